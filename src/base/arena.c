@@ -1,0 +1,109 @@
+#include "base/arena.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/status.h"
+
+struct gs_arena_block {
+  gs_arena_block *next;
+  size_t pad; /* keeps the data that follows 16-aligned */
+};
+
+enum { BLOCK = 64 * 1024, ALIGN = 16 };
+
+void gs_out_of_memory(size_t wanted) {
+  fprintf(stderr, "gshard: error: out of memory (%zu bytes wanted)\n", wanted);
+  exit(GS_RESOURCE);
+}
+
+void gs_arena_init(gs_arena *a) { *a = (gs_arena){0}; }
+
+void gs_arena_free(gs_arena *a) {
+  for (gs_arena_block *b = a->head, *next; b; b = next) {
+    next = b->next;
+    free(b);
+  }
+  *a = (gs_arena){0};
+}
+
+static void *new_block(size_t size) {
+  gs_arena_block *b = NULL;
+  if (size <= SIZE_MAX - sizeof *b) b = malloc(sizeof *b + size);
+  if (!b) gs_out_of_memory(size);
+  return b;
+}
+
+void *gs_alloc(gs_arena *a, size_t n) {
+  if (n > SIZE_MAX - ALIGN) gs_out_of_memory(n);
+  n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+  a->total += n;
+  if (n > a->size - a->used) {
+    /* A large piece gets a block of its own behind the head, so that the
+     * room left in the head stays usable. */
+    bool own = n > BLOCK / 4 && a->head;
+    size_t size = n > BLOCK ? n : own ? n : BLOCK;
+    gs_arena_block *b = new_block(size);
+    if (own) {
+      b->next = a->head->next;
+      a->head->next = b;
+      return memset(b + 1, 0, n);
+    }
+    b->next = a->head;
+    a->head = b;
+    a->size = size;
+    a->used = 0;
+  }
+  char *p = (char *)(a->head + 1) + a->used;
+  a->used += n;
+  return memset(p, 0, n);
+}
+
+void *gs_calloc(gs_arena *a, size_t n, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(n, size, &bytes)) gs_out_of_memory(SIZE_MAX);
+  return gs_alloc(a, bytes);
+}
+
+void *gs_memdup(gs_arena *a, const void *p, size_t n) {
+  void *q = gs_alloc(a, n);
+  if (n) memcpy(q, p, n);
+  return q;
+}
+
+char *gs_strndup(gs_arena *a, const char *s, size_t n) {
+  char *q = gs_alloc(a, n + 1);
+  if (n) memcpy(q, s, n);
+  return q;
+}
+
+char *gs_strdup(gs_arena *a, const char *s) {
+  return gs_strndup(a, s, strlen(s));
+}
+
+char *gs_vsprintf(gs_arena *a, const char *fmt, va_list ap) {
+  va_list again;
+  va_copy(again, ap);
+  int n = vsnprintf(NULL, 0, fmt, ap);
+  size_t size = n < 0 ? 1 : (size_t)n + 1;
+  char *s = gs_alloc(a, size);
+  vsnprintf(s, size, fmt, again);
+  va_end(again);
+  return s;
+}
+
+char *gs_sprintf(gs_arena *a, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  char *s = gs_vsprintf(a, fmt, ap);
+  va_end(ap);
+  return s;
+}
+
+void *gs_vec_grow(gs_arena *a, void *at, int n, int *cap, size_t size) {
+  if (*cap > INT32_MAX / 2) gs_out_of_memory(SIZE_MAX);
+  *cap = *cap ? *cap * 2 : 8;
+  void *bigger = gs_calloc(a, (size_t)*cap, size);
+  if (n) memcpy(bigger, at, (size_t)n * size);
+  return bigger;
+}

@@ -1,0 +1,61 @@
+#include "base/buf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void gs_buf_init(gs_buf *b, gs_arena *a) {
+  *b = (gs_buf){.arena = a, .at = gs_alloc(a, 64), .cap = 63};
+}
+
+static void reserve(gs_buf *b, size_t n) {
+  if (n <= b->cap - b->n) return;
+  if (n > SIZE_MAX / 4) gs_out_of_memory(n);
+  size_t cap = b->cap * 2 + n;
+  char *at = gs_alloc(b->arena, cap + 1);
+  memcpy(at, b->at, b->n);
+  b->at = at;
+  b->cap = cap;
+}
+
+void gs_buf_add(gs_buf *b, const void *p, size_t n) {
+  reserve(b, n);
+  if (n) memcpy(b->at + b->n, p, n);
+  b->n += n;
+  b->at[b->n] = 0;
+}
+
+void gs_buf_str(gs_buf *b, const char *s) { gs_buf_add(b, s, strlen(s)); }
+
+void gs_buf_char(gs_buf *b, char c) { gs_buf_add(b, &c, 1); }
+
+void gs_buf_printf(gs_buf *b, const char *fmt, ...) {
+  va_list ap, again;
+  va_start(ap, fmt);
+  va_copy(again, ap);
+  int n = vsnprintf(NULL, 0, fmt, ap);
+  va_end(ap);
+  if (n > 0) {
+    reserve(b, (size_t)n);
+    vsnprintf(b->at + b->n, (size_t)n + 1, fmt, again);
+    b->n += (size_t)n;
+  }
+  va_end(again);
+}
+
+void gs_buf_json(gs_buf *b, const char *s) {
+  gs_buf_char(b, '"');
+  for (; *s; s++) {
+    unsigned char c = (unsigned char)*s;
+    if (c == '"' || c == '\\') {
+      gs_buf_char(b, '\\');
+      gs_buf_char(b, (char)c);
+    } else if (c == '\n') {
+      gs_buf_str(b, "\\n");
+    } else if (c < 0x20 || c == 0x7f) {
+      gs_buf_printf(b, "\\u%04x", c);
+    } else {
+      gs_buf_char(b, (char)c);
+    }
+  }
+  gs_buf_char(b, '"');
+}

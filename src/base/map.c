@@ -1,0 +1,88 @@
+#include "base/map.h"
+
+#include <string.h>
+
+#include "base/math.h"
+
+/* A 64-bit multiply-and-fold hash over 8-byte words. */
+uint64_t gs_hash(const void *p, size_t n, uint64_t seed) {
+  const unsigned char *b = p;
+  uint64_t h = seed ^ (n * UINT64_C(0x9e3779b97f4a7c15));
+  while (n) {
+    uint64_t w = 0;
+    size_t k = n < 8 ? n : 8;
+    for (size_t i = 0; i < k; i++) w |= (uint64_t)b[i] << (8 * i);
+    h = (h ^ w) * UINT64_C(0xd6e8feb86659fd93);
+    h ^= h >> 32;
+    b += k;
+    n -= k;
+  }
+  h *= UINT64_C(0xd6e8feb86659fd93);
+  return h ^ (h >> 29);
+}
+
+void gs_map_init(gs_map *m, gs_arena *a) { *m = (gs_map){.arena = a}; }
+
+static int find(const gs_map *m, const char *key, uint64_t hash) {
+  if (!m->nslot) return -1;
+  for (uint64_t i = hash;; i++) {
+    int32_t s = m->slot[i & (uint64_t)(m->nslot - 1)];
+    if (!s) return -1;
+    const gs_map_entry *e = &m->entry[s - 1];
+    if (e->hash == hash && !strcmp(e->key, key)) return s - 1;
+  }
+}
+
+static void insert_slot(gs_map *m, uint64_t hash, int index) {
+  uint64_t i = hash;
+  while (m->slot[i & (uint64_t)(m->nslot - 1)]) i++;
+  m->slot[i & (uint64_t)(m->nslot - 1)] = index + 1;
+}
+
+static void grow(gs_map *m) {
+  m->entry = gs_vec_grow(m->arena, m->entry, m->n, &m->cap, sizeof *m->entry);
+  m->nslot = m->cap * 2;
+  m->slot = GS_NEWS(m->arena, m->nslot, int32_t);
+  for (int i = 0; i < m->n; i++) insert_slot(m, m->entry[i].hash, i);
+}
+
+void *gs_map_get(const gs_map *m, const char *key) {
+  int i = find(m, key, gs_hash(key, strlen(key), 0));
+  return i < 0 ? NULL : m->entry[i].value;
+}
+
+bool gs_map_has(const gs_map *m, const char *key) {
+  return find(m, key, gs_hash(key, strlen(key), 0)) >= 0;
+}
+
+void gs_map_put(gs_map *m, const char *key, void *value) {
+  uint64_t hash = gs_hash(key, strlen(key), 0);
+  int i = find(m, key, hash);
+  if (i >= 0) {
+    m->entry[i].value = value;
+    return;
+  }
+  if (m->n == m->cap) grow(m);
+  m->entry[m->n] = (gs_map_entry){gs_strdup(m->arena, key), value, hash};
+  insert_slot(m, hash, m->n++);
+}
+
+int gs_edit_distance(const char *a, const char *b, int cap) {
+  enum { MAX = 64 };
+  size_t na = strlen(a), nb = strlen(b);
+  if (na > MAX || nb > MAX) return cap;
+  int row[MAX + 1];
+  for (size_t j = 0; j <= nb; j++) row[j] = (int)j;
+  for (size_t i = 1; i <= na; i++) {
+    int diagonal = row[0];
+    row[0] = (int)i;
+    for (size_t j = 1; j <= nb; j++) {
+      int best = diagonal + (a[i - 1] != b[j - 1]);
+      if (row[j] + 1 < best) best = row[j] + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      diagonal = row[j];
+      row[j] = best;
+    }
+  }
+  return (int)gs_min(row[nb], cap);
+}

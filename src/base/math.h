@@ -1,0 +1,33 @@
+/* Checked integer arithmetic on sizes that come from files. */
+#ifndef GS_BASE_MATH_H
+#define GS_BASE_MATH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* *r = a op b; false on overflow (then *r is unspecified). */
+static inline bool gs_mul(int64_t a, int64_t b, int64_t *r) {
+  return !__builtin_mul_overflow(a, b, r);
+}
+static inline bool gs_add(int64_t a, int64_t b, int64_t *r) {
+  return !__builtin_add_overflow(a, b, r);
+}
+/* ceil(a / b) for a >= 0, b > 0: the block of a dim of a over b shards. */
+static inline int64_t gs_ceil_div(int64_t a, int64_t b) {
+  return a / b + (a % b != 0);
+}
+static inline int64_t gs_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t gs_max(int64_t a, int64_t b) { return a > b ? a : b; }
+/* The product of n dims, -1 on overflow or a negative dim. */
+static inline int64_t gs_product(const int64_t *dims, int n) {
+  int64_t p = 1;
+  bool zero = false;
+  for (int i = 0; i < n; i++) {
+    if (dims[i] < 0) return -1;
+    if (dims[i] == 0) zero = true;
+    else if (!gs_mul(p, dims[i], &p)) return -1;
+  }
+  return zero ? 0 : p;
+}
+
+#endif

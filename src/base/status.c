@@ -1,0 +1,166 @@
+#include "base/status.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+
+const char *gs_status_text(gs_status s) {
+  switch (s) {
+#define X(name, code, text)                                                    \
+  case GS_##name:                                                              \
+    return text;
+    GS_STATUSES(X)
+#undef X
+  }
+  return "unknown status";
+}
+
+void gs_err_init(gs_err *e) { *e = (gs_err){0}; }
+
+void gs_err_free(gs_err *e) { gs_arena_free(&e->arena); }
+
+void gs_err_clear(gs_err *e) {
+  e->n = e->dropped = 0;
+  e->first = GS_OK;
+}
+
+static void record(gs_err *e, gs_status code, bool warning, const char *place,
+                   const char *fmt, va_list ap) {
+  if (!e) return;
+  if (!warning && e->first == GS_OK) e->first = code;
+  if (e->n == GS_MAX_DIAGS) {
+    e->dropped++;
+    return;
+  }
+  gs_diag *d = &e->diag[e->n++];
+  *d = (gs_diag){.code = code, .warning = warning};
+  d->text = gs_vsprintf(&e->arena, fmt, ap);
+  if (place) d->place = gs_strdup(&e->arena, place);
+}
+
+gs_status gs_fail(gs_err *e, gs_status code, const char *place,
+                  const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  record(e, code, false, place, fmt, ap);
+  va_end(ap);
+  return code;
+}
+
+void gs_warn(gs_err *e, const char *place, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  record(e, GS_OK, true, place, fmt, ap);
+  va_end(ap);
+}
+
+/* The newest diagnostic, or NULL when there is none or it was dropped. */
+static gs_diag *newest(gs_err *e) {
+  return e && e->n && !e->dropped ? &e->diag[e->n - 1] : NULL;
+}
+
+void gs_err_hint(gs_err *e, const char *fmt, ...) {
+  gs_diag *d = newest(e);
+  if (!d) return;
+  va_list ap;
+  va_start(ap, fmt);
+  d->hint = gs_vsprintf(&e->arena, fmt, ap);
+  va_end(ap);
+}
+
+void gs_err_caret(gs_err *e, const char *line, size_t len, int col,
+                  int width) {
+  gs_diag *d = newest(e);
+  if (!d) return;
+  d->line = gs_strndup(&e->arena, line, len);
+  d->col = col;
+  d->width = width < 1 ? 1 : width;
+}
+
+/* Length of the valid, printable UTF-8 sequence at s, 0 if there is none. */
+static int utf8_length(const unsigned char *s) {
+  if (s[0] >= 0x20 && s[0] < 0x7f) return 1;
+  int n = s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+          : s[0] >= 0xe0              ? 3
+          : s[0] >= 0xc2              ? 2
+                                      : 0;
+  if (s[0] >= 0xf5) return 0;
+  for (int i = 1; i < n; i++)
+    if ((s[i] & 0xc0) != 0x80) return 0;
+  /* C1 controls, overlong forms and surrogates. */
+  if (s[0] == 0xc2 && s[1] < 0xa0) return 0;
+  if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
+  if (s[0] == 0xed && s[1] > 0x9f) return 0;
+  if (s[0] == 0xf0 && s[1] < 0x90) return 0;
+  return n;
+}
+
+static void print_escaped(FILE *f, const char *text) {
+  for (const unsigned char *s = (const unsigned char *)text; *s;) {
+    int n = utf8_length(s);
+    if (n) {
+      fwrite(s, 1, (size_t)n, f);
+      s += n;
+    } else if (*s == '\t' || *s == '\n') {
+      fputc(' ', f);
+      s++;
+    } else {
+      fprintf(f, "\\x%02x", *s++);
+    }
+  }
+}
+
+static void print_diag(const gs_diag *d, FILE *f, const char *who,
+                       bool color) {
+  const char *on = !color ? "" : d->warning ? "\033[1;35m" : "\033[1;31m";
+  const char *off = color ? "\033[0m" : "";
+  if (who) fprintf(f, "%s: ", who);
+  if (d->place) {
+    print_escaped(f, d->place);
+    fputs(": ", f);
+  }
+  fprintf(f, "%s%s:%s ", on, d->warning ? "warning" : "error", off);
+  print_escaped(f, d->text);
+  fputc('\n', f);
+  if (d->line) {
+    fputs("  ", f);
+    print_escaped(f, d->line);
+    fprintf(f, "\n  %*s%s", d->col > 1 ? d->col - 1 : 0, "", on);
+    for (int i = 0; i < d->width; i++) fputc('^', f);
+    fprintf(f, "%s\n", off);
+  }
+  if (d->hint) {
+    fputs("  hint: ", f);
+    print_escaped(f, d->hint);
+    fputc('\n', f);
+  }
+}
+
+void gs_err_print(const gs_err *e, FILE *f, const char *who, bool color) {
+  for (int i = 0; i < e->n; i++) print_diag(&e->diag[i], f, who, color);
+  if (e->dropped)
+    fprintf(f, "%s%s%d more not shown\n", who ? who : "", who ? ": " : "",
+            e->dropped);
+}
+
+void gs_err_print_json(const gs_err *e, FILE *f) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_buf b;
+  gs_buf_init(&b, &a);
+  gs_buf_char(&b, '[');
+  for (int i = 0; i < e->n; i++) {
+    const gs_diag *d = &e->diag[i];
+    gs_buf_printf(&b, "%s{\"code\": %d, \"warning\": %s, \"place\": ",
+                  i ? ", " : "", (int)d->code, d->warning ? "true" : "false");
+    gs_buf_json(&b, d->place ? d->place : "");
+    gs_buf_str(&b, ", \"message\": ");
+    gs_buf_json(&b, d->text);
+    gs_buf_str(&b, ", \"hint\": ");
+    gs_buf_json(&b, d->hint ? d->hint : "");
+    gs_buf_char(&b, '}');
+  }
+  gs_buf_char(&b, ']');
+  fwrite(b.at, 1, b.n, f);
+  gs_arena_free(&a);
+}

@@ -1,0 +1,155 @@
+/* The graph: values joined by nodes, in the order of execution.
+ *
+ * Everything lies in the graph's arena.  One type serves the model (global
+ * shapes) and the SPMD program made from it (local shapes); in a program each
+ * value also knows its global dims and its sharding. */
+#ifndef GS_IR_GRAPH_H
+#define GS_IR_GRAPH_H
+
+#include "base/map.h"
+#include "ir/sharding.h"
+
+typedef struct gs_graph gs_graph;
+typedef struct gs_node gs_node;
+typedef struct gs_value gs_value;
+struct gs_op; /* op/op.h */
+
+typedef enum gs_attr_kind { /* numbered as AttributeProto.AttributeType */
+  GS_ATTR_FLOAT = 1,
+  GS_ATTR_INT = 2,
+  GS_ATTR_STRING = 3,
+  GS_ATTR_TENSOR = 4,
+  GS_ATTR_GRAPH = 5,
+  GS_ATTR_FLOATS = 6,
+  GS_ATTR_INTS = 7,
+  GS_ATTR_STRINGS = 8
+} gs_attr_kind;
+
+typedef struct gs_attr {
+  const char *name;
+  gs_attr_kind kind;
+  int64_t i;
+  double f;           /* holds a float exactly */
+  gs_string s;        /* .at is also NUL-terminated */
+  gs_tensor *t;
+  gs_graph *g;
+  int n;              /* elements of the lists below */
+  const int64_t *ints;
+  const float *floats;
+  const gs_string *strings;
+} gs_attr;
+
+struct gs_value {
+  const char *name; /* unique in its graph */
+  int id;           /* index in graph->value */
+  gs_dtype dtype;   /* GS_UNDEFINED: not known */
+  int rank;         /* -1: not known */
+  int64_t *dims;    /* [rank]; -1: not known (never after gs_pass_infer) */
+  const char **dim_names; /* [rank] symbolic names or NULL; or NULL */
+  const gs_tensor *constant; /* initializer or folded value, or NULL */
+  gs_node *def;     /* producer; NULL for inputs and constants */
+  int def_index;    /* which output of it */
+  bool is_input, is_output;
+  gs_sharding *sharding;      /* NULL: none */
+  const int64_t *global_dims; /* programs: dims of the whole value, else NULL */
+};
+
+struct gs_node {
+  const struct gs_op *op; /* NULL: an operator without a row */
+  const char *op_type, *domain; /* domain "" is ai.onnx */
+  const char *name;             /* may be "" */
+  int id;                       /* index in graph->node */
+  int nin, nout;
+  gs_value **in;  /* NULL: optional input left out */
+  gs_value **out; /* NULL: optional output left out */
+  int nattr;
+  gs_attr *attr;
+  const char *origin; /* where it comes from, for messages; never NULL */
+  int stage;          /* ONNX pipeline_stage; -1: none */
+};
+
+struct gs_graph {
+  gs_arena *arena;
+  const char *name;
+  const gs_mesh *mesh; /* programs and annotated graphs, else NULL */
+  GS_VEC(gs_value *) value;
+  GS_VEC(gs_node *) node;
+  GS_VEC(gs_value *) input;  /* in the model's order, initializers left out */
+  GS_VEC(gs_value *) output;
+  gs_map by_name; /* name -> gs_value */
+  int fresh;      /* counter for generated names */
+};
+
+gs_graph *gs_graph_new(gs_arena *a, const char *name);
+/* A new value.  name NULL, or taken already: a fresh name is made from it.
+ * rank -1: shape not known; dims are copied. */
+gs_value *gs_value_new(gs_graph *g, const char *name, gs_dtype dtype, int rank,
+                       const int64_t *dims);
+/* A new constant value holding t. */
+gs_value *gs_value_constant(gs_graph *g, const char *name,
+                            const gs_tensor *t);
+/* The same for a 1-D int64 list. */
+gs_value *gs_value_ints(gs_graph *g, const char *name, const int64_t *v,
+                        int n);
+void gs_value_shape(gs_graph *g, gs_value *v, int rank, const int64_t *dims);
+/* Appends a node with all operands NULL.  op is looked up by the caller. */
+gs_node *gs_node_new(gs_graph *g, const char *domain, const char *op_type,
+                     const char *name, int nin, int nout);
+/* Makes v output i of n. */
+void gs_node_output(gs_node *n, int i, gs_value *v);
+/* Operand i, NULL when it is past the end or left out. */
+gs_value *gs_node_in(const gs_node *n, int i);
+gs_value *gs_node_out(const gs_node *n, int i);
+gs_value *gs_graph_find(const gs_graph *g, const char *name);
+
+const gs_attr *gs_node_attr(const gs_node *n, const char *name);
+int64_t gs_node_int(const gs_node *n, const char *name, int64_t otherwise);
+double gs_node_float(const gs_node *n, const char *name, double otherwise);
+/* NUL-terminated. */
+const char *gs_node_string(const gs_node *n, const char *name,
+                           const char *otherwise);
+/* The list and its length; NULL and 0 when absent. */
+const int64_t *gs_node_ints(const gs_node *n, const char *name, int *count);
+void gs_node_set(gs_graph *g, gs_node *n, const gs_attr *attr); /* copies */
+void gs_node_set_int(gs_graph *g, gs_node *n, const char *name, int64_t i);
+void gs_node_set_ints(gs_graph *g, gs_node *n, const char *name,
+                      const int64_t *v, int count);
+void gs_node_set_string(gs_graph *g, gs_node *n, const char *name,
+                        const char *s);
+void gs_node_drop(gs_node *n, const char *name);
+
+/* Integer constants: elements of v as int64 into the arena, or NULL when v is
+ * NULL, not constant or not of an integer type; *count gets their number. */
+const int64_t *gs_value_int_list(gs_arena *a, const gs_value *v, int *count);
+
+/* "node 'layer0/mm' (MatMul)" in the arena. */
+char *gs_node_place(gs_arena *a, const gs_node *n);
+
+/* All uses of all values: use[first[id] .. first[id+1]) are (node, operand).
+ * Cost O(nodes + values). */
+typedef struct gs_use {
+  gs_node *node;
+  int index;
+} gs_use;
+typedef struct gs_uses {
+  int *first; /* [nvalue + 1] */
+  gs_use *use;
+} gs_uses;
+gs_uses gs_graph_uses(gs_arena *a, const gs_graph *g);
+
+/* Drops nodes and values that no output needs and restores the ids;
+ * O(nodes).  Inputs are kept. */
+void gs_graph_prune(gs_graph *g);
+
+/* States all invariants: unique names, operands defined before use, ids,
+ * arity, shapes of constants, shardings.  GS_INTERNAL with the place. */
+gs_status gs_graph_check(const gs_graph *g, gs_err *e);
+
+/* The text form (see gshard(7)); reads back to an equal graph.  Constants of
+ * more than 32 elements are printed as references and read back as shapes
+ * only. */
+void gs_graph_print(gs_buf *b, const gs_graph *g);
+gs_status gs_graph_parse(gs_arena *a, const char *text, const char *file,
+                         gs_graph **out, gs_err *e);
+
+#endif

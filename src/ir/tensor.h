@@ -1,0 +1,60 @@
+/* Tensors: constants, weights, inputs and outputs. */
+#ifndef GS_IR_TENSOR_H
+#define GS_IR_TENSOR_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "ir/dtype.h"
+
+/* Limit of ONNX rank that is accepted anywhere. */
+enum { GS_MAX_RANK = 64 };
+
+typedef struct gs_string {
+  const char *at; /* not NUL-terminated */
+  size_t n;
+} gs_string;
+
+/* A file opened for reading; weights are read from it on demand.  It stays
+ * open until the arena's owner closes it (gs_file_close). */
+typedef struct gs_file {
+  const char *path; /* as named, for messages */
+  int fd;
+  uint64_t size;
+  const uint8_t *map; /* whole-file read-only mapping, or NULL */
+} gs_file;
+
+/* Elements lie row-major, little-endian, packed (ONNX's raw_data layout).
+ * They are in memory (data != NULL), or in a file (file != NULL) at
+ * [offset, offset + nbytes), or known by shape only (both NULL). */
+typedef struct gs_tensor {
+  const char *name; /* or NULL */
+  gs_dtype dtype;
+  int rank;
+  const int64_t *dims;
+  uint64_t nbytes; /* 0 for strings */
+  const void *data;
+  const gs_string *strings; /* dtype STRING only: one per element */
+  gs_file *file;
+  uint64_t offset;
+} gs_tensor;
+
+/* Number of elements; dims are known not to overflow. */
+int64_t gs_tensor_count(const gs_tensor *t);
+/* A zeroed tensor in memory.  Fails (GS_RESOURCE) when the size overflows. */
+gs_status gs_tensor_new(gs_arena *a, gs_dtype dtype, int rank,
+                        const int64_t *dims, gs_tensor **out, gs_err *e);
+/* The elements, mapping the file on first use; NULL for strings, and for
+ * tensors known by shape only. */
+const void *gs_tensor_bytes(const gs_tensor *t);
+/* Reads bytes [at, at + n) of the tensor into p with pread (no mapping). */
+gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
+                         gs_err *e);
+/* Copies up to max elements of an integer or bool tensor as int64; returns
+ * their number, or -1 if the tensor is of another type, larger, or has no
+ * data. */
+int64_t gs_tensor_ints(const gs_tensor *t, int64_t *out, int64_t max);
+/* "f32[8,16]", written to the arena. */
+char *gs_shape_text(gs_arena *a, gs_dtype dtype, int rank,
+                    const int64_t *dims);
+
+#endif
