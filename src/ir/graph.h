@@ -65,6 +65,7 @@ struct gs_node {
   int nattr;
   gs_attr *attr;
   const char *origin; /* where it comes from, for messages; never NULL */
+  int opset;          /* version of its domain; newest after gs_pass_upgrade */
   int stage;          /* ONNX pipeline_stage; -1: none */
 };
 
