@@ -44,7 +44,8 @@ void gs_rule_put(gs_tensor_map *t, int d, int f) {
 }
 
 void gs_rule_put_whole(gs_rule *r, gs_tensor_map *t, const int64_t *dims) {
-  for (int d = 0; d < t->rank; d++) gs_rule_put(t, d, gs_rule_whole(r, dims[d]));
+  for (int d = 0; d < t->rank; d++)
+    gs_rule_put(t, d, gs_rule_whole(r, dims[d]));
 }
 
 void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i) {
@@ -203,7 +204,8 @@ void gs_rule_print(gs_buf *b, const gs_rule *r) {
   bool chosen[GS_MAX_FACTORS];
   for (int k = 0; k < GS_NREDUCE; k++) {
     for (int f = 0; f < r->nfactor; f++)
-      chosen[f] = r->factor[f].kind == GS_SUMMED && (int)r->factor[f].reduce == k;
+      chosen[f] = r->factor[f].kind == GS_SUMMED &&
+                  (int)r->factor[f].reduce == k;
     char name[32] = "reduction";
     if (k != GS_REDUCE_SUM)
       snprintf(name, sizeof name, "reduction(%s)",
