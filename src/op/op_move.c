@@ -242,7 +242,8 @@ gs_status gs_shape_unsqueeze(gs_graph *g, gs_node *n, gs_err *e) {
                    "a result of rank %lld (limit %d)",
                    (long long)count + x->rank, GS_MAX_RANK);
   rank = x->rank + count;
-  GS_TRY(gs_shape_axis_set(g->arena, n, n->out[0], rank, axes, count, fresh, e));
+  GS_TRY(gs_shape_axis_set(g->arena, n, n->out[0], rank, axes, count, fresh,
+                           e));
   for (int d = 0; d < rank; d++) dims[d] = fresh[d] ? 1 : x->dims[from++];
   return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
 }
