@@ -62,6 +62,20 @@ void gs_rule_in_ignored(gs_rule *r, const gs_node *n, int i) {
   }
 }
 
+void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last) {
+  const gs_value *y = n->out[0];
+  for (int d = 0; d < y->rank; d++) {
+    int f = gs_rule_factor(r, y->dims[d], GS_PASS);
+    gs_rule_put(&r->out[0], d, f);
+    for (int i = first; i < last; i++) {
+      const gs_value *x = gs_node_in(n, i);
+      int at = x ? d - (y->rank - x->rank) : -1;
+      if (at >= 0 && x->dims[at] == y->dims[d])
+        gs_rule_put(&r->in[i], at, f);
+    }
+  }
+}
+
 gs_status gs_rule_opaque(gs_arena *a, const gs_node *n, gs_rule *r,
                          gs_err *e) {
   (void)e;

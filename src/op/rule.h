@@ -24,6 +24,14 @@ void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i);
  * blocked, so that the operand is never resharded. */
 void gs_rule_in_ignored(gs_rule *r, const gs_node *n, int i);
 
+/* gs_rule_parse without a look at the results' shapes: the rule's results
+ * have the ranks and factors that follow from the operands. */
+gs_status gs_rule_parse_results(gs_arena *a, const char *text,
+                                const gs_node *n, gs_rule *r, gs_err *e);
+/* Gives result 0 a passing factor per dim and operands first .. last-1
+ * (aligned right) the same ones, none where they broadcast. The shapes fit. */
+void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last);
+
 /* The rule of operators that nothing is known about: every dim whole. */
 gs_rule_fn gs_rule_opaque;
 

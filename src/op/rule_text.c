@@ -193,9 +193,10 @@ static gs_status take_options(parser *p) {
   }
 }
 
-gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
-                        gs_rule *r, gs_err *e) {
-  parser p = {.t = {.arena = a, .node = n, .text = text, .code = GS_SPEC},
+static gs_status parse(gs_arena *a, const char *text, const gs_node *n,
+                       bool free_results, gs_rule *r, gs_err *e) {
+  parser p = {.t = {.arena = a, .node = n, .text = text, .code = GS_SPEC,
+                    .free_results = free_results},
               .s = text,
               .e = e};
   blanks(&p);
@@ -208,4 +209,14 @@ gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
   GS_TRY(take_options(&p));
   if (!sets && !n->nin && p.t.nin == 1 && !p.t.in[0].n) p.t.nin = 0;
   return gs_terms_rule(&p.t, r, e);
+}
+
+gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
+                        gs_rule *r, gs_err *e) {
+  return parse(a, text, n, false, r, e);
+}
+
+gs_status gs_rule_parse_results(gs_arena *a, const char *text,
+                                const gs_node *n, gs_rule *r, gs_err *e) {
+  return parse(a, text, n, true, r, e);
 }

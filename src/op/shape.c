@@ -64,19 +64,18 @@ gs_status gs_shape_same_type(gs_arena *a, const gs_node *n, int i, int j,
                  gs_dtype_get((int)y->dtype)->text);
 }
 
-/* Merges v into dims, aligned right. */
-static bool broadcast_one(const gs_value *v, int *rank, int64_t *dims) {
-  if (v->rank > *rank) { /* shift what is there to the right */
-    int more = v->rank - *rank;
-    memmove(dims + more, dims, (size_t)*rank * sizeof *dims);
-    for (int d = 0; d < more; d++) dims[d] = 1;
-    *rank = v->rank;
+bool gs_shape_merge(int *rank, int64_t *dims, int more, const int64_t *with) {
+  if (more > *rank) { /* shift what is there to the right */
+    int by = more - *rank;
+    memmove(dims + by, dims, (size_t)*rank * sizeof *dims);
+    for (int d = 0; d < by; d++) dims[d] = 1;
+    *rank = more;
   }
-  for (int d = 0; d < v->rank; d++) {
-    int64_t *at = &dims[*rank - v->rank + d];
-    if (v->dims[d] == 1 || v->dims[d] == *at) continue;
+  for (int d = 0; d < more; d++) {
+    int64_t *at = &dims[*rank - more + d];
+    if (with[d] == 1 || with[d] == *at) continue;
     if (*at != 1) return false;
-    *at = v->dims[d];
+    *at = with[d];
   }
   return true;
 }
@@ -90,7 +89,7 @@ gs_status gs_shape_broadcast(gs_arena *a, const gs_node *n, int first,
     int before = *rank;
     int64_t copy[GS_MAX_RANK];
     memcpy(copy, dims, (size_t)before * sizeof *dims);
-    if (!broadcast_one(v, rank, dims))
+    if (!gs_shape_merge(rank, dims, v->rank, v->dims))
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "operand '%s' %s does not broadcast with %s of the "
                      "operands before it",
@@ -169,6 +168,9 @@ static gs_status check_arity(gs_arena *a, const gs_node *n, gs_err *e) {
     if (!n->in[i])
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "operand %d must not be left out", i);
+  if (op->min_out == 1 && !n->out[0])
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "result 0 must not be left out");
   return GS_OK;
 }
 
@@ -196,18 +198,27 @@ gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e) {
   return n->op->shape(g, n, e);
 }
 
-gs_status gs_shape_by_rule(gs_graph *g, gs_node *n, gs_err *e) {
-  gs_rule r;
-  GS_TRY(gs_rule_parse(g->arena, n->op->einsum, n, &r, e));
+gs_status gs_shape_from_rule(gs_graph *g, gs_node *n, const gs_rule *r,
+                             gs_err *e) {
   for (int i = 0; i < n->nout; i++) {
     int64_t dims[GS_MAX_RANK];
-    for (int d = 0; d < r.out[i].rank; d++) {
-      const gs_dim_map *m = &r.out[i].dim[d];
+    if (r->out[i].rank > GS_MAX_RANK)
+      return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                     "result %d has rank %d, more than %d", i, r->out[i].rank,
+                     GS_MAX_RANK);
+    for (int d = 0; d < r->out[i].rank; d++) {
+      const gs_dim_map *m = &r->out[i].dim[d];
       int64_t size[GS_MAX_DIM_FACTORS];
-      for (int j = 0; j < m->n; j++) size[j] = r.factor[m->f[j]].size;
+      for (int j = 0; j < m->n; j++) size[j] = r->factor[m->f[j]].size;
       dims[d] = gs_product(size, m->n);
     }
-    GS_TRY(gs_shape_set(g, n, i, n->in[0]->dtype, r.out[i].rank, dims, e));
+    GS_TRY(gs_shape_set(g, n, i, n->in[0]->dtype, r->out[i].rank, dims, e));
   }
   return GS_OK;
+}
+
+gs_status gs_shape_by_rule(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_rule r;
+  GS_TRY(gs_rule_parse_results(g->arena, n->op->einsum, n, &r, e));
+  return gs_shape_from_rule(g, n, &r, e);
 }

@@ -22,6 +22,9 @@ gs_status gs_shape_set_like(gs_graph *g, gs_node *n, int i, gs_err *e);
 gs_status gs_shape_same_type(gs_arena *a, const gs_node *n, int i, int j,
                              gs_err *e);
 
+/* NumPy broadcasting of a shape of rank `more` into dims[GS_MAX_RANK]; false
+ * when they do not fit. */
+bool gs_shape_merge(int *rank, int64_t *dims, int more, const int64_t *with);
 /* NumPy broadcasting of operands first .. last-1 (left-out ones skipped) into
  * dims[GS_MAX_RANK]. */
 gs_status gs_shape_broadcast(gs_arena *a, const gs_node *n, int first,
@@ -46,6 +49,10 @@ gs_status gs_shape_axis_set(gs_arena *a, const gs_node *n, const gs_value *v,
 gs_status gs_shape_const_ints(gs_arena *a, const gs_node *n, int i,
                               const int64_t **list, int *count, gs_err *e);
 
+/* Results take the ranks and dims of the rule's results and the type of
+ * operand 0. */
+gs_status gs_shape_from_rule(gs_graph *g, gs_node *n, const gs_rule *r,
+                             gs_err *e);
 /* Shape function of rows with EIN: dims are products of factor sizes, the
  * type is that of operand 0. */
 gs_shape_fn gs_shape_by_rule;

@@ -24,6 +24,18 @@ gs_status gs_terms_fail(const gs_terms *t, gs_err *e, const char *fmt, ...) {
                  "rule '%s': %s", t->text, why);
 }
 
+/* Operand or result i, counted through; NULL when it is left out or its shape
+ * is not to be looked at. */
+static const gs_value *shaped(const gs_terms *t, int i) {
+  const gs_node *n = t->node;
+  if (i < n->nin) return n->in[i];
+  return t->free_results ? NULL : n->out[i - n->nin];
+}
+
+static gs_term *term_at(const gs_terms *t, int i) {
+  return i < t->nin ? &t->in[i] : &t->out[i - t->nin];
+}
+
 /* ---- "..." ---- */
 
 static int written(const gs_term *w) {
@@ -57,9 +69,9 @@ static gs_status spell(gs_terms *t, gs_err *e) {
                          "has %d and %d", t->nin, t->nout, n->nin, n->nout);
   int nbatch = 0;
   for (int i = 0; i < t->nin + t->nout; i++) {
-    const gs_term *w = i < t->nin ? &t->in[i] : &t->out[i - t->nin];
-    const gs_value *v = i < t->nin ? n->in[i] : n->out[i - t->nin];
-    if (!v || v->rank < 0) continue;
+    const gs_term *w = term_at(t, i);
+    const gs_value *v = shaped(t, i);
+    if (!v) continue;
     int more = v->rank - written(w);
     if (more < 0 || (more > 0 && !has_dots(w)))
       return gs_terms_fail(t, e, "'%s' has rank %d, %d dims are written",
@@ -74,23 +86,22 @@ static gs_status spell(gs_terms *t, gs_err *e) {
     if (batch[b] < 0) return gs_terms_fail(t, e, "too many factors");
   }
   for (int i = 0; i < t->nin + t->nout; i++) {
-    gs_term *w = i < t->nin ? &t->in[i] : &t->out[i - t->nin];
-    const gs_value *v = i < t->nin ? n->in[i] : n->out[i - t->nin];
-    int count = v && v->rank >= 0 ? v->rank - written(w) : nbatch;
-    spell_dots(t, w, v ? count : 0, batch, nbatch);
+    gs_term *w = term_at(t, i);
+    const gs_value *v = shaped(t, i);
+    spell_dots(t, w, v ? v->rank - written(w) : nbatch, batch, nbatch);
   }
   return GS_OK;
 }
 
 /* ---- sizes ---- */
 
-static bool may_stretch(const gs_terms *t, const gs_label *l) {
-  return t->stretch || l->name[0] == '.';
+static bool may_stretch(const gs_terms *t, const gs_label *l, bool result) {
+  return !result && (t->stretch || l->name[0] == '.');
 }
 
 /* Sizes of labels that stand alone in a dim. */
 static gs_status size_single(gs_terms *t, const gs_term *w, const gs_value *v,
-                             gs_err *e) {
+                             bool result, gs_err *e) {
   for (int d = 0; d < w->n; d++) {
     if (w->at[d].n == 0 && v->dims[d] != 1)
       return gs_terms_fail(t, e, "dim %d of '%s' is %lld, not 1", d, v->name,
@@ -99,8 +110,9 @@ static gs_status size_single(gs_terms *t, const gs_term *w, const gs_value *v,
     gs_label *l = &t->label[w->at[d].label[0]];
     int64_t n = v->dims[d];
     if (l->size == n) continue;
-    if (l->size < 0 || (l->size == 1 && may_stretch(t, l))) l->size = n;
-    else if (n != 1 || !may_stretch(t, l))
+    bool stretch = may_stretch(t, l, result);
+    if (l->size < 0 || (l->size == 1 && stretch)) l->size = n;
+    else if (n != 1 || !stretch)
       return gs_terms_fail(
           t, e, "%s%s is %lld in dim %d of '%s' %s, but %lld elsewhere",
           l->name[0] == '.' ? "a dim of ..." : "factor ",
@@ -144,10 +156,10 @@ static gs_status sizes(gs_terms *t, gs_err *e) {
   const gs_node *n = t->node;
   for (int pass = 0; pass < 2; pass++)
     for (int i = 0; i < n->nin + n->nout; i++) {
-      const gs_term *w = i < n->nin ? &t->in[i] : &t->out[i - n->nin];
-      const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
-      if (!v || v->rank < 0) continue;
-      if (pass == 0) GS_TRY(size_single(t, w, v, e));
+      const gs_term *w = term_at(t, i);
+      const gs_value *v = shaped(t, i);
+      if (!v) continue;
+      if (pass == 0) GS_TRY(size_single(t, w, v, i >= n->nin, e));
       else GS_TRY(size_several(t, w, v, e));
     }
   return GS_OK;
@@ -181,7 +193,7 @@ static gs_status make_factors(gs_terms *t, gs_rule *r, const gs_term *w,
   return GS_OK;
 }
 
-/* dims NULL: a result whose shape follows from the rule. */
+/* dims NULL: a result, in which nothing is stretched. */
 static void put_factors(const gs_terms *t, const gs_term *w,
                         const int64_t *dims, gs_tensor_map *map) {
   map->rank = w->n;
@@ -207,8 +219,7 @@ gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e) {
   for (int i = 0; i < n->nin; i++)
     if (n->in[i]) put_factors(t, &t->in[i], n->in[i]->dims, &r->in[i]);
   for (int i = 0; i < n->nout; i++) {
-    const gs_value *v = n->out[i];
-    if (v) put_factors(t, &t->out[i], v->rank < 0 ? NULL : v->dims, &r->out[i]);
+    if (n->out[i]) put_factors(t, &t->out[i], NULL, &r->out[i]);
   }
   return GS_OK;
 }

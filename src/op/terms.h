@@ -32,6 +32,7 @@ typedef struct gs_terms {
   const char *text;  /* for messages */
   gs_status code;    /* of errors in the text: GS_SPEC or GS_DATA */
   bool stretch;      /* a labelled dim of size 1 broadcasts (Einsum) */
+  bool free_results; /* the results' shapes are not looked at */
   int nlabel;
   gs_label label[GS_MAX_FACTORS];
   int nin, nout;
@@ -44,8 +45,8 @@ int gs_terms_label(gs_terms *t, const char *name, size_t n);
 /* GS_SPEC or GS_DATA: "node 'x' (Op): rule 'text': ..." */
 gs_status gs_terms_fail(const gs_terms *t, gs_err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The rule that the terms make of the node's shapes. Results whose rank is
- * not known get the rank and sizes that follow. */
+/* The rule that the terms make of the node's shapes. With free_results
+ * the rule's results get the ranks that follow from the operands. */
 gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e);
 
 /* Parses the equation of an Einsum node ("ij,jk->ik", "...ii", spaces). */
