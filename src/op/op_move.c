@@ -1,5 +1,4 @@
-/* Reshaping, transposition and broadcasting: operators that keep every
- * element. */
+/* Reshaping and transposition: operators that keep every element. */
 #include "base/math.h"
 #include "op/move.h"
 
@@ -173,6 +172,16 @@ gs_status gs_shape_reshape(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
 }
 
+/* The local dims are given; a 0 among them is meant. */
+gs_status gs_local_reshape(gs_local *l, gs_err *e) {
+  gs_node *n = gs_local_same(l);
+  (void)e;
+  n->in[1] = gs_value_ints(l->program, "shape", l->out_dims[0],
+                           l->node->out[0]->rank);
+  gs_node_set_int(l->program, n, "allowzero", 1);
+  return GS_OK;
+}
+
 gs_status gs_shape_flatten(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0];
   int64_t axis = gs_node_int(n, "axis", 1), dims[2];
@@ -248,7 +257,7 @@ gs_status gs_shape_unsqueeze(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
 }
 
-/* ---- transposition and broadcasting ---- */
+/* ---- transposition ---- */
 
 /* Which dim of the operand dim d of the result is. */
 static int perm_at(const gs_node *n, int d) {
@@ -286,44 +295,4 @@ gs_status gs_shape_transpose(gs_graph *g, gs_node *n, gs_err *e) {
   }
   for (int d = 0; d < x->rank; d++) dims[d] = x->dims[perm_at(n, d)];
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
-}
-
-/* Broadcast dims are factors of the result alone. */
-gs_status gs_rule_expand(gs_arena *a, const gs_node *n, gs_rule *r,
-                         gs_err *e) {
-  const gs_value *x = n->in[0], *y = n->out[0];
-  int lead = y->rank - x->rank;
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_in_whole(r, n, 1);
-  for (int d = 0; d < y->rank; d++) {
-    int f = gs_rule_factor(r, y->dims[d], GS_PASS);
-    if (d >= lead && x->dims[d - lead] == y->dims[d])
-      gs_rule_put(&r->in[0], d - lead, f);
-    gs_rule_put(&r->out[0], d, f);
-  }
-  return GS_OK;
-}
-
-gs_status gs_shape_expand(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  const int64_t *want;
-  int64_t dims[GS_MAX_RANK];
-  int count, rank;
-  if (gs_move_open(n, 1)) return gs_move_keep(g, n, e);
-  GS_TRY(gs_shape_const_ints(g->arena, n, 1, &want, &count, e));
-  rank = count > x->rank ? count : x->rank;
-  if (rank > GS_MAX_RANK)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                   "a shape of rank %d (limit %d)", rank, GS_MAX_RANK);
-  for (int d = 0; d < rank; d++) {
-    int i = d - (rank - x->rank), j = d - (rank - count);
-    int64_t p = i < 0 ? 1 : x->dims[i], q = j < 0 ? 1 : want[j];
-    if (q < 0 || (p != q && p != 1 && q != 1))
-      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                     "dim %d of '%s' (%lld) cannot be expanded to %lld", i,
-                     x->name, (long long)p, (long long)q);
-    dims[d] = p == 1 ? q : p;
-  }
-  return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
 }
