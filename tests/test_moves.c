@@ -1,43 +1,11 @@
 /* Rules, shapes and local forms of the rows that move, index and create.
  *
- * tests/data/moves.txt holds the cases:
- *
- *   == name
- *   graph in text form
- *   local i=tp k=[dp,tp]     optional: factor i of the last node is split
- *   --
- *   what is expected: a shape per result, a rule per node, the local program
- *
- * `test_moves --print FILE` writes the file again with what comes out. */
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/buf.h"
+ * Cases (see cases.h) are graphs in text form, with a last line such as
+ *   local i=tp k=[dp,tp]
+ * when factors of the last node are to be split.  Expected are a shape per
+ * result and a rule per node, then the local program. */
+#include "cases.h"
 #include "op/op.h"
-
-/* Also outside of a check run, where ck_assert must not be used. */
-static void must(bool ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "test_moves: not as it must be: %s\n", what);
-  abort();
-}
-
-static char *read_file(const char *path) {
-  FILE *f = fopen(path, "rb");
-  char *text = NULL;
-  size_t n = 0, got;
-  must(f != NULL, path);
-  do {
-    text = realloc(text, n + 4097);
-    must(text != NULL, "memory");
-    got = fread(text + n, 1, 4096, f);
-    n += got;
-  } while (got > 0);
-  text[n] = 0;
-  fclose(f);
-  return text;
-}
 
 /* ---- local forms ---- */
 
@@ -147,9 +115,8 @@ static void print_node(gs_graph *g, gs_node *n, gs_rule *r, gs_buf *b,
   gs_buf_char(b, '\n');
 }
 
-static void run_case(gs_arena *a, const char *text, size_t len, gs_buf *b) {
-  char *copy = gs_strndup(a, text, len);
-  char *local = strstr(copy, "\nlocal ");
+static void run_case(gs_arena *a, char *text, gs_buf *b) {
+  char *local = strstr(text, "\nlocal ");
   gs_rule *r = GS_NEW(a, gs_rule);
   gs_graph *g;
   gs_err e;
@@ -158,7 +125,7 @@ static void run_case(gs_arena *a, const char *text, size_t len, gs_buf *b) {
     *local = 0;
     local += strlen("\nlocal ");
   }
-  if (gs_graph_parse(a, copy, "case", &g, &e) != GS_OK) {
+  if (gs_graph_parse(a, text, "case", &g, &e) != GS_OK) {
     gs_buf_printf(b, "error: %s\n", e.diag[0].text);
     gs_err_free(&e);
     return;
@@ -169,55 +136,17 @@ static void run_case(gs_arena *a, const char *text, size_t len, gs_buf *b) {
   gs_err_free(&e);
 }
 
-/* Runs all cases of a file; returns how many differ from what it expects.
- * With `out`, writes the file with what comes out. */
-static int run_file(const char *path, FILE *out) {
-  char *all = read_file(path), *at = all;
-  int wrong = 0;
-  while (at && *at) {
-    gs_arena a;
-    gs_buf b;
-    char *body, *mid, *end;
-    size_t length;
-    if (strncmp(at, "== ", 3) != 0) { /* comment before the first case */
-      end = strstr(at, "\n== ");
-      if (out) fprintf(out, "%.*s", end ? (int)(end + 1 - at) : -1, at);
-      at = end ? end + 1 : NULL;
-      continue;
-    }
-    body = strchr(at, '\n') + 1;
-    mid = strstr(body, "\n--\n");
-    end = strstr(body, "\n== ");
-    must(mid && (!end || mid < end), "-- after the graph");
-    length = end ? (size_t)(end + 1 - mid - 4) : strlen(mid + 4);
-    gs_arena_init(&a);
-    gs_buf_init(&b, &a);
-    run_case(&a, body, (size_t)(mid - body), &b);
-    if (out) {
-      fprintf(out, "%.*s\n--\n%s", (int)(mid - at), at, b.at ? b.at : "");
-    } else if (b.n != length || memcmp(b.at, mid + 4, length) != 0) {
-      fprintf(stderr, "%.*sexpected:\n%.*sgot:\n%s", (int)(body - at), at,
-              (int)length, mid + 4, b.at);
-      wrong++;
-    }
-    gs_arena_free(&a);
-    at = end ? end + 1 : NULL;
-  }
-  free(all);
-  return wrong;
-}
-
 START_TEST(cases) {
   const char *top = getenv("srcdir");
   char path[4096];
   snprintf(path, sizeof path, "%s/tests/data/moves.txt", top ? top : ".");
-  ck_assert_int_eq(run_file(path, NULL), 0);
+  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
 }
 END_TEST
 
 int main(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "--print")) {
-    run_file(argv[2], stdout);
+    cases_run(argv[2], run_case, stdout);
     return 0;
   }
   Suite *s = suite_create("moves");
