@@ -32,6 +32,8 @@ typedef struct gs_terms {
   const char *text;  /* for messages */
   gs_status code;    /* of errors in the text: GS_SPEC or GS_DATA */
   bool stretch;      /* a labelled dim of size 1 broadcasts (Einsum) */
+  bool listed;       /* what is in no result must be listed in an option;
+                        else it is summed */
   bool free_results; /* the results' shapes are not looked at */
   int nlabel;
   gs_label label[GS_MAX_FACTORS];
