@@ -80,7 +80,7 @@ static gs_status spell(gs_terms *t, gs_err *e) {
   }
   int batch[GS_MAX_RANK];
   for (int b = 0; b < nbatch; b++) {
-    char name[12];
+    char name[16];
     snprintf(name, sizeof name, ".%d", b); /* no text can say this */
     batch[b] = gs_terms_label(t, name, strlen(name));
     if (batch[b] < 0) return gs_terms_fail(t, e, "too many factors");

@@ -9,7 +9,7 @@ enum { GS_MAX_TERM_DIMS = GS_MAX_RANK + 1 };
 
 /* One label, or "...". */
 typedef struct gs_label {
-  char name[12];
+  char name[16];
   int64_t size; /* -1: not known */
   bool whole, summed, blocked;
   gs_reduce reduce;
