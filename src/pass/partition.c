@@ -185,7 +185,7 @@ static double weight_bytes(const part *p) {
     for (int k = 0; k < n->nin; k++) {
       const gs_value *v = n->in[k];
       if (!v || !v->constant) continue;
-      bool shard = n->op && n->op->domain[0] && !strcmp(n->op_type, "Shard");
+      bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
       const gs_value *held = shard ? n->out[0] : v;
       int64_t count = gs_product(held->dims, held->rank);
       bytes += (double)gs_dtype_bytes(held->dtype, count);
