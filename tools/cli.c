@@ -317,11 +317,12 @@ static void guard_signals(void) {
   }
 }
 
-/* A file that we open must not become standard output by accident. */
+/* A file that we open must not become standard output by accident.  The mode
+ * is the wrong one, so that using a closed stream stays an error. */
 static void guard_descriptors(void) {
   for (int fd = 0; fd < 3; fd++)
     if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
-      int got = open("/dev/null", fd ? O_WRONLY : O_RDONLY);
+      int got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
       if (got != fd) _exit(GS_RESOURCE);
     }
 }

@@ -12,9 +12,9 @@
 
 enum { HELP_WIDTH = 79, HELP_INDENT = 26 };
 
-/* Wraps text to the help width; the first line starts at column `at`. */
+/* Wraps text to the help width; `at` columns of the first line are taken. */
 static void wrap(FILE *f, const char *text, int at) {
-  if (at >= HELP_INDENT) {
+  if (at + 2 > HELP_INDENT) {
     fputc('\n', f);
     at = 0;
   }
@@ -43,7 +43,7 @@ static void help_row(FILE *f, const gs_option *o) {
   if (arg)
     at += fprintf(f, o->flags & GS_OPT_OPTIONAL ? "[=%s]" : "=%s", arg);
   if (o->flags & GS_OPT_REPEAT && arg) at += fprintf(f, "...");
-  wrap(f, o->help, at + 1);
+  wrap(f, o->help, at);
 }
 
 void gs_cli_help(const gs_tool *t, FILE *f) {
