@@ -118,7 +118,7 @@ void gs_ops_man(FILE *f) {
     fprintf(f, ".It %s Ta %d Ta %s Ta %s\n", r->name, r->since,
             range(in, r->in0, r->in1), range(out, r->out0, r->out1));
   }
-  fputs(".El\n.Ss How they shard\n.Bl -tag -width Ds\n", f);
+  fputs(".El\n.Ss Which dims may be sharded\n.Bl -tag -width Ds\n", f);
   for (size_t i = 0; i < sizeof shards / sizeof *shards; i++) {
     bool first = true;
     for (const row *r = all; r < all + NROW; r++) {
