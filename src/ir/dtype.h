@@ -37,6 +37,7 @@
   X(INT2, 26, "i2", 2, 'i', NULL)
 
 typedef enum gs_dtype {
+  GS_DTYPE_INVALID = -1, /* never stored; keeps the enum signed */
   GS_UNDEFINED = 0,
 #define X(name, number, text, bits, cls, npy) GS_##name = number,
   GS_DTYPES(X)

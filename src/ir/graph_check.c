@@ -1,0 +1,89 @@
+#include <string.h>
+
+#include "base/math.h"
+#include "ir/graph.h"
+
+typedef struct check {
+  const gs_graph *g;
+  bool *defined; /* by value id */
+  gs_arena tmp;
+  gs_err *e;
+} check;
+
+static gs_status check_value(check *c, const gs_value *v, int id) {
+  if (!v || v->id != id)
+    return gs_fail(c->e, GS_INTERNAL, c->g->name, "value %d has a wrong id",
+                   id);
+  if (gs_map_get(&c->g->by_name, v->name) != v)
+    return gs_fail(c->e, GS_INTERNAL, v->name, "the name is not unique");
+  for (int d = 0; d < v->rank; d++)
+    if (v->dims[d] < -1)
+      return gs_fail(c->e, GS_INTERNAL, v->name, "dim %d is negative", d);
+  const gs_tensor *t = v->constant;
+  if (t && (t->dtype != v->dtype || t->rank != v->rank ||
+            memcmp(t->dims, v->dims, (size_t)t->rank * sizeof *t->dims)))
+    return gs_fail(c->e, GS_INTERNAL, v->name,
+                   "the constant %s contradicts the value %s",
+                   gs_shape_text(&c->tmp, t->dtype, t->rank, t->dims),
+                   gs_shape_text(&c->tmp, v->dtype, v->rank, v->dims));
+  if (v->sharding && c->g->mesh)
+    GS_TRY(gs_sharding_check(c->g->mesh, v->sharding, v->rank, v->name, c->e));
+  return GS_OK;
+}
+
+static gs_status check_node(check *c, const gs_node *n, int id) {
+  const char *place = gs_node_place(&c->tmp, n);
+  if (n->id != id)
+    return gs_fail(c->e, GS_INTERNAL, place, "the node has a wrong id");
+  for (int i = 0; i < n->nin; i++) {
+    const gs_value *v = n->in[i];
+    if (!v) continue;
+    if (v->id >= c->g->value.n || c->g->value.at[v->id] != v)
+      return gs_fail(c->e, GS_INTERNAL, place,
+                     "operand %d is no value of the graph", i);
+    if (!c->defined[v->id])
+      return gs_fail(c->e, GS_INTERNAL, place,
+                     "operand '%s' is used before it is defined", v->name);
+  }
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
+    if (!v) continue;
+    if (v->id >= c->g->value.n || c->g->value.at[v->id] != v)
+      return gs_fail(c->e, GS_INTERNAL, place,
+                     "result %d is no value of the graph", i);
+    if (v->def != n || v->def_index != i || c->defined[v->id])
+      return gs_fail(c->e, GS_INTERNAL, place,
+                     "result '%s' is defined elsewhere", v->name);
+    c->defined[v->id] = true;
+  }
+  return GS_OK;
+}
+
+static gs_status check_all(check *c) {
+  const gs_graph *g = c->g;
+  for (int i = 0; i < g->value.n; i++)
+    GS_TRY(check_value(c, g->value.at[i], i));
+  for (int i = 0; i < g->value.n; i++)
+    if (g->value.at[i]->is_input || g->value.at[i]->constant)
+      c->defined[i] = !g->value.at[i]->def;
+  for (int i = 0; i < g->node.n; i++)
+    GS_TRY(check_node(c, g->node.at[i], i));
+  for (int i = 0; i < g->input.n; i++)
+    if (!g->input.at[i]->is_input || g->input.at[i]->def)
+      return gs_fail(c->e, GS_INTERNAL, g->input.at[i]->name,
+                     "an input of the graph is not marked as one");
+  for (int i = 0; i < g->output.n; i++)
+    if (!g->output.at[i]->is_output || !c->defined[g->output.at[i]->id])
+      return gs_fail(c->e, GS_INTERNAL, g->output.at[i]->name,
+                     "an output of the graph is never computed");
+  return GS_OK;
+}
+
+gs_status gs_graph_check(const gs_graph *g, gs_err *e) {
+  check c = {.g = g, .e = e};
+  gs_arena_init(&c.tmp);
+  c.defined = GS_NEWS(&c.tmp, g->value.n + 1, bool);
+  gs_status s = check_all(&c);
+  gs_arena_free(&c.tmp);
+  return s;
+}

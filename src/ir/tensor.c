@@ -1,0 +1,122 @@
+#include "ir/tensor.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/math.h"
+
+int64_t gs_tensor_count(const gs_tensor *t) {
+  return gs_product(t->dims, t->rank);
+}
+
+gs_status gs_tensor_new(gs_arena *a, gs_dtype dtype, int rank,
+                        const int64_t *dims, gs_tensor **out, gs_err *e) {
+  int64_t n = gs_product(dims, rank);
+  int64_t bytes = n < 0 ? -1 : gs_dtype_bytes(dtype, n);
+  if (bytes < 0)
+    return gs_fail(e, GS_RESOURCE, NULL, "a tensor of type %s is too large",
+                   gs_dtype_get(dtype)->text);
+  gs_tensor *t = GS_NEW(a, gs_tensor);
+  t->dtype = dtype;
+  t->rank = rank;
+  t->dims = gs_memdup(a, dims, (size_t)rank * sizeof *dims);
+  t->nbytes = (uint64_t)bytes;
+  t->data = gs_alloc(a, (size_t)bytes);
+  *out = t;
+  return GS_OK;
+}
+
+const void *gs_tensor_bytes(const gs_tensor *t) {
+  if (t->data) return t->data;
+  gs_file *f = t->file;
+  if (!f) return NULL;
+  if (!f->map) {
+    if (!f->size) return NULL;
+    void *map = mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, f->fd, 0);
+    if (map == MAP_FAILED) return NULL;
+    f->map = map;
+  }
+  if (t->offset > f->size || t->nbytes > f->size - t->offset) return NULL;
+  return f->map + t->offset;
+}
+
+gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
+                         gs_err *e) {
+  const char *name = t->name ? t->name : "";
+  if (at > t->nbytes || n > t->nbytes - at)
+    return gs_fail(e, GS_INTERNAL, name, "read past the end of a tensor");
+  if (t->data) {
+    memcpy(p, (const char *)t->data + at, n);
+    return GS_OK;
+  }
+  if (!t->file)
+    return gs_fail(e, GS_NOINPUT, name, "the data of this tensor is missing");
+  uint64_t offset = t->offset + at;
+  for (char *q = p; n;) {
+    ssize_t got = pread(t->file->fd, q, n, (off_t)offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0)
+      return gs_fail(e, GS_IO, t->file->path,
+                     "cannot read %zu bytes at offset %llu for '%s': %s", n,
+                     (unsigned long long)offset, name,
+                     got < 0 ? strerror(errno) : "the file is too short");
+    q += got;
+    n -= (size_t)got;
+    offset += (uint64_t)got;
+  }
+  return GS_OK;
+}
+
+static int64_t int_at(const void *data, gs_dtype t, int64_t i) {
+  switch (t) {
+    case GS_INT8: return ((const int8_t *)data)[i];
+    case GS_BOOL:
+    case GS_UINT8: return ((const uint8_t *)data)[i];
+    case GS_INT16: return ((const int16_t *)data)[i];
+    case GS_UINT16: return ((const uint16_t *)data)[i];
+    case GS_INT32: return ((const int32_t *)data)[i];
+    case GS_UINT32: return ((const uint32_t *)data)[i];
+    default: break;
+  }
+  int64_t v; /* 64-bit data may lie unaligned in a file */
+  memcpy(&v, (const char *)data + i * 8, sizeof v);
+  return v;
+}
+
+int64_t gs_tensor_ints(const gs_tensor *t, int64_t *out, int64_t max) {
+  const gs_dtype_info *info = gs_dtype_get(t->dtype);
+  bool integer = info->cls == 'i' || info->cls == 'u' || info->cls == 'b';
+  int64_t n = gs_tensor_count(t);
+  if (!integer || info->bits < 8 || n < 0 || n > max) return -1;
+  const void *data = gs_tensor_bytes(t);
+  if (!data) return n ? -1 : 0;
+  /* Narrow types in files may be unaligned too: go through a copy. */
+  char copy[4096];
+  int64_t bytes = gs_dtype_bytes(t->dtype, n);
+  if (bytes <= (int64_t)sizeof copy) {
+    memcpy(copy, data, (size_t)bytes);
+    data = copy;
+  }
+  for (int64_t i = 0; i < n; i++) out[i] = int_at(data, t->dtype, i);
+  return n;
+}
+
+char *gs_shape_text(gs_arena *a, gs_dtype dtype, int rank,
+                    const int64_t *dims) {
+  gs_buf b;
+  gs_buf_init(&b, a);
+  gs_buf_str(&b, gs_dtype_get(dtype)->text);
+  if (rank < 0) {
+    gs_buf_str(&b, "[...]");
+    return b.at;
+  }
+  gs_buf_char(&b, '[');
+  for (int i = 0; i < rank; i++)
+    gs_buf_printf(&b, dims[i] < 0 ? "%s?" : "%s%lld", i ? "," : "",
+                  (long long)dims[i]);
+  gs_buf_char(&b, ']');
+  return b.at;
+}

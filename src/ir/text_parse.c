@@ -1,0 +1,407 @@
+/* Reads the text form of graphs, as text_print.c writes it:
+ *
+ *   mesh {dp=2, tp=2}
+ *   input x : f32[8,8]
+ *   constant w {~,tp} : f32[2,2] = [1, 2, 3, 4]
+ *   y, _ = TopK 'node name' (x, k) axis=1 {dp} : f32[4] of [8], _
+ *   output y
+ *
+ * `#` after white space starts a comment. */
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "ir/graph.h"
+#include "ir/text.h"
+
+typedef struct parser {
+  gs_arena *a;
+  gs_graph *g;
+  const char *file, *line; /* start of the current line */
+  const char *s;
+  int number;
+  gs_err *e;
+} parser;
+
+static gs_status bad(parser *p, const char *what) {
+  char place[512];
+  snprintf(place, sizeof place, "%.400s:%d:%d", p->file, p->number,
+           (int)(p->s - p->line) + 1);
+  gs_fail(p->e, GS_DATA, place, "%s", what);
+  gs_err_caret(p->e, p->line, strcspn(p->line, "\n"),
+               (int)(p->s - p->line) + 1, 1);
+  return GS_DATA;
+}
+
+static void space(parser *p) {
+  while (*p->s == ' ' || *p->s == '\t') p->s++;
+  bool apart = p->s == p->line || isspace((unsigned char)p->s[-1]);
+  if (*p->s == '#' && apart) p->s += strcspn(p->s, "\n");
+}
+
+static bool eat(parser *p, const char *word) {
+  space(p);
+  size_t n = strlen(word);
+  if (strncmp(p->s, word, n)) return false;
+  p->s += n;
+  return true;
+}
+
+static bool eat_word(parser *p, const char *word) {
+  space(p);
+  size_t n = strlen(word);
+  if (strncmp(p->s, word, n) || !isspace((unsigned char)p->s[n])) return false;
+  p->s += n;
+  return true;
+}
+
+static gs_status quoted(parser *p, char quote, gs_string *out) {
+  gs_buf b;
+  gs_buf_init(&b, p->a);
+  p->s++;
+  while (*p->s != quote) {
+    if (!*p->s || *p->s == '\n') return bad(p, "a string is not closed");
+    char c = *p->s++;
+    if (c == '\\' && *p->s == 'x' && isxdigit((unsigned char)p->s[1]) &&
+        isxdigit((unsigned char)p->s[2])) {
+      char hex[3] = {p->s[1], p->s[2], 0};
+      c = (char)strtol(hex, NULL, 16);
+      p->s += 3;
+    } else if (c == '\\' && *p->s) {
+      c = *p->s++;
+    }
+    gs_buf_char(&b, c);
+  }
+  p->s++;
+  *out = (gs_string){b.at, b.n};
+  return GS_OK;
+}
+
+static gs_status name(parser *p, const char **out) {
+  space(p);
+  if (*p->s == '"') {
+    gs_string s;
+    GS_TRY(quoted(p, '"', &s));
+    *out = s.at;
+    return GS_OK;
+  }
+  const char *start = p->s;
+  while (gs_text_is_name_char(*p->s)) p->s++;
+  if (p->s > start && p->s[-1] == ':') p->s--;
+  if (p->s == start) return bad(p, "a name is expected");
+  *out = gs_strndup(p->a, start, (size_t)(p->s - start));
+  return GS_OK;
+}
+
+static gs_status integer(parser *p, int64_t *v) {
+  space(p);
+  char *end;
+  long long x = strtoll(p->s, &end, 0);
+  if (end == p->s) return bad(p, "a number is expected");
+  p->s = end;
+  *v = x;
+  return GS_OK;
+}
+
+/* "[1,2,?]" into dims; ? is -1. */
+static gs_status dim_list(parser *p, int *rank, int64_t *dims) {
+  *rank = 0;
+  if (!eat(p, "[")) return bad(p, "'[' is expected");
+  while (!eat(p, "]")) {
+    if (*rank == GS_MAX_RANK) return bad(p, "too many dims");
+    if (eat(p, "?")) dims[(*rank)++] = -1;
+    else GS_TRY(integer(p, &dims[(*rank)++]));
+    if (!eat(p, ",") && *p->s != ']') return bad(p, "',' or ']' is expected");
+  }
+  return GS_OK;
+}
+
+static gs_status shape(parser *p, gs_dtype *t, int *rank, int64_t *dims) {
+  space(p);
+  char word[16];
+  size_t n = 0;
+  while (isalnum((unsigned char)*p->s) && n < sizeof word - 1)
+    word[n++] = *p->s++;
+  word[n] = 0;
+  *t = gs_dtype_parse(word);
+  bool unknown = n == 0 && eat(p, "?"); /* type not known */
+  if (!*t && !unknown) return bad(p, "an element type such as f32 is expected");
+  if (eat(p, "[...]")) {
+    *rank = -1;
+    return GS_OK;
+  }
+  return dim_list(p, rank, dims);
+}
+
+/* "{..} : f32[4] of [8]" */
+static gs_status type(parser *p, gs_value *v) {
+  space(p);
+  if (*p->s == '{') {
+    if (!p->g->mesh) return bad(p, "a sharding without a mesh");
+    const char *end = p->s;
+    while (*end && *end != '\n' && !(end[0] == ' ' && end[1] == ':')) end++;
+    char *text = gs_strndup(p->a, p->s, (size_t)(end - p->s));
+    if (gs_sharding_parse(p->a, p->g->mesh, text, &v->sharding, p->e))
+      return bad(p, "not a sharding");
+    p->s = end;
+  }
+  if (!eat(p, ":")) return bad(p, "':' and a type are expected");
+  int64_t dims[GS_MAX_RANK];
+  int rank;
+  GS_TRY(shape(p, &v->dtype, &rank, dims));
+  gs_value_shape(p->g, v, rank, dims);
+  if (eat_word(p, "of")) {
+    GS_TRY(dim_list(p, &rank, dims));
+    if (rank != v->rank) return bad(p, "local and global rank differ");
+    v->global_dims = gs_memdup(p->a, dims, (size_t)rank * sizeof *dims);
+  }
+  return GS_OK;
+}
+
+static gs_status real(parser *p, double *f) {
+  space(p);
+  char *end;
+  *f = strtod(p->s, &end);
+  if (end == p->s) return bad(p, "a number is expected");
+  p->s = end;
+  return GS_OK;
+}
+
+static gs_status element(parser *p, gs_dtype t, char *at) {
+  const gs_dtype_info *info = gs_dtype_get(t);
+  if (t == GS_FLOAT || t == GS_DOUBLE) {
+    double f;
+    GS_TRY(real(p, &f));
+    float single = (float)f;
+    if (t == GS_FLOAT) memcpy(at, &single, sizeof single);
+    else memcpy(at, &f, sizeof f);
+    return GS_OK;
+  }
+  space(p);
+  char *end;
+  uint64_t u = *p->s == '-' ? (uint64_t)strtoll(p->s, &end, 0)
+                            : strtoull(p->s, &end, 0);
+  if (end == p->s) return bad(p, "a number is expected");
+  p->s = end;
+  memcpy(at, &u, (size_t)info->bits / 8);
+  return GS_OK;
+}
+
+/* " = [..]" when it is there: the data of a constant. */
+static gs_status data(parser *p, gs_dtype dtype, int rank, const int64_t *dims,
+                      const gs_tensor **out) {
+  gs_tensor *t = GS_NEW(p->a, gs_tensor);
+  int bits = gs_dtype_get(dtype)->bits;
+  int64_t n = rank < 0 ? -1 : gs_product(dims, rank);
+  int64_t bytes = n < 0 ? -1 : gs_dtype_bytes(dtype, n);
+  if (bytes < 0) return bad(p, "a constant needs a shape and a type");
+  t->dtype = dtype;
+  t->rank = rank;
+  t->dims = gs_memdup(p->a, dims, (size_t)rank * sizeof *dims);
+  t->nbytes = (uint64_t)bytes;
+  *out = t;
+  if (!eat(p, "=")) return GS_OK;
+  if (bits < 8 || bits > 64) return bad(p, "no data can be given for this type");
+  if (bytes > 1 << 20) return bad(p, "too much data");
+  char *at = gs_alloc(p->a, (size_t)bytes);
+  t->data = at;
+  if (!eat(p, "[")) return bad(p, "'[' is expected");
+  for (int64_t i = 0; i < n; i++) {
+    if (i && !eat(p, ",")) return bad(p, "',' is expected");
+    GS_TRY(element(p, dtype, at + i * (bits / 8)));
+  }
+  return eat(p, "]") ? GS_OK : bad(p, "']' is expected after the data");
+}
+
+static bool looks_real(const char *s) {
+  size_t n = strspn(s, "+-0123456789");
+  return s[n] == '.' || s[n] == 'e' || !strncmp(s, "inf", 3) ||
+         !strncmp(s, "-inf", 4) || !strncmp(s, "nan", 3);
+}
+
+static gs_status attr_list(parser *p, gs_attr *a) {
+  GS_VEC(int64_t) ints = {0};
+  GS_VEC(float) floats = {0};
+  GS_VEC(gs_string) strings = {0};
+  a->kind = GS_ATTR_INTS;
+  p->s++;
+  while (!eat(p, "]")) {
+    if (*p->s == '"') {
+      a->kind = GS_ATTR_STRINGS;
+      GS_TRY(quoted(p, '"', gs_push(p->a, &strings)));
+    } else if (looks_real(p->s)) {
+      double f;
+      a->kind = GS_ATTR_FLOATS;
+      GS_TRY(real(p, &f));
+      *gs_push(p->a, &floats) = (float)f;
+    } else {
+      GS_TRY(integer(p, gs_push(p->a, &ints)));
+    }
+    a->n++;
+    if (!eat(p, ",") && *p->s != ']') return bad(p, "',' or ']' is expected");
+  }
+  if ((ints.n != 0) + (floats.n != 0) + (strings.n != 0) > 1)
+    return bad(p, "a list mixes types");
+  a->ints = ints.at;
+  a->floats = floats.at;
+  a->strings = strings.at;
+  return GS_OK;
+}
+
+static gs_status attribute(parser *p, gs_node *n) {
+  const char *start = p->s;
+  while (isalnum((unsigned char)*p->s) || *p->s == '_' || *p->s == '.') p->s++;
+  gs_attr a = {.name = gs_strndup(p->a, start, (size_t)(p->s - start))};
+  if (p->s == start || *p->s != '=') return bad(p, "name=value is expected");
+  p->s++;
+  if (*p->s == '"') {
+    a.kind = GS_ATTR_STRING;
+    GS_TRY(quoted(p, '"', &a.s));
+  } else if (*p->s == '[') {
+    GS_TRY(attr_list(p, &a));
+  } else if (!strncmp(p->s, "tensor(", 7)) {
+    gs_dtype t;
+    int rank;
+    int64_t dims[GS_MAX_RANK];
+    const gs_tensor *value;
+    p->s += 7;
+    a.kind = GS_ATTR_TENSOR;
+    GS_TRY(shape(p, &t, &rank, dims));
+    GS_TRY(data(p, t, rank, dims, &value));
+    a.t = gs_memdup(p->a, value, sizeof *value);
+    if (!eat(p, ")")) return bad(p, "')' is expected");
+  } else if (looks_real(p->s)) {
+    a.kind = GS_ATTR_FLOAT;
+    GS_TRY(real(p, &a.f));
+  } else {
+    a.kind = GS_ATTR_INT;
+    GS_TRY(integer(p, &a.i));
+  }
+  gs_node_set(p->g, n, &a);
+  return GS_OK;
+}
+
+static gs_status operand(parser *p, gs_value **out) {
+  const char *text;
+  *out = NULL;
+  space(p);
+  bool quote = *p->s == '"';
+  GS_TRY(name(p, &text));
+  if (!quote && !strcmp(text, "_")) return GS_OK;
+  *out = gs_graph_find(p->g, text);
+  return *out ? GS_OK : bad(p, "this value is not defined yet");
+}
+
+static gs_status node(parser *p) {
+  enum { MOST = 256 };
+  const char *result[MOST], *op, *label = "";
+  gs_value *in[MOST];
+  int nout = 0, nin = 0;
+  do {
+    if (nout == MOST) return bad(p, "too many results");
+    GS_TRY(name(p, &result[nout++]));
+  } while (eat(p, ","));
+  if (!eat(p, "=")) return bad(p, "'=' is expected");
+  GS_TRY(name(p, &op));
+  space(p);
+  if (*p->s == '\'') {
+    gs_string s;
+    GS_TRY(quoted(p, '\'', &s));
+    label = s.at;
+  }
+  if (!eat(p, "(")) return bad(p, "'(' is expected");
+  while (!eat(p, ")")) {
+    if (nin == MOST) return bad(p, "too many operands");
+    GS_TRY(operand(p, &in[nin++]));
+    if (!eat(p, ",") && *p->s != ')') return bad(p, "',' or ')' is expected");
+  }
+  const char *dot = strrchr(op, '.');
+  const char *domain =
+      dot ? gs_strndup(p->a, op, (size_t)(dot - op)) : "";
+  gs_node *n = gs_node_new(p->g, domain, dot ? dot + 1 : op, label, nin, nout);
+  if (nin) memcpy(n->in, in, (size_t)nin * sizeof *in);
+  for (space(p); isalpha((unsigned char)*p->s); space(p))
+    GS_TRY(attribute(p, n));
+  for (int i = 0; i < nout; i++) {
+    if (i && !eat(p, ",")) return bad(p, "a type for each result is expected");
+    if (!strcmp(result[i], "_")) {
+      if (!eat(p, "_")) return bad(p, "'_' is expected");
+      continue;
+    }
+    if (gs_graph_find(p->g, result[i])) return bad(p, "a value is defined twice");
+    gs_value *v = gs_value_new(p->g, result[i], GS_UNDEFINED, -1, NULL);
+    gs_node_output(n, i, v);
+    space(p);
+    if (*p->s == ':' || *p->s == '{') GS_TRY(type(p, v));
+    else if (nout == 1) break; /* types may be left to inference */
+    else return bad(p, "a type is expected");
+  }
+  return GS_OK;
+}
+
+static gs_status entry(parser *p, bool constant) {
+  const char *text;
+  GS_TRY(name(p, &text));
+  if (gs_graph_find(p->g, text)) return bad(p, "a value is defined twice");
+  gs_value *v = gs_value_new(p->g, text, GS_UNDEFINED, -1, NULL);
+  GS_TRY(type(p, v));
+  if (constant) return data(p, v->dtype, v->rank, v->dims, &v->constant);
+  v->is_input = true;
+  *gs_push(p->a, &p->g->input) = v;
+  return GS_OK;
+}
+
+static gs_status statement(parser *p) {
+  if (eat_word(p, "graph")) {
+    const char *text;
+    GS_TRY(name(p, &text));
+    p->g->name = text;
+    return GS_OK;
+  }
+  if (eat_word(p, "mesh")) {
+    gs_mesh *m = GS_NEW(p->a, gs_mesh);
+    size_t n = strcspn(p->s, "\n#");
+    while (n && isspace((unsigned char)p->s[n - 1])) n--;
+    if (gs_mesh_parse(gs_strndup(p->a, p->s, n), p->a, m, p->e))
+      return bad(p, "not a mesh");
+    p->s += n;
+    p->g->mesh = m;
+    return GS_OK;
+  }
+  if (eat_word(p, "input")) return entry(p, false);
+  if (eat_word(p, "constant")) return entry(p, true);
+  if (eat_word(p, "output")) {
+    gs_value *v;
+    GS_TRY(operand(p, &v));
+    if (!v) return bad(p, "an output needs a name");
+    v->is_output = true;
+    *gs_push(p->a, &p->g->output) = v;
+    return GS_OK;
+  }
+  return node(p);
+}
+
+gs_status gs_graph_parse(gs_arena *a, const char *text, const char *file,
+                         gs_graph **out, gs_err *e) {
+  parser p = {.a = a,
+              .g = gs_graph_new(a, ""),
+              .file = file,
+              .s = text,
+              .line = text,
+              .e = e};
+  while (*p.s) {
+    p.number++;
+    p.line = p.s;
+    space(&p);
+    if (*p.s && *p.s != '\n') {
+      GS_TRY(statement(&p));
+      space(&p);
+      if (*p.s && *p.s != '\n') return bad(&p, "unexpected text");
+    }
+    if (*p.s) p.s++;
+  }
+  *out = p.g;
+  return gs_graph_check(p.g, e);
+}
