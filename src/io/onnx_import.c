@@ -217,7 +217,10 @@ static gs_status import_operator(gs_import *im, gs_scope *s,
   n->attr = attr;
   n->nattr = nattr;
   n->opset = opset;
-  n->origin = *name          ? n->name
+  const char *origin = gs_sse_get(p->metadata_props, p->n_metadata_props,
+                                  "gshard.origin");
+  n->origin = origin         ? origin
+              : *name        ? n->name
               : s->prefix    ? s->prefix
               : p->n_output  ? gs_strdup(im->a, p->output[0])
                              : n->name;
