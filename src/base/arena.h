@@ -32,7 +32,8 @@ char *gs_strdup(gs_arena *a, const char *s);
 char *gs_strndup(gs_arena *a, const char *s, size_t n);
 char *gs_sprintf(gs_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-char *gs_vsprintf(gs_arena *a, const char *fmt, va_list ap);
+char *gs_vsprintf(gs_arena *a, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 
 #define GS_NEW(arena, type) ((type *)gs_alloc((arena), sizeof(type)))
 #define GS_NEWS(arena, n, type)                                                \

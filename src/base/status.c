@@ -24,7 +24,8 @@ void gs_err_clear(gs_err *e) {
   e->first = GS_OK;
 }
 
-static void record(gs_err *e, gs_status code, bool warning, const char *place,
+__attribute__((format(printf, 5, 0))) static void
+record(gs_err *e, gs_status code, bool warning, const char *place,
                    const char *fmt, va_list ap) {
   if (!e) return;
   if (!warning && e->first == GS_OK) e->first = code;

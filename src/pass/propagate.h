@@ -1,0 +1,63 @@
+/* Completes shardings over the whole graph (GShard section 3.2 "sharding
+ * completion"; GSPMD section 3.5; priorities as in Shardy).
+ *
+ * requires  n->op set, shapes inferred, graph->mesh, annotated values carry
+ *           their sharding
+ * ensures   every value has a sharding, all dims closed
+ * keeps     what the user gave: axes, closed dims, replicated and partial
+ * Cost: O(levels * changes); never more than one visit per node and axis. */
+#ifndef GS_PASS_PROPAGATE_H
+#define GS_PASS_PROPAGATE_H
+
+#include "op/op.h"
+
+/* Why a sub-axis splits a dim of a value. */
+typedef struct gs_origin {
+  int rule;             /* of the spec; -1: the model's own annotation */
+  const gs_node *via;   /* node it came through; NULL: stated by the rule */
+  const gs_value *from; /* value on the other side of that node */
+} gs_origin;
+
+/* Which way propagation may enter a value (spec: barriers). */
+typedef struct gs_gate {
+  bool closed_to_def;  /* the producer may not change it */
+  bool closed_to_uses; /* the consumers may not change it */
+} gs_gate;
+
+typedef struct gs_tie { /* values that are sharded alike (spec: groups) */
+  int n;
+  gs_value **value;
+} gs_tie;
+
+typedef struct gs_propagate_input {
+  const int *rule; /* [nvalue] spec rule that annotated it, or -1; or NULL */
+  const gs_gate *gate; /* [nvalue], or NULL */
+  int ntie;
+  const gs_tie *tie;
+} gs_propagate_input;
+
+typedef struct gs_propagation {
+  gs_graph *graph;
+  const int *rule;     /* copied from the input */
+  gs_origin **origin;  /* [nvalue] NULL or [nsub] */
+  int sweeps;          /* node visits, for reports */
+} gs_propagation;
+
+gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
+                            const gs_propagate_input *in,
+                            gs_propagation *out, gs_err *e);
+
+/* The rule that a value's axes lead back to, following the chain of the first
+ * axis that has one; -1 when it is replicated or unannotated. */
+int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
+
+/* Prints, for every axis of v, the chain from v back to the rule:
+ *   h {dp,tp}: axis tp on dim 1
+ *     from w1 through node 'mlp/up' (MatMul)
+ *     stated by RULE                                                       */
+void gs_propagation_explain(gs_buf *b, const gs_propagation *p,
+                            const gs_value *v,
+                            const char *(*rule_text)(void *, int rule),
+                            void *context);
+
+#endif

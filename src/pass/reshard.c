@@ -1,0 +1,432 @@
+#include "pass/reshard.h"
+
+#include <string.h>
+
+#include "base/math.h"
+
+enum { MAX_STATES = 20000, MAX_UNITS = GS_MAX_SUBS };
+
+/* One point of the search: per dim the units that split it, major first. */
+typedef struct state {
+  uint8_t n[GS_MAX_RANK];
+  uint8_t unit[GS_MAX_RANK][MAX_UNITS];
+  uint32_t partial; /* units not reduced yet */
+} state;
+
+typedef struct step {
+  const struct step *from; /* NULL for the start */
+  state at;
+  double seconds; /* from the start */
+  bool done;
+  gs_move_kind kind;
+  int dim, to;
+  uint32_t units; /* the units moved, for the axes of the move */
+} step;
+
+typedef struct search {
+  gs_arena *tmp;
+  const gs_mesh *m;
+  int rank, bits;
+  const int64_t *dims;
+  int nunit;
+  gs_axes unit[MAX_UNITS];
+  int64_t size[MAX_UNITS];
+  state goal;
+  uint32_t goal_units; /* units that split some dim of the goal */
+  int home[MAX_UNITS]; /* the dim that a unit splits in the goal, or -1 */
+  gs_map seen;         /* key -> step */
+  GS_VEC(step *) heap; /* smallest seconds first */
+  const step *now;     /* being expanded */
+} search;
+
+void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m) {
+  *r = (gs_resharder){.arena = a, .mesh = m};
+  gs_map_init(&r->cache, a);
+}
+
+bool gs_reshard_nests(int64_t n, int64_t outer, int64_t inner) {
+  if (outer == 1) return true;
+  return gs_ceil_div(n, outer * inner) * inner == gs_ceil_div(n, outer);
+}
+
+/* ---- units ---- */
+
+/* Where each sub-axis stands in a sharding. */
+typedef struct place {
+  int dim;  /* -1: not split; -2: partial */
+  int next; /* the sub-axis that follows it in its dim, or -1 */
+} place;
+
+static void find_places(const gs_sharding *s, place *p) {
+  for (int i = 0; i < GS_MAX_SUBS; i++) {
+    p[i] = (place){-1, -1};
+    if (s->partial >> i & 1) p[i].dim = -2;
+  }
+  for (int d = 0; d < s->rank; d++) {
+    const gs_axes *a = &s->dim[d].axes;
+    for (int i = 0; i < a->n; i++)
+      p[a->at[i]] = (place){d, i + 1 < a->n ? a->at[i + 1] : -1};
+  }
+}
+
+/* May y follow x in one unit, as far as this sharding is concerned? */
+static bool together(const place *p, int x, int y) {
+  return p[x].dim >= 0 ? p[x].next == y : p[x].dim == p[y].dim;
+}
+
+static void find_units(search *s, const gs_sharding *from,
+                       const gs_sharding *to) {
+  place a[GS_MAX_SUBS], b[GS_MAX_SUBS];
+  find_places(from, a);
+  find_places(to, b);
+  int next[GS_MAX_SUBS];
+  bool starts[GS_MAX_SUBS];
+  for (int x = 0; x < s->m->nsub; x++) starts[x] = a[x].dim != -1 ||
+                                                   b[x].dim != -1;
+  for (int x = 0; x < s->m->nsub; x++) {
+    next[x] = -1;
+    if (!starts[x] && a[x].dim == -1 && b[x].dim == -1) continue;
+    int y = a[x].dim >= 0   ? a[x].next
+            : b[x].dim >= 0 ? b[x].next
+            : x + 1 < s->m->nsub ? x + 1 : -1;
+    if (y >= 0 && together(a, x, y) && together(b, x, y)) next[x] = y;
+  }
+  for (int x = 0; x < s->m->nsub; x++)
+    if (next[x] >= 0) starts[next[x]] = false;
+  for (int x = 0; x < s->m->nsub; x++) {
+    if (!starts[x]) continue;
+    gs_axes *u = &s->unit[s->nunit];
+    *u = (gs_axes){0};
+    for (int y = x; y >= 0; y = next[y]) u->at[u->n++] = (uint8_t)y;
+    s->size[s->nunit++] = gs_axes_size(s->m, u);
+  }
+}
+
+static state to_state(const search *s, const gs_sharding *sh) {
+  state st = {0};
+  for (int u = 0; u < s->nunit; u++)
+    if (sh->partial >> s->unit[u].at[0] & 1) st.partial |= 1u << u;
+  for (int d = 0; d < sh->rank; d++) {
+    const gs_axes *a = &sh->dim[d].axes;
+    for (int i = 0; i < a->n; i++)
+      for (int u = 0; u < s->nunit; u++)
+        if (s->unit[u].at[0] == a->at[i])
+          st.unit[d][st.n[d]++] = (uint8_t)u;
+  }
+  return st;
+}
+
+static gs_sharding *to_sharding(gs_arena *a, const search *s, const state *st,
+                                const gs_sharding *like) {
+  gs_sharding *sh = gs_sharding_new(a, s->rank, false);
+  sh->reduce = like->reduce;
+  for (int u = 0; u < s->nunit; u++)
+    if (st->partial >> u & 1) sh->partial |= gs_axes_set(&s->unit[u]);
+  for (int d = 0; d < s->rank; d++)
+    for (int i = 0; i < st->n[d]; i++)
+      sh->dim[d].axes =
+          gs_axes_cat(&sh->dim[d].axes, &s->unit[st->unit[d][i]]);
+  return sh;
+}
+
+/* ---- geometry ---- */
+
+static int64_t shards(const search *s, const state *st, int d, int n) {
+  int64_t p = 1;
+  for (int i = 0; i < n; i++) p *= s->size[st->unit[d][i]];
+  return p;
+}
+
+static double local_bytes(const search *s, const state *st) {
+  double n = (double)s->bits / 8;
+  for (int d = 0; d < s->rank; d++)
+    n *= (double)gs_ceil_div(s->dims[d], shards(s, st, d, st->n[d]));
+  return n;
+}
+
+/* Can the units of dim d from position k on be dropped or added? */
+static bool suffix_nests(const search *s, const state *st, int d, int k) {
+  int64_t outer = shards(s, st, d, k);
+  return gs_reshard_nests(s->dims[d], outer,
+                          shards(s, st, d, st->n[d]) / outer);
+}
+
+/* ---- the queue ---- */
+
+static const char *state_key(const search *s, const state *st) {
+  gs_buf b;
+  gs_buf_init(&b, s->tmp);
+  for (int d = 0; d < s->rank; d++) {
+    for (int i = 0; i < st->n[d]; i++)
+      gs_buf_char(&b, (char)(st->unit[d][i] + 1));
+    gs_buf_char(&b, 127);
+  }
+  for (int u = 0; u < s->nunit; u++)
+    if (st->partial >> u & 1) gs_buf_char(&b, (char)(u + 1));
+  return b.at;
+}
+
+static void heap_push(search *s, step *x) {
+  gs_push(s->tmp, &s->heap);
+  int i = s->heap.n - 1;
+  for (; i > 0 && s->heap.at[(i - 1) / 2]->seconds > x->seconds;
+       i = (i - 1) / 2)
+    s->heap.at[i] = s->heap.at[(i - 1) / 2];
+  s->heap.at[i] = x;
+}
+
+static step *heap_pop(search *s) {
+  step *top = s->heap.at[0], *last = s->heap.at[--s->heap.n];
+  int i = 0, n = s->heap.n;
+  for (;;) {
+    int c = 2 * i + 1;
+    if (c >= n) break;
+    if (c + 1 < n && s->heap.at[c + 1]->seconds < s->heap.at[c]->seconds) c++;
+    if (s->heap.at[c]->seconds >= last->seconds) break;
+    s->heap.at[i] = s->heap.at[c];
+    i = c;
+  }
+  if (n) s->heap.at[i] = last;
+  return top;
+}
+
+/* Offers `at`, reached from s->now by a move of these units. */
+static void offer(search *s, const state *at, gs_move_kind kind,
+                  uint32_t units, int dim, int to) {
+  gs_axes axes = {0};
+  for (int u = 0; u < s->nunit; u++)
+    if (units >> u & 1) axes = gs_axes_cat(&axes, &s->unit[u]);
+  double seconds = s->now->seconds +
+                   gs_cost_move(s->m, kind, &axes,
+                                local_bytes(s, &s->now->at));
+  const char *key = state_key(s, at);
+  step *old = gs_map_get(&s->seen, key);
+  if (old && old->seconds <= seconds) return;
+  step *x = GS_NEW(s->tmp, step);
+  *x = (step){.from = s->now,
+              .at = *at,
+              .seconds = seconds,
+              .kind = kind,
+              .dim = dim,
+              .to = to,
+              .units = units};
+  if (old) old->done = true;
+  gs_map_put(&s->seen, key, x);
+  heap_push(s, x);
+}
+
+/* ---- moves ---- */
+
+static uint32_t split_units(const search *s, const state *st) {
+  uint32_t set = 0;
+  for (int d = 0; d < s->rank; d++)
+    for (int i = 0; i < st->n[d]; i++) set |= 1u << st->unit[d][i];
+  return set;
+}
+
+static void append(state *st, int d, int unit) {
+  st->unit[d][st->n[d]++] = (uint8_t)unit;
+}
+
+/* Local slices, and reduce-scatters of partial units, onto goal dims. */
+static void try_splits(search *s, const state *st) {
+  uint32_t used = split_units(s, st);
+  for (int u = 0; u < s->nunit; u++) {
+    int d = s->home[u];
+    if (d < 0 || used >> u & 1) continue;
+    state next = *st;
+    append(&next, d, u);
+    if (!suffix_nests(s, &next, d, st->n[d])) continue;
+    bool partial = st->partial >> u & 1;
+    next.partial &= ~(1u << u);
+    offer(s, &next, partial ? GS_MOVE_REDUCE_SCATTER : GS_MOVE_SLICE, 1u << u,
+          d, -1);
+  }
+}
+
+static void try_reductions(search *s, const state *st) {
+  uint32_t rest = st->partial & ~s->goal.partial;
+  if (!rest) return;
+  state next = *st;
+  next.partial &= ~rest;
+  offer(s, &next, GS_MOVE_ALL_REDUCE, rest, -1, -1);
+  for (int u = 0; u < s->nunit; u++)
+    if ((rest >> u & 1) && rest != 1u << u) {
+      next.partial = st->partial & ~(1u << u);
+      offer(s, &next, GS_MOVE_ALL_REDUCE, 1u << u, -1, -1);
+    }
+}
+
+/* Gathers and all-to-alls of the minor units of each dim. */
+static void try_suffixes(search *s, const state *st) {
+  for (int d = 0; d < s->rank; d++) {
+    uint32_t units = 0;
+    for (int k = st->n[d] - 1; k >= 0; k--) {
+      units |= 1u << st->unit[d][k];
+      if (!suffix_nests(s, st, d, k)) continue;
+      state next = *st;
+      next.n[d] = (uint8_t)k;
+      offer(s, &next, GS_MOVE_ALL_GATHER, units, d, -1);
+      for (int e = 0; e < s->rank; e++) {
+        bool wanted = false;
+        for (int u = 0; u < s->nunit; u++)
+          if ((units >> u & 1) && s->home[u] == e) wanted = true;
+        if (e == d || !wanted) continue;
+        state moved = next;
+        for (int i = k; i < st->n[d]; i++) append(&moved, e, st->unit[d][i]);
+        if (suffix_nests(s, &moved, e, st->n[e]))
+          offer(s, &moved, GS_MOVE_ALL_TO_ALL, units, d, e);
+      }
+    }
+  }
+}
+
+/* Puts unit b where a stands, and a where b stands if b splits a dim. */
+static void swap_units(const search *s, state *st, int a, int b) {
+  for (int d = 0; d < s->rank; d++)
+    for (int i = 0; i < st->n[d]; i++) {
+      if (st->unit[d][i] == a) st->unit[d][i] = (uint8_t)b;
+      else if (st->unit[d][i] == b) st->unit[d][i] = (uint8_t)a;
+    }
+}
+
+static void try_permutes(search *s, const state *st) {
+  uint32_t used = split_units(s, st);
+  for (int a = 0; a < s->nunit; a++)
+    for (int b = 0; b < s->nunit; b++) {
+      if (a == b || s->size[a] != s->size[b] || !(used >> a & 1)) continue;
+      if ((st->partial >> a & 1) || (st->partial >> b & 1)) continue;
+      if ((used >> b & 1) && b < a) continue;
+      state next = *st;
+      swap_units(s, &next, a, b);
+      offer(s, &next, GS_MOVE_PERMUTE, 1u << a | 1u << b, -1, -1);
+    }
+  for (int d = 0; d < s->rank; d++)
+    if (shards(s, st, d, st->n[d]) !=
+        shards(s, &s->goal, d, s->goal.n[d]))
+      return;
+  state next = s->goal;
+  next.partial = st->partial;
+  if (!(st->partial & split_units(s, &s->goal)))
+    offer(s, &next, GS_MOVE_PERMUTE, used | split_units(s, &s->goal), -1, -1);
+}
+
+/* Gathers every dim that differs, whatever it costs: the way that always
+ * exists. */
+static void try_everything(search *s, const state *st) {
+  for (int d = 0; d < s->rank; d++) {
+    if (!st->n[d]) continue;
+    uint32_t units = 0;
+    for (int i = 0; i < st->n[d]; i++) units |= 1u << st->unit[d][i];
+    state next = *st;
+    next.n[d] = 0;
+    offer(s, &next, GS_MOVE_ALL_GATHER, units, d, -1);
+  }
+}
+
+/* ---- the search ---- */
+
+static const step *run_search(search *s, const state *start) {
+  const char *goal = state_key(s, &s->goal);
+  step *first = GS_NEW(s->tmp, step);
+  first->at = *start;
+  gs_map_put(&s->seen, state_key(s, start), first);
+  heap_push(s, first);
+  for (int n = 0; s->heap.n; n++) {
+    step *x = heap_pop(s);
+    if (x->done) continue;
+    x->done = true;
+    if (!strcmp(state_key(s, &x->at), goal)) return x;
+    s->now = x;
+    try_splits(s, &x->at);
+    try_reductions(s, &x->at);
+    if (n < MAX_STATES) {
+      try_suffixes(s, &x->at);
+      try_permutes(s, &x->at);
+    } else {
+      try_everything(s, &x->at);
+    }
+  }
+  return NULL; /* unreachable: gather all, then slice, leads to any goal */
+}
+
+static gs_axes units_axes(const search *s, const step *x) {
+  gs_axes axes = {0};
+  const state *st = &x->from->at;
+  if (x->kind == GS_MOVE_ALL_GATHER || x->kind == GS_MOVE_ALL_TO_ALL) {
+    /* In the order in which they split the dim: it orders the blocks. */
+    for (int i = 0; i < st->n[x->dim]; i++)
+      if (x->units >> st->unit[x->dim][i] & 1)
+        axes = gs_axes_cat(&axes, &s->unit[st->unit[x->dim][i]]);
+    return axes;
+  }
+  for (int u = 0; u < s->nunit; u++)
+    if (x->units >> u & 1) axes = gs_axes_cat(&axes, &s->unit[u]);
+  if (x->kind == GS_MOVE_ALL_REDUCE || x->kind == GS_MOVE_PERMUTE)
+    axes = gs_axes_of(gs_axes_set(&axes));
+  return axes;
+}
+
+static gs_path *make_path(gs_arena *a, search *s, const step *end,
+                          const gs_sharding *like) {
+  gs_path *p = GS_NEW(a, gs_path);
+  if (!end) return p;
+  p->seconds = end->seconds;
+  for (const step *x = end; x->from; x = x->from) p->n++;
+  p->move = GS_NEWS(a, p->n, gs_move);
+  int i = p->n;
+  for (const step *x = end; x->from; x = x->from) {
+    gs_move *mv = &p->move[--i];
+    mv->kind = x->kind;
+    mv->axes = units_axes(s, x);
+    mv->dim = x->dim;
+    mv->to = x->to;
+    mv->after = to_sharding(a, s, &x->at, like);
+    mv->bytes = gs_cost_bytes(x->kind, local_bytes(s, &x->from->at),
+                              gs_axes_size(s->m, &mv->axes));
+  }
+  return p;
+}
+
+static const char *cache_key(gs_arena *tmp, const gs_mesh *m, gs_dtype dtype,
+                             int rank, const int64_t *dims,
+                             const gs_sharding *from, const gs_sharding *to) {
+  gs_buf b;
+  gs_buf_init(&b, tmp);
+  gs_buf_printf(&b, "%d", (int)gs_dtype_get(dtype)->bits);
+  for (int d = 0; d < rank; d++) gs_buf_printf(&b, ",%lld", (long long)dims[d]);
+  gs_sharding_print(&b, m, from);
+  gs_buf_char(&b, '>');
+  gs_sharding_print(&b, m, to);
+  return b.at;
+}
+
+const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
+                          const int64_t *dims, const gs_sharding *from,
+                          const gs_sharding *to) {
+  static const gs_path nothing;
+  if (gs_sharding_equal(from, to)) return &nothing;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  const char *key = cache_key(&tmp, r->mesh, dtype, rank, dims, from, to);
+  gs_path *path = gs_map_get(&r->cache, key);
+  if (!path) {
+    search *s = GS_NEW(&tmp, search);
+    s->tmp = &tmp;
+    s->m = r->mesh;
+    s->rank = rank;
+    s->bits = gs_dtype_get(dtype)->bits;
+    s->dims = dims;
+    find_units(s, from, to);
+    s->goal = to_state(s, to);
+    for (int u = 0; u < s->nunit; u++) s->home[u] = -1;
+    for (int d = 0; d < rank; d++)
+      for (int i = 0; i < s->goal.n[d]; i++) s->home[s->goal.unit[d][i]] = d;
+    gs_map_init(&s->seen, &tmp);
+    state start = to_state(s, from);
+    path = make_path(r->arena, s, run_search(s, &start), from);
+    gs_map_put(&r->cache, key, path);
+  }
+  gs_arena_free(&tmp);
+  return path;
+}
