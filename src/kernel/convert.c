@@ -1,0 +1,322 @@
+/* Conversions go through one of three wide types that hold every value of
+ * the source exactly: double (floats), int64 or uint64 (integers, bool).
+ * f32 <-> f16, bf16 have direct loops. */
+#include "kernel/convert.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernel/isa.h"
+#ifdef GS_HAVE_X86
+#include <immintrin.h>
+#endif
+
+enum { WIDE_F, WIDE_I, WIDE_U, NWIDE };
+enum { BLOCK = 512 }; /* elements at a time; a multiple of 4 */
+
+typedef void convert_fn(void *dst, const void *src, int64_t n);
+
+struct narrow_set {
+  void (*f16_to_f32)(float *, const uint16_t *, int64_t);
+  void (*f32_to_f16)(uint16_t *, const float *, int64_t);
+  void (*bf16_to_f32)(float *, const uint16_t *, int64_t);
+  void (*f32_to_bf16)(uint16_t *, const float *, int64_t);
+  convert_fn *widen[GS_NDTYPE];
+  convert_fn *narrow[NWIDE][GS_NDTYPE];
+};
+
+/* ---- scalars ---- */
+
+GS_INLINE float f16_decode(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000u) << 16, m = h & 0x7fffu;
+  uint32_t u;
+  if (m >= 0x7c00u) {
+    u = 0x7f800000u | (m & 0x3ffu) << 13;
+    if (m > 0x7c00u) u |= 0x400000u;
+  } else if (m >= 0x400u) {
+    u = (m << 13) + (112u << 23);
+  } else { /* subnormal: m * 2^-24 */
+    float f = (float)m * 0x1p-24f;
+    memcpy(&u, &f, sizeof u);
+  }
+  u |= sign;
+  float x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+
+GS_INLINE uint16_t f16_encode(float x) {
+  uint32_t u;
+  memcpy(&u, &x, sizeof u);
+  uint32_t sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
+  uint32_t h;
+  if (a > 0x7f800000u) {
+    h = 0x7e00u | ((a >> 13) & 0x3ffu);
+  } else if (a >= 0x477ff000u) { /* rounds past 65504 */
+    h = 0x7c00u;
+  } else if (a >= 0x38800000u) {
+    uint32_t r = a - (112u << 23);
+    h = (r + 0xfffu + ((r >> 13) & 1u)) >> 13;
+  } else { /* subnormal: adding 1/2 leaves a multiple of 2^-24 */
+    float f;
+    memcpy(&f, &a, sizeof f);
+    f += 0.5f;
+    memcpy(&h, &f, sizeof h);
+    h -= 0x3f000000u;
+  }
+  return (uint16_t)(h | sign);
+}
+
+/* Truncations; out of range and NaN give the minimum, as x86's cvttsd2si
+ * does.  Narrower integers take the low bits of the 32-bit result, u32 those
+ * of the 64-bit one. */
+GS_INLINE uint32_t trunc_32(double x) {
+  return x > -2147483649.0 && x < 2147483648.0 ? (uint32_t)(int32_t)x
+                                               : 0x80000000u;
+}
+GS_INLINE uint64_t trunc_64(double x) {
+  return x >= -0x1p63 && x < 0x1p63 ? (uint64_t)(int64_t)x
+                                    : (uint64_t)1 << 63;
+}
+GS_INLINE uint64_t trunc_u64(double x) {
+  return x >= 0x1p63 && x < 0x1p64
+             ? (uint64_t)(int64_t)(x - 0x1p63) + ((uint64_t)1 << 63)
+             : trunc_64(x);
+}
+
+#define GS_STAMP "kernel/convert.inc"
+#include "kernel/stamp.h"
+
+static const struct narrow_set *loops(void) { return GS_PICK(&narrow); }
+
+void gs_f16_to_f32(float *dst, const uint16_t *src, int64_t n) {
+  loops()->f16_to_f32(dst, src, n);
+}
+void gs_f32_to_f16(uint16_t *dst, const float *src, int64_t n) {
+  loops()->f32_to_f16(dst, src, n);
+}
+void gs_bf16_to_f32(float *dst, const uint16_t *src, int64_t n) {
+  loops()->bf16_to_f32(dst, src, n);
+}
+void gs_f32_to_bf16(uint16_t *dst, const float *src, int64_t n) {
+  loops()->f32_to_bf16(dst, src, n);
+}
+
+/* ---- small float formats ---- */
+
+typedef struct format {
+  int ebits, mbits, bias;
+  uint32_t max;  /* code of the largest finite value */
+  uint32_t over; /* what is past it, not saturating: infinity or NaN */
+  uint32_t nan;
+  bool uz; /* no negative zero; the code 1000... is the only NaN */
+  bool clamps; /* has neither infinity nor NaN */
+} format;
+
+static const format *format_of(gs_dtype t) {
+  static const format f16 = {5, 10, 15, 0x7bff, 0x7c00, 0x7e00, 0, 0},
+                      bf16 = {8, 7, 127, 0x7f7f, 0x7f80, 0x7fc0, 0, 0},
+                      e4m3fn = {4, 3, 7, 0x7e, 0x7f, 0x7f, 0, 0},
+                      e4m3fnuz = {4, 3, 8, 0x7f, 0x80, 0x80, 1, 0},
+                      e5m2 = {5, 2, 15, 0x7b, 0x7c, 0x7f, 0, 0},
+                      e5m2fnuz = {5, 2, 16, 0x7f, 0x80, 0x80, 1, 0},
+                      e2m1 = {2, 1, 1, 7, 7, 7, 0, 1};
+  switch (t) {
+  case GS_FLOAT16: return &f16;
+  case GS_BFLOAT16: return &bf16;
+  case GS_FLOAT8E4M3FN: return &e4m3fn;
+  case GS_FLOAT8E4M3FNUZ: return &e4m3fnuz;
+  case GS_FLOAT8E5M2: return &e5m2;
+  case GS_FLOAT8E5M2FNUZ: return &e5m2fnuz;
+  case GS_FLOAT4E2M1: return &e2m1;
+  default: return NULL;
+  }
+}
+
+double gs_float_decode(gs_dtype t, uint32_t code) {
+  if (t == GS_FLOAT8E8M0) {
+    code &= 0xff;
+    return code == 0xff ? (double)NAN : ldexp(1.0, (int)code - 127);
+  }
+  const format *f = format_of(t);
+  if (!f) return 0;
+  uint32_t sign = code >> (f->ebits + f->mbits) & 1;
+  uint32_t low = code & ((1u << (f->ebits + f->mbits)) - 1);
+  if (f->uz && sign && !low) return (double)NAN;
+  if (!f->uz && low > f->max) {
+    bool inf = f->over != f->nan && low == f->over;
+    double x = inf ? (double)INFINITY : (double)NAN;
+    return sign ? -x : x;
+  }
+  int e = (int)(low >> f->mbits);
+  double m = (double)(low & ((1u << f->mbits) - 1));
+  double x = e ? ldexp(m + (double)(1u << f->mbits), e - f->bias - f->mbits)
+               : ldexp(m, 1 - f->bias - f->mbits);
+  return sign ? -x : x;
+}
+
+/* A power of two (OCP microscaling scale); the sign is ignored. */
+static uint32_t e8m0_encode(double x, const gs_cast_mode *mode) {
+  if (isnan(x)) return 0xff;
+  bool sat = !mode || mode->saturate;
+  if (isinf(x)) return sat ? 0xfe : 0xff;
+  if (x == 0) return 0;
+  int e;
+  double m = frexp(fabs(x), &e); /* x = 2m * 2^(e-1) */
+  gs_round_mode round = mode ? mode->round : GS_ROUND_UP;
+  int code = e - 1 + 127;
+  if (round == GS_ROUND_UP ? m > 0.5 : round == GS_ROUND_NEAREST && m >= 0.75)
+    code++;
+  if (code < 0) return 0;
+  return code <= 0xfe ? (uint32_t)code : sat ? 0xfe : 0xff;
+}
+
+uint32_t gs_float_encode(gs_dtype t, double x, const gs_cast_mode *mode) {
+  if (t == GS_FLOAT8E8M0) return e8m0_encode(x, mode);
+  const format *f = format_of(t);
+  if (!f) return 0;
+  bool f8 = gs_dtype_get((int)t)->bits == 8;
+  bool sat = f->clamps || (f8 && (!mode || mode->saturate));
+  uint64_t u;
+  memcpy(&u, &x, sizeof u);
+  uint32_t sign = (uint32_t)(u >> 63) << (f->ebits + f->mbits);
+  u &= ~((uint64_t)1 << 63);
+  if (isnan(x)) return f->clamps ? f->max : f->uz ? f->nan : f->nan | sign;
+  uint32_t code;
+  int e = (int)(u >> 52) - 1023; /* exponent of x; doubles below 2^-1022 are 0 */
+  uint64_t m = (u & (((uint64_t)1 << 52) - 1)) | (uint64_t)1 << 52;
+  int lowest = 1 - f->bias;
+  int shift = 52 - f->mbits + (e < lowest ? lowest - e : 0);
+  if (isinf(x)) {
+    code = f->max + 1;
+  } else if (e == -1023 || shift > 54) {
+    code = 0;
+  } else {
+    uint64_t half = (uint64_t)1 << (shift - 1);
+    uint64_t r = (m + half - 1 + (m >> shift & 1)) >> shift;
+    /* r has its leading one when normal: it adds 1 to the exponent field. */
+    uint64_t c = e < lowest ? r : r + ((uint64_t)(e - lowest) << f->mbits);
+    code = c > f->max ? f->max + 1 : (uint32_t)c;
+  }
+  if (code > f->max) {
+    if (!sat && f->uz) return f->nan;
+    code = sat ? f->max : f->over;
+  }
+  return f->uz && !code ? 0 : code | sign;
+}
+
+/* ---- blocks ---- */
+
+bool gs_convert_knows(gs_dtype t) {
+  char c = gs_dtype_get((int)t)->cls;
+  return c == 'f' || c == 'i' || c == 'u' || c == 'b';
+}
+
+static int wide_of(gs_dtype t) {
+  if (t == GS_UINT64) return WIDE_U;
+  return gs_dtype_get((int)t)->cls == 'f' ? WIDE_F : WIDE_I;
+}
+
+/* Element i of packed codes of `bits` bits (8 at most, or 16). */
+static uint32_t code_get(const uint8_t *p, int64_t i, int bits) {
+  if (bits == 16) {
+    uint16_t u;
+    memcpy(&u, p + 2 * i, sizeof u);
+    return u;
+  }
+  int per = 8 / bits;
+  return (uint32_t)(p[i / per] >> (i % per * bits)) & ((1u << bits) - 1);
+}
+
+static void code_put(uint8_t *p, int64_t i, int bits, uint32_t code) {
+  if (bits == 16) {
+    uint16_t u = (uint16_t)code;
+    memcpy(p + 2 * i, &u, sizeof u);
+    return;
+  }
+  int per = 8 / bits, at = (int)(i % per) * bits;
+  uint8_t old = at ? p[i / per] : 0;
+  p[i / per] = (uint8_t)(old | (code & ((1u << bits) - 1)) << at);
+}
+
+/* n elements of type t at src to the wide type of t. */
+static void widen(gs_dtype t, void *wide, const uint8_t *src, int64_t n) {
+  const gs_dtype_info *d = gs_dtype_get((int)t);
+  convert_fn *fn = loops()->widen[t];
+  if (fn) {
+    fn(wide, src, n);
+  } else if (d->bits == 64) {
+    memcpy(wide, src, (size_t)n * 8);
+  } else if (d->cls == 'f') {
+    double *w = wide;
+    for (int64_t i = 0; i < n; i++)
+      w[i] = gs_float_decode(t, code_get(src, i, d->bits));
+  } else {
+    int64_t *w = wide;
+    int64_t sign = d->cls == 'i' ? (int64_t)1 << (d->bits - 1) : 0;
+    for (int64_t i = 0; i < n; i++)
+      w[i] = ((int64_t)code_get(src, i, d->bits) ^ sign) - sign;
+  }
+}
+
+static uint32_t code_of(gs_dtype t, int kind, const void *wide, int64_t i,
+                        const gs_cast_mode *mode) {
+  const double *f = wide;
+  const int64_t *s = wide;
+  const uint64_t *u = wide;
+  if (gs_dtype_get((int)t)->cls == 'f')
+    return gs_float_encode(t,
+                           kind == WIDE_F   ? f[i]
+                           : kind == WIDE_I ? (double)s[i]
+                                            : (double)u[i],
+                           mode);
+  return kind == WIDE_F ? trunc_32(f[i]) : (uint32_t)u[i];
+}
+
+static void narrow(gs_dtype t, uint8_t *dst, int kind, const void *wide,
+                   int64_t n, const gs_cast_mode *mode) {
+  convert_fn *fn = loops()->narrow[kind][t];
+  int bits = gs_dtype_get((int)t)->bits;
+  if (fn) {
+    fn(dst, wide, n);
+  } else if (bits == 64) { /* the same kind, or 64-bit integers */
+    memcpy(dst, wide, (size_t)n * 8);
+  } else {
+    for (int64_t i = 0; i < n; i++)
+      code_put(dst, i, bits, code_of(t, kind, wide, i, mode));
+  }
+}
+
+/* Pairs with loops of their own. */
+static bool direct(gs_dtype to, void *dst, gs_dtype from, const void *src,
+                   int64_t n) {
+  if (to == GS_FLOAT && from == GS_FLOAT16) gs_f16_to_f32(dst, src, n);
+  else if (to == GS_FLOAT16 && from == GS_FLOAT) gs_f32_to_f16(dst, src, n);
+  else if (to == GS_FLOAT && from == GS_BFLOAT16) gs_bf16_to_f32(dst, src, n);
+  else if (to == GS_BFLOAT16 && from == GS_FLOAT) gs_f32_to_bf16(dst, src, n);
+  else return false;
+  return true;
+}
+
+void gs_convert(gs_dtype to, void *dst, gs_dtype from, const void *src,
+                int64_t n, const gs_cast_mode *mode) {
+  if (n <= 0) return;
+  if (to == from) {
+    memcpy(dst, src, (size_t)gs_dtype_bytes((int)to, n));
+    return;
+  }
+  if (direct(to, dst, from, src, n)) return;
+  union {
+    double f[BLOCK];
+    int64_t i[BLOCK];
+    uint64_t u[BLOCK];
+  } wide;
+  int kind = wide_of(from);
+  for (int64_t at = 0; at < n; at += BLOCK) {
+    int64_t m = n - at < BLOCK ? n - at : BLOCK;
+    widen(from, &wide, (const uint8_t *)src + gs_dtype_bytes((int)from, at),
+          m);
+    narrow(to, (uint8_t *)dst + gs_dtype_bytes((int)to, at), kind, &wide, m,
+           mode);
+  }
+}

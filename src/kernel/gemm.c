@@ -1,0 +1,163 @@
+#include "kernel/gemm.h"
+
+#include "base/math.h"
+#include "kernel/convert.h"
+#include "kernel/onednn.h"
+
+enum { KB = 64, NB = 64, MANY_TILES = 16, SMALL_TILE = 128 };
+
+bool gs_gemm_has(gs_dtype t) {
+  switch (t) {
+  case GS_FLOAT: case GS_DOUBLE:
+  case GS_INT8: case GS_INT16: case GS_INT32: case GS_INT64:
+  case GS_UINT8: case GS_UINT16: case GS_UINT32: case GS_UINT64:
+    return true;
+  default:
+    return false;
+  }
+}
+
+void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb) {
+  g->batch *= n;
+  if (n == 1) return;
+  int last = g->nbatch - 1;
+  if (last >= 0 && n > 0 && g->sa[last] == sa * n && g->sb[last] == sb * n) {
+    g->dims[last] *= n;
+    g->sa[last] = sa;
+    g->sb[last] = sb;
+    return;
+  }
+  g->dims[g->nbatch] = n;
+  g->sa[g->nbatch] = sa;
+  g->sb[g->nbatch++] = sb;
+}
+
+/* c = a b, for types without a library: b is packed by blocks of KB x NB,
+ * sums run over k ascending.  Integers are computed as unsigned ones of the
+ * same width, which gives the same bits and wraps; those below 32 bits in
+ * 32 so that the promotion to int does not overflow. */
+#define OWN(name, type, wide)                                                  \
+  static void name(const gs_gemm *g, int64_t m, int64_t n, const void *va,     \
+                   const void *vb, void *vc, int64_t ldc) {                    \
+    const type *a = va, *b = vb;                                               \
+    type *c = vc, pack[KB][NB];                                                \
+    int64_t ars = g->ta ? 1 : g->lda, acs = g->ta ? g->lda : 1;                \
+    int64_t brs = g->tb ? 1 : g->ldb, bcs = g->tb ? g->ldb : 1;                \
+    for (int64_t i = 0; i < m; i++)                                            \
+      memset(c + i * ldc, 0, (size_t)n * sizeof(type));                        \
+    for (int64_t j0 = 0; j0 < n; j0 += NB) {                                   \
+      int64_t nj = gs_min(NB, n - j0);                                         \
+      for (int64_t k0 = 0; k0 < g->k; k0 += KB) {                              \
+        int64_t nk = gs_min(KB, g->k - k0);                                    \
+        for (int64_t k = 0; k < nk; k++)                                       \
+          for (int64_t j = 0; j < nj; j++)                                     \
+            pack[k][j] = b[(k0 + k) * brs + (j0 + j) * bcs];                   \
+        for (int64_t i = 0; i < m; i++) {                                      \
+          type *ci = c + i * ldc + j0;                                         \
+          for (int64_t k = 0; k < nk; k++) {                                   \
+            wide x = a[i * ars + (k0 + k) * acs];                              \
+            for (int64_t j = 0; j < nj; j++)                                   \
+              ci[j] = (type)(ci[j] + x * pack[k][j]);                          \
+          }                                                                    \
+        }                                                                      \
+      }                                                                        \
+    }                                                                          \
+  }
+OWN(gemm_f64, double, double)
+OWN(gemm_u8, uint8_t, uint32_t)
+OWN(gemm_u16, uint16_t, uint32_t)
+OWN(gemm_u32, uint32_t, uint32_t)
+OWN(gemm_u64, uint64_t, uint64_t)
+
+static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
+                 const void *b, void *c) {
+  switch (g->dtype) {
+  case GS_FLOAT:
+    return gs_onednn_sgemm(g->ta, g->tb, m, n, g->k, a, g->lda, b, g->ldb, c,
+                           g->n);
+  case GS_DOUBLE: gemm_f64(g, m, n, a, b, c, g->n); return true;
+  case GS_INT8: case GS_UINT8: gemm_u8(g, m, n, a, b, c, g->n); return true;
+  case GS_INT16: case GS_UINT16: gemm_u16(g, m, n, a, b, c, g->n); return true;
+  case GS_INT32: case GS_UINT32: gemm_u32(g, m, n, a, b, c, g->n); return true;
+  case GS_INT64: case GS_UINT64: gemm_u64(g, m, n, a, b, c, g->n); return true;
+  default: return false;
+  }
+}
+
+/* Pieces of m and n: halved until there are enough for any thread count that
+ * is likely, but never by what the thread count is. */
+static void grid(const gs_gemm *g, int64_t *gm, int64_t *gn) {
+  *gm = *gn = 1;
+  while (g->batch * *gm * *gn < MANY_TILES) {
+    int64_t m = g->m / *gm, n = g->n / *gn;
+    if (gs_max(m, n) < 2 * SMALL_TILE || (double)m * (double)n *
+        (double)g->k < 4e6)
+      break;
+    if (m >= n) *gm *= 2;
+    else *gn *= 2;
+  }
+}
+
+static bool piece(const gs_gemm *g, int64_t item, int64_t gm, int64_t gn,
+                  size_t size, const char *a, const char *b, char *c) {
+  int64_t jn = item % gn, im = item / gn % gm, batch = item / gn / gm;
+  int64_t m0 = g->m * im / gm, m1 = g->m * (im + 1) / gm;
+  int64_t n0 = g->n * jn / gn, n1 = g->n * (jn + 1) / gn;
+  int64_t oa = m0 * (g->ta ? 1 : g->lda), ob = n0 * (g->tb ? g->ldb : 1);
+  int64_t oc = (batch * g->m + m0) * g->n + n0;
+  for (int d = g->nbatch - 1; d >= 0; d--) {
+    oa += batch % g->dims[d] * g->sa[d];
+    ob += batch % g->dims[d] * g->sb[d];
+    batch /= g->dims[d];
+  }
+  return tile(g, m1 - m0, n1 - n0, a + oa * (int64_t)size,
+              b + ob * (int64_t)size, c + oc * (int64_t)size);
+}
+
+bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
+                 int threads) {
+  size_t size = (size_t)gs_dtype_get((int)g->dtype)->bits / 8;
+  int64_t total = g->batch * g->m * g->n;
+  if (!total) return true;
+  if (!g->k) {
+    memset(c, 0, (size_t)total * size);
+    return true;
+  }
+  int64_t gm, gn;
+  grid(g, &gm, &gn);
+  int64_t items = g->batch * gm * gn;
+  bool small = (double)total * (double)g->k < 5e5;
+  int nt = small || threads < 1 ? 1 : (int)gs_min(threads, items);
+  int bad = 0;
+#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)          \
+    reduction(+ : bad)
+  for (int64_t i = 0; i < items; i++)
+    bad += !piece(g, i, gm, gn, size, a, b, c);
+  return !bad;
+}
+
+void gs_half_widen(gs_dtype t, int64_t n, const void *from, float *to,
+                   int threads) {
+  const uint16_t *h = from;
+  int64_t parts = n < 1 << 15 || threads < 1 ? 1 : threads;
+#pragma omp parallel for num_threads((int)parts) schedule(static)              \
+    if (parts > 1)
+  for (int64_t p = 0; p < parts; p++) {
+    int64_t i = n * p / parts, m = n * (p + 1) / parts - i;
+    if (t == GS_FLOAT16) gs_f16_to_f32(to + i, h + i, m);
+    else if (t == GS_BFLOAT16) gs_bf16_to_f32(to + i, h + i, m);
+  }
+}
+
+void gs_half_narrow(gs_dtype t, int64_t n, const float *from, void *to,
+                    int threads) {
+  uint16_t *h = to;
+  int64_t parts = n < 1 << 15 || threads < 1 ? 1 : threads;
+#pragma omp parallel for num_threads((int)parts) schedule(static)              \
+    if (parts > 1)
+  for (int64_t p = 0; p < parts; p++) {
+    int64_t i = n * p / parts, m = n * (p + 1) / parts - i;
+    if (t == GS_FLOAT16) gs_f32_to_f16(h + i, from + i, m);
+    else if (t == GS_BFLOAT16) gs_f32_to_bf16(h + i, from + i, m);
+  }
+}

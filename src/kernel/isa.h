@@ -1,0 +1,42 @@
+/* Run-time choice of instruction set, and helpers shared by stamped code.
+ *
+ * Inner loops are plain C in .inc files, compiled once per instruction set
+ * (kernel/stamp.h).  They use no fused multiply-add and no reassociation, so
+ * every instruction set, vector lane and loop tail gives the same bits. */
+#ifndef GS_KERNEL_ISA_H
+#define GS_KERNEL_ISA_H
+
+#include <stdint.h>
+
+enum { GS_ISA_BASE, GS_ISA_AVX2, GS_ISA_AVX512, GS_NISA };
+
+#if defined __x86_64__
+#define GS_HAVE_X86 1
+#endif
+
+/* The best instruction set of this processor; reads a cached word.
+ * GS_ISA_LIMIT (compile time) caps it, to test the others. */
+static inline int gs_isa(void) {
+#ifndef GS_ISA_LIMIT
+#define GS_ISA_LIMIT GS_ISA_AVX512
+#endif
+  int isa = GS_ISA_BASE;
+#ifdef GS_HAVE_X86
+  if (__builtin_cpu_supports("avx2")) isa = GS_ISA_AVX2;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    isa = GS_ISA_AVX512;
+#endif
+  return isa > GS_ISA_LIMIT ? GS_ISA_LIMIT : isa;
+}
+
+#define GS_INLINE static inline __attribute__((always_inline))
+
+/* Says that iterations are independent even where out is exactly in[0]. */
+#if defined __clang__
+#define GS_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define GS_IVDEP _Pragma("GCC ivdep")
+#endif
+
+#endif

@@ -1,0 +1,39 @@
+/* The kernel column of ops.def. */
+#include "kernel/kernel.h"
+
+static const gs_kernel gs_kernel_none;
+
+/* Prototypes; `none` above has neither prep nor run. */
+#define GS_DECLARE_none
+#define K(name) extern const gs_kernel gs_kernel_##name;
+#define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
+           combine, rule, shape, local, kernel)                                \
+  kernel
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+#include "op/ops.def"
+#pragma GCC diagnostic pop
+#undef K
+#undef OP
+
+static const gs_kernel *const table[] = {
+#define K(name) &gs_kernel_##name
+#define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
+           combine, rule, shape, local, kernel)                                \
+  kernel,
+#include "op/ops.def"
+#undef K
+#undef OP
+};
+
+const gs_kernel *gs_kernel_of(const gs_op *op) { return table[op->id]; }
+
+gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s =
+      gs_fail(k->err, GS_UNSUPPORTED, gs_node_place(&a, k->node),
+              "no kernel for %s", gs_dtype_get((int)t)->text);
+  gs_arena_free(&a);
+  return s;
+}
