@@ -200,7 +200,7 @@ static gs_status parse(gs_arena *a, const char *text, const gs_node *n,
               .s = text,
               .e = e};
   blanks(&p);
-  bool sets = *p.s == '(';
+  bool sets = p.t.listed = *p.s == '(';
   if (sets) GS_TRY(set_side(&p, &p.t.in, &p.t.nin));
   else GS_TRY(row_side(&p, &p.t.in, &p.t.nin));
   if (!take(&p, "->")) return expected(&p, "'->'");

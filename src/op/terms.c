@@ -80,7 +80,7 @@ static gs_status spell(gs_terms *t, gs_err *e) {
   }
   int batch[GS_MAX_RANK];
   for (int b = 0; b < nbatch; b++) {
-    char name[12];
+    char name[16];
     snprintf(name, sizeof name, ".%d", b); /* no text can say this */
     batch[b] = gs_terms_label(t, name, strlen(name));
     if (batch[b] < 0) return gs_terms_fail(t, e, "too many factors");
@@ -167,6 +167,25 @@ static gs_status sizes(gs_terms *t, gs_err *e) {
 
 /* ---- factors ---- */
 
+/* The factor of a label that appears for the first time. */
+static gs_status make_factor(gs_terms *t, gs_rule *r, gs_label *l,
+                             bool result, gs_err *e) {
+  if (l->size < 0)
+    return gs_terms_fail(t, e, "the size of factor %s is not known", l->name);
+  bool listed = l->summed || l->whole || l->blocked;
+  if (!result && t->listed && !listed)
+    return gs_terms_fail(t, e, "factor %s is in no result: it must be listed "
+                         "in reduction={}, need_replication={} or "
+                         "blocked_propagation={}", l->name);
+  bool summed = l->summed || (!result && !t->listed);
+  l->factor = gs_rule_factor(r, l->size, summed ? GS_SUMMED : GS_PASS);
+  gs_factor *f = &r->factor[l->factor];
+  f->reduce = l->reduce;
+  f->blocked = l->blocked;
+  if (l->whole) f->kind = GS_WHOLE;
+  return GS_OK;
+}
+
 static gs_status make_factors(gs_terms *t, gs_rule *r, const gs_term *w,
                               bool result, gs_err *e) {
   bool here[GS_MAX_FACTORS] = {false};
@@ -174,17 +193,7 @@ static gs_status make_factors(gs_terms *t, gs_rule *r, const gs_term *w,
     for (int i = 0; i < w->at[d].n; i++) {
       int at = w->at[d].label[i];
       gs_label *l = &t->label[at];
-      if (l->size < 0)
-        return gs_terms_fail(t, e, "the size of factor %s is not known",
-                             l->name);
-      if (l->factor < 0) {
-        l->factor = gs_rule_factor(
-            r, l->size, result && !l->summed ? GS_PASS : GS_SUMMED);
-        gs_factor *f = &r->factor[l->factor];
-        f->reduce = l->reduce;
-        f->blocked = l->blocked;
-        if (l->whole) f->kind = GS_WHOLE;
-      }
+      if (l->factor < 0) GS_TRY(make_factor(t, r, l, result, e));
       if (here[at]) r->factor[l->factor].kind = GS_WHOLE;
       if (result && r->factor[l->factor].kind == GS_SUMMED)
         return gs_terms_fail(t, e, "summed factor %s is in a result", l->name);

@@ -9,7 +9,7 @@ enum { GS_MAX_TERM_DIMS = GS_MAX_RANK + 1 };
 
 /* One label, or "...". */
 typedef struct gs_label {
-  char name[12];
+  char name[16];
   int64_t size; /* -1: not known */
   bool whole, summed, blocked;
   gs_reduce reduce;
@@ -32,6 +32,8 @@ typedef struct gs_terms {
   const char *text;  /* for messages */
   gs_status code;    /* of errors in the text: GS_SPEC or GS_DATA */
   bool stretch;      /* a labelled dim of size 1 broadcasts (Einsum) */
+  bool listed;       /* what is in no result must be listed in an option;
+                        else it is summed */
   bool free_results; /* the results' shapes are not looked at */
   int nlabel;
   gs_label label[GS_MAX_FACTORS];
