@@ -96,7 +96,8 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
                      "the shape of '%s' is not known", v->name);
   }
   const gs_op *op = n->op;
-  if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
+  if (n->rule) GS_TRY(gs_rule_parse(a, n->rule, n, r, e));
+  else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
   else if (op->einsum) GS_TRY(gs_rule_parse(a, op->einsum, n, r, e));
   else GS_TRY(op->rule(a, n, r, e));
   if (r->nfactor > GS_MAX_FACTORS)
