@@ -4,7 +4,8 @@
  * members of a group call the same collectives in the same order.
  * Reductions add members in ascending group index, so that every transport
  * gives the same bytes. Buffers of one call do not overlap, except that
- * out == in is allowed for all_reduce. */
+ * out == in is allowed for all_reduce.  A call returns when the caller may
+ * write its buffers again. */
 #ifndef GS_EXEC_COMM_H
 #define GS_EXEC_COMM_H
 
@@ -51,10 +52,27 @@ struct gs_comm {
   uint64_t bytes_sent; /* payload handed to other devices so far */
 };
 
-/* acc[i] = acc[i] combined with x[i], for all types that ONNX reductions
- * allow; f16 and bf16 are combined in f32 by gs_reduce_many. */
+/* Bytes of n elements of a type of whole bytes; the size is known to fit. */
+static inline size_t gs_span(gs_dtype t, int64_t n) {
+  return (size_t)gs_dtype_bytes((int)t, n);
+}
+
+/* out[i] = in[0][i] combined with in[1][i], ... in ascending order; f16 and
+ * bf16 are combined in f32 and rounded once.  NaN wins over numbers in max and
+ * min; for bool, sum and max are or, prod and min are and.  out may be one of
+ * in.  GS_UNSUPPORTED for types without a reduction. */
 gs_status gs_reduce_many(gs_dtype t, gs_reduce r, int n,
                          const void *const *in, void *out, int64_t count,
                          gs_err *e);
+
+/* The only device of a run. */
+gs_comm *gs_comm_self(gs_arena *a);
+
+/* Member i's part [*first, *first + *count) of the elements that an
+ * all-reduce over n members splits between them. */
+void gs_reduce_part(int64_t total, int n, int i, int64_t *first,
+                    int64_t *count);
+/* Payload that one device hands to others, the same for all transports. */
+uint64_t gs_all_reduce_sent(const gs_group *g, size_t bytes);
 
 #endif

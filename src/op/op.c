@@ -40,6 +40,8 @@
 #define INPLACE GS_OP_INPLACE
 #define COLLECTIVE GS_OP_COLLECTIVE
 #define INDEX1 GS_OP_INDEX1
+#define ENTRY GS_OP_ENTRY
+#define EXIT GS_OP_EXIT
 
 enum {
 #define OP(sym, ...) ROW_##sym,

@@ -73,6 +73,8 @@ enum {
   GS_OP_COLLECTIVE = 1 << 6, /* communicates (domain ai.gshard) */
   GS_OP_INDEX1 = 1 << 7,    /* operand 1 holds indices: its padding is cleared
                                before use so that none is out of range */
+  GS_OP_ENTRY = 1 << 8,     /* reads this device's block of operand 0 */
+  GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
 };
 
 struct gs_op {

@@ -72,6 +72,8 @@ static bool takes_part(const prop *p, const gs_factor *f) {
 /* A constant that nobody annotated follows its users; it leads nobody, so
  * that constants shared by layers do not couple them. */
 static bool leads(const prop *p, const gs_slot *s) {
+  if (!s->result && p->in->gate && p->in->gate[s->value->id].no_forward)
+    return false;
   return !s->value->constant || p->user[s->value->id];
 }
 
@@ -165,18 +167,20 @@ static void extend(const prop *p, const visit *v, int s, int f, bool even,
   }
 }
 
-static void remember(const prop *p, const visit *v, int s, int axis) {
+/* Notes that `axis` came to dim d of slot s from the first other slot that
+ * has it on a factor of that dim. */
+static void remember(const prop *p, const visit *v, int s, int d, int axis) {
   gs_value *value = v->slot[s].value;
+  const gs_dim_map *map = &v->slot[s].map->dim[d];
   gs_origin **o = &p->out->origin[value->id];
   if (!*o) *o = GS_NEWS(p->a, p->m->nsub, gs_origin);
   const gs_value *from = NULL;
-  for (int k = 0; k < v->nslot; k++) {
-    if (k == s || !v->slot[k].value || v->slot[k].value == value) continue;
-    gs_sharding *other = v->slot[k].value->sharding;
-    if (leads(p, &v->slot[k]) && (gs_sharding_used(other) >> axis & 1)) {
-      from = v->slot[k].value;
-      break;
-    }
+  for (int k = 0; k < v->nslot && !from; k++) {
+    if (!v->slot[k].value || v->slot[k].value == value) continue;
+    if (!leads(p, &v->slot[k])) continue;
+    for (int i = 0; i < map->n; i++)
+      if (gs_axes_set(&v->seen[k].axis[map->f[i]]) >> axis & 1)
+        from = v->slot[k].value;
   }
   (*o)[axis] = (gs_origin){-1, v->node, from};
 }
@@ -205,15 +209,13 @@ static bool apply_dim(prop *p, visit *v, int s, int d) {
   }
   if (wanted.n <= dim->axes.n || !follows(&wanted, &dim->axes)) return false;
   for (int i = dim->axes.n; i < wanted.n; i++)
-    remember(p, v, s, wanted.at[i]);
+    remember(p, v, s, d, wanted.at[i]);
   dim->axes = wanted;
   return true;
 }
 
 static bool may_change(const prop *p, const gs_slot *s) {
-  if (!p->in->gate) return true;
-  const gs_gate *gate = &p->in->gate[s->value->id];
-  return s->result ? !gate->closed_to_def : !gate->closed_to_uses;
+  return s->result || !p->in->gate || !p->in->gate[s->value->id].no_backward;
 }
 
 static gs_status visit_node(prop *p, const gs_node *n, gs_arena *tmp,

@@ -1,0 +1,189 @@
+#include "exec/device.h"
+
+#include <string.h>
+
+#include "base/math.h"
+#include "exec/region.h"
+
+void *gs_alloc64(gs_arena *a, size_t n) {
+  if (n > SIZE_MAX - 64) gs_out_of_memory(n);
+  uintptr_t at = (uintptr_t)gs_alloc(a, n + 64);
+  return (void *)((at + 63) / 64 * 64);
+}
+
+/* ---- loads ---- */
+
+/* First element and valid elements of the device's block in each dim. */
+static bool block_range(const gs_program *p, const gs_load *l, int64_t pos,
+                        int64_t *first, int64_t *count) {
+  bool full = true;
+  for (int d = 0; d < l->from->rank; d++) {
+    gs_sharding_range(p->g->mesh, l->split, d, l->from->dims[d], pos,
+                      &first[d], &count[d]);
+    if (count[d] != l->to->dims[d]) full = false;
+  }
+  return full;
+}
+
+const void *gs_load_inside(const gs_program *p, const gs_load *l,
+                           int64_t position, const void *whole) {
+  int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
+  const gs_value *v = l->from;
+  if (!block_range(p, l, position, first, count)) return NULL;
+  int d = 0; /* the first dim that is longer than 1 in the block */
+  while (d < v->rank && count[d] == 1) d++;
+  for (int i = d + 1; i < v->rank; i++)
+    if (count[i] != v->dims[i]) return NULL;
+  int64_t at = 0;
+  for (int i = 0; i < v->rank; i++) at = at * v->dims[i] + first[i];
+  size_t size = gs_span(v->dtype, 1);
+  const char *q = (const char *)whole + (size_t)at * size;
+  size_t unit = gs_dtype_get((int)v->dtype)->cls == 'c' ? size / 2 : size;
+  return (uintptr_t)q % unit ? NULL : q;
+}
+
+void gs_load_copy(const gs_program *p, const gs_load *l, int64_t position,
+                  const void *whole, void *block) {
+  int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
+  const gs_value *v = l->from;
+  if (!block_range(p, l, position, first, count))
+    memset(block, 0, gs_value_bytes(l->to));
+  gs_region_copy(gs_span(v->dtype, 1), v->rank, count, whole, v->dims, first,
+                 block, l->to->dims, NULL);
+}
+
+/* ---- compilation ---- */
+
+void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
+  *d = (gs_device){.p = p, .position = position, .threads = 1};
+  gs_err_init(&d->err);
+  gs_arena_init(&d->arena);
+  d->data = GS_NEWS(&d->arena, p->g->value.n, void *);
+  d->own = GS_NEWS(&d->arena, p->g->value.n, void *);
+  d->bound = GS_NEWS(&d->arena, p->step.n, gs_bound);
+}
+
+void gs_device_free(gs_device *d) {
+  gs_err_free(&d->err);
+  gs_arena_free(&d->arena);
+}
+
+/* Adds device and step to the newest diagnostic. */
+static gs_status at_step(gs_device *d, int s, gs_status status) {
+  gs_err *e = &d->err;
+  if (!e->n) gs_fail(e, status, NULL, "%s", gs_status_text(status));
+  gs_diag *g = &e->diag[e->n - 1];
+  const gs_node *n = d->p->step.at[s].node;
+  const char *node = gs_node_place(&e->arena, n);
+  const char *place = g->place ? g->place : "";
+  const char *text = g->text;
+  /* A kernel may have said a narrower place than its node. */
+  if (*place && strcmp(place, node))
+    text = gs_sprintf(&e->arena, "%s: %s", place, text);
+  g->place = d->prefixed
+                 ? gs_sprintf(&e->arena, "device %lld: step %d: %s",
+                              (long long)d->position, s + 1, node)
+                 : gs_sprintf(&e->arena, "step %d: %s", s + 1, node);
+  g->text = text;
+  return status;
+}
+
+void *gs_device_data(const gs_device *d, const gs_value *v) {
+  const gs_slot *slot = gs_program_slot(d->p, v);
+  return slot->home == GS_HOME_ARENA ? d->mem + slot->offset
+                                     : d->data[slot->root];
+}
+
+static gs_view view_of(const gs_value *v, void *data) {
+  if (!v) return (gs_view){.rank = -1};
+  return (gs_view){.dtype = v->dtype,
+                   .rank = v->rank,
+                   .dims = v->dims,
+                   .n = gs_product(v->dims, v->rank),
+                   .data = data};
+}
+
+/* A kernel's context: outputs have at least the row's places, so that kernels
+ * may look at optional ones that the node has not. */
+static gs_kctx *new_context(gs_device *d, const gs_node *n) {
+  gs_arena *a = &d->arena;
+  gs_kctx *k = GS_NEW(a, gs_kctx);
+  int nout = (int)gs_min(gs_max(n->nout, n->op->max_out), n->nout + 8);
+  int nin = (int)gs_min(gs_max(n->nin, n->op->max_in), n->nin + 8);
+  k->node = n;
+  k->nin = n->nin;
+  k->nout = n->nout;
+  k->in = GS_NEWS(a, nin, gs_view);
+  k->out = GS_NEWS(a, nout, gs_view);
+  for (int i = 0; i < nin; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    bool known = v && gs_program_slot(d->p, v)->home != GS_HOME_ARENA;
+    /* Inputs and their slices are not there yet: NULL. */
+    k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
+  }
+  for (int i = 0; i < nout; i++)
+    k->out[i] = view_of(gs_node_out(n, i), NULL);
+  k->mesh = d->p->g->mesh;
+  k->position = d->position;
+  k->arena = a;
+  k->threads = d->threads;
+  k->err = &d->err;
+  return k;
+}
+
+static gs_status prepare_step(gs_device *d, int s) {
+  const gs_step *step = &d->p->step.at[s];
+  gs_bound *b = &d->bound[s];
+  size_t want;
+  if (step->role) {
+    GS_TRY(gs_coll_new(&d->arena, step->node, d->p->g->mesh, d->position,
+                       &b->coll, &d->err));
+    want = b->coll->scratch_size;
+  } else {
+    b->k = new_context(d, step->node);
+    if (step->kernel->prep) GS_TRY(step->kernel->prep(b->k));
+    want = b->k->scratch_size;
+  }
+  if (want > d->scratch_size) d->scratch_size = want;
+  return GS_OK;
+}
+
+gs_status gs_device_prepare(gs_device *d) {
+  for (int s = 0; s < d->p->step.n; s++) {
+    gs_status status = prepare_step(d, s);
+    if (status) return at_step(d, s, status);
+  }
+  /* gs_alloc zeroes, which also touches every page now. */
+  d->mem = gs_alloc64(&d->arena, d->p->arena_size + d->scratch_size + 64);
+  d->scratch = d->mem + d->p->arena_size;
+  gs_device_bind(d);
+  return GS_OK;
+}
+
+void gs_device_bind(gs_device *d) {
+  for (int s = 0; s < d->p->step.n; s++) {
+    const gs_node *n = d->p->step.at[s].node;
+    gs_bound *b = &d->bound[s];
+    if (b->coll) {
+      b->coll->in = gs_device_data(d, n->in[0]);
+      b->coll->out = gs_device_data(d, n->out[0]);
+      continue;
+    }
+    for (int i = 0; i < n->nin; i++)
+      if (n->in[i]) b->k->in[i].data = gs_device_data(d, n->in[i]);
+    for (int i = 0; i < n->nout; i++)
+      if (n->out[i]) b->k->out[i].data = gs_device_data(d, n->out[i]);
+    b->k->scratch = d->scratch;
+  }
+}
+
+gs_status gs_device_run(gs_device *d) {
+  for (int s = 0; s < d->p->step.n; s++) {
+    gs_bound *b = &d->bound[s];
+    gs_status status =
+        b->k ? d->p->step.at[s].kernel->run(b->k)
+             : b->coll->role->run(b->coll, d->comm, d->scratch, &d->err);
+    if (status) return at_step(d, s, status);
+  }
+  return GS_OK;
+}

@@ -1,0 +1,20 @@
+/* What run.c and output.c share. */
+#ifndef GS_EXEC_EXEC_H
+#define GS_EXEC_EXEC_H
+
+#include "exec/device.h"
+#include "exec/run.h"
+
+struct gs_exec {
+  gs_arena arena;
+  gs_exec_config config;
+  int64_t first, n;        /* devices hosted here */
+  gs_program **program;    /* [ngraph] */
+  gs_team team;
+  gs_device *device;       /* [n] */
+  gs_map slices;           /* place and range of a block -> its copy */
+  const gs_tensor **input; /* [inputs] as given, NULL: not yet */
+  _Atomic int64_t failed;  /* 1 + first device that failed by itself */
+};
+
+#endif

@@ -1,0 +1,185 @@
+#include "exec/program.h"
+
+#include <limits.h>
+
+#include "base/math.h"
+
+size_t gs_value_bytes(const gs_value *v) {
+  return gs_span(v->dtype, gs_product(v->dims, v->rank));
+}
+
+gs_slot *gs_program_slot(const gs_program *p, const gs_value *v) {
+  int i = v->id;
+  while (p->slot[i].root != i) i = p->slot[i].root;
+  return &p->slot[i];
+}
+
+/* Rows that give operand 0 another shape: their result is the operand. */
+static bool is_view(const gs_node *n) {
+  unsigned both = GS_OP_LINEAR | GS_OP_INPLACE;
+  return n->op && (n->op->flags & both) == both && n->op->flops == 0 &&
+         n->nout == 1 && gs_value_bytes(n->in[0]) == gs_value_bytes(n->out[0]);
+}
+
+static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
+                             gs_err *e) {
+  gs_slot *slot = &p->slot[v->id];
+  slot->root = v->id;
+  slot->last = -1;
+  if (v->dtype == GS_UNDEFINED || v->rank < 0 || v->rank > GS_MAX_RANK)
+    return gs_fail(e, GS_INTERNAL, v->name,
+                   "the type or shape of this tensor is not known");
+  if (!gs_dtype_get((int)v->dtype)->bits)
+    return gs_fail(e, GS_UNSUPPORTED, v->name,
+                   "tensors of type %s cannot be run",
+                   gs_dtype_get((int)v->dtype)->text);
+  int64_t n = gs_product(v->dims, v->rank);
+  int64_t bytes = n < 0 ? -1 : gs_dtype_bytes((int)v->dtype, n);
+  if (bytes < 0 || bytes > INT64_MAX / 4)
+    return gs_fail(e, n < 0 ? GS_INTERNAL : GS_RESOURCE, v->name,
+                   "%s has no size that fits",
+                   gs_shape_text(a, v->dtype, v->rank, v->dims));
+  slot->bytes = (size_t)bytes;
+  if (v->constant) slot->home = GS_HOME_CONSTANT;
+  else if (v->is_input) slot->home = GS_HOME_INPUT;
+  return GS_OK;
+}
+
+/* Parses the attribute that says how a Shard or Unshard is split. */
+static gs_status split_of(gs_program *p, gs_arena *a, const gs_node *n,
+                          int rank, const gs_sharding **out, gs_err *e) {
+  const char *text = gs_node_string(n, "split", NULL);
+  if (!text || !p->g->mesh)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   text ? "the program has no mesh" : "no attribute 'split'");
+  gs_sharding *s;
+  GS_TRY(gs_sharding_parse(a, p->g->mesh, text, &s, e));
+  GS_TRY(gs_sharding_check(p->g->mesh, s, rank, gs_node_place(a, n), e));
+  *out = s;
+  return GS_OK;
+}
+
+/* A Shard of a constant or input becomes a load. */
+static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
+                          gs_err *e) {
+  gs_load *l = gs_push(a, &p->load);
+  *l = (gs_load){.node = n, .from = n->in[0], .to = n->out[0]};
+  GS_TRY(split_of(p, a, n, l->from->rank, &l->split, e));
+  for (int d = 0; d < l->from->rank; d++)
+    if (l->to->rank != l->from->rank ||
+        l->to->dims[d] != gs_sharding_block(p->g->mesh, l->split, d,
+                                            l->from->dims[d]))
+      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                     "the result has not the shape of a block");
+  if (gs_dtype_get((int)l->from->dtype)->bits < 8)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "tensor '%s' of type %s cannot be sliced", l->from->name,
+                   gs_dtype_get((int)l->from->dtype)->text);
+  p->slot[l->to->id].home = GS_HOME_SLICE;
+  return GS_OK;
+}
+
+static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
+                          const gs_role *role, gs_err *e) {
+  const gs_kernel *k = role ? NULL : gs_kernel_of(n->op);
+  if (!role && (!k || !k->run))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "this operator has no kernel");
+  gs_step *s = gs_push(a, &p->step);
+  *s = (gs_step){.node = n, .kernel = k, .role = role};
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) p->slot[n->out[i]->id].home = GS_HOME_ARENA;
+  return GS_OK;
+}
+
+static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
+                          gs_err *e) {
+  if (!n->op)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "operator '%s%s%s' cannot be run", n->domain,
+                   *n->domain ? "." : "", n->op_type);
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && gs_program_slot(p, n->in[i])->home == GS_HOME_NONE)
+      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                     "operand '%s' is not computed before it is read",
+                     n->in[i]->name);
+  const gs_role *role = gs_role_of(n->op);
+  const gs_value *x = gs_node_in(n, 0);
+  if (role && (!x || n->nout < 1 || !n->out[0]))
+    return gs_fail(e, GS_DATA, gs_node_place(a, n), "operand or result lacks");
+  if (role && role->kind == GS_ROLE_EXIT) {
+    p->slot[n->out[0]->id].root = x->id;
+    return GS_OK;
+  }
+  if (role && role->kind == GS_ROLE_LOAD && (x->constant || x->is_input))
+    return add_load(p, a, n, e);
+  if (!role && x && is_view(n)) {
+    p->slot[n->out[0]->id].root = x->id;
+    return GS_OK;
+  }
+  if (role && role->kind != GS_ROLE_STEP) role = NULL;
+  return add_step(p, a, n, role, e);
+}
+
+static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
+  const gs_value *v = p->g->output.at[i];
+  gs_exit *x = &p->exit[i];
+  *x = (gs_exit){.value = v, .block = v};
+  gs_slot *slot = gs_program_slot(p, v);
+  if (slot->home == GS_HOME_NONE)
+    return gs_fail(e, GS_INTERNAL, v->name, "this output is not computed");
+  slot->last = INT_MAX;
+  const gs_node *n = v->def;
+  const gs_role *role = n ? gs_role_of(n->op) : NULL;
+  if (!role || role->kind != GS_ROLE_EXIT) return GS_OK;
+  x->block = n->in[0];
+  GS_TRY(split_of(p, a, n, v->rank, &x->split, e));
+  if (x->split->partial)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "a partial value cannot leave the program");
+  if (x->block->rank != v->rank ||
+      gs_dtype_get((int)v->dtype)->bits < 8)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "blocks of type %s and rank %d cannot be joined",
+                   gs_dtype_get((int)v->dtype)->text, x->block->rank);
+  for (int d = 0; d < v->rank; d++)
+    if (x->block->dims[d] !=
+        gs_sharding_block(p->g->mesh, x->split, d, v->dims[d]))
+      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                     "the operand has not the shape of a block");
+  return GS_OK;
+}
+
+/* The last step that reads each value's memory, before in-place results. */
+static void lifetimes(gs_program *p) {
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    for (int i = 0; i < n->nout; i++)
+      if (n->out[i]) {
+        gs_slot *slot = gs_program_slot(p, n->out[i]);
+        if (slot->last < s) slot->last = s;
+      }
+    for (int i = 0; i < n->nin; i++)
+      if (n->in[i]) {
+        gs_slot *slot = gs_program_slot(p, n->in[i]);
+        if (slot->last < s) slot->last = s;
+      }
+  }
+}
+
+gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
+                         gs_err *e) {
+  gs_program *p = GS_NEW(a, gs_program);
+  p->g = g;
+  p->slot = GS_NEWS(a, g->value.n, gs_slot);
+  p->exit = GS_NEWS(a, g->output.n, gs_exit);
+  for (int i = 0; i < g->value.n; i++)
+    GS_TRY(check_value(p, a, g->value.at[i], e));
+  for (int i = 0; i < g->node.n; i++)
+    GS_TRY(add_node(p, a, g->node.at[i], e));
+  for (int i = 0; i < g->output.n; i++) GS_TRY(add_exit(p, a, i, e));
+  lifetimes(p);
+  gs_program_memory(a, p);
+  *out = p;
+  return GS_OK;
+}

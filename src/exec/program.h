@@ -1,0 +1,112 @@
+/* A graph compiled for execution.
+ *
+ * A gs_program is what all devices of one graph share: the steps in order,
+ * where each value lives, and the plan of the memory that every device
+ * allocates once.  A gs_device is one device's instance of it. */
+#ifndef GS_EXEC_PROGRAM_H
+#define GS_EXEC_PROGRAM_H
+
+#include "exec/comm.h"
+#include "kernel/kernel.h"
+
+typedef enum gs_home {
+  GS_HOME_NONE,     /* not computed (only its shape is known) */
+  GS_HOME_CONSTANT, /* the constant's own memory, shared by all devices */
+  GS_HOME_INPUT,    /* the graph input as given by the user */
+  GS_HOME_SLICE,    /* block of a constant or input, made when it is loaded */
+  GS_HOME_ARENA     /* the device's arena, at offset */
+} gs_home;
+
+/* Where a value lives. Values that share memory (Reshape, in-place results)
+ * share the slot of their root. */
+typedef struct gs_slot {
+  int root; /* value id; its own id when it has memory itself */
+  gs_home home;
+  size_t bytes, offset;
+  int last; /* last step that reads it; INT_MAX: outputs */
+} gs_slot;
+
+typedef struct gs_coll gs_coll;
+
+/* A step: a kernel or a collective. */
+typedef struct gs_step {
+  const gs_node *node;
+  const gs_kernel *kernel;      /* NULL: collective */
+  const struct gs_role *role;   /* NULL: kernel */
+} gs_step;
+
+/* A Shard node that reads a constant or an input. */
+typedef struct gs_load {
+  const gs_node *node;
+  const gs_value *from, *to;
+  const gs_sharding *split;
+} gs_load;
+
+/* How an output leaves the devices. */
+typedef struct gs_exit {
+  const gs_value *value;    /* the graph output */
+  const gs_value *block;    /* what each device holds of it */
+  const gs_sharding *split; /* NULL: every device holds the whole */
+} gs_exit;
+
+typedef struct gs_program {
+  const gs_graph *g;
+  GS_VEC(gs_step) step;
+  GS_VEC(gs_load) load;
+  gs_exit *exit;   /* [outputs] */
+  gs_slot *slot;   /* [values] */
+  size_t arena_size; /* bytes per device, without scratch */
+} gs_program;
+
+/* Compiles g: checks that everything can run, orders the steps and plans the
+ * memory.  Errors: GS_UNSUPPORTED (node, tensor, type), GS_NOINPUT for
+ * constants without data, GS_INTERNAL for unknown shapes.  Cost O(operands +
+ * steps * live values). */
+gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
+                         gs_err *e);
+
+/* Lifetimes to offsets; part of gs_program_new (memory.c). */
+void gs_program_memory(gs_arena *a, gs_program *p);
+/* The slot of the memory that v lives in. */
+gs_slot *gs_program_slot(const gs_program *p, const gs_value *v);
+/* Bytes of v; values that gs_program_new has accepted do not overflow. */
+size_t gs_value_bytes(const gs_value *v);
+
+/* ---- collectives (collective.c) ---- */
+
+/* A collective node compiled for one device. */
+struct gs_coll {
+  const gs_node *node;
+  const struct gs_role *role;
+  const gs_value *x, *y;
+  gs_group group;
+  gs_reduce reduce;
+  int dim, dim2;     /* dim; AllToAll: split_dim, concat_dim */
+  int64_t to, from;  /* CollectivePermute */
+  const void *in;
+  void *out;
+  bool pack, unpack; /* through scratch before, after the call */
+  size_t half;       /* bytes of scratch that packing takes */
+  size_t scratch_size;
+};
+
+typedef enum gs_role_kind {
+  GS_ROLE_STEP, /* a collective that devices execute */
+  GS_ROLE_LOAD, /* Shard */
+  GS_ROLE_EXIT  /* Unshard */
+} gs_role_kind;
+
+typedef struct gs_role {
+  gs_role_kind kind;
+  bool inplace; /* out may be in */
+  gs_status (*prep)(gs_arena *a, gs_coll *c, gs_err *e);
+  gs_status (*run)(const gs_coll *c, gs_comm *comm, void *scratch, gs_err *e);
+} gs_role;
+
+/* The role of a row, NULL for those that are kernels only. */
+const gs_role *gs_role_of(const gs_op *op);
+/* Compiles the collective n for device position p. */
+gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
+                      int64_t p, gs_coll **out, gs_err *e);
+
+#endif

@@ -1,0 +1,299 @@
+#include "exec/exec.h"
+
+#include <omp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/math.h"
+
+static const gs_program *program_of(const gs_exec *x, int64_t i) {
+  return x->program[x->config.ngraph == 1 ? 0 : i];
+}
+
+/* ---- all devices at once ---- */
+
+typedef gs_status device_fn(gs_device *d);
+
+static void one_device(gs_exec *x, int64_t i, device_fn *fn) {
+  gs_device *d = &x->device[i];
+  gs_status s = fn(d);
+  if (!s) return;
+  int64_t none = 0;
+  if (s != GS_TIMEOUT)
+    atomic_compare_exchange_strong(&x->failed, &none, i + 1);
+  d->comm->ops->fail(d->comm);
+}
+
+/* Calls fn for every device, each on a thread of its own; the diagnostics of
+ * the first that failed go to e. */
+static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
+  atomic_store(&x->failed, 0);
+  int started = 1;
+  if (x->n == 1) {
+    one_device(x, 0, fn);
+  } else {
+#pragma omp parallel num_threads((int)x->n)
+    {
+      /* With fewer threads than devices the first meeting would wait for
+       * ever. */
+      int threads = omp_get_num_threads();
+      if (threads == (int)x->n) one_device(x, omp_get_thread_num(), fn);
+#pragma omp master
+      started = threads;
+    }
+    if (started != (int)x->n)
+      return gs_fail(e, GS_RESOURCE, NULL,
+                     "%lld devices need as many threads; only %d started "
+                     "(see OMP_THREAD_LIMIT)",
+                     (long long)x->n, started);
+  }
+  int64_t who = atomic_load(&x->failed) - 1;
+  for (int64_t i = 0; who < 0 && i < x->n; i++)
+    if (x->device[i].err.first) who = i;
+  if (who < 0) return GS_OK;
+  const gs_err *from = &x->device[who].err;
+  for (int i = 0; i < from->n; i++) {
+    const gs_diag *g = &from->diag[i];
+    if (g->warning) gs_warn(e, g->place, "%s", g->text);
+    else gs_fail(e, g->code, g->place, "%s", g->text);
+    if (g->hint) gs_err_hint(e, "%s", g->hint);
+  }
+  return from->first;
+}
+
+/* ---- loading ---- */
+
+/* A pointer that kernels may read as elements of t: aligned to them. */
+static const void *aligned(gs_arena *a, const gs_tensor *t, const void *p) {
+  const gs_dtype_info *info = gs_dtype_get((int)t->dtype);
+  size_t unit = (size_t)(info->bits + 7) / 8 / (info->cls == 'c' ? 2 : 1);
+  if (unit && (uintptr_t)p % unit == 0) return p;
+  void *copy = gs_alloc64(a, (size_t)t->nbytes);
+  return memcpy(copy, p, (size_t)t->nbytes);
+}
+
+static gs_status constant_data(gs_exec *x, const gs_value *v, void **out,
+                               gs_err *e) {
+  const gs_tensor *t = v->constant;
+  static const char none[64];
+  const void *p = t->nbytes ? gs_tensor_bytes(t) : none;
+  if (!p)
+    return gs_fail(e, GS_NOINPUT, v->name, "the data of this %s is missing",
+                   t->file ? "weight in its file" : "weight");
+  /* Views are not const, but only arena memory is ever written. */
+  *out = (void *)(uintptr_t)aligned(&x->arena, t, p);
+  return GS_OK;
+}
+
+/* The block of a constant: in the constant itself, or copied once for all
+ * devices with the same coordinates. */
+static void load_constant(gs_exec *x, gs_device *d, const gs_load *l) {
+  const gs_program *p = d->p;
+  const void *whole = d->data[gs_program_slot(p, l->from)->root];
+  const void *inside = gs_load_inside(p, l, d->position, whole);
+  void **at = &d->data[l->to->id];
+  if (inside) {
+    *at = (void *)(uintptr_t)inside;
+    return;
+  }
+  gs_buf key;
+  gs_buf_init(&key, &d->arena);
+  gs_buf_printf(&key, "%p", whole);
+  for (int i = 0; i < l->from->rank; i++) {
+    int64_t first, count;
+    gs_sharding_range(p->g->mesh, l->split, i, l->from->dims[i], d->position,
+                      &first, &count);
+    gs_buf_printf(&key, " %lld+%lld/%lld", (long long)first,
+                  (long long)count, (long long)l->to->dims[i]);
+  }
+  *at = gs_map_get(&x->slices, key.at);
+  if (*at) return;
+  *at = gs_alloc64(&x->arena, gs_value_bytes(l->to));
+  gs_load_copy(p, l, d->position, whole, *at);
+  gs_map_put(&x->slices, key.at, *at);
+}
+
+static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
+                             gs_err *e) {
+  const gs_graph *g = d->p->g;
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    if (!v->constant || d->p->slot[i].root != i) continue;
+    if (model) d->data[i] = model->data[i];
+    else GS_TRY(constant_data(x, v, &d->data[i], e));
+  }
+  for (int i = 0; i < d->p->load.n; i++) {
+    const gs_load *l = &d->p->load.at[i];
+    if (l->from->constant) load_constant(x, d, l);
+  }
+  return GS_OK;
+}
+
+/* ---- making ---- */
+
+static int cores(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
+static gs_status new_devices(gs_exec *x, gs_err *e) {
+  const gs_exec_config *c = &x->config;
+  int threads = c->threads > 0 ? c->threads : cores();
+  int each = (int)gs_max(1, threads / x->n);
+  if (x->n > 1) {
+    omp_set_dynamic(0);
+    omp_set_max_active_levels(each > 1 ? 2 : 1);
+  }
+  gs_team_init(&x->team, x->first, x->n, c->timeout);
+  x->device = GS_NEWS(&x->arena, x->n, gs_device);
+  for (int64_t i = 0; i < x->n; i++)
+    gs_device_init(&x->device[i], program_of(x, i), x->first + i);
+  for (int64_t i = 0; i < x->n; i++) {
+    gs_device *d = &x->device[i];
+    d->threads = each;
+    d->prefixed = c->ndevice > 1;
+    gs_device *model = i && c->ngraph == 1 ? x->device : NULL;
+    GS_TRY(load_device(x, d, model, e));
+    if (c->world)
+      GS_TRY(gs_comm_mpi(c->world, &x->team, &d->arena, d->position,
+                         c->ndevice, &d->comm, e));
+    else if (c->ndevice == 1) d->comm = gs_comm_self(&d->arena);
+    else d->comm = gs_comm_thread(&x->team, &d->arena, d->position);
+  }
+  return all_devices(x, gs_device_prepare, e);
+}
+
+gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
+                      gs_err *e) {
+  gs_exec *x = calloc(1, sizeof *x);
+  if (!x) gs_out_of_memory(sizeof *x);
+  gs_arena_init(&x->arena);
+  gs_map_init(&x->slices, &x->arena);
+  *out = x;
+  x->config = *config;
+  x->n = config->ndevice;
+  if (config->world) {
+    int64_t ranks = config->world->nrank;
+    if (config->ndevice % ranks)
+      return gs_fail(e, GS_MISMATCH, NULL,
+                     "%lld devices cannot be spread evenly over %lld ranks",
+                     (long long)config->ndevice, (long long)ranks);
+    x->n /= ranks;
+    x->first = x->n * config->world->rank;
+  }
+  if (config->ngraph != 1 && config->ngraph != x->n)
+    return gs_fail(e, GS_MISMATCH, NULL, "%d graphs for %lld devices",
+                   config->ngraph, (long long)x->n);
+  x->program = GS_NEWS(&x->arena, config->ngraph, gs_program *);
+  for (int i = 0; i < config->ngraph; i++) {
+    const gs_graph *g = config->graph[i];
+    if (g->mesh && g->mesh->ndevice != config->ndevice)
+      return gs_fail(e, GS_MISMATCH, NULL,
+                     "a program for %lld devices cannot run on %lld",
+                     (long long)g->mesh->ndevice,
+                     (long long)config->ndevice);
+    GS_TRY(gs_program_new(&x->arena, g, &x->program[i], e));
+  }
+  int ninput = config->graph[0]->input.n;
+  x->input = GS_NEWS(&x->arena, ninput, const gs_tensor *);
+  return new_devices(x, e);
+}
+
+void gs_exec_free(gs_exec *x) {
+  if (!x) return;
+  for (int64_t i = 0; x->device && i < x->n; i++)
+    if (x->device[i].p) gs_device_free(&x->device[i]);
+  if (x->device) gs_team_free(&x->team);
+  gs_arena_free(&x->arena);
+  free(x);
+}
+
+int64_t gs_exec_first(const gs_exec *x) { return x->first; }
+int64_t gs_exec_count(const gs_exec *x) { return x->n; }
+
+uint64_t gs_exec_sent(const gs_exec *x, int64_t i) {
+  return x->device[i].comm->bytes_sent;
+}
+
+size_t gs_exec_arena_size(const gs_exec *x) {
+  size_t most = 0;
+  for (int64_t i = 0; i < x->n; i++)
+    if (x->device[i].p->arena_size > most) most = x->device[i].p->arena_size;
+  return most;
+}
+
+/* ---- inputs ---- */
+
+/* Gives device d its part of input v. */
+static void give_input(gs_device *d, const gs_value *v, const void *whole) {
+  d->data[v->id] = (void *)(uintptr_t)whole;
+  for (int i = 0; i < d->p->load.n; i++) {
+    const gs_load *l = &d->p->load.at[i];
+    if (l->from != v) continue;
+    const void *inside = gs_load_inside(d->p, l, d->position, whole);
+    void **at = &d->data[l->to->id];
+    if (inside) {
+      *at = (void *)(uintptr_t)inside;
+      continue;
+    }
+    /* Memory of an earlier copy is used again; one inside an earlier whole
+     * is not ours to write. */
+    void **own = &d->own[l->to->id];
+    if (!*own) *own = gs_alloc64(&d->arena, gs_value_bytes(l->to));
+    *at = *own;
+    gs_load_copy(d->p, l, d->position, whole, *at);
+  }
+  gs_device_bind(d);
+}
+
+static gs_status check_input(const gs_value *v, const gs_tensor *t,
+                             gs_err *e) {
+  bool fits = v->dtype == t->dtype && v->rank == t->rank;
+  for (int i = 0; fits && i < v->rank; i++) fits = v->dims[i] == t->dims[i];
+  if (fits) return GS_OK;
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s =
+      gs_fail(e, GS_DATA, v->name, "the input is %s, the model wants %s",
+              gs_shape_text(&a, t->dtype, t->rank, t->dims),
+              gs_shape_text(&a, v->dtype, v->rank, v->dims));
+  gs_arena_free(&a);
+  return s;
+}
+
+gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
+                        gs_err *e) {
+  const gs_graph *g = x->program[0]->g;
+  int at = 0;
+  while (at < g->input.n && strcmp(g->input.at[at]->name, name)) at++;
+  if (at == g->input.n)
+    return gs_fail(e, GS_USAGE, name, "the model has no such input");
+  static const char none[64];
+  const void *p = t->nbytes ? gs_tensor_bytes(t) : none;
+  GS_TRY(check_input(g->input.at[at], t, e));
+  if (!p)
+    return gs_fail(e, GS_NOINPUT, name, "the data of this input is missing");
+  p = aligned(&x->arena, t, p);
+  for (int64_t i = 0; i < x->n; i++) {
+    gs_device *d = &x->device[i];
+    const gs_value *v = gs_graph_find(d->p->g, name);
+    if (!v || !v->is_input)
+      return gs_fail(e, GS_MISMATCH, name,
+                     "the graph of device %lld has no such input",
+                     (long long)d->position);
+    GS_TRY(check_input(v, t, e));
+    give_input(d, v, p);
+  }
+  x->input[at] = t;
+  return GS_OK;
+}
+
+gs_status gs_exec_run(gs_exec *x, gs_err *e) {
+  const gs_graph *g = x->program[0]->g;
+  for (int i = 0; i < g->input.n; i++)
+    if (!x->input[i])
+      return gs_fail(e, GS_NOINPUT, g->input.at[i]->name,
+                     "this input of the model was not given");
+  return all_devices(x, gs_device_run, e);
+}

@@ -1,0 +1,47 @@
+/* Running compiled programs on the devices of this process. */
+#ifndef GS_EXEC_RUN_H
+#define GS_EXEC_RUN_H
+
+#include "exec/program.h"
+#include "exec/world.h"
+
+typedef struct gs_exec_config {
+  const gs_graph *const *graph; /* [ngraph] */
+  int ngraph;      /* 1: one for all devices; else one per device hosted */
+  int64_t ndevice; /* 1 for plain models */
+  gs_world *world; /* NULL: all devices are threads of this process */
+  int threads;     /* cores to use in this process; 0: all */
+  double timeout;  /* seconds to wait for a peer; 0: for ever */
+} gs_exec_config;
+
+typedef struct gs_exec gs_exec;
+
+/* Compiles the graphs, loads the blocks of weights and prepares all kernels.
+ * The graphs must outlive the result.  Errors name step and node. */
+gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out, gs_err *e);
+void gs_exec_free(gs_exec *x);
+
+/* Devices hosted here: [first, first + n). */
+int64_t gs_exec_first(const gs_exec *x);
+int64_t gs_exec_count(const gs_exec *x);
+
+/* Gives graph input `name` its whole value, which must stay until the next
+ * one is given; devices copy their blocks of it.  GS_DATA when type or shape
+ * differ, GS_USAGE when there is no such input. */
+gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
+                        gs_err *e);
+/* Runs all devices once; allocates nothing.  GS_NOINPUT when an input was not
+ * given. */
+gs_status gs_exec_run(gs_exec *x, gs_err *e);
+/* Joins graph output i from the devices' blocks (the first device that holds
+ * a block gives it).  All ranks call it; only rank 0 gets a tensor, others
+ * NULL.  The tensor lies in `a`. */
+gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
+                         gs_err *e);
+
+/* Bytes that device i of this process has handed to others so far. */
+uint64_t gs_exec_sent(const gs_exec *x, int64_t i);
+/* Bytes of activations per device as planned. */
+size_t gs_exec_arena_size(const gs_exec *x);
+
+#endif

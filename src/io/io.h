@@ -1,0 +1,97 @@
+/* Files: opened with suspicion, written whole or not at all. */
+#ifndef GS_IO_IO_H
+#define GS_IO_IO_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "ir/tensor.h"
+
+/* ---- reading ---- */
+
+/* Opens a regular file for reading (no FIFO, device or directory) and maps
+ * it.  The gs_file lives in the arena; close it with gs_file_close.
+ * GS_NOINPUT when it cannot be opened, GS_DATA when it is no regular file. */
+gs_status gs_file_open(gs_arena *a, const char *path, gs_file **out,
+                       gs_err *e);
+/* Wraps an open descriptor of a regular file; takes it over. */
+gs_file *gs_file_wrap(gs_arena *a, const char *path, int fd, uint64_t size);
+/* Unmaps and closes; NULL is allowed. */
+void gs_file_close(gs_file *f);
+
+/* The whole content of a file, a pipe or standard input ("-"), followed by a
+ * NUL byte.  GS_DATA when it has more than max bytes. */
+gs_status gs_slurp(gs_arena *a, const char *path, size_t max,
+                   const uint8_t **data, size_t *n, gs_err *e);
+
+/* Reads that fault because a mapped file became shorter (SIGBUS) end the
+ * process with GS_IO and a message that names the file.  Called by main(). */
+void gs_io_guard_sigbus(void);
+
+/* ---- external data (reference: ONNX external data; the dual rule) ----
+ *
+ * A location is opened only when it lies, symbolic links resolved, below the
+ * directory of the model as it was named, below the directory of the model's
+ * canonical path (caches link models into a store), or below one of the
+ * caller's directories.  The kernel resolves it (openat2, RESOLVE_BENEATH). */
+typedef struct gs_dirs {
+  const char *path; /* of the model, for messages */
+  int fd[18];       /* directories in the order of trying */
+  const char *real[18]; /* their canonical paths */
+  int n;
+  bool allow_hardlinks;
+} gs_dirs;
+
+/* model_path "-" stands for the current directory. */
+gs_status gs_dirs_open(gs_arena *a, const char *model_path,
+                       const char *const *extra, int nextra, gs_dirs *out,
+                       gs_err *e);
+void gs_dirs_close(gs_dirs *d);
+/* Lexical rules: not empty, relative, no NUL, no way out by "..", short. */
+gs_status gs_location_check(const char *location, const char *place,
+                            gs_err *e);
+/* *out = NULL and GS_OK when there is no such file.  GS_DATA for one outside
+ * of the directories, of another kind, or with several hard links. */
+gs_status gs_dirs_file(gs_arena *a, const gs_dirs *d, const char *location,
+                       const char *place, gs_file **out, gs_err *e);
+
+/* ---- writing ---- */
+
+/* A file under construction: bytes go to a temporary name beside the final
+ * one and appear there by rename, so that readers see the old file, the new
+ * file, or none.  Errors are kept and reported by gs_out_commit. */
+typedef struct gs_out {
+  gs_arena *arena;
+  const char *path; /* final; "-" is standard output */
+  const char *temp; /* NULL: standard output or a device */
+  int fd;
+  int slot;   /* in the table of files to remove at exit */
+  int error;  /* errno of the first failure */
+  uint64_t total;
+  size_t n;
+  uint8_t *buf;
+} gs_out;
+
+/* GS_CANTCREATE when the file cannot be created. */
+gs_status gs_out_open(gs_arena *a, const char *path, gs_out *o, gs_err *e);
+void gs_out_write(gs_out *o, const void *p, size_t n);
+void gs_out_zeros(gs_out *o, uint64_t n);
+/* Streams bytes [at, at + n) of a tensor through a bounded buffer. */
+gs_status gs_out_tensor(gs_out *o, const gs_tensor *t, uint64_t at, uint64_t n,
+                        gs_err *e);
+/* Flushes, syncs, closes and renames; every error of the file is reported
+ * here (GS_IO), and then nothing is left behind. */
+gs_status gs_out_commit(gs_out *o, gs_err *e);
+/* Gives up; removes the temporary file. */
+void gs_out_abort(gs_out *o);
+/* Removes all temporary files; also safe in a signal handler. */
+void gs_io_remove_temps(void);
+
+/* ---- .pb files ---- */
+
+/* A serialized TensorProto, as in test data.  "-" is standard input.
+ * GS_DATA naming the file; GS_UNSUPPORTED for external data. */
+gs_status gs_pb_read(gs_arena *a, const char *path, gs_tensor **out,
+                     gs_err *e);
+gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e);
+
+#endif

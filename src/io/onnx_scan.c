@@ -1,0 +1,444 @@
+/* The guarded reader: a scan of the wire bytes before protobuf-c sees them.
+ *
+ * protobuf-c recurses without a limit, takes up to 100 times the memory of
+ * its input and copies every byte field.  The scan is iterative and driven by
+ * protobuf-c's own descriptors; it refuses what no honest writer makes, adds
+ * up the memory that unpacking would take, and writes a compacted copy in
+ * which large raw_data is replaced by its place in the file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/math.h"
+#include "io/onnx_model.h"
+
+enum { MAX_DEPTH = 256, MAX_FIELDS = 32 };
+enum { RAW_DATA = 9, REF_OFFSET = 400000001, REF_LENGTH = 400000002 };
+enum { REF_SOURCE = 400000003 };
+
+typedef struct frame {
+  const ProtobufCMessageDescriptor *d;
+  const ProtobufCFieldDescriptor *field; /* of the parent; NULL: the root */
+  uint32_t index;                        /* which of a repeated field */
+  size_t end;
+  size_t length_at; /* in the copy: the length to be corrected */
+  int length_bytes;
+  uint32_t fields;
+  unsigned oneof; /* quantifier of the oneof that is set, or 0 */
+  uint32_t count[MAX_FIELDS];
+} frame;
+
+typedef struct scanner {
+  const char *file;
+  const uint8_t *p;
+  size_t n, at;
+  const gs_model_limits *limit;
+  int depth; /* index of the innermost frame */
+  frame *stack;
+  uint8_t *out;
+  size_t nout, cap;
+  int64_t memory, nodes, functions, unknown;
+  gs_err *e;
+} scanner;
+
+static gs_status bad(scanner *s, size_t at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Reports "graph.node[2].attribute[0], byte 17: ...". */
+static gs_status bad(scanner *s, size_t at, const char *fmt, ...) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_buf b;
+  gs_buf_init(&b, &a);
+  for (int i = 1; i <= s->depth; i++) {
+    const frame *f = &s->stack[i];
+    if (s->depth > 12 && i == 8) gs_buf_str(&b, ".(...)");
+    if (s->depth > 12 && i >= 8 && i < s->depth - 3) continue;
+    gs_buf_printf(&b, "%s%s", i > 1 ? "." : "", f->field->name);
+    if (f->field->label == PROTOBUF_C_LABEL_REPEATED)
+      gs_buf_printf(&b, "[%u]", f->index);
+  }
+  if (b.n) gs_buf_str(&b, ", ");
+  va_list ap;
+  va_start(ap, fmt);
+  const char *text = gs_vsprintf(&a, fmt, ap);
+  va_end(ap);
+  gs_fail(s->e, GS_DATA, s->file, "%sbyte %zu: %s", b.at, at, text);
+  gs_arena_free(&a);
+  return GS_DATA;
+}
+
+static void put(scanner *s, const void *p, size_t n) {
+  if (n > s->cap - s->nout) {
+    size_t cap = s->cap * 2 + n + 256;
+    uint8_t *bigger = realloc(s->out, cap);
+    if (!bigger) gs_out_of_memory(cap);
+    s->out = bigger;
+    s->cap = cap;
+  }
+  if (n) memcpy(s->out + s->nout, p, n);
+  s->nout += n;
+}
+
+/* Reads a varint of at most max bytes before end; the number of bytes, or 0
+ * for a malformed or truncated one. */
+static int varint(const scanner *s, size_t at, size_t end, int max,
+                  uint64_t *value) {
+  uint64_t v = 0;
+  for (int i = 0; i < max && at + (size_t)i < end; i++) {
+    uint8_t b = s->p[at + (size_t)i];
+    if (i == 9 && b > 1) return 0;
+    v |= (uint64_t)(b & 0x7f) << (7 * i);
+    if (!(b & 0x80)) {
+      *value = v;
+      return i + 1;
+    }
+  }
+  return 0;
+}
+
+static size_t put_varint(uint8_t *p, uint64_t v) {
+  size_t n = 0;
+  while (v >= 0x80) {
+    p[n++] = (uint8_t)(v | 0x80);
+    v >>= 7;
+  }
+  p[n++] = (uint8_t)v;
+  return n;
+}
+
+/* Offset of the first byte that is no UTF-8, or n. */
+static size_t utf8_end(const uint8_t *s, size_t n) {
+  size_t i = 0;
+  while (i < n) {
+    uint8_t c = s[i];
+    if (c < 0x80) {
+      i++;
+      continue;
+    }
+    size_t k = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (c < 0xc2 || c > 0xf4 || n - i < k) return i;
+    uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    if (s[i + 1] < low || s[i + 1] > high) return i;
+    for (size_t j = 2; j < k; j++)
+      if ((s[i + j] & 0xc0) != 0x80) return i;
+    i += k;
+  }
+  return n;
+}
+
+static bool is_text(const ProtobufCFieldDescriptor *f) {
+  return !strcmp(f->name, "doc_string") || !strcmp(f->name, "value");
+}
+
+static gs_status check_string(scanner *s, const ProtobufCFieldDescriptor *f,
+                              size_t at, size_t n) {
+  const uint8_t *p = s->p + at;
+  if (n > (uint64_t)s->limit->name_bytes && !is_text(f))
+    return bad(s, at, "%s has %zu bytes; the limit is %lld (name_bytes)",
+               f->name, n, (long long)s->limit->name_bytes);
+  const uint8_t *nul = memchr(p, 0, n);
+  if (nul)
+    return bad(s, at + (size_t)(nul - p), "NUL character in %s", f->name);
+  size_t good = utf8_end(p, n);
+  if (good < n) return bad(s, at + good, "%s is not UTF-8", f->name);
+  return GS_OK;
+}
+
+static int wire_of(const ProtobufCFieldDescriptor *f) {
+  switch (f->type) {
+  case PROTOBUF_C_TYPE_FLOAT:
+  case PROTOBUF_C_TYPE_FIXED32:
+  case PROTOBUF_C_TYPE_SFIXED32:
+    return PROTOBUF_C_WIRE_TYPE_32BIT;
+  case PROTOBUF_C_TYPE_DOUBLE:
+  case PROTOBUF_C_TYPE_FIXED64:
+  case PROTOBUF_C_TYPE_SFIXED64:
+    return PROTOBUF_C_WIRE_TYPE_64BIT;
+  case PROTOBUF_C_TYPE_STRING:
+  case PROTOBUF_C_TYPE_BYTES:
+  case PROTOBUF_C_TYPE_MESSAGE:
+    return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+  default:
+    return PROTOBUF_C_WIRE_TYPE_VARINT;
+  }
+}
+
+/* A packed list of scalars in [at, at + n). */
+static gs_status check_packed(scanner *s, const ProtobufCFieldDescriptor *f,
+                              size_t at, size_t n) {
+  int wire = wire_of(f);
+  size_t size = wire == PROTOBUF_C_WIRE_TYPE_32BIT ? 4 : 8;
+  if (wire != PROTOBUF_C_WIRE_TYPE_VARINT) {
+    if (n % size)
+      return bad(s, at, "%s: %zu bytes are no whole number of elements",
+                 f->name, n);
+    s->memory += (int64_t)n;
+    return GS_OK;
+  }
+  for (size_t i = at; i < at + n;) {
+    uint64_t v;
+    int k = varint(s, i, at + n, 10, &v);
+    if (!k) return bad(s, i, "malformed number in %s", f->name);
+    i += (size_t)k;
+    s->memory += 8;
+  }
+  return GS_OK;
+}
+
+static gs_status check_limits(scanner *s, const ProtobufCMessageDescriptor *d,
+                              const frame *top, uint32_t index) {
+  const gs_model_limits *l = s->limit;
+  if (d == &onnx__node_proto__descriptor && ++s->nodes > l->nodes)
+    return bad(s, s->at, "more than %lld nodes (limit nodes)",
+               (long long)l->nodes);
+  if (d == &onnx__function_proto__descriptor && ++s->functions > l->functions)
+    return bad(s, s->at, "more than %lld functions (limit functions)",
+               (long long)l->functions);
+  if (d == &onnx__attribute_proto__descriptor &&
+      top->d == &onnx__node_proto__descriptor && index >= l->attributes)
+    return bad(s, s->at, "more than %lld attributes (limit attributes)",
+               (long long)l->attributes);
+  return GS_OK;
+}
+
+/* Enters the message of n bytes at s->at, whose tag was copied already and
+ * whose length took `bytes` bytes. */
+static gs_status enter(scanner *s, const ProtobufCFieldDescriptor *f,
+                       uint32_t index, size_t n, int bytes) {
+  const ProtobufCMessageDescriptor *d = f->descriptor;
+  GS_TRY(check_limits(s, d, &s->stack[s->depth], index));
+  if (s->depth >= s->limit->depth || s->depth + 1 >= MAX_DEPTH)
+    return bad(s, s->at, "messages nest deeper than %lld (limit depth)",
+               (long long)s->limit->depth);
+  if (d->n_fields > MAX_FIELDS)
+    return gs_fail(s->e, GS_INTERNAL, s->file, "schema: %s has %u fields",
+                   d->name, d->n_fields);
+  frame *c = &s->stack[++s->depth];
+  *c = (frame){.d = d, .field = f, .index = index, .end = s->at + n};
+  c->length_at = s->nout;
+  c->length_bytes = bytes;
+  static const uint8_t zeros[8];
+  put(s, zeros, (size_t)bytes);
+  s->memory += (int64_t)d->sizeof_message + 16;
+  return GS_OK;
+}
+
+/* Corrects the length of the finished message, in as many bytes as before. */
+static void leave(scanner *s) {
+  const frame *c = &s->stack[s->depth--];
+  size_t n = s->nout - c->length_at - (size_t)c->length_bytes;
+  uint8_t *p = s->out + c->length_at;
+  for (int i = 0; i < c->length_bytes; i++) {
+    bool last = i == c->length_bytes - 1;
+    p[i] = (uint8_t)((n & 0x7f) | (last ? 0 : 0x80));
+    n >>= 7;
+  }
+}
+
+static void put_field(scanner *s, uint32_t id, uint64_t value) {
+  uint8_t b[16];
+  size_t n = put_varint(b, (uint64_t)id << 3);
+  n += put_varint(b + n, value);
+  put(s, b, n);
+}
+
+/* A length-delimited field: tag at `start`, content at s->at. */
+static gs_status delimited(scanner *s, const ProtobufCFieldDescriptor *f,
+                           uint32_t index, size_t start) {
+  frame *top = &s->stack[s->depth];
+  uint64_t n;
+  int k = varint(s, s->at, top->end, 5, &n);
+  if (!k) return bad(s, s->at, "malformed length");
+  size_t tag_end = s->at;
+  s->at += (size_t)k;
+  if (n > top->end - s->at)
+    return bad(s, s->at, "a field of %llu bytes runs past the end (%zu left)",
+               (unsigned long long)n, top->end - s->at);
+  if (f && f->type == PROTOBUF_C_TYPE_MESSAGE) {
+    put(s, s->p + start, tag_end - start);
+    return enter(s, f, index, (size_t)n, k);
+  }
+  size_t at = s->at;
+  s->at += (size_t)n;
+  if (f && f->type == PROTOBUF_C_TYPE_STRING)
+    GS_TRY(check_string(s, f, at, (size_t)n));
+  if (f && f->type == PROTOBUF_C_TYPE_BYTES && f->id == RAW_DATA &&
+      top->d == &onnx__tensor_proto__descriptor && n > GS_RAW_INLINE) {
+    put_field(s, REF_OFFSET, at);
+    put_field(s, REF_LENGTH, n);
+    return GS_OK;
+  }
+  if (f && f->type != PROTOBUF_C_TYPE_STRING &&
+      f->type != PROTOBUF_C_TYPE_BYTES)
+    GS_TRY(check_packed(s, f, at, (size_t)n));
+  else
+    s->memory += (int64_t)n + 32;
+  put(s, s->p + start, s->at - start);
+  return GS_OK;
+}
+
+/* Singular fields come once, members of a oneof exclude each other. */
+static gs_status check_once(scanner *s, const ProtobufCFieldDescriptor *f,
+                            uint32_t index, size_t start) {
+  frame *top = &s->stack[s->depth];
+  if (f->label == PROTOBUF_C_LABEL_REPEATED) return GS_OK;
+  if (index) return bad(s, start, "%s is given twice", f->name);
+  if (!(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)) return GS_OK;
+  if (top->oneof == f->quantifier_offset)
+    return bad(s, start, "%s and another member of its group are given",
+               f->name);
+  top->oneof = f->quantifier_offset;
+  return GS_OK;
+}
+
+static gs_status check_unknown(scanner *s, size_t start) {
+  if (++s->unknown > s->limit->unknown_fields)
+    return bad(s, start, "more than %lld unknown fields (limit "
+               "unknown_fields)", (long long)s->limit->unknown_fields);
+  s->memory += 48;
+  return GS_OK;
+}
+
+/* Looks the field up, counts it and checks its wire type. */
+static gs_status lookup(scanner *s, uint32_t id, int wire, size_t start,
+                        const ProtobufCFieldDescriptor **out,
+                        uint32_t *index) {
+  frame *top = &s->stack[s->depth];
+  if (top->d == &onnx__tensor_proto__descriptor && id >= REF_OFFSET &&
+      id <= REF_SOURCE)
+    return bad(s, start, "field %u is reserved for internal use", id);
+  const ProtobufCFieldDescriptor *f =
+      protobuf_c_message_descriptor_get_field(top->d, id);
+  *out = f;
+  *index = 0;
+  if (++top->fields > 16) s->memory += 40;
+  if (!f) return check_unknown(s, start);
+  bool packed = f->label == PROTOBUF_C_LABEL_REPEATED &&
+                wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+  if (wire != wire_of(f) && !packed)
+    return bad(s, start, "%s has wire type %d instead of %d", f->name, wire,
+               wire_of(f));
+  *index = top->count[f - top->d->fields]++;
+  if (f->label == PROTOBUF_C_LABEL_REPEATED) s->memory += 16;
+  return check_once(s, f, *index, start);
+}
+
+static gs_status field(scanner *s) {
+  frame *top = &s->stack[s->depth];
+  size_t start = s->at;
+  uint64_t tag, value;
+  int k = varint(s, s->at, top->end, 5, &tag);
+  if (!k || tag > UINT32_MAX) return bad(s, start, "malformed field number");
+  s->at += (size_t)k;
+  uint32_t id = (uint32_t)(tag >> 3);
+  int wire = (int)(tag & 7);
+  if (!id) return bad(s, start, "field number 0");
+  if (wire == 3 || wire == 4 || wire > 5)
+    return bad(s, start, "field %u has wire type %d, which ONNX does not use",
+               id, wire);
+  const ProtobufCFieldDescriptor *f = NULL;
+  uint32_t index = 0;
+  GS_TRY(lookup(s, id, wire, start, &f, &index));
+  if (wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+    return delimited(s, f, index, start);
+  if (wire == PROTOBUF_C_WIRE_TYPE_VARINT) {
+    k = varint(s, s->at, top->end, 10, &value);
+    if (!k) return bad(s, s->at, "malformed number");
+    s->at += (size_t)k;
+  } else {
+    size_t size = wire == PROTOBUF_C_WIRE_TYPE_32BIT ? 4 : 8;
+    if (size > top->end - s->at)
+      return bad(s, s->at, "truncated number");
+    s->at += size;
+  }
+  put(s, s->p + start, s->at - start);
+  return GS_OK;
+}
+
+static int64_t budget(const scanner *s) {
+  int64_t b;
+  if (!gs_mul((int64_t)s->nout, s->limit->memory_factor, &b) ||
+      !gs_add(b, s->limit->memory_base, &b))
+    return INT64_MAX;
+  return b;
+}
+
+static gs_status run(scanner *s) {
+  for (;;) {
+    while (s->at == s->stack[s->depth].end) {
+      if (!s->depth) return GS_OK;
+      leave(s);
+    }
+    GS_TRY(field(s));
+    if (s->memory > budget(s))
+      return bad(s, s->at, "needs more than %lld bytes of memory (limits "
+                 "memory_factor, memory_base)", (long long)budget(s));
+  }
+}
+
+gs_status gs_scan_message(const char *file, const uint8_t *p, size_t n,
+                          const ProtobufCMessageDescriptor *d,
+                          const gs_model_limits *limit, gs_scan *out,
+                          gs_err *e) {
+  if (n > INT32_MAX || n > (uint64_t)limit->file_bytes)
+    return gs_fail(e, GS_DATA, file,
+                   "larger than %lld bytes (limit file_bytes); keep weights "
+                   "in external data",
+                   (long long)gs_min(limit->file_bytes, INT32_MAX));
+  gs_arena a;
+  gs_arena_init(&a);
+  scanner s = {.file = file, .p = p, .n = n, .limit = limit, .e = e};
+  s.stack = GS_NEWS(&a, MAX_DEPTH, frame);
+  s.stack[0] = (frame){.d = d, .end = n};
+  s.memory = (int64_t)d->sizeof_message;
+  gs_status st = run(&s);
+  gs_arena_free(&a);
+  if (st) {
+    free(s.out);
+    return st;
+  }
+  *out = (gs_scan){.data = s.out, .n = s.nout, .memory = s.memory};
+  return GS_OK;
+}
+
+typedef struct allowance {
+  gs_arena *arena;
+  int64_t left;
+} allowance;
+
+static void *take(void *user, size_t n) {
+  allowance *w = user;
+  if (n > (uint64_t)w->left) return NULL;
+  w->left -= (int64_t)n;
+  return gs_alloc(w->arena, n ? n : 1);
+}
+
+static void give(void *user, void *p) {
+  (void)user;
+  (void)p;
+}
+
+gs_status gs_unpack(gs_arena *a, const char *file, const uint8_t *p, size_t n,
+                    const ProtobufCMessageDescriptor *d,
+                    const gs_model_limits *limit, ProtobufCMessage **out,
+                    gs_err *e) {
+  gs_scan scan;
+  GS_TRY(gs_scan_message(file, p, n, d, limit, &scan, e));
+  int64_t most;
+  if (!gs_mul((int64_t)scan.n, limit->memory_factor, &most) ||
+      !gs_add(most, limit->memory_base, &most))
+    most = INT64_MAX;
+  allowance w = {.arena = a, .left = most};
+  ProtobufCAllocator alloc = {take, give, &w};
+  static const uint8_t none;
+  *out = protobuf_c_message_unpack(d, &alloc, scan.n,
+                                   scan.data ? scan.data : &none);
+  free(scan.data);
+  if (!*out)
+    return gs_fail(e, GS_DATA, file, "cannot be decoded as %s (or needs more "
+                   "than %lld bytes of memory)", d->short_name,
+                   (long long)most);
+  return GS_OK;
+}

@@ -1,0 +1,188 @@
+#include "pass/infer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/math.h"
+#include "kernel/kernel.h"
+#include "op/shape.h"
+
+/* ---- bindings ---- */
+
+void gs_bindings_init(gs_bindings *b, gs_arena *a) { gs_map_init(&b->map, a); }
+
+gs_status gs_bindings_put(gs_bindings *b, const char *name, int64_t n,
+                          gs_err *e) {
+  if (n < 0)
+    return gs_fail(e, GS_USAGE, NULL, "%s=%lld: a dim cannot be negative",
+                   name, (long long)n);
+  gs_map_put(&b->map, name, gs_memdup(b->map.arena, &n, sizeof n));
+  return GS_OK;
+}
+
+gs_status gs_bindings_parse(gs_bindings *b, const char *text, gs_err *e) {
+  const char *eq = strrchr(text, '=');
+  char *end = NULL;
+  errno = 0;
+  long long n = eq ? strtoll(eq + 1, &end, 10) : 0;
+  if (!eq || eq == text || eq[1] < '0' || eq[1] > '9' || *end || errno)
+    return gs_fail(e, GS_USAGE, NULL, "'%s' is not of the form NAME=N", text);
+  char *name = gs_strndup(b->map.arena, text, (size_t)(eq - text));
+  return gs_bindings_put(b, name, n, e);
+}
+
+bool gs_bindings_get(const gs_bindings *b, const char *name, int64_t *n) {
+  const int64_t *at = b && b->map.arena ? gs_map_get(&b->map, name) : NULL;
+  if (at) *n = *at;
+  return at != NULL;
+}
+
+/* ---- binding ---- */
+
+/* The name that dim d of v is bound by. */
+static const char *dim_name(gs_arena *a, const gs_value *v, int d) {
+  if (v->dim_names && v->dim_names[d] && *v->dim_names[d])
+    return v->dim_names[d];
+  return gs_sprintf(a, "%s:%d", v->name, d);
+}
+
+/* Sets the dims of v that have a binding; those of an input that have none
+ * are added to missing (name -> the value). */
+static void bind_value(gs_arena *a, gs_value *v, const gs_bindings *b,
+                       gs_map *used, gs_map *missing) {
+  for (int d = 0; d < v->rank; d++) {
+    if (v->dims[d] >= 0) continue;
+    const char *name = dim_name(a, v, d);
+    if (gs_bindings_get(b, name, &v->dims[d])) gs_map_put(used, name, v);
+    else if (v->is_input && !gs_map_has(missing, name))
+      gs_map_put(missing, name, v);
+  }
+}
+
+static gs_status report_missing(gs_arena *a, const gs_map *missing,
+                                gs_err *e) {
+  gs_buf what, hint;
+  gs_buf_init(&what, a);
+  gs_buf_init(&hint, a);
+  for (int i = 0; i < missing->n; i++) {
+    const gs_value *v = missing->entry[i].value;
+    gs_buf_printf(&what, "%s'%s' (of input '%s')", i ? ", " : "",
+                  missing->entry[i].key, v->name);
+    gs_buf_printf(&hint, "%s--bind %s=N", i ? " " : "", missing->entry[i].key);
+  }
+  gs_fail(e, GS_SPEC, NULL, "%s no size: %s",
+          missing->n == 1 ? "a symbolic dim has" : "symbolic dims have",
+          what.at);
+  gs_err_hint(e, "%s", hint.at);
+  return GS_SPEC;
+}
+
+static gs_status bind_all(gs_arena *a, gs_graph *g, const gs_bindings *b,
+                          gs_err *e) {
+  gs_map used, missing;
+  gs_map_init(&used, a);
+  gs_map_init(&missing, a);
+  for (int i = 0; i < g->value.n; i++) {
+    gs_value *v = g->value.at[i];
+    if (v->is_input && (v->rank < 0 || v->dtype == GS_UNDEFINED))
+      return gs_fail(e, GS_UNSUPPORTED, NULL,
+                     "input '%s' has no declared %s", v->name,
+                     v->rank < 0 ? "rank" : "element type");
+    if (v->rank > GS_MAX_RANK)
+      return gs_fail(e, GS_UNSUPPORTED, NULL, "'%s' has rank %d, more than %d",
+                     v->name, v->rank, GS_MAX_RANK);
+    bind_value(a, v, b, &used, &missing);
+  }
+  if (missing.n) return report_missing(a, &missing, e);
+  for (int i = 0; i < g->input.n; i++) {
+    const gs_value *v = g->input.at[i];
+    if (gs_product(v->dims, v->rank) < 0)
+      return gs_fail(e, GS_DATA, NULL, "input '%s' is too large: %s", v->name,
+                     gs_shape_text(a, v->dtype, v->rank, v->dims));
+  }
+  for (int i = 0; b && i < b->map.n; i++)
+    if (!gs_map_has(&used, b->map.entry[i].key))
+      gs_warn(e, NULL, "binding '%s': the model has no such symbolic dim",
+              b->map.entry[i].key);
+  return GS_OK;
+}
+
+/* ---- folding ---- */
+
+static bool is_weight(const gs_value *v, const bool *folded) {
+  return gs_dtype_get((int)v->dtype)->cls == 'f' && v->rank > 0 &&
+         !folded[v->id];
+}
+
+/* All operands are constants in memory, small, and no weights. */
+static bool may_fold(const gs_node *n, const bool *folded) {
+  const gs_op *op = n->op;
+  if (!op || (op->flags & (GS_OP_RANDOM | GS_OP_COLLECTIVE)) || *op->domain)
+    return false;
+  int64_t total = 0;
+  for (int i = 0; i < n->nin + n->nout; i++) {
+    const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
+    bool shape_only = i == 0 && (op->flags & GS_OP_SHAPE_ONLY);
+    if (!v || shape_only) continue;
+    if (v->dtype == GS_STRING) return false;
+    int64_t count = gs_product(v->dims, v->rank);
+    if (count < 0 || count > GS_MAX_FOLD) return false;
+    total += count;
+    if (i >= n->nin) continue;
+    if (!v->constant || is_weight(v, folded)) return false;
+    if (count && !gs_tensor_bytes(v->constant)) return false;
+  }
+  return total <= GS_MAX_FOLD;
+}
+
+/* The tensor of a node that only carries one (its `value`), or NULL. */
+static const gs_tensor *carried(const gs_node *n) {
+  const gs_attr *at = n->nin ? NULL : gs_node_attr(n, "value");
+  if (!n->op || !at || at->kind != GS_ATTR_TENSOR || n->nout != 1) return NULL;
+  return at->t;
+}
+
+/* Shape and Size read no data, which may not be there: their operand stands
+ * in without it. */
+static gs_status eval(gs_graph *g, gs_node *n, gs_err *e) {
+  if (!(n->op->flags & GS_OP_SHAPE_ONLY)) return gs_kernel_eval(g, n, e);
+  gs_value *x = n->in[0];
+  const gs_tensor *before = x->constant;
+  x->constant = NULL;
+  gs_status s = gs_kernel_eval(g, n, e);
+  x->constant = before;
+  return s;
+}
+
+/* Replaces n by the constants that it computes: its results lose their
+ * producer, so that pruning drops it. */
+static gs_status fold(gs_graph *g, gs_node *n, bool *folded, gs_err *e) {
+  const gs_tensor *t = carried(n);
+  if (t) n->out[0]->constant = t;
+  else GS_TRY(eval(g, n, e));
+  for (int i = 0; i < n->nout; i++) {
+    gs_value *v = n->out[i];
+    if (!v) continue;
+    if (!v->constant)
+      return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),
+                     "'%s' has no value after folding", v->name);
+    v->def = NULL;
+    folded[v->id] = !t;
+  }
+  return GS_OK;
+}
+
+gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,
+                        gs_err *e) {
+  GS_TRY(bind_all(a, g, b, e));
+  bool *folded = GS_NEWS(a, g->value.n + 1, bool);
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    GS_TRY(gs_shape_infer(g, n, e));
+    if (carried(n) || may_fold(n, folded)) GS_TRY(fold(g, n, folded, e));
+  }
+  gs_graph_prune(g);
+  return GS_OK;
+}

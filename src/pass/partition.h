@@ -1,0 +1,43 @@
+/* From an annotated graph to one SPMD program for all devices (GShard
+ * section 3.3; design section 5).
+ *
+ * requires  n->op set, every value has a sharding (gs_pass_propagate)
+ * ensures   a program graph with local shapes; collectives name mesh axes;
+ *           operands of split summed factors are masked in their padding
+ * Cost: O(nodes); nothing here loops over devices. */
+#ifndef GS_PASS_PARTITION_H
+#define GS_PASS_PARTITION_H
+
+#include "op/op.h"
+#include "pass/cost.h"
+
+typedef struct gs_collective {
+  const char *op;         /* "AllReduce" */
+  gs_axes axes;
+  const gs_value *value;  /* of the model: the tensor that is moved */
+  const gs_node *node;    /* of the model: the consumer that needs it, or
+                             NULL for an output of the graph */
+  const char *result;     /* name in the program */
+  const char *from, *to;  /* sharding texts */
+  double bytes;           /* sent per device */
+} gs_collective;
+
+typedef struct gs_fallback { /* a node run whole on every device */
+  const gs_node *node;
+  double bytes; /* gathered for it, per device */
+} gs_fallback;
+
+typedef struct gs_partition {
+  gs_graph *program;
+  GS_VEC(gs_collective) collective; /* in order of execution */
+  GS_VEC(gs_fallback) fallback;
+  double flops;        /* per device */
+  double weight_bytes; /* per device: blocks of constants and nothing else */
+  double peak_bytes;   /* per device: most bytes of values alive at once,
+                          inputs and constants left out */
+} gs_partition;
+
+gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
+                            gs_err *e);
+
+#endif

@@ -1,0 +1,182 @@
+/* Which factors a node's axes go to: candidates taken from its operands and
+ * results, priced by compute and resharding. */
+#include <math.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "pass/partition_impl.h"
+
+typedef struct offers {
+  int n;
+  gs_assignment *at;
+} offers;
+
+/* Adds the axes of `from` that are not used yet to factor f, if they continue
+ * what it has. */
+static void grant(const gs_rule *r, gs_assignment *as, int f,
+                  const gs_axes *from, gs_subset *used) {
+  gs_axes *to = &as->axis[f];
+  if (r->factor[f].kind == GS_WHOLE || from->n <= to->n ||
+      memcmp(to->at, from->at, to->n))
+    return;
+  for (int i = to->n; i < from->n; i++) {
+    gs_subset bit = (gs_subset)1 << from->at[i];
+    if (*used & bit) return;
+    to->at[to->n++] = from->at[i];
+    *used |= bit;
+  }
+}
+
+static bool same_assignment(const gs_rule *r, const gs_assignment *a,
+                            const gs_assignment *b) {
+  for (int f = 0; f < r->nfactor; f++)
+    if (!gs_axes_equal(&a->axis[f], &b->axis[f])) return false;
+  return true;
+}
+
+static void add_offer(const part *p, const gs_rule *r, offers *o,
+                      gs_assignment *as) {
+  gs_assignment_legalise(p->m, r, as);
+  for (int i = 0; i < o->n; i++)
+    if (same_assignment(r, &o->at[i], as)) return;
+  o->at[o->n++] = *as;
+}
+
+/* Assignments that follow slot `lead`: alone, and filled up by the others. */
+static void offer_lead(const part *p, const gs_rule *r,
+                       const gs_assignment *seen, int nslot, int lead,
+                       offers *o) {
+  gs_assignment as = {0};
+  gs_subset used = 0;
+  for (int f = 0; f < r->nfactor; f++)
+    grant(r, &as, f, &seen[lead].axis[f], &used);
+  gs_assignment alone = as;
+  add_offer(p, r, o, &alone);
+  for (int s = 0; s < nslot; s++)
+    for (int f = 0; s != lead && f < r->nfactor; f++)
+      grant(r, &as, f, &seen[s].axis[f], &used);
+  add_offer(p, r, o, &as);
+}
+
+/* Different shardings of the slots' values, as factors see them. */
+static int collect(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
+                   gs_assignment **out) {
+  int most = r->nin + r->nout, k = 0;
+  gs_slot *slot = GS_NEWS(tmp, most, gs_slot);
+  gs_slots(n, r, slot, most);
+  gs_assignment *seen = GS_NEWS(tmp, 2 * most + 1, gs_assignment);
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < most; i++) {
+      const gs_value *v = slot[i].value;
+      if (!v) continue;
+      const gs_sharding *s = v->sharding;
+      if (pass && (slot[i].result || !p->versions[v->id])) continue;
+      if (pass) s = p->versions[v->id]->sharding;
+      gs_project(p->m, r, slot[i].map, s, &seen[k]);
+      bool known = false;
+      for (int j = 0; j < k; j++)
+        if (same_assignment(r, &seen[j], &seen[k])) known = true;
+      if (known) memset(&seen[k], 0, sizeof seen[k]);
+      else k++;
+    }
+  *out = seen;
+  return k;
+}
+
+/* May partial operands of n be passed on, and over which axes?  Movement and
+ * sums only, so that the later reduction moves no more bytes; and only if n is
+ * the one reader, so that nothing is reduced twice. */
+static gs_subset carried_axes(const part *p, const gs_node *n) {
+  const gs_op *op = n->op;
+  if (!op || op->flops > 1) return 0;
+  bool all = op->flags & GS_OP_ADDITIVE;
+  if (!all && !(op->flags & GS_OP_LINEAR)) return 0;
+  gs_subset axes = 0;
+  for (int i = 0; i < n->nin && (all || i == 0); i++) {
+    const gs_value *v = n->in[i];
+    const version *x = v ? p->versions[v->id] : NULL;
+    if (!x || x->next || !x->sharding->partial || p->nuse[v->id] != 1 ||
+        x->sharding->reduce != GS_REDUCE_SUM)
+      return 0;
+    if (axes && axes != x->sharding->partial) return 0;
+    axes = x->sharding->partial;
+  }
+  return axes;
+}
+
+/* Compute and memory time of the node's local form. */
+static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
+                            const choice *c) {
+  int64_t size[GS_MAX_FACTORS];
+  for (int f = 0; f < r->nfactor; f++)
+    size[f] = gs_ceil_div(r->factor[f].size,
+                          gs_axes_size(p->m, &c->as.axis[f]));
+  double bytes = 0;
+  for (int i = 0; i < n->nin && i < r->nin; i++)
+    if (c->in[i])
+      bytes += (double)gs_sharding_bytes(p->m, c->in[i], n->in[i]->dtype,
+                                         n->in[i]->dims);
+  for (int i = 0; i < n->nout && i < r->nout; i++)
+    if (c->out[i])
+      bytes += (double)gs_sharding_bytes(p->m, c->out[i], n->out[i]->dtype,
+                                         n->out[i]->dims);
+  double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
+  return flops / GS_COST_FLOPS + bytes / GS_COST_MEMORY;
+}
+
+/* Fills in what the assignment asks of operands and gives to results. */
+static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
+                         gs_subset carried, choice *c) {
+  c->in = GS_NEWS(p->a, r->nin + 1, gs_sharding *);
+  c->out = GS_NEWS(p->a, r->nout + 1, gs_sharding *);
+  gs_subset used = 0;
+  for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
+  c->carried = carried & used ? 0 : carried;
+  bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  for (int i = 0; i < r->nin; i++) {
+    if (!gs_node_in(n, i)) continue;
+    c->in[i] = gs_unproject(p->a, r, &r->in[i], &c->as);
+    if (all || i == 0) c->in[i]->partial = c->carried;
+  }
+  for (int i = 0; i < r->nout; i++) {
+    if (!gs_node_out(n, i)) continue;
+    c->out[i] = gs_unproject(p->a, r, &r->out[i], &c->as);
+    c->out[i]->partial = gs_assignment_partial(r, &c->as) | c->carried;
+    c->out[i]->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
+  }
+}
+
+static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
+                             const choice *c) {
+  double t = local_seconds(p, n, r, c);
+  for (int i = 0; i < r->nin; i++)
+    if (c->in[i]) t += gs_part_price(p, n->in[i], c->in[i], NULL);
+  for (int i = 0; i < r->nout; i++) {
+    if (!c->out[i]) continue;
+    const gs_value *v = n->out[i];
+    t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, c->out[i],
+                    gs_part_home(p, v))
+             ->seconds;
+  }
+  return t;
+}
+
+void gs_part_choose(part *p, const gs_node *n, const gs_rule *r,
+                    choice *best) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_assignment *seen;
+  int k = collect(p, n, r, &tmp, &seen);
+  offers o = {0, GS_NEWS(&tmp, 2 * k + 1, gs_assignment)};
+  for (int s = 0; s < k; s++) offer_lead(p, r, seen, k, s, &o);
+  if (!o.n) o.n = 1; /* nothing is split */
+  gs_subset carried = carried_axes(p, n);
+  best->seconds = INFINITY;
+  for (int i = 0; i < o.n; i++) {
+    choice c = {.as = o.at[i]};
+    shape_choice(p, n, r, carried, &c);
+    c.seconds = choice_seconds(p, n, r, &c);
+    if (c.seconds < best->seconds || i == 0) *best = c;
+  }
+  gs_arena_free(&tmp);
+}

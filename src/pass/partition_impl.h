@@ -1,0 +1,70 @@
+/* Shared by the files of the partitioner; see partition.h. */
+#ifndef GS_PASS_PARTITION_IMPL_H
+#define GS_PASS_PARTITION_IMPL_H
+
+#include "pass/partition.h"
+#include "pass/project.h"
+#include "pass/reshard.h"
+
+/* One form in which a value is at hand in the program. */
+typedef struct version {
+  gs_sharding *sharding;
+  gs_value *local;
+  bool zero_tail; /* its padding is known to be zero */
+  struct version *next;
+} version;
+
+typedef struct mask { /* a version whose padding was cleared */
+  const gs_value *of;
+  uint64_t dims; /* bit d: dim d was masked */
+  double fill;
+  gs_value *masked;
+  struct mask *next;
+} mask;
+
+typedef struct part {
+  gs_arena *a;
+  const gs_graph *g;
+  const gs_mesh *m;
+  gs_graph *program;
+  gs_partition *out;
+  gs_resharder resharder;
+  version **versions; /* [nvalue] newest first */
+  int *nuse;          /* [nvalue] operands and outputs that read it */
+  mask *masks;
+  const gs_node *node; /* being partitioned; NULL for outputs */
+  gs_err *e;
+} part;
+
+/* The choice for one node. */
+typedef struct choice {
+  gs_assignment as;
+  gs_sharding **in;  /* what each operand must have; NULL: absent */
+  gs_sharding **out; /* what each result gets */
+  gs_subset carried; /* axes over which partial operands are passed on */
+  double seconds;
+} choice;
+
+/* Seconds to bring v to `want`; the version to start from in *from. */
+double gs_part_price(part *p, const gs_value *v, const gs_sharding *want,
+                     const version **from);
+/* Emits what is needed to have v as `want` and returns that version. */
+const version *gs_part_need(part *p, const gs_value *v,
+                            const gs_sharding *want);
+/* Registers a new version. */
+version *gs_part_add(part *p, const gs_value *v, gs_sharding *s,
+                     gs_value *local, bool zero_tail);
+/* Emits the moves of the cheapest path from x (a form of v) to want. */
+version *gs_part_move(part *p, const gs_value *v, const version *x,
+                      const gs_sharding *want);
+/* v's sharding in the model without partial axes. */
+gs_sharding *gs_part_home(part *p, const gs_value *v);
+/* The local value of x with padding of the dims in `dims` set to fill. */
+gs_value *gs_part_masked(part *p, const gs_value *v, const version *x,
+                         uint64_t dims, double fill);
+
+/* Picks the factor assignment of a node: the cheapest of those that its
+ * operands and results suggest. */
+void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, choice *best);
+
+#endif

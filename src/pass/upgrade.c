@@ -1,0 +1,273 @@
+#include "pass/upgrade.h"
+
+#include <string.h>
+
+/* One row of upgrade.def for a node. */
+typedef struct change {
+  const char *op_type;
+  int before;
+  gs_status (*apply)(gs_graph *g, gs_node *n, const struct change *c,
+                     gs_err *e);
+  const char *name;
+  int at;
+} change;
+
+/* ---- operands and nodes ---- */
+
+/* Makes v operand `at`, appending left-out operands as needed. */
+static void set_operand(gs_graph *g, gs_node *n, int at, gs_value *v) {
+  if (at >= n->nin) {
+    gs_value **in = GS_NEWS(g->arena, at + 1, gs_value *);
+    if (n->nin) memcpy(in, n->in, (size_t)n->nin * sizeof *in);
+    n->in = in;
+    n->nin = at + 1;
+  }
+  n->in[at] = v;
+}
+
+/* "node/attribute", or after the first result of a node without a name. */
+static char *new_name(gs_graph *g, const gs_node *n, const char *what) {
+  const char *base = n->name;
+  for (int i = 0; !*base && i < n->nout; i++)
+    if (n->out[i]) base = n->out[i]->name;
+  return gs_sprintf(g->arena, "%s/%s", base, what);
+}
+
+/* A node of the newest opset that stands for a part of `from`. */
+static gs_node *new_node(gs_graph *g, const gs_node *from,
+                         const char *op_type, gs_value *a, gs_value *b,
+                         const char *what) {
+  gs_node *n = gs_node_new(g, "", op_type, new_name(g, from, what), b ? 2 : 1,
+                           1);
+  n->op = gs_op_find("", op_type);
+  n->opset = GS_OPSET_NEWEST;
+  n->origin = from->origin;
+  n->stage = from->stage;
+  n->in[0] = a;
+  if (b) n->in[1] = b;
+  return n;
+}
+
+static gs_value *new_result(gs_graph *g, gs_node *n, gs_dtype dtype) {
+  gs_value *v = gs_value_new(g, n->name, dtype, -1, NULL);
+  gs_node_output(n, 0, v);
+  return v;
+}
+
+static gs_value *new_scalar(gs_graph *g, const gs_node *n, const char *what,
+                            double f, bool wide) {
+  gs_tensor *t = GS_NEW(g->arena, gs_tensor);
+  float narrow = (float)f;
+  t->dtype = wide ? GS_DOUBLE : GS_FLOAT;
+  t->nbytes = wide ? sizeof f : sizeof narrow;
+  t->dims = GS_NEWS(g->arena, 1, int64_t);
+  t->data = gs_memdup(g->arena, wide ? (void *)&f : (void *)&narrow,
+                      (size_t)t->nbytes);
+  return gs_value_constant(g, new_name(g, n, what), t);
+}
+
+/* ---- changes ---- */
+
+static gs_status upgrade_rename(gs_graph *g, gs_node *n, const change *c,
+                                gs_err *e) {
+  (void)g;
+  (void)e;
+  n->op_type = c->name;
+  return GS_OK;
+}
+
+static gs_status wrong_kind(gs_graph *g, const gs_node *n, const change *c,
+                            gs_err *e) {
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "attribute '%s' is of the wrong kind", c->name);
+}
+
+/* An integer or a list of integers becomes a 1-D operand. */
+static gs_status upgrade_ints(gs_graph *g, gs_node *n, const change *c,
+                              gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  const int64_t *list;
+  int count = 1;
+  if (!at) return GS_OK;
+  if (at->kind != GS_ATTR_INTS && at->kind != GS_ATTR_INT)
+    return wrong_kind(g, n, c, e);
+  list = at->kind == GS_ATTR_INT ? &at->i : gs_node_ints(n, c->name, &count);
+  set_operand(g, n, c->at,
+              gs_value_ints(g, new_name(g, n, c->name), list, count));
+  gs_node_drop(n, c->name);
+  return GS_OK;
+}
+
+/* A float becomes a scalar f32 operand. */
+static gs_status upgrade_scalar(gs_graph *g, gs_node *n, const change *c,
+                                gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  if (!at) return GS_OK;
+  if (at->kind != GS_ATTR_FLOAT) return wrong_kind(g, n, c, e);
+  set_operand(g, n, c->at, new_scalar(g, n, c->name, at->f, false));
+  gs_node_drop(n, c->name);
+  return GS_OK;
+}
+
+/* A float becomes a scalar operand of the type of operand 0, by a conversion
+ * in the graph where that type is not known here. */
+static gs_status upgrade_scalar_like(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  gs_value *x = gs_node_in(n, 0), *v;
+  gs_dtype type = x ? x->dtype : GS_FLOAT;
+  if (!at) return GS_OK;
+  if (at->kind != GS_ATTR_FLOAT) return wrong_kind(g, n, c, e);
+  v = new_scalar(g, n, c->name, at->f, type == GS_DOUBLE);
+  if (type != GS_FLOAT && type != GS_DOUBLE)
+    v = new_result(g, new_node(g, n, "CastLike", v, x, c->name), type);
+  set_operand(g, n, c->at, v);
+  gs_node_drop(n, c->name);
+  return GS_OK;
+}
+
+/* Split without sizes: into as many equal parts as there are results. */
+static gs_status upgrade_equal_parts(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  (void)e;
+  if (!gs_node_in(n, 1)) gs_node_set_int(g, n, c->name, n->nout);
+  return GS_OK;
+}
+
+/* A further result that had another type then. */
+static gs_status upgrade_one_result(gs_graph *g, gs_node *n, const change *c,
+                                    gs_err *e) {
+  if (gs_node_out(n, c->at))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "the result '%s' (%s) of opset %d", n->out[c->at]->name,
+                   c->name, n->opset);
+  n->nout = c->at;
+  return GS_OK;
+}
+
+/* Softmax was over all dims from `axis` (default 1) on, taken as one.  Where
+ * that is the last dim alone, only the default differs; else the operand is
+ * flattened before and its shape restored after. */
+static gs_status upgrade_coerced(gs_graph *g, gs_node *n, const change *c,
+                                 gs_err *e) {
+  int64_t axis = gs_node_int(n, c->name, 1);
+  gs_value *x = gs_node_in(n, 0), *y = gs_node_out(n, 0);
+  gs_node *flat, *back, *shape;
+  bool last = x && x->rank >= 0;
+  if (!x || !y) return GS_OK; /* arity is checked with the shapes */
+  if (axis == -1 || (x->rank > 0 && axis == x->rank - 1)) {
+    gs_node_set_int(g, n, c->name, -1);
+    return GS_OK;
+  }
+  if (x->rank >= 0 && (axis < -x->rank || axis > x->rank))
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "axis %lld is out of range for '%s' of rank %d",
+                   (long long)axis, x->name, x->rank);
+  for (int64_t d = axis < 0 ? axis + x->rank : axis; last && d < x->rank - 1;
+       d++)
+    last = x->dims[d + 1] == 1; /* nothing but size 1 after the axis */
+  if (last && axis != x->rank) {
+    gs_node_set_int(g, n, c->name, axis);
+    return GS_OK;
+  }
+  flat = new_node(g, n, "Flatten", x, NULL, "flat");
+  gs_node_set_int(g, flat, "axis", axis);
+  n->in[0] = new_result(g, flat, x->dtype);
+  gs_node_set_int(g, n, c->name, -1);
+  gs_node_output(n, 0, gs_value_new(g, new_name(g, n, "rows"), x->dtype, -1,
+                                    NULL));
+  shape = new_node(g, n, "Shape", x, NULL, "shape");
+  back = new_node(g, n, "Reshape", n->out[0], new_result(g, shape, GS_INT64),
+                  "back");
+  gs_node_output(back, 0, y);
+  return GS_OK;
+}
+
+static const change changes[] = {
+#define UP(op_type, before, how, name, at)                                    \
+  {op_type, before, upgrade_##how, name, at},
+#define FROM(op_type, since)
+#include "pass/upgrade.def"
+#undef UP
+#undef FROM
+};
+
+static const struct {
+  const char *op_type;
+  int since;
+} older_forms[] = {
+#define UP(op_type, before, how, name, at)
+#define FROM(op_type, since) {op_type, since},
+#include "pass/upgrade.def"
+#undef UP
+#undef FROM
+};
+
+/* ---- the pass ---- */
+
+/* The oldest opset of which the operator is understood. */
+static int oldest_opset(const gs_node *n) {
+  for (size_t i = 0; i < sizeof older_forms / sizeof *older_forms; i++)
+    if (!strcmp(n->op_type, older_forms[i].op_type))
+      return older_forms[i].since;
+  return GS_OPSET_OLDEST;
+}
+
+static gs_status check_version(gs_graph *g, const gs_node *n, gs_err *e) {
+  bool ours = !strcmp(n->domain, "ai.gshard");
+  int oldest = ours ? 1 : oldest_opset(n), newest = ours ? 1 : GS_OPSET_NEWEST;
+  if (n->opset >= oldest && n->opset <= newest) return GS_OK;
+  return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                 "version %d of domain '%s' is %s than %d, the %s supported",
+                 n->opset, ours ? n->domain : "ai.onnx",
+                 n->opset < oldest ? "older" : "newer",
+                 n->opset < oldest ? oldest : newest,
+                 n->opset < oldest ? "oldest" : "newest");
+}
+
+static gs_status upgrade_node(gs_graph *g, gs_node *n, gs_err *e) {
+  int version = n->opset;
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    const change *c = &changes[i];
+    if (version < c->before && !strcmp(n->op_type, c->op_type))
+      GS_TRY(c->apply(g, n, c, e));
+  }
+  return GS_OK;
+}
+
+/* Where n goes among the nodes from `from` on: before the first that uses a
+ * result of it. */
+static int node_place(const gs_graph *g, const gs_node *n, int from) {
+  for (int at = from; at < g->node.n; at++)
+    for (int i = 0; i < g->node.at[at]->nin; i++)
+      if (g->node.at[at]->in[i] && g->node.at[at]->in[i]->def == n) return at;
+  return g->node.n;
+}
+
+static void insert_node(gs_graph *g, gs_node *n, int at) {
+  int after = g->node.n - at;
+  *gs_push(g->arena, &g->node) = n;
+  for (int i = g->node.n - 1; after > 0; i--, after--)
+    g->node.at[i] = g->node.at[i - 1];
+  g->node.at[at] = n;
+}
+
+gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
+  int count = g->node.n;
+  gs_node **old = g->node.at;
+  g->node.at = NULL;
+  g->node.n = g->node.cap = 0;
+  for (int i = 0; i < count; i++) {
+    gs_node *n = old[i];
+    int from = g->node.n;
+    bool onnx = !*n->domain;
+    if (onnx || !strcmp(n->domain, "ai.gshard"))
+      GS_TRY(check_version(g, n, e));
+    if (onnx) GS_TRY(upgrade_node(g, n, e));
+    n->op = gs_op_find(n->domain, n->op_type);
+    if (n->op) n->opset = onnx ? GS_OPSET_NEWEST : n->op->since;
+    insert_node(g, n, node_place(g, n, from));
+  }
+  for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
+  return GS_OK;
+}

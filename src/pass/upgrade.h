@@ -1,0 +1,26 @@
+/* Opset upgrade: every node in the newest form of its operator. */
+#ifndef GS_PASS_UPGRADE_H
+#define GS_PASS_UPGRADE_H
+
+#include "op/op.h"
+
+/* Opsets of ai.onnx that are understood (older ones for operators whose form
+ * in opset 7 is older). */
+enum { GS_OPSET_OLDEST = 7, GS_OPSET_NEWEST = 25 };
+
+/* Brings each node from the opset that its domain is imported at (n->opset)
+ * to the newest form, and sets n->op and n->opset (GS_OPSET_NEWEST, or 1 for
+ * ai.gshard).  Operators without a row keep op NULL and their version.
+ * Subgraphs in attributes are not entered.
+ *
+ * requires: nodes in order of execution; shapes need not be known, but where
+ *           the operand of an old Softmax has a declared rank, the result is
+ *           one node instead of four.
+ * ensures:  n->op set for every operator with a row; ids restored.
+ * errors:   GS_UNSUPPORTED for an opset outside of 7..25 (or an ai.gshard
+ *           version other than 1), naming node and both versions; GS_DATA for
+ *           attributes that the old form does not allow.
+ * cost:     O(nodes). */
+gs_status gs_pass_upgrade(gs_graph *g, gs_err *e);
+
+#endif

@@ -1,0 +1,128 @@
+#!/bin/sh
+# Rules that the compiler does not know: layers, sizes, names.  Each rule is
+# one test case; what breaks it is printed as file:line: text.
+set -u
+LC_ALL=C
+export LC_ALL
+build=$(pwd)
+cd "${srcdir-.}" || exit 1
+passed=0 failed=0
+found=$(mktemp)
+trap 'rm -f "$found"' EXIT
+
+# rule TEXT: passes when nothing was found.
+rule() {
+  if [ -s "$found" ]; then
+    printf 'not ok: %s\n' "$1"
+    sed 's/^/  /' "$found"
+    failed=$((failed + 1))
+  else
+    printf 'ok: %s\n' "$1"
+    passed=$((passed + 1))
+  fi
+}
+
+places=
+for place in src tools tests examples bench man schemas; do
+  [ ! -d "$place" ] || places="$places $place"
+done
+
+# shellcheck disable=SC2086
+code=$(find $places -name '*.[ch]' ! -name '*.pb-c.[ch]' | sort)
+source_code=$(find src -name '*.[ch]' ! -name '*.pb-c.[ch]' | sort)
+
+# ---- layers -----------------------------------------------------------------
+# shellcheck disable=SC2086
+awk '
+  BEGIN {
+    may["base"] = " base "
+    may["ir"] = " base ir "
+    may["io"] = " base ir io "
+    may["op"] = " base ir op "
+    may["kernel"] = " base ir op kernel "
+    may["pass"] = " base ir op kernel pass "
+    may["exec"] = " base ir op kernel exec "
+  }
+  /^[ \t]*#[ \t]*include[ \t]*"/ {
+    split(FILENAME, part, "/")
+    layer = part[2]
+    if (!(layer in may)) next # src/gshard.h joins the layers
+    split($0, quoted, "\"")
+    target = quoted[2]
+    if (target ~ /\.pb-c\.h$/ || target == "config.h") next
+    if (target !~ /\//) {
+      printf "%s:%d: \"%s\" without its layer\n", FILENAME, FNR, target
+      next
+    }
+    sub(/\/.*/, "", target)
+    if (index(may[layer], " " target " ") == 0)
+      printf "%s:%d: %s may not include %s\n", FILENAME, FNR, layer, quoted[2]
+  }' $source_code > "$found"
+rule 'layers: base <- ir <- {io, op}; op <- kernel <- {pass, exec}'
+
+# only HEADER-REGEX FILE-REGEX: who includes a library.
+only() {
+  # shellcheck disable=SC2086
+  grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($1)[>\"]" \
+    $source_code /dev/null | grep -vE "^$2:" > "$found"
+  rule "only $2 includes $1"
+}
+only 'mpi\.h' 'src/exec/comm_mpi\.c'
+only '.*\.pb-c\.h|protobuf-c/.*|protobuf-c\.h' 'src/io/onnx_[^/]*\.[ch]'
+only 'yaml\.h' 'src/io/yaml\.c'
+only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/kernel/onednn\.c'
+only 'check\.h' 'no file of src'
+
+# ---- sizes ------------------------------------------------------------------
+# shellcheck disable=SC2086
+awk '
+  FNR == 1 && NR > 1 && count > 900 { print file ": " count " lines" }
+  { file = FILENAME; count = FNR }
+  END { if (count > 900) print file ": " count " lines" }' $code > "$found"
+rule 'files of at most 900 lines'
+
+# Continuation bytes of UTF-8 take no column.
+# shellcheck disable=SC2086
+awk '{ gsub(/[\200-\277]/, "") }
+  length($0) > 80 { print FILENAME ":" FNR ": " length($0) " columns" }' \
+  $code > "$found"
+rule 'lines of at most 80 columns'
+
+# A function ends with "}" alone in the first column; it starts at the last
+# line before that with a letter there.
+# shellcheck disable=SC2086
+awk '
+  FNR == 1 { start = 0 }
+  /^[A-Za-z_]/ && !/;[ \t]*$/ { start = FNR; name = $0 }
+  /^}$/ && start {
+    if (FNR - start + 1 > 100)
+      print FILENAME ":" start ": " FNR - start + 1 " lines: " name
+    start = 0
+  }' $code > "$found"
+rule 'functions of at most 100 lines'
+
+# ---- names ------------------------------------------------------------------
+# Operators are told apart by their row, never by a comparison of names.
+names=$(sed -n 's/^OP([A-Za-z0-9]*, *"\([A-Za-z0-9]*\)".*/\1/p' src/op/ops.def |
+  sort -u | paste -sd '|' -)
+# shellcheck disable=SC2086
+grep -nE "(str(n|case|ncase)?cmp|streq|is_op|op_is|same_name)[[:space:]]*\
+\([^;]*\"($names)\"|==[[:space:]]*gs_op_find" $source_code /dev/null > "$found"
+rule 'no comparison with the name of an operator outside the table'
+
+mark='TO''DO|FIX''ME|X''XX'
+# shellcheck disable=SC2046,SC2086
+grep -nwIE "$mark" $(find $places -type f ! -name '*.o' ! -name '*.log' \
+  ! -path '*/.deps/*' -size -200k) Makefile.am configure.ac bootstrap \
+  quickstart README.md HACKING.md NEWS > "$found"
+rule 'nothing is left for later'
+
+: > "$found"
+if command -v nm > /dev/null && [ -f "$build/libgshard.a" ]; then
+  nm -g --defined-only "$build/libgshard.a" 2> /dev/null |
+    awk 'NF == 3 && $3 !~ /^(gs_|_|onnx__)/ { print $3 }' > "$found"
+fi
+rule 'global names start with gs_'
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,401 @@
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "options.h"
+
+/* ---- parsing ------------------------------------------------------------ */
+
+static gs_status usage(const gs_cli *c, gs_err *e, const char *hint,
+                       const char *text) {
+  gs_fail(e, GS_USAGE, NULL, "%s", text);
+  if (hint) gs_err_hint(e, "did you mean %s?", hint);
+  else gs_err_hint(e, "%s --help lists the options", c->tool->name);
+  return GS_USAGE;
+}
+
+/* The visible option whose name is nearest to s, NULL if none is near. */
+static const char *nearest(gs_cli *c, const char *s) {
+  const gs_option *o, *best = NULL;
+  int least = 3;
+  for (int i = 0; (o = gs_option_at(c->tool, i)); i++) {
+    if (o->flags & GS_OPT_HIDDEN) continue;
+    int d = gs_edit_distance(s, o->name, least);
+    if (d < least) {
+      least = d;
+      best = o;
+    }
+  }
+  return best ? gs_sprintf(&c->arena, "--%s", best->name) : NULL;
+}
+
+/* Whether value is one of "a|b|c". */
+static bool is_choice(const char *choices, const char *value) {
+  size_t n = strlen(value);
+  for (const char *s = choices; s; s = strchr(s, '|') ? strchr(s, '|') + 1
+                                                      : NULL)
+    if (!strncmp(s, value, n) && (s[n] == '|' || !s[n])) return n > 0;
+  return false;
+}
+
+static gs_status use(gs_cli *c, const gs_option *o, const char *value,
+                     gs_err *e) {
+  if (value && o->choices && !is_choice(o->choices, value))
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "--%s=%s: not one of %s", o->name,
+                            value, o->choices));
+  if (o->arg && !(o->flags & GS_OPT_REPEAT) && gs_cli_has(c, o->name))
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "--%s is given twice", o->name));
+  *gs_push(&c->arena, &c->use) = (gs_option_use){o, value};
+  return GS_OK;
+}
+
+/* --name, --name=value, --name value; *i is advanced past a value. */
+static gs_status parse_long(gs_cli *c, int argc, char **argv, int *i,
+                            gs_err *e) {
+  const char *s = argv[*i] + 2, *eq = strchr(s, '=');
+  const char *name = eq ? gs_strndup(&c->arena, s, (size_t)(eq - s)) : s;
+  const gs_option *o = gs_option_find(c->tool, name);
+  if (!o)
+    return usage(c, e, nearest(c, name),
+                 gs_sprintf(&c->arena, "unknown option --%s", name));
+  if (eq && !o->arg)
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "--%s takes no argument", name));
+  if (eq || !o->arg || (o->flags & GS_OPT_OPTIONAL))
+    return use(c, o, eq ? eq + 1 : NULL, e);
+  if (*i + 1 >= argc)
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "--%s wants an argument: %s", name,
+                            o->arg));
+  return use(c, o, argv[++*i], e);
+}
+
+/* -v, -vq, -oFILE, -o FILE. */
+static gs_status parse_short(gs_cli *c, int argc, char **argv, int *i,
+                             gs_err *e) {
+  for (const char *s = argv[*i] + 1; *s; s++) {
+    const gs_option *o = gs_option_letter(c->tool, *s);
+    if (!o) {
+      const char *near =
+          strlen(argv[*i]) > 2 ? nearest(c, argv[*i] + 1) : NULL;
+      return usage(c, e, near,
+                   gs_sprintf(&c->arena, "unknown option -%c", *s));
+    }
+    if (!o->arg) {
+      GS_TRY(use(c, o, NULL, e));
+      continue;
+    }
+    if (s[1]) return use(c, o, s + 1, e);
+    if (*i + 1 < argc) return use(c, o, argv[++*i], e);
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "-%c wants an argument: %s", *s,
+                            o->arg));
+  }
+  return GS_OK;
+}
+
+static bool wants_color(const gs_cli *c) {
+  const char *when = gs_cli_get(c, "color"), *no = getenv("NO_COLOR");
+  if (when && strcmp(when, "auto")) return !strcmp(when, "always");
+  return !(no && *no) && isatty(STDERR_FILENO);
+}
+
+/* Whether an option asks for a print-out only. */
+static bool stands_alone(const gs_cli *c) {
+  for (int i = 0; i < c->use.n; i++)
+    if (c->use.at[i].option->flags & GS_OPT_ALONE) return true;
+  return false;
+}
+
+static gs_status check_operands(gs_cli *c, gs_err *e) {
+  const gs_tool *t = c->tool;
+  if (stands_alone(c)) return GS_OK;
+  if (c->operand.n > t->max_operands)
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "surplus operand '%s'",
+                            c->operand.at[t->max_operands]));
+  if (!c->operand.n && !t->min_operands) {
+    if (isatty(STDIN_FILENO))
+      return usage(c, e, NULL,
+                   "no operand, and standard input is a terminal");
+    *gs_push(&c->arena, &c->operand) = "-";
+  }
+  if (c->operand.n < t->min_operands)
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "missing operand: %s", t->operands));
+  return GS_OK;
+}
+
+gs_status gs_cli_parse(gs_cli *c, const gs_tool *t, int argc, char **argv,
+                       gs_err *e) {
+  gs_status s = GS_OK;
+  gs_arena_init(&c->arena);
+  c->tool = t;
+  c->who = t->name;
+  for (int i = 1; i < argc && s == GS_OK; i++) {
+    const char *a = argv[i];
+    if (!strcmp(a, "--")) {
+      while (++i < argc) *gs_push(&c->arena, &c->operand) = argv[i];
+    } else if (a[0] == '-' && a[1] == '-') {
+      s = parse_long(c, argc, argv, &i, e);
+    } else if (a[0] == '-' && a[1]) {
+      s = parse_short(c, argc, argv, &i, e);
+    } else {
+      *gs_push(&c->arena, &c->operand) = a;
+    }
+  }
+  c->verbose = gs_cli_count(c, "verbose");
+  c->quiet = gs_cli_has(c, "quiet");
+  c->dry_run = gs_cli_has(c, "dry-run");
+  c->force = gs_cli_has(c, "force");
+  c->json = gs_cli_has(c, "json");
+  c->color = wants_color(c);
+  return s == GS_OK ? check_operands(c, e) : s;
+}
+
+/* ---- what was given ----------------------------------------------------- */
+
+/* A name that is in no table is a mistake in the program. */
+static const gs_option *must_find(const gs_cli *c, const char *name) {
+  const gs_option *o = gs_option_find(c->tool, name);
+  if (!o) {
+    fprintf(stderr, "%s: no option --%s in the table\n", c->tool->name, name);
+    abort();
+  }
+  return o;
+}
+
+int gs_cli_count(const gs_cli *c, const char *name) {
+  const gs_option *o = must_find(c, name);
+  int n = 0;
+  for (int i = 0; i < c->use.n; i++) n += c->use.at[i].option == o;
+  return n;
+}
+
+bool gs_cli_has(const gs_cli *c, const char *name) {
+  return gs_cli_count(c, name) > 0;
+}
+
+const char *gs_cli_at(const gs_cli *c, const char *name, int i) {
+  const gs_option *o = must_find(c, name);
+  for (int k = 0; k < c->use.n; k++)
+    if (c->use.at[k].option == o && !i--) return c->use.at[k].value;
+  return NULL;
+}
+
+const char *gs_cli_get(const gs_cli *c, const char *name) {
+  return gs_cli_at(c, name, gs_cli_count(c, name) - 1);
+}
+
+bool gs_cli_parse_int(const char *s, int64_t min, int64_t max, int64_t *out) {
+  char *end;
+  if (!*s || strspn(s, "0123456789-") != strlen(s)) return false;
+  errno = 0;
+  long long v = strtoll(s, &end, 10);
+  if (errno || *end || v < min || v > max) return false;
+  *out = v;
+  return true;
+}
+
+gs_status gs_cli_int(const gs_cli *c, const char *name, int64_t min,
+                     int64_t max, int64_t *out, gs_err *e) {
+  const char *s = gs_cli_get(c, name);
+  if (!s || gs_cli_parse_int(s, min, max, out)) return GS_OK;
+  return gs_fail(e, GS_USAGE, NULL,
+                 "--%s=%s: not a whole number from %lld to %lld", name, s,
+                 (long long)min, (long long)max);
+}
+
+gs_status gs_cli_double(const gs_cli *c, const char *name, double min,
+                        double *out, gs_err *e) {
+  const char *s = gs_cli_get(c, name);
+  char *end;
+  if (!s) return GS_OK;
+  double v = strtod(s, &end);
+  if (!*s || *end || !isfinite(v) || v < min)
+    return gs_fail(e, GS_USAGE, NULL, "--%s=%s: not a number of at least %g",
+                   name, s, min);
+  *out = v;
+  return GS_OK;
+}
+
+gs_status gs_cli_pair(gs_cli *c, const char *name, int i, bool need,
+                      const char **key, const char **value, gs_err *e) {
+  const char *s = gs_cli_at(c, name, i), *eq = s ? strchr(s, '=') : NULL;
+  *key = NULL;
+  *value = s;
+  if (eq && eq > s) {
+    *key = gs_strndup(&c->arena, s, (size_t)(eq - s));
+    *value = eq + 1;
+    return GS_OK;
+  }
+  if (!need && !eq) return GS_OK;
+  return gs_fail(e, GS_USAGE, NULL, "--%s=%s: not of the form %s", name,
+                 s ? s : "", must_find(c, name)->arg);
+}
+
+/* ---- messages ----------------------------------------------------------- */
+
+static void say(const gs_cli *c, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void say(const gs_cli *c, const char *fmt, va_list ap) {
+  fprintf(stderr, "%s: ", c->who);
+  vfprintf(stderr, fmt, ap);
+  fputc('\n', stderr);
+}
+
+void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
+  if (c->quiet || c->silent) return;
+  va_list ap;
+  va_start(ap, fmt);
+  say(c, fmt, ap);
+  va_end(ap);
+}
+
+void gs_cli_verbose(const gs_cli *c, int level, const char *fmt, ...) {
+  if (c->quiet || c->silent || c->verbose < level) return;
+  va_list ap;
+  va_start(ap, fmt);
+  say(c, fmt, ap);
+  va_end(ap);
+}
+
+gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e) {
+  if (!isatty(STDOUT_FILENO)) return GS_OK;
+  gs_fail(e, GS_USAGE, NULL, "%s does not write binary data to a terminal",
+          c->tool->name);
+  gs_err_hint(e, "give a file with -o, or a pipe");
+  return GS_USAGE;
+}
+
+/* ---- signals ------------------------------------------------------------ */
+
+/* Signal handlers get no argument of ours. */
+static void (*undo_files)(void);
+
+static void on_sigbus(int number) {
+  static const char text[] =
+      "gshard: error: a mapped file was cut short, or its disk failed, while "
+      "it was read\n";
+  (void)number;
+  if (undo_files) undo_files();
+  ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+  (void)n;
+  _exit(GS_IO);
+}
+
+static void on_interrupt(int number) {
+  if (undo_files) undo_files();
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+void gs_cli_on_signal(void (*undo)(void)) { undo_files = undo; }
+
+static void guard_signals(void) {
+  struct sigaction a = {.sa_handler = on_sigbus};
+  sigemptyset(&a.sa_mask);
+  sigaction(SIGBUS, &a, NULL);
+  a.sa_handler = on_interrupt;
+  const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    struct sigaction old;
+    /* A signal that the parent ignores (nohup) stays ignored. */
+    if (!sigaction(ends[i], NULL, &old) && old.sa_handler == SIG_DFL)
+      sigaction(ends[i], &a, NULL);
+  }
+}
+
+/* A file that we open must not become standard output by accident.  The mode
+ * is the wrong one, so that using a closed stream stays an error. */
+static void guard_descriptors(void) {
+  for (int fd = 0; fd < 3; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+      int got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+      if (got != fd) _exit(GS_RESOURCE);
+    }
+}
+
+/* ---- main --------------------------------------------------------------- */
+
+/* Handles the options that only print; true if there was one. */
+static bool print_only(const gs_cli *c) {
+  const gs_tool *t = c->tool;
+  for (int i = 0; i < c->use.n; i++) {
+    const gs_option *o = c->use.at[i].option;
+    if (o->print) o->print(stdout);
+    else if (!strcmp(o->name, "help")) gs_cli_help(t, stdout);
+    else if (!strcmp(o->name, "version")) gs_cli_version(t, stdout);
+    else if (!strcmp(o->name, "print-man-options"))
+      gs_cli_man_options(t, stdout);
+    else if (!strcmp(o->name, "print-completion"))
+      gs_cli_completion(t, stdout);
+    else continue;
+    return true;
+  }
+  return false;
+}
+
+static bool stdout_is_data(const gs_cli *c) {
+  const gs_option *o = gs_option_find(c->tool, "output");
+  for (int i = 0; o && i < c->use.n; i++) {
+    const char *v = c->use.at[i].value;
+    if (c->use.at[i].option == o && v &&
+        (!strcmp(v, "-") || (strlen(v) > 2 && !strcmp(v + strlen(v) - 2,
+                                                      "=-"))))
+      return true;
+  }
+  return false;
+}
+
+static void report(const gs_cli *c, gs_status s, const gs_err *e) {
+  bool quiet = c->quiet && e->first == GS_OK;
+  if (!c->silent && !quiet) gs_err_print(e, stderr, c->who, c->color);
+  if (!c->silent && c->json && s != GS_OK && s != GS_NO &&
+      !stdout_is_data(c)) {
+    printf("{\"status\": %d, \"diagnostics\": ", (int)s);
+    gs_err_print_json(e, stdout);
+    puts("}");
+  }
+}
+
+/* Closes stdout; what could not be written is an error of the tool. */
+static gs_status close_stdout(const gs_cli *c) {
+  bool bad = ferror(stdout) != 0;
+  if (fflush(stdout)) bad = true;
+  int why = errno;
+  if (fclose(stdout)) bad = true;
+  if (!bad) return GS_OK;
+  fprintf(stderr, "%s: standard output: %serror:%s %s\n", c->who,
+          c->color ? "\033[1;31m" : "", c->color ? "\033[0m" : "",
+          strerror(why ? why : EIO));
+  return GS_IO;
+}
+
+int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
+                int argc, char **argv) {
+  gs_cli c = {0};
+  gs_err e;
+  guard_descriptors();
+  guard_signals();
+  gs_err_init(&e);
+  gs_status s = gs_cli_parse(&c, t, argc, argv, &e);
+  if (s == GS_OK && !print_only(&c)) s = run(&c, &e);
+  report(&c, s, &e);
+  gs_status closed = close_stdout(&c);
+  gs_err_free(&e);
+  gs_arena_free(&c.arena);
+  if (closed != GS_OK && (s == GS_OK || s == GS_NO)) s = closed;
+  return (int)s;
+}

@@ -1,0 +1,133 @@
+/* The command line of the tools.
+ *
+ * Each tool has one table of options (options_*.c); parsing, --help, the
+ * OPTIONS section of its manual page and the shell completion all come from
+ * it. A tool's main is
+ *
+ *   static gs_status run(gs_cli *c, gs_err *e) { ... }
+ *   int main(int argc, char **argv) {
+ *     return gs_cli_main(&gs_tool_run, run, argc, argv);
+ *   }
+ */
+#ifndef GS_TOOLS_CLI_H
+#define GS_TOOLS_CLI_H
+
+#include "base/status.h"
+
+enum {
+  GS_OPT_REPEAT = 1 << 0,   /* each use adds a value; without this flag a
+                               second use is an error for options with an
+                               argument */
+  GS_OPT_OPTIONAL = 1 << 1, /* the argument may be left out; it is then given
+                               as --name=ARG only */
+  GS_OPT_HIDDEN = 1 << 2,   /* in no help text */
+  GS_OPT_ALONE = 1 << 3,    /* prints something and needs no operands */
+};
+
+typedef struct gs_option {
+  const char *name;    /* long name without dashes; NULL ends a table */
+  char letter;         /* short name, or 0 */
+  const char *arg;     /* name of the argument, NULL: takes none */
+  unsigned flags;      /* GS_OPT_* */
+  const char *choices; /* "auto|always|never": what the argument may be */
+  const char *group;   /* heading that starts here, NULL: as the row before */
+  const char *help;    /* sentences, wrapped when shown */
+  void (*print)(FILE *f); /* the option prints this and ends the tool */
+} gs_option;
+
+typedef struct gs_example {
+  const char *what, *command;
+} gs_example;
+
+typedef struct gs_tool {
+  const char *name;     /* "gshard-run" */
+  const char *summary;  /* one line, lower case, no full stop */
+  const char *operands; /* "PLAN|PROGRAM|MODEL|-" */
+  int min_operands, max_operands; /* min 0: "-" when none is given */
+  const gs_option *options; /* the tool's own; the common ones are added */
+  gs_example examples[4];   /* ends with what == NULL */
+} gs_tool;
+
+extern const gs_tool gs_tool_annotate, gs_tool_partition, gs_tool_run;
+/* The tool of that name, or NULL. */
+const gs_tool *gs_tool_find(const char *name);
+
+typedef struct gs_option_use { /* one use of an option, in order */
+  const gs_option *option;
+  const char *value; /* NULL: without an argument */
+} gs_option_use;
+
+typedef struct gs_cli {
+  gs_arena arena;
+  const gs_tool *tool;
+  const char *who; /* starts messages; a rank may put its name here */
+  GS_VEC(gs_option_use) use;
+  GS_VEC(const char *) operand;
+  int verbose; /* number of -v */
+  bool quiet, dry_run, force, json;
+  bool color;  /* whether stderr gets colours */
+  bool silent; /* set by ranks that leave messages to another one */
+} gs_cli;
+
+/* Parses, handles the options that only print something, calls run, prints
+ * its diagnostics and warnings to stderr (with --json a failure also as an
+ * object {status, diagnostics} to stdout, unless -o - took it), and closes
+ * stdout, where a failed write makes GS_IO.  Returns main's exit code. */
+int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
+                int argc, char **argv);
+
+/* Parses only.  Errors: GS_USAGE with a hint. */
+gs_status gs_cli_parse(gs_cli *c, const gs_tool *t, int argc, char **argv,
+                       gs_err *e);
+
+/* ---- what was given; `name` must be in the table (else abort) ---- */
+
+/* Number of uses. */
+int gs_cli_count(const gs_cli *c, const char *name);
+bool gs_cli_has(const gs_cli *c, const char *name);
+/* Value of use i (0-based), NULL if there is none or it has no argument. */
+const char *gs_cli_at(const gs_cli *c, const char *name, int i);
+/* Value of the last use. */
+const char *gs_cli_get(const gs_cli *c, const char *name);
+/* Number in [min, max]; *out keeps its value when the option is not given.
+ * Errors: GS_USAGE. */
+gs_status gs_cli_int(const gs_cli *c, const char *name, int64_t min,
+                     int64_t max, int64_t *out, gs_err *e);
+/* Finite number >= min. */
+gs_status gs_cli_double(const gs_cli *c, const char *name, double min,
+                        double *out, gs_err *e);
+/* Use i as NAME=VALUE, cut at the first '='; *key is NULL where there is none
+ * and `need` is false.  Errors: GS_USAGE. */
+gs_status gs_cli_pair(gs_cli *c, const char *name, int i, bool need,
+                      const char **key, const char **value, gs_err *e);
+/* Parses decimal text; false on anything else. */
+bool gs_cli_parse_int(const char *s, int64_t min, int64_t max, int64_t *out);
+
+/* ---- messages to stderr ---- */
+
+/* "who: text", unless -q. */
+void gs_cli_note(const gs_cli *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Only with at least `level` times -v. */
+void gs_cli_verbose(const gs_cli *c, int level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Refuses to write binary data to a terminal; for `-o -`. */
+gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e);
+
+/* A mapped file that is cut short while it is read raises SIGBUS, which ends
+ * the process with GS_IO and a message. `undo`, if not NULL, is called before
+ * that and on SIGINT and SIGTERM, to remove unfinished files; it may only
+ * make async-signal-safe calls. */
+void gs_cli_on_signal(void (*undo)(void));
+
+/* ---- what the table is printed as ---- */
+
+void gs_cli_help(const gs_tool *t, FILE *f);
+void gs_cli_version(const gs_tool *t, FILE *f);
+/* mdoc: the SYNOPSIS lines, the list of the OPTIONS section, EXAMPLES. */
+void gs_cli_man_synopsis(const gs_tool *t, FILE *f);
+void gs_cli_man_options(const gs_tool *t, FILE *f);
+void gs_cli_man_examples(const gs_tool *t, FILE *f);
+void gs_cli_completion(const gs_tool *t, FILE *f);
+
+#endif

@@ -1,0 +1,79 @@
+/* Makes the parts of the documentation that come from tables.
+ *
+ *   gendoc TEMPLATE VERSION     a manual page: in the template a line
+ *     "@synopsis TOOL", "@options TOOL", "@examples TOOL", "@statuses" or
+ *     "@operators" stands for that text, and @VERSION@ for the version
+ *   gendoc --completion TOOL    the bash completion of a tool            */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "list_ops.h"
+
+static void statuses(FILE *f) {
+  fputs(".Bl -tag -width Ds -compact\n", f);
+#define X(name, code, text) fprintf(f, ".It %d\n%s\n", code, text);
+  GS_STATUSES(X)
+#undef X
+  fputs(".El\n", f);
+}
+
+static void for_tool(const char *name, void print(const gs_tool *, FILE *)) {
+  const gs_tool *t = gs_tool_find(name);
+  if (!t) {
+    fprintf(stderr, "gendoc: no tool '%s'\n", name);
+    exit(GS_USAGE);
+  }
+  print(t, stdout);
+}
+
+/* Prints a line with @VERSION@ replaced. */
+static void plain(const char *line, const char *version) {
+  static const char mark[] = "@VERSION@";
+  for (const char *at; (at = strstr(line, mark)); line = at + sizeof mark - 1)
+    printf("%.*s%s", (int)(at - line), line, version);
+  puts(line);
+}
+
+static void expand(char *line, const char *version) {
+  char *arg = strchr(line, ' ');
+  if (*line != '@' || !strncmp(line, "@VERSION@", 9)) {
+    plain(line, version);
+    return;
+  }
+  if (arg) *arg++ = 0;
+  if (!strcmp(line, "@synopsis") && arg) for_tool(arg, gs_cli_man_synopsis);
+  else if (!strcmp(line, "@options") && arg) for_tool(arg, gs_cli_man_options);
+  else if (!strcmp(line, "@examples") && arg)
+    for_tool(arg, gs_cli_man_examples);
+  else if (!strcmp(line, "@statuses")) statuses(stdout);
+  else if (!strcmp(line, "@operators")) gs_ops_man(stdout);
+  else {
+    fprintf(stderr, "gendoc: what is '%s'?\n", line);
+    exit(GS_DATA);
+  }
+}
+
+int main(int argc, char **argv) {
+  char *line = NULL;
+  size_t size = 0;
+  ssize_t n;
+  if (argc != 3) return GS_USAGE;
+  if (!strcmp(argv[1], "--completion")) {
+    for_tool(argv[2], gs_cli_completion);
+    return fflush(stdout) ? GS_IO : 0;
+  }
+  FILE *f = fopen(argv[1], "r");
+  if (!f) {
+    fprintf(stderr, "gendoc: %s: %s\n", argv[1], strerror(errno));
+    return GS_NOINPUT;
+  }
+  while ((n = getline(&line, &size, f)) > 0) {
+    if (line[n - 1] == '\n') line[n - 1] = 0;
+    expand(line, argv[2]);
+  }
+  free(line);
+  fclose(f);
+  return fflush(stdout) ? GS_IO : 0;
+}

@@ -1,0 +1,80 @@
+#include "options.h"
+
+#include <string.h>
+
+const gs_option gs_common_options[] = {
+    {.name = "verbose",
+     .letter = 'v',
+     .flags = GS_OPT_REPEAT,
+     .group = "Common options",
+     .help = "Say more about what is done; may be given more than once."},
+    {.name = "quiet",
+     .letter = 'q',
+     .help = "Print errors only: no summary and no warnings."},
+    {.name = "dry-run",
+     .letter = 'n',
+     .help = "Do everything but write files."},
+    {.name = "force",
+     .letter = 'f',
+     .help = "Replace outputs that exist already."},
+    {.name = "threads",
+     .letter = 'j',
+     .arg = "N",
+     .help = "Use at most N threads in this process.  The result does not "
+             "depend on it.  The default is the number of processors that "
+             "the process may run on."},
+    {.name = "json",
+     .help = "Print results, and errors too, as JSON to standard output."},
+    {.name = "color",
+     .arg = "WHEN",
+     .choices = "auto|always|never",
+     .help = "Colour messages: auto (the default) when standard error is a "
+             "terminal and NO_COLOR is not set, always or never."},
+    {.name = "help",
+     .letter = 'h',
+     .flags = GS_OPT_ALONE,
+     .help = "Print this help and exit."},
+    {.name = "version",
+     .letter = 'V',
+     .flags = GS_OPT_ALONE,
+     .help = "Print the version, the licence and what was built in, and "
+             "exit."},
+    {.name = "print-man-options", .flags = GS_OPT_ALONE | GS_OPT_HIDDEN},
+    {.name = "print-completion",
+     .arg = "SHELL",
+     .choices = "bash",
+     .flags = GS_OPT_ALONE | GS_OPT_HIDDEN},
+    {0},
+};
+
+static const gs_tool *const tools[] = {&gs_tool_annotate, &gs_tool_partition,
+                                       &gs_tool_run};
+
+const gs_tool *gs_tool_find(const char *name) {
+  for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
+    if (!strcmp(tools[i]->name, name)) return tools[i];
+  return NULL;
+}
+
+const gs_option *gs_option_at(const gs_tool *t, int i) {
+  const gs_option *o = t->options;
+  for (; o->name; o++)
+    if (!i--) return o;
+  for (o = gs_common_options; o->name; o++)
+    if (!i--) return o;
+  return NULL;
+}
+
+const gs_option *gs_option_find(const gs_tool *t, const char *name) {
+  const gs_option *o;
+  for (int i = 0; (o = gs_option_at(t, i)); i++)
+    if (!strcmp(o->name, name)) return o;
+  return NULL;
+}
+
+const gs_option *gs_option_letter(const gs_tool *t, char letter) {
+  const gs_option *o;
+  for (int i = 0; (o = gs_option_at(t, i)); i++)
+    if (o->letter == letter) return o;
+  return NULL;
+}

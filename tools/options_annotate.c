@@ -1,0 +1,74 @@
+#include "cli.h"
+
+static const gs_option options[] = {
+    {.name = "spec",
+     .letter = 's',
+     .arg = "SPEC",
+     .flags = GS_OPT_REPEAT,
+     .group = "Input",
+     .help = "Read shardings from SPEC (see gshard-spec(5)), - for standard "
+             "input.  Several files act as one: later rules come after "
+             "earlier ones.  Without a spec the annotations in the model are "
+             "completed."},
+    {.name = "mesh",
+     .arg = "AXES",
+     .help = "The mesh of devices as NAME=SIZE,..., major axis first, such "
+             "as dp=2,tp=4.  Replaces the mesh of the spec or of the model."},
+    {.name = "bind",
+     .arg = "NAME=N",
+     .flags = GS_OPT_REPEAT,
+     .help = "Let the symbolic dimension NAME of the model be N."},
+    {.name = "allow-unmatched",
+     .help = "Do not fail when a rule of the spec matches no tensor; warn."},
+    {.name = "output",
+     .letter = 'o',
+     .arg = "OUT",
+     .group = "Output",
+     .help = "Write the annotated model to OUT, - for standard output, which "
+             "is the default when that is no terminal.  The file appears "
+             "complete or not at all."},
+    {.name = "report",
+     .arg = "FORMAT",
+     .flags = GS_OPT_OPTIONAL,
+     .choices = "text|json",
+     .help = "Report rules with their matches, tensors with sharding and "
+             "origin, predicted collectives with bytes, and bytes per "
+             "device: text to standard error, json to standard output, or "
+             "to standard error when the model goes to standard output."},
+    {.name = "explain",
+     .arg = "TENSOR",
+     .flags = GS_OPT_REPEAT,
+     .help = "Say why TENSOR is sharded as it is: the rule of the spec, then "
+             "the chain of nodes that carried it there."},
+    {.name = "check",
+     .help = "Write nothing; exit 1 if the annotations of the model are not "
+             "complete and consistent as they stand."},
+    {.name = "dump-spec",
+     .help = "Print the spec as it was understood, with defaults filled in "
+             "and every tensor named, and exit."},
+    {.name = "list-tensors",
+     .help = "Print one line for each tensor of the model, with name, type, "
+             "shape and sharding, and exit."},
+    {.name = "print-schema",
+     .flags = GS_OPT_ALONE,
+     .help = "Print the JSON Schema of the spec and exit."},
+    {0},
+};
+
+const gs_tool gs_tool_annotate = {
+    .name = "gshard-annotate",
+    .summary = "complete the shardings of an ONNX model",
+    .operands = "MODEL|-",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = options,
+    .examples =
+        {{"Shard a model as its spec says and show what follows from it",
+          "gshard-annotate -s model.yaml --report -o sharded.onnx model.onnx"},
+         {"Why is this tensor split?",
+          "gshard-annotate -s model.yaml --explain h1 -o /dev/null model.onnx"},
+         {"Annotate, partition and run without files between",
+          "gshard-annotate -s model.yaml model.onnx | gshard-partition -o - "
+          "| gshard-run --random 1 --check model.onnx -"},
+         {0}},
+};

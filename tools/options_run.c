@@ -1,0 +1,90 @@
+#include "cli.h"
+#include "list_ops.h"
+
+static const gs_option options[] = {
+    {.name = "input",
+     .letter = 'i',
+     .arg = "NAME=FILE",
+     .flags = GS_OPT_REPEAT,
+     .group = "Input",
+     .help = "Read the graph input NAME from FILE: .npy, or .pb for an ONNX "
+             "TensorProto.  FILE may be - for standard input (as .npy)."},
+    {.name = "random",
+     .arg = "SEED",
+     .help = "Make up the inputs that are not given: floats are normally "
+             "distributed, integers 0 or 1 or in their range.  The same seed "
+             "gives the same inputs, however the model is sharded."},
+    {.name = "range",
+     .arg = "NAME=LO:HI",
+     .flags = GS_OPT_REPEAT,
+     .help = "Draw the random integer input NAME from LO to HI - 1.  Takes "
+             "the place of the input's metadata gshard.range."},
+    {.name = "bind",
+     .arg = "NAME=N",
+     .flags = GS_OPT_REPEAT,
+     .help = "Let the symbolic dimension NAME of a plain model be N."},
+    {.name = "output",
+     .letter = 'o',
+     .arg = "DIR|NAME=FILE",
+     .flags = GS_OPT_REPEAT,
+     .group = "Output",
+     .help = "Write all outputs as .npy files into the directory DIR, or the "
+             "output NAME to FILE (.npy or .pb, - for standard output as "
+             ".npy).  Without it a line for each output is printed, with "
+             "type, shape and a digest of its bytes."},
+    {.name = "transport",
+     .arg = "NAME",
+     .choices = "threads|mpi",
+     .group = "Execution",
+     .help = "threads: each device is a team of threads in this process.  "
+             "mpi: devices are spread over the ranks that mpirun started.  "
+             "The default is mpi under mpirun and threads otherwise."},
+    {.name = "check",
+     .arg = "MODEL",
+     .group = "Comparing",
+     .help = "Also run the unpartitioned MODEL on the same inputs and "
+             "compare the outputs; print the worst element, exit 1 if they "
+             "differ by more than the tolerances."},
+    {.name = "test-data",
+     .arg = "DIR",
+     .help = "Feed input_N.pb of DIR and compare the outputs with "
+             "output_N.pb; print the worst element, exit 1 on a mismatch."},
+    {.name = "rtol",
+     .arg = "R",
+     .help = "Relative tolerance of comparisons; the default is 1e-3."},
+    {.name = "atol",
+     .arg = "A",
+     .help = "Absolute tolerance of comparisons; the default is 1e-5 times "
+             "the largest absolute value of the tensor."},
+    {.name = "bench",
+     .arg = "N",
+     .group = "Measuring",
+     .help = "Run N times and print the shortest and the median time and the "
+             "bytes moved."},
+    {.name = "trace",
+     .arg = "FILE",
+     .help = "Write the time of every step on every device to FILE, in the "
+             "trace event format that browsers show."},
+    {.name = "list-ops",
+     .flags = GS_OPT_ALONE,
+     .help = "Print the table of operators and exit.",
+     .print = gs_ops_list},
+    {0},
+};
+
+const gs_tool gs_tool_run = {
+    .name = "gshard-run",
+    .summary = "run a partitioned or plain ONNX model",
+    .operands = "PLAN|PROGRAM|MODEL|-",
+    .min_operands = 1,
+    .max_operands = 1,
+    .options = options,
+    .examples =
+        {{"Run a plan on threads and write its outputs to a directory",
+          "gshard-run -i x=x.npy -o out plan"},
+         {"Is the partitioned model equal to the whole one?",
+          "gshard-run --random 1 --check model.onnx plan"},
+         {"The same on four MPI ranks",
+          "mpirun -n 4 gshard-run --random 1 plan"},
+         {0}},
+};
