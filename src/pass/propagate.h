@@ -18,10 +18,10 @@ typedef struct gs_origin {
   const gs_value *from; /* value on the other side of that node */
 } gs_origin;
 
-/* Which way propagation may enter a value (spec: barriers). */
+/* What may pass between a value and its uses (spec: barriers). */
 typedef struct gs_gate {
-  bool closed_to_def;  /* the producer may not change it */
-  bool closed_to_uses; /* the consumers may not change it */
+  bool no_forward;  /* its axes do not reach the nodes that use it */
+  bool no_backward; /* those nodes give it no axes */
 } gs_gate;
 
 typedef struct gs_tie { /* values that are sharded alike (spec: groups) */
