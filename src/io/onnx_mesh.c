@@ -25,7 +25,6 @@ static gs_status write_cuts(gs_model *m, const gs_mesh *mesh, const char *text,
   gs_mesh plain;
   GS_TRY(gs_mesh_parse(text, m->arena, &plain, e));
   const char *key = "gshard.cuts";
-  gs_model_meta_set(m, key, NULL);
   if (same_subs(mesh, &plain)) return GS_OK;
   gs_buf b;
   gs_buf_init(&b, m->arena);
@@ -35,6 +34,14 @@ static gs_status write_cuts(gs_model *m, const gs_mesh *mesh, const char *text,
                     mesh->axis[mesh->sub[i].axis].name, mesh->sub[i].pre);
   gs_model_meta_set(m, key, b.at);
   return GS_OK;
+}
+
+void gs_mesh_forget(gs_model *m) {
+  static const char *const keys[] = {"gshard.mesh", "gshard.device_ids",
+                                     "gshard.cuts", "gshard.link",
+                                     "gshard.flat"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    gs_model_meta_set(m, keys[i], NULL);
 }
 
 gs_status gs_mesh_write(gs_model *m, const gs_mesh *mesh, gs_err *e) {

@@ -169,16 +169,15 @@ static void add_configuration(annotator *w) {
     if (!p->configuration[i]->name ||
         strcmp(p->configuration[i]->name, w->configuration))
       p->configuration[k++] = p->configuration[i];
-  int64_t devices = w->mesh->ndevice;
+  int64_t n = w->mesh->ndevice;
   for (int64_t i = 0; i < w->mesh->ndevice; i++)
-    if (device_id(w->mesh, i) >= devices)
-      devices = device_id(w->mesh, i) + 1;
+    if (device_id(w->mesh, i) >= n) n = device_id(w->mesh, i) + 1;
   Onnx__DeviceConfigurationProto *c =
       GS_NEW(a, Onnx__DeviceConfigurationProto);
   onnx__device_configuration_proto__init(c);
   c->name = gs_strdup(a, w->configuration);
   c->has_num_devices = 1;
-  c->num_devices = (int32_t)devices;
+  c->num_devices = (int32_t)n;
   Onnx__DeviceConfigurationProto **list =
       GS_NEWS(a, k + 1, Onnx__DeviceConfigurationProto *);
   if (k) memcpy(list, p->configuration, k * sizeof *list);
@@ -245,6 +244,7 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
     annotate_node(&w, m->proto->graph->node[i]);
   GS_TRY(write_values(&w));
   write_binds(&w);
+  gs_mesh_forget(m);
   if (!opt->standard_only) GS_TRY(gs_mesh_write(m, g->mesh, e));
   if (m->proto->ir_version < 11) m->proto->ir_version = 11;
   return GS_OK;

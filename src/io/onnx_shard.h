@@ -11,6 +11,8 @@
 #define GS_CONFIGURATION "gshard"
 
 /* ---- onnx_mesh.c ---- */
+/* Removes the metadata of an earlier call. */
+void gs_mesh_forget(gs_model *m);
 gs_status gs_mesh_write(gs_model *m, const gs_mesh *mesh, gs_err *e);
 /* *out = NULL without the metadata.  GS_DATA for metadata that is broken. */
 gs_status gs_mesh_read(const gs_model *m, gs_arena *a, gs_mesh **out,
