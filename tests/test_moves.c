@@ -136,6 +136,68 @@ static void run_case(gs_arena *a, char *text, gs_buf *b) {
   gs_err_free(&e);
 }
 
+/* ---- reshape factors ---- */
+
+/* Coordinate of factor f at element `at` of a tensor; -1 when it has no such
+ * factor. */
+static int64_t coordinate(const gs_rule *r, const gs_tensor_map *map,
+                          const gs_value *v, int f, int64_t at) {
+  for (int d = map->rank - 1; d >= 0; d--) {
+    int64_t c = at % v->dims[d];
+    at /= v->dims[d];
+    for (int i = map->dim[d].n - 1; i >= 0; i--) {
+      int g = map->dim[d].f[i];
+      if (g == f) return c % r->factor[g].size;
+      c /= r->factor[g].size;
+    }
+  }
+  return -1;
+}
+
+/* Every element must have one coordinate on both sides for every passing
+ * factor: its block is then the same set of elements, in the same order. */
+static void check_reshape(const int64_t *from, int nfrom, const int64_t *to,
+                          int nto) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_graph *g = gs_graph_new(&a, "");
+  gs_node *n = gs_node_new(g, "", "Reshape", "", 2, 1);
+  gs_rule r;
+  n->op = gs_op_find("", "Reshape");
+  n->in[0] = gs_value_new(g, "x", GS_FLOAT, nfrom, from);
+  n->in[1] = gs_value_ints(g, "s", to, nto);
+  gs_node_output(n, 0, gs_value_new(g, "y", GS_UNDEFINED, -1, NULL));
+  ck_assert_int_eq(gs_shape_infer(g, n, NULL), GS_OK);
+  ck_assert_int_eq(gs_rule_of(&a, n, &r, NULL), GS_OK);
+  for (int f = 0; f < r.nfactor; f++) {
+    int64_t count = 1;
+    if (r.factor[f].kind != GS_PASS) continue;
+    for (int d = 0; d < nfrom; d++) count *= from[d];
+    for (int64_t at = 0; at < count; at++) {
+      int64_t c = coordinate(&r, &r.in[0], n->in[0], f, at);
+      if (c < 0 || c != coordinate(&r, &r.out[0], n->out[0], f, at))
+        ck_abort_msg("factor %d of [%d,%d,%d] -> [%d,%d,%d]", f, (int)from[0],
+                     (int)from[1], (int)from[2], (int)to[0], (int)to[1],
+                     (int)to[2]);
+    }
+  }
+  gs_arena_free(&a);
+}
+
+START_TEST(reshape_factors) {
+  static const int64_t size[] = {1, 2, 3, 4, 6, 9};
+  enum { N = sizeof size / sizeof *size, ALL = N * N * N };
+  for (int i = 0; i < ALL; i++) {
+    int64_t from[3] = {size[i / N / N], size[i / N % N], size[i % N]};
+    for (int j = 0; j < ALL; j++) {
+      int64_t to[3] = {size[j / N / N], size[j / N % N], size[j % N]};
+      if (from[0] * from[1] * from[2] == to[0] * to[1] * to[2])
+        check_reshape(from, 3, to, 3);
+    }
+  }
+}
+END_TEST
+
 START_TEST(cases) {
   const char *top = getenv("srcdir");
   char path[4096];
@@ -152,6 +214,8 @@ int main(int argc, char **argv) {
   Suite *s = suite_create("moves");
   TCase *t = tcase_create("cases");
   tcase_add_test(t, cases);
+  tcase_add_test(t, reshape_factors);
+  tcase_set_timeout(t, 60);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

@@ -55,7 +55,7 @@ static gs_status use(gs_cli *c, const gs_option *o, const char *value,
   if (o->arg && !(o->flags & GS_OPT_REPEAT) && gs_cli_has(c, o->name))
     return usage(c, e, NULL,
                  gs_sprintf(&c->arena, "--%s is given twice", o->name));
-  *gs_push(&c->arena, &c->use) = (gs_use){o, value};
+  *gs_push(&c->arena, &c->use) = (gs_option_use){o, value};
   return GS_OK;
 }
 

@@ -52,16 +52,16 @@ extern const gs_tool gs_tool_annotate, gs_tool_partition, gs_tool_run;
 /* The tool of that name, or NULL. */
 const gs_tool *gs_tool_find(const char *name);
 
-typedef struct gs_use { /* one use of an option, in order */
+typedef struct gs_option_use { /* one use of an option, in order */
   const gs_option *option;
   const char *value; /* NULL: without an argument */
-} gs_use;
+} gs_option_use;
 
 typedef struct gs_cli {
   gs_arena arena;
   const gs_tool *tool;
   const char *who; /* starts messages; a rank may put its name here */
-  GS_VEC(gs_use) use;
+  GS_VEC(gs_option_use) use;
   GS_VEC(const char *) operand;
   int verbose; /* number of -v */
   bool quiet, dry_run, force, json;

@@ -6,6 +6,11 @@
  * the same bytes as threads do.  MPI is called by one thread at a time. */
 #include "exec/world.h"
 
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifdef HAVE_MPI /* world.c has what stands in for it otherwise */
+
 #include <mpi.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -502,3 +507,5 @@ gs_status gs_comm_mpi(gs_world *base, gs_team *t, gs_arena *a,
   *out = &c->base;
   return GS_OK;
 }
+
+#endif

@@ -344,7 +344,9 @@ static gs_term multiply(reader *r, const gs_term *a, const gs_term *b,
   uint8_t label[GS_EIN_LABELS];
   int64_t count;
   int n = result_labels(p, label);
-  gs_term out = dense_term(r, n == nwant ? want : label, n, &count);
+  bool same = n == nwant;
+  for (int i = 0; same && i < n; i++) same = memchr(want, label[i], (size_t)n);
+  gs_term out = dense_term(r, same ? want : label, n, &count);
   gs_ein_step *s = new_step(r, GS_EIN_MUL, a, &out, count);
   s->b = *b;
   s->kept = n;

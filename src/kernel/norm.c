@@ -163,7 +163,7 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
   const gs_view *out = &j->k->out[0];
   _Alignas(64) char buf[GS_CHUNK * sizeof(number)];
   _Alignas(64) char res[GS_CHUNK * sizeof(number)];
-  char stat[2 * sizeof(number)];
+  _Alignas(16) char stat[2 * sizeof(number)];
   bool same = out->dtype == p->type;
   for (int64_t r = lo; r < hi; r++) {
     int64_t at = r * p->n;

@@ -18,13 +18,13 @@ typedef struct gs_label {
 } gs_label;
 
 /* A written dim: labels, major first; n 0 for "..." when dots, else size 1. */
-typedef struct gs_term_dim {
+typedef struct gs_rule_term_dim {
   int n;
   int label[GS_MAX_DIM_FACTORS];
   bool dots;
-} gs_term_dim;
+} gs_rule_term_dim;
 
-typedef GS_VEC(gs_term_dim) gs_term;
+typedef GS_VEC(gs_rule_term_dim) gs_rule_term;
 
 typedef struct gs_terms {
   gs_arena *arena;
@@ -38,7 +38,7 @@ typedef struct gs_terms {
   int nlabel;
   gs_label label[GS_MAX_FACTORS];
   int nin, nout;
-  gs_term *in, *out;
+  gs_rule_term *in, *out;
 } gs_terms;
 
 /* Index of the label called name[0..n), made when it is new; -1 past the
