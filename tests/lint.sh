@@ -49,7 +49,7 @@ awk '
     if (!(layer in may)) next # src/gshard.h joins the layers
     split($0, quoted, "\"")
     target = quoted[2]
-    if (target ~ /\.pb-c\.h$/) next
+    if (target ~ /\.pb-c\.h$/ || target == "config.h") next
     if (target !~ /\//) {
       printf "%s:%d: \"%s\" without its layer\n", FILENAME, FNR, target
       next

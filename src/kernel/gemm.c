@@ -1,7 +1,7 @@
 #include "kernel/gemm.h"
 
 #include "base/math.h"
-#include "kernel/half.h"
+#include "kernel/convert.h"
 #include "kernel/onednn.h"
 
 enum { KB = 64, NB = 64, MANY_TILES = 16, SMALL_TILE = 128 };
@@ -139,25 +139,25 @@ bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
 void gs_half_widen(gs_dtype t, int64_t n, const void *from, float *to,
                    int threads) {
   const uint16_t *h = from;
-  int nt = n < 1 << 15 || threads < 1 ? 1 : threads;
-  if (t == GS_FLOAT16) {
-#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
-    for (int64_t i = 0; i < n; i++) to[i] = gs_f16_get(h[i]);
-  } else if (t == GS_BFLOAT16) {
-#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
-    for (int64_t i = 0; i < n; i++) to[i] = gs_bf16_get(h[i]);
+  int64_t parts = n < 1 << 15 || threads < 1 ? 1 : threads;
+#pragma omp parallel for num_threads((int)parts) schedule(static)              \
+    if (parts > 1)
+  for (int64_t p = 0; p < parts; p++) {
+    int64_t i = n * p / parts, m = n * (p + 1) / parts - i;
+    if (t == GS_FLOAT16) gs_f16_to_f32(to + i, h + i, m);
+    else if (t == GS_BFLOAT16) gs_bf16_to_f32(to + i, h + i, m);
   }
 }
 
 void gs_half_narrow(gs_dtype t, int64_t n, const float *from, void *to,
                     int threads) {
   uint16_t *h = to;
-  int nt = n < 1 << 15 || threads < 1 ? 1 : threads;
-  if (t == GS_FLOAT16) {
-#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
-    for (int64_t i = 0; i < n; i++) h[i] = gs_f16_put(from[i]);
-  } else if (t == GS_BFLOAT16) {
-#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
-    for (int64_t i = 0; i < n; i++) h[i] = gs_bf16_put(from[i]);
+  int64_t parts = n < 1 << 15 || threads < 1 ? 1 : threads;
+#pragma omp parallel for num_threads((int)parts) schedule(static)              \
+    if (parts > 1)
+  for (int64_t p = 0; p < parts; p++) {
+    int64_t i = n * p / parts, m = n * (p + 1) / parts - i;
+    if (t == GS_FLOAT16) gs_f32_to_f16(h + i, from + i, m);
+    else if (t == GS_BFLOAT16) gs_f32_to_bf16(h + i, from + i, m);
   }
 }

@@ -1,0 +1,61 @@
+/* Shared by the files that turn a ModelProto into a gs_graph. */
+#ifndef GS_IO_ONNX_IMPORT_H
+#define GS_IO_ONNX_IMPORT_H
+
+#include "io/onnx_model.h"
+
+typedef struct gs_import {
+  gs_model *m;
+  gs_arena *a;
+  gs_map functions; /* "domain\x1fname\x1foverload" -> FunctionProto */
+  gs_map reserved;  /* all names of the main graph */
+  int64_t nodes;
+  int fresh;
+  gs_err *e;
+} gs_import;
+
+/* One inlining of a function. */
+typedef struct gs_call {
+  const Onnx__FunctionProto *f;
+  const struct gs_call *caller; /* NULL: called from the main graph */
+  gs_map attr;                  /* formal attribute -> AttributeProto */
+  int depth;
+} gs_call;
+
+/* A graph or a function body while its nodes are read. */
+typedef struct gs_scope {
+  gs_graph *g;
+  gs_map names; /* name as in the model -> gs_value */
+  gs_map types; /* name -> TypeProto, from value_info and outputs */
+  gs_map bound; /* function results: formal name -> the caller's gs_value */
+  const struct gs_scope *outer; /* of a graph in an attribute, else NULL */
+  const gs_call *call;          /* NULL outside of functions */
+  const char *prefix;           /* of names made in functions, or NULL */
+  int depth;                    /* graphs inside graphs */
+} gs_scope;
+
+/* ---- onnx_attr.c ---- */
+
+/* Resolves ref_attr_name; *out = NULL when the attribute is left out. */
+gs_status gs_attr_resolve(gs_import *im, const gs_call *call,
+                          const Onnx__AttributeProto *p, const char *place,
+                          const Onnx__AttributeProto **out, gs_err *e);
+gs_status gs_attr_import(gs_import *im, gs_scope *s,
+                         const Onnx__AttributeProto *p, const char *place,
+                         gs_attr *out);
+/* The tensor that an attribute stands for: TENSOR itself, numbers and strings
+ * as scalars, lists as 1-D tensors. */
+gs_status gs_attr_tensor(gs_import *im, const gs_attr *attr,
+                         const char *place, const gs_tensor **out);
+/* Type and shape of v by its declaration. */
+gs_status gs_type_apply(gs_import *im, gs_graph *g, gs_value *v,
+                        const Onnx__TypeProto *t, bool is_input);
+
+/* ---- onnx_import.c ---- */
+
+/* A graph in an attribute of a node of scope s. */
+gs_status gs_subgraph_import(gs_import *im, gs_scope *s,
+                             const Onnx__GraphProto *p, const char *place,
+                             gs_graph **out);
+
+#endif
