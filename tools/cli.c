@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/map.h"
+#include "io/io.h"
 #include "options.h"
 
 /* ---- parsing ------------------------------------------------------------ */
@@ -55,7 +55,7 @@ static gs_status use(gs_cli *c, const gs_option *o, const char *value,
   if (o->arg && !(o->flags & GS_OPT_REPEAT) && gs_cli_has(c, o->name))
     return usage(c, e, NULL,
                  gs_sprintf(&c->arena, "--%s is given twice", o->name));
-  *gs_push(&c->arena, &c->use) = (gs_use){o, value};
+  *gs_push(&c->arena, &c->use) = (gs_option_use){o, value};
   return GS_OK;
 }
 
@@ -281,34 +281,18 @@ gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e) {
 
 /* ---- signals ------------------------------------------------------------ */
 
-/* Signal handlers get no argument of ours. */
-static void (*undo_files)(void);
-
-static void on_sigbus(int number) {
-  static const char text[] =
-      "gshard: error: a mapped file was cut short, or its disk failed, while "
-      "it was read\n";
-  (void)number;
-  if (undo_files) undo_files();
-  ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
-  (void)n;
-  _exit(GS_IO);
-}
-
+/* An interrupted tool leaves no unfinished files. */
 static void on_interrupt(int number) {
-  if (undo_files) undo_files();
+  gs_io_remove_temps();
   signal(number, SIG_DFL);
   raise(number);
 }
 
-void gs_cli_on_signal(void (*undo)(void)) { undo_files = undo; }
-
 static void guard_signals(void) {
-  struct sigaction a = {.sa_handler = on_sigbus};
-  sigemptyset(&a.sa_mask);
-  sigaction(SIGBUS, &a, NULL);
-  a.sa_handler = on_interrupt;
   const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction a = {.sa_handler = on_interrupt};
+  sigemptyset(&a.sa_mask);
+  gs_io_guard_sigbus();
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
     struct sigaction old;
     /* A signal that the parent ignores (nohup) stays ignored. */

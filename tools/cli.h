@@ -52,16 +52,16 @@ extern const gs_tool gs_tool_annotate, gs_tool_partition, gs_tool_run;
 /* The tool of that name, or NULL. */
 const gs_tool *gs_tool_find(const char *name);
 
-typedef struct gs_use { /* one use of an option, in order */
+typedef struct gs_option_use { /* one use of an option, in order */
   const gs_option *option;
   const char *value; /* NULL: without an argument */
-} gs_use;
+} gs_option_use;
 
 typedef struct gs_cli {
   gs_arena arena;
   const gs_tool *tool;
   const char *who; /* starts messages; a rank may put its name here */
-  GS_VEC(gs_use) use;
+  GS_VEC(gs_option_use) use;
   GS_VEC(const char *) operand;
   int verbose; /* number of -v */
   bool quiet, dry_run, force, json;
@@ -72,7 +72,9 @@ typedef struct gs_cli {
 /* Parses, handles the options that only print something, calls run, prints
  * its diagnostics and warnings to stderr (with --json a failure also as an
  * object {status, diagnostics} to stdout, unless -o - took it), and closes
- * stdout, where a failed write makes GS_IO.  Returns main's exit code. */
+ * stdout, where a failed write makes GS_IO.  Unfinished files are removed on
+ * SIGINT and SIGTERM, and when a mapped file is cut short while it is read
+ * (SIGBUS: GS_IO).  Returns main's exit code. */
 int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
                 int argc, char **argv);
 
@@ -113,12 +115,6 @@ void gs_cli_verbose(const gs_cli *c, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Refuses to write binary data to a terminal; for `-o -`. */
 gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e);
-
-/* A mapped file that is cut short while it is read raises SIGBUS, which ends
- * the process with GS_IO and a message. `undo`, if not NULL, is called before
- * that and on SIGINT and SIGTERM, to remove unfinished files; it may only
- * make async-signal-safe calls. */
-void gs_cli_on_signal(void (*undo)(void));
 
 /* ---- what the table is printed as ---- */
 

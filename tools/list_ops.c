@@ -33,7 +33,7 @@ static const struct {
 } shards[] = {
     {"broadcast", "any dim; broadcast dims of size 1 stay whole"},
     {"cast_like", "any dim; the second operand is not read"},
-    {"dropout", "any dim"},
+    {"dropout", "any dim; none when the mode is known at run time only"},
     {"expand", "any dim; those that grow from size 1 are made in place"},
     {"matmul", "batch, rows and columns; a sharded inner dim gives partial "
                "sums"},
@@ -56,10 +56,12 @@ static const struct {
     {"trilu", "any dim but the last two"},
     {"gather", "any dim of the indices, any dim of the data; the gathered "
                "dim by masked lookup with partial sums"},
-    {"gather_elements", "any dim but the one that is indexed"},
+    {"gather_elements", "dims of equal length in data and indices, but not "
+                        "the indexed one"},
     {"gather_nd", "batch and slice dims"},
-    {"scatter_elements", "any dim but the one that is indexed"},
-    {"scatter_nd", "slice dims"},
+    {"scatter_elements", "dims of equal length in data and indices, but not "
+                         "the indexed one"},
+    {"scatter_nd", "dims that the updates cover whole"},
     {"one_hot", "any dim of the indices"},
     {"generate", "any dim"},
     {"generate_whole", "none: every device makes the whole"},

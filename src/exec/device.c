@@ -89,9 +89,9 @@ static gs_status at_step(gs_device *d, int s, gs_status status) {
 }
 
 void *gs_device_data(const gs_device *d, const gs_value *v) {
-  const gs_slot *slot = gs_program_slot(d->p, v);
-  return slot->home == GS_HOME_ARENA ? d->mem + slot->offset
-                                     : d->data[slot->root];
+  const gs_room *room = gs_program_room(d->p, v);
+  return room->home == GS_HOME_ARENA ? d->mem + room->offset
+                                     : d->data[room->root];
 }
 
 static gs_view view_of(const gs_value *v, void *data) {
@@ -117,7 +117,7 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
   k->out = GS_NEWS(a, nout, gs_view);
   for (int i = 0; i < nin; i++) {
     const gs_value *v = gs_node_in(n, i);
-    bool known = v && gs_program_slot(d->p, v)->home != GS_HOME_ARENA;
+    bool known = v && gs_program_room(d->p, v)->home != GS_HOME_ARENA;
     /* Inputs and their slices are not there yet: NULL. */
     k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
   }

@@ -80,11 +80,11 @@ static bool in_place(const gs_program *p, int s, const gs_value *y) {
   if (!allowed || !x || x->dtype != y->dtype ||
       gs_value_bytes(x) != gs_value_bytes(y))
     return false;
-  const gs_slot *slot = gs_program_slot(p, x);
-  if (slot->home != GS_HOME_ARENA || slot->last != s) return false;
+  const gs_room *room = gs_program_room(p, x);
+  if (room->home != GS_HOME_ARENA || room->last != s) return false;
   if (n->op->flags & GS_OP_POINTWISE) return true;
   for (int i = 1; i < n->nin; i++)
-    if (n->in[i] && gs_program_slot(p, n->in[i]) == slot) return false;
+    if (n->in[i] && gs_program_room(p, n->in[i]) == room) return false;
   return true;
 }
 
@@ -93,13 +93,13 @@ static void place_results(plan *m, gs_program *p, int s) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *y = n->out[i];
     if (!y) continue;
-    gs_slot *slot = &p->slot[y->id];
+    gs_room *room = &p->room[y->id];
     if (i == 0 && in_place(p, s, y)) {
-      gs_slot *x = gs_program_slot(p, n->in[0]);
-      slot->root = x->root;
-      x->last = slot->last;
+      gs_room *x = gs_program_room(p, n->in[0]);
+      room->root = x->root;
+      x->last = room->last;
     } else {
-      slot->offset = take(m, slot->bytes);
+      room->offset = take(m, room->bytes);
     }
   }
 }
@@ -107,11 +107,11 @@ static void place_results(plan *m, gs_program *p, int s) {
 static void release(plan *m, gs_program *p, int s, const gs_value *v,
                     bool *freed) {
   if (!v) return;
-  gs_slot *slot = gs_program_slot(p, v);
-  if (slot->home != GS_HOME_ARENA || slot->last > s || freed[slot->root])
+  gs_room *room = gs_program_room(p, v);
+  if (room->home != GS_HOME_ARENA || room->last > s || freed[room->root])
     return;
-  freed[slot->root] = true;
-  give(m, slot->offset, slot->bytes);
+  freed[room->root] = true;
+  give(m, room->offset, room->bytes);
 }
 
 void gs_program_memory(gs_arena *a, gs_program *p) {

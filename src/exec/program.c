@@ -8,10 +8,10 @@ size_t gs_value_bytes(const gs_value *v) {
   return gs_span(v->dtype, gs_product(v->dims, v->rank));
 }
 
-gs_slot *gs_program_slot(const gs_program *p, const gs_value *v) {
+gs_room *gs_program_room(const gs_program *p, const gs_value *v) {
   int i = v->id;
-  while (p->slot[i].root != i) i = p->slot[i].root;
-  return &p->slot[i];
+  while (p->room[i].root != i) i = p->room[i].root;
+  return &p->room[i];
 }
 
 /* Rows that give operand 0 another shape: their result is the operand. */
@@ -23,9 +23,9 @@ static bool is_view(const gs_node *n) {
 
 static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
                              gs_err *e) {
-  gs_slot *slot = &p->slot[v->id];
-  slot->root = v->id;
-  slot->last = -1;
+  gs_room *room = &p->room[v->id];
+  room->root = v->id;
+  room->last = -1;
   if (v->dtype == GS_UNDEFINED || v->rank < 0 || v->rank > GS_MAX_RANK)
     return gs_fail(e, GS_INTERNAL, v->name,
                    "the type or shape of this tensor is not known");
@@ -39,9 +39,9 @@ static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
     return gs_fail(e, n < 0 ? GS_INTERNAL : GS_RESOURCE, v->name,
                    "%s has no size that fits",
                    gs_shape_text(a, v->dtype, v->rank, v->dims));
-  slot->bytes = (size_t)bytes;
-  if (v->constant) slot->home = GS_HOME_CONSTANT;
-  else if (v->is_input) slot->home = GS_HOME_INPUT;
+  room->bytes = (size_t)bytes;
+  if (v->constant) room->home = GS_HOME_CONSTANT;
+  else if (v->is_input) room->home = GS_HOME_INPUT;
   return GS_OK;
 }
 
@@ -75,7 +75,7 @@ static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "tensor '%s' of type %s cannot be sliced", l->from->name,
                    gs_dtype_get((int)l->from->dtype)->text);
-  p->slot[l->to->id].home = GS_HOME_SLICE;
+  p->room[l->to->id].home = GS_HOME_SLICE;
   return GS_OK;
 }
 
@@ -88,7 +88,7 @@ static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
   gs_step *s = gs_push(a, &p->step);
   *s = (gs_step){.node = n, .kernel = k, .role = role};
   for (int i = 0; i < n->nout; i++)
-    if (n->out[i]) p->slot[n->out[i]->id].home = GS_HOME_ARENA;
+    if (n->out[i]) p->room[n->out[i]->id].home = GS_HOME_ARENA;
   return GS_OK;
 }
 
@@ -99,7 +99,7 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
                    "operator '%s%s%s' cannot be run", n->domain,
                    *n->domain ? "." : "", n->op_type);
   for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && gs_program_slot(p, n->in[i])->home == GS_HOME_NONE)
+    if (n->in[i] && gs_program_room(p, n->in[i])->home == GS_HOME_NONE)
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "operand '%s' is not computed before it is read",
                      n->in[i]->name);
@@ -108,13 +108,13 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
   if (role && (!x || n->nout < 1 || !n->out[0]))
     return gs_fail(e, GS_DATA, gs_node_place(a, n), "operand or result lacks");
   if (role && role->kind == GS_ROLE_EXIT) {
-    p->slot[n->out[0]->id].root = x->id;
+    p->room[n->out[0]->id].root = x->id;
     return GS_OK;
   }
   if (role && role->kind == GS_ROLE_LOAD && (x->constant || x->is_input))
     return add_load(p, a, n, e);
   if (!role && x && is_view(n)) {
-    p->slot[n->out[0]->id].root = x->id;
+    p->room[n->out[0]->id].root = x->id;
     return GS_OK;
   }
   if (role && role->kind != GS_ROLE_STEP) role = NULL;
@@ -125,10 +125,10 @@ static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
   const gs_value *v = p->g->output.at[i];
   gs_exit *x = &p->exit[i];
   *x = (gs_exit){.value = v, .block = v};
-  gs_slot *slot = gs_program_slot(p, v);
-  if (slot->home == GS_HOME_NONE)
+  gs_room *room = gs_program_room(p, v);
+  if (room->home == GS_HOME_NONE)
     return gs_fail(e, GS_INTERNAL, v->name, "this output is not computed");
-  slot->last = INT_MAX;
+  room->last = INT_MAX;
   const gs_node *n = v->def;
   const gs_role *role = n ? gs_role_of(n->op) : NULL;
   if (!role || role->kind != GS_ROLE_EXIT) return GS_OK;
@@ -156,13 +156,13 @@ static void lifetimes(gs_program *p) {
     const gs_node *n = p->step.at[s].node;
     for (int i = 0; i < n->nout; i++)
       if (n->out[i]) {
-        gs_slot *slot = gs_program_slot(p, n->out[i]);
-        if (slot->last < s) slot->last = s;
+        gs_room *room = gs_program_room(p, n->out[i]);
+        if (room->last < s) room->last = s;
       }
     for (int i = 0; i < n->nin; i++)
       if (n->in[i]) {
-        gs_slot *slot = gs_program_slot(p, n->in[i]);
-        if (slot->last < s) slot->last = s;
+        gs_room *room = gs_program_room(p, n->in[i]);
+        if (room->last < s) room->last = s;
       }
   }
 }
@@ -171,7 +171,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
                          gs_err *e) {
   gs_program *p = GS_NEW(a, gs_program);
   p->g = g;
-  p->slot = GS_NEWS(a, g->value.n, gs_slot);
+  p->room = GS_NEWS(a, g->value.n, gs_room);
   p->exit = GS_NEWS(a, g->output.n, gs_exit);
   for (int i = 0; i < g->value.n; i++)
     GS_TRY(check_value(p, a, g->value.at[i], e));

@@ -18,13 +18,13 @@ typedef enum gs_home {
 } gs_home;
 
 /* Where a value lives. Values that share memory (Reshape, in-place results)
- * share the slot of their root. */
-typedef struct gs_slot {
+ * share the room of their root. */
+typedef struct gs_room {
   int root; /* value id; its own id when it has memory itself */
   gs_home home;
   size_t bytes, offset;
   int last; /* last step that reads it; INT_MAX: outputs */
-} gs_slot;
+} gs_room;
 
 typedef struct gs_coll gs_coll;
 
@@ -54,7 +54,7 @@ typedef struct gs_program {
   GS_VEC(gs_step) step;
   GS_VEC(gs_load) load;
   gs_exit *exit;   /* [outputs] */
-  gs_slot *slot;   /* [values] */
+  gs_room *room;   /* [values] */
   size_t arena_size; /* bytes per device, without scratch */
 } gs_program;
 
@@ -67,8 +67,8 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
 
 /* Lifetimes to offsets; part of gs_program_new (memory.c). */
 void gs_program_memory(gs_arena *a, gs_program *p);
-/* The slot of the memory that v lives in. */
-gs_slot *gs_program_slot(const gs_program *p, const gs_value *v);
+/* The room that v lives in. */
+gs_room *gs_program_room(const gs_program *p, const gs_value *v);
 /* Bytes of v; values that gs_program_new has accepted do not overflow. */
 size_t gs_value_bytes(const gs_value *v);
 

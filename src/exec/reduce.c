@@ -3,7 +3,7 @@
 
 #include "base/math.h"
 #include "exec/comm.h"
-#include "exec/half.h"
+#include "kernel/convert.h"
 
 enum { BLOCK = 512 }; /* elements that stay in the first-level cache */
 
@@ -86,12 +86,12 @@ static void reduce_half(gs_dtype t, gs_reduce r, int n, const void *const *in,
   float acc[BLOCK], x[BLOCK];
   for (int64_t at = 0; at < count; at += BLOCK) {
     int m = (int)gs_min(BLOCK, count - at);
-    gs_half_widen(t, (const uint16_t *)in[0] + at, acc, m);
+    gs_convert(GS_FLOAT, acc, t, (const uint16_t *)in[0] + at, m, NULL);
     for (int i = 1; i < n; i++) {
-      gs_half_widen(t, (const uint16_t *)in[i] + at, x, m);
+      gs_convert(GS_FLOAT, x, t, (const uint16_t *)in[i] + at, m, NULL);
       combine(GS_FLOAT, r, acc, x, m);
     }
-    gs_half_narrow(t, acc, (uint16_t *)out + at, m);
+    gs_convert(t, (uint16_t *)out + at, GS_FLOAT, acc, m, NULL);
   }
 }
 

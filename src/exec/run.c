@@ -90,7 +90,7 @@ static gs_status constant_data(gs_exec *x, const gs_value *v, void **out,
  * devices with the same coordinates. */
 static void load_constant(gs_exec *x, gs_device *d, const gs_load *l) {
   const gs_program *p = d->p;
-  const void *whole = d->data[gs_program_slot(p, l->from)->root];
+  const void *whole = d->data[gs_program_room(p, l->from)->root];
   const void *inside = gs_load_inside(p, l, d->position, whole);
   void **at = &d->data[l->to->id];
   if (inside) {
@@ -119,7 +119,7 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
   const gs_graph *g = d->p->g;
   for (int i = 0; i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
-    if (!v->constant || d->p->slot[i].root != i) continue;
+    if (!v->constant || d->p->room[i].root != i) continue;
     if (model) d->data[i] = model->data[i];
     else GS_TRY(constant_data(x, v, &d->data[i], e));
   }

@@ -67,6 +67,7 @@ struct gs_node {
   const char *origin; /* where it comes from, for messages; never NULL */
   int opset;          /* version of its domain; newest after gs_pass_upgrade */
   int stage;          /* ONNX pipeline_stage; -1: none */
+  const char *rule;   /* factor rule given by the user, or NULL: the row's */
 };
 
 struct gs_graph {

@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "kernel/half.h"
 #include "kernel/strided.h"
 #include "kernel/support.h"
 

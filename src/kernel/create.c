@@ -1,7 +1,6 @@
 /* Constant, ConstantOfShape, Range, Shape, Size. */
 #include <math.h>
 
-#include "kernel/half.h"
 #include "kernel/strided.h"
 #include "kernel/support.h"
 

@@ -110,6 +110,7 @@ static bool run_step(gs_kctx *k, const gs_ein_plan *p, const gs_ein_step *s) {
                       : k->out[0].data;
   int64_t bytes = s->n * (int64_t)p->size;
   int nt = gs_kernel_threads(k, bytes);
+  if (!s->n) return true;
   switch (s->kind) {
   case GS_EIN_COPY: gs_strided_run(&s->copy, a, y, nt); return true;
   case GS_EIN_SUM:

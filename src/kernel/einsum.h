@@ -14,8 +14,8 @@ typedef uint64_t gs_labels[2]; /* a set */
  * strides in elements. */
 typedef struct gs_term {
   int n;
-  uint8_t label[GS_MAX_RANK];
-  int64_t stride[GS_MAX_RANK];
+  uint8_t label[GS_EIN_LABELS];
+  int64_t stride[GS_EIN_LABELS];
   int operand;   /* >= 0: the data of that operand */
   size_t offset; /* otherwise: elements into scratch */
 } gs_term;

@@ -4,6 +4,9 @@
 #include "kernel/einsum.h"
 #include "kernel/support.h"
 
+/* Elements of an intermediate value, and of all together. */
+#define MAX_TERM ((int64_t)1 << 48)
+
 /* ---- the equation ---- */
 
 typedef struct operand {
@@ -20,6 +23,7 @@ typedef struct reader {
   int64_t size[GS_EIN_LABELS];
   int uses[GS_EIN_LABELS]; /* over the operands */
   gs_ein_plan *p;
+  bool overflow; /* an intermediate value is too large */
   GS_VEC(gs_term) term; /* one per operand */
 } reader;
 
@@ -169,11 +173,18 @@ static gs_term dense_term(reader *r, const uint8_t *label, int count,
   for (int i = count - 1; i >= 0; i--) {
     t.label[i] = label[i];
     t.stride[i] = s;
-    s *= r->size[label[i]];
+    if (!gs_mul(s, r->size[label[i]], &s) || s > MAX_TERM) {
+      r->overflow = true;
+      s = 0;
+    }
   }
   *n = s;
   t.offset = r->p->scratch;
   r->p->scratch += (size_t)(s + 15) & ~(size_t)15;
+  if (r->p->scratch > (size_t)MAX_TERM) {
+    r->overflow = true;
+    r->p->scratch = 0;
+  }
   return t;
 }
 
@@ -196,7 +207,7 @@ static void loop(gs_ein_step *s, int64_t n, int64_t sa, int64_t sb) {
 
 /* Sums labels that neither the result nor another operand has. */
 static gs_term sum_alone(reader *r, gs_term t, const bool *keep) {
-  uint8_t kept[GS_MAX_RANK];
+  uint8_t kept[GS_EIN_LABELS];
   int n = 0;
   int64_t count;
   for (int i = 0; i < t.n; i++)
@@ -229,7 +240,7 @@ static gs_term reorder(reader *r, const gs_term *t, const uint8_t *label) {
 
 typedef struct group {
   int n;
-  uint8_t label[GS_MAX_RANK];
+  uint8_t label[GS_EIN_LABELS];
 } group;
 
 static void group_add(group *g, uint8_t l) { g->label[g->n++] = l; }
@@ -290,7 +301,7 @@ static gs_term matrix(reader *r, gs_term t, const group *batch,
                       const group *rows, const group *cols, bool *trans,
                       int64_t *ld) {
   if (as_matrix(r, &t, rows, cols, trans, ld)) return t;
-  uint8_t label[GS_MAX_RANK];
+  uint8_t label[GS_EIN_LABELS];
   int n = 0;
   for (int i = 0; i < batch->n; i++) label[n++] = batch->label[i];
   for (int i = 0; i < rows->n; i++) label[n++] = rows->label[i];
@@ -330,10 +341,12 @@ static int result_labels(const pair *p, uint8_t *label) {
 /* Nothing is summed: a broadcast product, in the order of `want`. */
 static gs_term multiply(reader *r, const gs_term *a, const gs_term *b,
                         const pair *p, const uint8_t *want, int nwant) {
-  uint8_t label[GS_MAX_RANK];
+  uint8_t label[GS_EIN_LABELS];
   int64_t count;
   int n = result_labels(p, label);
-  gs_term out = dense_term(r, n == nwant ? want : label, n, &count);
+  bool same = n == nwant;
+  for (int i = 0; same && i < n; i++) same = memchr(want, label[i], (size_t)n);
+  gs_term out = dense_term(r, same ? want : label, n, &count);
   gs_ein_step *s = new_step(r, GS_EIN_MUL, a, &out, count);
   s->b = *b;
   s->kept = n;
@@ -346,7 +359,7 @@ static gs_term multiply(reader *r, const gs_term *a, const gs_term *b,
 static gs_term contract(reader *r, gs_term a, gs_term b, pair *p) {
   bool ta, tb;
   int64_t lda, ldb, count;
-  uint8_t label[GS_MAX_RANK];
+  uint8_t label[GS_EIN_LABELS];
   p->batch = in_order_of(&p->batch, &a);
   p->m = in_order_of(&p->m, &a);
   p->n = in_order_of(&p->n, &b);
@@ -423,8 +436,6 @@ static void finish(reader *r, const gs_term *t, const uint8_t *want,
                    int nwant) {
   bool dense = r->p->step.n > 0 && t->operand < 0 && t->n == nwant;
   for (int i = 0; dense && i < nwant; i++) dense = t->label[i] == want[i];
-  /* A label of the result that no operand has at full size cannot be: sizes
-   * come from the operands. */
   if (!dense) reorder(r, t, want);
   r->p->step.at[r->p->step.n - 1].last = true;
 }
@@ -458,5 +469,5 @@ gs_status gs_ein_plan_make(gs_kctx *k, const char *equation, gs_ein_plan *p) {
     t = join(&r, t, r.term.at[i], later, want, nwant);
   }
   finish(&r, &t, want, nwant);
-  return GS_OK;
+  return r.overflow ? bad(&r, "an intermediate value is too large") : GS_OK;
 }

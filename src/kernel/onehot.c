@@ -1,7 +1,6 @@
 /* OneHot. */
 #include <math.h>
 
-#include "kernel/half.h"
 #include "kernel/strided.h"
 #include "kernel/support.h"
 

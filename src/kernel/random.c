@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "kernel/coord.h"
-#include "kernel/half.h"
 #include "kernel/support.h"
 
 void gs_philox(const uint32_t counter[4], const uint32_t key[2],

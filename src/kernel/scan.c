@@ -1,5 +1,4 @@
 /* ArgMax, ArgMin, TopK, CumSum. */
-#include "kernel/half.h"
 #include "kernel/support.h"
 
 static const uint64_t TOP = UINT64_C(1) << 63;

@@ -3,6 +3,7 @@
 #define GS_KERNEL_SUPPORT_H
 
 #include "base/math.h"
+#include "kernel/convert.h"
 #include "kernel/kernel.h"
 
 /* gs_fail with the node as the place. */
@@ -36,6 +37,28 @@ gs_status gs_kernel_axis(gs_kctx *k, int64_t axis, int rank, int *out);
 /* Threads worth starting to move or compute `work` bytes. */
 static inline int gs_kernel_threads(const gs_kctx *k, int64_t work) {
   return work < 1 << 17 ? 1 : k->threads < 1 ? 1 : k->threads;
+}
+
+/* One 16-bit float; for many there are the bulk forms of convert.h. */
+static inline float gs_f16_get(uint16_t h) {
+  float f;
+  gs_f16_to_f32(&f, &h, 1);
+  return f;
+}
+static inline uint16_t gs_f16_put(float f) {
+  uint16_t h;
+  gs_f32_to_f16(&h, &f, 1);
+  return h;
+}
+static inline float gs_bf16_get(uint16_t h) {
+  float f;
+  gs_bf16_to_f32(&f, &h, 1);
+  return f;
+}
+static inline uint16_t gs_bf16_put(float f) {
+  uint16_t h;
+  gs_f32_to_bf16(&h, &f, 1);
+  return h;
 }
 
 /* dims[from .. to) multiplied; the sizes are known not to overflow. */

@@ -96,13 +96,14 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
                      "the shape of '%s' is not known", v->name);
   }
   const gs_op *op = n->op;
-  if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
+  if (n->rule) GS_TRY(gs_rule_parse(a, n->rule, n, r, e));
+  else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
   else if (op->einsum) GS_TRY(gs_rule_parse(a, op->einsum, n, r, e));
   else GS_TRY(op->rule(a, n, r, e));
   if (r->nfactor > GS_MAX_FACTORS)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "the operator needs more than %d factors", GS_MAX_FACTORS);
-  for (int f = 0; op && f < r->nfactor; f++)
+  for (int f = 0; op && !n->rule && f < r->nfactor; f++)
     if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
   return gs_rule_check(n, r, e);
 }

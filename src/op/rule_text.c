@@ -47,7 +47,8 @@ static gs_status take_label(parser *p, int *label, bool *found) {
   return GS_OK;
 }
 
-static gs_status add_dim(parser *p, gs_term *w, const gs_term_dim *d) {
+static gs_status add_dim(parser *p, gs_rule_term *w,
+                         const gs_rule_term_dim *d) {
   for (int i = 0; d->dots && i < w->n; i++)
     if (w->at[i].dots)
       return gs_terms_fail(&p->t, p->e, "'...' twice in one tensor");
@@ -59,9 +60,9 @@ static gs_status add_dim(parser *p, gs_term *w, const gs_term_dim *d) {
 
 /* ---- "...mk,...kn -> ...mn" ---- */
 
-static gs_status row_term(parser *p, gs_term *w) {
+static gs_status row_term(parser *p, gs_rule_term *w) {
   for (;;) {
-    gs_term_dim d = {0};
+    gs_rule_term_dim d = {0};
     bool found = false;
     if (take(p, "...")) {
       d.dots = true;
@@ -75,10 +76,10 @@ static gs_status row_term(parser *p, gs_term *w) {
   }
 }
 
-static gs_status row_side(parser *p, gs_term **out, int *n) {
-  GS_VEC(gs_term) v = {0};
+static gs_status row_side(parser *p, gs_rule_term **out, int *n) {
+  GS_VEC(gs_rule_term) v = {0};
   do {
-    gs_term w = {0};
+    gs_rule_term w = {0};
     GS_TRY(row_term(p, &w));
     *gs_push(p->t.arena, &v) = w;
   } while (take(p, ","));
@@ -89,8 +90,8 @@ static gs_status row_side(parser *p, gs_term **out, int *n) {
 
 /* ---- "([i,kl],[1,...])->([])" ---- */
 
-static gs_status set_dim(parser *p, gs_term *w) {
-  gs_term_dim d = {0};
+static gs_status set_dim(parser *p, gs_rule_term *w) {
+  gs_rule_term_dim d = {0};
   if (take(p, "...")) {
     d.dots = true;
   } else if (!take(p, "1")) {
@@ -109,11 +110,11 @@ static gs_status set_dim(parser *p, gs_term *w) {
   return add_dim(p, w, &d);
 }
 
-static gs_status set_side(parser *p, gs_term **out, int *n) {
-  GS_VEC(gs_term) v = {0};
+static gs_status set_side(parser *p, gs_rule_term **out, int *n) {
+  GS_VEC(gs_rule_term) v = {0};
   if (!take(p, "(")) return expected(p, "'('");
   while (!take(p, ")")) {
-    gs_term w = {0};
+    gs_rule_term w = {0};
     if (v.n && !take(p, ",")) return expected(p, "',' or ')'");
     if (!take(p, "[")) return expected(p, "'['");
     while (!take(p, "]")) {
@@ -200,7 +201,7 @@ static gs_status parse(gs_arena *a, const char *text, const gs_node *n,
               .s = text,
               .e = e};
   blanks(&p);
-  bool sets = *p.s == '(';
+  bool sets = p.t.listed = *p.s == '(';
   if (sets) GS_TRY(set_side(&p, &p.t.in, &p.t.nin));
   else GS_TRY(row_side(&p, &p.t.in, &p.t.nin));
   if (!take(&p, "->")) return expected(&p, "'->'");

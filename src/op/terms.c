@@ -32,34 +32,35 @@ static const gs_value *shaped(const gs_terms *t, int i) {
   return t->free_results ? NULL : n->out[i - n->nin];
 }
 
-static gs_term *term_at(const gs_terms *t, int i) {
+static gs_rule_term *term_at(const gs_terms *t, int i) {
   return i < t->nin ? &t->in[i] : &t->out[i - t->nin];
 }
 
 /* ---- "..." ---- */
 
-static int written(const gs_term *w) {
+static int written(const gs_rule_term *w) {
   int n = 0;
   for (int i = 0; i < w->n; i++) n += !w->at[i].dots;
   return n;
 }
 
 /* Replaces "..." by batch labels, the last `count` of `batch`. */
-static void spell_dots(gs_terms *t, gs_term *w, int count, const int *batch,
-                       int nbatch) {
-  gs_term out = {0};
+static void spell_dots(gs_terms *t, gs_rule_term *w, int count,
+                       const int *batch, int nbatch) {
+  gs_rule_term out = {0};
   for (int i = 0; i < w->n; i++) {
     if (!w->at[i].dots) {
       *gs_push(t->arena, &out) = w->at[i];
       continue;
     }
     for (int b = nbatch - count; b < nbatch; b++)
-      *gs_push(t->arena, &out) = (gs_term_dim){.n = 1, .label = {batch[b]}};
+      *gs_push(t->arena, &out) =
+          (gs_rule_term_dim){.n = 1, .label = {batch[b]}};
   }
   *w = out;
 }
 
-static bool has_dots(const gs_term *w) { return written(w) != w->n; }
+static bool has_dots(const gs_rule_term *w) { return written(w) != w->n; }
 
 /* Matches ranks with terms and spells out every "...". */
 static gs_status spell(gs_terms *t, gs_err *e) {
@@ -69,7 +70,7 @@ static gs_status spell(gs_terms *t, gs_err *e) {
                          "has %d and %d", t->nin, t->nout, n->nin, n->nout);
   int nbatch = 0;
   for (int i = 0; i < t->nin + t->nout; i++) {
-    const gs_term *w = term_at(t, i);
+    const gs_rule_term *w = term_at(t, i);
     const gs_value *v = shaped(t, i);
     if (!v) continue;
     int more = v->rank - written(w);
@@ -80,13 +81,13 @@ static gs_status spell(gs_terms *t, gs_err *e) {
   }
   int batch[GS_MAX_RANK];
   for (int b = 0; b < nbatch; b++) {
-    char name[12];
+    char name[16];
     snprintf(name, sizeof name, ".%d", b); /* no text can say this */
     batch[b] = gs_terms_label(t, name, strlen(name));
     if (batch[b] < 0) return gs_terms_fail(t, e, "too many factors");
   }
   for (int i = 0; i < t->nin + t->nout; i++) {
-    gs_term *w = term_at(t, i);
+    gs_rule_term *w = term_at(t, i);
     const gs_value *v = shaped(t, i);
     spell_dots(t, w, v ? v->rank - written(w) : nbatch, batch, nbatch);
   }
@@ -100,8 +101,8 @@ static bool may_stretch(const gs_terms *t, const gs_label *l, bool result) {
 }
 
 /* Sizes of labels that stand alone in a dim. */
-static gs_status size_single(gs_terms *t, const gs_term *w, const gs_value *v,
-                             bool result, gs_err *e) {
+static gs_status size_single(gs_terms *t, const gs_rule_term *w,
+                             const gs_value *v, bool result, gs_err *e) {
   for (int d = 0; d < w->n; d++) {
     if (w->at[d].n == 0 && v->dims[d] != 1)
       return gs_terms_fail(t, e, "dim %d of '%s' is %lld, not 1", d, v->name,
@@ -124,8 +125,8 @@ static gs_status size_single(gs_terms *t, const gs_term *w, const gs_value *v,
 }
 
 /* Dims of several factors: one unknown size follows from the others. */
-static gs_status size_several(gs_terms *t, const gs_term *w, const gs_value *v,
-                              gs_err *e) {
+static gs_status size_several(gs_terms *t, const gs_rule_term *w,
+                              const gs_value *v, gs_err *e) {
   for (int d = 0; d < w->n; d++) {
     if (w->at[d].n < 2) continue;
     gs_label *unknown = NULL;
@@ -156,7 +157,7 @@ static gs_status sizes(gs_terms *t, gs_err *e) {
   const gs_node *n = t->node;
   for (int pass = 0; pass < 2; pass++)
     for (int i = 0; i < n->nin + n->nout; i++) {
-      const gs_term *w = term_at(t, i);
+      const gs_rule_term *w = term_at(t, i);
       const gs_value *v = shaped(t, i);
       if (!v) continue;
       if (pass == 0) GS_TRY(size_single(t, w, v, i >= n->nin, e));
@@ -167,24 +168,33 @@ static gs_status sizes(gs_terms *t, gs_err *e) {
 
 /* ---- factors ---- */
 
-static gs_status make_factors(gs_terms *t, gs_rule *r, const gs_term *w,
+/* The factor of a label that appears for the first time. */
+static gs_status make_factor(gs_terms *t, gs_rule *r, gs_label *l,
+                             bool result, gs_err *e) {
+  if (l->size < 0)
+    return gs_terms_fail(t, e, "the size of factor %s is not known", l->name);
+  bool listed = l->summed || l->whole || l->blocked;
+  if (!result && t->listed && !listed)
+    return gs_terms_fail(t, e, "factor %s is in no result: it must be listed "
+                         "in reduction={}, need_replication={} or "
+                         "blocked_propagation={}", l->name);
+  bool summed = l->summed || (!result && !t->listed);
+  l->factor = gs_rule_factor(r, l->size, summed ? GS_SUMMED : GS_PASS);
+  gs_factor *f = &r->factor[l->factor];
+  f->reduce = l->reduce;
+  f->blocked = l->blocked;
+  if (l->whole) f->kind = GS_WHOLE;
+  return GS_OK;
+}
+
+static gs_status make_factors(gs_terms *t, gs_rule *r, const gs_rule_term *w,
                               bool result, gs_err *e) {
   bool here[GS_MAX_FACTORS] = {false};
   for (int d = 0; d < w->n; d++)
     for (int i = 0; i < w->at[d].n; i++) {
       int at = w->at[d].label[i];
       gs_label *l = &t->label[at];
-      if (l->size < 0)
-        return gs_terms_fail(t, e, "the size of factor %s is not known",
-                             l->name);
-      if (l->factor < 0) {
-        l->factor = gs_rule_factor(
-            r, l->size, result && !l->summed ? GS_PASS : GS_SUMMED);
-        gs_factor *f = &r->factor[l->factor];
-        f->reduce = l->reduce;
-        f->blocked = l->blocked;
-        if (l->whole) f->kind = GS_WHOLE;
-      }
+      if (l->factor < 0) GS_TRY(make_factor(t, r, l, result, e));
       if (here[at]) r->factor[l->factor].kind = GS_WHOLE;
       if (result && r->factor[l->factor].kind == GS_SUMMED)
         return gs_terms_fail(t, e, "summed factor %s is in a result", l->name);
@@ -194,12 +204,12 @@ static gs_status make_factors(gs_terms *t, gs_rule *r, const gs_term *w,
 }
 
 /* dims NULL: a result, in which nothing is stretched. */
-static void put_factors(const gs_terms *t, const gs_term *w,
+static void put_factors(const gs_terms *t, const gs_rule_term *w,
                         const int64_t *dims, gs_tensor_map *map) {
   map->rank = w->n;
   map->dim = GS_NEWS(t->arena, w->n, gs_dim_map);
   for (int d = 0; d < w->n; d++) {
-    const gs_term_dim *from = &w->at[d];
+    const gs_rule_term_dim *from = &w->at[d];
     bool stretched = dims && from->n == 1 && dims[d] == 1 &&
                      t->label[from->label[0]].size != 1;
     for (int i = 0; i < from->n && !stretched; i++)
@@ -231,12 +241,12 @@ static bool is_letter(char c) {
 }
 
 /* Reads one term; *s stops at ',', '-' or the end. */
-static gs_status einsum_term(gs_terms *t, const char **s, gs_term *w,
+static gs_status einsum_term(gs_terms *t, const char **s, gs_rule_term *w,
                              gs_err *e) {
   bool dots = false;
   for (; **s && **s != ',' && **s != '-'; ++*s) {
     if (**s == ' ') continue;
-    gs_term_dim d = {0};
+    gs_rule_term_dim d = {0};
     if (!strncmp(*s, "...", 3)) {
       if (dots) return gs_terms_fail(t, e, "'...' twice in one term");
       d.dots = dots = true;
@@ -259,16 +269,16 @@ static void einsum_implicit(gs_terms *t) {
   bool dots = false;
   for (int i = 0; i < t->nin; i++)
     for (int d = 0; d < t->in[i].n; d++) {
-      const gs_term_dim *w = &t->in[i].at[d];
+      const gs_rule_term_dim *w = &t->in[i].at[d];
       if (w->dots) dots = true;
       else times[(int)t->label[w->label[0]].name[0]]++;
     }
-  if (dots) *gs_push(t->arena, &t->out[0]) = (gs_term_dim){.dots = true};
+  if (dots) *gs_push(t->arena, &t->out[0]) = (gs_rule_term_dim){.dots = true};
   for (int c = 'A'; c <= 'z'; c++) {
     char name = (char)c;
     if (times[c] != 1) continue;
     *gs_push(t->arena, &t->out[0]) =
-        (gs_term_dim){.n = 1, .label = {gs_terms_label(t, &name, 1)}};
+        (gs_rule_term_dim){.n = 1, .label = {gs_terms_label(t, &name, 1)}};
   }
 }
 
@@ -276,7 +286,7 @@ static void einsum_implicit(gs_terms *t) {
 static gs_status einsum_check(gs_terms *t, int nlabel, gs_err *e) {
   bool seen[GS_MAX_FACTORS] = {false};
   for (int d = 0; d < t->out[0].n; d++) {
-    const gs_term_dim *w = &t->out[0].at[d];
+    const gs_rule_term_dim *w = &t->out[0].at[d];
     if (w->dots) continue;
     const char *name = t->label[w->label[0]].name;
     if (w->label[0] >= nlabel)
@@ -302,10 +312,10 @@ gs_status gs_terms_einsum(gs_terms *t, gs_arena *a, const gs_node *n,
   if (!s)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "attribute 'equation' is missing");
-  GS_VEC(gs_term) in = {0};
-  t->out = GS_NEW(a, gs_term);
+  GS_VEC(gs_rule_term) in = {0};
+  t->out = GS_NEW(a, gs_rule_term);
   for (;;) {
-    gs_term w = {0};
+    gs_rule_term w = {0};
     GS_TRY(einsum_term(t, &s, &w, e));
     *gs_push(a, &in) = w;
     if (*s != ',') break;

@@ -9,7 +9,7 @@ enum { GS_MAX_TERM_DIMS = GS_MAX_RANK + 1 };
 
 /* One label, or "...". */
 typedef struct gs_label {
-  char name[12];
+  char name[16];
   int64_t size; /* -1: not known */
   bool whole, summed, blocked;
   gs_reduce reduce;
@@ -18,13 +18,13 @@ typedef struct gs_label {
 } gs_label;
 
 /* A written dim: labels, major first; n 0 for "..." when dots, else size 1. */
-typedef struct gs_term_dim {
+typedef struct gs_rule_term_dim {
   int n;
   int label[GS_MAX_DIM_FACTORS];
   bool dots;
-} gs_term_dim;
+} gs_rule_term_dim;
 
-typedef GS_VEC(gs_term_dim) gs_term;
+typedef GS_VEC(gs_rule_term_dim) gs_rule_term;
 
 typedef struct gs_terms {
   gs_arena *arena;
@@ -32,11 +32,13 @@ typedef struct gs_terms {
   const char *text;  /* for messages */
   gs_status code;    /* of errors in the text: GS_SPEC or GS_DATA */
   bool stretch;      /* a labelled dim of size 1 broadcasts (Einsum) */
+  bool listed;       /* what is in no result must be listed in an option;
+                        else it is summed */
   bool free_results; /* the results' shapes are not looked at */
   int nlabel;
   gs_label label[GS_MAX_FACTORS];
   int nin, nout;
-  gs_term *in, *out;
+  gs_rule_term *in, *out;
 } gs_terms;
 
 /* Index of the label called name[0..n), made when it is new; -1 past the

@@ -71,7 +71,8 @@ static gs_status check_local(part *p, const gs_node *n, const gs_local *l) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *want = n->out[i], *got = l->out[i];
     if (!want) continue;
-    bool fits = got && got->rank == want->rank && got->dtype == want->dtype;
+    bool fits = got && got->rank == want->rank &&
+                (got->dtype == want->dtype || l->finish);
     for (int d = 0; fits && d < got->rank; d++)
       fits = got->dims[d] == l->out_dims[i][d];
     if (!fits)
@@ -194,6 +195,38 @@ static double weight_bytes(const part *p) {
   return bytes;
 }
 
+static double value_bytes(const gs_value *v) {
+  int64_t n = gs_product(v->dims, v->rank);
+  return v->constant || v->is_input || v->is_output
+             ? 0
+             : (double)gs_dtype_bytes(v->dtype, n);
+}
+
+/* Most bytes alive at once when nodes run in order. */
+static double peak_bytes(const part *p) {
+  const gs_graph *g = p->program;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  int *last = GS_NEWS(&tmp, g->value.n + 1, int);
+  for (int i = 0; i < g->node.n; i++)
+    for (int k = 0; k < g->node.at[i]->nin; k++)
+      if (g->node.at[i]->in[k]) last[g->node.at[i]->in[k]->id] = i;
+  double now = 0, most = 0;
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    for (int k = 0; k < n->nout; k++)
+      if (n->out[k]) now += value_bytes(n->out[k]);
+    if (now > most) most = now;
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k] && n->in[k]->def && last[n->in[k]->id] == i) {
+        now -= value_bytes(n->in[k]);
+        last[n->in[k]->id] = -1; /* an operand given twice dies once */
+      }
+  }
+  gs_arena_free(&tmp);
+  return most;
+}
+
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e) {
   *out = (gs_partition){0};
@@ -221,5 +254,6 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);
   out->weight_bytes = weight_bytes(&p);
+  out->peak_bytes = peak_bytes(&p);
   return gs_graph_check(p.program, e);
 }

@@ -33,6 +33,8 @@ typedef struct gs_partition {
   GS_VEC(gs_fallback) fallback;
   double flops;        /* per device */
   double weight_bytes; /* per device: blocks of constants and nothing else */
+  double peak_bytes;   /* per device: most bytes of values alive at once,
+                          inputs and constants left out */
 } gs_partition;
 
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,

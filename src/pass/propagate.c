@@ -72,6 +72,8 @@ static bool takes_part(const prop *p, const gs_factor *f) {
 /* A constant that nobody annotated follows its users; it leads nobody, so
  * that constants shared by layers do not couple them. */
 static bool leads(const prop *p, const gs_slot *s) {
+  if (!s->result && p->in->gate && p->in->gate[s->value->id].no_forward)
+    return false;
   return !s->value->constant || p->user[s->value->id];
 }
 
@@ -213,9 +215,7 @@ static bool apply_dim(prop *p, visit *v, int s, int d) {
 }
 
 static bool may_change(const prop *p, const gs_slot *s) {
-  if (!p->in->gate) return true;
-  const gs_gate *gate = &p->in->gate[s->value->id];
-  return s->result ? !gate->closed_to_def : !gate->closed_to_uses;
+  return s->result || !p->in->gate || !p->in->gate[s->value->id].no_backward;
 }
 
 static gs_status visit_node(prop *p, const gs_node *n, gs_arena *tmp,

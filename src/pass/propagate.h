@@ -18,10 +18,10 @@ typedef struct gs_origin {
   const gs_value *from; /* value on the other side of that node */
 } gs_origin;
 
-/* Which way propagation may enter a value (spec: barriers). */
+/* What may pass between a value and its uses (spec: barriers). */
 typedef struct gs_gate {
-  bool closed_to_def;  /* the producer may not change it */
-  bool closed_to_uses; /* the consumers may not change it */
+  bool no_forward;  /* its axes do not reach the nodes that use it */
+  bool no_backward; /* those nodes give it no axes */
 } gs_gate;
 
 typedef struct gs_tie { /* values that are sharded alike (spec: groups) */
@@ -50,6 +50,10 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
 /* The rule that a value's axes lead back to, following the chain of the first
  * axis that has one; -1 when it is replicated or unannotated. */
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
+
+/* The same for one sub-axis of v. */
+int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
+                             int axis);
 
 /* Prints, for every axis of v, the chain from v back to the rule:
  *   h {dp,tp}: axis tp on dim 1

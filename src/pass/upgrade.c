@@ -186,15 +186,36 @@ static gs_status upgrade_coerced(gs_graph *g, gs_node *n, const change *c,
 static const change changes[] = {
 #define UP(op_type, before, how, name, at)                                    \
   {op_type, before, upgrade_##how, name, at},
+#define FROM(op_type, since)
 #include "pass/upgrade.def"
 #undef UP
+#undef FROM
+};
+
+static const struct {
+  const char *op_type;
+  int since;
+} older_forms[] = {
+#define UP(op_type, before, how, name, at)
+#define FROM(op_type, since) {op_type, since},
+#include "pass/upgrade.def"
+#undef UP
+#undef FROM
 };
 
 /* ---- the pass ---- */
 
+/* The oldest opset of which the operator is understood. */
+static int oldest_opset(const gs_node *n) {
+  for (size_t i = 0; i < sizeof older_forms / sizeof *older_forms; i++)
+    if (!strcmp(n->op_type, older_forms[i].op_type))
+      return older_forms[i].since;
+  return GS_OPSET_OLDEST;
+}
+
 static gs_status check_version(gs_graph *g, const gs_node *n, gs_err *e) {
   bool ours = !strcmp(n->domain, "ai.gshard");
-  int oldest = ours ? 1 : GS_OPSET_OLDEST, newest = ours ? 1 : GS_OPSET_NEWEST;
+  int oldest = ours ? 1 : oldest_opset(n), newest = ours ? 1 : GS_OPSET_NEWEST;
   if (n->opset >= oldest && n->opset <= newest) return GS_OK;
   return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                  "version %d of domain '%s' is %s than %d, the %s supported",

@@ -4,7 +4,8 @@
 
 #include "op/op.h"
 
-/* Opsets of ai.onnx that are understood. */
+/* Opsets of ai.onnx that are understood (older ones for operators whose form
+ * in opset 7 is older). */
 enum { GS_OPSET_OLDEST = 7, GS_OPSET_NEWEST = 25 };
 
 /* Brings each node from the opset that its domain is imported at (n->opset)

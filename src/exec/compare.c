@@ -1,0 +1,149 @@
+#include "exec/compare.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/math.h"
+#include "kernel/convert.h"
+
+enum { BLOCK = 512 }; /* even: packed types stay on byte boundaries */
+
+/* What is compared: elements, or the parts of complex numbers. */
+static gs_dtype part_type(gs_dtype t) {
+  return t == GS_COMPLEX64 ? GS_FLOAT : t == GS_COMPLEX128 ? GS_DOUBLE : t;
+}
+
+static bool exact_type(gs_dtype t) {
+  char c = gs_dtype_get((int)t)->cls;
+  return c == 'i' || c == 'u' || c == 'b' || c == 's';
+}
+
+/* Numbers [at, at + n) as doubles.  Data in files may be unaligned. */
+static void widen(gs_dtype t, const void *data, int64_t at, int64_t n,
+                  double *out) {
+  int64_t bits = gs_dtype_get((int)t)->bits;
+  const char *from = (const char *)data + at * bits / 8;
+  _Alignas(64) char copy[BLOCK * sizeof(double)];
+  memcpy(copy, from, (size_t)((n * bits + 7) / 8));
+  gs_convert(GS_DOUBLE, out, t, copy, n, NULL);
+}
+
+static double largest_of(gs_dtype t, const void *want, int64_t n) {
+  double x[BLOCK], most = 0;
+  for (int64_t at = 0; at < n; at += BLOCK) {
+    int64_t m = gs_min(BLOCK, n - at);
+    widen(t, want, at, m, x);
+    for (int64_t i = 0; i < m; i++) {
+      double v = fabs(x[i]);
+      if (v <= DBL_MAX && v > most) most = v;
+    }
+  }
+  return most;
+}
+
+/* Distance of two numbers; infinite when only one is NaN or infinite. */
+static double distance_of(double got, double want) {
+  if (got == want || (isnan(got) && isnan(want))) return 0;
+  double d = fabs(got - want);
+  return isnan(d) ? INFINITY : d;
+}
+
+static void consider(gs_comparison *c, int64_t at, double got, double want,
+                     double allowed) {
+  double d = distance_of(got, want);
+  if (d == 0) return;
+  bool bad = !(d <= allowed);
+  if (bad) c->bad++;
+  if (isnan(allowed) || isinf(allowed)) allowed = 0;
+  /* The worst is the one that is furthest past what is allowed. */
+  if (c->worst >= 0 && !(d - allowed > c->distance - c->allowed)) return;
+  c->worst = at;
+  c->got = got;
+  c->want = want;
+  c->distance = d;
+  c->allowed = allowed;
+}
+
+static gs_status same_shape(const gs_tensor *got, const gs_tensor *want,
+                            gs_err *e) {
+  bool same = got->dtype == want->dtype && got->rank == want->rank;
+  for (int d = 0; same && d < got->rank; d++)
+    same = got->dims[d] == want->dims[d];
+  if (same) return GS_OK;
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s =
+      gs_fail(e, GS_NO, got->name, "is %s, expected %s",
+              gs_shape_text(&a, got->dtype, got->rank, got->dims),
+              gs_shape_text(&a, want->dtype, want->rank, want->dims));
+  gs_arena_free(&a);
+  return s;
+}
+
+gs_status gs_compare(const gs_tensor *got, const gs_tensor *want,
+                     const gs_tolerance *tol, gs_comparison *c, gs_err *e) {
+  *c = (gs_comparison){.worst = -1};
+  GS_TRY(same_shape(got, want, e));
+  gs_dtype t = part_type(got->dtype);
+  int64_t n = gs_tensor_count(got) * (t == got->dtype ? 1 : 2);
+  c->n = n;
+  c->same_bytes = true;
+  c->equal = true;
+  if (!n) return GS_OK;
+  const void *x = gs_tensor_bytes(got), *y = gs_tensor_bytes(want);
+  if (!x || !y || !gs_convert_knows(t))
+    return gs_fail(e, GS_UNSUPPORTED, got->name,
+                   "tensors of type %s cannot be compared",
+                   gs_dtype_get((int)got->dtype)->text);
+  c->same_bytes = !memcmp(x, y, (size_t)got->nbytes);
+  c->largest = largest_of(t, y, n);
+  bool exact = exact_type(t);
+  double base = exact ? 0 : tol->atol + tol->scale * c->largest;
+  double a[BLOCK], b[BLOCK];
+  for (int64_t at = 0; !c->same_bytes && at < n; at += BLOCK) {
+    int64_t m = gs_min(BLOCK, n - at);
+    widen(t, x, at, m, a);
+    widen(t, y, at, m, b);
+    for (int64_t i = 0; i < m; i++)
+      consider(c, at + i, a[i], b[i],
+               base + (exact ? 0 : tol->rtol * fabs(b[i])));
+  }
+  /* 64-bit integers that differ by less than a double can tell. */
+  if (exact && !c->same_bytes && c->worst < 0 && t != GS_BOOL) c->bad = 1;
+  c->equal = c->bad == 0;
+  return GS_OK;
+}
+
+void gs_comparison_print(gs_buf *b, const gs_tensor *t,
+                         const gs_comparison *c) {
+  if (c->worst < 0) {
+    gs_buf_str(b, c->same_bytes ? "the same bytes" : "equal values");
+    return;
+  }
+  int64_t at = c->worst;
+  bool complex = part_type(t->dtype) != t->dtype;
+  if (complex) at /= 2;
+  int64_t index[GS_MAX_RANK];
+  for (int d = t->rank - 1; d >= 0; d--) {
+    index[d] = at % t->dims[d];
+    at /= t->dims[d];
+  }
+  gs_buf_str(b, "element [");
+  for (int d = 0; d < t->rank; d++)
+    gs_buf_printf(b, d ? ",%lld" : "%lld", (long long)index[d]);
+  gs_buf_printf(b, "]%s is %.9g, expected %.9g: distance %.3g, allowed %.3g",
+                !complex       ? ""
+                : c->worst % 2 ? " (imaginary part)"
+                               : " (real part)",
+                c->got, c->want, c->distance, c->allowed);
+}
+
+uint64_t gs_tensor_digest(const gs_tensor *t) {
+  int64_t head[2] = {(int64_t)t->dtype, t->rank};
+  uint64_t h = gs_hash(head, sizeof head, 0);
+  h = gs_hash(t->dims, (size_t)t->rank * sizeof *t->dims, h);
+  const void *p = t->nbytes ? gs_tensor_bytes(t) : NULL;
+  return p ? gs_hash(p, (size_t)t->nbytes, h) : h;
+}

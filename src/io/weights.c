@@ -1,0 +1,138 @@
+#include "io/weights.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/map.h"
+#include "base/math.h"
+
+enum { CHUNK = 64 << 20 };
+
+typedef struct packer {
+  gs_out *o;
+  const gs_mesh *m;
+  const gs_tensor *t;
+  const gs_sharding *split;
+  const uint8_t *data;
+  int64_t element; /* bytes */
+  int64_t block[GS_MAX_RANK], shards[GS_MAX_RANK];
+  uint64_t touched; /* bytes read since pages were last given back */
+  uint64_t hash;
+} packer;
+
+/* Gives back the pages read so far: a mapped weight file may be larger than
+ * memory. */
+static void give_back(packer *k) {
+  k->touched = 0;
+  const gs_file *f = k->t->file;
+  if (k->t->data || !f || !f->map) return;
+  long page = sysconf(_SC_PAGESIZE);
+  uint64_t first = k->t->offset / (uint64_t)page * (uint64_t)page;
+  uint64_t end = k->t->offset + k->t->nbytes;
+  madvise((void *)(uintptr_t)(f->map + first), end - first, MADV_DONTNEED);
+}
+
+static void put(packer *k, const void *p, uint64_t n) {
+  k->hash = gs_hash(p, n, k->hash);
+  gs_out_write(k->o, p, n);
+  k->touched += n;
+  if (k->touched > CHUNK) give_back(k);
+}
+
+static void put_zeros(packer *k, int64_t n) {
+  static const uint8_t zero[4096];
+  for (; n > 0; n -= (int64_t)sizeof zero) {
+    uint64_t now = (uint64_t)gs_min(n, (int64_t)sizeof zero);
+    k->hash = gs_hash(zero, now, k->hash);
+    gs_out_write(k->o, zero, now);
+  }
+}
+
+/* Elements of dims d.. of one block or of the whole. */
+static int64_t inner(const int64_t *dims, int from, int rank) {
+  return gs_product(dims + from, rank - from);
+}
+
+/* Writes the part of the block with index[] that starts at element `at` of
+ * the tensor and spans dims d..; dims from `plain` on are not split. */
+static void put_part(packer *k, const int64_t *index, int d, int plain,
+                     int64_t at) {
+  const gs_tensor *t = k->t;
+  int64_t row = inner(t->dims, d + 1, t->rank);
+  int64_t part = inner(k->block, d + 1, t->rank);
+  int64_t first = gs_min(index[d] * k->block[d], t->dims[d]);
+  int64_t have = gs_min(k->block[d], t->dims[d] - first);
+  if (d + 1 >= plain) {
+    put(k, k->data + (at + first * row) * k->element,
+        (uint64_t)(have * row * k->element));
+  } else {
+    for (int64_t i = 0; i < have; i++)
+      put_part(k, index, d + 1, plain, at + (first + i) * row);
+  }
+  put_zeros(k, (k->block[d] - have) * part * k->element);
+}
+
+static void put_blocks(packer *k) {
+  int rank = k->t->rank, plain = 0;
+  int64_t index[GS_MAX_RANK] = {0};
+  for (int d = 0; d < rank; d++)
+    if (k->shards[d] > 1) plain = d + 1;
+  if (!rank) {
+    put(k, k->data, k->t->nbytes);
+    return;
+  }
+  for (;;) {
+    put_part(k, index, 0, plain, 0);
+    int d = rank - 1;
+    while (d >= 0 && ++index[d] == k->shards[d]) index[d--] = 0;
+    if (d < 0) return;
+  }
+}
+
+static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
+  const gs_tensor *t = w->value->constant;
+  k->t = t;
+  k->data = gs_tensor_bytes(t);
+  k->element = gs_dtype_get(t->dtype)->bits / 8;
+  if (!k->data && t->nbytes)
+    return gs_fail(e, GS_NOINPUT, w->value->name,
+                   "the data of this weight is missing");
+  if (!k->element && w->split)
+    return gs_fail(e, GS_UNSUPPORTED, w->value->name,
+                   "a weight of type %s cannot be split",
+                   gs_dtype_get(t->dtype)->text);
+  gs_out_zeros(k->o, (GS_WEIGHTS_ALIGN - k->o->total % GS_WEIGHTS_ALIGN) %
+                         GS_WEIGHTS_ALIGN);
+  w->offset = k->o->total;
+  if (!w->split) {
+    w->block_bytes = t->nbytes;
+    put(k, k->data, t->nbytes);
+  } else {
+    for (int d = 0; d < t->rank; d++)
+      k->shards[d] = gs_axes_size(k->m, &w->split->dim[d].axes);
+    gs_sharding_local(k->m, w->split, t->dims, k->block);
+    w->block_bytes =
+        (uint64_t)(gs_product(k->block, t->rank) * k->element);
+    put_blocks(k);
+  }
+  give_back(k);
+  return GS_OK;
+}
+
+gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,
+                           uint64_t *hash, gs_err *e) {
+  packer k = {.o = o, .m = m};
+  for (int i = 0; i < n; i++) GS_TRY(put_weight(&k, &w[i], e));
+  *hash = k.hash;
+  return GS_OK;
+}
+
+uint64_t gs_weight_offset(const gs_mesh *m, const gs_weight *w, int64_t p) {
+  if (!w->split) return w->offset;
+  int64_t block = 0;
+  for (int d = 0; d < w->split->rank; d++) {
+    const gs_axes *axes = &w->split->dim[d].axes;
+    block = block * gs_axes_size(m, axes) + gs_axes_index(m, axes, p);
+  }
+  return w->offset + (uint64_t)block * w->block_bytes;
+}

@@ -1,0 +1,178 @@
+/* A sharding specification as plain data (gshard-spec(5)).
+ *
+ * io/spec.c reads it; pass/match.c applies it to a graph.  Everything that a
+ * message may have to point at keeps its place. */
+#ifndef GS_IR_SPEC_H
+#define GS_IR_SPEC_H
+
+#include "ir/place.h"
+#include "ir/sharding.h"
+
+/* An axis or sub-axis as written: "tp", "tp:(1)2".  Not checked against a
+ * mesh. */
+typedef struct gs_spec_axis {
+  const char *name;
+  int64_t pre, size; /* of a sub-axis; size 0: the whole axis */
+  gs_place at;
+} gs_spec_axis;
+
+typedef struct gs_spec_axes {
+  int n;
+  gs_spec_axis *at; /* major first */
+} gs_spec_axes;
+
+/* One entry of a `shard` list. */
+typedef struct gs_spec_dim gs_spec_dim;
+struct gs_spec_dim {
+  bool rest; /* "..." (open) or "*..." (closed): all dims not listed */
+  bool open;
+  int priority;      /* -1: that of the rule */
+  gs_spec_axes axes;
+  gs_spec_dim *other; /* next alternative, if this one does not divide */
+  gs_place at;
+};
+
+typedef struct gs_spec_pattern {
+  const char *text; /* base/pattern.h; known to compile */
+  gs_place at;
+} gs_spec_pattern;
+
+typedef struct gs_spec_patterns { /* any of them; n = 0: not asked */
+  int n;
+  gs_spec_pattern *at;
+} gs_spec_patterns;
+
+enum { /* kinds of values */
+  GS_KIND_INPUT = 1,
+  GS_KIND_OUTPUT = 2,
+  GS_KIND_WEIGHT = 4,
+  GS_KIND_ACTIVATION = 8
+};
+
+typedef struct gs_spec_match { /* all that is given must hold */
+  gs_spec_patterns tensor, node, op, dtype;
+  int input, output; /* operand or result of the nodes; -1: not given */
+  unsigned kinds;    /* GS_KIND_*; 0: any */
+  int nrank;         /* any of these; 0: not given */
+  int64_t *rank;
+  int nshape;        /* -1: not given */
+  int64_t *shape;    /* [nshape]; -1: any size */
+  gs_place at;
+} gs_spec_match;
+
+typedef enum gs_spec_action {
+  GS_ACTION_NONE,
+  GS_ACTION_SHARD,
+  GS_ACTION_SPLIT,
+  GS_ACTION_ASSIGN,
+  GS_ACTION_REPLICATE,
+  GS_ACTION_STYLE
+} gs_spec_action;
+
+typedef enum gs_style {
+  GS_STYLE_COLWISE,
+  GS_STYLE_ROWWISE,
+  GS_STYLE_VOCAB,
+  GS_STYLE_EXPERT,
+  GS_STYLE_REPLICATE
+} gs_style;
+
+typedef enum gs_uneven { GS_UNEVEN_PAD, GS_UNEVEN_ERROR } gs_uneven;
+
+typedef struct gs_spec_rule {
+  const char *label, *why; /* or NULL */
+  gs_spec_match match;
+  gs_spec_action action;
+  gs_place act; /* of the action's value */
+  int ndim;     /* shard */
+  gs_spec_dim *dim;
+  gs_spec_axes replicated, partial;
+  gs_reduce reduce;
+  int64_t split_dim, parts; /* split: dim may be negative */
+  int rank;                 /* assign */
+  int64_t *shape;           /* [rank] shards per dim */
+  int64_t *device;          /* row-major over shape */
+  int style;                /* gs_style */
+  gs_spec_axis axis;        /* of a style; name NULL: the default */
+  int64_t priority;
+  int uneven;          /* gs_uneven; -1: that of the options */
+  int64_t expect;      /* tensors that must match */
+  bool expect_more;    /* ">=n" (the default: ">=1"); any: ">=0" */
+  gs_place at;
+} gs_spec_rule;
+
+typedef struct gs_spec_group {
+  gs_spec_match match;
+  gs_spec_patterns with; /* paired with match.tensor by what * stands for */
+  gs_place at;
+} gs_spec_group;
+
+typedef enum gs_direction { /* in which propagation may pass */
+  GS_DIRECTION_NONE,
+  GS_DIRECTION_FORWARD,
+  GS_DIRECTION_BACKWARD,
+  GS_DIRECTION_BOTH
+} gs_direction;
+
+typedef struct gs_spec_barrier {
+  gs_spec_match after;
+  int direction; /* gs_direction */
+  gs_place at;
+} gs_spec_barrier;
+
+typedef struct gs_spec_op {
+  const char *domain, *op_type;
+  const char *rule; /* text for gs_rule_parse */
+  gs_place at;
+} gs_spec_op;
+
+typedef struct gs_spec_mesh_axis {
+  const char *name;
+  int64_t size; /* 0: auto */
+  double alpha_us, gbps;
+  gs_place at;
+} gs_spec_mesh_axis;
+
+typedef struct gs_spec_mesh {
+  int naxis; /* 0: not given */
+  gs_spec_mesh_axis axis[GS_MAX_AXES];
+  int64_t ndevice_id; /* 0: identity */
+  int64_t *device_id;
+  gs_place at;
+} gs_spec_mesh;
+
+typedef struct gs_spec_bind {
+  const char *name;
+  int64_t size;
+  gs_place at;
+} gs_spec_bind;
+
+typedef enum gs_existing {
+  GS_EXISTING_OVERRIDE,
+  GS_EXISTING_KEEP,
+  GS_EXISTING_ERROR
+} gs_existing;
+
+typedef struct gs_spec_options {
+  bool strict;        /* default true: what matches nothing is an error */
+  int match_order;    /* 0 first, 1 last */
+  int unknown_op;     /* 0 replicate, 1 error */
+  int uneven;         /* gs_uneven */
+  int existing;       /* gs_existing */
+  int io;             /* 0 open, 1 replicated */
+} gs_spec_options;
+
+typedef struct gs_spec {
+  gs_arena *arena;
+  gs_spec_mesh mesh;
+  int64_t devices; /* `devices: N`; 0: not given */
+  gs_place devices_at;
+  gs_spec_options options;
+  GS_VEC(gs_spec_bind) bind;
+  GS_VEC(gs_spec_rule) rule;
+  GS_VEC(gs_spec_group) group;
+  GS_VEC(gs_spec_barrier) barrier;
+  GS_VEC(gs_spec_op) op;
+} gs_spec;
+
+#endif

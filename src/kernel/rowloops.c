@@ -1,0 +1,21 @@
+#include "kernel/rowloops.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include "kernel/isa.h"
+#include "kernel/vmath.h"
+
+enum { LANES = 32 };
+
+#define GS_STAMP "kernel/rowloops.inc"
+#include "kernel/stamp.h"
+
+const gs_fold *gs_fold_get(gs_fold_op op, gs_dtype t) {
+  int c = t == GS_FLOAT ? 0 : t == GS_DOUBLE ? 1 : t == GS_INT64 ? 2 : 3;
+  return &GS_PICK(folds)[op][c];
+}
+
+const gs_row_loops *gs_row_loops_get(gs_dtype t) {
+  return t == GS_DOUBLE ? GS_PICK(&rows_f64) : GS_PICK(&rows_f32);
+}

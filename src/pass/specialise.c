@@ -1,0 +1,281 @@
+#include "pass/specialise.h"
+
+#include <string.h>
+
+#include "base/math.h"
+
+/* ---- what all devices share ---- */
+
+static gs_status parse_split(gs_arena *a, const gs_graph *g, const gs_node *n,
+                             gs_sharding **out, gs_err *e) {
+  return gs_sharding_parse(a, g->mesh, gs_node_string(n, "split", ""), out, e);
+}
+
+/* The one ENTRY node that reads v, NULL when others read it as well. */
+static const gs_node *only_entry(const gs_graph *g, const gs_uses *u,
+                                 const gs_value *v) {
+  (void)g;
+  int first = u->first[v->id];
+  if (u->first[v->id + 1] - first != 1 || v->is_output) return NULL;
+  const gs_node *n = u->use[first].node;
+  return n->op && (n->op->flags & GS_OP_ENTRY) ? n : NULL;
+}
+
+gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
+                              gs_device_form *out, gs_err *e) {
+  *out = (gs_device_form){.program = program};
+  gs_uses uses = gs_graph_uses(a, program);
+  for (int i = 0; i < program->input.n; i++) {
+    const gs_value *v = program->input.at[i];
+    const gs_node *entry = only_entry(program, &uses, v);
+    gs_sharding *s = gs_sharding_new(a, v->rank, false);
+    if (entry) GS_TRY(parse_split(a, program, entry, &s, e));
+    *gs_push(a, &out->input) = (gs_border){v, s};
+  }
+  for (int i = 0; i < program->node.n; i++) {
+    const gs_node *n = program->node.at[i];
+    if (!n->op || !(n->op->flags & GS_OP_ENTRY) || !n->in[0]->constant)
+      continue;
+    gs_sharding *s;
+    GS_TRY(parse_split(a, program, n, &s, e));
+    *gs_push(a, &out->block) = (gs_block_use){n->in[0], n->out[0], s};
+  }
+  for (int i = 0; i < program->output.n; i++) {
+    const gs_value *v = program->output.at[i];
+    gs_sharding *s;
+    GS_TRY(parse_split(a, program, v->def, &s, e));
+    *gs_push(a, &out->output) = (gs_border){v, s};
+  }
+  return GS_OK;
+}
+
+/* ---- one device ---- */
+
+typedef struct maker {
+  gs_arena *a;
+  const gs_device_form *f;
+  const gs_graph *from;
+  const gs_mesh *m;
+  int64_t p;
+  gs_graph *to;
+  gs_value **map; /* by value id of the program */
+  gs_err *e;
+} maker;
+
+static gs_value *copy_value(maker *k, const gs_value *v, const char *name) {
+  gs_value *c = gs_value_new(k->to, name, v->dtype, v->rank, v->dims);
+  c->constant = v->constant;
+  c->sharding = v->sharding;
+  c->global_dims = v->global_dims;
+  return c;
+}
+
+/* The program's value in the device graph; constants come along when they are
+ * first used. */
+static gs_value *mapped(maker *k, const gs_value *v) {
+  if (!v) return NULL;
+  if (!k->map[v->id]) k->map[v->id] = copy_value(k, v, v->name);
+  return k->map[v->id];
+}
+
+static gs_node *copy_node(maker *k, const gs_node *n) {
+  gs_node *c =
+      gs_node_new(k->to, n->domain, n->op_type, n->name, n->nin, n->nout);
+  c->op = n->op;
+  c->opset = n->opset;
+  c->origin = n->origin;
+  c->stage = n->stage;
+  for (int i = 0; i < n->nin; i++) c->in[i] = mapped(k, n->in[i]);
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) gs_node_output(c, i, mapped(k, n->out[i]));
+  for (int i = 0; i < n->nattr; i++) gs_node_set(k->to, c, &n->attr[i]);
+  return c;
+}
+
+static gs_status axes_of(maker *k, const gs_node *n, gs_axes *out) {
+  const char *text = gs_node_string(n, "axes", "");
+  return gs_axes_parse(k->m, &text, out, k->e);
+}
+
+static gs_status set_group(maker *k, const gs_node *n, gs_node *c) {
+  gs_axes axes;
+  GS_TRY(axes_of(k, n, &axes));
+  int64_t size = gs_axes_size(k->m, &axes);
+  int64_t *group = GS_NEWS(k->a, size, int64_t);
+  for (int64_t i = 0; i < size; i++)
+    group[i] = gs_axes_peer(k->m, &axes, k->p, i);
+  gs_node_set_ints(k->to, c, "group", group, (int)size);
+  gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, &axes, k->p));
+  return GS_OK;
+}
+
+/* True when the mask clears nothing on this device. */
+static bool mask_is_idle(maker *k, const gs_node *n, const gs_axes *axes) {
+  int64_t d = gs_node_int(n, "dim", 0);
+  int64_t block = n->in[0]->dims[d];
+  int64_t index = gs_axes_index(k->m, axes, k->p);
+  return (index + 1) * block <= gs_node_int(n, "size", 0);
+}
+
+/* An ENTRY node of the program: a block of an input, of a weight, or of a
+ * value computed whole. */
+static gs_status make_entry(maker *k, const gs_node *n) {
+  const gs_value *v = n->in[0], *block = n->out[0];
+  if (v->constant) {
+    gs_value *c = gs_value_new(k->to, block->name, block->dtype, block->rank,
+                               block->dims);
+    gs_tensor *t = gs_memdup(k->a, v->constant, sizeof *v->constant);
+    t->name = c->name;
+    t->dims = c->dims;
+    t->data = NULL;
+    t->file = NULL;
+    t->strings = NULL;
+    t->nbytes = (uint64_t)gs_dtype_bytes(
+        t->dtype, gs_product(block->dims, block->rank));
+    c->constant = t;
+    c->sharding = block->sharding;
+    c->global_dims = block->global_dims;
+    k->map[block->id] = c;
+    return GS_OK;
+  }
+  for (int i = 0; v->is_input && i < k->f->input.n; i++)
+    if (k->f->input.at[i].value == v &&
+        !gs_sharding_is_replicated(k->f->input.at[i].sharding)) {
+      k->map[block->id] = k->map[v->id]; /* the input is the block */
+      return GS_OK;
+    }
+  copy_node(k, n);
+  return GS_OK;
+}
+
+static gs_status make_node(maker *k, const gs_node *n) {
+  unsigned flags = n->op ? n->op->flags : 0;
+  if (flags & GS_OP_ENTRY) return make_entry(k, n);
+  if (flags & GS_OP_EXIT) return GS_OK;
+  gs_axes axes = {0};
+  bool meshed = n->op && !strcmp(n->op->domain, "ai.gshard") &&
+                gs_node_attr(n, "axes");
+  if (meshed) GS_TRY(axes_of(k, n, &axes));
+  if (meshed && (flags & GS_OP_INPLACE) && gs_node_attr(n, "size") &&
+      mask_is_idle(k, n, &axes)) {
+    k->map[n->out[0]->id] = mapped(k, n->in[0]);
+    return GS_OK;
+  }
+  gs_node *c = copy_node(k, n);
+  if (!meshed) return GS_OK;
+  if (flags & GS_OP_COLLECTIVE) return set_group(k, n, c);
+  gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, &axes, k->p));
+  return GS_OK;
+}
+
+static void make_inputs(maker *k) {
+  for (int i = 0; i < k->f->input.n; i++) {
+    const gs_border *b = &k->f->input.at[i];
+    gs_value *v = copy_value(k, b->value, b->value->name);
+    gs_sharding_local(k->m, b->sharding, b->value->dims, v->dims);
+    v->sharding = (gs_sharding *)b->sharding;
+    v->global_dims = b->value->dims;
+    v->is_input = true;
+    *gs_push(k->a, &k->to->input) = v;
+    k->map[b->value->id] = v;
+  }
+}
+
+/* Outputs keep their names: an Identity gives the block the name. */
+static void make_outputs(maker *k) {
+  for (int i = 0; i < k->f->output.n; i++) {
+    const gs_value *v = k->f->output.at[i].value;
+    gs_value *block = mapped(k, v->def->in[0]);
+    gs_node *n = gs_node_new(k->to, "", "Identity", "", 1, 1);
+    n->op = gs_op_find("", "Identity");
+    n->opset = n->op->since;
+    n->origin = v->def->origin;
+    n->in[0] = block;
+    gs_node_output(n, 0, k->map[v->id]);
+    k->map[v->id]->is_output = true;
+    *gs_push(k->a, &k->to->output) = k->map[v->id];
+  }
+}
+
+gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
+                             gs_graph **out, gs_err *e) {
+  maker k = {.a = a, .f = f, .from = f->program, .m = f->program->mesh,
+             .p = p, .e = e};
+  k.to = gs_graph_new(a, f->program->name);
+  k.to->mesh = k.m;
+  k.map = GS_NEWS(a, f->program->value.n + 1, gs_value *);
+  make_inputs(&k);
+  for (int i = 0; i < f->output.n; i++) { /* the names of outputs come first */
+    const gs_value *v = f->output.at[i].value, *block = v->def->in[0];
+    k.map[v->id] = gs_value_new(k.to, v->name, block->dtype, block->rank,
+                                block->dims);
+    k.map[v->id]->sharding = block->sharding;
+    k.map[v->id]->global_dims = v->dims;
+  }
+  for (int i = 0; i < f->program->node.n; i++)
+    GS_TRY(make_node(&k, f->program->node.at[i]));
+  make_outputs(&k);
+  gs_graph_prune(k.to);
+  *out = k.to;
+  return gs_graph_check(k.to, e);
+}
+
+/* ---- whole values at the borders again ---- */
+
+static gs_node *border_node(gs_graph *g, const char *op, const char *split,
+                            gs_value *in, gs_value *out) {
+  gs_node *n = gs_node_new(g, "ai.gshard", op, "", 1, 1);
+  n->op = gs_op_find("ai.gshard", op);
+  n->opset = 1;
+  n->in[0] = in;
+  gs_node_output(n, 0, out);
+  gs_node_set_string(g, n, "split", split);
+  return n;
+}
+
+/* Gives v another name and returns a new value with its old one. */
+static gs_value *take_name(gs_graph *g, gs_value *v, int rank,
+                           const int64_t *dims) {
+  const char *name = v->name;
+  gs_value *whole = gs_value_new(g, NULL, v->dtype, rank, dims);
+  v->name = whole->name;
+  whole->name = name;
+  gs_map_put(&g->by_name, v->name, v);
+  gs_map_put(&g->by_name, name, whole);
+  return whole;
+}
+
+gs_status gs_pass_border(gs_graph *g, const char *const *in_split,
+                         const int64_t *const *in_dims,
+                         const char *const *out_split,
+                         const int64_t *const *out_dims, gs_err *e) {
+  int first = g->node.n;
+  for (int i = 0; i < g->input.n; i++) {
+    if (!in_split[i]) continue;
+    gs_value *block = g->input.at[i];
+    gs_value *whole = take_name(g, block, block->rank, in_dims[i]);
+    block->is_input = false;
+    whole->is_input = true;
+    g->input.at[i] = whole;
+    border_node(g, "Shard", in_split[i], whole, block);
+  }
+  /* The entries go before everything that reads them. */
+  int entries = g->node.n - first;
+  gs_node **moved = GS_NEWS(g->arena, entries + 1, gs_node *);
+  if (entries)
+    memcpy(moved, g->node.at + first, (size_t)entries * sizeof *moved);
+  memmove(g->node.at + entries, g->node.at, (size_t)first * sizeof *moved);
+  memcpy(g->node.at, moved, (size_t)entries * sizeof *moved);
+  for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
+  for (int i = 0; i < g->output.n; i++) {
+    if (!out_split[i]) continue;
+    gs_value *block = g->output.at[i];
+    gs_value *whole = take_name(g, block, block->rank, out_dims[i]);
+    block->is_output = false;
+    whole->is_output = true;
+    g->output.at[i] = whole;
+    gs_node *n = border_node(g, "Unshard", out_split[i], block, whole);
+    gs_node_set_ints(g, n, "dims", out_dims[i], block->rank);
+  }
+  return gs_graph_check(g, e);
+}

@@ -1,0 +1,280 @@
+/* Conversions against definitions written another way: values of a format are
+ * enumerated, and a number must go to the nearest of them. */
+#include "kernel_harness.h"
+
+static const gs_dtype smalls[] = {
+    GS_FLOAT16,        GS_BFLOAT16,       GS_FLOAT8E4M3FN, GS_FLOAT8E4M3FNUZ,
+    GS_FLOAT8E5M2,     GS_FLOAT8E5M2FNUZ, GS_FLOAT4E2M1};
+enum { NSMALL = sizeof smalls / sizeof *smalls };
+
+static uint32_t codes(gs_dtype t) {
+  return 1u << gs_dtype_get((int)t)->bits;
+}
+
+/* Positive finite values in ascending order are the codes 0, 1, 2, ... */
+static uint32_t last_finite(gs_dtype t) {
+  uint32_t c = 0;
+  while (c + 1 < codes(t) / 2 && isfinite(gs_float_decode(t, c + 1))) c++;
+  return c;
+}
+
+START_TEST(known_values) {
+  struct {
+    gs_dtype t;
+    uint32_t code;
+    double value;
+  } v[] = {{GS_FLOAT16, 0x3c00, 1},
+           {GS_FLOAT16, 0x7bff, 65504},
+           {GS_FLOAT16, 1, 0x1p-24},
+           {GS_FLOAT16, 0xc000, -2},
+           {GS_BFLOAT16, 0x3f80, 1},
+           {GS_BFLOAT16, 0x7f7f, 0x1.fep127},
+           {GS_FLOAT8E4M3FN, 0x7e, 448},
+           {GS_FLOAT8E4M3FN, 0x38, 1},
+           {GS_FLOAT8E4M3FN, 1, 0x1p-9},
+           {GS_FLOAT8E4M3FNUZ, 0x7f, 240},
+           {GS_FLOAT8E4M3FNUZ, 1, 0x1p-10},
+           {GS_FLOAT8E5M2, 0x7b, 57344},
+           {GS_FLOAT8E5M2, 0x3c, 1},
+           {GS_FLOAT8E5M2FNUZ, 0x7f, 57344},
+           {GS_FLOAT8E5M2FNUZ, 0x40, 1},
+           {GS_FLOAT4E2M1, 7, 6},
+           {GS_FLOAT4E2M1, 1, 0.5},
+           {GS_FLOAT4E2M1, 9, -0.5},
+           {GS_FLOAT8E8M0, 127, 1},
+           {GS_FLOAT8E8M0, 0xfe, 0x1p127}};
+  for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+    ck_assert_double_eq(gs_float_decode(v[i].t, v[i].code), v[i].value);
+    ck_assert_uint_eq(gs_float_encode(v[i].t, v[i].value, NULL), v[i].code);
+  }
+}
+END_TEST
+
+START_TEST(round_trip) {
+  gs_dtype t = smalls[_i];
+  for (uint32_t c = 0; c < codes(t); c++) {
+    double x = gs_float_decode(t, c);
+    gs_cast_mode exact = {.saturate = false};
+    uint32_t back = gs_float_encode(t, x, &exact);
+    if (isnan(x)) ck_assert(isnan(gs_float_decode(t, back)));
+    else ck_assert_msg(back == c, "type %d code %x -> %x", t, c, back);
+  }
+}
+END_TEST
+
+START_TEST(nearest_even) {
+  gs_dtype t = smalls[_i];
+  uint32_t end = last_finite(t);
+  for (uint32_t c = 0; c < end; c++) {
+    double a = gs_float_decode(t, c), b = gs_float_decode(t, c + 1);
+    double mid = (a + b) / 2;
+    uint32_t even = c & 1 ? c + 1 : c;
+    ck_assert_uint_eq(gs_float_encode(t, mid, NULL), even);
+    ck_assert_uint_eq(gs_float_encode(t, nextafter(mid, 0), NULL), c);
+    ck_assert_uint_eq(gs_float_encode(t, nextafter(mid, b), NULL), c + 1);
+    double back = gs_float_decode(t, gs_float_encode(t, -b, NULL));
+    ck_assert_double_eq(back, -b);
+  }
+}
+END_TEST
+
+START_TEST(saturation) {
+  gs_cast_mode no = {.saturate = false};
+  for (int i = 0; i < NSMALL; i++) {
+    gs_dtype t = smalls[i];
+    double top = gs_float_decode(t, last_finite(t));
+    double in[] = {INFINITY, top * 1e6, NAN};
+    for (int s = 0; s < 2; s++)
+      for (int j = 0; j < 3; j++) {
+        double x = gs_float_decode(t, gs_float_encode(t, in[j], s ? NULL : &no));
+        bool f8 = gs_dtype_get((int)t)->bits == 8;
+        if (t == GS_FLOAT4E2M1) ck_assert_double_eq(x, 6);
+        else if (j == 2) ck_assert(isnan(x));
+        else if (f8 && s) ck_assert_double_eq(x, top);
+        else if (t == GS_FLOAT8E5M2 || !f8) ck_assert(isinf(x) && x > 0);
+        else ck_assert(isnan(x));
+      }
+  }
+  /* FNUZ has no negative zero. */
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E4M3FNUZ, -0.0, NULL), 0);
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E5M2FNUZ, -1e-30, NULL), 0);
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E4M3FN, -0.0, NULL), 0x80);
+}
+END_TEST
+
+START_TEST(scale_format) {
+  gs_cast_mode down = {true, GS_ROUND_DOWN}, near = {true, GS_ROUND_NEAREST};
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, 1.1, NULL), 128);
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, 1.9, &down), 127);
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, 1.4, &near), 127);
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, 1.5, &near), 128);
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, NAN, &near), 0xff);
+  ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, INFINITY, NULL), 0xfe);
+}
+END_TEST
+
+/* Bulk loops against the scalar definition, every f16 and many f32. */
+START_TEST(bulk) {
+  enum { N = 65536 };
+  uint16_t *h = malloc(N * 2), *back = malloc(N * 2);
+  float *f = malloc(N * 4);
+  for (uint32_t i = 0; i < N; i++) h[i] = (uint16_t)i;
+  gs_f16_to_f32(f, h, N);
+  gs_f32_to_f16(back, f, N);
+  for (uint32_t i = 0; i < N; i++) {
+    double x = gs_float_decode(GS_FLOAT16, i);
+    if (isnan(x)) ck_assert(isnan(f[i]));
+    else ck_assert_double_eq(f[i], x);
+    if (!isnan(x)) ck_assert_uint_eq(back[i], h[i]);
+  }
+  uint32_t bits = 12345;
+  for (int round = 0; round < 40; round++) {
+    for (int i = 0; i < N; i++) {
+      bits = bits * 1664525u + 1013904223u;
+      uint32_t u = round & 1 ? (bits >> 3) + 0x30000000u : bits;
+      memcpy(&f[i], &u, 4);
+    }
+    gs_dtype t = round & 2 ? GS_BFLOAT16 : GS_FLOAT16;
+    if (t == GS_FLOAT16) gs_f32_to_f16(back, f, N - 3);
+    else gs_f32_to_bf16(back, f, N - 3);
+    for (int i = 0; i < N - 3; i++) {
+      if (isnan(f[i])) ck_assert(isnan(gs_float_decode(t, back[i])));
+      else ck_assert_uint_eq(back[i], gs_float_encode(t, f[i], NULL));
+    }
+    /* Element by element: the same bits as in bulk. */
+    for (int i = 0; i < 99; i++) {
+      uint16_t one;
+      if (t == GS_FLOAT16) gs_f32_to_f16(&one, &f[i], 1);
+      else gs_f32_to_bf16(&one, &f[i], 1);
+      ck_assert_uint_eq(one, back[i]);
+    }
+  }
+  free(h);
+  free(back);
+  free(f);
+}
+END_TEST
+
+START_TEST(packed) {
+  int8_t v[7] = {-8, 7, -1, 0, 3, -5, 1}, out[7];
+  uint8_t p[4] = {0xff, 0xff, 0xff, 0xff};
+  gs_convert(GS_INT4, p, GS_INT8, v, 7, NULL);
+  ck_assert_uint_eq(p[0], 0x78);
+  ck_assert_uint_eq(p[3], 0x01); /* the unused half is 0 */
+  gs_convert(GS_INT8, out, GS_INT4, p, 7, NULL);
+  ck_assert_mem_eq(v, out, 7);
+  uint8_t u[5] = {3, 0, 2, 1, 7}, back[5];
+  gs_convert(GS_UINT2, p, GS_UINT8, u, 5, NULL);
+  ck_assert_uint_eq(p[0], 0x63);
+  ck_assert_uint_eq(p[1], 0x03);
+  gs_convert(GS_UINT8, back, GS_UINT2, p, 5, NULL);
+  ck_assert_uint_eq(back[4], 3); /* 7 keeps its low bits */
+  int8_t s[4] = {-2, -1, 0, 1}, sb[4];
+  gs_convert(GS_INT2, p, GS_INT8, s, 4, NULL);
+  gs_convert(GS_INT8, sb, GS_INT2, p, 4, NULL);
+  ck_assert_mem_eq(s, sb, 4);
+  float f[3] = {6.0f, -0.5f, 2.4f}, fb[3];
+  gs_convert(GS_FLOAT4E2M1, p, GS_FLOAT, f, 3, NULL);
+  gs_convert(GS_FLOAT, fb, GS_FLOAT4E2M1, p, 3, NULL);
+  ck_assert(fb[0] == 6.0f && fb[1] == -0.5f && fb[2] == 2.0f);
+}
+END_TEST
+
+START_TEST(integers) {
+  int16_t a = 200;
+  int8_t b;
+  gs_convert(GS_INT8, &b, GS_INT16, &a, 1, NULL);
+  ck_assert_int_eq(b, -56);
+  double x[] = {-1.9, 2.9, NAN, 1e30, -1e30, 300.7};
+  int64_t i64[6];
+  int32_t i32[6];
+  uint8_t u8[6], bits[6];
+  gs_convert(GS_INT64, i64, GS_DOUBLE, x, 6, NULL);
+  gs_convert(GS_INT32, i32, GS_DOUBLE, x, 6, NULL);
+  gs_convert(GS_UINT8, u8, GS_DOUBLE, x, 6, NULL);
+  gs_convert(GS_BOOL, bits, GS_DOUBLE, x, 6, NULL);
+  ck_assert(i64[0] == -1 && i64[1] == 2 && i64[2] == INT64_MIN &&
+            i64[3] == INT64_MIN && i64[5] == 300);
+  ck_assert(i32[0] == -1 && i32[1] == 2 && i32[2] == INT32_MIN);
+  ck_assert(u8[0] == 255 && u8[1] == 2 && u8[5] == 44);
+  ck_assert(bits[0] == 1 && bits[2] == 1);
+  uint64_t big = UINT64_MAX;
+  float f;
+  gs_convert(GS_FLOAT, &f, GS_UINT64, &big, 1, NULL);
+  ck_assert(f == 0x1p64f);
+  /* Rounded once: 2^24 + 1 is a tie, 2^53 + 1 in double too. */
+  int64_t tie[] = {(1 << 24) + 1, ((int64_t)1 << 53) + 1, 16777219};
+  float ft[3];
+  gs_convert(GS_FLOAT, ft, GS_INT64, tie, 3, NULL);
+  ck_assert(ft[0] == 0x1p24f && ft[1] == 0x1p53f && ft[2] == 16777220.0f);
+  double huge[] = {0x1.8p63, -5.5};
+  uint64_t u64[2];
+  gs_convert(GS_UINT64, u64, GS_DOUBLE, huge, 2, NULL);
+  ck_assert(u64[0] == (uint64_t)3 << 62 && u64[1] == (uint64_t)-5);
+}
+END_TEST
+
+extern const gs_kernel gs_kernel_cast;
+
+/* Every pair of types: small integers that all hold must survive. */
+START_TEST(all_pairs) {
+  for (int a = 1; a < GS_NDTYPE; a++)
+    for (int b = 1; b < GS_NDTYPE; b++) {
+      harness h;
+      h_init(&h);
+      int64_t dims[] = {1037, 0};
+      bool known = gs_convert_knows((gs_dtype)a) &&
+                   gs_convert_knows((gs_dtype)b);
+      if (a == GS_STRING || b == GS_STRING) {
+        h.in[0] = h.out[0] = (gs_view){.rank = 0, .n = 1, .dtype = GS_STRING};
+        h.k.nin = h.k.nout = 1;
+        ck_assert_int_eq(h_prep(&h, &gs_kernel_cast), GS_UNSUPPORTED);
+        h.k.nin = h.k.nout = 0;
+        h_free(&h);
+        continue;
+      }
+      h_in(&h, (gs_dtype)a, 1, dims);
+      h_out(&h, (gs_dtype)b, 1, dims);
+      if (!known) {
+        if (a != b)
+          ck_assert_int_eq(h_prep(&h, &gs_kernel_cast), GS_UNSUPPORTED);
+      } else {
+        uint8_t v[1037], r[1037];
+        for (int i = 0; i < 1037; i++) v[i] = (uint8_t)(i % 3 == 1);
+        bool one = a == GS_FLOAT8E8M0 || b == GS_FLOAT8E8M0; /* has no 0 */
+        if (one) memset(v, 1, sizeof v);
+        gs_convert((gs_dtype)a, h.in[0].data, GS_UINT8, v, 1037, NULL);
+        h.k.threads = 2;
+        h_ok(&h, &gs_kernel_cast);
+        gs_convert(GS_UINT8, r, (gs_dtype)b, h.out[0].data, 1037, NULL);
+        for (int i = 0; i < 1037; i++) {
+          uint8_t want = b == GS_INT2 || a == GS_INT2 ? v[i] : v[i];
+          ck_assert_msg(r[i] == want, "%d -> %d at %d: %d", a, b, i, r[i]);
+        }
+      }
+      h_drop(&h);
+      h_free(&h);
+    }
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("kernel_convert");
+  TCase *t = tcase_create("all");
+  tcase_set_timeout(t, 120);
+  tcase_add_test(t, known_values);
+  tcase_add_loop_test(t, round_trip, 0, NSMALL);
+  tcase_add_loop_test(t, nearest_even, 0, NSMALL);
+  tcase_add_test(t, saturation);
+  tcase_add_test(t, scale_format);
+  tcase_add_test(t, bulk);
+  tcase_add_test(t, packed);
+  tcase_add_test(t, integers);
+  tcase_add_test(t, all_pairs);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed != 0;
+}

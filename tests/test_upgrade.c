@@ -1,0 +1,73 @@
+/* The opset upgrade.
+ *
+ * Cases (see cases.h) are a line "opset N" and a graph in text form; expected
+ * is the graph after the upgrade, each node with its row and version. */
+#include "cases.h"
+#include "pass/upgrade.h"
+
+static void run_case(gs_arena *a, char *text, gs_buf *b) {
+  int opset = 0;
+  char *graph = strchr(text, '\n');
+  gs_graph *g;
+  gs_err e;
+  gs_err_init(&e);
+  must(sscanf(text, "opset %d", &opset) == 1 && graph, "opset N");
+  if (gs_graph_parse(a, graph + 1, "case", &g, &e) != GS_OK) {
+    gs_buf_printf(b, "error: %s\n", e.diag[0].text);
+    gs_err_free(&e);
+    return;
+  }
+  for (int i = 0; i < g->node.n; i++) g->node.at[i]->opset = opset;
+  if (gs_pass_upgrade(g, &e) != GS_OK) {
+    gs_buf_printf(b, "error %d: %s: %s\n", e.first, e.diag[0].place,
+                  e.diag[0].text);
+    gs_err_free(&e);
+    return;
+  }
+  gs_graph_print(b, g);
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    must(n->id == i, "the order of ids");
+    gs_buf_printf(b, "%s%s %d", i ? ", " : "# ",
+                  n->op ? n->op->name : "no row", n->opset);
+  }
+  gs_buf_char(b, '\n');
+  if (gs_graph_check(g, &e) != GS_OK)
+    gs_buf_printf(b, "check: %s\n", e.diag[0].text);
+  gs_err_clear(&e);
+  for (int i = 0; i < g->node.n; i++) { /* shapes must follow, where known */
+    gs_node *n = g->node.at[i];
+    bool known = n->op != NULL;
+    for (int j = 0; j < n->nin && known; j++)
+      known = !n->in[j] || (n->in[j]->rank >= 0 &&
+                            (n->in[j]->rank == 0 || n->in[j]->dims[0] >= 0));
+    if (known && gs_shape_infer(g, n, &e) != GS_OK)
+      gs_buf_printf(b, "shape: %s\n", e.diag[0].text);
+    gs_err_clear(&e);
+  }
+  gs_err_free(&e);
+}
+
+START_TEST(cases) {
+  const char *top = getenv("srcdir");
+  char path[4096];
+  snprintf(path, sizeof path, "%s/tests/data/upgrade.txt", top ? top : ".");
+  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
+}
+END_TEST
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--print")) {
+    cases_run(argv[2], run_case, stdout);
+    return 0;
+  }
+  Suite *s = suite_create("upgrade");
+  TCase *t = tcase_create("cases");
+  tcase_add_test(t, cases);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}

@@ -1,0 +1,191 @@
+/* gshard-annotate: a model and a sharding specification in, the model with
+ * every tensor's sharding out. */
+#include <string.h>
+#include <unistd.h>
+
+#include "io/spec.h"
+#include "load.h"
+#include "pass/annotate.h"
+#include "report.h"
+
+typedef struct job {
+  gs_cli *c;
+  gs_spec spec;
+  gs_loaded model;
+  gs_match_result match;
+  gs_propagation done;
+  gs_partition predicted;
+  gs_report report;
+} job;
+
+static gs_status read_spec(job *j, gs_bindings *bind, gs_err *e) {
+  gs_cli *c = j->c;
+  gs_spec_init(&j->spec, &c->arena);
+  for (int i = 0; i < gs_cli_count(c, "spec"); i++)
+    GS_TRY(gs_spec_read(&j->spec, gs_cli_at(c, "spec", i), e));
+  if (gs_cli_has(c, "mesh"))
+    GS_TRY(gs_spec_set_mesh(&j->spec, gs_cli_get(c, "mesh"), e));
+  if (gs_cli_has(c, "allow-unmatched")) j->spec.options.strict = false;
+  gs_bindings_init(bind, &c->arena);
+  for (int i = 0; i < j->spec.bind.n; i++)
+    GS_TRY(gs_bindings_put(bind, j->spec.bind.at[i].name,
+                           j->spec.bind.at[i].size, e));
+  return gs_load_binds(c, bind, e);
+}
+
+static void print(FILE *f, const gs_buf *b) { fwrite(b->at, 1, b->n, f); }
+
+static void list_tensors(job *j) {
+  gs_buf b;
+  gs_buf_init(&b, &j->c->arena);
+  const gs_graph *g = j->model.graph;
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    gs_buf_printf(&b, "%s : %s", v->name,
+                  gs_shape_text(b.arena, v->dtype, v->rank, v->dims));
+    if (v->sharding && g->mesh) {
+      gs_buf_char(&b, ' ');
+      gs_sharding_print(&b, g->mesh, v->sharding);
+    }
+    gs_buf_char(&b, '\n');
+  }
+  print(stdout, &b);
+}
+
+static const char *rule_text(void *context, int rule) {
+  job *j = context;
+  return gs_rule_origin(&j->c->arena, &j->spec, rule);
+}
+
+static gs_status explain(job *j, FILE *f, gs_err *e) {
+  for (int i = 0; i < gs_cli_count(j->c, "explain"); i++) {
+    const char *name = gs_cli_at(j->c, "explain", i);
+    const gs_value *v = gs_graph_find(j->model.graph, name);
+    if (!v)
+      return gs_fail(e, GS_USAGE, NULL, "the model has no tensor '%s'", name);
+    gs_buf b;
+    gs_buf_init(&b, &j->c->arena);
+    gs_propagation_explain(&b, &j->done, v, rule_text, j);
+    print(f, &b);
+  }
+  return GS_OK;
+}
+
+static void report(job *j, FILE *f) {
+  gs_buf b;
+  gs_buf_init(&b, &j->c->arena);
+  const char *format = gs_cli_get(j->c, "report");
+  if (j->c->json || (format && !strcmp(format, "json"))) {
+    gs_report_json(&b, &j->report);
+    print(f, &b);
+    return;
+  }
+  if (gs_cli_has(j->c, "report")) gs_report_text(&b, &j->report);
+  else if (!j->c->quiet) gs_report_summary(&b, &j->report);
+  print(stderr, &b);
+}
+
+static const char *origin(void *user, const gs_value *v) {
+  job *j = user;
+  return gs_report_origin(&j->c->arena, &j->report, v);
+}
+
+static gs_status write_model(job *j, const char *path, gs_err *e) {
+  gs_arena *a = &j->c->arena;
+  const gs_map *binds = &j->model.bind.map;
+  const char **name = GS_NEWS(a, binds->n + 1, const char *);
+  int64_t *value = GS_NEWS(a, binds->n + 1, int64_t);
+  for (int i = 0; i < binds->n; i++) {
+    name[i] = binds->entry[i].key;
+    gs_bindings_get(&j->model.bind, name[i], &value[i]);
+  }
+  gs_annotate_options o = {.origin = origin,
+                           .user = j,
+                           .nbind = binds->n,
+                           .bind_name = name,
+                           .bind_value = value};
+  GS_TRY(gs_model_annotate(j->model.model, j->model.graph, &o, e));
+  return gs_model_write(j->model.model, path, e);
+}
+
+/* --check: were all annotations there already, and the same? */
+static gs_status check(job *j, gs_sharding **before, gs_err *e) {
+  const gs_graph *g = j->model.graph;
+  int missing = 0, other = 0;
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    if (!before[i]) missing += !gs_sharding_is_replicated(v->sharding);
+    else other += !gs_sharding_equal(before[i], v->sharding);
+  }
+  if (missing + other == 0) return GS_OK;
+  return gs_fail(e, GS_NO, gs_model_path(j->model.model),
+                 "%d tensors lack an annotation and %d would be sharded "
+                 "further", missing, other);
+}
+
+static gs_status complete(job *j, gs_err *e) {
+  gs_arena *a = &j->c->arena;
+  gs_graph *g = j->model.graph;
+  bool spec = gs_cli_count(j->c, "spec") || gs_cli_has(j->c, "mesh");
+  if (spec) {
+    GS_TRY(gs_pass_match(a, &j->spec, g, &j->match, e));
+  } else if (!g->mesh) {
+    gs_fail(e, GS_SPEC, gs_model_path(j->model.model),
+            "the model has no annotations and no spec is given");
+    gs_err_hint(e, "give a spec with -s, or a mesh with --mesh dp=2,tp=4");
+    return GS_SPEC;
+  }
+  GS_TRY(gs_pass_annotate(a, g, spec ? &j->match : NULL, &j->done, e));
+  GS_TRY(gs_pass_partition(a, g, &j->predicted, e));
+  j->report = (gs_report){.tool = "gshard-annotate",
+                          .model = j->model.model,
+                          .graph = g,
+                          .spec = spec ? &j->spec : NULL,
+                          .match = spec ? &j->match : NULL,
+                          .propagation = &j->done,
+                          .partition = &j->predicted};
+  return GS_OK;
+}
+
+static gs_status dump_spec(job *j, gs_err *e) {
+  GS_TRY(gs_pass_match(&j->c->arena, &j->spec, j->model.graph, &j->match, e));
+  gs_buf b;
+  gs_buf_init(&b, &j->c->arena);
+  gs_spec_dump(&b, &j->spec, j->model.graph, &j->match);
+  print(stdout, &b);
+  return GS_OK;
+}
+
+static gs_status run(gs_cli *c, gs_err *e) {
+  job *j = GS_NEW(&c->arena, job);
+  j->c = c;
+  gs_bindings bind;
+  GS_TRY(read_spec(j, &bind, e));
+  GS_TRY(gs_load(&c->arena, c->operand.at[0], &bind, &j->model, e));
+  GS_TRY(gs_load_shardings(&c->arena, &j->model, e));
+  if (gs_cli_has(c, "dump-spec")) return dump_spec(j, e);
+  if (gs_cli_has(c, "list-tensors")) {
+    list_tensors(j);
+    return GS_OK;
+  }
+  gs_graph *g = j->model.graph;
+  gs_sharding **before = GS_NEWS(&c->arena, g->value.n + 1, gs_sharding *);
+  for (int i = 0; i < g->value.n; i++) before[i] = g->value.at[i]->sharding;
+  GS_TRY(complete(j, e));
+  const char *out = gs_cli_get(c, "output");
+  bool quiet_stdout = out || gs_cli_has(c, "check") ||
+                      gs_cli_has(c, "explain") || c->dry_run;
+  if (!out && !quiet_stdout) out = "-";
+  if (c->dry_run) out = NULL;
+  bool piped = out && !strcmp(out, "-");
+  GS_TRY(explain(j, piped ? stderr : stdout, e));
+  report(j, piped ? stderr : stdout);
+  if (gs_cli_has(c, "check")) return check(j, before, e);
+  if (!out) return GS_OK;
+  if (piped) GS_TRY(gs_cli_check_stdout(c, e));
+  return write_model(j, out, e);
+}
+
+int main(int argc, char **argv) {
+  return gs_cli_main(&gs_tool_annotate, run, argc, argv);
+}

@@ -1,0 +1,28 @@
+/* From a model file to a graph that passes can work on. */
+#ifndef GS_TOOLS_LOAD_H
+#define GS_TOOLS_LOAD_H
+
+#include "cli.h"
+#include "io/model.h"
+#include "pass/infer.h"
+
+typedef struct gs_loaded {
+  gs_model *model;
+  gs_graph *graph; /* newest opset, shapes inferred, constants folded */
+  gs_mesh *mesh;   /* of the annotations in the model; NULL: none */
+  gs_bindings bind;
+} gs_loaded;
+
+/* Reads and imports a model, binds its symbolic dims (the model's own
+ * gshard.bind first, then `more`, which may be NULL), upgrades and infers.
+ * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_SPEC (unbound dims). */
+gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
+                  gs_loaded *out, gs_err *e);
+
+/* Adds the shardings that the model carries, and their mesh, to the graph. */
+gs_status gs_load_shardings(gs_arena *a, gs_loaded *l, gs_err *e);
+
+/* All --bind NAME=N of the command line. */
+gs_status gs_load_binds(const gs_cli *c, gs_bindings *b, gs_err *e);
+
+#endif

@@ -1,0 +1,285 @@
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/math.h"
+
+char *gs_bytes_text(gs_arena *a, double bytes) {
+  static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  int u = 0;
+  while (bytes >= 1024 && u < 5) {
+    bytes /= 1024;
+    u++;
+  }
+  return gs_sprintf(a, u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+}
+
+/* The text for rule `rule` of the spec, or for what the model notes. */
+static char *origin_text(gs_arena *a, const gs_report *r, int rule,
+                         const gs_value *v) {
+  if (rule >= 0 && r->spec) return gs_rule_origin(a, r->spec, rule);
+  if (gs_sharding_is_replicated(v->sharding)) return gs_strdup(a, "");
+  const char *noted = NULL;
+  if (r->model)
+    noted = gs_model_graph_meta(r->model,
+                                gs_sprintf(a, "gshard.origin:%s", v->name));
+  return gs_strdup(a, noted && *noted ? noted : "the model");
+}
+
+char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
+  return origin_text(a, r, gs_propagation_rule(r->propagation, v), v);
+}
+
+/* The value that brought `axis` to c: the moved one, or an operand of the node
+ * that computes it (partial values do not show their axes). */
+static const gs_value *carrier(const gs_collective *c, int axis) {
+  const gs_value *v = c->value;
+  if (gs_sharding_used(v->sharding) >> axis & 1) return v;
+  for (int i = 0; v->def && i < v->def->nin; i++)
+    if (v->def->in[i] && (gs_sharding_used(v->def->in[i]->sharding) >> axis & 1))
+      return v->def->in[i];
+  for (int i = 0; c->node && i < c->node->nout; i++)
+    if (c->node->out[i] &&
+        (gs_sharding_used(c->node->out[i]->sharding) >> axis & 1))
+      return c->node->out[i];
+  return NULL;
+}
+
+char *gs_report_cause(gs_arena *a, const gs_report *r,
+                      const gs_collective *c) {
+  for (int i = 0; i < c->axes.n; i++) {
+    const gs_value *v = carrier(c, c->axes.at[i]);
+    if (!v) continue;
+    return origin_text(
+        a, r, gs_propagation_axis_rule(r->propagation, v, c->axes.at[i]), v);
+  }
+  return gs_report_origin(a, r, c->value);
+}
+
+static double whole_bytes(const gs_value *v) {
+  return (double)gs_dtype_bytes(v->dtype, gs_product(v->dims, v->rank));
+}
+
+typedef struct totals {
+  int sharded, replicated;
+  double weights;     /* whole */
+  double sent;        /* per device */
+} totals;
+
+static totals count(const gs_report *r) {
+  totals t = {0};
+  for (int i = 0; i < r->graph->value.n; i++) {
+    const gs_value *v = r->graph->value.at[i];
+    if (gs_sharding_is_replicated(v->sharding)) t.replicated++;
+    else t.sharded++;
+    if (v->constant && v->dtype != GS_STRING) t.weights += whole_bytes(v);
+  }
+  for (int i = 0; i < r->partition->collective.n; i++)
+    t.sent += r->partition->collective.at[i].bytes;
+  return t;
+}
+
+/* "2 AllToAll, 1 AllReduce" */
+static void collective_counts(gs_buf *b, const gs_partition *p) {
+  bool any = false;
+  for (int k = 0; k < GS_NMOVE; k++) {
+    int n = 0;
+    for (int i = 0; i < p->collective.n; i++)
+      n += !strcmp(p->collective.at[i].op, gs_move_op((gs_move_kind)k));
+    if (n)
+      gs_buf_printf(b, "%s%d %s", any ? ", " : "", n,
+                    gs_move_op((gs_move_kind)k));
+    any = any || n;
+  }
+  if (!any) gs_buf_str(b, "none");
+}
+
+void gs_report_summary(gs_buf *b, const gs_report *r) {
+  totals t = count(r);
+  gs_mesh_print(b, r->graph->mesh);
+  gs_buf_printf(b, ", %lld devices\n", (long long)r->graph->mesh->ndevice);
+  if (r->match)
+    gs_buf_printf(b, "rules: %d of %d matched\n", r->match->matched,
+                  r->spec->rule.n);
+  gs_buf_printf(b, "tensors: %d sharded, %d replicated\n", t.sharded,
+                t.replicated);
+  gs_buf_printf(b, "per device: weights %s of %s, activations %s, sent %s\n",
+                gs_bytes_text(b->arena, r->partition->weight_bytes),
+                gs_bytes_text(b->arena, t.weights),
+                gs_bytes_text(b->arena, r->partition->peak_bytes),
+                gs_bytes_text(b->arena, t.sent));
+  gs_buf_str(b, "collectives: ");
+  collective_counts(b, r->partition);
+  gs_buf_char(b, '\n');
+}
+
+static void text_rules(gs_buf *b, const gs_report *r) {
+  if (!r->match) return;
+  gs_buf_str(b, "\nrules\n");
+  for (int i = 0; i < r->spec->rule.n; i++)
+    gs_buf_printf(b, "  %6lld tensors  %s\n",
+                  (long long)r->match->rule[i].matched,
+                  gs_rule_origin(b->arena, r->spec, i));
+}
+
+static int by_size(const void *a, const void *b) {
+  double x = whole_bytes(*(gs_value *const *)a);
+  double y = whole_bytes(*(gs_value *const *)b);
+  return (x < y) - (x > y);
+}
+
+static void text_replicated(gs_buf *b, const gs_report *r) {
+  enum { SHOWN = 5 };
+  GS_VEC(gs_value *) list = {0};
+  for (int i = 0; i < r->graph->value.n; i++) {
+    gs_value *v = r->graph->value.at[i];
+    if (gs_sharding_is_replicated(v->sharding) && v->dtype != GS_STRING)
+      *gs_push(b->arena, &list) = v;
+  }
+  if (!list.n) return;
+  qsort(list.at, (size_t)list.n, sizeof *list.at, by_size);
+  gs_buf_str(b, "\nlargest replicated tensors\n");
+  for (int i = 0; i < list.n && i < SHOWN; i++)
+    gs_buf_printf(b, "  %10s  %s : %s\n",
+                  gs_bytes_text(b->arena, whole_bytes(list.at[i])),
+                  list.at[i]->name,
+                  gs_shape_text(b->arena, list.at[i]->dtype,
+                                list.at[i]->rank, list.at[i]->dims));
+}
+
+static const char *axes_text(gs_arena *a, const gs_mesh *m,
+                             const gs_axes *axes) {
+  gs_buf b;
+  gs_buf_init(&b, a);
+  gs_axes_print(&b, m, axes);
+  return b.at;
+}
+
+static void text_collectives(gs_buf *b, const gs_report *r) {
+  const gs_partition *p = r->partition;
+  if (p->collective.n) gs_buf_str(b, "\ncollectives, in order\n");
+  for (int i = 0; i < p->collective.n; i++) {
+    const gs_collective *c = &p->collective.at[i];
+    gs_buf_printf(b, "  %-17s %-8s %10s  %s %s -> %s for %s", c->op,
+                  axes_text(b->arena, r->graph->mesh, &c->axes),
+                  gs_bytes_text(b->arena, c->bytes), c->value->name, c->from,
+                  c->to,
+                  c->node ? gs_node_place(b->arena, c->node)
+                          : "an output of the graph");
+    const char *origin = gs_report_cause(b->arena, r, c);
+    gs_buf_printf(b, "%s%s\n", *origin ? ", by " : "", origin);
+  }
+  if (p->fallback.n)
+    gs_buf_str(b, "\nrun whole on every device, operands gathered\n");
+  for (int i = 0; i < p->fallback.n; i++)
+    gs_buf_printf(b, "  %10s  %s\n",
+                  gs_bytes_text(b->arena, p->fallback.at[i].bytes),
+                  gs_node_place(b->arena, p->fallback.at[i].node));
+}
+
+void gs_report_text(gs_buf *b, const gs_report *r) {
+  gs_report_summary(b, r);
+  text_rules(b, r);
+  text_replicated(b, r);
+  text_collectives(b, r);
+}
+
+/* ---- JSON ---- */
+
+static void json_pair(gs_buf *b, const char *key, const char *value,
+                      const char *after) {
+  gs_buf_json(b, key);
+  gs_buf_str(b, ": ");
+  gs_buf_json(b, value);
+  gs_buf_str(b, after);
+}
+
+static void json_rules(gs_buf *b, const gs_report *r) {
+  gs_buf_str(b, "  \"rules\": [");
+  for (int i = 0; r->match && i < r->spec->rule.n; i++) {
+    gs_buf_str(b, i ? ",\n    {" : "\n    {");
+    json_pair(b, "rule", gs_rule_origin(b->arena, r->spec, i), ", ");
+    gs_buf_printf(b, "\"matched\": %lld, \"used\": %lld}",
+                  (long long)r->match->rule[i].matched,
+                  (long long)r->match->rule[i].used);
+  }
+  gs_buf_str(b, "\n  ],\n");
+}
+
+static void json_tensors(gs_buf *b, const gs_report *r) {
+  gs_buf_str(b, "  \"tensors\": [");
+  for (int i = 0; i < r->graph->value.n; i++) {
+    const gs_value *v = r->graph->value.at[i];
+    gs_buf_str(b, i ? ",\n    {" : "\n    {");
+    json_pair(b, "name", v->name, ", ");
+    json_pair(b, "dtype", gs_dtype_get(v->dtype)->text, ", \"dims\": [");
+    for (int d = 0; d < v->rank; d++)
+      gs_buf_printf(b, "%s%lld", d ? ", " : "", (long long)v->dims[d]);
+    gs_buf_str(b, "], ");
+    json_pair(b, "sharding",
+              gs_sharding_text(b->arena, r->graph->mesh, v->sharding), ", ");
+    json_pair(b, "origin", gs_report_origin(b->arena, r, v), ", ");
+    int64_t bytes = gs_sharding_bytes(r->graph->mesh, v->sharding, v->dtype,
+                                      v->dims);
+    gs_buf_printf(b, "\"bytes_per_device\": %lld}",
+                  (long long)(bytes < 0 ? 0 : bytes));
+  }
+  gs_buf_str(b, "\n  ],\n");
+}
+
+static void json_collectives(gs_buf *b, const gs_report *r) {
+  const gs_partition *p = r->partition;
+  gs_buf_str(b, "  \"collectives\": [");
+  for (int i = 0; i < p->collective.n; i++) {
+    const gs_collective *c = &p->collective.at[i];
+    gs_buf_str(b, i ? ",\n    {" : "\n    {");
+    json_pair(b, "op", c->op, ", ");
+    json_pair(b, "axes", axes_text(b->arena, r->graph->mesh, &c->axes), ", ");
+    json_pair(b, "tensor", c->value->name, ", ");
+    json_pair(b, "from", c->from, ", ");
+    json_pair(b, "to", c->to, ", ");
+    json_pair(b, "node", c->node ? gs_node_place(b->arena, c->node) : "",
+              ", ");
+    json_pair(b, "origin", gs_report_cause(b->arena, r, c), ", ");
+    gs_buf_printf(b, "\"bytes_per_device\": %.0f}", c->bytes);
+  }
+  gs_buf_str(b, "\n  ],\n  \"fallbacks\": [");
+  for (int i = 0; i < p->fallback.n; i++) {
+    gs_buf_str(b, i ? ",\n    {" : "\n    {");
+    json_pair(b, "node", gs_node_place(b->arena, p->fallback.at[i].node),
+              ", ");
+    gs_buf_printf(b, "\"bytes_per_device\": %.0f}", p->fallback.at[i].bytes);
+  }
+  gs_buf_str(b, "\n  ],\n");
+}
+
+static void json_mesh(gs_buf *b, const gs_mesh *m) {
+  gs_buf_printf(b, "  \"devices\": %lld,\n  \"mesh\": {",
+                (long long)m->ndevice);
+  for (int i = 0; i < m->naxis; i++) {
+    gs_buf_str(b, i ? ", " : "");
+    gs_buf_json(b, m->axis[i].name);
+    gs_buf_printf(b, ": %lld", (long long)m->axis[i].size);
+  }
+  gs_buf_str(b, "},\n");
+}
+
+void gs_report_json(gs_buf *b, const gs_report *r) {
+  totals t = count(r);
+  gs_buf_str(b, "{\n  ");
+  json_pair(b, "tool", r->tool, ",\n");
+  json_mesh(b, r->graph->mesh);
+  json_rules(b, r);
+  json_tensors(b, r);
+  json_collectives(b, r);
+  gs_buf_printf(b,
+                "  \"tensors_sharded\": %d,\n  \"tensors_replicated\": %d,\n"
+                "  \"weight_bytes\": %.0f,\n"
+                "  \"weight_bytes_per_device\": %.0f,\n"
+                "  \"activation_bytes_per_device\": %.0f,\n"
+                "  \"sent_bytes_per_device\": %.0f,\n"
+                "  \"flops_per_device\": %.0f\n}\n",
+                t.sharded, t.replicated, t.weights, r->partition->weight_bytes,
+                r->partition->peak_bytes, t.sent, r->partition->flops);
+}

@@ -1,0 +1,38 @@
+/* Reports of gshard-annotate and gshard-partition: text, or JSON as
+ * schemas/gshard-report.schema.json says. */
+#ifndef GS_TOOLS_REPORT_H
+#define GS_TOOLS_REPORT_H
+
+#include "io/model.h"
+#include "pass/match.h"
+#include "pass/partition.h"
+#include "pass/propagate.h"
+
+typedef struct gs_report {
+  const char *tool;
+  const gs_model *model;             /* for origins noted in it, or NULL */
+  const gs_graph *graph;             /* annotated: global shapes */
+  const gs_spec *spec;               /* or NULL */
+  const gs_match_result *match;      /* or NULL */
+  const gs_propagation *propagation; /* or NULL */
+  const gs_partition *partition;
+} gs_report;
+
+/* Where the sharding of v comes from: "spec.yaml:8:5 (label)", "the model",
+ * or "" when nothing reaches it. */
+char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v);
+
+/* The same for a collective: what split the axes that it works over. */
+char *gs_report_cause(gs_arena *a, const gs_report *r, const gs_collective *c);
+
+/* A few lines: rules matched, tensors sharded, weights and collectives. */
+void gs_report_summary(gs_buf *b, const gs_report *r);
+/* The summary, then rules, the largest replicated tensors, every collective
+ * with bytes and origin. */
+void gs_report_text(gs_buf *b, const gs_report *r);
+void gs_report_json(gs_buf *b, const gs_report *r);
+
+/* "1.5 MiB" */
+char *gs_bytes_text(gs_arena *a, double bytes);
+
+#endif
