@@ -1,0 +1,519 @@
+/* gshard-run: a plan, a program or a plain model and inputs in, outputs out. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/npy.h"
+#include "run_check.h"
+#include "run_source.h"
+
+enum { PLAN_VERSION = 1 };
+
+typedef struct job {
+  gs_cli *c;
+  gs_arena *a;
+  gs_world *w; /* NULL: threads */
+  gs_source source;
+  gs_bindings bind;
+  gs_random random;
+  bool made_up; /* --random */
+  int threads;
+  gs_exec *exec;
+  gs_tensor **output; /* [outputs]; rank 0 only */
+  gs_buf text, json;  /* what goes to stdout */
+} job;
+
+/* Under MPI all ranks go on, or all return the status of the lowest that
+ * failed, which alone prints. */
+static gs_status agree(job *j, gs_status s) {
+  if (!j->w || j->w->nrank == 1) return s;
+  int who;
+  gs_status all = gs_world_agree(j->w, s, &who);
+  if (who >= 0 && who != j->w->rank) j->c->silent = true;
+  return all;
+}
+#define AGREE(expr)                                                            \
+  do {                                                                         \
+    gs_status agreed_ = agree(j, expr);                                        \
+    if (agreed_ != GS_OK) return agreed_;                                      \
+  } while (0)
+
+static bool is_first(const job *j) { return !j->w || j->w->rank == 0; }
+
+/* ---- setting up ---- */
+
+static gs_status start_transport(job *j, gs_err *e) {
+  const char *name = gs_cli_get(j->c, "transport");
+  bool mpi = name ? !strcmp(name, "mpi") : gs_world_launched();
+  if (!mpi) return GS_OK;
+  gs_status s = gs_world_init(j->a, &j->w, e);
+  if (s == GS_UNSUPPORTED && !name) {
+    /* Started by a launcher, but built without MPI: every rank would do the
+     * same work. */
+    gs_err_hint(e, "--transport threads runs everything in this process");
+  }
+  GS_TRY(s);
+  if (j->w->nrank > 1)
+    j->c->who = gs_sprintf(j->a, "gshard-run: rank %d (%s)", j->w->rank,
+                           j->w->host);
+  return GS_OK;
+}
+
+static gs_status parse_numbers(job *j, gs_err *e) {
+  gs_cli *c = j->c;
+  int64_t threads = 0, seed = 0;
+  gs_bindings_init(&j->bind, j->a);
+  GS_TRY(gs_cli_int(c, "threads", 1, 4096, &threads, e));
+  GS_TRY(gs_cli_int(c, "random", 0, INT64_MAX, &seed, e));
+  for (int i = 0; i < gs_cli_count(c, "bind"); i++)
+    GS_TRY(gs_bindings_parse(&j->bind, gs_cli_at(c, "bind", i), e));
+  j->threads = (int)threads;
+  j->random.seed = (uint64_t)seed;
+  j->made_up = gs_cli_has(c, "random");
+  return GS_OK;
+}
+
+/* ---- inputs ---- */
+
+static gs_status give_files(job *j, gs_err *e) {
+  for (int i = 0; i < gs_cli_count(j->c, "input"); i++) {
+    const char *name, *file;
+    gs_tensor *t;
+    GS_TRY(gs_cli_pair(j->c, "input", i, false, &name, &file, e));
+    GS_TRY(gs_tensor_load(j->a, file, &t, e));
+    GS_TRY(gs_source_give(&j->source, name, t, e));
+  }
+  return GS_OK;
+}
+
+static gs_status give_test_data(job *j, gs_err *e) {
+  const char *dir = gs_cli_get(j->c, "test-data");
+  if (!dir) return GS_OK;
+  for (int i = 0; i < j->source.graph->input.n; i++) {
+    const char *path = gs_sprintf(j->a, "%s/input_%d.pb", dir, i);
+    gs_tensor *t;
+    GS_TRY(gs_tensor_load(j->a, path, &t, e));
+    GS_TRY(gs_source_give(&j->source, j->source.graph->input.at[i]->name, t,
+                          e));
+  }
+  return GS_OK;
+}
+
+/* The range of a made-up input: --range, or the input's metadata. */
+static gs_status range_of(job *j, const char *name, gs_random *r,
+                          gs_err *e) {
+  const char *text =
+      gs_model_input_meta(j->source.model, name, "gshard.range");
+  for (int i = 0; i < gs_cli_count(j->c, "range"); i++) {
+    const char *key, *value;
+    GS_TRY(gs_cli_pair(j->c, "range", i, true, &key, &value, e));
+    if (!strcmp(key, name)) text = value;
+  }
+  return text ? gs_random_range(r, text, e) : GS_OK;
+}
+
+static gs_status check_ranges(job *j, gs_err *e) {
+  for (int i = 0; i < gs_cli_count(j->c, "range"); i++) {
+    const char *key, *value;
+    GS_TRY(gs_cli_pair(j->c, "range", i, true, &key, &value, e));
+    const gs_value *v = gs_graph_find(j->source.graph, key);
+    if (!v || !v->is_input)
+      return gs_fail(e, GS_USAGE, NULL, "--range %s: no such input", key);
+  }
+  return GS_OK;
+}
+
+/* A made-up tensor for input i; integers: small whole numbers. */
+static gs_status make_up(job *j, int i, bool integers, gs_tensor **t,
+                         gs_err *e) {
+  const gs_value *v = j->source.graph->input.at[i];
+  gs_random r = j->random;
+  r.integers = integers;
+  GS_TRY(range_of(j, v->name, &r, e));
+  return gs_random_tensor(j->a, v->name, v->dtype, v->rank, v->dims, &r, t,
+                          e);
+}
+
+static gs_status make_missing(job *j, gs_err *e) {
+  gs_source *s = &j->source;
+  for (int i = 0; i < s->graph->input.n; i++) {
+    if (s->input[i]) continue;
+    const char *name = s->graph->input.at[i]->name;
+    if (!j->made_up) {
+      gs_fail(e, GS_NOINPUT, NULL, "input '%s' is not given", name);
+      gs_err_hint(e, "give it with -i %s=FILE, or use --random SEED", name);
+      return GS_NOINPUT;
+    }
+    gs_tensor *t;
+    GS_TRY(make_up(j, i, false, &t, e));
+    s->input[i] = t;
+  }
+  return GS_OK;
+}
+
+static gs_status open_source(job *j, gs_err *e) {
+  GS_TRY(gs_source_open(j->a, j->w, j->c->operand.at[0], &j->source, e));
+  GS_TRY(give_files(j, e));
+  GS_TRY(give_test_data(j, e));
+  GS_TRY(check_ranges(j, e));
+  GS_TRY(gs_source_infer(j->a, &j->source, &j->bind, e));
+  GS_TRY(gs_model_need_data(j->source.model, j->source.graph, e));
+  return make_missing(j, e);
+}
+
+/* ---- running ---- */
+
+static gs_status new_exec(job *j, const gs_source *s, gs_world *w,
+                          gs_exec **out, gs_err *e) {
+  const gs_graph *g = s->graph;
+  gs_exec_config config = {.graph = &g,
+                           .ngraph = 1,
+                           .ndevice = s->ndevice,
+                           .world = w,
+                           .threads = j->threads,
+                           .timeout = w ? 600 : 0};
+  GS_TRY(gs_exec_new(&config, out, e));
+  for (int i = 0; i < g->input.n; i++)
+    GS_TRY(gs_exec_input(*out, g->input.at[i]->name, s->input[i], e));
+  return GS_OK;
+}
+
+/* Runs; a rank that fails prints its message and ends the job. */
+static gs_status run_once(job *j, gs_err *e) {
+  gs_status s = gs_exec_run(j->exec, e);
+  if (s && j->w && j->w->nrank > 1) {
+    gs_err_print(e, stderr, j->c->who, j->c->color);
+    fflush(NULL);
+    gs_world_abort(j->w, (int)s);
+  }
+  return s;
+}
+
+static gs_status collect(gs_exec *x, gs_arena *a, const gs_graph *g,
+                         gs_tensor ***out, gs_err *e) {
+  *out = GS_NEWS(a, g->output.n, gs_tensor *);
+  for (int i = 0; i < g->output.n; i++)
+    GS_TRY(gs_exec_output(x, a, i, &(*out)[i], e));
+  return GS_OK;
+}
+
+/* ---- results ---- */
+
+static const char *plain_name(gs_arena *a, const char *name) {
+  char *s = gs_strdup(a, name);
+  for (char *p = s; *p; p++)
+    if (*p == '/' || *p == '\\' || (unsigned char)*p < ' ') *p = '_';
+  return *s && *s != '.' ? s : gs_sprintf(a, "_%s", s);
+}
+
+static gs_status save(job *j, const char *path, const gs_tensor *t,
+                      gs_err *e) {
+  if (!strcmp(path, "-")) GS_TRY(gs_cli_check_stdout(j->c, e));
+  else if (!j->c->force && !access(path, F_OK)) {
+    gs_fail(e, GS_CANTCREATE, path, "exists already");
+    gs_err_hint(e, "-f replaces it");
+    return GS_CANTCREATE;
+  }
+  return j->c->dry_run ? GS_OK : gs_tensor_save(path, t, e);
+}
+
+static gs_status save_all(job *j, const char *dir, gs_err *e) {
+  const gs_graph *g = j->source.graph;
+  if (!j->c->dry_run && mkdir(dir, 0777) && errno != EEXIST)
+    return gs_fail(e, GS_CANTCREATE, dir, "cannot be created: %s",
+                   strerror(errno));
+  for (int i = 0; i < g->output.n; i++) {
+    /* Types that .npy does not know are written as .pb. */
+    bool npy = gs_dtype_get((int)j->output[i]->dtype)->npy != NULL;
+    const char *path =
+        gs_sprintf(j->a, "%s/%s.%s", dir,
+                   plain_name(j->a, g->output.at[i]->name),
+                   npy ? "npy" : "pb");
+    GS_TRY(save(j, path, j->output[i], e));
+  }
+  return GS_OK;
+}
+
+static gs_status save_outputs(job *j, gs_err *e) {
+  const gs_graph *g = j->source.graph;
+  for (int k = 0; k < gs_cli_count(j->c, "output"); k++) {
+    const char *name, *file;
+    GS_TRY(gs_cli_pair(j->c, "output", k, false, &name, &file, e));
+    if (!name && strcmp(file, "-")) {
+      GS_TRY(save_all(j, file, e));
+      continue;
+    }
+    if (!name && g->output.n != 1)
+      return gs_fail(e, GS_USAGE, NULL,
+                     "the model has %d outputs: write -o NAME=-",
+                     g->output.n);
+    int i = 0;
+    while (i < g->output.n && name && strcmp(g->output.at[i]->name, name))
+      i++;
+    if (i == g->output.n)
+      return gs_fail(e, GS_USAGE, NULL, "the model has no output '%s'", name);
+    GS_TRY(save(j, file, j->output[i], e));
+  }
+  return GS_OK;
+}
+
+static void describe_outputs(job *j) {
+  const gs_graph *g = j->source.graph;
+  gs_buf_str(&j->json, "\"outputs\": [");
+  for (int i = 0; i < g->output.n; i++) {
+    const gs_tensor *t = j->output[i];
+    unsigned long long digest = gs_tensor_digest(t);
+    gs_buf_printf(&j->text, "%s : %s %016llx\n", g->output.at[i]->name,
+                  gs_shape_text(j->a, t->dtype, t->rank, t->dims), digest);
+    gs_buf_str(&j->json, i ? ", {\"name\": " : "{\"name\": ");
+    gs_buf_json(&j->json, g->output.at[i]->name);
+    gs_buf_printf(&j->json, ", \"type\": \"%s\", \"shape\": [",
+                  gs_dtype_get((int)t->dtype)->text);
+    for (int d = 0; d < t->rank; d++)
+      gs_buf_printf(&j->json, d ? ", %lld" : "%lld", (long long)t->dims[d]);
+    gs_buf_printf(&j->json, "], \"digest\": \"%016llx\"}", digest);
+  }
+  gs_buf_char(&j->json, ']');
+}
+
+/* ---- --test-data ---- */
+
+static gs_status tolerances(job *j, gs_tolerance *tol, gs_err *e) {
+  if (gs_cli_has(j->c, "atol")) tol->scale = 0;
+  GS_TRY(gs_cli_double(j->c, "rtol", 0, &tol->rtol, e));
+  return gs_cli_double(j->c, "atol", 0, &tol->atol, e);
+}
+
+/* ONNX's own tolerances, looser for 16-bit floats. */
+static gs_status check_test_data(job *j, gs_err *e) {
+  const char *dir = gs_cli_get(j->c, "test-data");
+  gs_status result = GS_OK;
+  for (int i = 0; i < j->source.graph->output.n; i++) {
+    gs_tensor *want;
+    GS_TRY(gs_tensor_load(j->a, gs_sprintf(j->a, "%s/output_%d.pb", dir, i),
+                          &want, e));
+    gs_dtype t = j->output[i]->dtype;
+    gs_tolerance tol = {.rtol = 1e-3, .atol = 1e-7};
+    if (t == GS_FLOAT16) tol = (gs_tolerance){.rtol = 1e-2, .atol = 1e-3};
+    if (t == GS_BFLOAT16) tol = (gs_tolerance){.rtol = 2e-2, .atol = 1e-2};
+    GS_TRY(tolerances(j, &tol, e));
+    gs_status s = gs_check_outputs(&j->text, "test data", 1, &j->output[i],
+                                   &want, &tol, NULL, e);
+    if (s && s != GS_NO) return s;
+    if (s) result = s;
+  }
+  return result;
+}
+
+/* ---- --check ---- */
+
+/* Runs the whole model on rank 0 with the program's inputs. */
+static gs_status run_whole(job *j, gs_source *whole, gs_tensor ***out,
+                           gs_err *e) {
+  gs_exec *x = NULL;
+  gs_status s = new_exec(j, whole, NULL, &x, e);
+  if (!s) s = gs_exec_run(x, e);
+  if (!s) s = collect(x, j->a, whole->graph, out, e);
+  gs_exec_free(x);
+  return s;
+}
+
+static gs_status open_whole(job *j, gs_source *whole, gs_err *e) {
+  GS_TRY(gs_source_open(j->a, NULL, gs_cli_get(j->c, "check"), whole, e));
+  const gs_graph *g = j->source.graph;
+  if (whole->ndevice != 1)
+    return gs_fail(e, GS_USAGE, whole->path,
+                   "--check wants the model before it was partitioned");
+  if (whole->graph->output.n != g->output.n ||
+      whole->graph->input.n != g->input.n)
+    return gs_fail(e, GS_NO, whole->path,
+                   "has %d inputs and %d outputs, the program %d and %d",
+                   whole->graph->input.n, whole->graph->output.n, g->input.n,
+                   g->output.n);
+  for (int i = 0; i < g->input.n; i++)
+    GS_TRY(gs_source_give(whole, g->input.at[i]->name, j->source.input[i],
+                          e));
+  GS_TRY(gs_source_infer(j->a, whole, &j->bind, e));
+  return gs_model_need_data(whole->model, whole->graph, e);
+}
+
+/* Runs both on whole numbers: sums of products of them do not round, so that
+ * models of such operators (and weights) must agree exactly. */
+static gs_status check_integers(job *j, gs_source *whole, bool *exact,
+                                gs_err *e) {
+  gs_source *s = &j->source;
+  int n = s->graph->input.n;
+  for (int i = 0; i < n; i++) {
+    if (gs_dtype_get((int)s->graph->input.at[i]->dtype)->cls != 'f') continue;
+    gs_tensor *t;
+    GS_TRY(make_up(j, i, true, &t, e));
+    GS_TRY(gs_exec_input(j->exec, s->graph->input.at[i]->name, t, e));
+    if (whole) GS_TRY(gs_source_give(whole, s->graph->input.at[i]->name, t, e));
+  }
+  GS_TRY(run_once(j, e));
+  gs_tensor **got, **want;
+  GS_TRY(collect(j->exec, j->a, s->graph, &got, e));
+  if (!whole) return GS_OK;
+  GS_TRY(run_whole(j, whole, &want, e));
+  /* Distances are for information: everything is within this tolerance. */
+  gs_tolerance any = {.atol = INFINITY};
+  return gs_check_outputs(&j->text, "check, integer-valued data",
+                          s->graph->output.n, got, want, &any, exact, e);
+}
+
+static gs_status check_whole(job *j, gs_err *e) {
+  gs_source whole, *w = is_first(j) ? &whole : NULL;
+  gs_status s = GS_OK, result = GS_OK;
+  bool same = false, exact = false;
+  if (w) s = open_whole(j, w, e);
+  AGREE(s);
+  if (w) {
+    gs_tolerance tol = {.rtol = 1e-3, .scale = 1e-5};
+    gs_tensor **want;
+    s = tolerances(j, &tol, e);
+    if (!s) s = run_whole(j, w, &want, e);
+    if (!s)
+      s = gs_check_outputs(&j->text, "check", j->source.graph->output.n,
+                           j->output, want, &tol, &same, e);
+    if (s == GS_NO && !e->n) {
+      result = s;
+      s = GS_OK;
+    }
+  }
+  AGREE(s);
+  AGREE(check_integers(j, w, &exact, e));
+  gs_buf_printf(&j->json,
+                ", \"check\": {\"equal\": %s, \"same_bytes\": %s, "
+                "\"integers_exact\": %s}",
+                result ? "false" : "true", same ? "true" : "false",
+                exact ? "true" : "false");
+  return result;
+}
+
+/* ---- --bench ---- */
+
+static int by_time(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+static double now(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+static uint64_t most_sent(const job *j) {
+  uint64_t most = 0;
+  for (int64_t i = 0; i < gs_exec_count(j->exec); i++)
+    if (gs_exec_sent(j->exec, i) > most) most = gs_exec_sent(j->exec, i);
+  return most;
+}
+
+static gs_status bench(job *j, gs_err *e) {
+  int64_t n = 0;
+  GS_TRY(gs_cli_int(j->c, "bench", 1, 1000000, &n, e));
+  if (!n) return GS_OK;
+  double *seconds = GS_NEWS(j->a, n, double);
+  uint64_t before = most_sent(j);
+  for (int64_t i = 0; i < n; i++) {
+    double start = now();
+    GS_TRY(run_once(j, e));
+    seconds[i] = now() - start;
+    if (j->w) seconds[i] = gs_world_max(j->w, seconds[i]);
+  }
+  uint64_t sent = (most_sent(j) - before) / (uint64_t)n;
+  qsort(seconds, (size_t)n, sizeof *seconds, by_time);
+  double median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
+  size_t memory = gs_exec_arena_size(j->exec);
+  gs_buf_printf(&j->text,
+                "bench: %lld runs, min %.3f ms, median %.3f ms; per device "
+                "%llu bytes sent, %zu bytes of activations\n",
+                (long long)n, seconds[0] * 1e3, median * 1e3,
+                (unsigned long long)sent, memory);
+  gs_buf_printf(&j->json,
+                ", \"bench\": {\"runs\": %lld, \"min_ms\": %.6f, "
+                "\"median_ms\": %.6f, \"bytes_sent\": %llu, "
+                "\"activation_bytes\": %zu}",
+                (long long)n, seconds[0] * 1e3, median * 1e3,
+                (unsigned long long)sent, memory);
+  return GS_OK;
+}
+
+/* ---- main ---- */
+
+static gs_status finish(job *j, gs_err *e) {
+  gs_status s = GS_OK, result = GS_OK;
+  if (is_first(j)) {
+    describe_outputs(j);
+    s = save_outputs(j, e);
+    if (!s && gs_cli_has(j->c, "test-data")) {
+      s = check_test_data(j, e);
+      if (s == GS_NO && !e->n) {
+        result = s;
+        s = GS_OK;
+      }
+    }
+  }
+  AGREE(s);
+  GS_TRY(bench(j, e));
+  if (gs_cli_has(j->c, "check")) {
+    s = check_whole(j, e);
+    if (s && s != GS_NO) return s;
+    if (s) result = s;
+  }
+  return result;
+}
+
+static gs_status work(job *j, gs_err *e) {
+  gs_status s = parse_numbers(j, e);
+  if (!s) s = open_source(j, e);
+  AGREE(s);
+  if (j->w)
+    AGREE(gs_world_check(j->w, gs_source_hash(&j->source), PLAN_VERSION,
+                         j->source.ndevice, e));
+  AGREE(new_exec(j, &j->source, j->w, &j->exec, e));
+  GS_TRY(run_once(j, e));
+  AGREE(collect(j->exec, j->a, j->source.graph, &j->output, e));
+  return finish(j, e);
+}
+
+static void print_results(job *j, gs_status s) {
+  if (!is_first(j) || (s && s != GS_NO) || !j->output) return;
+  FILE *f = stdout;
+  for (int i = 0; i < gs_cli_count(j->c, "output"); i++) {
+    const char *value = gs_cli_at(j->c, "output", i);
+    size_t n = strlen(value);
+    if (!strcmp(value, "-") || (n > 1 && !strcmp(value + n - 2, "=-")))
+      f = stderr;
+  }
+  if (j->c->json) {
+    fprintf(f, "{\"devices\": %lld, %s}\n", (long long)j->source.ndevice,
+            j->json.at);
+  } else if (f == stdout || !j->c->quiet) {
+    fwrite(j->text.at, 1, j->text.n, f);
+  }
+}
+
+static gs_status run(gs_cli *c, gs_err *e) {
+  job j = {.c = c, .a = &c->arena};
+  gs_buf_init(&j.text, j.a);
+  gs_buf_init(&j.json, j.a);
+  GS_TRY(start_transport(&j, e));
+  gs_status s = work(&j, e);
+  print_results(&j, s);
+  gs_exec_free(j.exec);
+  if (j.w) {
+    fflush(stdout);
+    gs_world_finalize(j.w);
+  }
+  return s;
+}
+
+int main(int argc, char **argv) {
+  return gs_cli_main(&gs_tool_run, run, argc, argv);
+}

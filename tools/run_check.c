@@ -1,0 +1,34 @@
+#include "run_check.h"
+
+#include <math.h>
+
+gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
+                           gs_tensor *const *got, gs_tensor *const *want,
+                           const gs_tolerance *tol, bool *same, gs_err *e) {
+  gs_status result = GS_OK;
+  bool bytes = true;
+  double most = 0;
+  int bad = 0;
+  for (int i = 0; i < n; i++) {
+    gs_comparison c;
+    GS_TRY(gs_compare(got[i], want[i], tol, &c, e));
+    if (!c.same_bytes) bytes = false;
+    if (c.worst >= 0 && c.distance > most) most = c.distance;
+    if (c.equal) continue;
+    bad++;
+    result = GS_NO;
+    gs_buf_printf(b, "%s: output '%s': %lld of %lld elements differ; ", what,
+                  got[i]->name ? got[i]->name : "", (long long)c.bad,
+                  (long long)c.n);
+    gs_comparison_print(b, got[i], &c);
+    gs_buf_char(b, '\n');
+  }
+  if (same) *same = bytes;
+  if (bad) return result;
+  const char *s = n == 1 ? "" : "s";
+  if (bytes) gs_buf_printf(b, "%s: %d output%s, the same bytes\n", what, n, s);
+  else
+    gs_buf_printf(b, "%s: %d output%s equal within tolerance, worst distance "
+                  "%.3g\n", what, n, s, most);
+  return GS_OK;
+}

@@ -1,0 +1,126 @@
+#include "run_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "pass/upgrade.h"
+
+/* Standard input, which only rank 0 has. */
+static gs_status read_for_all(gs_arena *a, gs_world *w, gs_model **out,
+                              gs_err *e) {
+  const uint8_t *data = NULL;
+  size_t n = 0;
+  gs_status s = GS_OK;
+  if (w->rank == 0) s = gs_slurp(a, "-", (size_t)1 << 31, &data, &n, e);
+  uint64_t head[2] = {(uint64_t)s, n};
+  gs_world_bcast(w, head, sizeof head);
+  if (head[0] && w->rank)
+    return gs_fail(e, (gs_status)head[0], "-", "rank 0 could not read it");
+  GS_TRY(s);
+  if (w->rank) data = gs_alloc(a, (size_t)head[1] + 1);
+  gs_world_bcast(w, (void *)(uintptr_t)data, head[1]);
+  return gs_model_parse(a, "-", data, (size_t)head[1], NULL, out, e);
+}
+
+/* Makes a program of the graph when the model says that it is one. */
+static gs_status set_program(gs_arena *a, gs_source *s, gs_err *e) {
+  const char *version = gs_model_meta(s->model, "gshard.program");
+  s->ndevice = 1;
+  if (!version) return GS_OK;
+  if (strcmp(version, "1"))
+    return gs_fail(e, GS_UNSUPPORTED, s->path,
+                   "program version '%.20s'; this version runs 1", version);
+  const char *text = gs_model_meta(s->model, "gshard.mesh");
+  if (!text)
+    return gs_fail(e, GS_DATA, s->path, "the program has no gshard.mesh");
+  gs_mesh *m = GS_NEW(a, gs_mesh);
+  GS_TRY(gs_mesh_parse(text, a, m, e));
+  s->graph->mesh = m;
+  s->ndevice = m->ndevice;
+  return GS_OK;
+}
+
+gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
+                         gs_source *s, gs_err *e) {
+  *s = (gs_source){.path = path};
+  gs_bindings_init(&s->bind, a);
+  if (w && w->nrank > 1 && !strcmp(path, "-"))
+    GS_TRY(read_for_all(a, w, &s->model, e));
+  else GS_TRY(gs_model_read(a, path, NULL, &s->model, e));
+  GS_TRY(gs_model_import(s->model, &s->graph, e));
+  GS_TRY(set_program(a, s, e));
+  GS_TRY(gs_pass_upgrade(s->graph, e));
+  s->input = GS_NEWS(a, s->graph->input.n, const gs_tensor *);
+  return GS_OK;
+}
+
+gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
+                         gs_err *e) {
+  const gs_graph *g = s->graph;
+  if (!name && g->input.n != 1)
+    return gs_fail(e, GS_USAGE, s->path,
+                   "the model has %d inputs: write NAME=FILE", g->input.n);
+  for (int i = 0; i < g->input.n; i++) {
+    if (name && strcmp(g->input.at[i]->name, name)) continue;
+    s->input[i] = t;
+    return GS_OK;
+  }
+  gs_fail(e, GS_USAGE, s->path, "the model has no input '%s'", name);
+  for (int i = 0; i < g->input.n; i++)
+    if (gs_edit_distance(name, g->input.at[i]->name, 3) < 3) {
+      gs_err_hint(e, "did you mean '%s'?", g->input.at[i]->name);
+      break;
+    }
+  return GS_USAGE;
+}
+
+/* Binds the symbolic dims of input v by t. */
+static gs_status bind_input(gs_arena *a, gs_source *s, const gs_value *v,
+                            const gs_tensor *t, gs_err *e) {
+  if (v->rank >= 0 && v->rank != t->rank)
+    return gs_fail(e, GS_DATA, v->name,
+                   "the given tensor has rank %d, the model wants %d",
+                   t->rank, v->rank);
+  for (int d = 0; d < v->rank; d++) {
+    if (v->dims[d] >= 0) continue;
+    const char *name = v->dim_names ? v->dim_names[d] : NULL;
+    if (!name) name = gs_sprintf(a, "%s:%d", v->name, d);
+    int64_t n;
+    if (gs_bindings_get(&s->bind, name, &n) && n != t->dims[d])
+      return gs_fail(e, GS_DATA, v->name,
+                     "dim %d ('%s') is %lld here and %lld elsewhere", d, name,
+                     (long long)t->dims[d], (long long)n);
+    GS_TRY(gs_bindings_put(&s->bind, name, t->dims[d], e));
+  }
+  return GS_OK;
+}
+
+gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
+                          gs_err *e) {
+  const char *const *names;
+  const int64_t *values;
+  int n = gs_model_binds(s->model, a, &names, &values);
+  for (int i = 0; i < n; i++)
+    GS_TRY(gs_bindings_put(&s->bind, names[i], values[i], e));
+  for (int i = 0; more && i < more->map.n; i++) {
+    int64_t size = 0;
+    gs_bindings_get(more, more->map.entry[i].key, &size);
+    GS_TRY(gs_bindings_put(&s->bind, more->map.entry[i].key, size, e));
+  }
+  for (int i = 0; i < s->graph->input.n; i++)
+    if (s->input[i])
+      GS_TRY(bind_input(a, s, s->graph->input.at[i], s->input[i], e));
+  return gs_pass_infer(a, s->graph, &s->bind, e);
+}
+
+uint64_t gs_source_hash(const gs_source *s) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_buf b;
+  gs_buf_init(&b, &a);
+  gs_graph_print(&b, s->graph);
+  uint64_t h = gs_hash(b.at, b.n, 0);
+  gs_arena_free(&a);
+  return h;
+}

@@ -1,0 +1,36 @@
+/* What gshard-run runs: a plain model or a program, its inputs, and how their
+ * sizes bind the symbolic dims. */
+#ifndef GS_TOOLS_RUN_SOURCE_H
+#define GS_TOOLS_RUN_SOURCE_H
+
+#include "cli.h"
+#include "exec/random.h"
+#include "exec/run.h"
+#include "io/model.h"
+#include "pass/infer.h"
+
+typedef struct gs_source {
+  const char *path;
+  gs_model *model;
+  gs_graph *graph;   /* of the model or program; [0] of a plan's */
+  int64_t ndevice;   /* 1 for plain models */
+  gs_bindings bind;
+  const gs_tensor **input; /* [inputs] NULL: not given */
+} gs_source;
+
+/* Reads and imports path; with w, rank 0 reads standard input for all.
+ * A model with metadata gshard.program becomes an SPMD program on its mesh.
+ * Shapes are not inferred yet. */
+gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
+                         gs_source *out, gs_err *e);
+/* Gives input `name` (NULL: the only one) its tensor. */
+gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
+                         gs_err *e);
+/* Binds symbolic dims by `more`, the model's own bindings and the tensors
+ * that were given, and infers all shapes.  GS_DATA when they contradict. */
+gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
+                          gs_err *e);
+/* A hash that tells programs apart; O(graph). */
+uint64_t gs_source_hash(const gs_source *s);
+
+#endif
