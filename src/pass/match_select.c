@@ -227,7 +227,8 @@ static gs_status add_group(gs_matching *m, const gs_spec_group *g) {
     made++;
   }
   if (made) return GS_OK;
-  gs_fail_at(m->err, GS_SPEC, &g->match.at, "the group has less than 2 tensors");
+  gs_fail_at(m->err, GS_SPEC, &g->match.at,
+             "the group has less than 2 tensors");
   if (!t.n) gs_match_hint(m, &g->match);
   return GS_SPEC;
 }
