@@ -138,8 +138,10 @@ typedef struct best {
 } best;
 
 static void closer(best *b, const char *tail, const char *name) {
-  if (!*name) return;
-  int d = gs_edit_distance(tail, same_depth(name, tail), b->distance);
+  const char *end = same_depth(name, tail);
+  int longer = (int)strlen(end) - (int)strlen(tail);
+  if (!*name || abs(longer) >= b->distance) return;
+  int d = gs_edit_distance(tail, end, b->distance);
   if (d >= b->distance) return;
   b->distance = d;
   b->name = name;
