@@ -160,6 +160,7 @@ static gs_status open_source(job *j, gs_err *e) {
   GS_TRY(give_files(j, e));
   GS_TRY(give_test_data(j, e));
   GS_TRY(check_ranges(j, e));
+  j->source.fixed = !gs_cli_has(j->c, "check");
   GS_TRY(gs_source_infer(j->a, &j->source, &j->bind, e));
   GS_TRY(gs_model_need_data(j->source.model, j->source.graph, e));
   return make_missing(j, e);

@@ -96,6 +96,17 @@ static gs_status bind_input(gs_arena *a, gs_source *s, const gs_value *v,
   return GS_OK;
 }
 
+enum { MOST_SHAPE = 1024 }; /* elements of an input that decides a shape */
+
+/* Makes a given input a constant when it may decide shapes. */
+static void fix_input(const gs_source *s, gs_value *v, const gs_tensor *t) {
+  char c = gs_dtype_get((int)t->dtype)->cls;
+  bool integer = c == 'i' || c == 'u';
+  if (t->dtype != v->dtype || t->rank > 1 || gs_tensor_count(t) > MOST_SHAPE)
+    return;
+  if (integer || (s->fixed && t->rank == 0)) v->constant = t;
+}
+
 gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
                           gs_err *e) {
   const char *const *names;
@@ -109,8 +120,11 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
     GS_TRY(gs_bindings_put(&s->bind, more->map.entry[i].key, size, e));
   }
   for (int i = 0; i < s->graph->input.n; i++)
-    if (s->input[i])
-      GS_TRY(bind_input(a, s, s->graph->input.at[i], s->input[i], e));
+    if (s->input[i]) {
+      gs_value *v = s->graph->input.at[i];
+      GS_TRY(bind_input(a, s, v, s->input[i], e));
+      if (!s->graph->mesh) fix_input(s, v, s->input[i]);
+    }
   return gs_pass_infer(a, s->graph, &s->bind, e);
 }
 

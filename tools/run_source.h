@@ -16,6 +16,7 @@ typedef struct gs_source {
   int64_t ndevice;   /* 1 for plain models */
   gs_bindings bind;
   const gs_tensor **input; /* [inputs] NULL: not given */
+  bool fixed; /* inputs keep their values: also floats may decide shapes */
 } gs_source;
 
 /* Reads and imports path; with w, rank 0 reads standard input for all.
@@ -27,7 +28,9 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
 gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
                          gs_err *e);
 /* Binds symbolic dims by `more`, the model's own bindings and the tensors
- * that were given, and infers all shapes.  GS_DATA when they contradict. */
+ * that were given, and infers all shapes.  Small integer inputs of a plain
+ * model that were given count as constants, since they may decide shapes (the
+ * axes of a ReduceSum, the k of a TopK).  GS_DATA when they contradict. */
 gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
                           gs_err *e);
 /* A hash that tells programs apart; O(graph). */
