@@ -117,6 +117,21 @@ grep -nwIE "$mark" $(find $places -type f ! -name '*.o' ! -name '*.log' \
   quickstart README.md HACKING.md NEWS > "$found"
 rule 'nothing is left for later'
 
+# An option that no tool asks for would be accepted and do nothing.
+: > "$found"
+for table in tools/options_*.c; do
+  tool=tools/gshard-$(basename "$table" .c | sed 's/options_//').c
+  [ -f "$tool" ] || continue
+  # Options that only print are served where the table is read.
+  for option in $(awk '/^    \{/ { if (name) print name; name = "" }
+      /\.name = "/ { split($0, q, "\""); name = q[2] }
+      /\.print = / { name = "" }' "$table"); do
+    grep -lF "\"$option\"" tools/*.c | grep -qv '^tools/options_' ||
+      echo "$table: --$option" >> "$found"
+  done
+done
+rule 'every option of a table is asked for'
+
 : > "$found"
 if command -v nm > /dev/null && [ -f "$build/libgshard.a" ]; then
   nm -g --defined-only "$build/libgshard.a" 2> /dev/null |

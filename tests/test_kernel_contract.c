@@ -55,7 +55,7 @@ static void check_matmul(gs_dtype t, int ra, const int64_t *da, int rb,
   int64_t m = ra == 1 ? 1 : da[ra - 2], k = da[ra - 1];
   int64_t n = rb == 1 ? 1 : db[rb - 1], dims[GS_MAX_RANK];
   int rank = nb;
-  memcpy(dims, batch, (size_t)nb * 8);
+  for (int d = 0; d < nb; d++) dims[d] = batch[d];
   if (ra > 1) dims[rank++] = m;
   if (rb > 1) dims[rank++] = n;
   kr_out(&r, t, rank, dims);

@@ -66,13 +66,13 @@ void gs_cli_help(const gs_tool *t, FILE *f) {
       s += n + (bar ? 3 : 0);
     }
   }
-  fprintf(f, "\nExit status: 0 success");
-  fputs(", 1 a check failed, 64 usage, 65 bad data, 66 no input,\n"
-        "  69 unsupported, 74 input/output error; all are in gshard(7).\n"
-        "Manual: ",
-        f);
-  fprintf(f, "%s(1), gshard(7), gshard-spec(5), gshard-plan(5), "
-             "gshard-ops(7)\n", t->name);
+  fprintf(f,
+          "\nExit status: 0 success, 1 a check failed, 64 usage, 65 bad data, "
+          "66 no input,\n"
+          "  69 unsupported, 74 input/output error; all are in gshard(7).\n"
+          "Manual: %s(1), gshard(7), gshard-ops(7),\n"
+          "  gshard-spec(5), gshard-plan(5).\n",
+          t->name);
 }
 
 void gs_cli_version(const gs_tool *t, FILE *f) {

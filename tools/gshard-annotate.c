@@ -138,6 +138,7 @@ static gs_status complete(job *j, gs_err *e) {
   GS_TRY(gs_pass_annotate(a, g, spec ? &j->match : NULL, &j->done, e));
   GS_TRY(gs_pass_partition(a, g, &j->predicted, e));
   j->report = (gs_report){.tool = "gshard-annotate",
+                          .model = j->model.model,
                           .graph = g,
                           .spec = spec ? &j->spec : NULL,
                           .match = spec ? &j->match : NULL,
@@ -186,6 +187,5 @@ static gs_status run(gs_cli *c, gs_err *e) {
 }
 
 int main(int argc, char **argv) {
-  gs_io_guard_sigbus();
   return gs_cli_main(&gs_tool_annotate, run, argc, argv);
 }

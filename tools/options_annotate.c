@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "io/spec.h"
 
 static const gs_option options[] = {
     {.name = "spec",
@@ -51,7 +52,8 @@ static const gs_option options[] = {
              "shape and sharding, and exit."},
     {.name = "print-schema",
      .flags = GS_OPT_ALONE,
-     .help = "Print the JSON Schema of the spec and exit."},
+     .help = "Print the JSON Schema of the spec and exit.",
+     .print = gs_spec_schema},
     {0},
 };
 

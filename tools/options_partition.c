@@ -32,11 +32,6 @@ static const gs_option options[] = {
      .arg = "NAME=N",
      .flags = GS_OPT_REPEAT,
      .help = "Let the symbolic dimension NAME of the model be N."},
-    {.name = "dump",
-     .arg = "PASS",
-     .group = "Looking inside",
-     .help = "Print the graph in text form after PASS to standard error; "
-             "PASS is all or the name of a pass."},
     {0},
 };
 

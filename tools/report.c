@@ -15,12 +15,46 @@ char *gs_bytes_text(gs_arena *a, double bytes) {
   return gs_sprintf(a, u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
 }
 
-char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
-  if (!r->propagation) return gs_strdup(a, "");
-  int rule = gs_propagation_rule(r->propagation, v);
+/* The text for rule `rule` of the spec, or for what the model notes. */
+static char *origin_text(gs_arena *a, const gs_report *r, int rule,
+                         const gs_value *v) {
   if (rule >= 0 && r->spec) return gs_rule_origin(a, r->spec, rule);
-  return gs_strdup(a, gs_sharding_is_replicated(v->sharding) ? ""
-                                                             : "the model");
+  if (gs_sharding_is_replicated(v->sharding)) return gs_strdup(a, "");
+  const char *noted = NULL;
+  if (r->model)
+    noted = gs_model_graph_meta(r->model,
+                                gs_sprintf(a, "gshard.origin:%s", v->name));
+  return gs_strdup(a, noted && *noted ? noted : "the model");
+}
+
+char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
+  return origin_text(a, r, gs_propagation_rule(r->propagation, v), v);
+}
+
+/* The value that brought `axis` to c: the moved one, or an operand of the node
+ * that computes it (partial values do not show their axes). */
+static const gs_value *carrier(const gs_collective *c, int axis) {
+  const gs_value *v = c->value;
+  if (gs_sharding_used(v->sharding) >> axis & 1) return v;
+  for (int i = 0; v->def && i < v->def->nin; i++)
+    if (v->def->in[i] && (gs_sharding_used(v->def->in[i]->sharding) >> axis & 1))
+      return v->def->in[i];
+  for (int i = 0; c->node && i < c->node->nout; i++)
+    if (c->node->out[i] &&
+        (gs_sharding_used(c->node->out[i]->sharding) >> axis & 1))
+      return c->node->out[i];
+  return NULL;
+}
+
+char *gs_report_cause(gs_arena *a, const gs_report *r,
+                      const gs_collective *c) {
+  for (int i = 0; i < c->axes.n; i++) {
+    const gs_value *v = carrier(c, c->axes.at[i]);
+    if (!v) continue;
+    return origin_text(
+        a, r, gs_propagation_axis_rule(r->propagation, v, c->axes.at[i]), v);
+  }
+  return gs_report_origin(a, r, c->value);
 }
 
 static double whole_bytes(const gs_value *v) {
@@ -133,7 +167,7 @@ static void text_collectives(gs_buf *b, const gs_report *r) {
                   c->to,
                   c->node ? gs_node_place(b->arena, c->node)
                           : "an output of the graph");
-    const char *origin = gs_report_origin(b->arena, r, c->value);
+    const char *origin = gs_report_cause(b->arena, r, c);
     gs_buf_printf(b, "%s%s\n", *origin ? ", by " : "", origin);
   }
   if (p->fallback.n)
@@ -207,7 +241,7 @@ static void json_collectives(gs_buf *b, const gs_report *r) {
     json_pair(b, "to", c->to, ", ");
     json_pair(b, "node", c->node ? gs_node_place(b->arena, c->node) : "",
               ", ");
-    json_pair(b, "origin", gs_report_origin(b->arena, r, c->value), ", ");
+    json_pair(b, "origin", gs_report_cause(b->arena, r, c), ", ");
     gs_buf_printf(b, "\"bytes_per_device\": %.0f}", c->bytes);
   }
   gs_buf_str(b, "\n  ],\n  \"fallbacks\": [");

@@ -3,12 +3,14 @@
 #ifndef GS_TOOLS_REPORT_H
 #define GS_TOOLS_REPORT_H
 
+#include "io/model.h"
 #include "pass/match.h"
 #include "pass/partition.h"
 #include "pass/propagate.h"
 
 typedef struct gs_report {
   const char *tool;
+  const gs_model *model;             /* for origins noted in it, or NULL */
   const gs_graph *graph;             /* annotated: global shapes */
   const gs_spec *spec;               /* or NULL */
   const gs_match_result *match;      /* or NULL */
@@ -19,6 +21,9 @@ typedef struct gs_report {
 /* Where the sharding of v comes from: "spec.yaml:8:5 (label)", "the model",
  * or "" when nothing reaches it. */
 char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v);
+
+/* The same for a collective: what split the axes that it works over. */
+char *gs_report_cause(gs_arena *a, const gs_report *r, const gs_collective *c);
 
 /* A few lines: rules matched, tensors sharded, weights and collectives. */
 void gs_report_summary(gs_buf *b, const gs_report *r);

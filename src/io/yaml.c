@@ -219,12 +219,10 @@ static void syntax_hint(gs_err *e, const gs_place *p) {
   char c = p->text && at < p->len ? p->text[at] : 0;
   if (c == '\t')
     gs_err_hint(e, "indent with spaces, not with tabs");
-  else if (c == '?')
-    gs_err_hint(e, "write open, or \"?\" in quotes");
+  else if (p->text && memchr(p->text, '?', p->len) && !strchr("*&!%@`|>", c))
+    gs_err_hint(e, "a '?' needs quotes; the word for an open dim is open");
   else if (c && strchr("*&!%@`|>[]{}/", c))
     gs_err_hint(e, "put names and patterns with special characters in quotes");
-  else if (p->text && memchr(p->text, '?', p->len))
-    gs_err_hint(e, "a '?' needs quotes; the word for an open dim is open");
   else if (c == ':')
     gs_err_hint(e, "quote texts that contain \": \" and keys longer than "
                    "1,024 characters");
@@ -245,6 +243,8 @@ static gs_status syntax_error(const yaml_parser_t *p, const source *s,
     return gs_fail_at(e, GS_DATA, &at, "%s", why);
   }
   at = place(s, p->problem_mark.line, p->problem_mark.column, 1);
+  if (p->context && !at.len) /* past the end: show where it began */
+    at = place(s, p->context_mark.line, p->context_mark.column, 1);
   gs_fail_at(e, GS_DATA, &at, "%s%s%s", why, p->context ? " " : "",
              p->context ? p->context : "");
   syntax_hint(e, &at);
@@ -276,6 +276,7 @@ gs_status gs_yaml_parse(gs_arena *a, const char *file, const char *text,
                    limits->bytes);
   if (n >= 2 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2)))
     return gs_fail(e, GS_DATA, file, "the text is UTF-16, not UTF-8");
+  if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) text += 3, n -= 3;
   s->text = gs_strndup(a, "", 0);
   if (n) s->text = gs_memdup(a, text, n);
   s->n = n;

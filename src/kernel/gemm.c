@@ -4,7 +4,7 @@
 #include "kernel/convert.h"
 #include "kernel/onednn.h"
 
-enum { KB = 64, NB = 64, MANY_TILES = 16, SMALL_TILE = 128 };
+enum { MANY_TILES = 8, SMALL_TILE = 128 };
 
 bool gs_gemm_has(gs_dtype t) {
   switch (t) {
@@ -32,56 +32,13 @@ void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb) {
   g->sb[g->nbatch++] = sb;
 }
 
-/* c = a b, for types without a library: b is packed by blocks of KB x NB,
- * sums run over k ascending.  Integers are computed as unsigned ones of the
- * same width, which gives the same bits and wraps; those below 32 bits in
- * 32 so that the promotion to int does not overflow. */
-#define OWN(name, type, wide)                                                  \
-  static void name(const gs_gemm *g, int64_t m, int64_t n, const void *va,     \
-                   const void *vb, void *vc, int64_t ldc) {                    \
-    const type *a = va, *b = vb;                                               \
-    type *c = vc, pack[KB][NB];                                                \
-    int64_t ars = g->ta ? 1 : g->lda, acs = g->ta ? g->lda : 1;                \
-    int64_t brs = g->tb ? 1 : g->ldb, bcs = g->tb ? g->ldb : 1;                \
-    for (int64_t i = 0; i < m; i++)                                            \
-      memset(c + i * ldc, 0, (size_t)n * sizeof(type));                        \
-    for (int64_t j0 = 0; j0 < n; j0 += NB) {                                   \
-      int64_t nj = gs_min(NB, n - j0);                                         \
-      for (int64_t k0 = 0; k0 < g->k; k0 += KB) {                              \
-        int64_t nk = gs_min(KB, g->k - k0);                                    \
-        for (int64_t k = 0; k < nk; k++)                                       \
-          for (int64_t j = 0; j < nj; j++)                                     \
-            pack[k][j] = b[(k0 + k) * brs + (j0 + j) * bcs];                   \
-        for (int64_t i = 0; i < m; i++) {                                      \
-          type *ci = c + i * ldc + j0;                                         \
-          for (int64_t k = 0; k < nk; k++) {                                   \
-            wide x = a[i * ars + (k0 + k) * acs];                              \
-            for (int64_t j = 0; j < nj; j++)                                   \
-              ci[j] = (type)(ci[j] + x * pack[k][j]);                          \
-          }                                                                    \
-        }                                                                      \
-      }                                                                        \
-    }                                                                          \
-  }
-OWN(gemm_f64, double, double)
-OWN(gemm_u8, uint8_t, uint32_t)
-OWN(gemm_u16, uint16_t, uint32_t)
-OWN(gemm_u32, uint32_t, uint32_t)
-OWN(gemm_u64, uint64_t, uint64_t)
-
 static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
                  const void *b, void *c) {
-  switch (g->dtype) {
-  case GS_FLOAT:
+  if (g->dtype == GS_FLOAT)
     return gs_onednn_sgemm(g->ta, g->tb, m, n, g->k, a, g->lda, b, g->ldb, c,
                            g->n);
-  case GS_DOUBLE: gemm_f64(g, m, n, a, b, c, g->n); return true;
-  case GS_INT8: case GS_UINT8: gemm_u8(g, m, n, a, b, c, g->n); return true;
-  case GS_INT16: case GS_UINT16: gemm_u16(g, m, n, a, b, c, g->n); return true;
-  case GS_INT32: case GS_UINT32: gemm_u32(g, m, n, a, b, c, g->n); return true;
-  case GS_INT64: case GS_UINT64: gemm_u64(g, m, n, a, b, c, g->n); return true;
-  default: return false;
-  }
+  gs_gemm_own(g, m, n, a, b, c);
+  return true;
 }
 
 /* Pieces of m and n: halved until there are enough for any thread count that

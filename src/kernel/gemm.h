@@ -25,6 +25,11 @@ void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb);
 bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
                  int threads);
 
+/* One m x n tile of the same (a, b, c at its first elements) for the types
+ * that oneDNN has not; k > 0. */
+void gs_gemm_own(const gs_gemm *g, int64_t m, int64_t n, const void *a,
+                 const void *b, void *c);
+
 /* 16-bit floats (t) to f32 and back; other types are not touched. */
 void gs_half_widen(gs_dtype t, int64_t n, const void *from, float *to,
                    int threads);

@@ -101,7 +101,8 @@ GS_INLINE float gs_erff(float x) {
   p = p * z - 0.0268658846616745f;
   p = p * z + 0.11283788830041885f;
   p = p * z - 0.37612637877464294f;
-  float near = x * (p * z + 1.128379225730896f);
+  /* 2/sqrt(pi) = 1 + 0.128...: the sum below rounds once. */
+  float near = x + x * (p * z + 0.12837916709551256f);
   float b = a > 4.0f ? 4.0f : a;
   float q = 7.374565598183835e-07f;
   q = q * b + 1.1311347407172434e-05f;

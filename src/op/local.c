@@ -54,6 +54,7 @@ gs_value *gs_local_cast(gs_local *l, gs_value *x, gs_dtype t) {
 gs_value *gs_local_scalar(gs_local *l, gs_dtype t, double value) {
   gs_arena *a = l->program->arena;
   gs_tensor *c = GS_NEW(a, gs_tensor);
+  c->dims = GS_NEWS(a, 1, int64_t); /* rank 0, but not NULL */
   bool real = gs_dtype_get(t)->cls == 'f';
   c->dtype = real ? GS_DOUBLE : GS_INT64;
   c->nbytes = 8;

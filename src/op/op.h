@@ -99,7 +99,8 @@ extern const int gs_nop;
 /* The row of (domain, name), or NULL.  "ai.onnx" equals "". */
 const gs_op *gs_op_find(const char *domain, const char *name);
 
-/* The rule of a node.  Nodes without a row get one in which every dim of
+/* The rule of a node: the user's (node->rule) if there is one.  Nodes without
+ * a row get one in which every dim of
  * every operand and result is a factor of its own that must be whole.
  * Checks that factor sizes multiply to the dims (GS_INTERNAL if not). */
 gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e);

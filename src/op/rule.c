@@ -103,7 +103,7 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   if (r->nfactor > GS_MAX_FACTORS)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "the operator needs more than %d factors", GS_MAX_FACTORS);
-  for (int f = 0; op && f < r->nfactor; f++)
+  for (int f = 0; op && !n->rule && f < r->nfactor; f++)
     if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
   return gs_rule_check(n, r, e);
 }

@@ -174,27 +174,33 @@ static gs_status check_arity(gs_arena *a, const gs_node *n, gs_err *e) {
   return GS_OK;
 }
 
-gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e) {
-  gs_arena *a = g->arena;
-  if (!n->op) {
-    for (int i = 0; i < n->nout; i++)
-      if (n->out[i] && (!gs_shape_known(n->out[i]) ||
-                        n->out[i]->dtype == GS_UNDEFINED))
-        return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                       "unknown operator of domain '%s' version %d, and the "
-                       "model does not declare the shape of '%s'",
-                       *n->domain ? n->domain : "ai.onnx", n->opset,
-                       n->out[i]->name);
-    return GS_OK;
+/* No row: the shapes that the model declares, or the user's rule gives. */
+static gs_status unknown_operator(gs_graph *g, gs_node *n, gs_err *e) {
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
+    if (!v || (gs_shape_known(v) && v->dtype != GS_UNDEFINED)) continue;
+    if (n->rule) {
+      gs_rule r;
+      GS_TRY(gs_rule_parse_results(g->arena, n->rule, n, &r, e));
+      return gs_shape_from_rule(g, n, &r, e);
+    }
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "unknown operator of domain '%s' version %d, and the "
+                   "model does not declare the shape of '%s'",
+                   *n->domain ? n->domain : "ai.onnx", n->opset, v->name);
   }
-  GS_TRY(check_arity(a, n, e));
+  return GS_OK;
+}
+
+gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 0; i < n->nin; i++) {
     const gs_value *v = n->in[i];
-    if (!v) continue;
-    if (v->dtype == GS_UNDEFINED || !gs_shape_known(v))
-      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+    if (v && (v->dtype == GS_UNDEFINED || !gs_shape_known(v)))
+      return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),
                      "type or shape of operand '%s' is not known", v->name);
   }
+  if (!n->op) return unknown_operator(g, n, e);
+  GS_TRY(check_arity(g->arena, n, e));
   return n->op->shape(g, n, e);
 }
 
@@ -212,7 +218,11 @@ gs_status gs_shape_from_rule(gs_graph *g, gs_node *n, const gs_rule *r,
       for (int j = 0; j < m->n; j++) size[j] = r->factor[m->f[j]].size;
       dims[d] = gs_product(size, m->n);
     }
-    GS_TRY(gs_shape_set(g, n, i, n->in[0]->dtype, r->out[i].rank, dims, e));
+    /* An operator without a row may say the type of its result. */
+    const gs_value *x = gs_node_in(n, 0), *y = n->out[i];
+    bool said = !x || (!n->op && y && y->dtype != GS_UNDEFINED);
+    GS_TRY(gs_shape_set(g, n, i, !said ? x->dtype : y ? y->dtype : 0,
+                        r->out[i].rank, dims, e));
   }
   return GS_OK;
 }

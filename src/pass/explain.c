@@ -10,16 +10,21 @@ static const gs_origin *origin_of(const gs_propagation *p, const gs_value *v,
   return &o[axis];
 }
 
+int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
+                             int axis) {
+  for (int hop = 0; hop < p->graph->value.n; hop++) {
+    const gs_origin *o = origin_of(p, v, axis);
+    if (!o || !o->from) break;
+    v = o->from;
+  }
+  return p->rule ? p->rule[v->id] : -1;
+}
+
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v) {
   gs_axes used = gs_axes_of(gs_sharding_used(v->sharding));
   for (int i = 0; i < used.n; i++) {
-    const gs_value *at = v;
-    for (int hop = 0; hop < p->graph->value.n; hop++) {
-      const gs_origin *o = origin_of(p, at, used.at[i]);
-      if (!o || !o->from) break;
-      at = o->from;
-    }
-    if (p->rule && p->rule[at->id] >= 0) return p->rule[at->id];
+    int rule = gs_propagation_axis_rule(p, v, used.at[i]);
+    if (rule >= 0) return rule;
   }
   return p->rule ? p->rule[v->id] : -1;
 }

@@ -99,8 +99,20 @@ static bool only_in(const gs_rule *r, int k, int f) {
   return true;
 }
 
-/* The weight's own factors at the end of the result are what it computes; of
- * these the most major.  -1: none. */
+/* The factor before f in the order of the weight's dims; -1: none. */
+static int factor_before(const gs_tensor_map *t, int f) {
+  int before = -1;
+  for (int d = 0; d < t->rank; d++)
+    for (int i = 0; i < t->dim[d].n; i++) {
+      if (t->dim[d].f[i] == f) return before;
+      before = t->dim[d].f[i];
+    }
+  return -1;
+}
+
+/* What the weight computes: its own factors at the end of the result, as far
+ * as they lie together in the weight too ("dhk" of "bsd,dhk->bshk": h and k).
+ * Of these the most major.  -1: none. */
 static int column_factor(const gs_rule *r, int k) {
   const gs_tensor_map *out = &r->out[0];
   int found = -1;
@@ -108,7 +120,8 @@ static int column_factor(const gs_rule *r, int k) {
     for (int i = out->dim[d].n - 1; i >= 0; i--) {
       int f = out->dim[d].f[i];
       bool own = r->factor[f].kind == GS_PASS && only_in(r, k, f);
-      if (own) found = f;
+      bool next = found < 0 || factor_before(&r->in[k], found) == f;
+      if (own && next) found = f;
       else if (found >= 0) return found;
     }
   return found;

@@ -71,7 +71,8 @@ static gs_status check_local(part *p, const gs_node *n, const gs_local *l) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *want = n->out[i], *got = l->out[i];
     if (!want) continue;
-    bool fits = got && got->rank == want->rank && got->dtype == want->dtype;
+    bool fits = got && got->rank == want->rank &&
+                (got->dtype == want->dtype || l->finish);
     for (int d = 0; fits && d < got->rank; d++)
       fits = got->dims[d] == l->out_dims[i][d];
     if (!fits)

@@ -88,7 +88,7 @@ static gs_value *emit(part *p, const gs_value *v, const char *op, gs_value *in,
   n->opset = 1;
   n->origin = gs_strdup(p->program->arena, v->name);
   n->in[0] = in;
-  gs_value *out = gs_value_new(p->program, v->name, v->dtype, v->rank, dims);
+  gs_value *out = gs_value_new(p->program, v->name, in->dtype, v->rank, dims);
   gs_node_output(n, 0, out);
   *node = n;
   return out;
@@ -158,8 +158,8 @@ static gs_value *emit_collective(part *p, const gs_value *v, gs_value *in,
 
 version *gs_part_move(part *p, const gs_value *v, const version *x,
                       const gs_sharding *want) {
-  const gs_path *path = gs_reshard(&p->resharder, v->dtype, v->rank, v->dims,
-                                   x->sharding, want);
+  const gs_path *path = gs_reshard(&p->resharder, x->local->dtype, v->rank,
+                                   v->dims, x->sharding, want);
   gs_value *at = x->local;
   const gs_sharding *now = x->sharding;
   bool zero_tail = x->zero_tail;

@@ -51,6 +51,10 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
  * axis that has one; -1 when it is replicated or unannotated. */
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
 
+/* The same for one sub-axis of v. */
+int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
+                             int axis);
+
 /* Prints, for every axis of v, the chain from v back to the rule:
  *   h {dp,tp}: axis tp on dim 1
  *     from w1 through node 'mlp/up' (MatMul)

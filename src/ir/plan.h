@@ -1,0 +1,49 @@
+/* The plan: what stands in plan.yaml beside the graphs (gshard-plan(5)). It is
+ * the only contract between the partitioner and the runner. */
+#ifndef GS_IR_PLAN_H
+#define GS_IR_PLAN_H
+
+#include "ir/sharding.h"
+
+enum { GS_PLAN_VERSION = 1 };
+
+typedef enum gs_plan_kind {
+  GS_PLAN_SPMD,  /* one program for all devices */
+  GS_PLAN_DEVICE /* one graph per device position */
+} gs_plan_kind;
+
+typedef struct gs_plan_io { /* a graph input or output */
+  const char *name;
+  gs_dtype dtype;
+  int rank;
+  const int64_t *dims;   /* [rank] of the whole tensor */
+  gs_sharding *sharding; /* how it is split over the devices, or joined */
+} gs_plan_io;
+
+typedef struct gs_plan_weights { /* the file of all weights */
+  const char *file; /* in the plan's directory; NULL: none */
+  uint64_t size;    /* bytes */
+  uint64_t hash;    /* gs_plan_hash_bytes of its content; 0: not computed */
+} gs_plan_weights;
+
+typedef struct gs_plan_collective {
+  const char *op;     /* AllReduce, AllToAll, ... */
+  gs_axes axes;
+  const char *tensor; /* its result in the program */
+  int64_t bytes;      /* sent by each device */
+  const char *origin; /* rule of the spec and chain of nodes, for people */
+} gs_plan_collective;
+
+typedef struct gs_plan {
+  const char *producer; /* "gshard 1.2" */
+  gs_plan_kind kind;
+  gs_mesh mesh;
+  GS_VEC(const char *) file; /* one (spmd), or one per position (device) */
+  GS_VEC(gs_plan_io) input;
+  GS_VEC(gs_plan_io) output;
+  gs_plan_weights weights;
+  GS_VEC(gs_plan_collective) collective; /* in order of execution */
+  uint64_t hash; /* of all of the above; set by gs_plan_write and _read */
+} gs_plan;
+
+#endif

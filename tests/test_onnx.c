@@ -1,0 +1,777 @@
+/* Reading and writing ONNX models. */
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/npy.h"
+#include "io/onnx_build.h"
+#include "io/onnx_model.h"
+#include "malformed.h"
+
+static gs_arena arena;
+static gs_err err;
+static char dir[64];
+
+static void setup(void) {
+  gs_arena_init(&arena);
+  gs_err_init(&err);
+  strcpy(dir, "/tmp/gshard-onnx-XXXXXX");
+  ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void teardown(void) {
+  char command[96];
+  gs_arena_free(&arena);
+  gs_err_free(&err);
+  snprintf(command, sizeof command, "rm -rf %s", dir);
+  ck_assert_int_eq(system(command), 0);
+}
+
+static const char *in_dir(const char *name) {
+  return gs_sprintf(&arena, "%s/%s", dir, name);
+}
+
+static void put_file(const char *path, const void *p, size_t n) {
+  FILE *f = fopen(path, "wb");
+  ck_assert_ptr_nonnull(f);
+  if (n) ck_assert_uint_eq(fwrite(p, 1, n, f), n);
+  ck_assert_int_eq(fclose(f), 0);
+}
+
+static const uint8_t *get_file(const char *path, size_t *n) {
+  const uint8_t *p;
+  ck_assert_int_eq(gs_slurp(&arena, path, SIZE_MAX / 4, &p, n, &err), 0);
+  return p;
+}
+
+/* All diagnostics as one text. */
+static const char *messages(void) {
+  gs_buf b;
+  gs_buf_init(&b, &arena);
+  for (int i = 0; i < err.n; i++)
+    gs_buf_printf(&b, "%s: %s\n", err.diag[i].place ? err.diag[i].place : "",
+                  err.diag[i].text);
+  return b.at;
+}
+
+static gs_model *read_bytes(const void *p, size_t n) {
+  gs_model *m = NULL;
+  gs_status st = gs_model_parse(&arena, "m.onnx", p, n, NULL, &m, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  return m;
+}
+
+static gs_graph *import(gs_model *m) {
+  gs_graph *g = NULL;
+  gs_status st = gs_model_import(m, &g, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  st = gs_graph_check(g, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  return g;
+}
+
+/* ---- malformed input ---- */
+
+static gs_status open_model(const char *path) {
+  gs_model *m;
+  gs_graph *g;
+  gs_mesh *mesh;
+  gs_status st = gs_model_read(&arena, path, NULL, &m, &err);
+  if (st) return st;
+  st = gs_model_import(m, &g, &err);
+  if (!st) st = gs_model_shardings(m, g, &arena, &mesh, &err);
+  gs_model_close(m);
+  return st;
+}
+
+static gs_status open_tensor(const char *path) {
+  gs_tensor *t;
+  gs_status st = gs_tensor_load(&arena, path, &t, &err);
+  if (!st) gs_file_close(t->file);
+  return st;
+}
+
+static void check_malformed(const malformed *list, int n,
+                            gs_status (*open_it)(const char *)) {
+  ck_assert_int_eq(malformed_setup(dir), 0);
+  for (int i = 0; i < n; i++) {
+    wire w = {0};
+    const char *path = in_dir(list[i].name);
+    list[i].make(&w);
+    put_file(path, w.at, w.n);
+    wire_free(&w);
+    gs_err_clear(&err);
+    clock_t start = clock();
+    gs_status st = open_it(path);
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    ck_assert_msg((int)st == list[i].code, "%s: status %d instead of %d: %s",
+                  list[i].name, (int)st, list[i].code, messages());
+    ck_assert_msg(!st || strstr(messages(), list[i].fragment),
+                  "%s: no '%s' in: %s", list[i].name, list[i].fragment,
+                  messages());
+    ck_assert_msg(seconds < 10, "%s: %g s", list[i].name, seconds);
+  }
+}
+
+START_TEST(malformed_models_test) {
+  ck_assert_int_ge(malformed_nmodels, 60);
+  check_malformed(malformed_models, malformed_nmodels, open_model);
+}
+END_TEST
+
+START_TEST(malformed_tensors_test) {
+  ck_assert_int_ge(malformed_ntensors, 20);
+  check_malformed(malformed_tensors, malformed_ntensors, open_tensor);
+}
+END_TEST
+
+/* Cut at every byte: nothing but the whole is accepted. */
+START_TEST(truncation) {
+  wire w = base_model();
+  for (size_t n = 0; n < w.n; n++) {
+    gs_model *m = NULL;
+    gs_err_clear(&err);
+    uint8_t *exact = malloc(n ? n : 1); /* so that overreads are seen */
+    memcpy(exact, w.at, n);
+    gs_status st = gs_model_parse(&arena, "cut", exact, n, NULL, &m, &err);
+    ck_assert_msg(st == GS_DATA, "%zu bytes: status %d", n, (int)st);
+    free(exact);
+  }
+  import(read_bytes(w.at, w.n));
+  wire_free(&w);
+}
+END_TEST
+
+/* Every byte changed in every way: no crash (run under sanitizers). */
+START_TEST(bit_flips) {
+  wire w = base_model();
+  for (size_t i = 0; i < w.n; i++)
+    for (int bit = 0; bit < 8; bit++) {
+      gs_arena a;
+      gs_err e;
+      gs_model *m = NULL;
+      gs_graph *g = NULL;
+      gs_arena_init(&a);
+      gs_err_init(&e);
+      w.at[i] ^= (uint8_t)(1u << bit);
+      gs_status st = gs_model_parse(&a, "m", w.at, w.n, NULL, &m, &e);
+      if (!st) st = gs_model_import(m, &g, &e);
+      if (!st) ck_assert_int_eq(gs_graph_check(g, &e), GS_OK);
+      else ck_assert_int_gt(e.n, 0);
+      w.at[i] ^= (uint8_t)(1u << bit);
+      gs_model_close(m);
+      gs_err_free(&e);
+      gs_arena_free(&a);
+    }
+  wire_free(&w);
+}
+END_TEST
+
+/* ---- round trips ---- */
+
+static bool no_raw(void *user, const Onnx__TensorProto *t, gs_tensor *out) {
+  (void)user;
+  (void)t;
+  (void)out;
+  return false;
+}
+
+/* The bytes of a model as protobuf-c itself writes them. */
+static const uint8_t *canonical(const uint8_t *p, size_t n, size_t *size) {
+  Onnx__ModelProto *m = onnx__model_proto__unpack(NULL, n, p);
+  ck_assert_ptr_nonnull(m);
+  *size = onnx__model_proto__get_packed_size(m);
+  uint8_t *out = gs_alloc(&arena, *size + 1);
+  onnx__model_proto__pack(m, out);
+  ck_assert_uint_eq(gs_pack_size(&arena, &m->base, no_raw, NULL), *size);
+  onnx__model_proto__free_unpacked(m, NULL);
+  return out;
+}
+
+static void check_round_trip(const char *path, const char *copy) {
+  gs_model *m = NULL;
+  gs_err_clear(&err);
+  gs_status st = gs_model_read(&arena, path, NULL, &m, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  st = gs_model_write(m, copy, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  gs_graph *g = NULL;
+  st = gs_model_import(m, &g, &err);
+  ck_assert_msg(!st || st == GS_UNSUPPORTED, "%s: %s", path, messages());
+  if (!st) ck_assert_int_eq(gs_graph_check(g, &err), GS_OK);
+  gs_model_close(m);
+  size_t n1, n2, c1, c2;
+  const uint8_t *p1 = get_file(path, &n1), *p2 = get_file(copy, &n2);
+  const uint8_t *a = canonical(p1, n1, &c1), *b = canonical(p2, n2, &c2);
+  ck_assert_msg(c1 == c2 && !memcmp(a, b, c1), "%s: differs", path);
+}
+
+/* Models of ONNX's own backend tests, where they are installed. */
+START_TEST(corpus) {
+  const char *root = "/usr/include/onnx/backend/test/data/node";
+  DIR *d = opendir(root);
+  if (!d) return;
+  int n = 0;
+  for (struct dirent *x; (x = readdir(d));) {
+    const char *path = gs_sprintf(&arena, "%s/%s/model.onnx", root, x->d_name);
+    if (x->d_name[0] == '.' || access(path, R_OK)) continue;
+    check_round_trip(path, in_dir("copy.onnx"));
+    n++;
+  }
+  closedir(d);
+  printf("%d models read, written and compared\n", n);
+  ck_assert_int_gt(n, 300);
+}
+END_TEST
+
+/* Unknown fields at every level survive, also next to raw_data in the file. */
+START_TEST(unknown_kept) {
+  wire out = {0}, g = {0}, t = {0};
+  float data[4096];
+  for (int i = 0; i < 4096; i++) data[i] = (float)i;
+  wire_int(&t, 1, 4096);
+  wire_int(&t, 2, 1);
+  wire_str(&t, 8, "big");
+  wire_blob(&t, 9, data, sizeof data);
+  wire_str(&t, 77, "tensor extra");
+  wire_msg(&g, 5, &t);
+  wire_int(&g, 200, -1);
+  wire_int(&out, 1, 8);
+  wire_msg(&out, 7, &g);
+  wire_tag(&out, 99, 5);
+  wire_bytes(&out, "abcd", 4);
+  wire o = {0};
+  wire_int(&o, 2, 18);
+  wire_msg(&out, 8, &o);
+  const char *path = in_dir("a.onnx");
+  put_file(path, out.at, out.n);
+  wire_free(&out);
+  check_round_trip(path, in_dir("b.onnx"));
+  ck_assert_int_eq(err.n, 1); /* the warning about unknown fields */
+}
+END_TEST
+
+/* ---- import ---- */
+
+static void opset(wire *w, uint32_t field, const char *domain, int64_t v) {
+  wire o = {0};
+  wire_str(&o, 1, domain);
+  wire_int(&o, 2, v);
+  wire_msg(w, field, &o);
+}
+
+static void graph_node(wire *g, uint32_t field, const char *domain,
+                       const char *op, const char *in, const char *out,
+                       wire *attr) {
+  wire n = {0};
+  if (in) wire_str(&n, 1, in);
+  wire_str(&n, 2, out);
+  wire_str(&n, 4, op);
+  if (attr) wire_msg(&n, 5, attr);
+  if (*domain) wire_str(&n, 7, domain);
+  wire_msg(g, field, &n);
+}
+
+static void port(wire *g, uint32_t field, const char *name) {
+  wire v = {0}, t = {0}, x = {0}, s = {0}, d = {0};
+  wire_str(&d, 2, "n");
+  wire_msg(&s, 1, &d);
+  wire_int(&x, 1, 1);
+  wire_msg(&x, 2, &s);
+  wire_msg(&t, 1, &x);
+  wire_str(&v, 1, name);
+  wire_msg(&v, 2, &t);
+  wire_msg(g, field, &v);
+}
+
+/* A function with an attribute, called twice; its inner name "h" clashes with
+ * a name of the main graph. */
+START_TEST(functions) {
+  wire out = {0}, g = {0}, f = {0}, a = {0}, b = {0};
+  wire_str(&a, 1, "alpha");
+  wire_str(&a, 21, "slope");
+  wire_int(&a, 20, 1);
+  graph_node(&f, 7, "", "LeakyRelu", "p", "h", &a);
+  graph_node(&f, 7, "", "Abs", "h", "q", NULL);
+  wire_str(&f, 1, "F");
+  wire_str(&f, 4, "p");
+  wire_str(&f, 5, "q");
+  wire_str(&f, 6, "slope");
+  opset(&f, 9, "", 16);
+  wire_str(&f, 10, "my");
+  wire_str(&b, 1, "slope");
+  wire_tag(&b, 2, 5);
+  wire_bytes(&b, "\0\0\0\x3f", 4); /* 0.5 */
+  wire_int(&b, 20, 1);
+  graph_node(&g, 1, "my", "F", "x", "h", &b);
+  graph_node(&g, 1, "my", "F", "h", "F/h", NULL);
+  graph_node(&g, 1, "", "Neg", "F/h", "y", NULL);
+  port(&g, 11, "x");
+  port(&g, 12, "y");
+  wire_int(&out, 1, 8);
+  wire_msg(&out, 7, &g);
+  opset(&out, 8, "", 18);
+  opset(&out, 8, "my", 1);
+  wire_msg(&out, 25, &f);
+  gs_graph *r = import(read_bytes(out.at, out.n));
+  wire_free(&out);
+  ck_assert_int_eq(r->node.n, 5);
+  ck_assert_str_eq(r->node.at[0]->op_type, "LeakyRelu");
+  ck_assert_int_eq(r->node.at[0]->opset, 16);
+  ck_assert_int_eq(r->node.at[4]->opset, 18);
+  ck_assert(gs_node_float(r->node.at[0], "alpha", 9) == 0.5);
+  ck_assert(gs_node_float(r->node.at[2], "alpha", 9) == 9);
+  ck_assert_str_eq(r->node.at[1]->out[0]->name, "h");
+  ck_assert_str_eq(r->node.at[3]->out[0]->name, "F/h");
+  ck_assert_str_eq(r->output.at[0]->name, "y");
+  ck_assert_str_eq(r->input.at[0]->dim_names[0], "n");
+  ck_assert_int_eq(r->input.at[0]->dims[0], -1);
+}
+END_TEST
+
+/* A function that returns its input, and one output twice. */
+START_TEST(passing_function) {
+  wire out = {0}, g = {0}, f = {0}, n = {0};
+  wire_str(&f, 1, "F");
+  wire_str(&f, 4, "p");
+  wire_str(&f, 5, "p");
+  wire_str(&f, 10, "my");
+  wire_str(&n, 1, "x");
+  wire_str(&n, 2, "y");
+  wire_str(&n, 4, "F");
+  wire_str(&n, 7, "my");
+  wire_msg(&g, 1, &n);
+  port(&g, 11, "x");
+  port(&g, 12, "y");
+  wire_int(&out, 1, 8);
+  wire_msg(&out, 7, &g);
+  opset(&out, 8, "", 18);
+  opset(&out, 8, "my", 1);
+  wire_msg(&out, 25, &f);
+  gs_graph *r = import(read_bytes(out.at, out.n));
+  wire_free(&out);
+  ck_assert_int_eq(r->node.n, 1);
+  ck_assert_str_eq(r->output.at[0]->name, "y");
+  ck_assert_ptr_eq(r->output.at[0]->def->in[0], r->input.at[0]);
+}
+END_TEST
+
+/* Every element type, by raw_data and by its typed field. */
+START_TEST(all_types) {
+  for (int t = 1; t < GS_NDTYPE; t++) {
+    int64_t dims[1] = {4};
+    gs_tensor *made = NULL, *back = NULL;
+    if (t == GS_STRING) {
+      made = GS_NEW(&arena, gs_tensor);
+      static const gs_string s[4] = {{"a", 1}, {"", 0}, {"b\0c", 3}, {"\xff", 1}};
+      *made = (gs_tensor){.dtype = GS_STRING, .rank = 1, .dims = dims,
+                          .strings = s};
+    } else {
+      ck_assert_int_eq(gs_tensor_new(&arena, (gs_dtype)t, 1, dims, &made,
+                                     &err), 0);
+      for (uint64_t i = 0; i < made->nbytes; i++)
+        ((uint8_t *)(uintptr_t)made->data)[i] = (uint8_t)(i * 7 + 1);
+    }
+    const char *path = in_dir("t.pb");
+    ck_assert_int_eq(gs_pb_write(path, made, &err), 0);
+    ck_assert_msg(!gs_pb_read(&arena, path, &back, &err), "%s", messages());
+    ck_assert_int_eq(back->dtype, t);
+    ck_assert_uint_eq(back->nbytes, made->nbytes);
+    if (t != GS_STRING)
+      ck_assert_mem_eq(gs_tensor_bytes(back), made->data, made->nbytes);
+    else ck_assert_mem_eq(back->strings[2].at, "b\0c", 3);
+  }
+}
+END_TEST
+
+/* int32_data of one type, as given entries. */
+static const uint8_t *typed(int type, int64_t n, int entries,
+                            const int64_t *v) {
+  wire w = {0}, packed = {0};
+  wire_int(&w, 1, n);
+  wire_int(&w, 2, type);
+  for (int i = 0; i < entries; i++) wire_varint(&packed, (uint64_t)v[i]);
+  wire_msg(&w, 5, &packed);
+  const char *path = in_dir("typed.pb");
+  put_file(path, w.at, w.n);
+  wire_free(&w);
+  gs_tensor *t = NULL;
+  ck_assert_msg(!gs_pb_read(&arena, path, &t, &err), "%s", messages());
+  return gs_tensor_bytes(t);
+}
+
+START_TEST(int32_data) {
+  const int64_t v[] = {-1, 2, 3};
+  ck_assert_mem_eq(typed(GS_INT8, 3, 3, v), "\xff\2\3", 3);
+  ck_assert_mem_eq(typed(GS_INT16, 3, 3, v), "\xff\xff\2\0\3\0", 6);
+  ck_assert_mem_eq(typed(GS_FLOAT16, 1, 1, (const int64_t[]){0x3c00}),
+                   "\0\x3c", 2);
+  ck_assert_mem_eq(typed(GS_INT4, 3, 2, (const int64_t[]){0x21, 0x3}),
+                   "\x21\3", 2);
+  ck_assert_mem_eq(typed(GS_UINT2, 5, 2, (const int64_t[]){0xe4, 1}),
+                   "\xe4\1", 2);
+}
+END_TEST
+
+/* ---- external data ---- */
+
+static void external_model(const char *path, const char *location) {
+  wire out = {0}, g = {0}, t = {0}, x = {0};
+  wire_int(&t, 1, 16);
+  wire_int(&t, 2, 2);
+  wire_str(&t, 8, "w");
+  wire_str(&x, 1, "location");
+  wire_str(&x, 2, location);
+  wire_msg(&t, 13, &x);
+  wire_int(&t, 14, 1);
+  wire_msg(&g, 5, &t);
+  graph_node(&g, 1, "", "Relu", "w", "y", NULL);
+  port(&g, 12, "y");
+  wire_int(&out, 1, 8);
+  wire_msg(&out, 7, &g);
+  opset(&out, 8, "", 18);
+  put_file(path, out.at, out.n);
+  wire_free(&out);
+}
+
+static gs_graph *open_graph(const char *path, gs_model **m) {
+  gs_status st = gs_model_read(&arena, path, NULL, m, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  return import(*m);
+}
+
+static const char bytes16[] = "0123456789abcdef";
+
+/* Hugging Face's cache: the model and its data are links into a store. */
+START_TEST(linked_store) {
+  mkdir(in_dir("blobs"), 0777);
+  mkdir(in_dir("snapshot"), 0777);
+  external_model(in_dir("blobs/m"), "w.bin");
+  put_file(in_dir("blobs/d"), bytes16, 16);
+  ck_assert_int_eq(symlink("../blobs/m", in_dir("snapshot/m.onnx")), 0);
+  ck_assert_int_eq(symlink("../blobs/d", in_dir("snapshot/w.bin")), 0);
+  gs_model *m;
+  gs_graph *g = open_graph(in_dir("snapshot/m.onnx"), &m);
+  const gs_tensor *t = gs_graph_find(g, "w")->constant;
+  ck_assert_mem_eq(gs_tensor_bytes(t), bytes16, 16);
+  gs_model_close(m);
+}
+END_TEST
+
+/* External data follows a model that is written elsewhere: kept by a new
+ * relative name below the output, copied in otherwise. */
+START_TEST(relocation) {
+  mkdir(in_dir("sub"), 0777);
+  mkdir(in_dir("other"), 0777);
+  external_model(in_dir("sub/m.onnx"), "w.bin");
+  put_file(in_dir("sub/w.bin"), bytes16, 16);
+  gs_model *m, *m2;
+  open_graph(in_dir("sub/m.onnx"), &m);
+  const char *const to[] = {"sub/n.onnx", "n.onnx", "other/n.onnx"};
+  for (int i = 0; i < 3; i++) {
+    ck_assert_msg(!gs_model_write(m, in_dir(to[i]), &err), "%s", messages());
+    gs_graph *g = open_graph(in_dir(to[i]), &m2);
+    const gs_tensor *t = gs_graph_find(g, "w")->constant;
+    ck_assert_mem_eq(gs_tensor_bytes(t), bytes16, 16);
+    const gs_external *x = gs_model_external(m2, t);
+    if (i == 2) ck_assert_ptr_null(x);
+    else ck_assert_str_eq(x->location, i ? "sub/w.bin" : "w.bin");
+    gs_model_close(m2);
+  }
+  gs_model_close(m);
+}
+END_TEST
+
+START_TEST(missing_data) {
+  external_model(in_dir("m.onnx"), "gone.bin");
+  gs_model *m, *m2;
+  gs_graph *g = open_graph(in_dir("m.onnx"), &m);
+  const gs_tensor *t = gs_graph_find(g, "w")->constant;
+  ck_assert_uint_eq(t->nbytes, 16);
+  ck_assert_ptr_null(gs_tensor_bytes(t));
+  ck_assert_int_eq(gs_model_need_data(m, g, &err), GS_NOINPUT);
+  ck_assert_ptr_nonnull(strstr(messages(), "gone.bin"));
+  /* A program made from it refers to the same place. */
+  const char *domain = "";
+  const int64_t version = 18;
+  gs_model_info info = {.nopset = 1, .opset_domain = &domain,
+                        .opset_version = &version, .source = m};
+  ck_assert_int_eq(gs_model_from_graph(&arena, g, &info, &m2, &err), 0);
+  ck_assert_int_eq(gs_model_write(m2, in_dir("p.onnx"), &err), 0);
+  g = open_graph(in_dir("p.onnx"), &m2);
+  t = gs_graph_find(g, "w")->constant;
+  ck_assert_str_eq(gs_model_external(m2, t)->location, "gone.bin");
+  gs_model_close(m2);
+  gs_model_close(m);
+}
+END_TEST
+
+/* ---- building ---- */
+
+static const char graph_text[] =
+    "input x : f32[4,8]\n"
+    "constant w : f32[8] = [1, 2, 3, 4, 5, 6, 7, 8]\n"
+    "h : f32[4,8] = Add(x, w)\n"
+    "y : f32[4,8] = Relu(h)\n"
+    "output y\n";
+
+static gs_graph *parse_graph(const char *s) {
+  gs_graph *g = NULL;
+  gs_status st = gs_graph_parse(&arena, s, "text", &g, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  return g;
+}
+
+static const char *print_graph(const gs_graph *g) {
+  gs_buf b;
+  gs_buf_init(&b, &arena);
+  gs_graph_print(&b, g);
+  return b.at;
+}
+
+START_TEST(build) {
+  gs_graph *g = parse_graph(print_graph(parse_graph(graph_text)));
+  gs_tensor *big;
+  int64_t dims[2] = {100, 100};
+  ck_assert_int_eq(gs_tensor_new(&arena, GS_DOUBLE, 2, dims, &big, &err), 0);
+  ((double *)(uintptr_t)big->data)[9999] = 42;
+  gs_value *v = gs_value_constant(g, "big", big);
+  gs_node *n = gs_node_new(g, "ai.gshard", "Thing", "thing", 1, 1);
+  n->in[0] = v;
+  gs_node_output(n, 0, gs_value_new(g, "t", GS_DOUBLE, 2, dims));
+  gs_node_set_string(g, n, "axes", "[dp,tp]");
+  gs_node_set_ints(g, n, "group", (const int64_t[]){0, 2}, 2);
+  n->origin = "why";
+  gs_node_out(n, 0)->is_output = true;
+  *gs_push(&arena, &g->output) = gs_node_out(n, 0);
+  const char *domains[] = {"", "ai.gshard"};
+  const int64_t versions[] = {22, 1};
+  const char *key = "gshard.mesh", *value = "mesh {dp=2}";
+  gs_model_info info = {.producer_name = "gshard", .nopset = 2,
+                        .opset_domain = domains, .opset_version = versions,
+                        .nmeta = 1, .meta_key = &key, .meta_value = &value};
+  gs_model *m, *m2;
+  ck_assert_int_eq(gs_model_from_graph(&arena, g, &info, &m, &err), 0);
+  ck_assert_str_eq(gs_model_meta(m, "gshard.mesh"), "mesh {dp=2}");
+  ck_assert_int_eq(gs_model_write(m, in_dir("p.onnx"), &err), 0);
+  gs_graph *back = open_graph(in_dir("p.onnx"), &m2);
+  const gs_tensor *t = gs_graph_find(back, "big")->constant;
+  ck_assert_ptr_nonnull(t->file);
+  ck_assert_mem_eq(gs_tensor_bytes(t), big->data, big->nbytes);
+  ck_assert_str_eq(gs_node_string(back->node.at[2], "axes", ""), "[dp,tp]");
+  ck_assert_str_eq(back->node.at[2]->origin, "why");
+  ck_assert_int_eq(back->node.at[2]->opset, 1);
+  ck_assert_str_eq(print_graph(back), print_graph(g));
+  gs_model_close(m2);
+}
+END_TEST
+
+/* ---- multi-device annotations ---- */
+
+static gs_graph *annotated(gs_model **m, const char *mesh_text,
+                           const char *sharding) {
+  wire w = base_model();
+  uint8_t *copy = gs_memdup(&arena, w.at, w.n);
+  *m = read_bytes(copy, w.n);
+  wire_free(&w);
+  gs_graph *g = import(*m);
+  gs_mesh *mesh = GS_NEW(&arena, gs_mesh);
+  ck_assert_int_eq(gs_mesh_parse(mesh_text, &arena, mesh, &err), 0);
+  g->mesh = mesh;
+  for (int i = 0; i < g->value.n; i++)
+    ck_assert_int_eq(gs_sharding_parse(&arena, mesh, sharding,
+                                       &g->value.at[i]->sharding, &err), 0);
+  return g;
+}
+
+static const char *hex(const ProtobufCMessage *msg) {
+  size_t n = protobuf_c_message_get_packed_size(msg);
+  uint8_t *p = gs_alloc(&arena, n);
+  protobuf_c_message_pack(msg, p);
+  gs_buf b;
+  gs_buf_init(&b, &arena);
+  for (size_t i = 0; i < n; i++) gs_buf_printf(&b, "%02x", p[i]);
+  return b.at;
+}
+
+/* Devices of the sharding as "device;key:values;..." */
+static const char *devices(const char *mesh, const char *sharding) {
+  gs_model *m;
+  gs_graph *g = annotated(&m, mesh, sharding);
+  ck_assert_msg(!gs_model_annotate(m, g, NULL, &err), "%s", messages());
+  const Onnx__ShardingSpecProto *s =
+      m->proto->graph->node[0]->device_configurations[0]->sharding_spec[0];
+  gs_buf b;
+  gs_buf_init(&b, &arena);
+  for (size_t i = 0; i < s->n_sharded_dim; i++)
+    gs_buf_printf(&b, "%lldx%lld ", (long long)s->sharded_dim[i]->axis,
+                  (long long)s->sharded_dim[i]->simple_sharding[0]->num_shards);
+  for (size_t i = 0; i < s->n_device; i++)
+    gs_buf_printf(&b, "%s%lld", i ? "," : "", (long long)s->device[i]);
+  for (size_t i = 0; i < s->n_index_to_device_group_map; i++) {
+    const Onnx__IntIntListEntryProto *x = s->index_to_device_group_map[i];
+    gs_buf_printf(&b, " %lld:", (long long)x->key);
+    for (size_t k = 0; k < x->n_value; k++)
+      gs_buf_printf(&b, "%s%lld", k ? "," : "", (long long)x->value[k]);
+  }
+  return b.at;
+}
+
+START_TEST(encodings) {
+  const char *mesh = "mesh {dp=2, tp=4}";
+  ck_assert_str_eq(devices(mesh, "{~,tp}"),
+                   "1x4 -1,-2,-3,-4 -1:0,4 -2:1,5 -3:2,6 -4:3,7");
+  ck_assert_str_eq(devices(mesh, "{dp,tp}"), "0x2 1x4 0,1,2,3,4,5,6,7");
+  ck_assert_str_eq(devices(mesh, "{[dp,tp],~}"), "0x8 0,1,2,3,4,5,6,7");
+  ck_assert_str_eq(devices(mesh, "{[tp,dp],~}"), "0x8 0,4,1,5,2,6,3,7");
+  ck_assert_str_eq(devices(mesh, "{~,~}"), "-1 -1:0,1,2,3,4,5,6,7");
+}
+END_TEST
+
+START_TEST(golden_bytes) {
+  gs_model *m;
+  gs_graph *g = annotated(&m, "mesh {tp=2, x=2}", "{~,tp}");
+  for (int i = 0; i < g->value.n; i++) g->value.at[i]->rank = -1;
+  for (int i = 0; i < g->value.n; i++) g->value.at[i]->sharding->rank = 2;
+  gs_annotate_options opt = {.configuration = "c"};
+  /* The dims are not known: no dim_value is written. */
+  g->value.at[0]->name = "w";
+  ck_assert_int_eq(gs_model_annotate(m, g, &opt, &err), 0);
+  const Onnx__NodeProto *add = m->proto->graph->node[1];
+  ck_assert_str_eq(
+      hex(&add->device_configurations[0]->sharding_spec[1]->base),
+      "0a0177" /* "w" where the golden has "W" */
+      "10ffffffffffffffffff0110feffffffffffffffff01"
+      "1a0f08ffffffffffffffffff0110001001"
+      "1a0f08feffffffffffffffff0110021003"
+      "22060801"
+      "12021802");
+  Onnx__SimpleShardedDimProto x = ONNX__SIMPLE_SHARDED_DIM_PROTO__INIT;
+  Onnx__SimpleShardedDimProto *xs = &x;
+  Onnx__ShardedDimProto d = ONNX__SHARDED_DIM_PROTO__INIT, *ds = &d;
+  Onnx__ShardingSpecProto s = ONNX__SHARDING_SPEC_PROTO__INIT, *ss = &s;
+  Onnx__NodeDeviceConfigurationProto c =
+      ONNX__NODE_DEVICE_CONFIGURATION_PROTO__INIT;
+  int64_t ids[] = {0, 1};
+  x.dim_case = ONNX__SIMPLE_SHARDED_DIM_PROTO__DIM_DIM_VALUE;
+  x.dim_value = 4;
+  x.has_num_shards = d.has_axis = c.has_pipeline_stage = 1;
+  x.num_shards = 2;
+  d.n_simple_sharding = s.n_sharded_dim = c.n_sharding_spec = 1;
+  d.simple_sharding = &xs;
+  s.sharded_dim = &ds;
+  s.tensor_name = (char *)(uintptr_t) "W";
+  s.n_device = 2;
+  s.device = ids;
+  c.sharding_spec = &ss;
+  c.configuration_id = (char *)(uintptr_t) "c";
+  ck_assert_str_eq(hex(&c.base), "0a0163"
+                                 "12110a0157100010012208080012040804"
+                                 "1802"
+                                 "1800");
+}
+END_TEST
+
+static const char *origin(void *user, const gs_value *v) {
+  return gs_sprintf(user, "spec.yaml:3 for %s", v->name);
+}
+
+/* Writes, reads from the file, and returns the text of x's sharding. */
+static const char *through_file(const char *mesh_text, const char *sharding,
+                                bool standard_only) {
+  gs_model *m;
+  gs_graph *g = annotated(&m, mesh_text, sharding);
+  const char *name = "batch";
+  const int64_t sixteen = 16;
+  gs_annotate_options opt = {.standard_only = standard_only, .origin = origin,
+                             .user = &arena, .nbind = 1, .bind_name = &name,
+                             .bind_value = &sixteen};
+  for (int i = 0; i < 2; i++) /* the second call replaces the first */
+    ck_assert_msg(!gs_model_annotate(m, g, &opt, &err), "%s", messages());
+  ck_assert_int_eq(gs_model_write(m, in_dir("a.onnx"), &err), 0);
+  gs_mesh *mesh;
+  g = open_graph(in_dir("a.onnx"), &m);
+  ck_assert_int_ge(gs_model_ir_version(m), 11);
+  ck_assert_msg(!gs_model_shardings(m, g, &arena, &mesh, &err), "%s",
+                messages());
+  ck_assert_uint_eq(m->proto->graph->node[0]->n_device_configurations, 1);
+  ck_assert_uint_eq(m->proto->n_configuration, 1);
+  const char *const *names;
+  const int64_t *values;
+  int nbind = gs_model_binds(m, &arena, &names, &values);
+  ck_assert_int_eq(nbind, !standard_only);
+  if (nbind) ck_assert_str_eq(names[0], "batch");
+  if (nbind) ck_assert_int_eq(values[0], 16);
+  if (!standard_only)
+    ck_assert_str_eq(gs_model_graph_meta(m, "gshard.origin:x"),
+                     "spec.yaml:3 for x");
+  ck_assert_ptr_eq(g->mesh, mesh);
+  gs_buf b;
+  gs_buf_init(&b, &arena);
+  gs_mesh_print(&b, mesh);
+  gs_buf_char(&b, ' ');
+  gs_sharding_print(&b, mesh, gs_graph_find(g, "x")->sharding);
+  gs_model_close(m);
+  return b.at;
+}
+
+START_TEST(annotations_back) {
+  const char *const texts[] = {"{dp,tp}", "{dp?,~}", "{tp:(1)2!1,?}",
+                               "{~,tp} partial(sum,dp)", "{[tp,dp],~}"};
+  for (int i = 0; i < 5; i++)
+    ck_assert_str_eq(through_file("mesh {dp=2, tp=4}", texts[i], false),
+                     gs_sprintf(&arena, "mesh {dp=2, tp=4} %s", texts[i]));
+}
+END_TEST
+
+START_TEST(inferred_mesh) {
+  ck_assert_str_eq(through_file("mesh {dp=2, tp=4}", "{dp,tp}", true),
+                   "mesh {d0=2, d1=4} {d0,d1}");
+  ck_assert_str_eq(through_file("mesh {dp=2, tp=4}", "{[tp,dp],~}", true),
+                   "mesh {d0=2, d1=4} {[d1,d0],~}");
+  ck_assert_str_eq(through_file("mesh {a=3, b=2, c=2}", "{c,a}", true),
+                   "mesh {d0=3, d1=2, d2=2} {d2,d0}");
+  ck_assert_str_eq(through_file("mesh {a=3, b=2, c=2}", "{[a,c],b}", true),
+                   "mesh {d0=3, d1=2, d2=2} {[d0,d2],d1}");
+  ck_assert_str_eq(through_file("mesh {a=8}", "{~,~}", true),
+                   "mesh {d0=8} {~,~}");
+  ck_assert_str_eq(through_file("mesh {a=6}", "{a:(2)3,~}", true),
+                   "mesh {d0=2, d1=3} {d1,~}");
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("onnx");
+  TCase *t = tcase_create("onnx");
+  tcase_add_checked_fixture(t, setup, teardown);
+  tcase_set_timeout(t, 300);
+  tcase_add_test(t, malformed_models_test);
+  tcase_add_test(t, malformed_tensors_test);
+  tcase_add_test(t, truncation);
+  tcase_add_test(t, bit_flips);
+  tcase_add_test(t, corpus);
+  tcase_add_test(t, unknown_kept);
+  tcase_add_test(t, functions);
+  tcase_add_test(t, passing_function);
+  tcase_add_test(t, all_types);
+  tcase_add_test(t, int32_data);
+  tcase_add_test(t, linked_store);
+  tcase_add_test(t, relocation);
+  tcase_add_test(t, missing_data);
+  tcase_add_test(t, build);
+  tcase_add_test(t, encodings);
+  tcase_add_test(t, golden_bytes);
+  tcase_add_test(t, annotations_back);
+  tcase_add_test(t, inferred_mesh);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}
