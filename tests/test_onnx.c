@@ -749,7 +749,9 @@ START_TEST(inferred_mesh) {
 }
 END_TEST
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--malformed"))
+    return malformed_write(argv[2]);
   Suite *s = suite_create("onnx");
   TCase *t = tcase_create("onnx");
   tcase_add_checked_fixture(t, setup, teardown);
