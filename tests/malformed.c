@@ -1,31 +1,13 @@
 /* Malformed models.  Each is the base model with one fault. */
-#include "malformed.h"
+#include "malformed_pieces.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* Field numbers of the messages that are written here. */
-enum {
-  MODEL_IR = 1, MODEL_GRAPH = 7, MODEL_OPSET = 8, MODEL_FUNCTION = 25,
-  MODEL_CONFIG = 26,
-  GRAPH_NODE = 1, GRAPH_NAME = 2, GRAPH_INIT = 5, GRAPH_INPUT = 11,
-  GRAPH_OUTPUT = 12, GRAPH_SPARSE = 15,
-  NODE_IN = 1, NODE_OUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTR = 5,
-  NODE_DOMAIN = 7, NODE_DEVICES = 10,
-  ATTR_NAME = 1, ATTR_I = 3, ATTR_T = 5, ATTR_G = 6, ATTR_TYPE = 20,
-  ATTR_REF = 21,
-  TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_FLOATS = 4, TENSOR_INTS = 5,
-  TENSOR_NAME = 8, TENSOR_RAW = 9, TENSOR_EXTERNAL = 13, TENSOR_LOCATION = 14,
-  FUNCTION_NAME = 1, FUNCTION_IN = 4, FUNCTION_OUT = 5, FUNCTION_NODE = 7,
-  FUNCTION_OPSET = 9, FUNCTION_DOMAIN = 10
-};
 
 /* ---- pieces ---- */
 
-static wire node(const char *op, const char *name, const char *a,
+wire piece_node(const char *op, const char *name, const char *a,
                  const char *b, const char *out) {
   wire w = {0};
   if (a) wire_str(&w, NODE_IN, a);
@@ -52,7 +34,7 @@ static wire value(const char *name, int type) {
 }
 
 /* Dims and type of a tensor, without its data. */
-static wire tensor(const char *name, int type, int rank, const int64_t *dims) {
+wire piece_tensor(const char *name, int type, int rank, const int64_t *dims) {
   wire w = {0};
   for (int i = 0; i < rank; i++) wire_int(&w, TENSOR_DIMS, dims[i]);
   wire_int(&w, TENSOR_TYPE, type);
@@ -60,18 +42,18 @@ static wire tensor(const char *name, int type, int rank, const int64_t *dims) {
   return w;
 }
 
-static const int64_t square[] = {2, 2};
+const int64_t piece_square[2] = {2, 2};
 
 static wire weight(void) {
-  wire w = tensor("w", 1, 2, square);
+  wire w = piece_tensor("w", 1, 2, piece_square);
   const float data[4] = {1, 2, 3, 4};
   wire_blob(&w, TENSOR_RAW, data, sizeof data);
   return w;
 }
 
-static void add_node(wire *graph, const char *op, const char *name,
+void piece_add_node(wire *graph, const char *op, const char *name,
                      const char *a, const char *b, const char *out) {
-  wire n = node(op, name, a, b, out);
+  wire n = piece_node(op, name, a, b, out);
   wire_msg(graph, GRAPH_NODE, &n);
 }
 
@@ -87,9 +69,9 @@ static void add_ports(wire *graph) {
   add_value(graph, GRAPH_OUTPUT, "z");
 }
 
-static void add_nodes(wire *graph) {
-  add_node(graph, "Relu", "relu", "x", NULL, "y");
-  add_node(graph, "Add", "add", "y", "w", "z");
+void piece_add_nodes(wire *graph) {
+  piece_add_node(graph, "Relu", "relu", "x", NULL, "y");
+  piece_add_node(graph, "Add", "add", "y", "w", "z");
 }
 
 static void add_opset(wire *w, uint32_t field, const char *domain,
@@ -108,7 +90,7 @@ static void finish(wire *out, wire *graph) {
 
 wire base_model(void) {
   wire out = {0}, g = {0}, w = weight();
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_msg(&g, GRAPH_INIT, &w);
   add_ports(&g);
   finish(&out, &g);
@@ -116,26 +98,26 @@ wire base_model(void) {
 }
 
 /* The base model with this weight in place of w. */
-static void with_weight(wire *out, wire *w) {
+void piece_with_weight(wire *out, wire *w) {
   wire g = {0};
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_msg(&g, GRAPH_INIT, w);
   add_ports(&g);
   finish(out, &g);
 }
 
 /* The base model with one more node in front. */
-static void with_node(wire *out, wire *n) {
+void piece_with_node(wire *out, wire *n) {
   wire g = {0}, w = weight();
   wire_msg(&g, GRAPH_NODE, n);
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_msg(&g, GRAPH_INIT, &w);
   add_ports(&g);
   finish(out, &g);
 }
 
 /* Two nodes of the caller and the weight. */
-static void with_graph(wire *out, wire *g) {
+void piece_with_graph(wire *out, wire *g) {
   wire w = weight();
   wire_msg(g, GRAPH_INIT, &w);
   add_ports(g);
@@ -185,7 +167,7 @@ static void no_graph(wire *out) {
 
 static void no_opset(wire *out) {
   wire g = {0}, w = weight();
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_msg(&g, GRAPH_INIT, &w);
   add_ports(&g);
   wire_int(out, MODEL_IR, 10);
@@ -292,22 +274,22 @@ static void nul_in_name(wire *out) {
   wire_str(&n, NODE_IN, "x");
   wire_blob(&n, NODE_OUT, "q\0r", 3);
   wire_str(&n, NODE_OP, "Relu");
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 static void bad_utf8(wire *out) {
-  wire n = node("Relu", "bad\xff", "x", NULL, "q");
-  with_node(out, &n);
+  wire n = piece_node("Relu", "bad\xff", "x", NULL, "q");
+  piece_with_node(out, &n);
 }
 
 static void surrogate(wire *out) {
-  wire n = node("Relu", "bad\xed\xa0\x80", "x", NULL, "q");
-  with_node(out, &n);
+  wire n = piece_node("Relu", "bad\xed\xa0\x80", "x", NULL, "q");
+  piece_with_node(out, &n);
 }
 
 static void overlong_utf8(wire *out) {
-  wire n = node("Relu", "bad\xc0\xaf", "x", NULL, "q");
-  with_node(out, &n);
+  wire n = piece_node("Relu", "bad\xc0\xaf", "x", NULL, "q");
+  piece_with_node(out, &n);
 }
 
 static void long_name(wire *out) {
@@ -315,27 +297,27 @@ static void long_name(wire *out) {
   if (!s) abort();
   memset(s, 'a', 70000);
   s[70000] = 0;
-  wire n = node("Relu", s, "x", NULL, "q");
+  wire n = piece_node("Relu", s, "x", NULL, "q");
   free(s);
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 static void private_field(wire *out) {
-  wire w = tensor("w", 1, 2, square);
+  wire w = piece_tensor("w", 1, 2, piece_square);
   wire_int(&w, 400000001, 0);
   wire_int(&w, 400000002, 16);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void cut_floats(wire *out) {
-  wire w = tensor("w", 1, 2, square);
+  wire w = piece_tensor("w", 1, 2, piece_square);
   wire_blob(&w, TENSOR_FLOATS, "123456", 6);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void two_dim_values(wire *out) {
   wire g = {0}, w = weight(), v = {0}, t = {0}, x = {0}, s = {0}, d = {0};
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_msg(&g, GRAPH_INIT, &w);
   wire_int(&d, 1, 2);
   wire_str(&d, 2, "n");
@@ -352,7 +334,7 @@ static void two_dim_values(wire *out) {
 /* A chain of `levels` graphs, the innermost holding one node. */
 static void nested(wire *out, int levels) {
   wire g = {0};
-  add_node(&g, "Relu", "r", "x", NULL, "r");
+  piece_add_node(&g, "Relu", "r", "x", NULL, "r");
   for (int i = 1; i < levels; i++) {
     wire a = {0}, n, outer = {0};
     wire_str(&a, ATTR_NAME, "body");
@@ -360,7 +342,7 @@ static void nested(wire *out, int levels) {
     wire_int(&a, ATTR_TYPE, 5);
     char name[16];
     snprintf(name, sizeof name, "n%d", i);
-    n = node("Nest", name, "x", NULL, name);
+    n = piece_node("Nest", name, "x", NULL, name);
     wire_msg(&n, NODE_ATTR, &a);
     wire_str(&n, NODE_DOMAIN, "my");
     wire_msg(&outer, GRAPH_NODE, &n);
@@ -392,87 +374,87 @@ static void many_nodes(wire *out) {
 }
 
 static void many_attributes(wire *out) {
-  wire n = node("Relu", "n", "x", NULL, "q");
+  wire n = piece_node("Relu", "n", "x", NULL, "q");
   for (int i = 0; i < 1001; i++) {
     wire a = {0};
     wire_str(&a, ATTR_NAME, "a");
     wire_msg(&n, NODE_ATTR, &a);
   }
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 /* ---- graph ---- */
 
 static void undefined(wire *out) {
   wire g = {0};
-  add_node(&g, "Relu", "relu", "nowhere", NULL, "y");
-  add_node(&g, "Add", "add", "y", "w", "z");
-  with_graph(out, &g);
+  piece_add_node(&g, "Relu", "relu", "nowhere", NULL, "y");
+  piece_add_node(&g, "Add", "add", "y", "w", "z");
+  piece_with_graph(out, &g);
 }
 
 static void not_sorted(wire *out) {
   wire g = {0};
-  add_node(&g, "Add", "add", "y", "w", "z");
-  add_node(&g, "Relu", "relu", "x", NULL, "y");
-  with_graph(out, &g);
+  piece_add_node(&g, "Add", "add", "y", "w", "z");
+  piece_add_node(&g, "Relu", "relu", "x", NULL, "y");
+  piece_with_graph(out, &g);
 }
 
 static void cycle(wire *out) {
   wire g = {0};
-  add_node(&g, "Add", "add", "z", "w", "y");
-  add_node(&g, "Relu", "relu", "y", NULL, "z");
-  with_graph(out, &g);
+  piece_add_node(&g, "Add", "add", "z", "w", "y");
+  piece_add_node(&g, "Relu", "relu", "y", NULL, "z");
+  piece_with_graph(out, &g);
 }
 
 static void duplicate(wire *out) {
   wire g = {0};
-  add_node(&g, "Relu", "relu", "x", NULL, "z");
-  add_node(&g, "Add", "add", "z", "w", "z");
-  with_graph(out, &g);
+  piece_add_node(&g, "Relu", "relu", "x", NULL, "z");
+  piece_add_node(&g, "Add", "add", "z", "w", "z");
+  piece_with_graph(out, &g);
 }
 
 static void duplicate_weight(wire *out) {
   wire g = {0}, w = weight();
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_msg(&g, GRAPH_INIT, &w);
-  with_graph(out, &g);
+  piece_with_graph(out, &g);
 }
 
 static void output_undefined(wire *out) {
   wire g = {0};
-  add_node(&g, "Relu", "relu", "x", NULL, "y");
-  with_graph(out, &g);
+  piece_add_node(&g, "Relu", "relu", "x", NULL, "y");
+  piece_with_graph(out, &g);
 }
 
 static void result_is_input(wire *out) {
   wire g = {0};
-  add_nodes(&g);
-  add_node(&g, "Relu", "again", "z", NULL, "x");
-  with_graph(out, &g);
+  piece_add_nodes(&g);
+  piece_add_node(&g, "Relu", "again", "z", NULL, "x");
+  piece_with_graph(out, &g);
 }
 
 static void two_inputs(wire *out) {
   wire g = {0};
-  add_nodes(&g);
+  piece_add_nodes(&g);
   add_value(&g, GRAPH_INPUT, "x");
-  with_graph(out, &g);
+  piece_with_graph(out, &g);
 }
 
 static void no_operator(wire *out) {
   wire n = {0};
   wire_str(&n, NODE_IN, "x");
   wire_str(&n, NODE_OUT, "q");
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 static void no_domain(wire *out) {
-  wire n = node("Foo", "foo", "x", NULL, "q");
+  wire n = piece_node("Foo", "foo", "x", NULL, "q");
   wire_str(&n, NODE_DOMAIN, "elsewhere");
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 static void two_attributes(wire *out) {
-  wire n = node("Relu", "n", "x", NULL, "q");
+  wire n = piece_node("Relu", "n", "x", NULL, "q");
   for (int i = 0; i < 2; i++) {
     wire a = {0};
     wire_str(&a, ATTR_NAME, "alpha");
@@ -480,40 +462,40 @@ static void two_attributes(wire *out) {
     wire_int(&a, ATTR_TYPE, 2);
     wire_msg(&n, NODE_ATTR, &a);
   }
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 static void typeless_attribute(wire *out) {
-  wire n = node("Relu", "n", "x", NULL, "q"), a = {0};
+  wire n = piece_node("Relu", "n", "x", NULL, "q"), a = {0};
   wire_str(&a, ATTR_NAME, "alpha");
   wire_msg(&n, NODE_ATTR, &a);
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 static void reference_outside(wire *out) {
-  wire n = node("Relu", "n", "x", NULL, "q"), a = {0};
+  wire n = piece_node("Relu", "n", "x", NULL, "q"), a = {0};
   wire_str(&a, ATTR_NAME, "alpha");
   wire_int(&a, ATTR_TYPE, 2);
   wire_str(&a, ATTR_REF, "beta");
   wire_msg(&n, NODE_ATTR, &a);
-  with_node(out, &n);
+  piece_with_node(out, &n);
 }
 
 static void empty_constant(wire *out) {
-  wire n = node("Constant", "c", NULL, NULL, "q");
-  with_node(out, &n);
+  wire n = piece_node("Constant", "c", NULL, NULL, "q");
+  piece_with_node(out, &n);
 }
 
 static void input_type_99(wire *out) {
   wire g = {0}, v = value("q", 99);
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_msg(&g, GRAPH_INPUT, &v);
-  with_graph(out, &g);
+  piece_with_graph(out, &g);
 }
 
 static void input_negative(wire *out) {
   wire g = {0}, v = {0}, t = {0}, x = {0}, s = {0}, d = {0};
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_int(&d, 1, -5);
   wire_msg(&s, 1, &d);
   wire_int(&x, 1, 1);
@@ -522,21 +504,21 @@ static void input_negative(wire *out) {
   wire_str(&v, 1, "q");
   wire_msg(&v, 2, &t);
   wire_msg(&g, GRAPH_INPUT, &v);
-  with_graph(out, &g);
+  piece_with_graph(out, &g);
 }
 
 static void input_untyped(wire *out) {
   wire g = {0}, v = {0};
-  add_nodes(&g);
+  piece_add_nodes(&g);
   wire_str(&v, 1, "q");
   wire_msg(&g, GRAPH_INPUT, &v);
-  with_graph(out, &g);
+  piece_with_graph(out, &g);
 }
 
 /* ---- functions ---- */
 
 static void add_function(wire *model, const char *name, const char *calls) {
-  wire f = {0}, n = node(calls, "call", "a", NULL, "b");
+  wire f = {0}, n = piece_node(calls, "call", "a", NULL, "b");
   if (strcmp(calls, "Relu")) wire_str(&n, NODE_DOMAIN, "my");
   wire_str(&f, FUNCTION_NAME, name);
   wire_str(&f, FUNCTION_IN, "a");
@@ -549,9 +531,9 @@ static void add_function(wire *model, const char *name, const char *calls) {
 }
 
 static void with_call(wire *out, const char *name) {
-  wire n = node(name, "top", "x", NULL, "q");
+  wire n = piece_node(name, "top", "x", NULL, "q");
   wire_str(&n, NODE_DOMAIN, "my");
-  with_node(out, &n);
+  piece_with_node(out, &n);
   add_opset(out, MODEL_OPSET, "my", 1);
 }
 
@@ -584,9 +566,9 @@ static void two_functions(wire *out) {
 }
 
 static void too_many_operands(wire *out) {
-  wire n = node("f", "top", "x", "x", "q");
+  wire n = piece_node("f", "top", "x", "x", "q");
   wire_str(&n, NODE_DOMAIN, "my");
-  with_node(out, &n);
+  piece_with_node(out, &n);
   add_opset(out, MODEL_OPSET, "my", 1);
   add_function(out, "f", "Relu");
 }
@@ -603,7 +585,7 @@ static void exploding_calls(wire *out) {
     wire_str(&f, FUNCTION_IN, "a");
     wire_str(&f, FUNCTION_OUT, "c");
     for (int k = 0; k < 2; k++) {
-      wire n = node(b, k ? "k" : "j", k ? "b" : "a", NULL, k ? "c" : "b");
+      wire n = piece_node(b, k ? "k" : "j", k ? "b" : "a", NULL, k ? "c" : "b");
       wire_str(&n, NODE_DOMAIN, "my");
       wire_msg(&f, FUNCTION_NODE, &n);
     }
@@ -617,24 +599,24 @@ static void exploding_calls(wire *out) {
 /* ---- tensors ---- */
 
 static void raw_of_size(wire *out, size_t n) {
-  wire w = tensor("w", 1, 2, square);
+  wire w = piece_tensor("w", 1, 2, piece_square);
   static const uint8_t zeros[64];
   wire_blob(&w, TENSOR_RAW, zeros, n);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void raw_short(wire *out) { raw_of_size(out, 12); }
 static void raw_long(wire *out) { raw_of_size(out, 20); }
 static void raw_odd(wire *out) { raw_of_size(out, 15); }
 static void raw_none(wire *out) {
-  wire w = tensor("w", 1, 2, square);
-  with_weight(out, &w);
+  wire w = piece_tensor("w", 1, 2, piece_square);
+  piece_with_weight(out, &w);
 }
 
 static void weight_of(wire *out, int type, int rank, const int64_t *dims) {
-  wire w = tensor("w", type, rank, dims);
+  wire w = piece_tensor("w", type, rank, dims);
   wire_blob(&w, TENSOR_RAW, "0123456789abcdef", 16);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void negative_dim(wire *out) {
@@ -646,10 +628,10 @@ static void overflow_32(wire *out) {
 static void overflow_62(wire *out) {
   weight_of(out, 11, 1, (const int64_t[]){INT64_C(1) << 62});
 }
-static void type_99(wire *out) { weight_of(out, 99, 2, square); }
-static void type_0(wire *out) { weight_of(out, 0, 2, square); }
-static void type_negative(wire *out) { weight_of(out, -1, 2, square); }
-static void string_raw(wire *out) { weight_of(out, 8, 2, square); }
+static void type_99(wire *out) { weight_of(out, 99, 2, piece_square); }
+static void type_0(wire *out) { weight_of(out, 0, 2, piece_square); }
+static void type_negative(wire *out) { weight_of(out, -1, 2, piece_square); }
+static void string_raw(wire *out) { weight_of(out, 8, 2, piece_square); }
 static void int4_odd(wire *out) {
   weight_of(out, 22, 1, (const int64_t[]){33});
 }
@@ -661,39 +643,39 @@ static void rank_65(wire *out) {
 }
 
 static void two_payloads(wire *out) {
-  wire w = tensor("w", 1, 2, square);
+  wire w = piece_tensor("w", 1, 2, piece_square);
   wire_blob(&w, TENSOR_RAW, "0123456789abcdef", 16);
   wire_blob(&w, TENSOR_FLOATS, "0123456789abcdef", 16);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void wrong_payload(wire *out) {
-  wire w = tensor("w", 1, 2, square);
+  wire w = piece_tensor("w", 1, 2, piece_square);
   wire_blob(&w, TENSOR_INTS, "\1\2\3\4", 4);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void value_too_large(wire *out) {
-  wire w = tensor("w", 3, 2, square);
+  wire w = piece_tensor("w", 3, 2, piece_square);
   wire_blob(&w, TENSOR_INTS, "\1\2\3\xac\x02", 5);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void one_byte_for_many(wire *out) {
-  wire w = tensor("w", 22, 1, (const int64_t[]){700000000});
+  wire w = piece_tensor("w", 22, 1, (const int64_t[]){700000000});
   wire_blob(&w, TENSOR_INTS, "\1", 1);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void nameless_weight(wire *out) {
-  wire w = tensor(NULL, 1, 2, square);
+  wire w = piece_tensor(NULL, 1, 2, piece_square);
   wire_blob(&w, TENSOR_RAW, "0123456789abcdef", 16);
-  with_weight(out, &w);
+  piece_with_weight(out, &w);
 }
 
 static void sparse_range(wire *out) {
-  wire g = {0}, s = {0}, v = tensor("sp", 1, 1, (const int64_t[]){1}),
-       i = tensor("i", 7, 1, (const int64_t[]){1});
+  wire g = {0}, s = {0}, v = piece_tensor("sp", 1, 1, (const int64_t[]){1}),
+       i = piece_tensor("i", 7, 1, (const int64_t[]){1});
   const int64_t index = 99;
   wire_blob(&v, TENSOR_RAW, "0123", 4);
   wire_blob(&i, TENSOR_RAW, &index, 8);
@@ -701,229 +683,8 @@ static void sparse_range(wire *out) {
   wire_msg(&s, 2, &i);
   wire_int(&s, 3, 4);
   wire_msg(&g, GRAPH_SPARSE, &s);
-  add_nodes(&g);
-  with_graph(out, &g);
-}
-
-/* ---- external data ---- */
-
-static void add_key(wire *t, const char *key, const char *v) {
-  wire x = {0};
-  wire_str(&x, 1, key);
-  wire_str(&x, 2, v);
-  wire_msg(t, TENSOR_EXTERNAL, &x);
-}
-
-static wire external(const char *location, const char *offset,
-                     const char *length) {
-  wire w = tensor("w", 1, 2, square);
-  if (location) add_key(&w, "location", location);
-  if (offset) add_key(&w, "offset", offset);
-  if (length) add_key(&w, "length", length);
-  wire_int(&w, TENSOR_LOCATION, 1);
-  return w;
-}
-
-static void at(wire *out, const char *location, const char *offset,
-               const char *length) {
-  wire w = external(location, offset, length);
-  with_weight(out, &w);
-}
-
-static void ext_parent(wire *out) { at(out, "../x", "0", "16"); }
-static void ext_hidden_parent(wire *out) { at(out, "a/../../x", "0", "16"); }
-static void ext_absolute(wire *out) { at(out, "/etc/passwd", "0", "16"); }
-static void ext_empty(wire *out) { at(out, "", "0", "16"); }
-static void ext_none(wire *out) { at(out, NULL, "0", "16"); }
-static void ext_link(wire *out) { at(out, "link", "0", "16"); }
-static void ext_dir_link(wire *out) { at(out, "dirlink/passwd", "0", "16"); }
-static void ext_fifo(wire *out) { at(out, "fifo", "0", "16"); }
-static void ext_dir(wire *out) { at(out, "sub", "0", "16"); }
-static void ext_dot(wire *out) { at(out, ".", "0", "16"); }
-static void ext_hard(wire *out) { at(out, "hard", "0", "16"); }
-static void ext_memory(wire *out) {
-  at(out, "*/_ORT_MEM_ADDR_/*", "140000000000000", "16");
-}
-static void ext_offset(wire *out) { at(out, "w.bin", "60", NULL); }
-static void ext_negative(wire *out) { at(out, "w.bin", "-4", "16"); }
-static void ext_wrapping(wire *out) {
-  at(out, "w.bin", "18446744073709551624", "16");
-}
-static void ext_wrapping_sum(wire *out) {
-  at(out, "w.bin", "18446744073709551608", "16");
-}
-static void ext_length(wire *out) {
-  at(out, "w.bin", "0", "9223372036854775807");
-}
-static void ext_other_length(wire *out) { at(out, "w.bin", "0", "8"); }
-static void ext_good(wire *out) { at(out, "w.bin", "16", "16"); }
-static void ext_sub(wire *out) { at(out, "sub/w.bin", NULL, NULL); }
-static void ext_back(wire *out) { at(out, "sub/../w.bin", "0", "16"); }
-static void ext_dots(wire *out) { at(out, "w..bin", "0", "16"); }
-static void ext_missing(wire *out) { at(out, "not-there.bin", "0", "16"); }
-
-static void ext_key(wire *out) {
-  wire w = external("w.bin", "0", "16");
-  add_key(&w, "__class__", "x");
-  with_weight(out, &w);
-}
-
-static void ext_attribute(wire *out) {
-  wire n = node("Constant", "c", NULL, NULL, "q"), a = {0};
-  wire t = external("../x", "0", "16");
-  wire_str(&a, ATTR_NAME, "value");
-  wire_msg(&a, ATTR_T, &t);
-  wire_int(&a, ATTR_TYPE, 4);
-  wire_msg(&n, NODE_ATTR, &a);
-  with_node(out, &n);
-}
-
-static void ext_function(wire *out) {
-  wire n = node("Constant", "c", NULL, NULL, "q"), a = {0}, f = {0};
-  wire t = external("link", "0", "16");
-  wire_str(&a, ATTR_NAME, "value");
-  wire_msg(&a, ATTR_T, &t);
-  wire_int(&a, ATTR_TYPE, 4);
-  wire_msg(&n, NODE_ATTR, &a);
-  wire_str(&f, FUNCTION_NAME, "unused");
-  wire_msg(&f, FUNCTION_NODE, &n);
-  *out = base_model();
-  wire_msg(out, MODEL_FUNCTION, &f);
-}
-
-static void ext_sparse(wire *out) {
-  wire g = {0}, s = {0}, v = external("/etc/passwd", "0", "16"),
-       i = tensor("i", 7, 1, (const int64_t[]){4});
-  wire_msg(&s, 1, &v);
-  wire_msg(&s, 2, &i);
-  wire_int(&s, 3, 4);
-  wire_msg(&g, GRAPH_SPARSE, &s);
-  add_nodes(&g);
-  with_graph(out, &g);
-}
-
-int malformed_setup(const char *dir) {
-  char from[4096], to[4096];
-  static const char data[64] = "weights";
-  const char *const files[] = {"w.bin", "w..bin", "sub/w.bin", "hard"};
-  snprintf(to, sizeof to, "%s/sub", dir);
-  mkdir(to, 0777);
-  for (size_t i = 0; i < 4; i++) {
-    snprintf(to, sizeof to, "%s/%s", dir, files[i]);
-    FILE *f = fopen(to, "wb");
-    if (!f) return -1;
-    fwrite(data, 1, i == 2 ? 16 : sizeof data, f);
-    if (fclose(f)) return -1;
-  }
-  snprintf(from, sizeof from, "%s/hard", dir);
-  snprintf(to, sizeof to, "%s/hard2", dir);
-  unlink(to);
-  if (link(from, to)) return -1;
-  snprintf(to, sizeof to, "%s/link", dir);
-  unlink(to);
-  if (symlink("/etc/passwd", to)) return -1;
-  snprintf(to, sizeof to, "%s/dirlink", dir);
-  unlink(to);
-  if (symlink("/etc", to)) return -1;
-  snprintf(to, sizeof to, "%s/fifo", dir);
-  unlink(to);
-  return mkfifo(to, 0666);
-}
-
-/* ---- multi-device annotations ---- */
-
-typedef struct claim {
-  const char *config, *tensor;
-  int64_t axis, shards;
-  int ndevice;
-  const int64_t *device;
-} claim;
-
-static void add_config(wire *model, int devices) {
-  wire c = {0};
-  wire_str(&c, 1, "c");
-  wire_int(&c, 2, devices);
-  wire_msg(model, MODEL_CONFIG, &c);
-}
-
-static wire spec_of(const claim *k) {
-  wire s = {0}, d = {0}, x = {0};
-  wire_str(&s, 1, k->tensor);
-  for (int i = 0; i < k->ndevice; i++) wire_int(&s, 2, k->device[i]);
-  wire_int(&x, 3, k->shards);
-  wire_int(&d, 1, k->axis);
-  wire_msg(&d, 2, &x);
-  wire_msg(&s, 4, &d);
-  return s;
-}
-
-/* The base model whose first node makes the claim `times` times. */
-static void claimed(wire *out, const claim *k, int times) {
-  wire g = {0}, n = node("Relu", "relu", "x", NULL, "y"), c = {0};
-  wire_str(&c, 1, k->config);
-  for (int i = 0; i < times; i++) {
-    wire s = spec_of(k);
-    wire_msg(&c, 2, &s);
-  }
-  wire_msg(&n, NODE_DEVICES, &c);
-  wire_msg(&g, GRAPH_NODE, &n);
-  add_node(&g, "Add", "add", "y", "w", "z");
-  with_graph(out, &g);
-  add_config(out, 4);
-}
-
-static const int64_t four[] = {0, 1, 2, 3};
-
-static void dev_good(wire *out) {
-  claimed(out, &(claim){"c", "x", -1, 4, 4, four}, 1);
-}
-static void dev_axis(wire *out) {
-  claimed(out, &(claim){"c", "x", 9, 4, 4, four}, 1);
-}
-static void dev_axis_negative(wire *out) {
-  claimed(out, &(claim){"c", "x", -3, 4, 4, four}, 1);
-}
-static void dev_shards_0(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, 0, 4, four}, 1);
-}
-static void dev_shards_huge(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, INT64_C(1) << 40, 4, four}, 1);
-}
-static void dev_product(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, 2, 4, four}, 1);
-}
-static void dev_id(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, 2, 2, (const int64_t[]){0, 7}}, 1);
-}
-static void dev_twice(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, 2, 2, (const int64_t[]){1, 1}}, 1);
-}
-static void dev_unknown(wire *out) {
-  claimed(out, &(claim){"d", "x", 0, 4, 4, four}, 1);
-}
-static void dev_foreign(wire *out) {
-  claimed(out, &(claim){"c", "w", 0, 4, 4, four}, 1);
-}
-static void dev_repeated(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, 4, 4, four}, 2);
-}
-static void dev_irregular(wire *out) {
-  claimed(out,
-          &(claim){"c", "x", 0, 4, 4, (const int64_t[]){0, 1, 3, 2}}, 1);
-}
-static void dev_partial(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, 2, 2, four}, 1);
-}
-static void dev_group(wire *out) {
-  claimed(out, &(claim){"c", "x", 0, 2, 2, (const int64_t[]){-1, -2}}, 1);
-}
-static void dev_two_configs(wire *out) {
-  dev_good(out);
-  add_config(out, 4);
-}
-static void dev_no_devices(wire *out) {
-  *out = base_model();
-  add_config(out, 0);
+  piece_add_nodes(&g);
+  piece_with_graph(out, &g);
 }
 
 const malformed malformed_models[] = {
@@ -1009,49 +770,49 @@ const malformed malformed_models[] = {
     {"one-byte-for-many.onnx", one_byte_for_many, 65, "tensor 'w'"},
     {"nameless-weight.onnx", nameless_weight, 65, "without name"},
     {"sparse-range.onnx", sparse_range, 65, "out of range"},
-    {"ext-parent.onnx", ext_parent, 65, "out of the model's directory"},
-    {"ext-hidden-parent.onnx", ext_hidden_parent, 65, "out of the model's"},
-    {"ext-absolute.onnx", ext_absolute, 65, "absolute"},
-    {"ext-empty.onnx", ext_empty, 65, "empty location"},
-    {"ext-none.onnx", ext_none, 65, "without a location"},
-    {"ext-link.onnx", ext_link, 65, "out of the model's directory"},
-    {"ext-dir-link.onnx", ext_dir_link, 65, "out of the model's directory"},
-    {"ext-fifo.onnx", ext_fifo, 65, "FIFO"},
-    {"ext-dir.onnx", ext_dir, 65, "is a directory"},
-    {"ext-dot.onnx", ext_dot, 65, "is a directory"},
-    {"ext-hard.onnx", ext_hard, 65, "hard links"},
-    {"ext-memory.onnx", ext_memory, 65, "address"},
-    {"ext-offset.onnx", ext_offset, 74, "w.bin has 64 bytes"},
-    {"ext-negative.onnx", ext_negative, 65, "'-4'"},
-    {"ext-wrapping.onnx", ext_wrapping, 65, "18446744073709551624"},
-    {"ext-wrapping-sum.onnx", ext_wrapping_sum, 74, "needed"},
-    {"ext-length.onnx", ext_length, 74, "needed"},
-    {"ext-other-length.onnx", ext_other_length, 65, "length 8"},
-    {"ext-key.onnx", ext_key, 65, "__class__"},
-    {"ext-attribute.onnx", ext_attribute, 65, "out of the model's directory"},
-    {"ext-function.onnx", ext_function, 65, "out of the model's directory"},
-    {"ext-sparse.onnx", ext_sparse, 65, "absolute"},
-    {"ext-good.onnx", ext_good, 0, ""},
-    {"ext-sub.onnx", ext_sub, 0, ""},
-    {"ext-back.onnx", ext_back, 0, ""},
-    {"ext-dots.onnx", ext_dots, 0, ""},
-    {"ext-missing.onnx", ext_missing, 0, ""},
-    {"dev-good.onnx", dev_good, 0, ""},
-    {"dev-axis.onnx", dev_axis, 65, "node 'relu'"},
-    {"dev-axis-negative.onnx", dev_axis_negative, 65, "axis -3"},
-    {"dev-shards-0.onnx", dev_shards_0, 65, "num_shards is 0"},
-    {"dev-shards-huge.onnx", dev_shards_huge, 65, "num_shards"},
-    {"dev-product.onnx", dev_product, 65, "lists 4 devices for 2"},
-    {"dev-id.onnx", dev_id, 65, "device 7"},
-    {"dev-twice.onnx", dev_twice, 65, "device 1 is listed twice"},
-    {"dev-unknown.onnx", dev_unknown, 65, "configuration 'd'"},
-    {"dev-foreign.onnx", dev_foreign, 65, "sharding of 'w'"},
-    {"dev-repeated.onnx", dev_repeated, 65, "two shardings of tensor 'x'"},
-    {"dev-irregular.onnx", dev_irregular, 69, "no mesh explains"},
-    {"dev-partial.onnx", dev_partial, 69, "no mesh explains"},
-    {"dev-group.onnx", dev_group, 65, "device -1"},
-    {"dev-two-configs.onnx", dev_two_configs, 65, "two configurations 'c'"},
-    {"dev-no-devices.onnx", dev_no_devices, 65, "has 0 devices"},
+    {"ext-parent.onnx", bad_ext_parent, 65, "out of the model's directory"},
+    {"ext-hidden-parent.onnx", bad_ext_hidden_parent, 65, "out of the model's"},
+    {"ext-absolute.onnx", bad_ext_absolute, 65, "absolute"},
+    {"ext-empty.onnx", bad_ext_empty, 65, "empty location"},
+    {"ext-none.onnx", bad_ext_none, 65, "without a location"},
+    {"ext-link.onnx", bad_ext_link, 65, "out of the model's directory"},
+    {"ext-dir-link.onnx", bad_ext_dir_link, 65, "out of the model's directory"},
+    {"ext-fifo.onnx", bad_ext_fifo, 65, "FIFO"},
+    {"ext-dir.onnx", bad_ext_dir, 65, "is a directory"},
+    {"ext-dot.onnx", bad_ext_dot, 65, "is a directory"},
+    {"ext-hard.onnx", bad_ext_hard, 65, "hard links"},
+    {"ext-memory.onnx", bad_ext_memory, 65, "address"},
+    {"ext-offset.onnx", bad_ext_offset, 74, "w.bin has 64 bytes"},
+    {"ext-negative.onnx", bad_ext_negative, 65, "'-4'"},
+    {"ext-wrapping.onnx", bad_ext_wrapping, 65, "18446744073709551624"},
+    {"ext-wrapping-sum.onnx", bad_ext_wrapping_sum, 74, "needed"},
+    {"ext-length.onnx", bad_ext_length, 74, "needed"},
+    {"ext-other-length.onnx", bad_ext_other_length, 65, "length 8"},
+    {"ext-key.onnx", bad_ext_key, 65, "__class__"},
+    {"ext-attribute.onnx", bad_ext_attribute, 65, "out of the model"},
+    {"ext-function.onnx", bad_ext_function, 65, "out of the model"},
+    {"ext-sparse.onnx", bad_ext_sparse, 65, "absolute"},
+    {"ext-good.onnx", bad_ext_good, 0, ""},
+    {"ext-sub.onnx", bad_ext_sub, 0, ""},
+    {"ext-back.onnx", bad_ext_back, 0, ""},
+    {"ext-dots.onnx", bad_ext_dots, 0, ""},
+    {"ext-missing.onnx", bad_ext_missing, 0, ""},
+    {"dev-good.onnx", bad_dev_good, 0, ""},
+    {"dev-axis.onnx", bad_dev_axis, 65, "node 'relu'"},
+    {"dev-axis-negative.onnx", bad_dev_axis_negative, 65, "axis -3"},
+    {"dev-shards-0.onnx", bad_dev_shards_0, 65, "num_shards is 0"},
+    {"dev-shards-huge.onnx", bad_dev_shards_huge, 65, "num_shards"},
+    {"dev-product.onnx", bad_dev_product, 65, "lists 4 devices for 2"},
+    {"dev-id.onnx", bad_dev_id, 65, "device 7"},
+    {"dev-twice.onnx", bad_dev_twice, 65, "device 1 is listed twice"},
+    {"dev-unknown.onnx", bad_dev_unknown, 65, "configuration 'd'"},
+    {"dev-foreign.onnx", bad_dev_foreign, 65, "sharding of 'w'"},
+    {"dev-repeated.onnx", bad_dev_repeated, 65, "two shardings of tensor 'x'"},
+    {"dev-irregular.onnx", bad_dev_irregular, 69, "no mesh explains"},
+    {"dev-partial.onnx", bad_dev_partial, 69, "no mesh explains"},
+    {"dev-group.onnx", bad_dev_group, 65, "device -1"},
+    {"dev-two-configs.onnx", bad_dev_two_configs, 65, "two configurations 'c'"},
+    {"dev-no-devices.onnx", bad_dev_no_devices, 65, "has 0 devices"},
 };
 const int malformed_nmodels =
     (int)(sizeof malformed_models / sizeof *malformed_models);

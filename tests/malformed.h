@@ -37,6 +37,10 @@ extern const int malformed_ntensors;
 /* Files, links and a FIFO that the models' external data refer to. */
 int malformed_setup(const char *dir);
 
+/* Writes all files into DIR and prints a line `file code fragment` for each;
+ * `test_onnx --malformed DIR` does this. */
+int malformed_write(const char *dir);
+
 /* The pieces of the base model: z = Add(Relu(x), w) on f32[2,2]. */
 wire base_model(void);
 

@@ -15,7 +15,8 @@ static int kind_of(const Onnx__AttributeProto *p) {
   if (p->n_floats) return GS_ATTR_FLOATS;
   if (p->n_ints) return GS_ATTR_INTS;
   if (p->n_strings) return GS_ATTR_STRINGS;
-  if (p->sparse_tensor) return ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR;
+  if (p->sparse_tensor)
+    return ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR;
   return 0;
 }
 

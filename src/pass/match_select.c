@@ -138,8 +138,10 @@ typedef struct best {
 } best;
 
 static void closer(best *b, const char *tail, const char *name) {
-  if (!*name) return;
-  int d = gs_edit_distance(tail, same_depth(name, tail), b->distance);
+  const char *end = same_depth(name, tail);
+  int longer = (int)strlen(end) - (int)strlen(tail);
+  if (!*name || abs(longer) >= b->distance) return;
+  int d = gs_edit_distance(tail, end, b->distance);
   if (d >= b->distance) return;
   b->distance = d;
   b->name = name;
@@ -227,7 +229,8 @@ static gs_status add_group(gs_matching *m, const gs_spec_group *g) {
     made++;
   }
   if (made) return GS_OK;
-  gs_fail_at(m->err, GS_SPEC, &g->match.at, "the group has less than 2 tensors");
+  gs_fail_at(m->err, GS_SPEC, &g->match.at,
+             "the group has less than 2 tensors");
   if (!t.n) gs_match_hint(m, &g->match);
   return GS_SPEC;
 }

@@ -1,5 +1,4 @@
-/* malformed_models DIR: writes the malformed models and tensors into DIR and
- * prints a line `file code fragment` for each. */
+/* Writes the malformed models and tensors, for tests of the tools. */
 #include <stdio.h>
 
 #include "malformed.h"
@@ -17,19 +16,15 @@ static int put(const char *dir, const malformed *m) {
   return fclose(f) != 0;
 }
 
-int main(int argc, char **argv) {
-  if (argc != 2) {
-    fprintf(stderr, "usage: malformed_models DIR\n");
-    return 64;
-  }
-  if (malformed_setup(argv[1])) {
-    perror(argv[1]);
+int malformed_write(const char *dir) {
+  if (malformed_setup(dir)) {
+    perror(dir);
     return 73;
   }
   int failed = 0;
   for (int i = 0; i < malformed_nmodels; i++)
-    failed |= put(argv[1], &malformed_models[i]);
+    failed |= put(dir, &malformed_models[i]);
   for (int i = 0; i < malformed_ntensors; i++)
-    failed |= put(argv[1], &malformed_tensors[i]);
+    failed |= put(dir, &malformed_tensors[i]);
   return failed ? 74 : 0;
 }
