@@ -20,10 +20,9 @@ gs_value *net_embed(net *n, const char *name, gs_value *tokens,
   if (!tokens) return NULL;
   const char *outer = n->scope;
   n->scope = net_scope(n, name);
-  double deviation = 1 / sqrt((double)model);
   gs_value *table =
-      net_weight(n, "table", deviation, 2, (int64_t[]){vocabulary, model});
-  gs_value *positions = net_weight(n, "positions", deviation, 2,
+      net_weight(n, "table", 1, 2, (int64_t[]){vocabulary, model});
+  gs_value *positions = net_weight(n, "positions", 0.5, 2,
                                    (int64_t[]){tokens->dims[1], model});
   gs_value *rows = NET_OP(n, "Gather", "rows", table, tokens);
   gs_value *y = NET_OP(n, "Add", "outputs", rows, positions);
