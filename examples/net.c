@@ -257,8 +257,11 @@ static bool place_weight(void *user, const gs_value *v, gs_extref *out) {
 gs_status net_write(net *n, const gs_cli *c, const char *path, gs_err *e) {
   GS_TRY(n->status);
   GS_TRY(gs_graph_check(n->graph, e));
-  gs_cli_note(c, "%.4g million weights, %d nodes",
-              (double)n->parameters / 1e6, n->graph->node.n);
+  double count = (double)n->parameters;
+  bool large = n->parameters >= 1000000000;
+  gs_cli_note(c, "%.4g %sillion weights, %d nodes",
+              count / (large ? 1e9 : 1e6), large ? "b" : "m",
+              n->graph->node.n);
   if (c->dry_run) return GS_OK;
   if (!path) return gs_fail(e, GS_USAGE, NULL, "no output: give -o FILE");
   if (!strcmp(path, "-")) GS_TRY(gs_cli_check_stdout(c, e));
