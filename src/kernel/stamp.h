@@ -26,7 +26,7 @@
 #define GS_MADD(a, b, c) __builtin_fmaf(a, b, c)
 #define GS_ISA avx2
 #if defined __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))),            \
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))),        \
                              apply_to = function)
 #include GS_STAMP
 #pragma clang attribute pop
@@ -41,14 +41,16 @@
 #define GS_ISA avx512
 #if defined __clang__
 #pragma clang attribute push(                                                 \
-    __attribute__((target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl"))), \
+    __attribute__((                                                           \
+        target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl"))),         \
     apply_to = function)
 #include GS_STAMP
 #pragma clang attribute pop
 #else
 #pragma GCC push_options
 #pragma GCC target(                                                            \
-    "avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")
+    "avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl",                        \
+    "prefer-vector-width=512")
 #include GS_STAMP
 #pragma GCC pop_options
 #endif
