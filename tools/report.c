@@ -36,9 +36,10 @@ char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
 static const gs_value *carrier(const gs_collective *c, int axis) {
   const gs_value *v = c->value;
   if (gs_sharding_used(v->sharding) >> axis & 1) return v;
-  for (int i = 0; v->def && i < v->def->nin; i++)
-    if (v->def->in[i] && (gs_sharding_used(v->def->in[i]->sharding) >> axis & 1))
-      return v->def->in[i];
+  for (int i = 0; v->def && i < v->def->nin; i++) {
+    const gs_value *x = v->def->in[i];
+    if (x && (gs_sharding_used(x->sharding) >> axis & 1)) return x;
+  }
   for (int i = 0; c->node && i < c->node->nout; i++)
     if (c->node->out[i] &&
         (gs_sharding_used(c->node->out[i]->sharding) >> axis & 1))

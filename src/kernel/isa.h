@@ -17,7 +17,8 @@ enum { GS_ISA_BASE, GS_ISA_AVX2, GS_ISA_AVX512, GS_NISA };
 #endif
 
 /* The best instruction set of this processor; reads a cached word.
- * Processors with AVX2 have F16C too.  GS_ISA_LIMIT (compile time) caps it, to test the others. */
+ * Processors with AVX2 have F16C too.  GS_ISA_LIMIT (compile time) caps it, to
+ * test the others. */
 #ifndef GS_ISA_LIMIT
 #define GS_ISA_LIMIT GS_ISA_AVX512
 #endif
