@@ -7,6 +7,8 @@
  * contract or reassociate, whatever CFLAGS say. */
 #if defined __clang__
 #pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed" /* loops that call libm */
 #else
 #pragma GCC push_options
 #pragma GCC optimize("O3", "no-math-errno", "no-trapping-math",                \
@@ -61,7 +63,9 @@
 #undef GS_FN
 #undef GS_FN_2
 #undef GS_FN_3
-#if !defined __clang__
+#if defined __clang__
+#pragma clang diagnostic pop
+#else
 #pragma GCC pop_options
 #endif
 
