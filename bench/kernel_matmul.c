@@ -6,7 +6,13 @@
  * numbers in [-0.5, 0.5), the same for all runs, so that small cases measure a
  * warm cache.  The number of threads is the first argument (1).
  *
- *   kernel_matmul [threads] */
+ *   kernel_matmul [threads]
+ *
+ * Seen (one core of a shared AVX2 machine, CPU time, so as not to count the
+ * neighbours): f32 products 23-38 GFLOP/s, 1 x 1024 x 4096 6-7 (memory), i32
+ * about 8, f64 about 3.  oneDNN's matmul primitive with weights in its own
+ * layout was within 3 % of dnnl_sgemm there (35.6/34.9, 34.4/34.2, 37.7/37.4)
+ * and slower for 64 x 2048 x 512 (23-28 against 33): weights are not packed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

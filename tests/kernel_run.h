@@ -108,7 +108,8 @@ static inline int64_t kr_range(uint64_t *s, int64_t low, int64_t end) {
 }
 /* Whole numbers in [low, end). */
 static inline void kr_fill(gs_view *v, uint64_t *s, int64_t low, int64_t end) {
-  for (int64_t i = 0; i < v->n; i++) kr_put(v, i, (double)kr_range(s, low, end));
+  for (int64_t i = 0; i < v->n; i++)
+    kr_put(v, i, (double)kr_range(s, low, end));
 }
 
 static inline gs_status kr_run(kr *t, const gs_kernel *kernel, int threads) {

@@ -18,7 +18,8 @@ static double wrapped(gs_dtype t, double d) {
   uint64_t raw = 0;
   double r;
   int64_t i = (int64_t)d;
-  if (gs_dtype_get((int)t)->cls == 'f') gs_convert(t, &raw, GS_DOUBLE, &d, 1, NULL);
+  if (gs_dtype_get((int)t)->cls == 'f')
+    gs_convert(t, &raw, GS_DOUBLE, &d, 1, NULL);
   else gs_convert(t, &raw, GS_INT64, &i, 1, NULL);
   gs_convert(GS_DOUBLE, &r, t, &raw, 1, NULL);
   return r;
@@ -30,8 +31,8 @@ static double wrapped(gs_dtype t, double d) {
 static int64_t batch_offset(const gs_view *v, int nb, const int64_t *dims,
                             int64_t i) {
   int have = v->rank > 2 ? v->rank - 2 : 0;
-  int64_t stride = v->rank >= 2 ? v->dims[v->rank - 1] * v->dims[v->rank - 2] : 0;
-  int64_t at = 0;
+  int64_t at = 0, stride = 0;
+  if (v->rank >= 2) stride = v->dims[v->rank - 1] * v->dims[v->rank - 2];
   for (int d = nb - 1; d >= 0; d--) {
     int64_t j = i % dims[d];
     int e = d - nb + have;

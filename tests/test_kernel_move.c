@@ -170,7 +170,8 @@ START_TEST(concat_split) {
       same(&r.out[0], i, &r.in[p], element(&r.in[p], a));
     }
     if (r.out[0].n)
-      memcpy(q.in[0].data, r.out[0].data, (size_t)r.out[0].n * size_of(sizes[_i]));
+      memcpy(q.in[0].data, r.out[0].data,
+             (size_t)r.out[0].n * size_of(sizes[_i]));
     kr_ok(&q, &gs_kernel_split, 2);
     for (int p = 0; p < n; p++)
       for (int64_t i = 0; i < q.out[p].n; i++)

@@ -190,7 +190,8 @@ START_TEST(test_manual) {
   gs_buf b;
   gs_buf_init(&b, &arena);
   gs_plan_manual(&b);
-  static const char begin[] = ".\\\" keys: begin\n", end[] = ".\\\" keys: end\n";
+  static const char begin[] = ".\\\" keys: begin\n";
+  static const char end[] = ".\\\" keys: end\n";
   char *page = slurp(source("man/gshard-plan.5"));
   ck_assert_ptr_nonnull(page);
   char *from = strstr(page, begin), *to = strstr(page, end);

@@ -116,9 +116,9 @@ START_TEST(test_json) {
 END_TEST
 
 START_TEST(test_scalars) {
-  static const char *const not_ints[] = {"01",  "+1",  "-1",   "1_0", "0x1",
-                                         "0o1", "1e3", "1.0",  "\"1\"", "no",
-                                         "~",   "[]",  "12:30", "9223372036854775808"};
+  static const char *const not_ints[] = {
+      "01",  "+1",    "-1", "1_0", "0x1", "0o1",   "1e3",
+      "1.0", "\"1\"", "no", "~",   "[]",  "12:30", "9223372036854775808"};
   int64_t v = 0;
   double d;
   bool b;

@@ -64,9 +64,3 @@ gs_status gs_emit_program(gs_arena *a, const gs_emit_options *o,
   gs_model_close(model);
   return s;
 }
-
-gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
-                       gs_err *e) {
-  (void)a; (void)o;
-  return gs_fail(e, GS_UNSUPPORTED, dir, "plan directories come next");
-}

@@ -108,6 +108,9 @@ static gs_status range_of(job *j, const char *name, gs_random *r,
                           gs_err *e) {
   const char *text =
       gs_model_input_meta(j->source.model, name, "gshard.range");
+  if (!text) /* programs keep it in the model's metadata */
+    text = gs_model_meta(j->source.model,
+                         gs_sprintf(j->a, "gshard.range:%s", name));
   for (int i = 0; i < gs_cli_count(j->c, "range"); i++) {
     const char *key, *value;
     GS_TRY(gs_cli_pair(j->c, "range", i, true, &key, &value, e));
@@ -160,6 +163,7 @@ static gs_status open_source(job *j, gs_err *e) {
   GS_TRY(give_files(j, e));
   GS_TRY(give_test_data(j, e));
   GS_TRY(check_ranges(j, e));
+  j->source.fixed = !gs_cli_has(j->c, "check");
   GS_TRY(gs_source_infer(j->a, &j->source, &j->bind, e));
   GS_TRY(gs_model_need_data(j->source.model, j->source.graph, e));
   return make_missing(j, e);
@@ -170,8 +174,8 @@ static gs_status open_source(job *j, gs_err *e) {
 static gs_status new_exec(job *j, const gs_source *s, gs_world *w,
                           gs_exec **out, gs_err *e) {
   const gs_graph *g = s->graph;
-  gs_exec_config config = {.graph = &g,
-                           .ngraph = 1,
+  gs_exec_config config = {.graph = s->device ? s->device : &g,
+                           .ngraph = s->device ? s->ndevice_here : 1,
                            .ndevice = s->ndevice,
                            .world = w,
                            .threads = j->threads,
@@ -508,7 +512,10 @@ static gs_status run(gs_cli *c, gs_err *e) {
   print_results(&j, s);
   gs_exec_free(j.exec);
   if (j.w) {
-    fflush(stdout);
+    /* Before another rank's exit code makes the launcher end this one. */
+    if (s && e->n && !c->silent) gs_err_print(e, stderr, c->who, c->color);
+    c->silent = c->silent || (s && e->n);
+    fflush(NULL);
     gs_world_finalize(j.w);
   }
   return s;

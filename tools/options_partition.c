@@ -32,6 +32,11 @@ static const gs_option options[] = {
      .arg = "NAME=N",
      .flags = GS_OPT_REPEAT,
      .help = "Let the symbolic dimension NAME of the model be N."},
+    {.name = "dump",
+     .arg = "PASS",
+     .choices = "propagate|partition|all",
+     .group = "Looking inside",
+     .help = "Print the graph in text form after PASS to standard error."},
     {0},
 };
 

@@ -61,10 +61,6 @@ static const gs_option options[] = {
      .group = "Measuring",
      .help = "Run N times and print the shortest and the median time and the "
              "bytes moved."},
-    {.name = "trace",
-     .arg = "FILE",
-     .help = "Write the time of every step on every device to FILE, in the "
-             "trace event format that browsers show."},
     {.name = "list-ops",
      .flags = GS_OPT_ALONE,
      .help = "Print the table of operators and exit.",

@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/map.h"
+#include "pass/specialise.h"
 #include "pass/upgrade.h"
 
 /* Standard input, which only rank 0 has. */
@@ -41,10 +43,105 @@ static gs_status set_program(gs_arena *a, gs_source *s, gs_err *e) {
   return GS_OK;
 }
 
+/* Gives a device graph the plan's whole inputs and outputs. */
+static gs_status add_border(gs_arena *a, const gs_plan *plan, gs_graph *g,
+                            const char *path, gs_err *e) {
+  int nin = plan->input.n, n = nin + plan->output.n;
+  const char **split = GS_NEWS(a, n + 1, const char *);
+  const int64_t **dims = GS_NEWS(a, n + 1, const int64_t *);
+  for (int i = 0; i < n; i++) {
+    const gs_plan_io *io =
+        i < nin ? &plan->input.at[i] : &plan->output.at[i - nin];
+    const gs_value *v = i < nin ? g->input.at[i] : g->output.at[i - nin];
+    if (strcmp(io->name, v->name) || io->rank != v->rank)
+      return gs_fail(e, GS_MISMATCH, path, "'%s' is '%s' in the plan",
+                     v->name, io->name);
+    dims[i] = io->dims;
+    if (!gs_sharding_is_replicated(io->sharding))
+      split[i] = gs_sharding_text(a, &plan->mesh, io->sharding);
+  }
+  return gs_pass_border(g, split, dims, split + nin, dims + nin, e);
+}
+
+/* The graph of device position p, with whole inputs and outputs. */
+static gs_status open_device(gs_arena *a, gs_source *s, const char *path,
+                             int64_t p, gs_model **model, gs_graph **g,
+                             gs_err *e) {
+  const gs_plan *plan = s->plan;
+  GS_TRY(gs_model_read(a, path, NULL, model, e));
+  const char *at = gs_model_meta(*model, "gshard.position");
+  int64_t position;
+  if (!at || !gs_cli_parse_int(at, 0, GS_MAX_DEVICES, &position) ||
+      position != p)
+    return gs_fail(e, GS_MISMATCH, path,
+                   "this is not the graph of device %lld", (long long)p);
+  GS_TRY(gs_model_import(*model, g, e));
+  (*g)->mesh = &plan->mesh;
+  GS_TRY(gs_pass_upgrade(*g, e));
+  GS_TRY(gs_pass_infer(a, *g, &s->bind, e));
+  GS_TRY(gs_model_need_data(*model, *g, e));
+  if ((*g)->input.n != plan->input.n || (*g)->output.n != plan->output.n)
+    return gs_fail(e, GS_MISMATCH, path,
+                   "%d inputs and %d outputs, but %d and %d in the plan",
+                   (*g)->input.n, (*g)->output.n, plan->input.n,
+                   plan->output.n);
+  return add_border(a, plan, *g, path, e);
+}
+
+static gs_status open_plan(gs_arena *a, gs_world *w, gs_source *s,
+                           gs_err *e) {
+  gs_plan *plan;
+  GS_TRY(gs_plan_read(a, gs_sprintf(a, "%s/plan.yaml", s->path), &plan, e));
+  s->plan = plan;
+  s->ndevice = plan->mesh.ndevice;
+  int64_t ranks = w ? w->nrank : 1, n = s->ndevice / ranks;
+  if (s->ndevice % ranks)
+    return gs_fail(e, GS_MISMATCH, s->path,
+                   "%lld devices cannot be spread evenly over %lld ranks",
+                   (long long)s->ndevice, (long long)ranks);
+  s->device = GS_NEWS(a, n, const gs_graph *);
+  s->ndevice_here = (int)n;
+  for (int64_t i = 0; i < n; i++) {
+    int64_t p = (w ? w->rank * n : 0) + i;
+    gs_model *model;
+    gs_graph *g;
+    GS_TRY(open_device(
+        a, s, gs_sprintf(a, "%s/%s", s->path, plan->file.at[p]), p, &model,
+        &g, e));
+    s->device[i] = g;
+    if (i) continue;
+    s->model = model;
+    s->graph = g;
+  }
+  return GS_OK;
+}
+
+/* The program of a plan that has one for all devices; else *out is path. */
+static gs_status program_file(gs_arena *a, const char *path,
+                              const char **out, bool *devices, gs_err *e) {
+  struct stat st;
+  *out = path;
+  *devices = false;
+  if (!strcmp(path, "-") || stat(path, &st) || !S_ISDIR(st.st_mode))
+    return GS_OK;
+  gs_plan *plan;
+  GS_TRY(gs_plan_read(a, gs_sprintf(a, "%s/plan.yaml", path), &plan, e));
+  *devices = plan->kind == GS_PLAN_DEVICE;
+  if (!*devices) *out = gs_sprintf(a, "%s/%s", path, plan->file.at[0]);
+  return GS_OK;
+}
+
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          gs_source *s, gs_err *e) {
   *s = (gs_source){.path = path};
   gs_bindings_init(&s->bind, a);
+  bool devices;
+  GS_TRY(program_file(a, path, &path, &devices, e));
+  if (devices) {
+    GS_TRY(open_plan(a, w, s, e));
+    s->input = GS_NEWS(a, s->graph->input.n, const gs_tensor *);
+    return GS_OK;
+  }
   if (w && w->nrank > 1 && !strcmp(path, "-"))
     GS_TRY(read_for_all(a, w, &s->model, e));
   else GS_TRY(gs_model_read(a, path, NULL, &s->model, e));
@@ -96,8 +193,20 @@ static gs_status bind_input(gs_arena *a, gs_source *s, const gs_value *v,
   return GS_OK;
 }
 
+enum { MOST_SHAPE = 1024 }; /* elements of an input that decides a shape */
+
+/* Makes a given input a constant when it may decide shapes. */
+static void fix_input(const gs_source *s, gs_value *v, const gs_tensor *t) {
+  char c = gs_dtype_get((int)t->dtype)->cls;
+  bool integer = c == 'i' || c == 'u';
+  if (t->dtype != v->dtype || t->rank > 1 || gs_tensor_count(t) > MOST_SHAPE)
+    return;
+  if (integer || (s->fixed && t->rank == 0)) v->constant = t;
+}
+
 gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
                           gs_err *e) {
+  if (s->device) return GS_OK;
   const char *const *names;
   const int64_t *values;
   int n = gs_model_binds(s->model, a, &names, &values);
@@ -109,12 +218,16 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
     GS_TRY(gs_bindings_put(&s->bind, more->map.entry[i].key, size, e));
   }
   for (int i = 0; i < s->graph->input.n; i++)
-    if (s->input[i])
-      GS_TRY(bind_input(a, s, s->graph->input.at[i], s->input[i], e));
+    if (s->input[i]) {
+      gs_value *v = s->graph->input.at[i];
+      GS_TRY(bind_input(a, s, v, s->input[i], e));
+      if (!s->graph->mesh) fix_input(s, v, s->input[i]);
+    }
   return gs_pass_infer(a, s->graph, &s->bind, e);
 }
 
 uint64_t gs_source_hash(const gs_source *s) {
+  if (s->plan) return s->plan->hash;
   gs_arena a;
   gs_arena_init(&a);
   gs_buf b;

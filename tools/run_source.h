@@ -7,27 +7,35 @@
 #include "exec/random.h"
 #include "exec/run.h"
 #include "io/model.h"
+#include "io/plan.h"
 #include "pass/infer.h"
 
 typedef struct gs_source {
   const char *path;
-  gs_model *model;
-  gs_graph *graph;   /* of the model or program; [0] of a plan's */
+  gs_model *model;   /* of graph */
+  gs_graph *graph;   /* of the model or program; the first of device graphs */
+  const gs_plan *plan; /* NULL: a file */
+  const gs_graph **device; /* [ndevice_here] device graphs, NULL: none */
+  int ndevice_here;
   int64_t ndevice;   /* 1 for plain models */
   gs_bindings bind;
   const gs_tensor **input; /* [inputs] NULL: not given */
+  bool fixed; /* inputs keep their values: also floats may decide shapes */
 } gs_source;
 
 /* Reads and imports path; with w, rank 0 reads standard input for all.
  * A model with metadata gshard.program becomes an SPMD program on its mesh.
- * Shapes are not inferred yet. */
+ * A directory is a plan, from which each rank reads the graphs of its devices.
+ * Shapes are not inferred yet (but for device graphs). */
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          gs_source *out, gs_err *e);
 /* Gives input `name` (NULL: the only one) its tensor. */
 gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
                          gs_err *e);
 /* Binds symbolic dims by `more`, the model's own bindings and the tensors
- * that were given, and infers all shapes.  GS_DATA when they contradict. */
+ * that were given, and infers all shapes.  Small integer inputs of a plain
+ * model that were given count as constants, since they may decide shapes (the
+ * axes of a ReduceSum, the k of a TopK).  GS_DATA when they contradict. */
 gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
                           gs_err *e);
 /* A hash that tells programs apart; O(graph). */

@@ -132,7 +132,8 @@ static const char *from_glob(gs_arena *a, const char *text, int *groups,
   gs_buf_char(&t.out, '^');
   while (t.i < t.n && !t.why && t.groups < MAX_GROUPS) step(&t);
   if (!t.why && t.groups >= MAX_GROUPS) t.why = "too many wildcards";
-  if (!t.why && t.depth) t.why = "a '{' without '}' (write \\{ for the character)";
+  if (!t.why && t.depth)
+    t.why = "a '{' without '}' (write \\{ for the character)";
   gs_buf_char(&t.out, '$');
   *groups = t.groups;
   *why = t.why;

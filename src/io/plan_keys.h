@@ -5,7 +5,7 @@
 #include "io/keys.h"
 #include "ir/plan.h"
 
-typedef struct gs_plan_named { /* an axis and its size, or a cut and its place */
+typedef struct gs_plan_named { /* an axis, its size; or a cut, its place */
   const char *name;
   int64_t size;
 } gs_plan_named;

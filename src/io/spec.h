@@ -10,8 +10,8 @@
 /* An empty spec with the default options. */
 void gs_spec_init(gs_spec *s, gs_arena *a);
 /* Adds a file ("-": standard input) or text to the spec.  Later files add
- * rules after those of earlier ones; keys that can be said once only (mesh,
- * devices, an option, a bind) must agree with what was said before.
+ * rules after those of earlier ones; a mesh, devices and binds must agree with
+ * what was said before, an option replaces it.
  * Errors: GS_DATA, GS_UNSUPPORTED, GS_NOINPUT, GS_IO; up to GS_MAX_DIAGS are
  * told before the first is returned. */
 gs_status gs_spec_read(gs_spec *s, const char *path, gs_err *e);

@@ -3,10 +3,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/map.h"
-#include "base/math.h"
+#include <string.h>
 
-enum { CHUNK = 64 << 20 };
+#include "base/math.h"
+#include "io/plan.h"
+
+enum {
+  CHUNK = 64 << 20, /* mapped pages are given back after so many bytes */
+  PIECE = 1 << 20   /* what is hashed and written at a time */
+};
 
 typedef struct packer {
   gs_out *o;
@@ -17,8 +22,31 @@ typedef struct packer {
   int64_t element; /* bytes */
   int64_t block[GS_MAX_RANK], shards[GS_MAX_RANK];
   uint64_t touched; /* bytes read since pages were last given back */
-  uint64_t hash;
+  uint8_t *piece;   /* [PIECE] bytes on their way to the file */
+  size_t filled;
+  uint64_t total, hash;
 } packer;
+
+static void flush(packer *k) {
+  k->hash = gs_plan_hash_bytes(k->hash, k->piece, k->filled);
+  gs_out_write(k->o, k->piece, k->filled);
+  k->filled = 0;
+}
+
+/* Appends n bytes; p NULL: zeros. */
+static void append(packer *k, const uint8_t *p, uint64_t n) {
+  k->total += n;
+  while (n) {
+    size_t now = PIECE - k->filled;
+    if (n < now) now = (size_t)n;
+    if (p) memcpy(k->piece + k->filled, p, now);
+    else memset(k->piece + k->filled, 0, now);
+    if (p) p += now;
+    n -= now;
+    k->filled += now;
+    if (k->filled == PIECE) flush(k);
+  }
+}
 
 /* Gives back the pages read so far: a mapped weight file may be larger than
  * memory. */
@@ -33,19 +61,9 @@ static void give_back(packer *k) {
 }
 
 static void put(packer *k, const void *p, uint64_t n) {
-  k->hash = gs_hash(p, n, k->hash);
-  gs_out_write(k->o, p, n);
+  append(k, p, n);
   k->touched += n;
   if (k->touched > CHUNK) give_back(k);
-}
-
-static void put_zeros(packer *k, int64_t n) {
-  static const uint8_t zero[4096];
-  for (; n > 0; n -= (int64_t)sizeof zero) {
-    uint64_t now = (uint64_t)gs_min(n, (int64_t)sizeof zero);
-    k->hash = gs_hash(zero, now, k->hash);
-    gs_out_write(k->o, zero, now);
-  }
 }
 
 /* Elements of dims d.. of one block or of the whole. */
@@ -69,7 +87,7 @@ static void put_part(packer *k, const int64_t *index, int d, int plain,
     for (int64_t i = 0; i < have; i++)
       put_part(k, index, d + 1, plain, at + (first + i) * row);
   }
-  put_zeros(k, (k->block[d] - have) * part * k->element);
+  append(k, NULL, (uint64_t)((k->block[d] - have) * part * k->element));
 }
 
 static void put_blocks(packer *k) {
@@ -101,9 +119,9 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
     return gs_fail(e, GS_UNSUPPORTED, w->value->name,
                    "a weight of type %s cannot be split",
                    gs_dtype_get(t->dtype)->text);
-  gs_out_zeros(k->o, (GS_WEIGHTS_ALIGN - k->o->total % GS_WEIGHTS_ALIGN) %
-                         GS_WEIGHTS_ALIGN);
-  w->offset = k->o->total;
+  append(k, NULL, (GS_WEIGHTS_ALIGN - k->total % GS_WEIGHTS_ALIGN) %
+                      GS_WEIGHTS_ALIGN);
+  w->offset = k->total;
   if (!w->split) {
     w->block_bytes = t->nbytes;
     put(k, k->data, t->nbytes);
@@ -120,9 +138,11 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
 }
 
 gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,
-                           uint64_t *hash, gs_err *e) {
-  packer k = {.o = o, .m = m};
+                           uint64_t *size, uint64_t *hash, gs_err *e) {
+  packer k = {.o = o, .m = m, .piece = gs_alloc(o->arena, PIECE)};
   for (int i = 0; i < n; i++) GS_TRY(put_weight(&k, &w[i], e));
+  if (k.filled) flush(&k);
+  *size = k.total;
   *hash = k.hash;
   return GS_OK;
 }

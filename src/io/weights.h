@@ -19,11 +19,11 @@ typedef struct gs_weight {
 
 /* Writes the weights one after another and sets their offsets.  Blocks lie
  * row-major by block index, padded with zeros; a split of dim 0 alone is the
- * tensor as it is, so nothing is rearranged.  Memory: at most one buffer of
- * 1 MiB and 64 MiB of mapped pages at a time.  hash gets a hash of all
- * bytes. */
+ * tensor as it is, so nothing is rearranged.  Memory: a buffer of 1 MiB and
+ * at most 64 MiB of mapped pages at a time.  *size gets the bytes written,
+ * *hash their gs_plan_hash_bytes. */
 gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,
-                           uint64_t *hash, gs_err *e);
+                           uint64_t *size, uint64_t *hash, gs_err *e);
 
 /* Offset of the block that device position p holds. */
 uint64_t gs_weight_offset(const gs_mesh *m, const gs_weight *w, int64_t p);

@@ -207,11 +207,25 @@ void gs_axes_print(gs_buf *b, const gs_mesh *m, const gs_axes *a) {
   if (a->n && !one) gs_buf_char(b, ']');
 }
 
+/* Are the sub-axes of axis i those that it gets without any cut? */
+static bool plain_cuts(const gs_mesh *m, int i) {
+  int64_t last = 0;
+  for (int k = 0; k < m->axis[i].n; k++) {
+    int64_t size = m->sub[m->axis[i].first + k].size;
+    if (size < last) return false;
+    last = size;
+  }
+  return true;
+}
+
 void gs_mesh_print(gs_buf *b, const gs_mesh *m) {
   gs_buf_str(b, "mesh {");
-  for (int i = 0; i < m->naxis; i++)
-    gs_buf_printf(b, "%s%s=%lld", i ? ", " : "", m->axis[i].name,
-                  (long long)m->axis[i].size);
+  for (int i = 0; i < m->naxis; i++) {
+    const gs_axis *a = &m->axis[i];
+    gs_buf_printf(b, "%s%s=%lld", i ? ", " : "", a->name, (long long)a->size);
+    for (int k = 1; k < a->n && !plain_cuts(m, i); k++)
+      gs_buf_printf(b, ":%lld", (long long)m->sub[a->first + k].pre);
+  }
   gs_buf_char(b, '}');
 }
 
@@ -294,6 +308,10 @@ gs_status gs_mesh_parse(const char *text, gs_arena *a, gs_mesh *out,
     s++;
     while (*s == ' ') s++;
     GS_TRY(gs_mesh_add(out, name, read_number(&s), e));
+    while (*s == ':') {
+      s++;
+      GS_TRY(gs_mesh_cut(out, out->naxis - 1, read_number(&s), e));
+    }
     while (*s == ' ' || *s == ',') s++;
   }
   if (*s && strcmp(s, "}"))

@@ -84,7 +84,8 @@ int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p, int64_t i);
 /* "dp", "[dp,tp]", "tp:(1)2"; "" for an empty list when bare.  Adjacent
  * sub-axes of one axis are merged. */
 void gs_axes_print(gs_buf *b, const gs_mesh *m, const gs_axes *a);
-/* "mesh {dp=2, tp=4}" */
+/* "mesh {dp=2, tp=4}"; "tp=6:3" where sub-axes are not the primes in rising
+ * order but cut at 3. */
 void gs_mesh_print(gs_buf *b, const gs_mesh *m);
 /* Parses what gs_axes_print writes (also "a,b" without brackets). *s is
  * advanced past what was read. */

@@ -197,7 +197,8 @@ static void axpby_int(const plan *p, size_t size, const char *c, char *o) {
       uint64_t x = 0, y = 0; /* little-endian: the low bytes are enough */
       char *r = o + (i * p->g.n + j) * (int64_t)size;
       memcpy(&x, r, size);
-      if (add) memcpy(&y, c + (i * p->crow + j * p->ccol) * (int64_t)size, size);
+      int64_t at = i * p->crow + j * p->ccol;
+      if (add) memcpy(&y, c + at * (int64_t)size, size);
       x = al * x + be * y;
       memcpy(r, &x, size);
     }

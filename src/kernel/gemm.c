@@ -86,6 +86,7 @@ bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
   bool small = (double)total * (double)g->k < 5e5;
   int nt = small || threads < 1 ? 1 : (int)gs_min(threads, items);
   int bad = 0;
+  (void)nt;
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)          \
     reduction(+ : bad)
   for (int64_t i = 0; i < items; i++)

@@ -150,8 +150,10 @@ static gs_status slice_plan_make(gs_kctx *k, slice_plan *p) {
     int64_t n = y->dims[d];
     /* A step past the end matters to no element but the first. */
     int64_t by = n > 1 ? step[d] : 1;
-    if (n > 0 && (first[d] < 0 || first[d] + (n - 1) * by < 0 ||
-                  gs_max(first[d], first[d] + (n - 1) * by) >= x->dims[d]))
+    int64_t span = 0, last = 0;
+    if (n > 0 && (!gs_mul(n - 1, by, &span) || !gs_add(first[d], span, &last) ||
+                  gs_min(first[d], last) < 0 ||
+                  gs_max(first[d], last) >= x->dims[d]))
       return gs_kernel_fail(k, GS_DATA, "dim %d: %lld elements from %lld by "
                             "%lld leave the %lld that there are", d,
                             (long long)n, (long long)first[d], (long long)by,

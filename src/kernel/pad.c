@@ -12,6 +12,9 @@ typedef struct pad_plan {
   int64_t lo, hi;
 } pad_plan;
 
+/* Paddings beyond this would overflow. */
+#define LIMIT ((int64_t)1 << 60)
+
 typedef enum pad_mode { CONSTANT, REFLECT, EDGE, WRAP } pad_mode;
 
 static gs_status pad_mode_of(gs_kctx *k, pad_mode *mode) {
@@ -49,6 +52,9 @@ static gs_status pads_of(gs_kctx *k, int rank, int64_t *before) {
     int d = i;
     if (na >= 0) GS_TRY(gs_kernel_axis(k, axes[i], rank, &d));
     before[d] = pads[i];
+    if (pads[i] < -LIMIT || pads[i] > LIMIT)
+      return gs_kernel_fail(k, GS_DATA, "a padding of %lld",
+                            (long long)pads[i]);
   }
   return GS_OK;
 }
@@ -61,9 +67,10 @@ static gs_status pad_plan_make(gs_kctx *k, gs_arena *a, pad_plan *p) {
   GS_TRY(pad_mode_of(k, &mode));
   GS_TRY(pads_of(k, x->rank, before));
   p->rank = x->rank;
+  if (!y->n) return GS_OK; /* no tables for dims that nobody reads */
   for (int d = x->rank - 1; d >= 0; d--) {
     int64_t n = x->dims[d];
-    if (n == 0 && mode != CONSTANT && y->n)
+    if (n == 0 && mode != CONSTANT)
       return gs_kernel_fail(k, GS_DATA, "dim %d is empty: nothing to pad with",
                             d);
     p->stride[d] = stride;
@@ -113,8 +120,9 @@ static void pad_all(gs_kctx *k, const pad_plan *p, const void *value) {
       rest /= y->dims[d];
       off = at < 0 ? -1 : off + at * p->stride[d];
     }
-    const char *from = off < 0 ? NULL : (const char *)k->in[0].data + off * size;
-    pad_row(p, n, from, (char *)y->data + r * n * size, value);
+    const char *x = k->in[0].data;
+    pad_row(p, n, off < 0 ? NULL : x + off * size,
+            (char *)y->data + r * n * size, value);
   }
 }
 

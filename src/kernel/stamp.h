@@ -14,22 +14,25 @@
 #endif
 
 #define GS_ISA base
+#define GS_MADD(a, b, c) ((a) * (b) + (c))
 #define GS_FN_3(a, b) a##_##b
 #define GS_FN_2(a, b) GS_FN_3(a, b)
 #define GS_FN(name) GS_FN_2(name, GS_ISA)
 #include GS_STAMP
 #undef GS_ISA
 
+#undef GS_MADD
 #ifdef GS_HAVE_X86
+#define GS_MADD(a, b, c) __builtin_fmaf(a, b, c)
 #define GS_ISA avx2
 #if defined __clang__
-#pragma clang attribute push(__attribute__((target("avx2,f16c"))),            \
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))),        \
                              apply_to = function)
 #include GS_STAMP
 #pragma clang attribute pop
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,f16c")
+#pragma GCC target("avx2,fma,f16c")
 #include GS_STAMP
 #pragma GCC pop_options
 #endif
@@ -38,18 +41,21 @@
 #define GS_ISA avx512
 #if defined __clang__
 #pragma clang attribute push(                                                 \
-    __attribute__((target("avx2,f16c,avx512f,avx512dq,avx512bw,avx512vl"))), \
+    __attribute__((                                                           \
+        target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl"))),         \
     apply_to = function)
 #include GS_STAMP
 #pragma clang attribute pop
 #else
 #pragma GCC push_options
 #pragma GCC target(                                                            \
-    "avx2,f16c,avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")
+    "avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl",                        \
+    "prefer-vector-width=512")
 #include GS_STAMP
 #pragma GCC pop_options
 #endif
 #undef GS_ISA
+#undef GS_MADD
 #endif
 
 #undef GS_FN

@@ -211,6 +211,7 @@ gs_status gs_pass_match(gs_arena *a, const gs_spec *spec, gs_graph *g,
   out->rule = GS_NEWS(g->arena, spec->rule.n, gs_rule_count);
   m.uses = gs_graph_uses(a, g);
   GS_TRY(gs_match_mesh(&m));
+  GS_TRY(gs_match_ops(&m));
   collector c = {.m = &m};
   gs_map_init(&c.index, a);
   for (int i = 0; i < spec->rule.n; i++) {

@@ -2,7 +2,8 @@
  * and what they say about them.
  *
  * requires  shapes inferred, operators looked up (gs_pass_upgrade, _infer)
- * ensures   graph->mesh; annotations whose shardings hold on it
+ * ensures   graph->mesh; annotations whose shardings hold on it; node->rule of
+ *           custom operators
  * keeps     nodes and values
  * breaks    nothing; a sharding that a value has already is removed where a
  *           rule overrides it, and re-expressed when the mesh gets finer */
@@ -42,7 +43,7 @@ typedef struct gs_value_barrier { /* between the value and its uses */
 
 typedef struct gs_custom_rule { /* of a node without a row */
   gs_node *node;
-  const char *rule; /* for gs_rule_parse, which has accepted it */
+  const char *rule; /* node->rule; gs_rule_parse has accepted it */
   const gs_spec_op *from;
 } gs_custom_rule;
 

@@ -138,8 +138,10 @@ typedef struct best {
 } best;
 
 static void closer(best *b, const char *tail, const char *name) {
-  if (!*name) return;
-  int d = gs_edit_distance(tail, same_depth(name, tail), b->distance);
+  const char *end = same_depth(name, tail);
+  int longer = (int)strlen(end) - (int)strlen(tail);
+  if (!*name || abs(longer) >= b->distance) return;
+  int d = gs_edit_distance(tail, end, b->distance);
   if (d >= b->distance) return;
   b->distance = d;
   b->name = name;
@@ -227,7 +229,8 @@ static gs_status add_group(gs_matching *m, const gs_spec_group *g) {
     made++;
   }
   if (made) return GS_OK;
-  gs_fail_at(m->err, GS_SPEC, &g->match.at, "the group has less than 2 tensors");
+  gs_fail_at(m->err, GS_SPEC, &g->match.at,
+             "the group has less than 2 tensors");
   if (!t.n) gs_match_hint(m, &g->match);
   return GS_SPEC;
 }
@@ -264,8 +267,9 @@ static gs_status add_op(gs_matching *m, const gs_spec_op *op) {
                  gs_node_place(m->arena, n), why.n ? why.diag[0].text : "");
     gs_err_free(&why);
     if (s != GS_OK) return GS_SPEC;
+    n->rule = gs_strdup(m->graph->arena, op->rule);
     *gs_push(m->graph->arena, &m->out->op) =
-        (gs_custom_rule){n, op->rule, op};
+        (gs_custom_rule){n, n->rule, op};
     found++;
   }
   if (found || !m->spec->options.strict) return GS_OK;
@@ -274,13 +278,32 @@ static gs_status add_op(gs_matching *m, const gs_spec_op *op) {
                     op->op_type);
 }
 
+/* options.unknown_op: error */
+static gs_status no_unknown(gs_matching *m) {
+  gs_status first = GS_OK;
+  for (int i = 0; m->spec->options.unknown_op && i < m->graph->node.n; i++) {
+    const gs_node *n = m->graph->node.at[i];
+    if (n->op || n->rule) continue;
+    first = gs_fail(m->err, GS_UNSUPPORTED, gs_node_place(m->arena, n),
+                    "the operator has no rule, and options.unknown_op is "
+                    "error");
+    gs_err_hint(m->err, "give it a rule under ops:");
+  }
+  return first;
+}
+
+gs_status gs_match_ops(gs_matching *m) {
+  gs_status first = GS_OK, s;
+  for (int i = 0; i < m->spec->op.n; i++)
+    if ((s = add_op(m, &m->spec->op.at[i])) && !first) first = s;
+  return first ? first : no_unknown(m);
+}
+
 gs_status gs_match_rest(gs_matching *m) {
   gs_status first = GS_OK, s;
   for (int i = 0; i < m->spec->group.n; i++)
     if ((s = add_group(m, &m->spec->group.at[i])) && !first) first = s;
   for (int i = 0; i < m->spec->barrier.n; i++)
     if ((s = add_barrier(m, &m->spec->barrier.at[i])) && !first) first = s;
-  for (int i = 0; i < m->spec->op.n; i++)
-    if ((s = add_op(m, &m->spec->op.at[i])) && !first) first = s;
   return first;
 }

@@ -52,7 +52,9 @@ gs_status gs_match_select(gs_matching *m, const gs_spec_match *match,
                           bool style, gs_targets *out);
 /* Adds names like those of a match that has found nothing as a hint. */
 void gs_match_hint(gs_matching *m, const gs_spec_match *match);
-/* Groups, barriers and custom operators. */
+/* Rules of custom operators: sets node->rule, which styles then see. */
+gs_status gs_match_ops(gs_matching *m);
+/* Groups and barriers. */
 gs_status gs_match_rest(gs_matching *m);
 
 #endif

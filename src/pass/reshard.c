@@ -1,5 +1,6 @@
 #include "pass/reshard.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/math.h"
@@ -228,19 +229,36 @@ static void append(state *st, int d, int unit) {
   st->unit[d][st->n[d]++] = (uint8_t)unit;
 }
 
-/* Local slices, and reduce-scatters of partial units, onto goal dims. */
+/* Local slices, and reduce-scatters of partial units, onto goal dims. Several
+ * units may have to go at once: blocks over the first of them alone may not
+ * nest with blocks over all. */
 static void try_splits(search *s, const state *st) {
   uint32_t used = split_units(s, st);
-  for (int u = 0; u < s->nunit; u++) {
-    int d = s->home[u];
-    if (d < 0 || used >> u & 1) continue;
+  for (int d = 0; d < s->rank; d++) {
     state next = *st;
-    append(&next, d, u);
-    if (!suffix_nests(s, &next, d, st->n[d])) continue;
-    bool partial = st->partial >> u & 1;
-    next.partial &= ~(1u << u);
-    offer(s, &next, partial ? GS_MOVE_REDUCE_SCATTER : GS_MOVE_SLICE, 1u << u,
-          d, -1);
+    uint32_t units = 0;
+    for (int i = 0; i < s->goal.n[d]; i++) {
+      int u = s->goal.unit[d][i];
+      if (used >> u & 1) continue;
+      append(&next, d, u);
+      units |= 1u << u;
+      if (!suffix_nests(s, &next, d, st->n[d])) continue;
+      uint32_t reduced = st->partial & units;
+      if (reduced && reduced != units) break;
+      next.partial = st->partial & ~units;
+      offer(s, &next, reduced ? GS_MOVE_REDUCE_SCATTER : GS_MOVE_SLICE, units,
+            d, -1);
+    }
+    for (int u = 0; u < s->nunit; u++) { /* any one unit, whatever its turn */
+      if (s->home[u] != d || (used >> u & 1)) continue;
+      state one = *st;
+      append(&one, d, u);
+      one.partial &= ~(1u << u);
+      bool partial = st->partial >> u & 1;
+      if (suffix_nests(s, &one, d, st->n[d]))
+        offer(s, &one, partial ? GS_MOVE_REDUCE_SCATTER : GS_MOVE_SLICE,
+              1u << u, d, -1);
+    }
   }
 }
 
@@ -347,14 +365,18 @@ static const step *run_search(search *s, const state *start) {
       try_everything(s, &x->at);
     }
   }
-  return NULL; /* unreachable: gather all, then slice, leads to any goal */
+  /* Not reached: reducing and gathering all, then slicing dim by dim, leads
+   * to any goal. */
+  return NULL;
 }
 
 static gs_axes units_axes(const search *s, const step *x) {
   gs_axes axes = {0};
-  const state *st = &x->from->at;
-  if (x->kind == GS_MOVE_ALL_GATHER || x->kind == GS_MOVE_ALL_TO_ALL) {
+  bool drops = x->kind == GS_MOVE_ALL_GATHER || x->kind == GS_MOVE_ALL_TO_ALL;
+  bool adds = x->kind == GS_MOVE_SLICE || x->kind == GS_MOVE_REDUCE_SCATTER;
+  if (drops || adds) {
     /* In the order in which they split the dim: it orders the blocks. */
+    const state *st = drops ? &x->from->at : &x->at;
     for (int i = 0; i < st->n[x->dim]; i++)
       if (x->units >> st->unit[x->dim][i] & 1)
         axes = gs_axes_cat(&axes, &s->unit[st->unit[x->dim][i]]);
@@ -362,15 +384,13 @@ static gs_axes units_axes(const search *s, const step *x) {
   }
   for (int u = 0; u < s->nunit; u++)
     if (x->units >> u & 1) axes = gs_axes_cat(&axes, &s->unit[u]);
-  if (x->kind == GS_MOVE_ALL_REDUCE || x->kind == GS_MOVE_PERMUTE)
-    axes = gs_axes_of(gs_axes_set(&axes));
-  return axes;
+  return gs_axes_of(gs_axes_set(&axes));
 }
 
 static gs_path *make_path(gs_arena *a, search *s, const step *end,
                           const gs_sharding *like) {
   gs_path *p = GS_NEW(a, gs_path);
-  if (!end) return p;
+  assert(end);
   p->seconds = end->seconds;
   for (const step *x = end; x->from; x = x->from) p->n++;
   p->move = GS_NEWS(a, p->n, gs_move);

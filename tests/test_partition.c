@@ -1,0 +1,85 @@
+/* Golden cases of propagation and partitioning (data/partition.txt): a graph
+ * with a few shardings in, all shardings, the SPMD program and its collectives
+ * out. `test_partition --print FILE` writes the file again. */
+#include "cases.h"
+#include "pass/infer.h"
+#include "pass/partition.h"
+#include "pass/propagate.h"
+
+static gs_status partition(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
+  gs_graph *g;
+  GS_TRY(gs_graph_parse(a, given, "case", &g, e));
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op ? n->op->since : 1;
+  }
+  GS_TRY(gs_pass_infer(a, g, NULL, e));
+  gs_propagate_input none = {0};
+  gs_propagation done;
+  GS_TRY(gs_pass_propagate(a, g, &none, &done, e));
+  for (int i = 0; i < g->value.n; i++) {
+    gs_buf_printf(b, "%s ", g->value.at[i]->name);
+    gs_sharding_print(b, g->mesh, g->value.at[i]->sharding);
+    gs_buf_char(b, '\n');
+  }
+  gs_partition made;
+  GS_TRY(gs_pass_partition(a, g, &made, e));
+  gs_graph_print(b, made.program);
+  for (int i = 0; i < made.collective.n; i++) {
+    const gs_collective *c = &made.collective.at[i];
+    gs_buf_printf(b, "# %s over ", c->op);
+    gs_axes_print(b, g->mesh, &c->axes);
+    gs_buf_printf(b, ": %s %s -> %s, %.0f bytes\n", c->value->name, c->from,
+                  c->to, c->bytes);
+  }
+  for (int i = 0; i < made.fallback.n; i++)
+    gs_buf_printf(b, "# whole: %s, %.0f bytes\n",
+                  gs_node_place(a, made.fallback.at[i].node),
+                  made.fallback.at[i].bytes);
+  /* The program must read back in as itself. */
+  gs_buf once, twice;
+  gs_graph *again;
+  gs_buf_init(&once, a);
+  gs_buf_init(&twice, a);
+  gs_graph_print(&once, made.program);
+  GS_TRY(gs_graph_parse(a, once.at, "program", &again, e));
+  gs_graph_print(&twice, again);
+  if (strcmp(once.at, twice.at)) gs_buf_str(b, "does not read back in\n");
+  return GS_OK;
+}
+
+static void run_case(gs_arena *a, char *given, gs_buf *b) {
+  gs_err e;
+  gs_err_init(&e);
+  if (partition(a, given, b, &e))
+    for (int i = 0; i < e.n; i++)
+      gs_buf_printf(b, "error %d: %s: %s\n", (int)e.diag[i].code,
+                    e.diag[i].place ? e.diag[i].place : "", e.diag[i].text);
+  gs_err_free(&e);
+}
+
+START_TEST(cases) {
+  char path[1000];
+  const char *srcdir = getenv("srcdir");
+  snprintf(path, sizeof path, "%s/tests/data/partition.txt",
+           srcdir ? srcdir : ".");
+  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
+}
+END_TEST
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--print")) {
+    cases_run(argv[2], run_case, stdout);
+    return 0;
+  }
+  Suite *s = suite_create("partition");
+  TCase *t = tcase_create("cases");
+  tcase_add_test(t, cases);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}

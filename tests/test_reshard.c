@@ -1,0 +1,178 @@
+/* Resharding: random pairs of shardings, carried out on the devices, must
+ * leave the value as it was; known pairs must cost what they should. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases.h"
+#include "exec/compare.h"
+#include "exec/random.h"
+#include "exec/run.h"
+#include "pass/partition.h"
+#include "pass/reshard.h"
+
+static uint32_t next_random(uint32_t *state) { /* xorshift */
+  *state ^= *state << 13;
+  *state ^= *state >> 17;
+  *state ^= *state << 5;
+  return *state;
+}
+
+static gs_sharding *random_sharding(gs_arena *a, const gs_mesh *m, int rank,
+                                    uint32_t *state) {
+  gs_sharding *s = gs_sharding_new(a, rank, false);
+  int order[GS_MAX_SUBS];
+  for (int i = 0; i < m->nsub; i++) order[i] = i;
+  for (int i = m->nsub - 1; i > 0; i--) {
+    int k = (int)(next_random(state) % (uint32_t)(i + 1)), t = order[i];
+    order[i] = order[k];
+    order[k] = t;
+  }
+  for (int i = 0; i < m->nsub; i++) {
+    int d = (int)(next_random(state) % (uint32_t)(rank + 1));
+    if (d == rank) continue;
+    gs_axes one = {1, {(uint8_t)order[i]}};
+    s->dim[d].axes = gs_axes_cat(&s->dim[d].axes, &one);
+  }
+  return s;
+}
+
+static void run_pair(gs_arena *a, const gs_mesh *m, const int64_t *dims,
+                     int rank, gs_sharding *from, gs_sharding *to) {
+  gs_err e;
+  gs_err_init(&e);
+  gs_graph *g = gs_graph_new(a, "pair");
+  g->mesh = m;
+  gs_value *x = gs_value_new(g, "x", GS_INT32, rank, dims);
+  x->is_input = true;
+  x->sharding = from;
+  *gs_push(a, &g->input) = x;
+  gs_node *n = gs_node_new(g, "", "Neg", "", 1, 1);
+  n->op = gs_op_find("", "Neg");
+  n->in[0] = x;
+  gs_value *y = gs_value_new(g, "y", GS_INT32, rank, dims);
+  y->sharding = from;
+  gs_node_output(n, 0, y);
+  n = gs_node_new(g, "", "Neg", "", 1, 1);
+  n->op = gs_op_find("", "Neg");
+  n->in[0] = y;
+  gs_value *z = gs_value_new(g, "z", GS_INT32, rank, dims);
+  z->sharding = to;
+  z->is_output = true;
+  gs_node_output(n, 0, z);
+  *gs_push(a, &g->output) = z;
+  gs_partition made;
+  gs_status s = gs_pass_partition(a, g, &made, &e);
+  gs_random r = {.seed = 3, .ranged = true, .low = -1000, .high = 1000};
+  gs_tensor *in, *out;
+  if (!s) s = gs_random_tensor(a, "x", GS_INT32, rank, dims, &r, &in, &e);
+  const gs_graph *program = made.program;
+  gs_exec_config config = {
+      .graph = &program, .ngraph = 1, .ndevice = m->ndevice, .threads = 1};
+  gs_exec *exec = NULL;
+  if (!s) s = gs_exec_new(&config, &exec, &e);
+  if (!s) s = gs_exec_input(exec, "x", in, &e);
+  if (!s) s = gs_exec_run(exec, &e);
+  if (!s) s = gs_exec_output(exec, a, 0, &out, &e);
+  gs_comparison c = {.equal = false};
+  gs_tolerance exact = {0};
+  if (!s) s = gs_compare(out, in, &exact, &c, &e);
+  if (s || !c.equal) {
+    gs_buf b;
+    gs_buf_init(&b, a);
+    gs_graph_print(&b, made.program);
+    fprintf(stderr, "%s", b.at);
+    gs_err_print(&e, stderr, "reshard", false);
+    ck_abort_msg("%s -> %s", gs_sharding_text(a, m, from),
+                 gs_sharding_text(a, m, to));
+  }
+  gs_exec_free(exec);
+  gs_err_free(&e);
+}
+
+static const char *const meshes[] = {"{a=2}", "{a=3}", "{a=2, b=2}",
+                                     "{a=2, b=3}", "{a=4, b=2}",
+                                     "{a=2, b=2, c=2}"};
+static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};
+
+/* Each _i is a seed: mesh, shape and both shardings follow from it. */
+START_TEST(random_pairs) {
+  uint32_t state = 2463534242u + (uint32_t)_i * 7919u;
+  for (int k = 0; k < 20; k++) {
+    gs_arena a;
+    gs_err e;
+    gs_mesh m;
+    gs_arena_init(&a);
+    gs_err_init(&e);
+    const char *text = meshes[next_random(&state) % 6];
+    ck_assert_int_eq(gs_mesh_parse(text, &a, &m, &e), GS_OK);
+    int rank = 1 + (int)(next_random(&state) % 3);
+    int64_t dims[3];
+    for (int d = 0; d < rank; d++) dims[d] = sizes[next_random(&state) % 8];
+    gs_sharding *from = random_sharding(&a, &m, rank, &state);
+    gs_sharding *to = random_sharding(&a, &m, rank, &state);
+    run_pair(&a, &m, dims, rank, from, to);
+    gs_err_free(&e);
+    gs_arena_free(&a);
+  }
+}
+END_TEST
+
+typedef struct known {
+  const char *mesh, *from, *to, *moves;
+  int64_t dims[3];
+} known;
+static const known pairs[] = {
+    {"{x=4}", "{x,~}", "{~,x}", "AllToAll", {8, 8}},
+    {"{x=4}", "{x,~}", "{~,~}", "AllGather", {8, 8}},
+    {"{x=4}", "{~,~}", "{~,x}", "Shard", {8, 8}},
+    {"{x=4}", "{~,~} partial(sum,x)", "{~,~}", "AllReduce", {8, 8}},
+    {"{x=4}", "{~,~} partial(sum,x)", "{x,~}", "ReduceScatter", {8, 8}},
+    {"{x=2, y=2}", "{x,~}", "{y,~}", "CollectivePermute", {8, 8}},
+    {"{x=2, y=2}", "{[x,y],~}", "{[y,x],~}", "CollectivePermute", {8, 8}},
+    {"{x=2, y=2}", "{[x,y],~}", "{x,y}", "AllToAll", {8, 8}},
+    {"{x=2, y=2}", "{x,~}", "{~,y}", "Shard AllGather", {8, 8}},
+    /* Blocks of 5 over 4 do not nest in those of 5 over 2. */
+    {"{x=2, y=2}", "{[x,y],~}", "{x,~}", "AllGather Shard", {5, 8}},
+    {"{x=2, y=2}", "{~,~}", "{[x,y],~}", "Shard", {5, 8}},
+    /* What a ladder of cases solves by gathering everything. */
+    {"{x=2, y=4}", "{y,~,x}", "{~,[x,y],~}", "AllToAll AllToAll", {16, 16, 16}},
+};
+
+START_TEST(known_pairs) {
+  const known *k = &pairs[_i];
+  gs_arena a;
+  gs_err e;
+  gs_mesh m;
+  gs_arena_init(&a);
+  gs_err_init(&e);
+  gs_sharding *from, *to;
+  ck_assert_int_eq(gs_mesh_parse(k->mesh, &a, &m, &e), GS_OK);
+  ck_assert_int_eq(gs_sharding_parse(&a, &m, k->from, &from, &e), GS_OK);
+  ck_assert_int_eq(gs_sharding_parse(&a, &m, k->to, &to, &e), GS_OK);
+  gs_resharder r;
+  gs_resharder_init(&r, &a, &m);
+  const gs_path *p =
+      gs_reshard(&r, GS_FLOAT, from->rank, k->dims, from, to);
+  gs_buf b;
+  gs_buf_init(&b, &a);
+  for (int i = 0; i < p->n; i++)
+    gs_buf_printf(&b, "%s%s", i ? " " : "", gs_move_op(p->move[i].kind));
+  ck_assert_str_eq(b.at, k->moves);
+  gs_err_free(&e);
+  gs_arena_free(&a);
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("reshard");
+  TCase *t = tcase_create("pairs");
+  tcase_add_loop_test(t, random_pairs, 0, 50);
+  tcase_add_loop_test(t, known_pairs, 0, (int)(sizeof pairs / sizeof *pairs));
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}

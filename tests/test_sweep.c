@@ -1,0 +1,318 @@
+/* The sharded sweep: every operator, every factor, several meshes, several
+ * ways to ask for it; the sharded result must have the bytes of the whole one
+ * (data is integer-valued, so that sums are exact in any order).
+ *
+ * Cases are the graphs of data/rules.txt, data/moves.txt and data/sweep.txt
+ * that can be run.  The first node of a case is the one under test.  A case may
+ * say `# range NAME LO HI` for the values of an integer input (else 0 and 1).
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases.h"
+#include "exec/compare.h"
+#include "exec/random.h"
+#include "exec/run.h"
+#include "pass/infer.h"
+#include "pass/partition.h"
+#include "pass/project.h"
+#include "pass/propagate.h"
+
+enum { MAX_CASES = 1000 };
+static char *case_text[MAX_CASES];
+static int ncase;
+
+static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=2, q=2}", "{p=4}"};
+enum { NMESH = 4, NMODE = 3 }; /* annotate both sides, operands, results */
+
+/* ---- reading the cases ---- */
+
+static void add_case(const char *from, size_t n) {
+  if (ncase == MAX_CASES) abort();
+  char *s = calloc(1, n + 1);
+  must(s != NULL, "memory");
+  memcpy(s, from, n);
+  case_text[ncase++] = s;
+}
+
+/* Cases between blank lines; lines that start with '>' are expectations. */
+static void read_blocks(char *all) {
+  char *block = NULL;
+  size_t n = 0;
+  for (char *line = all; line; line = strchr(line, '\n')) {
+    if (line != all) line++;
+    size_t length = strcspn(line, "\n");
+    bool blank = length == 0;
+    if (!blank && *line != '>') {
+      block = realloc(block, n + length + 2);
+      must(block != NULL, "memory");
+      memcpy(block + n, line, length);
+      n += length;
+      block[n++] = '\n';
+    }
+    if (blank || !line[length]) {
+      if (n) add_case(block, n);
+      n = 0;
+    }
+    if (!line[length]) break;
+  }
+  free(block);
+}
+
+/* "== name", text, "--", expectation. */
+static void read_marked(char *all) {
+  for (char *at = strstr(all, "== "); at; at = strstr(at, "\n== ")) {
+    if (*at == '\n') at++;
+    char *body = strchr(at, '\n') + 1;
+    char *end = strstr(body, "\n--\n");
+    add_case(body, (size_t)(end + 1 - body));
+    at = end;
+  }
+}
+
+static void read_cases(void) {
+  const char *srcdir = getenv("srcdir");
+  const char *file[] = {"rules.txt", "moves.txt", "sweep.txt"};
+  for (int i = 0; i < 3; i++) {
+    char path[1000];
+    snprintf(path, sizeof path, "%s/tests/data/%s", srcdir ? srcdir : ".",
+             file[i]);
+    char *all = cases_read(path);
+    if (strstr(all, "\n--\n")) read_marked(all);
+    else read_blocks(all);
+    free(all);
+  }
+}
+
+/* ---- running ---- */
+
+typedef struct input_set {
+  const gs_tensor *at[32];
+} input_set;
+
+static gs_status load(gs_arena *a, const char *text, gs_graph **g,
+                      gs_err *e) {
+  GS_TRY(gs_graph_parse(a, text, "case", g, e));
+  for (int i = 0; i < (*g)->node.n; i++) {
+    gs_node *n = (*g)->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    if (!n->op || *n->domain) return GS_UNSUPPORTED;
+    n->opset = n->op->since;
+    for (int k = 0; !(*g)->output.n && k < n->nout; k++)
+      if (n->out[k]) n->out[k]->is_output = true;
+  }
+  for (int i = 0; i < (*g)->value.n; i++)
+    if ((*g)->value.at[i]->is_output && (*g)->value.at[i]->def &&
+        !gs_graph_find(*g, "no such value") && (*g)->value.at[i]->is_output) {
+      bool listed = false;
+      for (int k = 0; k < (*g)->output.n; k++)
+        if ((*g)->output.at[k] == (*g)->value.at[i]) listed = true;
+      if (!listed) *gs_push(a, &(*g)->output) = (*g)->value.at[i];
+    }
+  return gs_pass_infer(a, *g, NULL, e);
+}
+
+static void range_of(const char *text, const char *name, gs_random *r) {
+  char key[100];
+  snprintf(key, sizeof key, "# range %s ", name);
+  const char *at = strstr(text, key);
+  if (!at) return;
+  char *end;
+  r->ranged = true;
+  r->low = strtoll(at + strlen(key), &end, 10);
+  r->high = strtoll(end, NULL, 10);
+}
+
+static gs_status make_inputs(gs_arena *a, const char *text, const gs_graph *g,
+                             input_set *in, gs_err *e) {
+  for (int i = 0; i < g->input.n; i++) {
+    const gs_value *v = g->input.at[i];
+    gs_random r = {.seed = 7, .integers = true};
+    range_of(text, v->name, &r);
+    gs_tensor *t;
+    GS_TRY(gs_random_tensor(a, v->name, v->dtype, v->rank, v->dims, &r, &t,
+                            e));
+    in->at[i] = t;
+  }
+  return GS_OK;
+}
+
+static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
+                         const input_set *in, gs_tensor **out, gs_err *e) {
+  gs_exec_config config = {
+      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
+  gs_exec *x;
+  GS_TRY(gs_exec_new(&config, &x, e));
+  gs_status s = GS_OK;
+  for (int i = 0; i < g->input.n && !s; i++)
+    s = gs_exec_input(x, g->input.at[i]->name, in->at[i], e);
+  if (!s) s = gs_exec_run(x, e);
+  for (int i = 0; i < g->output.n && !s; i++)
+    s = gs_exec_output(x, a, i, &out[i], e);
+  gs_exec_free(x);
+  return s;
+}
+
+/* ---- one sharding of one case ---- */
+
+/* Splits factor f over `axes` in every slot that mode asks for; dims of
+ * several factors are split even where that is uneven. */
+static void annotate(gs_arena *a, gs_graph *g, const gs_rule *r, int f,
+                     const gs_axes *axes, int mode) {
+  gs_node *n = g->node.at[0];
+  gs_slot slot[64];
+  int k = gs_slots(n, r, slot, 64);
+  for (int s = 0; s < k; s++) {
+    gs_value *v = slot[s].value;
+    if (!v || (mode == 1 && slot[s].result) || (mode == 2 && !slot[s].result))
+      continue;
+    if (!v->sharding) v->sharding = gs_sharding_new(a, v->rank, false);
+    if (gs_sharding_used(v->sharding) & gs_axes_set(axes)) continue;
+    for (int d = 0; d < v->rank; d++) {
+      bool has = false;
+      for (int i = 0; i < slot[s].map->dim[d].n; i++)
+        if (slot[s].map->dim[d].f[i] == f) has = true;
+      if (!has) continue;
+      v->sharding->dim[d].axes = gs_axes_cat(&v->sharding->dim[d].axes, axes);
+      break;
+    }
+  }
+}
+
+static void fail_case(const char *text, const gs_graph *g, const char *what,
+                      const gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_buf b;
+  gs_buf_init(&b, &a);
+  if (g) gs_graph_print(&b, g);
+  fprintf(stderr, "case:\n%s\nas annotated:\n%s\n", text, b.at);
+  gs_err_print(e, stderr, "sweep", false);
+  ck_abort_msg("%s", what);
+}
+
+static void try_sharding(const char *text, const char *mesh_text, int f,
+                         int second, int mode, const input_set *in,
+                         gs_tensor **want) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_err e;
+  gs_err_init(&e);
+  gs_graph *g;
+  gs_mesh mesh;
+  ck_assert_int_eq(load(&a, text, &g, &e), GS_OK);
+  ck_assert_int_eq(gs_mesh_parse(mesh_text, &a, &mesh, &e), GS_OK);
+  g->mesh = &mesh;
+  gs_rule *r = GS_NEW(&a, gs_rule);
+  ck_assert_int_eq(gs_rule_of(&a, g->node.at[0], r, &e), GS_OK);
+  gs_axes p = gs_axes_named(&mesh, 0);
+  if (mesh.naxis > 1) {
+    gs_axes q = gs_axes_named(&mesh, 1);
+    if (second == f) p = gs_axes_cat(&p, &q);
+    else annotate(&a, g, r, second, &q, mode);
+  }
+  annotate(&a, g, r, f, &p, mode);
+  gs_propagate_input none = {0};
+  gs_propagation done;
+  gs_partition made;
+  gs_status s = gs_pass_propagate(&a, g, &none, &done, &e);
+  if (!s) s = gs_pass_partition(&a, g, &made, &e);
+  gs_tensor **got = GS_NEWS(&a, g->output.n + 1, gs_tensor *);
+  if (s) fail_case(text, g, "cannot be partitioned", &e);
+  s = execute(&a, made.program, mesh.ndevice, in, got, &e);
+  if (s) fail_case(text, made.program, "the program fails", &e);
+  for (int i = 0; i < g->output.n; i++) {
+    gs_comparison c;
+    gs_tolerance exact = {0};
+    s = gs_compare(got[i], want[i], &exact, &c, &e);
+    if (s || !c.equal) {
+      gs_buf b;
+      gs_buf_init(&b, &a);
+      if (!s) gs_comparison_print(&b, want[i], &c);
+      fprintf(stderr, "output %d: %s\n", i, b.at);
+      fail_case(text, made.program, "sharded and whole differ", &e);
+    }
+  }
+  gs_err_free(&e);
+  gs_arena_free(&a);
+}
+
+/* Runs a case on one mesh with every factor; false if it cannot run whole. */
+static bool sweep_case(const char *text, const char *mesh) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_err e;
+  gs_err_init(&e);
+  gs_graph *g;
+  input_set in;
+  bool can = !load(&a, text, &g, &e) && g->node.n && g->output.n &&
+             g->input.n <= 32;
+  gs_tensor **want = can ? GS_NEWS(&a, g->output.n, gs_tensor *) : NULL;
+  can = can && !make_inputs(&a, text, g, &in, &e) &&
+        !execute(&a, g, 1, &in, want, &e);
+  gs_rule *r = GS_NEW(&a, gs_rule);
+  if (can) ck_assert_int_eq(gs_rule_of(&a, g->node.at[0], r, &e), GS_OK);
+  bool two = strchr(mesh, ',') != NULL;
+  for (int f = 0; can && f < r->nfactor; f++)
+    for (int second = two ? 0 : f; second < (two ? r->nfactor : f + 1);
+         second++)
+      for (int mode = 0; mode < NMODE; mode++)
+        try_sharding(text, mesh, f, second, mode, &in, want);
+  gs_err_free(&e);
+  gs_arena_free(&a);
+  return can;
+}
+
+START_TEST(sweep) {
+  sweep_case(case_text[_i / NMESH], meshes[_i % NMESH]);
+}
+END_TEST
+
+/* Every operator of ONNX that has a row has a case that runs. */
+START_TEST(all_operators) {
+  bool seen[512] = {false};
+  for (int i = 0; i < ncase; i++) {
+    gs_arena a;
+    gs_arena_init(&a);
+    gs_err e;
+    gs_err_init(&e);
+    gs_graph *g;
+    if (!gs_graph_parse(&a, case_text[i], "case", &g, &e) && g->node.n) {
+      const gs_op *op =
+          gs_op_find(g->node.at[0]->domain, g->node.at[0]->op_type);
+      if (op && !seen[op->id]) seen[op->id] = sweep_case(case_text[i], "{p=1}");
+    }
+    gs_err_free(&e);
+    gs_arena_free(&a);
+  }
+  int missing = 0;
+  for (int i = 0; i < gs_nop; i++) {
+    unsigned always_folded = GS_OP_SHAPE_ONLY;
+    if (*gs_ops[i].domain || seen[i] || gs_ops[i].max_in == 0 ||
+        (gs_ops[i].flags & always_folded))
+      continue;
+    fprintf(stderr, "no case runs %s\n", gs_ops[i].name);
+    missing++;
+  }
+  ck_assert_int_eq(missing, 0);
+}
+END_TEST
+
+int main(void) {
+  read_cases();
+  Suite *s = suite_create("sweep");
+  TCase *t = tcase_create("operators");
+  tcase_add_test(t, all_operators);
+  tcase_set_timeout(t, 300);
+  suite_add_tcase(s, t);
+  t = tcase_create("cases");
+  tcase_add_loop_test(t, sweep, 0, ncase * NMESH);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  for (int i = 0; i < ncase; i++) free(case_text[i]);
+  return failed ? 1 : 0;
+}
