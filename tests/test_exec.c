@@ -193,7 +193,8 @@ static gs_tensor *run_graph(fixture *f, const gs_graph *g, int64_t ndevice,
   gs_exec *exec;
   gs_tensor *y = NULL;
   gs_status s = gs_exec_new(&c, &exec, &f->err);
-  gs_tensor *other = data(&f->arena, (shape){x->rank, {x->dims[0], x->dims[1]}});
+  shape same = {x->rank, {x->dims[0], x->dims[1]}};
+  gs_tensor *other = data(&f->arena, same);
   memset((void *)(uintptr_t)other->data, 0, other->nbytes);
   if (!s) s = gs_exec_input(exec, "x", other, &f->err);
   if (!s) s = gs_exec_run(exec, &f->err);

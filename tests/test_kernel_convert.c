@@ -86,7 +86,8 @@ START_TEST(saturation) {
     double in[] = {INFINITY, top * 1e6, NAN};
     for (int s = 0; s < 2; s++)
       for (int j = 0; j < 3; j++) {
-        double x = gs_float_decode(t, gs_float_encode(t, in[j], s ? NULL : &no));
+        uint32_t c = gs_float_encode(t, in[j], s ? NULL : &no);
+        double x = gs_float_decode(t, c);
         bool f8 = gs_dtype_get((int)t)->bits == 8;
         if (t == GS_FLOAT4E2M1) ck_assert_double_eq(x, 6);
         else if (j == 2) ck_assert(isnan(x));
@@ -248,8 +249,7 @@ START_TEST(all_pairs) {
         h_ok(&h, &gs_kernel_cast);
         gs_convert(GS_UINT8, r, (gs_dtype)b, h.out[0].data, 1037, NULL);
         for (int i = 0; i < 1037; i++) {
-          uint8_t want = b == GS_INT2 || a == GS_INT2 ? v[i] : v[i];
-          ck_assert_msg(r[i] == want, "%d -> %d at %d: %d", a, b, i, r[i]);
+          ck_assert_msg(r[i] == v[i], "%d -> %d at %d: %d", a, b, i, r[i]);
         }
       }
       h_drop(&h);

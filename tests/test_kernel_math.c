@@ -12,7 +12,8 @@ static double softplus(double x) {
 }
 static double gelu(double x) { return 0.5 * x * erfc(-x * M_SQRT1_2); }
 static double gelu_tanh(double x) {
-  return x / (1 + exp(-2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+  double u = 0.79788456080286535588 * (x + 0.044715 * x * x * x);
+  return x / (1 + exp(-2 * u));
 }
 
 static const struct function {

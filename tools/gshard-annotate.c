@@ -66,6 +66,7 @@ static gs_status explain(job *j, FILE *f, gs_err *e) {
     gs_buf b;
     gs_buf_init(&b, &j->c->arena);
     gs_propagation_explain(&b, &j->done, v, rule_text, j);
+    gs_report_moves(&b, &j->report, v, rule_text, j);
     print(f, &b);
   }
   return GS_OK;

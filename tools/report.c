@@ -36,9 +36,10 @@ char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
 static const gs_value *carrier(const gs_collective *c, int axis) {
   const gs_value *v = c->value;
   if (gs_sharding_used(v->sharding) >> axis & 1) return v;
-  for (int i = 0; v->def && i < v->def->nin; i++)
-    if (v->def->in[i] && (gs_sharding_used(v->def->in[i]->sharding) >> axis & 1))
-      return v->def->in[i];
+  for (int i = 0; v->def && i < v->def->nin; i++) {
+    const gs_value *x = v->def->in[i];
+    if (x && (gs_sharding_used(x->sharding) >> axis & 1)) return x;
+  }
   for (int i = 0; c->node && i < c->node->nout; i++)
     if (c->node->out[i] &&
         (gs_sharding_used(c->node->out[i]->sharding) >> axis & 1))
@@ -176,6 +177,27 @@ static void text_collectives(gs_buf *b, const gs_report *r) {
     gs_buf_printf(b, "  %10s  %s\n",
                   gs_bytes_text(b->arena, p->fallback.at[i].bytes),
                   gs_node_place(b->arena, p->fallback.at[i].node));
+}
+
+void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
+                     gs_rule_text *rule_text, void *context) {
+  for (int i = 0; i < r->partition->collective.n; i++) {
+    const gs_collective *c = &r->partition->collective.at[i];
+    if (c->value != v) continue;
+    gs_buf_printf(b, "  %s over %s, %s sent per device: %s -> %s\n", c->op,
+                  axes_text(b->arena, r->graph->mesh, &c->axes),
+                  gs_bytes_text(b->arena, c->bytes), c->from, c->to);
+    gs_buf_printf(b, "    needed by %s\n",
+                  c->node ? gs_node_place(b->arena, c->node)
+                          : "an output of the graph");
+    const gs_value *by = c->axes.n ? carrier(c, c->axes.at[0]) : NULL;
+    if (!by) continue;
+    gs_buf_printf(b, "    the axis splits '%s' ", by->name);
+    gs_sharding_print(b, r->graph->mesh, by->sharding);
+    gs_buf_char(b, '\n');
+    gs_propagation_chain(b, r->propagation, by, c->axes.at[0], rule_text,
+                         context);
+  }
 }
 
 void gs_report_text(gs_buf *b, const gs_report *r) {

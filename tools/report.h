@@ -25,6 +25,11 @@ char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v);
 /* The same for a collective: what split the axes that it works over. */
 char *gs_report_cause(gs_arena *a, const gs_report *r, const gs_collective *c);
 
+/* Prints why v is moved: each collective on it, who needs it, and where the
+ * axes that it works over come from. */
+void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
+                     gs_rule_text *rule_text, void *context);
+
 /* A few lines: rules matched, tensors sharded, weights and collectives. */
 void gs_report_summary(gs_buf *b, const gs_report *r);
 /* The summary, then rules, the largest replicated tensors, every collective

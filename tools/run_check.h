@@ -6,8 +6,8 @@
 
 /* Compares n outputs with what was expected and adds a line for each that
  * differs, or one for all ("4 outputs equal: largest distance 1e-7"), each
- * after `what`.  *same (may be NULL): all bytes are the same.  GS_NO when one is out of
- * tolerance. */
+ * after `what`.  *same (may be NULL): all bytes are the same.  GS_NO when one
+ * is out of tolerance. */
 gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
                            gs_tensor *const *got, gs_tensor *const *want,
                            const gs_tolerance *tol, bool *same, gs_err *e);

@@ -212,7 +212,8 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
   int n = gs_model_binds(s->model, a, &names, &values);
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&s->bind, names[i], values[i], e));
-  for (int i = 0; more && i < more->map.n; i++) {
+  /* A program has no symbolic dims; --bind is then for the --check model. */
+  for (int i = 0; more && !s->graph->mesh && i < more->map.n; i++) {
     int64_t size = 0;
     gs_bindings_get(more, more->map.entry[i].key, &size);
     GS_TRY(gs_bindings_put(&s->bind, more->map.entry[i].key, size, e));

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "io/onnx_model.h"
 
@@ -149,25 +150,29 @@ static gs_status write_sides(writer *w, gs_out *o, gs_err *e) {
   return GS_OK;
 }
 
-static gs_status finish(gs_out *o, gs_status st, gs_err *e) {
-  if (!st) return gs_out_commit(o, e);
-  gs_out_abort(o);
+/* Both files are complete before either appears. */
+static gs_status write_files(writer *w, const char *path, gs_err *e) {
+  gs_out model, data = {.fd = -1, .slot = -1};
+  GS_TRY(gs_out_open(w->arena, path, &model, e));
+  gs_status st = GS_OK;
+  if (w->side) {
+    const char *name = gs_sprintf(w->arena, "%s.data", path);
+    st = gs_out_open(w->arena, name, &data, e);
+    if (!st) st = write_sides(w, &data, e);
+  }
+  if (!st)
+    st = gs_pack(w->arena, &w->m->proto->base, gs_raw_of, w->m, &model, e);
+  if (!st && w->side) st = gs_out_commit(&data, e);
+  if (!st) return gs_out_commit(&model, e);
+  gs_out_abort(&data);
+  gs_out_abort(&model);
   return st;
 }
 
-static gs_status write_message(writer *w, const char *path, gs_err *e) {
-  gs_out o;
-  GS_TRY(gs_out_open(w->arena, path, &o, e));
-  return finish(&o,
-                gs_pack(w->arena, &w->m->proto->base, gs_raw_of, w->m, &o, e),
-                e);
-}
-
-static gs_status write_side(writer *w, const char *path, gs_err *e) {
-  gs_out o;
-  const char *data = gs_sprintf(w->arena, "%s.data", path);
-  GS_TRY(gs_out_open(w->arena, data, &o, e));
-  return finish(&o, write_sides(w, &o, e), e);
+/* Can a second file stand beside it?  Not beside a pipe or a device. */
+static bool has_place(const char *path) {
+  struct stat st;
+  return strcmp(path, "-") && (stat(path, &st) || S_ISREG(st.st_mode));
 }
 
 static const char *directory(gs_arena *a, const char *path) {
@@ -184,8 +189,8 @@ static gs_status write_model(writer *w, const char *path, gs_err *e) {
   ProtobufCMessage *msg = &w->m->proto->base;
   GS_TRY(gs_each_tensor(msg, place_tensor, w, e));
   if (gs_pack_size(w->arena, msg, gs_raw_of, w->m) <= side_threshold)
-    return write_message(w, path, e);
-  if (!strcmp(path, "-")) {
+    return write_files(w, path, e);
+  if (!has_place(path)) {
     gs_fail(e, GS_UNSUPPORTED, w->m->path, "more than 1.5 GiB for a pipe");
     gs_err_hint(e, "-o FILE puts the weights into FILE.data");
     return GS_UNSUPPORTED;
@@ -194,8 +199,7 @@ static gs_status write_model(writer *w, const char *path, gs_err *e) {
   w->side = gs_sprintf(w->arena, "%s.data", slash ? slash + 1 : path);
   GS_TRY(gs_each_tensor(msg, place_tensor, w, e));
   GS_TRY(gs_each_tensor(msg, place_side, w, e));
-  GS_TRY(write_side(w, path, e));
-  return write_message(w, path, e);
+  return write_files(w, path, e);
 }
 
 gs_status gs_model_write(gs_model *m, const char *path, gs_err *e) {

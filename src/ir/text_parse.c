@@ -203,7 +203,7 @@ static gs_status data(parser *p, gs_dtype dtype, int rank, const int64_t *dims,
   t->nbytes = (uint64_t)bytes;
   *out = t;
   if (!eat(p, "=")) return GS_OK;
-  if (bits < 8 || bits > 64) return bad(p, "no data can be given for this type");
+  if (bits < 8 || bits > 64) return bad(p, "this type is given without data");
   if (bytes > 1 << 20) return bad(p, "too much data");
   char *at = gs_alloc(p->a, (size_t)bytes);
   t->data = at;
@@ -330,7 +330,8 @@ static gs_status node(parser *p) {
       if (!eat(p, "_")) return bad(p, "'_' is expected");
       continue;
     }
-    if (gs_graph_find(p->g, result[i])) return bad(p, "a value is defined twice");
+    if (gs_graph_find(p->g, result[i]))
+      return bad(p, "a value is defined twice");
     gs_value *v = gs_value_new(p->g, result[i], GS_UNDEFINED, -1, NULL);
     gs_node_output(n, i, v);
     space(p);

@@ -183,7 +183,7 @@ uint32_t gs_float_encode(gs_dtype t, double x, const gs_cast_mode *mode) {
   u &= ~((uint64_t)1 << 63);
   if (isnan(x)) return f->clamps ? f->max : f->uz ? f->nan : f->nan | sign;
   uint32_t code;
-  int e = (int)(u >> 52) - 1023; /* exponent of x; doubles below 2^-1022 are 0 */
+  int e = (int)(u >> 52) - 1023; /* of x; below 2^-1022 it is taken for 0 */
   uint64_t m = (u & (((uint64_t)1 << 52) - 1)) | (uint64_t)1 << 52;
   int lowest = 1 - f->bias;
   int shift = 52 - f->mbits + (e < lowest ? lowest - e : 0);

@@ -17,16 +17,18 @@ enum { GS_ISA_BASE, GS_ISA_AVX2, GS_ISA_AVX512, GS_NISA };
 #endif
 
 /* The best instruction set of this processor; reads a cached word.
- * GS_ISA_LIMIT (compile time) caps it, to test the others. */
-static inline int gs_isa(void) {
+ * Processors with AVX2 have F16C too.  GS_ISA_LIMIT (compile time) caps it, to
+ * test the others. */
 #ifndef GS_ISA_LIMIT
 #define GS_ISA_LIMIT GS_ISA_AVX512
 #endif
+static inline int gs_isa(void) {
   int isa = GS_ISA_BASE;
 #ifdef GS_HAVE_X86
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     isa = GS_ISA_AVX2;
-  if (isa && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+  if (isa && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
     isa = GS_ISA_AVX512;
 #endif

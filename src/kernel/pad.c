@@ -121,7 +121,8 @@ static void pad_all(gs_kctx *k, const pad_plan *p, const void *value) {
       off = at < 0 ? -1 : off + at * p->stride[d];
     }
     const char *x = k->in[0].data;
-    pad_row(p, n, off < 0 ? NULL : x + off * size, (char *)y->data + r * n * size, value);
+    pad_row(p, n, off < 0 ? NULL : x + off * size,
+            (char *)y->data + r * n * size, value);
   }
 }
 

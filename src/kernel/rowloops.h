@@ -36,7 +36,7 @@ const gs_fold *gs_fold_get(gs_fold_op op, gs_dtype t);
 
 /* Softmax and normalization; T is float or double. */
 typedef struct gs_row_loops {
-  /* o[i] = e^(x[i] - *m); o may be x */
+  /* o[i] = e^(x[i] - *m), m >= x (f32: 0 below 1.2e-38); o may be x */
   void (*exp_less)(void *o, const void *x, const void *m, int64_t n);
   /* o[i] = e^(x[i] - m[i]) */
   void (*exp_less_each)(void *o, const void *x, const void *m, int64_t n);

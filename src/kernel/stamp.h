@@ -7,6 +7,8 @@
  * contract or reassociate, whatever CFLAGS say. */
 #if defined __clang__
 #pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed" /* loops that call libm */
 #else
 #pragma GCC push_options
 #pragma GCC optimize("O3", "no-math-errno", "no-trapping-math",                \
@@ -26,7 +28,7 @@
 #define GS_MADD(a, b, c) __builtin_fmaf(a, b, c)
 #define GS_ISA avx2
 #if defined __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))),            \
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))),        \
                              apply_to = function)
 #include GS_STAMP
 #pragma clang attribute pop
@@ -41,14 +43,16 @@
 #define GS_ISA avx512
 #if defined __clang__
 #pragma clang attribute push(                                                 \
-    __attribute__((target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl"))), \
+    __attribute__((                                                           \
+        target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl"))),         \
     apply_to = function)
 #include GS_STAMP
 #pragma clang attribute pop
 #else
 #pragma GCC push_options
 #pragma GCC target(                                                            \
-    "avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")
+    "avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl",                        \
+    "prefer-vector-width=512")
 #include GS_STAMP
 #pragma GCC pop_options
 #endif
@@ -59,7 +63,9 @@
 #undef GS_FN
 #undef GS_FN_2
 #undef GS_FN_3
-#if !defined __clang__
+#if defined __clang__
+#pragma clang diagnostic pop
+#else
 #pragma GCC pop_options
 #endif
 

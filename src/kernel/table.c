@@ -4,7 +4,6 @@
 static const gs_kernel gs_kernel_none;
 
 /* Prototypes; `none` above has neither prep nor run. */
-#define GS_DECLARE_none
 #define K(name) extern const gs_kernel gs_kernel_##name;
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \

@@ -154,9 +154,16 @@ static void add_inputs(part *p) {
   }
 }
 
-/* Reserves the names of the outputs, so that Unshard can carry them. */
+/* Output v, whose name y has kept; an input that is an output as well is that
+ * input, whole. */
 static void add_output(part *p, const gs_value *v, gs_value *y) {
   p->node = NULL;
+  if (v->is_input) {
+    gs_value *x = gs_graph_find(p->program, v->name);
+    x->is_output = true;
+    *gs_push(p->a, &p->program->output) = x;
+    return;
+  }
   gs_sharding *home = gs_part_home(p, v);
   const version *x = gs_part_need(p, v, home);
   gs_node *n = gs_node_new(p->program, "ai.gshard", "Unshard", "", 1, 1);
@@ -241,7 +248,8 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   gs_value **y = GS_NEWS(a, g->output.n + 1, gs_value *);
   for (int i = 0; i < g->output.n; i++) {
     const gs_value *v = g->output.at[i];
-    y[i] = gs_value_new(p.program, v->name, v->dtype, v->rank, v->dims);
+    if (!v->is_input)
+      y[i] = gs_value_new(p.program, v->name, v->dtype, v->rank, v->dims);
   }
   gs_arena tmp;
   gs_arena_init(&tmp);

@@ -83,14 +83,22 @@ static int collect(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
   return k;
 }
 
+static double elements(gs_value *const *v, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; i++)
+    if (v[i]) sum += (double)gs_product(v[i]->dims, v[i]->rank);
+  return sum;
+}
+
 /* May partial operands of n be passed on, and over which axes?  Movement and
- * sums only, so that the later reduction moves no more bytes; and only if n is
- * the one reader, so that nothing is reduced twice. */
+ * sums whose results are no larger, so that the later reduction moves no more
+ * bytes; and only if n is the one reader, so that nothing is reduced twice. */
 static gs_subset carried_axes(const part *p, const gs_node *n) {
   const gs_op *op = n->op;
   if (!op || op->flops > 1) return 0;
   bool all = op->flags & GS_OP_ADDITIVE;
   if (!all && !(op->flags & GS_OP_LINEAR)) return 0;
+  if (elements(n->out, n->nout) > elements(n->in, all ? n->nin : 1)) return 0;
   gs_subset axes = 0;
   for (int i = 0; i < n->nin && (all || i == 0); i++) {
     const gs_value *v = n->in[i];

@@ -55,13 +55,20 @@ int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis);
 
+/* What a rule of the spec is called: "spec.yaml:8:5 (label)". */
+typedef const char *gs_rule_text(void *context, int rule);
+
 /* Prints, for every axis of v, the chain from v back to the rule:
- *   h {dp,tp}: axis tp on dim 1
- *     from w1 through node 'mlp/up' (MatMul)
- *     stated by RULE                                                       */
+ *   h {dp,tp}
+ *     axis tp on dim 1
+ *       from 'w1' through node 'mlp/up' (MatMul)
+ *       stated by spec.yaml:8:5                                            */
 void gs_propagation_explain(gs_buf *b, const gs_propagation *p,
-                            const gs_value *v,
-                            const char *(*rule_text)(void *, int rule),
+                            const gs_value *v, gs_rule_text *rule_text,
                             void *context);
+/* The chain of one sub-axis alone. */
+void gs_propagation_chain(gs_buf *b, const gs_propagation *p,
+                          const gs_value *v, int axis, gs_rule_text *rule_text,
+                          void *context);
 
 #endif

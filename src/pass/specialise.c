@@ -42,8 +42,8 @@ gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
   }
   for (int i = 0; i < program->output.n; i++) {
     const gs_value *v = program->output.at[i];
-    gs_sharding *s;
-    GS_TRY(parse_split(a, program, v->def, &s, e));
+    gs_sharding *s = gs_sharding_new(a, v->rank, false);
+    if (v->def) GS_TRY(parse_split(a, program, v->def, &s, e));
     *gs_push(a, &out->output) = (gs_border){v, s};
   }
   return GS_OK;
@@ -185,6 +185,11 @@ static void make_inputs(maker *k) {
 static void make_outputs(maker *k) {
   for (int i = 0; i < k->f->output.n; i++) {
     const gs_value *v = k->f->output.at[i].value;
+    if (!v->def) { /* an input that is an output too */
+      k->map[v->id]->is_output = true;
+      *gs_push(k->a, &k->to->output) = k->map[v->id];
+      continue;
+    }
     gs_value *block = mapped(k, v->def->in[0]);
     gs_node *n = gs_node_new(k->to, "", "Identity", "", 1, 1);
     n->op = gs_op_find("", "Identity");
@@ -206,7 +211,9 @@ gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
   k.map = GS_NEWS(a, f->program->value.n + 1, gs_value *);
   make_inputs(&k);
   for (int i = 0; i < f->output.n; i++) { /* the names of outputs come first */
-    const gs_value *v = f->output.at[i].value, *block = v->def->in[0];
+    const gs_value *v = f->output.at[i].value;
+    if (!v->def) continue;
+    const gs_value *block = v->def->in[0];
     k.map[v->id] = gs_value_new(k.to, v->name, block->dtype, block->rank,
                                 block->dims);
     k.map[v->id]->sharding = block->sharding;

@@ -1,0 +1,110 @@
+#!/bin/sh
+# gshard-run: plain models, programs, plans of both kinds; threads and MPI
+# give the same bytes; what it refuses.
+set -u
+build=$(pwd)
+data=${srcdir-.}/tests/data
+temp=$(mktemp -d)
+trap 'rm -rf "$temp"' EXIT
+passed=0 failed=0
+run="$build/tools/gshard-run"
+OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
+export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
+
+result() { # result STATUS TEXT
+  if [ "$1" = 0 ]; then
+    passed=$((passed + 1))
+    echo "ok: $2"
+  else
+    failed=$((failed + 1))
+    echo "not ok: $2"
+    sed 's/^/  /' "$temp/err" | head -5
+  fi
+}
+
+# expect CODE TEXT COMMAND...
+expect() {
+  code=$1 text=$2
+  shift 2
+  "$@" > "$temp/out" 2> "$temp/err"
+  got=$?
+  [ "$got" = "$code" ] || echo "  exit $got, expected $code" >> "$temp/err"
+  [ "$got" = "$code" ]
+  result $? "$text"
+}
+
+model=$data/mlp.onnx
+program=$temp/program.onnx
+"$build/tools/gshard-annotate" -q -s "$data/mlp.yaml" -o "$temp/a.onnx" \
+  "$model" && "$build/tools/gshard-partition" -q -o - "$temp/a.onnx" \
+  > "$program" && "$build/tools/gshard-partition" -q -o "$temp/plan" \
+  "$temp/a.onnx" && "$build/tools/gshard-partition" -q --emit device \
+  -o "$temp/devices" "$temp/a.onnx" || { echo "cannot partition"; exit 1; }
+
+made="--random 1 --range i=-5:5 --bind batch=5"
+# shellcheck disable=SC2086
+{
+  expect 0 "plain model" "$run" $made -o "$temp/whole" "$model"
+  "$run" $made "$program" > "$temp/digest"
+  for what in program.onnx plan devices; do
+    expect 0 "$what equals the model" "$run" $made --check "$model" \
+      "$temp/$what"
+    "$run" $made "$temp/$what" > "$temp/out" 2> "$temp/err"
+    cmp -s "$temp/out" "$temp/digest"
+    result $? "$what gives the same bytes"
+  done
+  for threads in 1 2 7; do
+    "$run" $made -j "$threads" "$program" > "$temp/out" 2> "$temp/err"
+    cmp -s "$temp/out" "$temp/digest"
+    result $? "the same bytes with -j $threads"
+  done
+  expect 0 "bench and JSON" "$run" $made --bench 3 --json "$program"
+  expect 0 "files in and out" "$run" --random 1 --range i=-5:5 \
+    -o "$temp/again" --bind batch=5 "$program"
+  expect 73 "an output that exists" "$run" $made -o "$temp/again" "$program"
+  expect 0 "-f replaces it" "$run" -f $made -o "$temp/again" "$program"
+  expect 1 "tolerances of 0 fail" "$run" $made --rtol 0 --atol 0 \
+    --check "$data/mlp.onnx" "$program"
+}
+expect 66 "an input is missing" "$run" "$program"
+grep -q "input 'x' is not given" "$temp/err"
+result $? "which one is said"
+expect 64 "no such input" "$run" -i "q=$temp/whole/y.npy" "$program"
+expect 65 "an input of another shape" "$run" -i "x=$temp/whole/y.npy" \
+  --random 1 "$program"
+expect 64 "no such range" "$run" --random 1 --range q=0:2 "$program"
+expect 65 "an index out of range" "$run" --random 1 --range i=90:91 "$program"
+grep -q "device [0-3]: step [0-9]*: node '.*take.*" "$temp/err"
+result $? "device, step and node are said"
+[ "$(grep -c error: "$temp/err")" = 1 ]
+result $? "in one message"
+
+mpirun=${MPIRUN-mpirun}
+if [ -n "${HAVE_MPI-}" ] && command -v "$mpirun" > /dev/null 2>&1; then
+  ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
+  export ASAN_OPTIONS
+  # shellcheck disable=SC2086
+  for ranks in 1 2 4; do
+    for what in program.onnx devices; do
+      timeout -k 5 100 "$mpirun" -n "$ranks" "$run" $made "$temp/$what" \
+        > "$temp/out" 2> "$temp/err"
+      cmp -s "$temp/out" "$temp/digest"
+      result $? "$what on $ranks ranks: the same bytes"
+    done
+  done
+  # shellcheck disable=SC2086
+  expect 0 "standard input and --check on 2 ranks" sh -c "timeout -k 5 100 \
+    $mpirun -n 2 $run $made --check $model - < $program"
+  expect 76 "4 devices on 3 ranks" timeout -k 5 100 "$mpirun" -n 3 "$run" \
+    --random 1 "$program"
+  expect 65 "a rank that fails ends the job" timeout -k 5 100 "$mpirun" \
+    -n 4 "$run" --random 1 --range i=90:91 "$program"
+  grep -q "rank [0-3] (.*): device [0-3]: step" "$temp/err"
+  result $? "rank, host, device and step are said"
+else
+  echo "skipped: mpi"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
