@@ -208,6 +208,9 @@ static bool apply_dim(prop *p, visit *v, int s, int d) {
     if (gs_axes_size(p->m, &mine) != v->rule->factor[f].size) break;
   }
   if (wanted.n <= dim->axes.n || !follows(&wanted, &dim->axes)) return false;
+  /* A factor of two dims of one tensor: what one dim has the other cannot. */
+  gs_axes more = gs_axes_tail(&wanted, dim->axes.n);
+  if (gs_axes_set(&more) & gs_sharding_used(value->sharding)) return false;
   for (int i = dim->axes.n; i < wanted.n; i++)
     remember(p, v, s, d, wanted.at[i]);
   dim->axes = wanted;
