@@ -59,7 +59,8 @@ moe() {
   ok "$text: pipeline" prepare "$spec" "$mesh"
   is "$text: all-to-alls" 4 "$(count AllToAll)"
   is "$text: others above 4 KiB" 4 "$(large)"
-  is "$text: fallbacks" 0 "$(grep -c '"gathered"' report)"
+  is "$text: run whole" 0 "$(sed -n '/"fallbacks"/,/^  \]/p' report |
+    grep -c '"node"')"
   # f32[E,128,512], rounded up to whole experts
   block=$(((experts + shards - 1) / shards * 128 * 512 * 4))
   is "$text: wi on a device" $((2 * block)) "$(held moe/wi)"
