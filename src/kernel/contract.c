@@ -112,7 +112,7 @@ static void prepare_weight(gs_kctx *k, plan *p) {
   if (!p->g.packed) {
     pack(k, p, &share->arena);
     if (p->g.packed)
-      gs_map_put(&share->made, gs_strdup(&share->arena, key),
+      gs_map_put(&share->made, key,
                  (void *)(uintptr_t)p->g.packed);
   }
   pthread_mutex_unlock(&share->lock);
