@@ -115,9 +115,11 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
  * GS_UNSUPPORTED for device lists that no mesh explains. */
 gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
                              gs_mesh **mesh_out, gs_err *e);
-/* Symbolic dims bound by the annotator: pairs in the arena; their number. */
-int gs_model_binds(const gs_model *m, gs_arena *a, const char *const **names,
-                   const int64_t **values);
+/* Symbolic dims bound by the annotator: *count pairs in the arena.  GS_DATA
+ * when the note is malformed. */
+gs_status gs_model_binds(const gs_model *m, gs_arena *a,
+                         const char *const **names, const int64_t **values,
+                         int *count, gs_err *e);
 
 /* ---- writing ---- */
 
