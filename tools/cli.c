@@ -124,7 +124,7 @@ static gs_status check_operands(gs_cli *c, gs_err *e) {
     return usage(c, e, NULL,
                  gs_sprintf(&c->arena, "surplus operand '%s'",
                             c->operand.at[t->max_operands]));
-  if (!c->operand.n && !t->min_operands) {
+  if (!c->operand.n && !t->min_operands && t->max_operands) {
     if (isatty(STDIN_FILENO))
       return usage(c, e, NULL,
                    "no operand, and standard input is a terminal");

@@ -21,7 +21,8 @@ gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
   gs_bindings_init(&out->bind, a);
   const char *const *names;
   const int64_t *values;
-  int n = gs_model_binds(out->model, a, &names, &values);
+  int n;
+  GS_TRY(gs_model_binds(out->model, a, &names, &values, &n, e));
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
   GS_TRY(put_all(&out->bind, more, e));

@@ -209,7 +209,8 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
   if (s->device) return GS_OK;
   const char *const *names;
   const int64_t *values;
-  int n = gs_model_binds(s->model, a, &names, &values);
+  int n;
+  GS_TRY(gs_model_binds(s->model, a, &names, &values, &n, e));
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&s->bind, names[i], values[i], e));
   /* A program has no symbolic dims; --bind is then for the --check model. */

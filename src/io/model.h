@@ -65,9 +65,13 @@ void gs_model_meta_set(gs_model *m, const char *key, const char *value);
 /* The same for the main graph's metadata_props. */
 const char *gs_model_graph_meta(const gs_model *m, const char *key);
 void gs_model_graph_meta_set(gs_model *m, const char *key, const char *value);
-/* metadata_props of a graph input, e.g. "gshard.range". */
+/* metadata_props of a graph input, e.g. "gshard.range"; else the model's
+ * metadata_props KEY:INPUT, which is how programs carry it.  NULL if absent. */
 const char *gs_model_input_meta(const gs_model *m, const char *input,
                                 const char *key);
+/* Replaces or adds; an input that does not exist is left alone. */
+void gs_model_input_meta_set(gs_model *m, const char *input, const char *key,
+                             const char *value);
 
 /* The main graph with functions inlined.  Values of the main graph keep their
  * names; those of functions get fresh ones.  Initializers and Constant nodes
@@ -112,9 +116,11 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
  * GS_UNSUPPORTED for device lists that no mesh explains. */
 gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
                              gs_mesh **mesh_out, gs_err *e);
-/* Symbolic dims bound by the annotator: pairs in the arena; their number. */
-int gs_model_binds(const gs_model *m, gs_arena *a, const char *const **names,
-                   const int64_t **values);
+/* Symbolic dims bound by the annotator: *count pairs in the arena.  GS_DATA
+ * when the note is malformed. */
+gs_status gs_model_binds(const gs_model *m, gs_arena *a,
+                         const char *const **names, const int64_t **values,
+                         int *count, gs_err *e);
 
 /* ---- writing ---- */
 

@@ -110,12 +110,14 @@ static gs_status read_ids(const gs_model *m, gs_arena *a, gs_mesh *mesh,
   const char *s = gs_model_meta(m, "gshard.device_ids");
   if (!s) return GS_OK;
   int64_t *ids = GS_NEWS(a, mesh->ndevice, int64_t), n = 0;
+  bool *seen = GS_NEWS(a, mesh->ndevice, bool); /* a permutation */
   while (*s) {
     char *end;
     int64_t id = strtoll(s, &end, 10);
-    if (end == s || id < 0 || id >= GS_MAX_DEVICES || n == mesh->ndevice ||
+    if (end == s || id < 0 || id >= mesh->ndevice || seen[id] ||
         (*end && *end != ','))
       return bad(m, "gshard.device_ids", e);
+    seen[id] = true;
     ids[n++] = id;
     s = *end ? end + 1 : end;
   }

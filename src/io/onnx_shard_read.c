@@ -1,4 +1,5 @@
 /* Multi-device annotations out of the model, every claim checked. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -440,8 +441,9 @@ gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
   return GS_OK;
 }
 
-int gs_model_binds(const gs_model *m, gs_arena *a, const char *const **names,
-                   const int64_t **values) {
+gs_status gs_model_binds(const gs_model *m, gs_arena *a,
+                         const char *const **names, const int64_t **values,
+                         int *count, gs_err *e) {
   const char *s = gs_model_meta(m, "gshard.bind");
   int most = 0, n = 0;
   for (const char *p = s; p && *p; p++) most += *p == '=';
@@ -449,14 +451,19 @@ int gs_model_binds(const gs_model *m, gs_arena *a, const char *const **names,
   int64_t *value = GS_NEWS(a, most, int64_t);
   while (s && *s) {
     const char *end = s + strcspn(s, "\n"), *eq = end;
+    char *stop = NULL;
     while (eq > s && *eq != '=') eq--; /* a name may hold '=' */
-    if (eq > s && n < most) {
-      name[n] = gs_strndup(a, s, (size_t)(eq - s));
-      value[n++] = strtoll(eq + 1, NULL, 10);
-    }
+    errno = 0;
+    if (eq > s && eq[1] >= '0' && eq[1] <= '9')
+      value[n] = strtoll(eq + 1, &stop, 10);
+    if (stop != end || errno)
+      return gs_fail(e, GS_DATA, m->path, "metadata gshard.bind: '%.*s' is "
+                     "not NAME=N", (int)(end - s > 80 ? 80 : end - s), s);
+    name[n++] = gs_strndup(a, s, (size_t)(eq - s));
     s = *end ? end + 1 : end;
   }
   *names = name;
   *values = value;
-  return n;
+  *count = n;
+  return GS_OK;
 }

@@ -236,6 +236,10 @@ static bool want(const prop *p, const visit *v, int s, int d,
     if (gs_axes_size(p->m, &mine) != v->rule->factor[f].size) break;
   }
   if (axes.n <= dim->axes.n || !follows(&axes, &dim->axes)) return false;
+  /* A factor of two dims of one tensor: what one dim has the other cannot. */
+  gs_axes more = gs_axes_tail(&axes, dim->axes.n);
+  gs_subset used = gs_sharding_used(v->slot[s].value->sharding);
+  if (gs_axes_set(&more) & used) return false;
   *wanted = axes;
   *taken = t;
   return true;
