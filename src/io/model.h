@@ -100,8 +100,9 @@ typedef struct gs_annotate_options {
 
 /* Writes g->mesh and the shardings of g's values into the model: the standard
  * fields for every operand and result of the main graph's nodes, and metadata
- * (gshard.mesh, gshard.device_ids, gshard.bind of the model; gshard.sharding:V
- * and gshard.origin:V of the graph) for what those cannot hold.  Replaces what
+ * (gshard.mesh, gshard.device_ids, gshard.bind of the model; gshard.sharding:V,
+ * gshard.origin:V, gshard.use:RESULT:OPERAND and gshard.rule:RESULT of the
+ * graph) for what those cannot hold.  Replaces what
  * an earlier call wrote; nothing else of the model changes. */
 gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
                             const gs_annotate_options *opt, gs_err *e);
