@@ -202,6 +202,8 @@ static bool apply_dim(prop *p, visit *v, int s, int d) {
   gs_axes wanted = {0};
   for (int i = 0; i < map->n; i++) {
     int f = map->f[i];
+    /* What is whole gains nothing, and may stand for several dims. */
+    if (v->rule->factor[f].kind == GS_WHOLE) break;
     gs_axes mine = v->seen[s].axis[f];
     extend(p, v, s, f, map->n > 1, &taken, &mine);
     wanted = gs_axes_cat(&wanted, &mine);
