@@ -108,8 +108,9 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
                             const gs_annotate_options *opt, gs_err *e);
 
 /* Reads annotations into g (imported from m): sets value->sharding, g->mesh
- * and *mesh_out.  The metadata of gs_model_annotate is preferred; otherwise
- * the standard fields of the first configuration are used, which need ranks
+ * and *mesh_out.  With the metadata of gs_model_annotate the standard fields
+ * are not read, at a cost that does not depend on the number of devices;
+ * without it those of the first configuration are used, which need ranks
  * to be known, with a mesh of axes d0, d1, ... inferred from the lists of
  * devices.  *mesh_out = NULL when there are no annotations.  GS_DATA with the
  * node's name for fields that contradict the standard or each other;

@@ -26,6 +26,7 @@ typedef struct reader {
   GS_VEC(statement) what; /* parallel to stated */
   gs_map by_value;        /* name -> index in stated + 1 */
   gs_map blocks;          /* list_key -> block list */
+  int64_t spare;          /* memory for specs that were left in the file */
   gs_err *e;
 } reader;
 
@@ -284,6 +285,23 @@ static gs_status read_spec(reader *r, const Onnx__NodeProto *n, const spec *p,
   return s.block && v ? collect(r, &s, v, is_output) : GS_OK;
 }
 
+/* Specs are still in the file when the model had metadata as it was read. */
+static gs_status load_specs(reader *r, const node_config *p,
+                            const char *node) {
+  for (size_t i = 0; i < p->n_sharding_spec; i++) {
+    const ProtobufCMessage *msg = &p->sharding_spec[i]->base;
+    gs_tensor raw;
+    if (!gs_raw_of(r->m, msg, &raw)) continue;
+    ProtobufCMessage *whole;
+    const char *place = gs_sprintf(r->a, "%s: sharding_spec[%zu]", node, i);
+    GS_TRY(gs_unpack_within(r->m->arena, place, raw.data, raw.nbytes,
+                            msg->descriptor, &r->m->limit, &r->spare, &whole,
+                            r->e));
+    p->sharding_spec[i] = (spec *)whole;
+  }
+  return GS_OK;
+}
+
 static gs_status read_config(reader *r, const Onnx__NodeProto *n,
                              const node_config *p, const char *node) {
   const char *id = text(p->configuration_id);
@@ -291,6 +309,7 @@ static gs_status read_config(reader *r, const Onnx__NodeProto *n,
   if (!c)
     return gs_fail(r->e, GS_DATA, node, "configuration '%s' is not declared by "
                    "the model", id);
+  GS_TRY(load_specs(r, p, node));
   if (!r->chosen && p->n_sharding_spec) {
     r->chosen = c->name;
     r->ndevice = c->num_devices;
@@ -328,6 +347,8 @@ static gs_status read_nodes(reader *r) {
 }
 
 static gs_status from_standard(reader *r, gs_mesh **mesh) {
+  GS_TRY(check_configurations(r));
+  GS_TRY(read_nodes(r));
   int n = r->stated.n;
   if (!n) return GS_OK;
   int *rank = GS_NEWS(r->a, n, int);
@@ -426,16 +447,15 @@ static gs_status from_metadata(reader *r, const gs_mesh *mesh) {
 gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
                              gs_mesh **mesh_out, gs_err *e) {
   reader r = {.m = m, .g = g, .a = a, .e = e};
+  r.spare = m->limit.memory_base;
   gs_map_init(&r.config, a);
   gs_map_init(&r.by_value, a);
   gs_map_init(&r.blocks, a);
   *mesh_out = NULL;
   gs_mesh *mesh;
   GS_TRY(gs_mesh_read(m, a, &mesh, e));
-  if (mesh) r.chosen = ""; /* the standard fields are checked only */
-  GS_TRY(check_configurations(&r));
-  GS_TRY(read_nodes(&r));
-  GS_TRY(mesh ? from_metadata(&r, mesh) : from_standard(&r, &mesh));
+  if (mesh) GS_TRY(from_metadata(&r, mesh));
+  else GS_TRY(from_standard(&r, &mesh));
   g->mesh = mesh;
   *mesh_out = mesh;
   return GS_OK;
