@@ -191,7 +191,7 @@ void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
                   c->node ? gs_node_place(b->arena, c->node)
                           : "an output of the graph");
     const gs_value *by = c->axes.n ? carrier(c, c->axes.at[0]) : NULL;
-    if (!by) continue;
+    if (!by || by == v) continue; /* told above */
     gs_buf_printf(b, "    the axis splits '%s' ", by->name);
     gs_sharding_print(b, r->graph->mesh, by->sharding);
     gs_buf_char(b, '\n');

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/math.h"
 
@@ -132,14 +133,19 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
 
 /* ---- making ---- */
 
-static int cores(void) {
+/* Cores for this process: all that it may use, or its part of the host's when
+ * the launcher has not bound the ranks to cores of their own. */
+static int cores(const gs_world *w) {
   cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+  int mine = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+  if (!w || w->nlocal <= 1 || mine < sysconf(_SC_NPROCESSORS_ONLN))
+    return mine;
+  return (int)gs_max(1, mine / w->nlocal);
 }
 
 static gs_status new_devices(gs_exec *x, gs_err *e) {
   const gs_exec_config *c = &x->config;
-  int threads = c->threads > 0 ? c->threads : cores();
+  int threads = c->threads > 0 ? c->threads : cores(c->world);
   int each = (int)gs_max(1, threads / x->n);
   if (x->n > 1) {
     omp_set_dynamic(0);
