@@ -177,9 +177,9 @@ END_TEST
 
 /* ---- round trips ---- */
 
-static bool no_raw(void *user, const Onnx__TensorProto *t, gs_tensor *out) {
+static bool no_raw(void *user, const ProtobufCMessage *msg, gs_tensor *out) {
   (void)user;
-  (void)t;
+  (void)msg;
   (void)out;
   return false;
 }
