@@ -11,6 +11,7 @@
 #include "io/npy.h"
 #include "io/onnx_build.h"
 #include "io/onnx_model.h"
+#include "json.h"
 #include "malformed.h"
 #include "samples.h"
 
@@ -760,6 +761,8 @@ int main(int argc, char **argv) {
     return samples_write(argv[2]);
   if (argc == 4 && !strcmp(argv[1], "--same"))
     return samples_same(argv[2], argv[3]);
+  if (argc == 4 && !strcmp(argv[1], "--json"))
+    return json_check(argv[2], argv[3]);
   Suite *s = suite_create("onnx");
   TCase *t = tcase_create("onnx");
   tcase_add_checked_fixture(t, setup, teardown);
