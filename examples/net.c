@@ -132,10 +132,12 @@ gs_value *net_ints(net *n, int count, const int64_t *v) {
 
 static gs_value *scalar(net *n, const char *name, gs_dtype dtype,
                         const void *p, size_t bytes) {
+  static const int64_t no_dims[1];
   gs_value *c = gs_graph_find(n->graph, name);
   if (c) return c;
   gs_tensor *t = GS_NEW(n->arena, gs_tensor);
   t->dtype = dtype;
+  t->dims = no_dims;
   t->nbytes = bytes;
   t->data = gs_memdup(n->arena, p, bytes);
   return gs_value_constant(n->graph, name, t);

@@ -12,12 +12,12 @@ passed=0 failed=0
 
 # ok TEXT COMMAND...: one case, which holds when the command succeeds.
 ok() {
-  text=$1
+  what=$1
   shift
   if "$@" > log 2>&1; then
     passed=$((passed + 1))
   else
-    printf 'not ok: %s\n' "$text"
+    printf 'not ok: %s\n' "$what"
     sed 's/^/  /' log | tail -20
     failed=$((failed + 1))
   fi

@@ -33,7 +33,7 @@ static const char *const groups[] = {"node", "simple", "pytorch-operator",
 static const char *const meshes[] = {"{p=2}", "{p=3}"};
 enum { NGROUP = 4, NMESH = 2, MAX_CASES = 4000, SECONDS = 120 };
 
-typedef enum outcome { PASSED, FAILED, OTHER_OPERATORS } outcome;
+typedef enum outcome { PASSED, FAILED, CRASHED, OTHER_OPERATORS } outcome;
 
 /* What a case's process tells its parent; in shared memory. */
 typedef struct verdict {
@@ -282,10 +282,11 @@ static void run_apart(const char *dir, bool sharded, verdict *v) {
   }
   int status;
   while (waitpid(child, &status, 0) < 0) continue;
-  if (WIFSIGNALED(status))
-    note(v, NULL, "ended by signal %d", WTERMSIG(status));
-  else if (WEXITSTATUS(status))
-    note(v, NULL, "ended with code %d", WEXITSTATUS(status));
+  if (!status) return;
+  note(v, NULL, "its process ended by signal %d, with code %d",
+       WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+       WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+  v->outcome = CRASHED;
 }
 
 /* ---- the list of cases that cannot run ---- */
@@ -349,10 +350,11 @@ static int list_cases(const char *root, char **name) {
 /* True when the case is as it should be. */
 static bool judge(const char *name, const verdict *v, bool listed) {
   if (listed && v->outcome == FAILED) return true;
-  if (listed)
+  if (v->outcome == FAILED || v->outcome == CRASHED)
+    fprintf(stderr, "%s: %s\n", name, v->why);
+  else if (listed)
     fprintf(stderr, "%s: stands in conformance-skipped.txt, but %s\n", name,
             v->outcome == PASSED ? "passes" : "has other operators");
-  else if (v->outcome == FAILED) fprintf(stderr, "%s: %s\n", name, v->why);
   else return true;
   return false;
 }

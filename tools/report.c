@@ -289,7 +289,7 @@ static void json_mesh(gs_buf *b, const gs_mesh *m) {
 
 void gs_report_json(gs_buf *b, const gs_report *r) {
   totals t = count(r);
-  gs_buf_str(b, "{\n  ");
+  gs_buf_str(b, "{\n  \"version\": 1,\n  ");
   json_pair(b, "tool", r->tool, ",\n");
   json_mesh(b, r->graph->mesh);
   json_rules(b, r);

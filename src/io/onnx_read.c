@@ -232,8 +232,19 @@ void gs_model_close(gs_model *m) {
 
 /* ---- raw bytes behind references ---- */
 
-bool gs_raw_of(void *model, const Onnx__TensorProto *t, gs_tensor *out) {
+static bool raw_of_spec(const gs_model *m, const Onnx__ShardingSpecProto *p,
+                        gs_tensor *out) {
+  if (!p->has_raw_ref_length) return false;
+  *out = (gs_tensor){.name = p->tensor_name, .nbytes = p->raw_ref_length};
+  out->data = m->data + p->raw_ref_offset;
+  return true;
+}
+
+bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out) {
   const gs_model *m = model;
+  if (msg->descriptor == &onnx__sharding_spec_proto__descriptor)
+    return raw_of_spec(m, (const Onnx__ShardingSpecProto *)msg, out);
+  const Onnx__TensorProto *t = (const Onnx__TensorProto *)msg;
   if (!t->has_raw_ref_length) return false;
   uint64_t k = t->has_raw_ref_source ? t->raw_ref_source : 0;
   if (k) {

@@ -229,7 +229,7 @@ static gs_status import_raw(gs_arena *a, gs_model *m,
     return GS_OK;
   }
   gs_tensor from;
-  if (!m || !gs_raw_of(m, t, &from))
+  if (!m || !gs_raw_of(m, &t->base, &from))
     return gs_fail(e, GS_INTERNAL, place, "raw_data without a source");
   out->data = from.data;
   out->file = from.file;
