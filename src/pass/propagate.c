@@ -28,6 +28,7 @@ typedef struct prop {
   const gs_propagate_input *in;
   bool *user;    /* by value: annotated */
   bool *pending; /* by node: an operand or result changed */
+  bool *touched; /* by node: the same since this user priority began */
   int priority;  /* user dims of a higher number are not seen yet */
   level level;
   gs_err *e;
@@ -185,10 +186,14 @@ static void remember(const prop *p, const visit *v, int s, int d, int axis) {
   (*o)[axis] = (gs_origin){-1, v->node, from};
 }
 
+static void mark_node(prop *p, const gs_node *n) {
+  p->pending[n->id] = p->touched[n->id] = true;
+}
+
 static void mark(prop *p, const gs_value *v) {
-  if (v->def) p->pending[v->def->id] = true;
+  if (v->def) mark_node(p, v->def);
   for (int i = p->uses.first[v->id]; i < p->uses.first[v->id + 1]; i++)
-    p->pending[p->uses.use[i].node->id] = true;
+    mark_node(p, p->uses.use[i].node);
 }
 
 /* Gives one dim of slot s what the factors now have; true if it grew. */
@@ -295,8 +300,10 @@ static void sweep_tie(prop *p, const gs_tie *t, bool *changed) {
     }
 }
 
+/* Nodes that nothing happened to since all levels of the priority before were
+ * at rest have nothing to give at any level. */
 static gs_status run_level(prop *p) {
-  memset(p->pending, 1, (size_t)p->g->node.n);
+  memcpy(p->pending, p->touched, (size_t)p->g->node.n * sizeof *p->pending);
   bool changed = true;
   while (changed) {
     changed = false;
@@ -321,6 +328,19 @@ static int next_priority(const prop *p) {
   return next;
 }
 
+/* Marks the values of which this user priority shows more. */
+static void show_priority(prop *p, bool first) {
+  memset(p->touched, first, (size_t)p->g->node.n * sizeof *p->touched);
+  for (int i = 0; i < p->g->value.n; i++) {
+    const gs_value *v = p->g->value.at[i];
+    for (int d = 0; d < v->sharding->rank; d++)
+      if (v->sharding->dim[d].priority == p->priority) {
+        mark(p, v);
+        break;
+      }
+  }
+}
+
 static gs_status start(prop *p) {
   for (int i = 0; i < p->g->value.n; i++) {
     gs_value *v = p->g->value.at[i];
@@ -340,16 +360,20 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
   prop p = {.a = a, .g = g, .m = g->mesh, .out = out, .in = in, .e = e};
   p.user = GS_NEWS(a, g->value.n + 1, bool);
   p.pending = GS_NEWS(a, g->node.n + 1, bool);
+  p.touched = GS_NEWS(a, g->node.n + 1, bool);
   p.uses = gs_graph_uses(a, g);
   *out = (gs_propagation){.graph = g, .rule = in->rule};
   out->origin = GS_NEWS(a, g->value.n + 1, gs_origin *);
   GS_TRY(start(&p));
   p.priority = -1;
-  while ((p.priority = next_priority(&p)) >= 0)
+  for (bool first = true; (p.priority = next_priority(&p)) >= 0;
+       first = false) {
+    show_priority(&p, first);
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
       p.level = levels[i];
       GS_TRY(run_level(&p));
     }
+  }
   for (int i = 0; i < g->value.n; i++)
     for (int d = 0; d < g->value.at[i]->sharding->rank; d++)
       g->value.at[i]->sharding->dim[d].open = false;
