@@ -428,6 +428,7 @@ static bool make_rows(maker *k) {
   int axis = below(k, in[0]->rank), left = in[0]->rank - axis;
   gs_node *n;
   if (chance(k, 50)) {
+    axis = in[0]->rank - 1; /* along others, sums may take another order */
     n = begin(k, chance(k, 70) ? "Softmax" : "LogSoftmax", in, 1, 1);
   } else if (chance(k, 60)) {
     in[1] = like(k, in[0]->dtype, left, in[0]->dims + axis, false);
@@ -644,6 +645,66 @@ static bool make_gather(maker *k) {
   return true;
 }
 
+/* A weight that is too large to be read whole by every device. */
+static bool make_large(maker *k) {
+  static const int64_t shape[] = {128, 130};
+  gs_value *in[2], *w = fresh(k, GS_FLOAT, 2, shape);
+  k->mark[w->id].index = true;
+  int what = below(k, 3);
+  int64_t dims[2] = {random_size(k), 128};
+  if (what == 0) {
+    in[0] = w;
+    in[1] = indices(k, 1, dims, -128, 128);
+    return moved(k, begin(k, "Gather", in, 2, 1));
+  }
+  if (what == 1) {
+    in[0] = fresh(k, GS_FLOAT, 2, dims);
+    in[1] = w;
+    finish(k, begin(k, "MatMul", in, 2, 1), 128 * 9, false);
+    return true;
+  }
+  in[0] = w;
+  in[1] = one_int(k, below(k, 2));
+  finish(k, begin(k, "ReduceSum", in, 2, 1), 130 * 3, false);
+  return true;
+}
+
+/* Indices of several dims at once. */
+static bool make_points(maker *k) {
+  gs_value *in[3];
+  in[0] = pick(k, NUMBERS, 1, 3, true);
+  int depth = 1 + below(k, in[0]->rank < 2 ? in[0]->rank : 2);
+  int64_t dims[8] = {random_size(k), depth}, least = in[0]->dims[0];
+  for (int d = 0; d < depth; d++)
+    if (in[0]->dims[d] < least) least = in[0]->dims[d];
+  if (elements(in[0]) > MAX_ELEMENTS / 8) return false;
+  bool gathers = chance(k, 60);
+  in[1] = indices(k, 2, dims, gathers ? -least : 0, least);
+  in[1]->dtype = GS_INT64;
+  if (gathers) return moved(k, begin(k, "GatherND", in, 2, 1));
+  for (int d = depth; d < in[0]->rank; d++) dims[1 + d - depth] = in[0]->dims[d];
+  in[2] = like(k, in[0]->dtype, 1 + in[0]->rank - depth, dims, true);
+  double bound = most(k, in[0]) + (double)dims[0] * most(k, in[2]);
+  if (bound > limit(in[0]->dtype)) return false;
+  gs_node *n = begin(k, "ScatterND", in, 3, 1);
+  gs_node_set_string(k->g, n, "reduction", "add");
+  finish(k, n, bound, false);
+  return true;
+}
+
+static bool make_one_hot(maker *k) {
+  int64_t dims[2] = {random_size(k), random_size(k)}, depth = random_size(k);
+  gs_value *in[3], *two = ints(k, (int64_t[]){2, 5}, 2);
+  int rank = 1 + below(k, 2);
+  in[0] = indices(k, rank, dims, -depth, depth);
+  in[1] = one_int(k, depth);
+  in[2] = two;
+  gs_node *n = begin(k, "OneHot", in, 3, 1);
+  gs_node_set_int(k->g, n, "axis", below(k, rank + 2) - 1);
+  finish(k, n, 5, false);
+  return true;
+}
+
 static bool make_cast(maker *k) {
   gs_value *x = pick(k, NUMBERS | SMALL | BOOLS, 0, 4, true);
   gs_dtype to = random_type(k, NUMBERS | BOOLS);
@@ -661,6 +722,19 @@ static bool make_random(maker *k) {
   return true;
 }
 
+static bool make_new(maker *k) {
+  int64_t dims[2] = {random_size(k), random_size(k)};
+  if (chance(k, 50)) {
+    gs_node *n = begin(k, "RandomUniform", NULL, 0, 1);
+    gs_node_set_ints(k->g, n, "shape", dims, 2);
+    finish(k, n, 1, true);
+    return true;
+  }
+  gs_value *shape = ints(k, dims, 2);
+  finish(k, begin(k, "ConstantOfShape", &shape, 1, 1), 0, false);
+  return true;
+}
+
 typedef bool make_fn(maker *k);
 static make_fn *const makers[] = {
     make_unary,  make_unary,     make_binary,  make_binary, make_binary,
@@ -668,7 +742,8 @@ static make_fn *const makers[] = {
     make_einsum, make_reduce,    make_reduce,  make_scan,   make_rows,
     make_reshape, make_reshape,  make_unit_dims, make_transpose,
     make_concat, make_split,     make_slice,   make_growing, make_gather,
-    make_gather, make_cast,      make_random};
+    make_gather, make_cast,      make_random,  make_large,  make_points,
+    make_one_hot, make_new};
 
 /* ---- shardings ---- */
 

@@ -35,7 +35,7 @@ static uint64_t summed_dims(const gs_rule *r, int i, const choice *c,
 static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
                          const choice *c) {
   const gs_value *v = n->in[i];
-  const version *x = gs_part_need(p, v, c->in[i]);
+  version *x = gs_part_need(p, v, c->in[i]);
   double fill = 0;
   uint64_t dims = summed_dims(r, i, c, &fill);
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
