@@ -230,6 +230,8 @@ static bool want(const prop *p, const visit *v, int s, int d,
   gs_subset t = *taken;
   for (int i = 0; i < map->n; i++) {
     int f = map->f[i];
+    /* What is whole gains nothing, and may stand for several dims. */
+    if (v->rule->factor[f].kind == GS_WHOLE) break;
     gs_axes mine = v->seen[s].axis[f];
     extend(p, v, s, f, map->n > 1, &t, &mine);
     axes = gs_axes_cat(&axes, &mine);
