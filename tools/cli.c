@@ -293,6 +293,7 @@ static void guard_signals(void) {
   struct sigaction a = {.sa_handler = on_interrupt};
   sigemptyset(&a.sa_mask);
   gs_io_guard_sigbus();
+  signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to report */
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
     struct sigaction old;
     /* A signal that the parent ignores (nohup) stays ignored. */

@@ -97,6 +97,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
                           .propagation = &j->done,
                           .partition = &j->made};
   if (!c->dry_run) {
+    if (!piped) GS_TRY(gs_model_need_data(j->model.model, g, e));
     gs_emit_options o = {.model = j->model.model,
                          .graph = g,
                          .partition = &j->made,

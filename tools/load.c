@@ -16,6 +16,12 @@ gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
                   gs_loaded *out, gs_err *e) {
   *out = (gs_loaded){0};
   GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
+  if (gs_model_meta(out->model, "gshard.program") ||
+      gs_model_meta(out->model, "gshard.position")) {
+    gs_fail(e, GS_DATA, path, "is a program, which was partitioned already");
+    gs_err_hint(e, "gshard-run runs it");
+    return GS_DATA;
+  }
   GS_TRY(gs_model_import(out->model, &out->graph, e));
   GS_TRY(gs_pass_upgrade(out->graph, e));
   gs_bindings_init(&out->bind, a);

@@ -230,6 +230,8 @@ static bool want(const prop *p, const visit *v, int s, int d,
   gs_subset t = *taken;
   for (int i = 0; i < map->n; i++) {
     int f = map->f[i];
+    /* What is whole gains nothing, and may stand for several dims. */
+    if (v->rule->factor[f].kind == GS_WHOLE) break;
     gs_axes mine = v->seen[s].axis[f];
     extend(p, v, s, f, map->n > 1, &t, &mine);
     axes = gs_axes_cat(&axes, &mine);
@@ -522,6 +524,8 @@ static gs_status start(prop *p) {
     p->user[i] = v->sharding != NULL;
     if (v->rank < 0)
       return gs_fail(p->e, GS_INTERNAL, v->name, "its shape is not known");
+    for (int d = 0; v->sharding && d < v->sharding->rank; d++)
+      if (!v->sharding->dim[d].open) p->out->stated[i] = true;
     if (!v->sharding) v->sharding = gs_sharding_new(p->a, v->rank, true);
     else v->sharding = gs_sharding_copy(p->a, v->sharding);
     GS_TRY(gs_sharding_check(p->m, v->sharding, v->rank, v->name, p->e));
@@ -540,6 +544,7 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
   p.uses = gs_graph_uses(a, g);
   *out = (gs_propagation){.graph = g, .rule = in->rule};
   out->origin = GS_NEWS(a, g->value.n + 1, gs_origin *);
+  out->stated = GS_NEWS(a, g->value.n + 1, bool);
   GS_TRY(start(&p));
   p.priority = -1;
   while ((p.priority = next_priority(&p)) >= 0)

@@ -39,6 +39,7 @@ typedef struct gs_propagate_input {
 typedef struct gs_propagation {
   gs_graph *graph;
   const int *rule;     /* copied from the input */
+  bool *stated;        /* [nvalue] annotated, with at least one closed dim */
   gs_origin **origin;  /* [nvalue] NULL or [nsub] */
   int sweeps;          /* node visits, for reports */
 } gs_propagation;
@@ -62,7 +63,9 @@ typedef const char *gs_rule_text(void *context, int rule);
  *   h {dp,tp}
  *     axis tp on dim 1
  *       from 'w1' through node 'mlp/up' (MatMul)
- *       stated by spec.yaml:8:5                                            */
+ *       stated by spec.yaml:8:5
+ * and for a replicated v who says so, or where axes stop next to it.  Of a
+ * long chain the middle is left out.  Cost O(nodes). */
 void gs_propagation_explain(gs_buf *b, const gs_propagation *p,
                             const gs_value *v, gs_rule_text *rule_text,
                             void *context);

@@ -1,0 +1,23 @@
+/* Random small graphs with random shardings, for test_random.c.
+ *
+ * What they compute is exact: magnitudes of integers are tracked, so that no
+ * sum is ever rounded, and results of transcendental functions only go where
+ * no order of operations can show. */
+#ifndef GS_TESTS_RANDOM_GRAPH_H
+#define GS_TESTS_RANDOM_GRAPH_H
+
+#include "op/op.h"
+
+typedef struct random_source { /* xorshift */
+  uint32_t state;
+} random_source;
+
+/* 0 .. n - 1 */
+int random_below(random_source *r, int n);
+
+/* A graph for this seed, with mesh and annotations, in text form.  A line
+ * "# range NAME LO HI" says which numbers an input must have; other inputs,
+ * and constants without data, take any small integers. */
+char *random_graph_text(gs_arena *a, uint32_t seed);
+
+#endif

@@ -1,0 +1,360 @@
+/* Random graphs with random shardings: the program for all devices and the
+ * graphs of the single devices must give what the whole graph gives.
+ *
+ * GSHARD_RANDOM_SEEDS=N runs N seeds, from GSHARD_RANDOM_FIRST on.  A case that
+ * fails is made smaller as long as it fails and then printed. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/compare.h"
+#include "exec/random.h"
+#include "exec/run.h"
+#include "pass/infer.h"
+#include "pass/partition.h"
+#include "pass/propagate.h"
+#include "pass/specialise.h"
+#include "random_graph.h"
+
+enum { CASES_PER_TEST = 10, DEFAULT_SEEDS = 400, MAX_LINES = 400 };
+
+typedef enum outcome {
+  CANNOT, /* the graph does not run whole */
+  SAME,
+  WRONG
+} outcome;
+
+typedef struct run {
+  gs_arena *a;
+  const char *text;
+  gs_graph *g;
+  const gs_tensor **in;
+  gs_tensor **want;
+  gs_buf *why;
+  gs_err e;
+} run;
+
+/* ---- data ---- */
+
+static gs_status numbers(run *r, const gs_value *v, gs_tensor **out) {
+  gs_random how = {.seed = 7, .integers = true};
+  char key[100];
+  snprintf(key, sizeof key, "# range %s ", v->name);
+  const char *at = strstr(r->text, key);
+  char cls = gs_dtype_get((int)v->dtype)->cls;
+  how.ranged = at || cls == 'i' || cls == 'u';
+  how.low = cls == 'u' ? 0 : -3;
+  how.high = 4;
+  if (at) {
+    char *end;
+    how.low = strtoll(at + strlen(key), &end, 10);
+    how.high = strtoll(end, NULL, 10);
+  }
+  return gs_random_tensor(r->a, v->name, v->dtype, v->rank, v->dims, &how, out,
+                          &r->e);
+}
+
+/* Reads the text, fills the constants that it names by shape alone. */
+static gs_status load(run *r, gs_graph **out) {
+  gs_graph *g;
+  GS_TRY(gs_graph_parse(r->a, r->text, "case", &g, &r->e));
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op->since;
+  }
+  for (int i = 0; i < g->value.n; i++) {
+    gs_value *v = g->value.at[i];
+    if (!v->constant || v->constant->data || v->def) continue;
+    gs_tensor *t;
+    GS_TRY(numbers(r, v, &t));
+    v->constant = t;
+  }
+  *out = g;
+  return gs_pass_infer(r->a, g, NULL, &r->e);
+}
+
+static gs_status execute(run *r, const gs_graph *const *g, int ngraph,
+                         int64_t devices, gs_tensor **out) {
+  gs_exec_config config = {.graph = g, .ngraph = ngraph, .ndevice = devices,
+                           .threads = 1, .timeout = 30};
+  gs_exec *x;
+  GS_TRY(gs_exec_new(&config, &x, &r->e));
+  gs_status s = GS_OK;
+  for (int i = 0; i < r->g->input.n && !s; i++)
+    s = gs_exec_input(x, r->g->input.at[i]->name, r->in[i], &r->e);
+  if (!s) s = gs_exec_run(x, &r->e);
+  for (int i = 0; i < r->g->output.n && !s; i++)
+    s = gs_exec_output(x, r->a, i, &out[i], &r->e);
+  gs_exec_free(x);
+  return s;
+}
+
+static gs_status run_whole(run *r) {
+  GS_TRY(load(r, &r->g));
+  if (!r->g->output.n || !r->g->mesh) return GS_DATA;
+  r->in = GS_NEWS(r->a, r->g->input.n + 1, const gs_tensor *);
+  r->want = GS_NEWS(r->a, r->g->output.n + 1, gs_tensor *);
+  for (int i = 0; i < r->g->input.n; i++) {
+    gs_tensor *t;
+    GS_TRY(numbers(r, r->g->input.at[i], &t));
+    r->in[i] = t;
+  }
+  const gs_graph *g = r->g;
+  r->g->mesh = NULL;
+  return execute(r, &g, 1, 1, r->want);
+}
+
+/* ---- verdicts ---- */
+
+static outcome wrong(run *r, const char *what, const gs_graph *program) {
+  gs_buf_printf(r->why, "%s\n", what);
+  for (int i = 0; i < r->e.n; i++)
+    gs_buf_printf(r->why, "%s: %s\n",
+                  r->e.diag[i].place ? r->e.diag[i].place : "",
+                  r->e.diag[i].text);
+  if (program) gs_graph_print(r->why, program);
+  return WRONG;
+}
+
+static outcome compare(run *r, gs_tensor **got, const char *what,
+                       const gs_graph *program) {
+  for (int i = 0; i < r->g->output.n; i++) {
+    gs_comparison c;
+    gs_tolerance exact = {0};
+    if (gs_compare(got[i], r->want[i], &exact, &c, &r->e))
+      return wrong(r, what, program);
+    if (c.equal) continue;
+    gs_buf_printf(r->why, "output '%s': ", r->g->output.at[i]->name);
+    gs_comparison_print(r->why, r->want[i], &c);
+    gs_buf_char(r->why, '\n');
+    return wrong(r, what, program);
+  }
+  return SAME;
+}
+
+/* ---- device graphs ---- */
+
+/* This device's block of a weight; zeros past its end. */
+static void fill_block(const gs_mesh *m, const gs_block_use *u, int64_t p,
+                       gs_tensor *t) {
+  const gs_tensor *w = u->weight->constant;
+  int bits = gs_dtype_get((int)t->dtype)->bits;
+  size_t size = (size_t)bits / 8;
+  const char *from = gs_tensor_bytes(w);
+  char *to = (char *)(uintptr_t)t->data;
+  int64_t n = gs_tensor_count(t);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t rest = i, at = 0, stride = 1;
+    bool inside = true;
+    for (int d = t->rank - 1; d >= 0; d--) {
+      int64_t first, count, k = rest % t->dims[d];
+      rest /= t->dims[d];
+      gs_sharding_range(m, u->split, d, w->dims[d], p, &first, &count);
+      inside = inside && k < count;
+      at += (first + k) * stride;
+      stride *= w->dims[d];
+    }
+    if (inside) memcpy(to + (size_t)i * size, from + (size_t)at * size, size);
+  }
+}
+
+static gs_status device_graph(run *r, const gs_device_form *f, int64_t p,
+                              gs_graph **out) {
+  gs_graph *g;
+  GS_TRY(gs_pass_specialise(r->a, f, p, &g, &r->e));
+  for (int i = 0; i < f->block.n; i++) {
+    gs_value *v = gs_graph_find(g, f->block.at[i].block->name);
+    if (!v || !v->constant || v->constant->data) continue;
+    gs_tensor *t;
+    GS_TRY(gs_tensor_new(r->a, v->dtype, v->rank, v->dims, &t, &r->e));
+    t->name = v->name;
+    fill_block(f->program->mesh, &f->block.at[i], p, t);
+    v->constant = t;
+  }
+  int nin = f->input.n, n = nin + f->output.n;
+  const char **split = GS_NEWS(r->a, n + 1, const char *);
+  const int64_t **dims = GS_NEWS(r->a, n + 1, const int64_t *);
+  for (int i = 0; i < n; i++) {
+    const gs_border *b = i < nin ? &f->input.at[i] : &f->output.at[i - nin];
+    dims[i] = b->value->dims;
+    if (!gs_sharding_is_replicated(b->sharding))
+      split[i] = gs_sharding_text(r->a, g->mesh, b->sharding);
+  }
+  *out = g;
+  return gs_pass_border(g, split, dims, split + nin, dims + nin, &r->e);
+}
+
+static outcome try_devices(run *r, const gs_graph *program) {
+  const char *what = "graphs of single devices";
+  int64_t n = program->mesh->ndevice;
+  gs_device_form f;
+  gs_graph **g = GS_NEWS(r->a, n, gs_graph *);
+  gs_tensor **got = GS_NEWS(r->a, r->g->output.n + 1, gs_tensor *);
+  gs_status s = gs_pass_device_form(r->a, program, &f, &r->e);
+  for (int64_t p = 0; p < n && !s; p++) s = device_graph(r, &f, p, &g[p]);
+  if (!s) s = execute(r, (const gs_graph *const *)g, (int)n, n, got);
+  if (s) return wrong(r, what, program);
+  return compare(r, got, what, program);
+}
+
+/* ---- a case ---- */
+
+static outcome try_program(run *r) {
+  gs_graph *g;
+  gs_propagate_input none = {0};
+  gs_propagation done;
+  gs_partition made = {0};
+  gs_tensor **got = GS_NEWS(r->a, r->g->output.n + 1, gs_tensor *);
+  gs_err_clear(&r->e);
+  gs_status s = load(r, &g);
+  if (!s) s = gs_pass_propagate(r->a, g, &none, &done, &r->e);
+  if (!s) s = gs_pass_partition(r->a, g, &made, &r->e);
+  if (s) return wrong(r, "cannot be partitioned", NULL);
+  const gs_graph *program = made.program;
+  s = execute(r, &program, 1, program->mesh->ndevice, got);
+  if (s) return wrong(r, "the program fails", program);
+  outcome o = compare(r, got, "the program is wrong", program);
+  return o == SAME ? try_devices(r, program) : o;
+}
+
+static outcome run_case(const char *text, gs_buf *why) {
+  gs_arena a;
+  gs_arena_init(&a);
+  run r = {.a = &a, .text = text, .why = why};
+  gs_err_init(&r.e);
+  outcome o = CANNOT;
+  if (!run_whole(&r)) o = try_program(&r);
+  else
+    for (int i = 0; i < r.e.n; i++)
+      gs_buf_printf(why, "%s: %s\n", r.e.diag[i].place ? r.e.diag[i].place : "",
+                    r.e.diag[i].text);
+  gs_err_free(&r.e);
+  gs_arena_free(&a);
+  return o;
+}
+
+/* ---- making a failing case smaller ---- */
+
+typedef struct lines {
+  int n;
+  char *at[MAX_LINES];
+} lines;
+
+static char *join(gs_arena *a, const lines *l) {
+  gs_buf b;
+  gs_buf_init(&b, a);
+  for (int i = 0; i < l->n; i++)
+    if (l->at[i]) gs_buf_printf(&b, "%s\n", l->at[i]);
+  return b.at ? b.at : gs_strdup(a, "");
+}
+
+static bool still_wrong(gs_arena *a, const lines *l) {
+  gs_buf why;
+  gs_buf_init(&why, a);
+  return run_case(join(a, l), &why) == WRONG;
+}
+
+/* Takes `other` (NULL: nothing) for line i if the case still fails. */
+static bool replace(gs_arena *a, lines *l, int i, char *other) {
+  char *old = l->at[i];
+  l->at[i] = other;
+  if (still_wrong(a, l)) return true;
+  l->at[i] = old;
+  return false;
+}
+
+/* Line without its sharding, NULL if it has none. */
+static char *without_sharding(gs_arena *a, const char *line) {
+  const char *from = strstr(line, " {"), *to = from;
+  if (!from || !strncmp(line, "mesh", 4)) return NULL;
+  to = strstr(from, " : ");
+  if (!to) return NULL;
+  return gs_sprintf(a, "%.*s%s", (int)(from - line), line, to);
+}
+
+/* A node's line as an input with the type of its one result. */
+static char *as_input(gs_arena *a, const char *line) {
+  const char *equals = strstr(line, " = "), *type = strstr(line, " : ");
+  if (!equals || !type || memchr(line, ',', (size_t)(equals - line)) ||
+      !strncmp(line, "constant", 8))
+    return NULL;
+  return gs_sprintf(a, "input %.*s%s", (int)(equals - line), line, type);
+}
+
+static char *shrink(gs_arena *a, char *text) {
+  lines l = {0};
+  for (char *at = strtok(gs_strdup(a, text), "\n"); at && l.n < MAX_LINES;
+       at = strtok(NULL, "\n"))
+    l.at[l.n++] = at;
+  for (bool smaller = true; smaller;) {
+    smaller = false;
+    for (int i = l.n - 1; i >= 0; i--) {
+      if (!l.at[i]) continue;
+      if (replace(a, &l, i, NULL)) {
+        smaller = true;
+        continue;
+      }
+      char *other = without_sharding(a, l.at[i]);
+      if (other && replace(a, &l, i, other)) smaller = true;
+      other = as_input(a, l.at[i]);
+      if (other && replace(a, &l, i, other)) smaller = true;
+    }
+  }
+  return join(a, &l);
+}
+
+/* ---- the test ---- */
+
+static int from_environment(const char *name, int otherwise) {
+  const char *text = getenv(name);
+  return text ? atoi(text) : otherwise;
+}
+
+START_TEST(random_graphs) {
+  int first = from_environment("GSHARD_RANDOM_FIRST", 0);
+  int ran = 0;
+  for (int k = 0; k < CASES_PER_TEST; k++) {
+    gs_arena a;
+    gs_arena_init(&a);
+    gs_buf why;
+    gs_buf_init(&why, &a);
+    uint32_t seed = (uint32_t)(first + _i * CASES_PER_TEST + k);
+    char *text = random_graph_text(&a, seed);
+    outcome o = run_case(text, &why);
+    if (o == CANNOT && getenv("GSHARD_RANDOM_VERBOSE"))
+      fprintf(stderr, "seed %u cannot run: %s%s\n", seed, why.at, text);
+    if (o != CANNOT) ran++;
+    if (o == WRONG) {
+      char *small = shrink(&a, text);
+      gs_buf_init(&why, &a);
+      run_case(small, &why);
+      fprintf(stderr, "seed %u:\n%s--\n%s\n", seed, small, why.at);
+      ck_abort_msg("sharded and whole differ for seed %u", seed);
+    }
+    gs_arena_free(&a);
+  }
+  ck_assert_int_ge(ran, CASES_PER_TEST / 2);
+}
+END_TEST
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--print")) {
+    gs_arena a;
+    gs_arena_init(&a);
+    printf("%s", random_graph_text(&a, (uint32_t)atoi(argv[2])));
+    gs_arena_free(&a);
+    return 0;
+  }
+  int seeds = from_environment("GSHARD_RANDOM_SEEDS", DEFAULT_SEEDS);
+  Suite *s = suite_create("random");
+  TCase *t = tcase_create("graphs");
+  tcase_add_loop_test(t, random_graphs, 0,
+                      (seeds + CASES_PER_TEST - 1) / CASES_PER_TEST);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}
