@@ -99,7 +99,7 @@ static int next_axis(const prop *p, const visit *v, int f,
     const gs_axes *have = &v->seen[s].axis[f];
     if (have->n <= merged->n || !follows(have, merged)) continue;
     int axis = have->at[merged->n];
-    double w = slot_bytes(&v->slot[s]);
+    double w = p->level.decide ? slot_bytes(&v->slot[s]) : 0;
     if (next >= 0 && next != axis && !p->level.decide) return -1;
     if (next < 0 || w > weight) {
       next = axis;
