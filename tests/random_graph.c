@@ -19,6 +19,9 @@ typedef struct maker {
   gs_graph *g;
   random_source r;
   mark mark[MAX_VALUES];
+  int64_t size[4]; /* of dims: few, so that values go together */
+  int dense;       /* percent of values that are annotated */
+  bool plain;      /* floats are f32 */
   gs_buf ranges;
   gs_err e;
 } maker;
@@ -32,10 +35,7 @@ int random_below(random_source *r, int n) {
 
 static int below(maker *k, int n) { return random_below(&k->r, n); }
 static bool chance(maker *k, int percent) { return below(k, 100) < percent; }
-static int64_t random_size(maker *k) {
-  static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};
-  return sizes[below(k, 8)];
-}
+static int64_t random_size(maker *k) { return k->size[below(k, 4)]; }
 
 /* ---- values ---- */
 
@@ -58,6 +58,7 @@ static gs_dtype random_type(maker *k, unsigned set) {
       GS_INT32, GS_INT64, GS_BFLOAT16, GS_BOOL,  GS_UINT8,  GS_INT8};
   for (;;) {
     gs_dtype t = types[below(k, 12)];
+    if (k->plain && set_of(t) == FLOATS) t = GS_FLOAT;
     if (set_of(t) & set) return t;
   }
 }
@@ -777,7 +778,7 @@ static void annotate(maker *k) {
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     bool border = v->is_input || v->is_output || v->constant;
-    if (chance(k, border ? 30 : 15)) v->sharding = random_sharding(k, v->rank);
+    if (chance(k, border ? k->dense : k->dense / 2)) v->sharding = random_sharding(k, v->rank);
   }
 }
 
@@ -799,7 +800,7 @@ static void choose_outputs(maker *k) {
 
 char *random_graph_text(gs_arena *a, uint32_t seed) {
   static const char *const meshes[] = {
-      "{p=1}",           "{p=2}",           "{p=3}",      "{p=4}",
+      "{p=2, q=2, r=2}", "{p=2}",           "{p=3}",      "{p=4}",
       "{p=5}",           "{p=6}",           "{p=7}",      "{p=8}",
       "{p=2, q=2}",      "{p=2, q=3}",      "{p=3, q=2}", "{p=4, q=2}",
       "{p=2, q=2, r=2}", "{p=2, q=1, r=3}", "{p=2, q=4}", "{p=2, q=2}"};
@@ -814,6 +815,10 @@ char *random_graph_text(gs_arena *a, uint32_t seed) {
   if (gs_mesh_parse(meshes[below(k, 16)], a, m, &k->e)) abort();
   k->g = gs_graph_new(a, "random");
   k->g->mesh = m;
+  static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};
+  for (int i = 0; i < 4; i++) k->size[i] = sizes[below(k, 8)];
+  k->plain = chance(k, 60);
+  k->dense = (int[]){10, 30, 60, 100}[below(k, 4)];
   any_fresh(k, FLOATS, 2, 3);
   int nodes = 3 + below(k, 10);
   for (int i = 0; k->g->node.n < nodes && i < 100; i++) {
