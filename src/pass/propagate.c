@@ -109,11 +109,28 @@ static int next_axis(const prop *p, const visit *v, int f,
   return next;
 }
 
+/* The usual case: every slot has the longest list of axes, or its beginning.
+ * false: some disagree. */
+static bool merge_agreed(const prop *p, const visit *v, int f,
+                         gs_axes *merged) {
+  const gs_axes *longest = merged;
+  for (int s = 0; s < v->nslot; s++) {
+    const gs_axes *have = &v->seen[s].axis[f];
+    if (!have->n || !v->slot[s].value || !leads(p, &v->slot[s])) continue;
+    bool more = have->n > longest->n;
+    if (!follows(more ? have : longest, more ? longest : have)) return false;
+    if (more) longest = have;
+  }
+  if (longest != merged) *merged = *longest;
+  return true;
+}
+
 static void merge_factors(const prop *p, visit *v) {
   for (int f = 0; f < v->rule->nfactor; f++) {
     gs_axes *merged = &v->merged.axis[f];
     *merged = (gs_axes){0};
     if (!takes_part(p, &v->rule->factor[f])) continue;
+    if (merge_agreed(p, v, f, merged)) continue;
     for (int axis; (axis = next_axis(p, v, f, merged)) >= 0;)
       merged->at[merged->n++] = (uint8_t)axis;
   }
