@@ -135,8 +135,7 @@ static gs_status execute(bench_case *c, const gs_graph *g, int64_t devices,
   gs_exec_config config = {
       .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
   gs_exec *x;
-  GS_TRY(gs_exec_new(&config, &x, e));
-  gs_status s = GS_OK;
+  gs_status s = gs_exec_new(&config, &x, e);
   for (int i = 0; i < g->input.n && !s; i++)
     s = gs_exec_input(x, g->input.at[i]->name, r->in[i], e);
   if (!s) s = gs_exec_run(x, e);

@@ -87,6 +87,10 @@ static gs_status open_model(const char *path) {
   if (st) return st;
   st = gs_model_import(m, &g, &err);
   if (!st) st = gs_model_shardings(m, g, &arena, &mesh, &err);
+  const char *const *names;
+  const int64_t *values;
+  int n;
+  if (!st) st = gs_model_binds(m, &arena, &names, &values, &n, &err);
   gs_model_close(m);
   return st;
 }

@@ -35,7 +35,7 @@ static uint64_t summed_dims(const gs_rule *r, int i, const choice *c,
 static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
                          const choice *c) {
   const gs_value *v = n->in[i];
-  const version *x = gs_part_need(p, v, c->in[i]);
+  version *x = gs_part_need(p, v, c->in[i]);
   double fill = 0;
   uint64_t dims = summed_dims(r, i, c, &fill);
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
@@ -123,7 +123,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   p->node = n;
   int before = p->out->collective.n;
   choice *c = GS_NEW(tmp, choice);
-  gs_part_choose(p, n, r, c);
+  gs_part_choose(p, n, r, tmp, c);
   gs_local l = make_local(p, n, r, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
@@ -256,8 +256,9 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   gs_status status = GS_OK;
   for (int i = 0; i < g->node.n && !status; i++) {
     status = partition_node(&p, g->node.at[i], &tmp);
-    gs_arena_free(&tmp);
+    gs_arena_reset(&tmp);
   }
+  gs_arena_free(&tmp);
   GS_TRY(status);
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);
