@@ -314,6 +314,14 @@ cp -r "$in/device" "$in/swapped"
 (cd "$in/swapped" && swap)
 refused "swapped device graphs" 76 "not the graph of device" \
   "$run" --random 1 -o out "$in/swapped"
+# One device that communicates otherwise than the rest would make them wait.
+sed 's/\[~, tp\]/[tp, ~]/' "$in/mlp.yaml" > "$in/other.yaml"
+"$annotate" -q -s "$in/other.yaml" -o "$in/other.onnx" "$in/mlp.onnx" &&
+  "$partition" -q --emit device -o "$in/other" "$in/other.onnx" || exit 1
+cp -r "$in/device" "$in/mixed"
+cp "$in/other/device1.onnx" "$in/mixed"
+refused "a device graph of another plan" 76 "device1.onnx" \
+  "$run" --random 1 -o out "$in/mixed"
 mkdir "$in/nothing"
 refused "an empty directory as plan" 66 "plan.yaml" \
   "$run" --random 1 -o out "$in/nothing"

@@ -21,6 +21,7 @@ typedef struct json {
 
 typedef struct reader {
   const char *at, *end;
+  char *file; /* the whole text */
   json *node;
   int used, depth;
 } reader;
@@ -202,6 +203,7 @@ static json *load(const char *path, reader *r) {
   size_t n = fread(text, 1, most - 1, f);
   fclose(f);
   text[n] = 0;
+  r->file = text;
   r->at = text;
   r->end = text + n;
   json *j = value(r);
@@ -216,6 +218,8 @@ int json_check(const char *schema, const char *path) {
   const json *s = load(schema, &a), *j = load(path, &b);
   bool good = s && j && fits(s, s, j, path);
   free(a.node);
+  free(a.file);
   free(b.node);
+  free(b.file);
   return good ? 0 : 1;
 }
