@@ -367,7 +367,8 @@ static bool make_reduce(maker *k) {
   int op = below(k, 7);
   bool picks = op == 1 || op == 2;
   gs_value *in[2];
-  in[0] = pick(k, op == 3 || op == 5 ? (unsigned)FLOATS : (unsigned)NUMBERS, 1, 5, !picks);
+  unsigned set = op == 3 || op == 5 ? FLOATS : NUMBERS;
+  in[0] = pick(k, set, 1, 5, !picks);
   int64_t axes[8];
   double points = 1, top = most(k, in[0]), product = 1;
   int n = 0;
@@ -683,7 +684,8 @@ static bool make_points(maker *k) {
   in[1] = indices(k, 2, dims, gathers ? -least : 0, least);
   in[1]->dtype = GS_INT64;
   if (gathers) return moved(k, begin(k, "GatherND", in, 2, 1));
-  for (int d = depth; d < in[0]->rank; d++) dims[1 + d - depth] = in[0]->dims[d];
+  for (int d = depth; d < in[0]->rank; d++)
+    dims[1 + d - depth] = in[0]->dims[d];
   in[2] = like(k, in[0]->dtype, 1 + in[0]->rank - depth, dims, true);
   double bound = most(k, in[0]) + (double)dims[0] * most(k, in[2]);
   if (bound > limit(in[0]->dtype)) return false;
@@ -776,7 +778,8 @@ static void annotate(maker *k) {
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     bool border = v->is_input || v->is_output || v->constant;
-    if (chance(k, border ? k->dense : k->dense / 2)) v->sharding = random_sharding(k, v->rank);
+    if (chance(k, border ? k->dense : k->dense / 2))
+      v->sharding = random_sharding(k, v->rank);
   }
 }
 
