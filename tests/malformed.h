@@ -3,6 +3,7 @@
 #define GS_TESTS_MALFORMED_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Bytes on the wire. */
@@ -31,6 +32,8 @@ typedef struct malformed {
 
 extern const malformed malformed_models[];
 extern const int malformed_nmodels;
+extern const malformed malformed_devices[]; /* annotations */
+extern const int malformed_ndevices;
 extern const malformed malformed_tensors[];
 extern const int malformed_ntensors;
 
@@ -40,6 +43,11 @@ int malformed_setup(const char *dir);
 /* Writes all files into DIR and prints a line `file code fragment` for each;
  * `test_onnx --malformed DIR` does this. */
 int malformed_write(const char *dir);
+
+/* Models with external data in every place, and models that want memory. */
+int malformed_places(int (*put)(const char *dir, const char *name,
+                                const wire *w, int code, const char *text),
+                     const char *dir);
 
 /* The pieces of the base model: z = Add(Relu(x), w) on f32[2,2]. */
 wire base_model(void);

@@ -3,17 +3,26 @@
 
 #include "malformed.h"
 
-static int put(const char *dir, const malformed *m) {
+static int put(const char *dir, const char *name, const wire *w, int code,
+               const char *fragment) {
   char path[4096];
-  wire w = {0};
-  snprintf(path, sizeof path, "%s/%s", dir, m->name);
+  snprintf(path, sizeof path, "%s/%s", dir, name);
   FILE *f = fopen(path, "wb");
   if (!f) return 1;
-  m->make(&w);
-  if (w.n) fwrite(w.at, 1, w.n, f);
-  wire_free(&w);
-  printf("%s %d %s\n", m->name, m->code, m->fragment);
+  if (w->n) fwrite(w->at, 1, w->n, f);
+  printf("%s %d %s\n", name, code, fragment);
   return fclose(f) != 0;
+}
+
+static int put_all(const char *dir, const malformed *list, int n) {
+  int failed = 0;
+  for (int i = 0; i < n; i++) {
+    wire w = {0};
+    list[i].make(&w);
+    failed |= put(dir, list[i].name, &w, list[i].code, list[i].fragment);
+    wire_free(&w);
+  }
+  return failed;
 }
 
 int malformed_write(const char *dir) {
@@ -21,10 +30,9 @@ int malformed_write(const char *dir) {
     perror(dir);
     return 73;
   }
-  int failed = 0;
-  for (int i = 0; i < malformed_nmodels; i++)
-    failed |= put(dir, &malformed_models[i]);
-  for (int i = 0; i < malformed_ntensors; i++)
-    failed |= put(dir, &malformed_tensors[i]);
+  int failed = put_all(dir, malformed_models, malformed_nmodels) |
+               put_all(dir, malformed_devices, malformed_ndevices) |
+               put_all(dir, malformed_tensors, malformed_ntensors) |
+               malformed_places(put, dir);
   return failed ? 74 : 0;
 }

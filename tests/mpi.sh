@@ -53,6 +53,9 @@ for program in test_comm test_exec; do
     compare "$ranks" "$program"
   done
 done
+# Every operator, split over two devices: the sweep.
+"$build/tests/test_sweep" digest > "$temp/test_sweep" || exit 1
+compare 2 test_sweep
 GS_TEST_CHUNK=7001
 export GS_TEST_CHUNK
 compare 2 test_comm ", messages of 7001 bytes"

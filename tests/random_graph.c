@@ -367,8 +367,8 @@ static bool make_reduce(maker *k) {
   int op = below(k, 7);
   bool picks = op == 1 || op == 2;
   gs_value *in[2];
-  unsigned set = op == 3 || op == 5 ? FLOATS : NUMBERS;
-  in[0] = pick(k, set, 1, 5, !picks);
+  bool floats = op == 3 || op == 5;
+  in[0] = pick(k, floats ? (unsigned)FLOATS : (unsigned)NUMBERS, 1, 5, !picks);
   int64_t axes[8];
   double points = 1, top = most(k, in[0]), product = 1;
   int n = 0;
@@ -778,8 +778,7 @@ static void annotate(maker *k) {
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     bool border = v->is_input || v->is_output || v->constant;
-    if (chance(k, border ? k->dense : k->dense / 2))
-      v->sharding = random_sharding(k, v->rank);
+    if (chance(k, border ? k->dense : k->dense / 2)) v->sharding = random_sharding(k, v->rank);
   }
 }
 

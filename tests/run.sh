@@ -68,6 +68,21 @@ made="--random 1 --range i=-5:5 --bind batch=5"
   expect 1 "tolerances of 0 fail" "$run" $made --rtol 0 --atol 0 \
     --check "$data/mlp.onnx" "$program"
 }
+# Weights at odd offsets: the sanitizer build sees every unaligned read.
+odd=$data/odd-inline.onnx
+"$run" --random 1 "$odd" > "$temp/odd-digest" 2> /dev/null
+"$run" --random 1 "$data/odd.onnx" > "$temp/out" 2> "$temp/err" &&
+  cmp -s "$temp/out" "$temp/odd-digest"
+result $? "weights at odd offsets"
+"$build/tools/gshard-annotate" -q -s "$data/odd.yaml" -o "$temp/odda.onnx" \
+  "$data/odd.onnx" && cp "$data/odd.data" "$temp" &&
+  "$build/tools/gshard-partition" -q -o - "$temp/odda.onnx" \
+  > "$temp/odd.onnx"
+expect 0 "the same, sharded" "$run" --random 1 --check "$odd" \
+  "$temp/odd.onnx"
+# shellcheck disable=SC2086
+expect 0 "--timeout" "$run" --timeout 60 $made "$program"
+expect 64 "a negative --timeout" "$run" --timeout -1 "$program"
 expect 66 "an input is missing" "$run" "$program"
 grep -q "input 'x' is not given" "$temp/err"
 result $? "which one is said"

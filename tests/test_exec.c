@@ -305,6 +305,55 @@ START_TEST(test_reuse) {
 }
 END_TEST
 
+/* What depends on weights alone is computed when the program is loaded. */
+START_TEST(test_once) {
+  fixture f;
+  start(&f);
+  gs_graph *g = gs_graph_new(&f.arena, "once");
+  set_mesh(g, "mesh {a=2}");
+  gs_value *x = input(g, "x", SHAPE(4, 6));
+  gs_value *x0 = shard(g, x, "x.0", "{a,~}", SHAPE(2, 6));
+  gs_value *w = weight(g, "w", SHAPE(6, 4), 2);
+  gs_value *w0 = shard(g, w, "w.0", "{~,a}", SHAPE(6, 2));
+  gs_value *t = op(g, "t", "Transpose", w0, NULL, SHAPE(2, 6));
+  gs_value *u = op(g, "u", "Neg", t, NULL, SHAPE(2, 6));
+  gs_value *y = op(g, "y.0", "Add", x0, u, SHAPE(2, 6));
+  unshard(g, y, "y", "{a,~}", SHAPE(4, 6));
+  unshard(g, u, "z", "{a,~}", SHAPE(4, 6));
+  gs_program *p;
+  ck_assert(!gs_program_new(&f.arena, g, &p, &f.err));
+  ck_assert_int_eq(p->step.n, 3);
+  ck_assert(p->step.at[0].once && p->step.at[1].once && !p->step.at[2].once);
+  gs_tensor *in = data(&f.arena, SHAPE(4, 6));
+  gs_tensor *r = run_graph(&f, g, 2, in, 0), *z = run_graph(&f, g, 2, in, 1);
+  const float *c = w->constant->data;
+  for (int i = 0; i < 24; i++) {
+    float want = -c[i % 6 * 4 + i / 6];
+    ck_assert(((const float *)z->data)[i] == want);
+    ck_assert(((const float *)r->data)[i] ==
+              ((const float *)in->data)[i] + want);
+  }
+  stop(&f);
+}
+END_TEST
+
+/* A device that waits for one that never comes gives up. */
+START_TEST(test_timeout) {
+  fixture f;
+  start(&f);
+  gs_team team;
+  gs_team_init(&team, 0, 2, 0.05);
+  gs_member m = {.team = &team, .arena = &f.arena};
+  int64_t both[] = {0, 1};
+  gs_meeting *meeting = gs_team_meeting(&m, both, 2);
+  ck_assert_int_eq(gs_team_meet(&team, meeting, &f.err), GS_TIMEOUT);
+  ck_assert_int_eq(f.err.n, 1);
+  ck_assert_int_eq((int)GS_TIMEOUT, 75);
+  gs_team_free(&team);
+  stop(&f);
+}
+END_TEST
+
 /* Errors of a device name it, the step and the node, once. */
 START_TEST(test_error) {
   fixture f;
@@ -371,6 +420,8 @@ static Suite *suite(void) {
   tcase_add_test(t, test_moves);
   tcase_add_test(t, test_memory);
   tcase_add_test(t, test_reuse);
+  tcase_add_test(t, test_once);
+  tcase_add_test(t, test_timeout);
   tcase_add_test(t, test_error);
   tcase_add_test(t, test_refused);
   suite_add_tcase(s, t);

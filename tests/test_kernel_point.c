@@ -1,5 +1,7 @@
 /* Pointwise kernels against a naive evaluation in double (integers: exactly),
  * over types, broadcasting patterns, odd sizes and edge cases. */
+#include "base/map.h"
+#include "kernel/random.h"
 #include "kernel_harness.h"
 
 #define KERNELS(X)                                                             \
@@ -529,6 +531,60 @@ START_TEST(threads) {
 }
 END_TEST
 
+/* Training draws the numbers of RandomUniform under the output's name, or
+ * under the attribute seed; computed in f32, f64 for f64. */
+START_TEST(dropout) {
+  static const gs_dtype floats[] = {GS_FLOAT, GS_DOUBLE, GS_FLOAT16,
+                                    GS_BFLOAT16};
+  int64_t dims[] = {50, 61}, one[] = {1};
+  gs_dtype t = floats[_i % 4];
+  harness h;
+  h_init(&h);
+  gs_value *v = gs_value_new(h.graph, "y", t, 2, dims);
+  h.node = gs_node_new(h.graph, "", "Dropout", "node", 0, 1);
+  gs_node_output(h.node, 0, v);
+  h.k.node = h.node;
+  gs_uniform u = {.dtype = GS_FLOAT, .low = 0, .high = 1, .key = 77};
+  if (_i < 4) u.key = gs_hash("y", 1, 0);
+  else gs_node_set_int(h.graph, h.node, "seed", 77);
+  gs_view *x = h_in(&h, t, 2, dims), *y = h_out(&h, t, 2, dims);
+  fill(x, false, 9);
+  gs_view *ratio = h_in(&h, GS_FLOAT, 1, one);
+  h_put(ratio, 0, 0.3);
+  gs_view *training = h_in(&h, GS_BOOL, 0, NULL);
+  h_put(training, 0, 1);
+  gs_view *mask = h_out(&h, GS_BOOL, 2, dims);
+  h.k.threads = 2;
+  h_ok(&h, &gs_kernel_dropout);
+  float *draw = malloc((size_t)x->n * sizeof *draw);
+  gs_uniform_fill(&u, 0, x->n, draw);
+  int64_t kept = 0;
+  for (int64_t i = 0; i < x->n; i++) {
+    bool keep = draw[i] >= 0.3f;
+    kept += keep;
+    ck_assert_int_eq(((const uint8_t *)mask->data)[i], keep);
+    double scaled = h_get(x, i) * (1 / (1 - (double)0.3f));
+    if (t != GS_DOUBLE) scaled = (float)h_get(x, i) * (1 / (1 - 0.3f));
+    uint64_t want = 0, got = 0;
+    scaled = keep ? scaled : 0;
+    gs_convert(t, &want, GS_DOUBLE, &scaled, 1, NULL);
+    size_t size = (size_t)gs_dtype_get((int)t)->bits / 8;
+    memcpy(&got, (const char *)y->data + (size_t)i * size, size);
+    ck_assert_msg(got == want, "element %d", (int)i);
+  }
+  ck_assert(kept > x->n * 6 / 10 && kept < x->n * 8 / 10);
+  h_put(training, 0, 0);
+  h_ok(&h, &gs_kernel_dropout);
+  size_t bytes = (size_t)gs_dtype_bytes((int)t, x->n);
+  ck_assert_mem_eq(y->data, x->data, bytes);
+  for (int64_t i = 0; i < x->n; i++)
+    ck_assert_int_eq(((const uint8_t *)mask->data)[i], 1);
+  free(draw);
+  h_drop(&h);
+  h_free(&h);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("kernel_point");
   TCase *t = tcase_create("all");
@@ -543,6 +599,7 @@ int main(void) {
   tcase_add_test(t, clip_and_where);
   tcase_add_test(t, logic);
   tcase_add_test(t, refusals);
+  tcase_add_loop_test(t, dropout, 0, 8);
   tcase_add_test(t, threads);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

@@ -11,7 +11,9 @@
 #include "io/npy.h"
 #include "io/onnx_build.h"
 #include "io/onnx_model.h"
+#include "json.h"
 #include "malformed.h"
+#include "samples.h"
 
 static gs_arena arena;
 static gs_err err;
@@ -85,6 +87,10 @@ static gs_status open_model(const char *path) {
   if (st) return st;
   st = gs_model_import(m, &g, &err);
   if (!st) st = gs_model_shardings(m, g, &arena, &mesh, &err);
+  const char *const *names;
+  const int64_t *values;
+  int n;
+  if (!st) st = gs_model_binds(m, &arena, &names, &values, &n, &err);
   gs_model_close(m);
   return st;
 }
@@ -121,6 +127,7 @@ static void check_malformed(const malformed *list, int n,
 START_TEST(malformed_models_test) {
   ck_assert_int_ge(malformed_nmodels, 60);
   check_malformed(malformed_models, malformed_nmodels, open_model);
+  check_malformed(malformed_devices, malformed_ndevices, open_model);
 }
 END_TEST
 
@@ -174,9 +181,9 @@ END_TEST
 
 /* ---- round trips ---- */
 
-static bool no_raw(void *user, const Onnx__TensorProto *t, gs_tensor *out) {
+static bool no_raw(void *user, const ProtobufCMessage *msg, gs_tensor *out) {
   (void)user;
-  (void)t;
+  (void)msg;
   (void)out;
   return false;
 }
@@ -707,7 +714,9 @@ static const char *through_file(const char *mesh_text, const char *sharding,
   ck_assert_uint_eq(m->proto->n_configuration, 1);
   const char *const *names;
   const int64_t *values;
-  int nbind = gs_model_binds(m, &arena, &names, &values);
+  int nbind;
+  ck_assert_int_eq(gs_model_binds(m, &arena, &names, &values, &nbind, &err),
+                   0);
   ck_assert_int_eq(nbind, !standard_only);
   if (nbind) ck_assert_str_eq(names[0], "batch");
   if (nbind) ck_assert_int_eq(values[0], 16);
@@ -752,6 +761,12 @@ END_TEST
 int main(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "--malformed"))
     return malformed_write(argv[2]);
+  if (argc == 3 && !strcmp(argv[1], "--samples"))
+    return samples_write(argv[2]);
+  if (argc == 4 && !strcmp(argv[1], "--same"))
+    return samples_same(argv[2], argv[3]);
+  if (argc == 4 && !strcmp(argv[1], "--json"))
+    return json_check(argv[2], argv[3]);
   Suite *s = suite_create("onnx");
   TCase *t = tcase_create("onnx");
   tcase_add_checked_fixture(t, setup, teardown);

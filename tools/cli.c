@@ -124,7 +124,7 @@ static gs_status check_operands(gs_cli *c, gs_err *e) {
     return usage(c, e, NULL,
                  gs_sprintf(&c->arena, "surplus operand '%s'",
                             c->operand.at[t->max_operands]));
-  if (!c->operand.n && !t->min_operands) {
+  if (!c->operand.n && !t->min_operands && t->max_operands) {
     if (isatty(STDIN_FILENO))
       return usage(c, e, NULL,
                    "no operand, and standard input is a terminal");
@@ -293,6 +293,7 @@ static void guard_signals(void) {
   struct sigaction a = {.sa_handler = on_interrupt};
   sigemptyset(&a.sa_mask);
   gs_io_guard_sigbus();
+  signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to report */
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
     struct sigaction old;
     /* A signal that the parent ignores (nohup) stays ignored. */

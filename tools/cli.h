@@ -43,7 +43,8 @@ typedef struct gs_tool {
   const char *name;     /* "gshard-run" */
   const char *summary;  /* one line, lower case, no full stop */
   const char *operands; /* "PLAN|PROGRAM|MODEL|-" */
-  int min_operands, max_operands; /* min 0: "-" when none is given */
+  int min_operands, max_operands; /* min 0: "-" when none is given; max 0:
+                                     the tool takes none */
   const gs_option *options; /* the tool's own; the common ones are added */
   gs_example examples[4];   /* ends with what == NULL */
 } gs_tool;

@@ -48,8 +48,8 @@ static void help_row(FILE *f, const gs_option *o) {
 
 void gs_cli_help(const gs_tool *t, FILE *f) {
   const gs_option *o;
-  fprintf(f, "%s - %s\n\nUsage: %s [OPTION]... %s\n", t->name, t->summary,
-          t->name, t->operands);
+  fprintf(f, "%s - %s\n\nUsage: %s [OPTION]...%s%s\n", t->name, t->summary,
+          t->name, *t->operands ? " " : "", t->operands);
   for (int i = 0; (o = gs_option_at(t, i)); i++) {
     if (o->group) fprintf(f, "\n%s:\n", o->group);
     if (!(o->flags & GS_OPT_HIDDEN)) help_row(f, o);

@@ -1,12 +1,7 @@
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "emit.h"
+#include "io/io.h"
 #include "io/onnx_build.h"
 #include "io/plan.h"
 #include "io/weights.h"
@@ -213,48 +208,6 @@ static gs_status write_plan(emitter *m) {
 
 /* ---- the directory ---- */
 
-/* Removes a directory of plain files. */
-static void remove_dir(const char *path) {
-  DIR *d = opendir(path);
-  if (!d) return;
-  for (struct dirent *f; (f = readdir(d));)
-    if (strcmp(f->d_name, ".") && strcmp(f->d_name, ".."))
-      unlinkat(dirfd(d), f->d_name, 0);
-  closedir(d);
-  rmdir(path);
-}
-
-static gs_status check_target(const char *dir, bool force, gs_err *e) {
-  struct stat st;
-  if (lstat(dir, &st)) return GS_OK;
-  if (!force) {
-    gs_fail(e, GS_CANTCREATE, dir, "the directory exists already");
-    gs_err_hint(e, "-f replaces it");
-    return GS_CANTCREATE;
-  }
-  char plan[4096];
-  snprintf(plan, sizeof plan, "%s/plan.yaml", dir);
-  if (!S_ISDIR(st.st_mode) || (access(plan, F_OK) && rmdir(dir)))
-    return gs_fail(e, GS_CANTCREATE, dir,
-                   "it exists and is no plan; it is not replaced");
-  return GS_OK;
-}
-
-/* Puts the finished directory in its place. */
-static gs_status move_in_place(gs_arena *a, const char *from, const char *dir,
-                               gs_err *e) {
-  const char *old = gs_sprintf(a, "%s.old", from);
-  bool replaced = !rename(dir, old);
-  if (rename(from, dir)) {
-    int why = errno;
-    if (replaced) rename(old, dir);
-    return gs_fail(e, GS_CANTCREATE, dir, "cannot be created: %s",
-                   strerror(why));
-  }
-  if (replaced) remove_dir(old);
-  return GS_OK;
-}
-
 static gs_status fill_dir(emitter *m) {
   GS_TRY(gs_pass_device_form(m->a, m->program, &m->form, m->e));
   GS_TRY(write_weights(m));
@@ -265,21 +218,12 @@ static gs_status fill_dir(emitter *m) {
 
 gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
                        gs_err *e) {
-  size_t n = strlen(dir);
-  while (n > 1 && dir[n - 1] == '/') n--;
-  const char *target = gs_strndup(a, dir, n);
-  GS_TRY(check_target(target, o->force, e));
-  char *temp = gs_sprintf(a, "%s.XXXXXX", target);
-  if (!mkdtemp(temp))
-    return gs_fail(e, GS_CANTCREATE, dir, "cannot be created: %s",
-                   strerror(errno));
-  mode_t mask = umask(0);
-  umask(mask);
-  chmod(temp, 0777 & ~mask);
+  gs_out_dir out;
+  GS_TRY(gs_out_dir_open(a, dir, "plan.yaml", o->force, &out, e));
   emitter m = {.a = a, .o = o, .program = o->partition->program,
-               .dir = temp, .e = e};
+               .dir = out.temp, .e = e};
   gs_status s = fill_dir(&m);
-  if (!s) s = move_in_place(a, temp, target, e);
-  if (s) remove_dir(temp);
+  if (!s) return gs_out_dir_commit(a, &out, e);
+  gs_out_dir_abort(&out);
   return s;
 }

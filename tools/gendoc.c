@@ -1,14 +1,16 @@
 /* Makes the parts of the documentation that come from tables.
  *
  *   gendoc TEMPLATE VERSION     a manual page: in the template a line
- *     "@synopsis TOOL", "@options TOOL", "@examples TOOL", "@statuses" or
- *     "@operators" stands for that text, and @VERSION@ for the version
+ *     "@synopsis TOOL", "@options TOOL", "@examples TOOL", "@statuses",
+ *     "@limits" or "@operators" stands for that text, and @VERSION@ for the
+ *     version
  *   gendoc --completion TOOL    the bash completion of a tool            */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "io/model.h"
 #include "list_ops.h"
 
 static void statuses(FILE *f) {
@@ -26,6 +28,15 @@ static void for_tool(const char *name, void print(const gs_tool *, FILE *)) {
     exit(GS_USAGE);
   }
   print(t, stdout);
+}
+
+static void limits(FILE *f) {
+  fputs(".Bl -tag -width 2147483647x -compact\n", f);
+#define X(name, value, text)                                                   \
+  fprintf(f, ".It %lld\n%s\n", (long long)(value), text);
+  GS_MODEL_LIMITS(X)
+#undef X
+  fputs(".El\n", f);
 }
 
 /* Prints a line with @VERSION@ replaced. */
@@ -48,6 +59,7 @@ static void expand(char *line, const char *version) {
   else if (!strcmp(line, "@examples") && arg)
     for_tool(arg, gs_cli_man_examples);
   else if (!strcmp(line, "@statuses")) statuses(stdout);
+  else if (!strcmp(line, "@limits")) limits(stdout);
   else if (!strcmp(line, "@operators")) gs_ops_man(stdout);
   else {
     fprintf(stderr, "gendoc: what is '%s'?\n", line);

@@ -110,10 +110,11 @@ static gs_status write_model(job *j, const char *path, gs_err *e) {
 }
 
 /* --check: were all annotations there already, and the same? */
-static gs_status check(job *j, gs_sharding **before, gs_err *e) {
+static gs_status check(job *j, gs_sharding **before, int nbefore,
+                       gs_err *e) {
   const gs_graph *g = j->model.graph;
   int missing = 0, other = 0;
-  for (int i = 0; i < g->value.n; i++) {
+  for (int i = 0; i < nbefore; i++) {
     const gs_value *v = g->value.at[i];
     if (!before[i]) missing += !gs_sharding_is_replicated(v->sharding);
     else other += !gs_sharding_equal(before[i], v->sharding);
@@ -170,8 +171,9 @@ static gs_status run(gs_cli *c, gs_err *e) {
     return GS_OK;
   }
   gs_graph *g = j->model.graph;
-  gs_sharding **before = GS_NEWS(&c->arena, g->value.n + 1, gs_sharding *);
-  for (int i = 0; i < g->value.n; i++) before[i] = g->value.at[i]->sharding;
+  int n = g->value.n;
+  gs_sharding **before = GS_NEWS(&c->arena, n + 1, gs_sharding *);
+  for (int i = 0; i < n; i++) before[i] = g->value.at[i]->sharding;
   GS_TRY(complete(j, e));
   const char *out = gs_cli_get(c, "output");
   bool quiet_stdout = out || gs_cli_has(c, "check") ||
@@ -181,7 +183,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
   bool piped = out && !strcmp(out, "-");
   GS_TRY(explain(j, piped ? stderr : stdout, e));
   report(j, piped ? stderr : stdout);
-  if (gs_cli_has(c, "check")) return check(j, before, e);
+  if (gs_cli_has(c, "check")) return check(j, before, n, e);
   if (!out) return GS_OK;
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
   return write_model(j, out, e);

@@ -47,6 +47,11 @@ static gs_status find_mesh(job *j, gs_err *e) {
     const char *s = gs_sharding_text(a, g->mesh, v->sharding);
     GS_TRY(gs_sharding_parse(a, mesh, s, &v->sharding, e));
   }
+  for (int i = 0; i < g->apart.n; i++) {
+    gs_use_sharding *u = &g->apart.at[i];
+    const char *s = gs_sharding_text(a, g->mesh, u->sharding);
+    GS_TRY(gs_sharding_parse(a, mesh, s, &u->sharding, e));
+  }
   g->mesh = mesh;
   return GS_OK;
 }
@@ -92,6 +97,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
                           .propagation = &j->done,
                           .partition = &j->made};
   if (!c->dry_run) {
+    if (!piped) GS_TRY(gs_model_need_data(j->model.model, g, e));
     gs_emit_options o = {.model = j->model.model,
                          .graph = g,
                          .partition = &j->made,

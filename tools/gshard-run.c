@@ -22,6 +22,7 @@ typedef struct job {
   gs_random random;
   bool made_up; /* --random */
   int threads;
+  double timeout; /* seconds to wait for another device; 0: for ever */
   gs_exec *exec;
   gs_tensor **output; /* [outputs]; rank 0 only */
   gs_buf text, json;  /* what goes to stdout */
@@ -71,6 +72,8 @@ static gs_status parse_numbers(job *j, gs_err *e) {
   GS_TRY(gs_cli_int(c, "random", 0, INT64_MAX, &seed, e));
   for (int i = 0; i < gs_cli_count(c, "bind"); i++)
     GS_TRY(gs_bindings_parse(&j->bind, gs_cli_at(c, "bind", i), e));
+  j->timeout = 600;
+  GS_TRY(gs_cli_double(c, "timeout", 0, &j->timeout, e));
   j->threads = (int)threads;
   j->random.seed = (uint64_t)seed;
   j->made_up = gs_cli_has(c, "random");
@@ -179,7 +182,7 @@ static gs_status new_exec(job *j, const gs_source *s, gs_world *w,
                            .ndevice = s->ndevice,
                            .world = w,
                            .threads = j->threads,
-                           .timeout = w ? 600 : 0};
+                           .timeout = j->timeout};
   GS_TRY(gs_exec_new(&config, out, e));
   for (int i = 0; i < g->input.n; i++)
     GS_TRY(gs_exec_input(*out, g->input.at[i]->name, s->input[i], e));

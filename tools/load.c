@@ -16,12 +16,19 @@ gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
                   gs_loaded *out, gs_err *e) {
   *out = (gs_loaded){0};
   GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
+  if (gs_model_meta(out->model, "gshard.program") ||
+      gs_model_meta(out->model, "gshard.position")) {
+    gs_fail(e, GS_DATA, path, "is a program, which was partitioned already");
+    gs_err_hint(e, "gshard-run runs it");
+    return GS_DATA;
+  }
   GS_TRY(gs_model_import(out->model, &out->graph, e));
   GS_TRY(gs_pass_upgrade(out->graph, e));
   gs_bindings_init(&out->bind, a);
   const char *const *names;
   const int64_t *values;
-  int n = gs_model_binds(out->model, a, &names, &values);
+  int n;
+  GS_TRY(gs_model_binds(out->model, a, &names, &values, &n, e));
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
   GS_TRY(put_all(&out->bind, more, e));

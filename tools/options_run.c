@@ -39,6 +39,10 @@ static const gs_option options[] = {
      .help = "threads: each device is a team of threads in this process.  "
              "mpi: devices are spread over the ranks that mpirun started.  "
              "The default is mpi under mpirun and threads otherwise."},
+    {.name = "timeout",
+     .arg = "SECONDS",
+     .help = "Give up, with exit code 75, when a device has waited this long "
+             "for another; 0: wait for ever.  The default is 600."},
     {.name = "check",
      .arg = "MODEL",
      .group = "Comparing",

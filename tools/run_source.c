@@ -1,5 +1,6 @@
 #include "run_source.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,9 +90,7 @@ static gs_status open_device(gs_arena *a, gs_source *s, const char *path,
 }
 
 static gs_status open_plan(gs_arena *a, gs_world *w, gs_source *s,
-                           gs_err *e) {
-  gs_plan *plan;
-  GS_TRY(gs_plan_read(a, gs_sprintf(a, "%s/plan.yaml", s->path), &plan, e));
+                           const gs_plan *plan, gs_err *e) {
   s->plan = plan;
   s->ndevice = plan->mesh.ndevice;
   int64_t ranks = w ? w->nrank : 1, n = s->ndevice / ranks;
@@ -116,29 +115,71 @@ static gs_status open_plan(gs_arena *a, gs_world *w, gs_source *s,
   return GS_OK;
 }
 
-/* The program of a plan that has one for all devices; else *out is path. */
-static gs_status program_file(gs_arena *a, const char *path,
-                              const char **out, bool *devices, gs_err *e) {
+/* The plan of a directory; NULL when path is none. */
+static gs_status find_plan(gs_arena *a, const char *path, gs_plan **out,
+                           gs_err *e) {
   struct stat st;
-  *out = path;
-  *devices = false;
+  *out = NULL;
   if (!strcmp(path, "-") || stat(path, &st) || !S_ISDIR(st.st_mode))
     return GS_OK;
-  gs_plan *plan;
-  GS_TRY(gs_plan_read(a, gs_sprintf(a, "%s/plan.yaml", path), &plan, e));
-  *devices = plan->kind == GS_PLAN_DEVICE;
-  if (!*devices) *out = gs_sprintf(a, "%s/%s", path, plan->file.at[0]);
-  return GS_OK;
+  return gs_plan_read(a, gs_sprintf(a, "%s/plan.yaml", path), out, e);
+}
+
+/* Whether the weights are those that the plan was written with, as far as a
+ * look at the size tells: reading them all would cost more than running. */
+static gs_status check_weights(gs_arena *a, const char *dir,
+                               const gs_plan *plan, gs_err *e) {
+  struct stat st;
+  if (!plan->weights.file) return GS_OK;
+  const char *path = gs_sprintf(a, "%s/%s", dir, plan->weights.file);
+  if (stat(path, &st))
+    return gs_fail(e, GS_NOINPUT, path, "cannot be opened: %s",
+                   strerror(errno));
+  if ((uint64_t)st.st_size == plan->weights.size) return GS_OK;
+  return gs_fail(e, GS_IO, path, "has %lld bytes, the plan says %llu",
+                 (long long)st.st_size,
+                 (unsigned long long)plan->weights.size);
+}
+
+static bool same_io(const gs_value *v, const gs_plan_io *io) {
+  return !strcmp(v->name, io->name) && v->dtype == io->dtype &&
+         v->rank == io->rank &&
+         !memcmp(v->dims, io->dims, (size_t)v->rank * sizeof *v->dims);
+}
+
+/* Whether the program of a plan is the one that it was written with. */
+static gs_status check_program(gs_arena *a, const gs_plan *plan,
+                               const gs_source *s, gs_err *e) {
+  const gs_graph *g = s->graph;
+  gs_buf want, got;
+  gs_buf_init(&want, a);
+  gs_buf_init(&got, a);
+  gs_mesh_print(&want, &plan->mesh);
+  if (g->mesh) gs_mesh_print(&got, g->mesh);
+  bool same = g->mesh && !strcmp(want.at, got.at) &&
+              g->input.n == plan->input.n && g->output.n == plan->output.n;
+  for (int i = 0; same && i < g->input.n; i++)
+    same = same_io(g->input.at[i], &plan->input.at[i]);
+  for (int i = 0; same && i < g->output.n; i++)
+    same = same_io(g->output.at[i], &plan->output.at[i]);
+  if (same) return GS_OK;
+  return gs_fail(e, GS_MISMATCH, s->path,
+                 "this is not the program of the plan: its mesh, inputs or "
+                 "outputs are others");
 }
 
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          gs_source *s, gs_err *e) {
   *s = (gs_source){.path = path};
   gs_bindings_init(&s->bind, a);
-  bool devices;
-  GS_TRY(program_file(a, path, &path, &devices, e));
-  if (devices) {
-    GS_TRY(open_plan(a, w, s, e));
+  gs_plan *plan;
+  const char *dir = path;
+  GS_TRY(find_plan(a, path, &plan, e));
+  if (plan && plan->kind == GS_PLAN_SPMD)
+    s->path = path = gs_sprintf(a, "%s/%s", path, plan->file.at[0]);
+  if (plan && plan->kind == GS_PLAN_DEVICE) {
+    GS_TRY(open_plan(a, w, s, plan, e));
+    GS_TRY(check_weights(a, dir, plan, e));
     s->input = GS_NEWS(a, s->graph->input.n, const gs_tensor *);
     return GS_OK;
   }
@@ -147,6 +188,10 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
   else GS_TRY(gs_model_read(a, path, NULL, &s->model, e));
   GS_TRY(gs_model_import(s->model, &s->graph, e));
   GS_TRY(set_program(a, s, e));
+  if (plan) {
+    GS_TRY(check_program(a, plan, s, e));
+    GS_TRY(check_weights(a, dir, plan, e));
+  }
   GS_TRY(gs_pass_upgrade(s->graph, e));
   s->input = GS_NEWS(a, s->graph->input.n, const gs_tensor *);
   return GS_OK;
@@ -209,7 +254,8 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
   if (s->device) return GS_OK;
   const char *const *names;
   const int64_t *values;
-  int n = gs_model_binds(s->model, a, &names, &values);
+  int n;
+  GS_TRY(gs_model_binds(s->model, a, &names, &values, &n, e));
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&s->bind, names[i], values[i], e));
   /* A program has no symbolic dims; --bind is then for the --check model. */

@@ -58,6 +58,11 @@ gs_status gs_world_init(gs_arena *a, gs_world **out, gs_err *e) {
   MPI_Comm_dup(MPI_COMM_WORLD, &w->control);
   MPI_Comm_rank(w->control, &w->base.rank);
   MPI_Comm_size(w->control, &w->base.nrank);
+  MPI_Comm here;
+  MPI_Comm_split_type(w->control, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
+                      &here);
+  MPI_Comm_size(here, &w->base.nlocal);
+  MPI_Comm_free(&here);
   if (gethostname(w->base.host, sizeof w->base.host - 1))
     memcpy(w->base.host, "?", 2);
   int *most, found;

@@ -127,8 +127,25 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
   k->position = d->position;
   k->arena = a;
   k->threads = d->threads;
+  k->share = d->share;
   k->err = &d->err;
   return k;
+}
+
+/* Gives the results of a step that runs once their memory and runs it. */
+static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
+  for (int i = 0; i < k->nout; i++) {
+    const gs_value *v = gs_node_out(step->node, i);
+    if (!v) continue;
+    k->out[i].data = gs_alloc64(&d->arena, gs_value_bytes(v));
+    d->data[v->id] = k->out[i].data;
+  }
+  gs_arena a;
+  gs_arena_init(&a);
+  k->scratch = gs_alloc64(&a, k->scratch_size);
+  gs_status s = step->kernel->run(k);
+  gs_arena_free(&a);
+  return s;
 }
 
 static gs_status prepare_step(gs_device *d, int s) {
@@ -142,6 +159,7 @@ static gs_status prepare_step(gs_device *d, int s) {
   } else {
     b->k = new_context(d, step->node);
     if (step->kernel->prep) GS_TRY(step->kernel->prep(b->k));
+    if (step->once) return run_once(d, step, b->k);
     want = b->k->scratch_size;
   }
   if (want > d->scratch_size) d->scratch_size = want;
@@ -164,6 +182,7 @@ void gs_device_bind(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
     const gs_node *n = d->p->step.at[s].node;
     gs_bound *b = &d->bound[s];
+    if (d->p->step.at[s].once) continue;
     if (b->coll) {
       b->coll->in = gs_device_data(d, n->in[0]);
       b->coll->out = gs_device_data(d, n->out[0]);
@@ -180,6 +199,7 @@ void gs_device_bind(gs_device *d) {
 gs_status gs_device_run(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
     gs_bound *b = &d->bound[s];
+    if (d->p->step.at[s].once) continue;
     gs_status status =
         b->k ? d->p->step.at[s].kernel->run(b->k)
              : b->coll->role->run(b->coll, d->comm, d->scratch, &d->err);

@@ -94,6 +94,7 @@ static void place_results(plan *m, gs_program *p, int s) {
     const gs_value *y = n->out[i];
     if (!y) continue;
     gs_room *room = &p->room[y->id];
+    if (room->home != GS_HOME_ARENA) continue;
     if (i == 0 && in_place(p, s, y)) {
       gs_room *x = gs_program_room(p, n->in[0]);
       room->root = x->root;

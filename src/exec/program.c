@@ -4,6 +4,8 @@
 
 #include "base/math.h"
 
+enum { SMALL = 65536 }; /* bytes that are always kept */
+
 size_t gs_value_bytes(const gs_value *v) {
   return gs_span(v->dtype, gs_product(v->dims, v->rank));
 }
@@ -40,6 +42,7 @@ static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
                    "%s has no size that fits",
                    gs_shape_text(a, v->dtype, v->rank, v->dims));
   room->bytes = (size_t)bytes;
+  room->fixed = v->constant && !v->is_input;
   if (v->constant) room->home = GS_HOME_CONSTANT;
   else if (v->is_input) room->home = GS_HOME_INPUT;
   return GS_OK;
@@ -76,7 +79,27 @@ static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
                    "tensor '%s' of type %s cannot be sliced", l->from->name,
                    gs_dtype_get((int)l->from->dtype)->text);
   p->room[l->to->id].home = GS_HOME_SLICE;
+  p->room[l->to->id].fixed =
+      l->from->constant && !l->from->is_input;
   return GS_OK;
+}
+
+/* Whether a kernel's results can be kept from one run to the next: they
+ * depend on constants alone and are not much larger than these, since their
+ * memory is not shared with other values. */
+static bool runs_once(const gs_program *p, const gs_node *n) {
+  size_t in = 0, out = 0;
+  bool any = false;
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i]) continue;
+    const gs_room *room = gs_program_room(p, n->in[i]);
+    if (!room->fixed) return false;
+    in += room->bytes;
+    any = true;
+  }
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) out += p->room[n->out[i]->id].bytes;
+  return any && (out <= SMALL || out / 2 <= in);
 }
 
 static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
@@ -87,8 +110,13 @@ static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
                    "this operator has no kernel");
   gs_step *s = gs_push(a, &p->step);
   *s = (gs_step){.node = n, .kernel = k, .role = role};
-  for (int i = 0; i < n->nout; i++)
-    if (n->out[i]) p->room[n->out[i]->id].home = GS_HOME_ARENA;
+  s->once = !role && runs_once(p, n);
+  for (int i = 0; i < n->nout; i++) {
+    if (!n->out[i]) continue;
+    gs_room *room = &p->room[n->out[i]->id];
+    room->home = s->once ? GS_HOME_ONCE : GS_HOME_ARENA;
+    room->fixed = s->once;
+  }
   return GS_OK;
 }
 

@@ -14,6 +14,7 @@ typedef enum gs_home {
   GS_HOME_CONSTANT, /* the constant's own memory, shared by all devices */
   GS_HOME_INPUT,    /* the graph input as given by the user */
   GS_HOME_SLICE,    /* block of a constant or input, made when it is loaded */
+  GS_HOME_ONCE,     /* computed from constants when a device is prepared */
   GS_HOME_ARENA     /* the device's arena, at offset */
 } gs_home;
 
@@ -24,6 +25,8 @@ typedef struct gs_room {
   gs_home home;
   size_t bytes, offset;
   int last; /* last step that reads it; INT_MAX: outputs */
+  bool fixed; /* depends on constants alone (set for constants, their blocks
+                 and GS_HOME_ONCE) */
 } gs_room;
 
 typedef struct gs_coll gs_coll;
@@ -33,6 +36,7 @@ typedef struct gs_step {
   const gs_node *node;
   const gs_kernel *kernel;      /* NULL: collective */
   const struct gs_role *role;   /* NULL: kernel */
+  bool once; /* all operands are constant: run when it is prepared, not later */
 } gs_step;
 
 /* A Shard node that reads a constant or an input. */

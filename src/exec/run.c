@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/math.h"
 
@@ -132,14 +133,19 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
 
 /* ---- making ---- */
 
-static int cores(void) {
+/* Cores for this process: all that it may use, or its part of the host's when
+ * the launcher has not bound the ranks to cores of their own. */
+static int cores(const gs_world *w) {
   cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+  int mine = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+  if (!w || w->nlocal <= 1 || mine < sysconf(_SC_NPROCESSORS_ONLN))
+    return mine;
+  return (int)gs_max(1, mine / w->nlocal);
 }
 
 static gs_status new_devices(gs_exec *x, gs_err *e) {
   const gs_exec_config *c = &x->config;
-  int threads = c->threads > 0 ? c->threads : cores();
+  int threads = c->threads > 0 ? c->threads : cores(c->world);
   int each = (int)gs_max(1, threads / x->n);
   if (x->n > 1) {
     omp_set_dynamic(0);
@@ -152,6 +158,7 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     d->threads = each;
+    d->share = x->n > 1 ? &x->share : NULL;
     d->prefixed = c->ndevice > 1;
     gs_device *model = i && c->ngraph == 1 ? x->device : NULL;
     GS_TRY(load_device(x, d, model, e));
@@ -170,6 +177,9 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   if (!x) gs_out_of_memory(sizeof *x);
   gs_arena_init(&x->arena);
   gs_map_init(&x->slices, &x->arena);
+  pthread_mutex_init(&x->share.lock, NULL);
+  gs_arena_init(&x->share.arena);
+  gs_map_init(&x->share.made, &x->share.arena);
   *out = x;
   x->config = *config;
   x->n = config->ndevice;
@@ -205,6 +215,8 @@ void gs_exec_free(gs_exec *x) {
   for (int64_t i = 0; x->device && i < x->n; i++)
     if (x->device[i].p) gs_device_free(&x->device[i]);
   if (x->device) gs_team_free(&x->team);
+  pthread_mutex_destroy(&x->share.lock);
+  gs_arena_free(&x->share.arena);
   gs_arena_free(&x->arena);
   free(x);
 }

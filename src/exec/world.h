@@ -7,6 +7,7 @@
 
 typedef struct gs_world {
   int rank, nrank;
+  int nlocal; /* ranks on this host */
   char host[64];
 } gs_world;
 

@@ -83,7 +83,27 @@ gs_status gs_out_tensor(gs_out *o, const gs_tensor *t, uint64_t at, uint64_t n,
 gs_status gs_out_commit(gs_out *o, gs_err *e);
 /* Gives up; removes the temporary file. */
 void gs_out_abort(gs_out *o);
-/* Removes all temporary files; also safe in a signal handler. */
+
+/* A directory of plain files under construction, beside its final name. */
+typedef struct gs_out_dir {
+  const char *path; /* final, without a '/' at the end */
+  const char *temp; /* where its files are written */
+  bool replace;
+  int slot;
+} gs_out_dir;
+
+/* GS_CANTCREATE when path exists; with `replace` only when it is something
+ * else than an empty directory or one that holds the file `mark`. */
+gs_status gs_out_dir_open(gs_arena *a, const char *path, const char *mark,
+                          bool replace, gs_out_dir *o, gs_err *e);
+/* Puts it in its place and removes what was there; on an error nothing is
+ * left behind. */
+gs_status gs_out_dir_commit(gs_arena *a, gs_out_dir *o, gs_err *e);
+/* Gives up; removes the directory. */
+void gs_out_dir_abort(gs_out_dir *o);
+
+/* Removes all temporary files and directories; also safe in a signal
+ * handler. */
 void gs_io_remove_temps(void);
 
 /* ---- .pb files ---- */

@@ -65,9 +65,13 @@ void gs_model_meta_set(gs_model *m, const char *key, const char *value);
 /* The same for the main graph's metadata_props. */
 const char *gs_model_graph_meta(const gs_model *m, const char *key);
 void gs_model_graph_meta_set(gs_model *m, const char *key, const char *value);
-/* metadata_props of a graph input, e.g. "gshard.range". */
+/* metadata_props of a graph input, e.g. "gshard.range"; else the model's
+ * metadata_props KEY:INPUT, which is how programs carry it.  NULL if absent. */
 const char *gs_model_input_meta(const gs_model *m, const char *input,
                                 const char *key);
+/* Replaces or adds; an input that does not exist is left alone. */
+void gs_model_input_meta_set(gs_model *m, const char *input, const char *key,
+                             const char *value);
 
 /* The main graph with functions inlined.  Values of the main graph keep their
  * names; those of functions get fresh ones.  Initializers and Constant nodes
@@ -96,24 +100,28 @@ typedef struct gs_annotate_options {
 
 /* Writes g->mesh and the shardings of g's values into the model: the standard
  * fields for every operand and result of the main graph's nodes, and metadata
- * (gshard.mesh, gshard.device_ids, gshard.bind of the model; gshard.sharding:V
- * and gshard.origin:V of the graph) for what those cannot hold.  Replaces what
+ * (gshard.mesh, gshard.device_ids, gshard.bind of the model; gshard.sharding:V,
+ * gshard.origin:V, gshard.use:RESULT:OPERAND and gshard.rule:RESULT of the
+ * graph) for what those cannot hold.  Replaces what
  * an earlier call wrote; nothing else of the model changes. */
 gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
                             const gs_annotate_options *opt, gs_err *e);
 
 /* Reads annotations into g (imported from m): sets value->sharding, g->mesh
- * and *mesh_out.  The metadata of gs_model_annotate is preferred; otherwise
- * the standard fields of the first configuration are used, which need ranks
+ * and *mesh_out.  With the metadata of gs_model_annotate the standard fields
+ * are not read, at a cost that does not depend on the number of devices;
+ * without it those of the first configuration are used, which need ranks
  * to be known, with a mesh of axes d0, d1, ... inferred from the lists of
  * devices.  *mesh_out = NULL when there are no annotations.  GS_DATA with the
  * node's name for fields that contradict the standard or each other;
  * GS_UNSUPPORTED for device lists that no mesh explains. */
 gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
                              gs_mesh **mesh_out, gs_err *e);
-/* Symbolic dims bound by the annotator: pairs in the arena; their number. */
-int gs_model_binds(const gs_model *m, gs_arena *a, const char *const **names,
-                   const int64_t **values);
+/* Symbolic dims bound by the annotator: *count pairs in the arena.  GS_DATA
+ * when the note is malformed. */
+gs_status gs_model_binds(const gs_model *m, gs_arena *a,
+                         const char *const **names, const int64_t **values,
+                         int *count, gs_err *e);
 
 /* ---- writing ---- */
 

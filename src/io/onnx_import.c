@@ -12,8 +12,8 @@ static const char *domain_of(const char *d) {
   return !d || !strcmp(d, "ai.onnx") ? "" : d;
 }
 
-static const char *function_key(gs_arena *a, const char *domain,
-                                const char *name, const char *overload) {
+const char *gs_function_key(gs_arena *a, const char *domain,
+                            const char *name, const char *overload) {
   return gs_sprintf(a, "%s\x1f%s\x1f%s", domain_of(domain), text(name),
                     text(overload));
 }
@@ -103,13 +103,13 @@ static gs_status use(gs_import *im, gs_scope *s, const char *name,
 
 /* ---- nodes ---- */
 
-static const char *node_place(gs_import *im, const gs_scope *s,
-                              const Onnx__NodeProto *p) {
+const char *gs_node_proto_place(gs_import *im, const gs_scope *s,
+                                const Onnx__NodeProto *p) {
   const char *name = text(p->name);
   if (!*name && p->n_output) name = text(p->output[0]);
+  const char *prefix = s && s->prefix ? s->prefix : "";
   return gs_sprintf(im->a, "%s: node '%s%s%s' (%s)", im->m->path,
-                    s->prefix ? s->prefix : "", s->prefix ? "/" : "", name,
-                    text(p->op_type));
+                    prefix, *prefix ? "/" : "", name, text(p->op_type));
 }
 
 static int64_t find_opset(Onnx__OperatorSetIdProto *const *list, size_t n,
@@ -336,15 +336,15 @@ static gs_status import_nodes(gs_import *im, gs_scope *s,
                               Onnx__NodeProto *const *node, size_t n) {
   for (size_t i = 0; i < n; i++) {
     const Onnx__NodeProto *p = node[i];
-    const char *place = node_place(im, s, p);
+    const char *place = gs_node_proto_place(im, s, p);
     if (!p->op_type || !*p->op_type)
       return gs_fail(im->e, GS_DATA, place, "node %zu has no operator", i);
-    if (++im->nodes > im->m->limit.nodes)
+    if (++im->nodes > im->m->limit.nodes) /* graphs passed as attributes */
       return gs_fail(im->e, GS_DATA, place, "more than %" PRId64 " nodes after "
                      "inlining (limit nodes)", im->m->limit.nodes);
     const Onnx__FunctionProto *f = gs_map_get(
         &im->functions,
-        function_key(im->a, p->domain, p->op_type, p->overload));
+        gs_function_key(im->a, p->domain, p->op_type, p->overload));
     if (f) GS_TRY(inline_call(im, s, f, p, place));
     else if (is_constant(p)) GS_TRY(import_constant(im, s, p, place));
     else GS_TRY(import_operator(im, s, p, place));
@@ -465,7 +465,7 @@ static gs_status list_functions(gs_import *im) {
   const Onnx__ModelProto *p = im->m->proto;
   for (size_t i = 0; i < p->n_functions; i++) {
     const Onnx__FunctionProto *f = p->functions[i];
-    const char *key = function_key(im->a, f->domain, f->name, f->overload);
+    const char *key = gs_function_key(im->a, f->domain, f->name, f->overload);
     if (!f->name || !*f->name)
       return gs_fail(im->e, GS_DATA, im->m->path, "function %zu has no name",
                      i);
@@ -499,6 +499,7 @@ gs_status gs_model_import(gs_model *m, gs_graph **out, gs_err *e) {
   gs_map_init(&im.reserved, im.a);
   GS_TRY(list_functions(&im));
   const Onnx__GraphProto *p = m->proto->graph;
+  GS_TRY(gs_nodes_check(&im));
   reserve_names(&im, p);
   gs_graph *g = gs_graph_new(im.a, text(p->name));
   gs_scope s;

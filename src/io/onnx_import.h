@@ -53,9 +53,22 @@ gs_status gs_type_apply(gs_import *im, gs_graph *g, gs_value *v,
 
 /* ---- onnx_import.c ---- */
 
+/* The key of a function in gs_import.functions; NULL texts are empty. */
+const char *gs_function_key(gs_arena *a, const char *domain,
+                            const char *name, const char *overload);
+/* "m.onnx: node 'call/mm' (MatMul)"; s NULL: of the main graph. */
+const char *gs_node_proto_place(gs_import *im, const gs_scope *s,
+                                const Onnx__NodeProto *p);
 /* A graph in an attribute of a node of scope s. */
 gs_status gs_subgraph_import(gs_import *im, gs_scope *s,
                              const Onnx__GraphProto *p, const char *place,
                              gs_graph **out);
+
+/* ---- onnx_count.c ---- */
+
+/* GS_DATA when the model has more nodes than its limit once every call of a
+ * function is inlined.  Cost: the nodes as they are written.
+ * Graphs that are passed to functions as attributes count once. */
+gs_status gs_nodes_check(gs_import *im);
 
 #endif

@@ -37,7 +37,7 @@ static gs_status write_cuts(gs_model *m, const gs_mesh *mesh, const char *text,
 }
 
 void gs_mesh_forget(gs_model *m) {
-  static const char *const keys[] = {"gshard.mesh", "gshard.device_ids",
+  static const char *const keys[] = {GS_KEY_MESH, "gshard.device_ids",
                                      "gshard.cuts", "gshard.link",
                                      "gshard.flat"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -48,7 +48,7 @@ gs_status gs_mesh_write(gs_model *m, const gs_mesh *mesh, gs_err *e) {
   gs_buf b;
   gs_buf_init(&b, m->arena);
   gs_mesh_print(&b, mesh);
-  gs_model_meta_set(m, "gshard.mesh", b.at);
+  gs_model_meta_set(m, GS_KEY_MESH, b.at);
   GS_TRY(write_cuts(m, mesh, b.at, e));
   gs_model_meta_set(m, "gshard.flat", mesh->flat ? "true" : NULL);
   gs_buf_init(&b, m->arena);
@@ -110,12 +110,14 @@ static gs_status read_ids(const gs_model *m, gs_arena *a, gs_mesh *mesh,
   const char *s = gs_model_meta(m, "gshard.device_ids");
   if (!s) return GS_OK;
   int64_t *ids = GS_NEWS(a, mesh->ndevice, int64_t), n = 0;
+  bool *seen = GS_NEWS(a, mesh->ndevice, bool); /* a permutation */
   while (*s) {
     char *end;
     int64_t id = strtoll(s, &end, 10);
-    if (end == s || id < 0 || id >= GS_MAX_DEVICES || n == mesh->ndevice ||
+    if (end == s || id < 0 || id >= mesh->ndevice || seen[id] ||
         (*end && *end != ','))
       return bad(m, "gshard.device_ids", e);
+    seen[id] = true;
     ids[n++] = id;
     s = *end ? end + 1 : end;
   }
@@ -146,7 +148,7 @@ static gs_status read_links(const gs_model *m, gs_mesh *mesh, gs_err *e) {
 gs_status gs_mesh_read(const gs_model *m, gs_arena *a, gs_mesh **out,
                        gs_err *e) {
   *out = NULL;
-  const char *text = gs_model_meta(m, "gshard.mesh");
+  const char *text = gs_model_meta(m, GS_KEY_MESH);
   if (!text) return GS_OK;
   gs_mesh *mesh = GS_NEW(a, gs_mesh);
   gs_status st = gs_mesh_parse(text, a, mesh, e);

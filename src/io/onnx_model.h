@@ -7,6 +7,11 @@
 
 /* raw_data above this many bytes stays in its file. */
 enum { GS_RAW_INLINE = 4096 };
+/* A ShardingSpecProto above this many bytes stays in its file when the model
+ * has its shardings as metadata.  More than a reference takes in the copy. */
+enum { GS_SPEC_INLINE = 32 };
+/* The key of the model's metadata_props that says so. */
+#define GS_KEY_MESH "gshard.mesh"
 /* The newest IR version of the schema. */
 enum { GS_IR_NEWEST = 14 };
 
@@ -41,7 +46,9 @@ typedef struct gs_scan {
 } gs_scan;
 
 /* Checks the wire bytes of a message of type d and makes a copy in which
- * large raw_data is replaced by references.  GS_DATA with offset and path. */
+ * large raw_data is replaced by references; of a model with GS_KEY_MESH, also
+ * the specs of the standard multi-device fields, which list every device and
+ * are neither read nor checked then.  GS_DATA with offset and path. */
 gs_status gs_scan_message(const char *file, const uint8_t *p, size_t n,
                           const ProtobufCMessageDescriptor *d,
                           const gs_model_limits *limit, gs_scan *out,
@@ -51,6 +58,12 @@ gs_status gs_unpack(gs_arena *a, const char *file, const uint8_t *p, size_t n,
                     const ProtobufCMessageDescriptor *d,
                     const gs_model_limits *limit, ProtobufCMessage **out,
                     gs_err *e);
+/* The same with *spare in place of limit->memory_base: what the message takes
+ * of it is subtracted, so that many messages share one allowance. */
+gs_status gs_unpack_within(gs_arena *a, const char *file, const uint8_t *p,
+                           size_t n, const ProtobufCMessageDescriptor *d,
+                           const gs_model_limits *limit, int64_t *spare,
+                           ProtobufCMessage **out, gs_err *e);
 
 /* ---- onnx_tensor.c ---- */
 
@@ -86,9 +99,9 @@ gs_status gs_each_tensor(ProtobufCMessage *msg, gs_tensor_visit *f, void *user,
 
 /* ---- onnx_pack.c ---- */
 
-/* Where the raw bytes of a TensorProto come from when they are no part of the
- * message; false: the message is complete. */
-typedef bool gs_raw_source(void *user, const Onnx__TensorProto *t,
+/* Where the raw bytes of a TensorProto, or all bytes of a ShardingSpecProto,
+ * come from when they are no part of the message; false: it is complete. */
+typedef bool gs_raw_source(void *user, const ProtobufCMessage *msg,
                            gs_tensor *out);
 /* Bytes of the message on the wire. */
 uint64_t gs_pack_size(gs_arena *a, const ProtobufCMessage *msg,
@@ -97,7 +110,7 @@ uint64_t gs_pack_size(gs_arena *a, const ProtobufCMessage *msg,
 gs_status gs_pack(gs_arena *a, const ProtobufCMessage *msg, gs_raw_source *raw,
                   void *user, gs_out *o, gs_err *e);
 /* The raw bytes behind a reference, as a tensor of n bytes. */
-bool gs_raw_of(void *model, const Onnx__TensorProto *t, gs_tensor *out);
+bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out);
 
 /* Lists of StringStringEntryProto. */
 const char *gs_sse_get(Onnx__StringStringEntryProto *const *list, size_t n,

@@ -165,17 +165,25 @@ static uint64_t field_size(packer *p, const ProtobufCMessage *msg,
 static bool raw_of(const packer *p, const ProtobufCMessage *msg,
                    gs_tensor *out) {
   return msg->descriptor == &onnx__tensor_proto__descriptor &&
-         p->raw(p->user, (const Onnx__TensorProto *)msg, out);
+         p->raw(p->user, msg, out);
+}
+
+/* All bytes of the message, if it is a spec that was not read. */
+static bool all_of(const packer *p, const ProtobufCMessage *msg,
+                   gs_tensor *out) {
+  return msg->descriptor == &onnx__sharding_spec_proto__descriptor &&
+         p->raw(p->user, msg, out);
 }
 
 static uint64_t message_size(packer *p, const ProtobufCMessage *msg) {
   const ProtobufCMessageDescriptor *d = msg->descriptor;
   int slot = p->size.n;
+  gs_tensor raw;
   *gs_push(p->arena, &p->size) = 0;
+  if (all_of(p, msg, &raw)) return p->size.at[slot] = raw.nbytes;
   uint64_t size = 0;
   for (unsigned i = 0; i < d->n_fields; i++)
     size += field_size(p, msg, &d->fields[i]);
-  gs_tensor raw;
   if (raw_of(p, msg, &raw)) size += 1 + varint_size(raw.nbytes) + raw.nbytes;
   for (unsigned i = 0; i < msg->n_unknown_fields; i++) {
     const ProtobufCMessageUnknownField *u = &msg->unknown_fields[i];
@@ -251,6 +259,10 @@ static gs_status put_message(packer *p, const ProtobufCMessage *msg) {
   const ProtobufCMessageDescriptor *d = msg->descriptor;
   p->next++;
   gs_tensor raw;
+  if (all_of(p, msg, &raw)) {
+    gs_out_write(p->o, raw.data, raw.nbytes);
+    return GS_OK;
+  }
   bool pending = raw_of(p, msg, &raw);
   for (unsigned i = 0; i < d->n_fields; i++) {
     if (pending && d->fields[i].id >= RAW_DATA) { /* in the usual order */

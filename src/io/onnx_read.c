@@ -232,8 +232,19 @@ void gs_model_close(gs_model *m) {
 
 /* ---- raw bytes behind references ---- */
 
-bool gs_raw_of(void *model, const Onnx__TensorProto *t, gs_tensor *out) {
+static bool raw_of_spec(const gs_model *m, const Onnx__ShardingSpecProto *p,
+                        gs_tensor *out) {
+  if (!p->has_raw_ref_length) return false;
+  *out = (gs_tensor){.name = p->tensor_name, .nbytes = p->raw_ref_length};
+  out->data = m->data + p->raw_ref_offset;
+  return true;
+}
+
+bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out) {
   const gs_model *m = model;
+  if (msg->descriptor == &onnx__sharding_spec_proto__descriptor)
+    return raw_of_spec(m, (const Onnx__ShardingSpecProto *)msg, out);
+  const Onnx__TensorProto *t = (const Onnx__TensorProto *)msg;
   if (!t->has_raw_ref_length) return false;
   uint64_t k = t->has_raw_ref_source ? t->raw_ref_source : 0;
   if (k) {
@@ -319,14 +330,29 @@ void gs_model_graph_meta_set(gs_model *m, const char *key, const char *value) {
   gs_sse_set(m->arena, &g->metadata_props, &g->n_metadata_props, key, value);
 }
 
-const char *gs_model_input_meta(const gs_model *m, const char *input,
-                                const char *key) {
+static Onnx__ValueInfoProto *find_input(const gs_model *m,
+                                        const char *input) {
   const Onnx__GraphProto *g = m->proto->graph;
   for (size_t i = 0; i < g->n_input; i++)
     if (g->input[i]->name && !strcmp(g->input[i]->name, input))
-      return gs_sse_get(g->input[i]->metadata_props,
-                        g->input[i]->n_metadata_props, key);
+      return g->input[i];
   return NULL;
+}
+
+const char *gs_model_input_meta(const gs_model *m, const char *input,
+                                const char *key) {
+  const Onnx__ValueInfoProto *v = find_input(m, input);
+  const char *text =
+      v ? gs_sse_get(v->metadata_props, v->n_metadata_props, key) : NULL;
+  return text ? text
+              : gs_model_meta(m, gs_sprintf(m->arena, "%s:%s", key, input));
+}
+
+void gs_model_input_meta_set(gs_model *m, const char *input, const char *key,
+                             const char *value) {
+  Onnx__ValueInfoProto *v = find_input(m, input);
+  if (v)
+    gs_sse_set(m->arena, &v->metadata_props, &v->n_metadata_props, key, value);
 }
 
 static bool is_missing(const gs_tensor *t) {

@@ -4,7 +4,10 @@
  * its input and copies every byte field.  The scan is iterative and driven by
  * protobuf-c's own descriptors; it refuses what no honest writer makes, adds
  * up the memory that unpacking would take, and writes a compacted copy in
- * which large raw_data is replaced by its place in the file. */
+ * which large raw_data is replaced by its place in the file.  So are the
+ * standard fields' lists of devices, one for every operand of every node,
+ * when the shardings are also there as metadata: reading such a model costs
+ * no more for many devices than for few. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +18,7 @@
 enum { MAX_DEPTH = 256, MAX_FIELDS = 32 };
 enum { RAW_DATA = 9, REF_OFFSET = 400000001, REF_LENGTH = 400000002 };
 enum { REF_SOURCE = 400000003 };
+enum { MODEL_METADATA = 14, ENTRY_KEY = 1 };
 
 typedef struct frame {
   const ProtobufCMessageDescriptor *d;
@@ -32,6 +36,7 @@ typedef struct scanner {
   const char *file;
   const uint8_t *p;
   size_t n, at;
+  bool lazy; /* the specs of multi-device fields stay in the file */
   const gs_model_limits *limit;
   int depth; /* index of the innermost frame */
   frame *stack;
@@ -244,6 +249,22 @@ static void put_field(scanner *s, uint32_t id, uint64_t value) {
   put(s, b, n);
 }
 
+/* A message that stays in the file: skipped, whatever it holds. */
+static void refer(scanner *s, const ProtobufCMessageDescriptor *d,
+                  size_t start, size_t tag_end, size_t n) {
+  uint8_t b[32]; /* at most 20 bytes: GS_SPEC_INLINE is larger */
+  size_t k = put_varint(b, (uint64_t)REF_OFFSET << 3);
+  k += put_varint(b + k, s->at);
+  k += put_varint(b + k, (uint64_t)REF_LENGTH << 3);
+  k += put_varint(b + k, n);
+  uint8_t length = (uint8_t)k;
+  put(s, s->p + start, tag_end - start);
+  put(s, &length, 1);
+  put(s, b, k);
+  s->memory += (int64_t)d->sizeof_message + 16;
+  s->at += n;
+}
+
 /* A length-delimited field: tag at `start`, content at s->at. */
 static gs_status delimited(scanner *s, const ProtobufCFieldDescriptor *f,
                            uint32_t index, size_t start) {
@@ -256,6 +277,11 @@ static gs_status delimited(scanner *s, const ProtobufCFieldDescriptor *f,
   if (n > top->end - s->at)
     return bad(s, s->at, "a field of %llu bytes runs past the end (%zu left)",
                (unsigned long long)n, top->end - s->at);
+  if (s->lazy && f && n > GS_SPEC_INLINE &&
+      f->descriptor == &onnx__sharding_spec_proto__descriptor) {
+    refer(s, f->descriptor, start, tag_end, (size_t)n);
+    return GS_OK;
+  }
   if (f && f->type == PROTOBUF_C_TYPE_MESSAGE) {
     put(s, s->p + start, tag_end - start);
     return enter(s, f, index, (size_t)n, k);
@@ -306,8 +332,9 @@ static gs_status lookup(scanner *s, uint32_t id, int wire, size_t start,
                         const ProtobufCFieldDescriptor **out,
                         uint32_t *index) {
   frame *top = &s->stack[s->depth];
-  if (top->d == &onnx__tensor_proto__descriptor && id >= REF_OFFSET &&
-      id <= REF_SOURCE)
+  if ((top->d == &onnx__tensor_proto__descriptor ||
+       top->d == &onnx__sharding_spec_proto__descriptor) &&
+      id >= REF_OFFSET && id <= REF_SOURCE)
     return bad(s, start, "field %u is reserved for internal use", id);
   const ProtobufCFieldDescriptor *f =
       protobuf_c_message_descriptor_get_field(top->d, id);
@@ -378,6 +405,46 @@ static gs_status run(scanner *s) {
   }
 }
 
+/* The next field in [*at, end): its content is the n bytes at *from.  false:
+ * there is none, or it is malformed, which the scan reports. */
+static bool next_field(const scanner *s, size_t *at, size_t end,
+                       uint64_t *tag, size_t *from, size_t *n) {
+  uint64_t v;
+  int k = varint(s, *at, end, 5, tag);
+  *from = *at + (size_t)k;
+  int wire = (int)(*tag & 7);
+  if (!k || wire == 3 || wire == 4 || wire > 5) return false;
+  *n = wire == PROTOBUF_C_WIRE_TYPE_32BIT ? 4 : 8;
+  if (wire == PROTOBUF_C_WIRE_TYPE_VARINT ||
+      wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED) {
+    k = varint(s, *from, end, 10, &v);
+    if (!k) return false;
+    if (wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED) *from += (size_t)k;
+    else v = (uint64_t)k;
+    if (v > SIZE_MAX / 2) return false;
+    *n = (size_t)v;
+  }
+  if (*n > end - *from) return false;
+  *at = *from + *n;
+  return true;
+}
+
+/* Has the model's metadata GS_KEY_MESH?  Cost O(fields of the model). */
+static bool has_mesh(const scanner *s) {
+  enum { WIRE = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED };
+  size_t at = 0, from, n, key, nkey;
+  uint64_t tag;
+  while (next_field(s, &at, s->n, &tag, &from, &n)) {
+    if (tag != (MODEL_METADATA << 3 | WIRE)) continue;
+    for (size_t in = from;
+         next_field(s, &in, from + n, &tag, &key, &nkey);)
+      if (tag == (ENTRY_KEY << 3 | WIRE) && nkey == strlen(GS_KEY_MESH) &&
+          !memcmp(s->p + key, GS_KEY_MESH, nkey))
+        return true;
+  }
+  return false;
+}
+
 gs_status gs_scan_message(const char *file, const uint8_t *p, size_t n,
                           const ProtobufCMessageDescriptor *d,
                           const gs_model_limits *limit, gs_scan *out,
@@ -393,6 +460,7 @@ gs_status gs_scan_message(const char *file, const uint8_t *p, size_t n,
   s.stack = GS_NEWS(&a, MAX_DEPTH, frame);
   s.stack[0] = (frame){.d = d, .end = n};
   s.memory = (int64_t)d->sizeof_message;
+  s.lazy = d == &onnx__model_proto__descriptor && has_mesh(&s);
   gs_status st = run(&s);
   gs_arena_free(&a);
   if (st) {
@@ -424,11 +492,21 @@ gs_status gs_unpack(gs_arena *a, const char *file, const uint8_t *p, size_t n,
                     const ProtobufCMessageDescriptor *d,
                     const gs_model_limits *limit, ProtobufCMessage **out,
                     gs_err *e) {
+  int64_t spare = limit->memory_base;
+  return gs_unpack_within(a, file, p, n, d, limit, &spare, out, e);
+}
+
+gs_status gs_unpack_within(gs_arena *a, const char *file, const uint8_t *p,
+                           size_t n, const ProtobufCMessageDescriptor *d,
+                           const gs_model_limits *limit, int64_t *spare,
+                           ProtobufCMessage **out, gs_err *e) {
   gs_scan scan;
-  GS_TRY(gs_scan_message(file, p, n, d, limit, &scan, e));
+  gs_model_limits now = *limit;
+  now.memory_base = *spare;
+  GS_TRY(gs_scan_message(file, p, n, d, &now, &scan, e));
   int64_t most;
   if (!gs_mul((int64_t)scan.n, limit->memory_factor, &most) ||
-      !gs_add(most, limit->memory_base, &most))
+      !gs_add(most, *spare, &most))
     most = INT64_MAX;
   allowance w = {.arena = a, .left = most};
   ProtobufCAllocator alloc = {take, give, &w};
@@ -436,6 +514,7 @@ gs_status gs_unpack(gs_arena *a, const char *file, const uint8_t *p, size_t n,
   *out = protobuf_c_message_unpack(d, &alloc, scan.n,
                                    scan.data ? scan.data : &none);
   free(scan.data);
+  *spare = gs_min(*spare, w.left);
   if (!*out)
     return gs_fail(e, GS_DATA, file, "cannot be decoded as %s (or needs more "
                    "than %lld bytes of memory)", d->short_name,

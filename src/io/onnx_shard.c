@@ -92,6 +92,7 @@ static Onnx__ShardedDimProto *sharded_dim(annotator *w, const gs_value *v,
   return p;
 }
 
+/* v gives dims and sharding; name is that of the tensor in the model. */
 static Onnx__ShardingSpecProto *sharding_spec(annotator *w, const char *name,
                                               const gs_value *v) {
   gs_arena *a = w->m->arena;
@@ -114,10 +115,21 @@ static Onnx__ShardingSpecProto *sharding_spec(annotator *w, const char *name,
   return p;
 }
 
+/* What `node` reads of v: v, or the value that this use has of its own. */
+static const gs_value *value_read(const annotator *w, const gs_node *node,
+                                  const gs_value *v) {
+  for (int i = 0; i < w->g->apart.n; i++) {
+    const gs_use_sharding *u = &w->g->apart.at[i];
+    if (u->node == node && u->value == v && u->own) return u->own;
+  }
+  return v;
+}
+
 /* Adds the tensor unless it is there (a node may use it twice). */
 static void add_spec(annotator *w, Onnx__NodeDeviceConfigurationProto *c,
-                     const char *name) {
+                     const gs_node *node, const char *name) {
   const gs_value *v = *name ? gs_graph_find(w->g, name) : NULL;
+  if (v && node) v = value_read(w, node, v);
   if (!v || !v->sharding) return;
   for (size_t i = 0; i < c->n_sharding_spec; i++)
     if (!strcmp(c->sharding_spec[i]->tensor_name, name)) return;
@@ -144,9 +156,11 @@ static void annotate_node(annotator *w, Onnx__NodeProto *n) {
   c->configuration_id = gs_strdup(a, w->configuration);
   c->sharding_spec =
       GS_NEWS(a, n->n_input + n->n_output, Onnx__ShardingSpecProto *);
-  for (size_t i = 0; i < n->n_input; i++) add_spec(w, c, n->input[i]);
-  for (size_t i = 0; i < n->n_output; i++) add_spec(w, c, n->output[i]);
   const gs_value *v = n->n_output ? gs_graph_find(w->g, n->output[0]) : NULL;
+  const gs_node *node = v ? v->def : NULL;
+  for (size_t i = 0; i < n->n_input; i++) add_spec(w, c, node, n->input[i]);
+  for (size_t i = 0; i < n->n_output; i++)
+    add_spec(w, c, NULL, n->output[i]);
   if (v && v->def && v->def->stage >= 0) {
     c->has_pipeline_stage = 1;
     c->pipeline_stage = v->def->stage;
@@ -186,33 +200,84 @@ static void add_configuration(annotator *w) {
   p->n_configuration = k + 1;
 }
 
-/* The metadata of an earlier call is dropped, then written anew. */
-static gs_status write_values(annotator *w) {
+/* ---- metadata ---- */
+
+typedef struct props {
+  size_t n;
+  Onnx__StringStringEntryProto **at;
+} props;
+
+static bool is_ours(const char *key) {
+  static const char *const prefix[] = {GS_KEY_SHARDING, GS_KEY_ORIGIN,
+                                       GS_KEY_USE, GS_KEY_RULE};
+  for (size_t i = 0; key && i < sizeof prefix / sizeof *prefix; i++)
+    if (!strncmp(key, prefix[i], strlen(prefix[i]))) return true;
+  return false;
+}
+
+static bool is_twin(const gs_graph *g, const gs_value *v) {
+  for (int i = 0; i < g->apart.n; i++)
+    if (g->apart.at[i].own == v) return true;
+  return false;
+}
+
+static const char *sharding_text(annotator *w, const gs_value *v) {
+  return gs_sharding_text(w->m->arena, w->mesh, v->sharding);
+}
+
+static void put_value(annotator *w, props *to, const gs_value *v) {
   gs_arena *a = w->m->arena;
+  if (!v->sharding || is_twin(w->g, v)) return;
+  to->at[to->n++] = gs_sse_new(
+      a, gs_sprintf(a, GS_KEY_SHARDING "%s", v->name), sharding_text(w, v));
+  const char *from = w->opt->origin ? w->opt->origin(w->opt->user, v) : NULL;
+  if (from)
+    to->at[to->n++] =
+        gs_sse_new(a, gs_sprintf(a, GS_KEY_ORIGIN "%s", v->name), from);
+}
+
+/* The name of a node's first result, which names the node; NULL: none. */
+static const char *result_name(const gs_node *n) {
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) return n->out[i]->name;
+  return NULL;
+}
+
+static void put_uses(annotator *w, props *to) {
+  gs_arena *a = w->m->arena;
+  for (int i = 0; i < w->g->apart.n; i++) {
+    const gs_use_sharding *u = &w->g->apart.at[i];
+    const char *name = result_name(u->node);
+    if (!u->own || !name) continue;
+    to->at[to->n++] =
+        gs_sse_new(a, gs_sprintf(a, GS_KEY_USE "%s:%d", name, u->operand),
+                   sharding_text(w, u->own));
+  }
+  for (int i = 0; i < w->g->node.n; i++) {
+    const gs_node *n = w->g->node.at[i];
+    const char *name = result_name(n);
+    if (n->rule && name)
+      to->at[to->n++] =
+          gs_sse_new(a, gs_sprintf(a, GS_KEY_RULE "%s", name), n->rule);
+  }
+}
+
+/* The metadata of an earlier call is dropped, then written anew. */
+static void write_values(annotator *w) {
   Onnx__GraphProto *p = w->m->proto->graph;
-  size_t k = 0, most = p->n_metadata_props + 2 * (size_t)w->g->value.n;
-  Onnx__StringStringEntryProto **list =
-      GS_NEWS(a, most, Onnx__StringStringEntryProto *);
-  for (size_t i = 0; i < p->n_metadata_props; i++) {
-    const char *key = p->metadata_props[i]->key;
-    if (key && (!strncmp(key, GS_KEY_SHARDING, strlen(GS_KEY_SHARDING)) ||
-                !strncmp(key, GS_KEY_ORIGIN, strlen(GS_KEY_ORIGIN))))
-      continue;
-    list[k++] = p->metadata_props[i];
+  size_t most = p->n_metadata_props + 2 * (size_t)w->g->value.n +
+                (size_t)w->g->apart.n + (size_t)w->g->node.n;
+  props to = {0, GS_NEWS(w->m->arena, most, Onnx__StringStringEntryProto *)};
+  for (size_t i = 0; i < p->n_metadata_props; i++)
+    if (!is_ours(p->metadata_props[i]->key))
+      to.at[to.n++] = p->metadata_props[i];
+  if (!w->opt->standard_only) {
+    for (int i = 0; i < w->g->value.n; i++)
+      put_value(w, &to, w->g->value.at[i]);
+    put_uses(w, &to);
   }
-  for (int i = 0; i < w->g->value.n && !w->opt->standard_only; i++) {
-    const gs_value *v = w->g->value.at[i];
-    if (!v->sharding) continue;
-    list[k++] = gs_sse_new(a, gs_sprintf(a, GS_KEY_SHARDING "%s", v->name),
-                           gs_sharding_text(a, w->mesh, v->sharding));
-    const char *from = w->opt->origin ? w->opt->origin(w->opt->user, v) : NULL;
-    if (from)
-      list[k++] = gs_sse_new(a, gs_sprintf(a, GS_KEY_ORIGIN "%s", v->name),
-                             from);
-  }
-  p->metadata_props = list;
-  p->n_metadata_props = k;
-  return GS_OK;
+  p->metadata_props = to.at;
+  p->n_metadata_props = to.n;
 }
 
 static void write_binds(annotator *w) {
@@ -242,7 +307,7 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
   add_configuration(&w);
   for (size_t i = 0; i < m->proto->graph->n_node; i++)
     annotate_node(&w, m->proto->graph->node[i]);
-  GS_TRY(write_values(&w));
+  write_values(&w);
   write_binds(&w);
   gs_mesh_forget(m);
   if (!opt->standard_only) GS_TRY(gs_mesh_write(m, g->mesh, e));

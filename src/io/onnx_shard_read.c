@@ -1,4 +1,5 @@
 /* Multi-device annotations out of the model, every claim checked. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ typedef struct reader {
   GS_VEC(statement) what; /* parallel to stated */
   gs_map by_value;        /* name -> index in stated + 1 */
   gs_map blocks;          /* list_key -> block list */
+  int64_t spare;          /* memory for specs that were left in the file */
   gs_err *e;
 } reader;
 
@@ -283,6 +285,23 @@ static gs_status read_spec(reader *r, const Onnx__NodeProto *n, const spec *p,
   return s.block && v ? collect(r, &s, v, is_output) : GS_OK;
 }
 
+/* Specs are still in the file when the model had metadata as it was read. */
+static gs_status load_specs(reader *r, const node_config *p,
+                            const char *node) {
+  for (size_t i = 0; i < p->n_sharding_spec; i++) {
+    const ProtobufCMessage *msg = &p->sharding_spec[i]->base;
+    gs_tensor raw;
+    if (!gs_raw_of(r->m, msg, &raw)) continue;
+    ProtobufCMessage *whole;
+    const char *place = gs_sprintf(r->a, "%s: sharding_spec[%zu]", node, i);
+    GS_TRY(gs_unpack_within(r->m->arena, place, raw.data, raw.nbytes,
+                            msg->descriptor, &r->m->limit, &r->spare, &whole,
+                            r->e));
+    p->sharding_spec[i] = (spec *)whole;
+  }
+  return GS_OK;
+}
+
 static gs_status read_config(reader *r, const Onnx__NodeProto *n,
                              const node_config *p, const char *node) {
   const char *id = text(p->configuration_id);
@@ -290,6 +309,7 @@ static gs_status read_config(reader *r, const Onnx__NodeProto *n,
   if (!c)
     return gs_fail(r->e, GS_DATA, node, "configuration '%s' is not declared by "
                    "the model", id);
+  GS_TRY(load_specs(r, p, node));
   if (!r->chosen && p->n_sharding_spec) {
     r->chosen = c->name;
     r->ndevice = c->num_devices;
@@ -327,6 +347,8 @@ static gs_status read_nodes(reader *r) {
 }
 
 static gs_status from_standard(reader *r, gs_mesh **mesh) {
+  GS_TRY(check_configurations(r));
+  GS_TRY(read_nodes(r));
   int n = r->stated.n;
   if (!n) return GS_OK;
   int *rank = GS_NEWS(r->a, n, int);
@@ -345,24 +367,79 @@ static gs_status from_standard(reader *r, gs_mesh **mesh) {
 
 /* ---- metadata ---- */
 
+static gs_status parse_sharding(const reader *r, const gs_mesh *mesh,
+                                const char *place, const char *s, int rank,
+                                gs_sharding **out) {
+  gs_status st = gs_sharding_parse(r->a, mesh, s, out, r->e);
+  if (st || (rank >= 0 && (*out)->rank != rank))
+    return gs_fail(r->e, GS_DATA, place, "'%.80s' is no sharding of it", s);
+  return GS_OK;
+}
+
+static gs_status read_value(const reader *r, const gs_mesh *mesh,
+                            const char *place, const char *name,
+                            const char *s) {
+  gs_value *v = gs_graph_find(r->g, name);
+  if (v) return parse_sharding(r, mesh, place, s, v->rank, &v->sharding);
+  gs_warn(r->e, place, "the graph has no such tensor");
+  return GS_OK;
+}
+
+/* name is "result:operand". */
+static gs_status read_use(const reader *r, const gs_mesh *mesh,
+                          const char *place, const char *name,
+                          const char *s) {
+  const char *colon = strrchr(name, ':');
+  char *end = NULL;
+  long k = colon ? strtol(colon + 1, &end, 10) : -1;
+  if (k < 0 || *end || end == colon + 1)
+    return gs_fail(r->e, GS_DATA, place, "it must end in the number of an "
+                   "operand");
+  const char *result = gs_strndup(r->a, name, (size_t)(colon - name));
+  const gs_value *y = gs_graph_find(r->g, result);
+  gs_node *n = y ? y->def : NULL;
+  if (!n || k >= n->nin || !n->in[k])
+    return gs_fail(r->e, GS_DATA, place, "no node makes '%s' from operand "
+                   "%ld", result, k);
+  gs_use_sharding u = {
+      .node = n, .operand = (int)k, .value = n->in[k], .by = -1};
+  GS_TRY(parse_sharding(r, mesh, place, s, u.value->rank, &u.sharding));
+  for (int i = 0; i < r->g->apart.n; i++)
+    if (r->g->apart.at[i].node == n && r->g->apart.at[i].operand == k)
+      return gs_fail(r->e, GS_DATA, place, "it is stated twice");
+  *gs_push(r->g->arena, &r->g->apart) = u;
+  return GS_OK;
+}
+
+static gs_status read_rule(const reader *r, const char *place,
+                           const char *name, const char *s) {
+  const gs_value *y = gs_graph_find(r->g, name);
+  if (!y || !y->def)
+    return gs_fail(r->e, GS_DATA, place, "no node makes '%s'", name);
+  if (y->def->op)
+    return gs_fail(r->e, GS_DATA, place, "operator '%s' has a rule already",
+                   y->def->op_type);
+  y->def->rule = gs_strdup(r->g->arena, s);
+  return GS_OK;
+}
+
+static const char *behind(const char *key, const char *prefix) {
+  size_t n = strlen(prefix);
+  return strncmp(key, prefix, n) ? NULL : key + n;
+}
+
 static gs_status from_metadata(reader *r, const gs_mesh *mesh) {
   const Onnx__GraphProto *g = r->m->proto->graph;
-  size_t prefix = strlen(GS_KEY_SHARDING);
   for (size_t i = 0; i < g->n_metadata_props; i++) {
-    const char *key = text(g->metadata_props[i]->key);
-    if (strncmp(key, GS_KEY_SHARDING, prefix)) continue;
-    const char *place = gs_sprintf(r->a, "%s: metadata %s", r->m->path, key);
-    gs_value *v = gs_graph_find(r->g, key + prefix);
-    if (!v) {
-      gs_warn(r->e, place, "the graph has no such tensor");
-      continue;
-    }
+    const char *key = text(g->metadata_props[i]->key), *name;
     const char *s = text(g->metadata_props[i]->value);
-    gs_sharding *sharding;
-    gs_status st = gs_sharding_parse(r->a, mesh, s, &sharding, r->e);
-    if (st || (v->rank >= 0 && sharding->rank != v->rank))
-      return gs_fail(r->e, GS_DATA, place, "'%.80s' is no sharding of it", s);
-    v->sharding = sharding;
+    const char *place = gs_sprintf(r->a, "%s: metadata %s", r->m->path, key);
+    if ((name = behind(key, GS_KEY_SHARDING)))
+      GS_TRY(read_value(r, mesh, place, name, s));
+    else if ((name = behind(key, GS_KEY_USE)))
+      GS_TRY(read_use(r, mesh, place, name, s));
+    else if ((name = behind(key, GS_KEY_RULE)))
+      GS_TRY(read_rule(r, place, name, s));
   }
   return GS_OK;
 }
@@ -370,23 +447,23 @@ static gs_status from_metadata(reader *r, const gs_mesh *mesh) {
 gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
                              gs_mesh **mesh_out, gs_err *e) {
   reader r = {.m = m, .g = g, .a = a, .e = e};
+  r.spare = m->limit.memory_base;
   gs_map_init(&r.config, a);
   gs_map_init(&r.by_value, a);
   gs_map_init(&r.blocks, a);
   *mesh_out = NULL;
   gs_mesh *mesh;
   GS_TRY(gs_mesh_read(m, a, &mesh, e));
-  if (mesh) r.chosen = ""; /* the standard fields are checked only */
-  GS_TRY(check_configurations(&r));
-  GS_TRY(read_nodes(&r));
-  GS_TRY(mesh ? from_metadata(&r, mesh) : from_standard(&r, &mesh));
+  if (mesh) GS_TRY(from_metadata(&r, mesh));
+  else GS_TRY(from_standard(&r, &mesh));
   g->mesh = mesh;
   *mesh_out = mesh;
   return GS_OK;
 }
 
-int gs_model_binds(const gs_model *m, gs_arena *a, const char *const **names,
-                   const int64_t **values) {
+gs_status gs_model_binds(const gs_model *m, gs_arena *a,
+                         const char *const **names, const int64_t **values,
+                         int *count, gs_err *e) {
   const char *s = gs_model_meta(m, "gshard.bind");
   int most = 0, n = 0;
   for (const char *p = s; p && *p; p++) most += *p == '=';
@@ -394,14 +471,19 @@ int gs_model_binds(const gs_model *m, gs_arena *a, const char *const **names,
   int64_t *value = GS_NEWS(a, most, int64_t);
   while (s && *s) {
     const char *end = s + strcspn(s, "\n"), *eq = end;
+    char *stop = NULL;
     while (eq > s && *eq != '=') eq--; /* a name may hold '=' */
-    if (eq > s && n < most) {
-      name[n] = gs_strndup(a, s, (size_t)(eq - s));
-      value[n++] = strtoll(eq + 1, NULL, 10);
-    }
+    errno = 0;
+    if (eq > s && eq[1] >= '0' && eq[1] <= '9')
+      value[n] = strtoll(eq + 1, &stop, 10);
+    if (stop != end || errno)
+      return gs_fail(e, GS_DATA, m->path, "metadata gshard.bind: '%.*s' is "
+                     "not NAME=N", (int)(end - s > 80 ? 80 : end - s), s);
+    name[n++] = gs_strndup(a, s, (size_t)(eq - s));
     s = *end ? end + 1 : end;
   }
   *names = name;
   *values = value;
-  return n;
+  *count = n;
+  return GS_OK;
 }

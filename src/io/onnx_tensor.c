@@ -229,7 +229,7 @@ static gs_status import_raw(gs_arena *a, gs_model *m,
     return GS_OK;
   }
   gs_tensor from;
-  if (!m || !gs_raw_of(m, t, &from))
+  if (!m || !gs_raw_of(m, &t->base, &from))
     return gs_fail(e, GS_INTERNAL, place, "raw_data without a source");
   out->data = from.data;
   out->file = from.file;
@@ -292,13 +292,23 @@ gs_status gs_tensor_import(gs_arena *a, gs_model *m,
 
 /* ---- sparse tensors, made dense ---- */
 
+/* Element i of indices at any address. */
+static int64_t index_at(const uint8_t *idx, int64_t i) {
+  int64_t k;
+  memcpy(&k, idx + (size_t)i * sizeof k, sizeof k);
+  return k;
+}
+
 /* Flat index of entry i, by either form of indices; -1 when out of range. */
-static int64_t flat_index(const gs_tensor *out, const int64_t *idx, int64_t i,
+static int64_t flat_index(const gs_tensor *out, const uint8_t *idx, int64_t i,
                           bool tuples, int64_t total) {
-  if (!tuples) return idx[i] >= 0 && idx[i] < total ? idx[i] : -1;
+  if (!tuples) {
+    int64_t k = index_at(idx, i);
+    return k >= 0 && k < total ? k : -1;
+  }
   int64_t flat = 0;
   for (int d = 0; d < out->rank; d++) {
-    int64_t k = idx[i * out->rank + d];
+    int64_t k = index_at(idx, i * out->rank + d);
     if (k < 0 || k >= out->dims[d]) return -1;
     flat = flat * out->dims[d] + k;
   }
@@ -318,7 +328,7 @@ static gs_status scatter(const gs_tensor *values, const gs_tensor *indices,
                    "tensor do not fit together");
   size_t width = (size_t)gs_dtype_get(out->dtype)->bits / 8;
   const uint8_t *from = gs_tensor_bytes(values);
-  const int64_t *idx = gs_tensor_bytes(indices);
+  const uint8_t *idx = gs_tensor_bytes(indices);
   uint8_t *to = (uint8_t *)(uintptr_t)out->data;
   if (nnz && (!from || !idx))
     return gs_fail(e, GS_NOINPUT, place, "the data of the sparse tensor is "

@@ -132,7 +132,7 @@ static gs_status place_side(void *user, Onnx__TensorProto *t, gs_err *e) {
   writer *w = user;
   (void)e;
   side s = {.offset = w->side_size};
-  if (!gs_raw_of(w->m, t, &s.from)) return GS_OK;
+  if (!gs_raw_of(w->m, &t->base, &s.from)) return GS_OK;
   *gs_push(w->arena, &w->saved) = (saved){t, *t};
   *gs_push(w->arena, &w->sides) = s;
   w->side_size = (s.offset + s.from.nbytes + SIDE_ALIGN - 1) &

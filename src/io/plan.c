@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "io/io.h"
 #include "io/plan_keys.h"
 
 uint64_t gs_plan_hash_bytes(uint64_t h, const void *p, size_t n) {
@@ -271,6 +272,9 @@ gs_status gs_plan_parse(gs_arena *a, const char *file, const char *text,
 gs_status gs_plan_read(gs_arena *a, const char *path, gs_plan **out,
                        gs_err *e) {
   gs_yaml *y;
+  gs_file *f; /* waiting for a FIFO in a directory would be for ever */
+  GS_TRY(gs_file_open(a, path, &f, e));
+  gs_file_close(f);
   GS_TRY(gs_yaml_read(a, path, &gs_yaml_plan_limits, &y, e));
   return from_tree(a, y, out, e);
 }

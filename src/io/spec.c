@@ -106,14 +106,18 @@ static gs_status read_links(gs_reader *r, mesh_reading *m) {
   return GS_OK;
 }
 
+static bool same_axes(const gs_spec_mesh *a, const gs_spec_mesh *b) {
+  bool same = a->naxis == b->naxis;
+  for (int i = 0; same && i < a->naxis; i++)
+    same = !strcmp(a->axis[i].name, b->axis[i].name) &&
+           a->axis[i].size == b->axis[i].size;
+  return same;
+}
+
 /* Takes a mesh unless it contradicts one that was given before. */
 static gs_status take_mesh(gs_spec *s, const gs_spec_mesh *m, gs_err *e) {
   gs_spec_mesh *old = &s->mesh;
-  bool same = old->naxis == m->naxis;
-  for (int i = 0; same && i < m->naxis; i++)
-    same = !strcmp(old->axis[i].name, m->axis[i].name) &&
-           old->axis[i].size == m->axis[i].size;
-  if (old->naxis && !same) {
+  if (old->naxis && !same_axes(old, m)) {
     gs_fail_at(e, GS_DATA, &m->at, "a second mesh that differs from the first");
     gs_err_hint(e, "the first is at %s", gs_place_text(s->arena, &old->at));
     return GS_DATA;
@@ -425,7 +429,9 @@ gs_status gs_spec_set_mesh(gs_spec *s, const char *text, gs_err *e) {
     int64_t n = strtoll(text, NULL, 10);
     if (n < 1 || n > GS_MAX_DEVICES)
       return gs_fail(e, GS_USAGE, at.file, "1 to %d devices", GS_MAX_DEVICES);
-    return take_devices(s, n, &at, e);
+    s->devices = n;
+    s->devices_at = at;
+    return GS_OK;
   }
   gs_spec_mesh m = {.at = at};
   for (const char *p = text;;) {
@@ -441,7 +447,10 @@ gs_status gs_spec_set_mesh(gs_spec *s, const char *text, gs_err *e) {
     if (*p++ != ',')
       return gs_fail(e, GS_USAGE, at.file, "expected ',' at '%.60s'", p - 1);
   }
-  return take_mesh(s, &m, e);
+  if (same_axes(&s->mesh, &m)) return GS_OK; /* with its links and ids */
+  s->mesh = m;
+  s->devices = 0;
+  return GS_OK;
 }
 
 gs_status gs_spec_set_bind(gs_spec *s, const char *text, gs_err *e) {

@@ -18,7 +18,7 @@ gs_status gs_spec_read(gs_spec *s, const char *path, gs_err *e);
 gs_status gs_spec_parse(gs_spec *s, const char *file, const char *text,
                         size_t n, gs_err *e);
 /* The mesh given on the command line: "dp=2,tp=4", or "8" for devices: 8. It
- * must agree with a mesh said before. */
+ * replaces what the spec says. */
 gs_status gs_spec_set_mesh(gs_spec *s, const char *text, gs_err *e);
 /* "batch=16": --bind. */
 gs_status gs_spec_set_bind(gs_spec *s, const char *text, gs_err *e);

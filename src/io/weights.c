@@ -60,10 +60,16 @@ static void give_back(packer *k) {
   madvise((void *)(uintptr_t)(f->map + first), end - first, MADV_DONTNEED);
 }
 
-static void put(packer *k, const void *p, uint64_t n) {
-  append(k, p, n);
-  k->touched += n;
-  if (k->touched > CHUNK) give_back(k);
+static void put(packer *k, const uint8_t *p, uint64_t n) {
+  while (n) {
+    uint64_t now = CHUNK - k->touched;
+    if (n < now) now = n;
+    append(k, p, now);
+    p += now;
+    n -= now;
+    k->touched += now;
+    if (k->touched == CHUNK) give_back(k);
+  }
 }
 
 /* Elements of dims d.. of one block or of the whole. */

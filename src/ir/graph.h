@@ -70,6 +70,18 @@ struct gs_node {
   const char *rule;   /* factor rule given by the user, or NULL: the row's */
 };
 
+/* One use of a value that has a sharding of its own, other than the value's.
+ * gs_pass_annotate gives it a value of its own: a constant that shares the
+ * tensor, or the result of an Identity. */
+typedef struct gs_use_sharding {
+  gs_node *node;
+  int operand;
+  gs_value *value;       /* what the use reads, as the model says */
+  gs_sharding *sharding; /* as stated */
+  gs_value *own;         /* NULL before gs_pass_annotate */
+  int by;                /* rule of the spec; -1: the model */
+} gs_use_sharding;
+
 struct gs_graph {
   gs_arena *arena;
   const char *name;
@@ -78,6 +90,7 @@ struct gs_graph {
   GS_VEC(gs_node *) node;
   GS_VEC(gs_value *) input;  /* in the model's order, initializers left out */
   GS_VEC(gs_value *) output;
+  GS_VEC(gs_use_sharding) apart;
   gs_map by_name; /* name -> gs_value */
   int fresh;      /* counter for generated names */
 };

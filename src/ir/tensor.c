@@ -70,19 +70,23 @@ gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
   return GS_OK;
 }
 
+/* Data may lie at any offset in a file: no typed access. */
 static int64_t int_at(const void *data, gs_dtype t, int64_t i) {
+  int32_t v32;
+  int16_t v16;
+  const char *at = (const char *)data + i * gs_dtype_get((int)t)->bits / 8;
   switch (t) {
     case GS_INT8: return ((const int8_t *)data)[i];
     case GS_BOOL:
     case GS_UINT8: return ((const uint8_t *)data)[i];
-    case GS_INT16: return ((const int16_t *)data)[i];
-    case GS_UINT16: return ((const uint16_t *)data)[i];
-    case GS_INT32: return ((const int32_t *)data)[i];
-    case GS_UINT32: return ((const uint32_t *)data)[i];
+    case GS_INT16: memcpy(&v16, at, sizeof v16); return v16;
+    case GS_UINT16: memcpy(&v16, at, sizeof v16); return (uint16_t)v16;
+    case GS_INT32: memcpy(&v32, at, sizeof v32); return v32;
+    case GS_UINT32: memcpy(&v32, at, sizeof v32); return (uint32_t)v32;
     default: break;
   }
-  int64_t v; /* 64-bit data may lie unaligned in a file */
-  memcpy(&v, (const char *)data + i * 8, sizeof v);
+  int64_t v;
+  memcpy(&v, at, sizeof v);
   return v;
 }
 
@@ -93,13 +97,6 @@ int64_t gs_tensor_ints(const gs_tensor *t, int64_t *out, int64_t max) {
   if (!integer || info->bits < 8 || n < 0 || n > max) return -1;
   const void *data = gs_tensor_bytes(t);
   if (!data) return n ? -1 : 0;
-  /* Narrow types in files may be unaligned too: go through a copy. */
-  char copy[4096];
-  int64_t bytes = gs_dtype_bytes(t->dtype, n);
-  if (bytes <= (int64_t)sizeof copy) {
-    memcpy(copy, data, (size_t)bytes);
-    data = copy;
-  }
   for (int64_t i = 0; i < n; i++) out[i] = int_at(data, t->dtype, i);
   return n;
 }

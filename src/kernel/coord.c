@@ -132,7 +132,7 @@ static bool value_as(gs_dtype t, double v, void *out) {
     X(UINT32, uint32_t, 0, UINT32_MAX)
     X(UINT64, uint64_t, 0, UINT64_MAX)
 #undef X
-  case GS_BOOL: *(uint8_t *)out = z != 0; return true;
+  case GS_BOOL: *(uint8_t *)out = z > 0; return true; /* -inf: minimum */
   case GS_FLOAT: *(float *)out = (float)v; return true;
   case GS_DOUBLE: *(double *)out = v; return true;
   case GS_FLOAT16: *(uint16_t *)out = gs_f16_put((float)v); return true;

@@ -45,17 +45,17 @@ static gs_status constant_run(gs_kctx *k) {
 const gs_kernel gs_kernel_constant = {NULL, constant_run};
 
 static gs_status constant_of_shape_run(gs_kctx *k) {
-  static const char zero[16];
+  _Alignas(16) char value[16] = {0};
   const gs_view *y = &k->out[0];
   const gs_attr *a = gs_node_attr(k->node, "value");
-  const void *value = zero;
   size_t size;
   GS_TRY(gs_kernel_esize(k, y->dtype, &size));
   if (a && a->kind == GS_ATTR_TENSOR) {
-    value = gs_tensor_bytes(a->t);
-    if (!value || a->t->dtype != y->dtype || gs_tensor_count(a->t) != 1)
+    const void *bytes = gs_tensor_bytes(a->t);
+    if (!bytes || a->t->dtype != y->dtype || gs_tensor_count(a->t) != 1)
       return gs_kernel_fail(k, GS_DATA,
                             "value is not one element of the output's type");
+    memcpy(value, bytes, size); /* may lie at any offset in a file */
   }
   gs_fill(y->data, y->n, size, value);
   return GS_OK;

@@ -13,9 +13,18 @@ static void view_of(const gs_value *v, gs_view *w) {
   w->n = gs_product(v->dims, v->rank);
 }
 
+/* The elements where kernels may read them: in a file they may lie at any
+ * offset. */
+static const void *aligned(gs_arena *a, const gs_tensor *t) {
+  if (t->dtype == GS_STRING) return t->strings;
+  const void *p = gs_tensor_bytes(t);
+  if (!p || (uintptr_t)p % 16 == 0) return p;
+  return gs_memdup(a, p, (size_t)t->nbytes);
+}
+
 /* Operands of n as views of their constants. */
-static gs_status operands(const gs_node *n, gs_view *in, const char *place,
-                          gs_err *e) {
+static gs_status operands(const gs_node *n, gs_arena *a, gs_view *in,
+                          const char *place, gs_err *e) {
   bool shape_only = n->op->flags & GS_OP_SHAPE_ONLY;
   for (int i = 0; i < n->nin; i++) {
     const gs_value *v = n->in[i];
@@ -24,9 +33,7 @@ static gs_status operands(const gs_node *n, gs_view *in, const char *place,
     if (!v->constant && shape_only) continue;
     if (!v->constant)
       return gs_fail(e, GS_INTERNAL, place, "operand %d is not constant", i);
-    const void *data = v->constant->dtype == GS_STRING
-                           ? (const void *)v->constant->strings
-                           : gs_tensor_bytes(v->constant);
+    const void *data = aligned(a, v->constant);
     if (!data && in[i].n > 0)
       return gs_fail(e, GS_UNSUPPORTED, place,
                      "the data of constant '%s' is not available", v->name);
@@ -69,7 +76,7 @@ static gs_status eval(gs_graph *g, gs_node *n, gs_arena *a, gs_err *e) {
                .arena = a,
                .threads = 1,
                .err = e};
-  GS_TRY(operands(n, k.in, place, e));
+  GS_TRY(operands(n, a, k.in, place, e));
   GS_TRY(results(g, n, k.out, t, e));
   if (kernel->prep) GS_TRY(kernel->prep(&k));
   if (k.scratch_size) {

@@ -35,7 +35,7 @@ typedef struct plan {
 typedef struct buffer {
   _Alignas(64) char raw[BUFFER];
   _Alignas(64) char converted[BUFFER];
-  bool filled; /* with a scalar, which need not be done again */
+  bool filled; /* with what is the same in all blocks */
 } buffer;
 
 static int size_of(gs_dtype t) { return gs_dtype_get((int)t)->bits / 8; }
@@ -75,6 +75,11 @@ static gs_status plan_operand(gs_kctx *k, operand *o) {
   return GS_OK;
 }
 
+/* A row of L elements that repeats in all outer dims: L, else 0. */
+static int64_t repeated_row(const operand *o) {
+  return o->ngroup == 2 && !o->stride[0] && o->stride[1] ? o->dim[1] : 0;
+}
+
 gs_status gs_pw_plan(gs_kctx *k, const gs_pw_spec *s) {
   plan *p = GS_NEW(k->arena, plan);
   k->state = p;
@@ -96,6 +101,11 @@ gs_status gs_pw_plan(gs_kctx *k, const gs_pw_spec *s) {
     if (size_of(o->want) > widest) widest = size_of(o->want);
   }
   p->block = BUFFER / (widest ? widest : 1);
+  /* Whole rows, so that a row that repeats is brought in once. */
+  for (int i = 0; i < p->nop; i++) {
+    int64_t row = repeated_row(&p->op[i]);
+    if (row && row < p->block) p->block -= p->block % row;
+  }
   p->cost = k->node->op && k->node->op->flops > 1 ? k->node->op->flops / 2 : 1;
   return GS_OK;
 }
@@ -163,8 +173,13 @@ static const void *fetch(const operand *o, const char *src, int64_t start,
                          int64_t n, buffer *b) {
   bool whole = o->ngroup == 1 && o->stride[0];
   bool same = o->dtype == o->want;
-  if (o->ngroup == 0 && b->filled) return same ? b->raw : b->converted;
+  if (b->filled) return same ? b->raw : b->converted;
   const char *p = src + start * o->size;
+  int64_t row = repeated_row(o), in_row = row ? start % row : 0;
+  if (row && in_row + n <= row) {
+    whole = true; /* this part of it */
+    p = src + in_row * o->size;
+  }
   if (!whole) {
     fill(o, src, start, n, b->raw);
     p = b->raw;
@@ -187,7 +202,11 @@ static void block(const gs_kctx *k, const plan *p, int64_t at, int64_t n,
   if (!s->chain) {
     for (int i = 0; i < p->nop; i++) {
       in[i] = fetch(&p->op[i], k->in[p->op[i].index].data, at, n, &b[i]);
-      b[i].filled = b[i].filled || n == p->block;
+      /* What does not change from block to block. */
+      int64_t row = repeated_row(&p->op[i]);
+      bool fixed = p->op[i].ngroup == 0 || (row && row < p->block &&
+                                            p->block % row == 0);
+      b[i].filled = b[i].filled || (fixed && n == p->block);
     }
     s->loop(dst, in, n, s->param);
     return;

@@ -190,26 +190,3 @@ static gs_status run_identity(gs_kctx *k) {
 extern const gs_kernel gs_kernel_identity;
 const gs_kernel gs_kernel_identity = {prep_identity, run_identity};
 
-/* Dropout outside training: a copy and a mask of ones.  Training with a
- * ratio that drops nothing is the same. */
-static gs_status run_dropout(gs_kctx *k) {
-  bool training = k->nin > 2 && k->in[2].rank >= 0 && k->in[2].n == 1 &&
-                  *(const uint8_t *)k->in[2].data;
-  double ratio = 0.5;
-  if (k->nin > 1 && k->in[1].rank >= 0 && k->in[1].n == 1)
-    gs_convert(GS_DOUBLE, &ratio, k->in[1].dtype, k->in[1].data, 1, NULL);
-  if (training && ratio != 0) {
-    gs_arena a;
-    gs_arena_init(&a);
-    gs_status s = gs_fail(k->err, GS_UNSUPPORTED, gs_node_place(&a, k->node),
-                          "dropout in training mode");
-    gs_arena_free(&a);
-    return s;
-  }
-  GS_TRY(run_identity(k));
-  if (k->nout > 1 && k->out[1].rank >= 0 && k->out[1].n > 0)
-    memset(k->out[1].data, 1, (size_t)k->out[1].n);
-  return GS_OK;
-}
-extern const gs_kernel gs_kernel_dropout;
-const gs_kernel gs_kernel_dropout = {prep_identity, run_dropout};

@@ -6,7 +6,7 @@
 #include "kernel/isa.h"
 #include "kernel/vmath.h"
 
-enum { LANES = 32 };
+enum { LANES = GS_LANES };
 
 #define GS_STAMP "kernel/rowloops.inc"
 #include "kernel/stamp.h"

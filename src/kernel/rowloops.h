@@ -19,7 +19,10 @@ typedef enum gs_fold_op {
   GS_NFOLD
 } gs_fold_op;
 
-enum { GS_CHUNK = 1024 }; /* elements of a row per call, at most */
+enum {
+  GS_CHUNK = 1024, /* elements of a row per call, at most */
+  GS_LANES = 32
+};
 
 typedef struct gs_fold {
   /* *acc = *acc op (x[0] op ... x[n-1]), n <= GS_CHUNK. */

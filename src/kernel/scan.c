@@ -248,6 +248,8 @@ static gs_status cumsum_prep(gs_kctx *k) {
   return GS_OK;
 }
 
+enum { SIDE = 64 }; /* lanes that are summed side by side */
+
 /* One outer index: `inner` lanes of n, in steps along the axis.  Sums run in
  * the type itself (integers wrap, 16-bit floats in f32). */
 #define CUMSUM(name, type, wide, get, put)                                     \
@@ -255,13 +257,22 @@ static gs_status cumsum_prep(gs_kctx *k) {
                    const void *vx, void *vy) {                                 \
     const type *x = vx;                                                        \
     type *y = vy;                                                              \
-    for (int64_t j = 0; j < inner; j++) {                                      \
-      wide s = 0;                                                              \
+    for (int64_t j = 0; j < inner; j += SIDE) {                                \
+      int64_t m = gs_min(SIDE, inner - j);                                     \
+      wide s[SIDE] = {0};                                                      \
       for (int64_t i = 0; i < n; i++) {                                        \
         int64_t at = (p->reverse ? n - 1 - i : i) * inner + j;                 \
-        wide next = (wide)(s + (wide)get(x[at]));                              \
-        y[at] = (type)put(p->exclusive ? s : next);                            \
-        s = next;                                                              \
+        const type *from = x + at;                                             \
+        type *to = y + at;                                                     \
+        for (int64_t l = 0; p->exclusive && l < m; l++) {                      \
+          wide before = s[l];                                                  \
+          s[l] = (wide)(before + (wide)get(from[l]));                          \
+          to[l] = (type)put(before);                                           \
+        }                                                                      \
+        for (int64_t l = 0; !p->exclusive && l < m; l++) {                     \
+          s[l] = (wide)(s[l] + (wide)get(from[l]));                            \
+          to[l] = (type)put(s[l]);                                             \
+        }                                                                      \
       }                                                                        \
     }                                                                          \
   }

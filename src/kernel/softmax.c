@@ -2,8 +2,10 @@
  *
  * f16 and bf16 are computed in f32.  Three passes: maximum, sum of
  * e^(x - max), result.  Along the last dim a row is read in chunks of
- * GS_CHUNK; otherwise COLUMNS adjacent rows are done side by side.  When the
- * result has the computed type, the second pass leaves its powers there. */
+ * GS_CHUNK; otherwise COLUMNS adjacent rows are done side by side, with the
+ * same order of summation: whether a dim is the last one longer than 1 may
+ * depend on how the tensor is sharded.  When the result has the computed type,
+ * the second pass leaves its powers there. */
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +15,7 @@
 #include "kernel/par.h"
 #include "kernel/rowloops.h"
 
-enum { COLUMNS = 256 };
+enum { COLUMNS = 64 };
 
 typedef union number {
   float f32;
@@ -128,6 +130,29 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
   for (int64_t r = lo; r < hi; r++) one_row(k, r * p->n);
 }
 
+/* sum[0 .. c) += sums over rows [from, from + m) of their powers, m <=
+ * GS_CHUNK, in the order of gs_fold's row. */
+static void sum_chunk(const gs_kctx *k, int64_t at, int64_t c, int64_t from,
+                      int64_t m, const char *max, char *sum) {
+  const plan *p = k->state;
+  _Alignas(64) char buf[COLUMNS * sizeof(number)];
+  _Alignas(64) char res[COLUMNS * sizeof(number)];
+  _Alignas(64) char lane[GS_LANES][COLUMNS * sizeof(number)];
+  bool keep = k->out[0].dtype == p->type && !p->log;
+  int used = (int)gs_min(GS_LANES, m);
+  for (int i = 0; i < used; i++) memset(lane[i], 0, (size_t)(c * p->wide));
+  for (int64_t i = 0; i < m; i++) {
+    int64_t here = at + (from + i) * p->inner;
+    void *e = keep ? place(k, here, res) : res;
+    p->loop->exp_less_each(e, load(k, here, c, buf), max, c);
+    p->sum->col(lane[i % GS_LANES], e, c);
+  }
+  for (int w = GS_LANES / 2; w > 0; w /= 2)
+    for (int i = 0; i < w && i + w < used; i++)
+      p->sum->join(lane[i], lane[i + w], c);
+  p->sum->join(sum, lane[0], c);
+}
+
 /* c <= COLUMNS rows side by side; element i of them is at + i * inner. */
 static void one_block(const gs_kctx *k, int64_t at, int64_t c) {
   const plan *p = k->state;
@@ -142,12 +167,8 @@ static void one_block(const gs_kctx *k, int64_t at, int64_t c) {
     memcpy(max + i * p->wide, &lowest, (size_t)p->wide);
   for (int64_t i = 0; i < p->n; i++)
     p->max->col(max, load(k, at + i * p->inner, c, buf), c);
-  for (int64_t i = 0; i < p->n; i++) {
-    int64_t here = at + i * p->inner;
-    void *e = keep ? place(k, here, res) : res;
-    p->loop->exp_less_each(e, load(k, here, c, buf), max, c);
-    p->sum->col(sum, e, c);
-  }
+  for (int64_t i = 0; i < p->n; i += GS_CHUNK)
+    sum_chunk(k, at, c, i, gs_min(GS_CHUNK, p->n - i), max, sum);
   for (int64_t i = 0; i < c; i++) {
     number s, m;
     memcpy(&s, sum + i * p->wide, (size_t)p->wide);

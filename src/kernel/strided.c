@@ -76,9 +76,52 @@ static void copy_row(size_t size, int64_t n, const char *from, int64_t fs,
   }
 }
 
+typedef uint32_t lanes4 __attribute__((vector_size(16)));
+
+static lanes4 load4(const uint32_t *p) {
+  lanes4 v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+static void store4(uint32_t *p, lanes4 v) { memcpy(p, &v, sizeof v); }
+
+/* b[i * ts + j] = a[i + j * fs] for 4 x 4 elements, in registers. */
+static void turn4(const uint32_t *a, int64_t fs, uint32_t *b, int64_t ts) {
+  lanes4 r0 = load4(a), r1 = load4(a + fs), r2 = load4(a + 2 * fs),
+         r3 = load4(a + 3 * fs);
+  lanes4 t0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
+  lanes4 t1 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
+  lanes4 t2 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+  lanes4 t3 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+  store4(b, __builtin_shufflevector(t0, t1, 0, 1, 4, 5));
+  store4(b + ts, __builtin_shufflevector(t0, t1, 2, 3, 6, 7));
+  store4(b + 2 * ts, __builtin_shufflevector(t2, t3, 0, 1, 4, 5));
+  store4(b + 3 * ts, __builtin_shufflevector(t2, t3, 2, 3, 6, 7));
+}
+
+/* copy_tile for four bytes, in squares; what is left over is done by one. */
+static void copy_tile4(int64_t m, int64_t n, const uint32_t *a, int64_t fs,
+                       uint32_t *b, int64_t ts) {
+  int64_t m4 = m - m % 4, n4 = n - n % 4;
+  for (int64_t j0 = 0; j0 < n4; j0 += TILE) {
+    int64_t j1 = gs_min(n4, j0 + TILE);
+    for (int64_t i = 0; i < m4; i += 4)
+      for (int64_t j = j0; j < j1; j += 4)
+        turn4(a + i + j * fs, fs, b + i * ts + j, ts);
+  }
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = i < m4 ? n4 : 0; j < n; j++)
+      b[i * ts + j] = a[i + j * fs];
+}
+
 /* m x n elements: the source runs along m, the target along n. */
 static void copy_tile(size_t size, int64_t m, int64_t n, const char *from,
                       int64_t fs, char *to, int64_t ts) {
+  if (size == 4) {
+    copy_tile4(m, n, (const uint32_t *)(const void *)from, fs,
+               (uint32_t *)(void *)to, ts);
+    return;
+  }
   switch (size) {
 #define X(bytes, type)                                                         \
   case bytes: {                                                                \

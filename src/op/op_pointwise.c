@@ -235,6 +235,12 @@ static void train(gs_local *l) {
   gs_value *given = gs_node_in(l->node, 1) ? l->in[1] : NULL;
   gs_value *ratio = given ? gs_local_cast(l, given, GS_FLOAT)
                           : gs_local_scalar(l, GS_FLOAT, 0.5);
+  if (ratio->rank > x->rank) {
+    /* [1] would broadcast a scalar. */
+    gs_value *flat[2] = {ratio, gs_value_ints(l->program, NULL, NULL, 0)};
+    ratio = gs_local_emit(l, "", "Reshape", flat, 2, GS_FLOAT, 0,
+                          NULL)->out[0];
+  }
   gs_value *pair[2] = {draw(l), ratio};
   gs_value *keep = gs_local_emit(l, "", "GreaterOrEqual", pair, 2, GS_BOOL,
                                  x->rank, l->out_dims[0])->out[0];
@@ -260,7 +266,13 @@ gs_status gs_local_dropout(gs_local *l, gs_err *e) {
     return GS_OK;
   }
   if (m == UNKNOWN) {
-    gs_local_same(l);
+    /* The kernel draws by the name of its result, which is another here. */
+    gs_node *n = gs_local_same(l);
+    const char *name = l->node->out[0]->name;
+    const gs_attr *seed = gs_node_attr(n, "seed");
+    if (!seed || seed->kind != GS_ATTR_INT)
+      gs_node_set_int(l->program, n, "seed",
+                      (int64_t)gs_hash(name, strlen(name), 0));
     return GS_OK;
   }
   l->out[0] = gs_local_like(l, "Identity", l->in, 1)->out[0];

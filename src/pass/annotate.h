@@ -6,9 +6,11 @@
 #include "pass/propagate.h"
 
 /* Takes over what the rules said (r may be NULL: only the shardings that
- * values have already) and propagates it.  requires, ensures: as
- * gs_pass_propagate.  GS_UNSUPPORTED where two uses of a tensor ask for
- * different shardings of it. */
+ * values and uses have already) and propagates it.  What is said of a use
+ * holds for the value when nothing else is said of it and its other annotated
+ * uses agree; otherwise the use gets a value of its own (graph->apart).
+ * requires, ensures: as gs_pass_propagate.  breaks: numbers of nodes; values
+ * are added behind those there are. */
 gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, const gs_match_result *r,
                            gs_propagation *out, gs_err *e);
 

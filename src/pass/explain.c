@@ -3,7 +3,7 @@
 
 #include "pass/propagate.h"
 
-enum { MAX_CHAIN = 64 };
+enum { MAX_CHAIN = 40 };
 
 static const gs_origin *origin_of(const gs_propagation *p, const gs_value *v,
                                   int axis) {
@@ -31,25 +31,42 @@ int gs_propagation_rule(const gs_propagation *p, const gs_value *v) {
   return p->rule ? p->rule[v->id] : -1;
 }
 
+static void hop_text(gs_buf *b, const gs_origin *o) {
+  gs_buf_printf(b, "    from '%s'", o->from->name);
+  if (o->via) gs_buf_printf(b, " through %s", gs_node_place(b->arena, o->via));
+  else gs_buf_str(b, " in the same group");
+  gs_buf_char(b, '\n');
+}
+
+static void stated_text(gs_buf *b, const gs_propagation *p, const gs_value *v,
+                        gs_rule_text *rule_text, void *context) {
+  int rule = p->rule ? p->rule[v->id] : -1;
+  if (rule >= 0) gs_buf_printf(b, "stated by %s\n", rule_text(context, rule));
+  else gs_buf_printf(b, "stated by the model for '%s'\n", v->name);
+}
+
+static int chain_length(const gs_propagation *p, const gs_value *v,
+                        int axis) {
+  int n = 0;
+  for (const gs_origin *o; (o = origin_of(p, v, axis)) && o->from; n++)
+    v = o->from;
+  return n;
+}
+
 void gs_propagation_chain(gs_buf *b, const gs_propagation *p,
                           const gs_value *v, int axis, gs_rule_text *rule_text,
                           void *context) {
-  for (int hop = 0; hop < MAX_CHAIN; hop++) {
+  int n = chain_length(p, v, axis), left_out = n - MAX_CHAIN;
+  for (int hop = 0; hop < n; hop++) {
     const gs_origin *o = origin_of(p, v, axis);
-    if (!o) break;
-    gs_buf_printf(b, "    from '%s'", o->from ? o->from->name : "?");
-    if (o->via)
-      gs_buf_printf(b, " through %s", gs_node_place(b->arena, o->via));
-    else gs_buf_str(b, " in the same group");
-    gs_buf_char(b, '\n');
-    if (!o->from) break;
+    if (left_out <= 0 || hop < MAX_CHAIN / 2 || hop >= n - MAX_CHAIN / 2)
+      hop_text(b, o);
+    else if (hop == MAX_CHAIN / 2)
+      gs_buf_printf(b, "    ... %d more nodes ...\n", left_out);
     v = o->from;
   }
-  int rule = p->rule ? p->rule[v->id] : -1;
-  if (rule >= 0)
-    gs_buf_printf(b, "    stated by %s\n", rule_text(context, rule));
-  else
-    gs_buf_printf(b, "    stated by the model for '%s'\n", v->name);
+  gs_buf_str(b, "    ");
+  stated_text(b, p, v, rule_text, context);
 }
 
 /* One entry for all sub-axes of dim d that have the same chain. */
@@ -73,6 +90,41 @@ static void explain_dim(gs_buf *b, const gs_propagation *p, const gs_value *v,
   }
 }
 
+static bool touches(const gs_node *n, const gs_value *v) {
+  for (int i = 0; i < n->nin + n->nout; i++)
+    if ((i < n->nin ? n->in[i] : n->out[i - n->nin]) == v) return true;
+  return false;
+}
+
+/* A sharded tensor of n; NULL: none. */
+static const gs_value *sharded_at(const gs_node *n) {
+  for (int i = 0; i < n->nin + n->nout; i++) {
+    const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
+    if (v && gs_sharding_used(v->sharding)) return v;
+  }
+  return NULL;
+}
+
+static void explain_whole(gs_buf *b, const gs_propagation *p,
+                          const gs_value *v, gs_rule_text *rule_text,
+                          void *context) {
+  gs_buf_str(b, "  replicated");
+  if (p->stated[v->id] || (p->rule && p->rule[v->id] >= 0)) {
+    gs_buf_str(b, ", ");
+    stated_text(b, p, v, rule_text, context);
+    return;
+  }
+  for (int i = 0; i < p->graph->node.n; i++) {
+    const gs_node *n = p->graph->node.at[i];
+    const gs_value *next = touches(n, v) ? sharded_at(n) : NULL;
+    if (!next) continue;
+    gs_buf_printf(b, ": the axes of '%s' do not pass %s\n", next->name,
+                  gs_node_place(b->arena, n));
+    return;
+  }
+  gs_buf_str(b, ": no annotation reaches it\n");
+}
+
 void gs_propagation_explain(gs_buf *b, const gs_propagation *p,
                             const gs_value *v, gs_rule_text *rule_text,
                             void *context) {
@@ -81,10 +133,6 @@ void gs_propagation_explain(gs_buf *b, const gs_propagation *p,
   gs_buf_char(b, '\n');
   for (int d = 0; d < v->sharding->rank; d++)
     explain_dim(b, p, v, d, rule_text, context);
-  if (gs_sharding_used(v->sharding)) return;
-  int rule = p->rule ? p->rule[v->id] : -1;
-  if (rule >= 0)
-    gs_buf_printf(b, "  replicated, stated by %s\n", rule_text(context, rule));
-  else
-    gs_buf_str(b, "  replicated: no annotation reaches it\n");
+  if (!gs_sharding_used(v->sharding))
+    explain_whole(b, p, v, rule_text, context);
 }

@@ -28,7 +28,8 @@ gs_status gs_bindings_parse(gs_bindings *b, const char *text, gs_err *e) {
   errno = 0;
   long long n = eq ? strtoll(eq + 1, &end, 10) : 0;
   if (!eq || eq == text || eq[1] < '0' || eq[1] > '9' || *end || errno)
-    return gs_fail(e, GS_USAGE, NULL, "'%s' is not of the form NAME=N", text);
+    return gs_fail(e, GS_USAGE, "--bind", "'%s' is not of the form NAME=N",
+                   text);
   char *name = gs_strndup(b->map.arena, text, (size_t)(eq - text));
   return gs_bindings_put(b, name, n, e);
 }

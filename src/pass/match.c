@@ -71,14 +71,27 @@ static bool merge(gs_matching *m, gs_annotation *a, const gs_sharding *s,
   return used;
 }
 
-/* Skips or clears what the model says already; true to skip. */
-static gs_status existing(gs_matching *m, const gs_spec_rule *r, gs_value *v,
-                          bool *skip) {
+static const gs_use_sharding *use_of_model(const gs_graph *g,
+                                           const gs_target *t) {
+  for (int i = 0; i < g->apart.n; i++)
+    if (g->apart.at[i].node == t->node &&
+        g->apart.at[i].operand == t->operand)
+      return &g->apart.at[i];
+  return NULL;
+}
+
+/* Skips or clears what the model says already; true to skip.  A rule for one
+ * use leaves what is said of the value. */
+static gs_status existing(gs_matching *m, const gs_spec_rule *r,
+                          const gs_target *t, bool *skip) {
+  gs_value *v = t->value;
   *skip = false;
-  if (!v->sharding) return GS_OK;
+  bool stated = t->node ? use_of_model(m->graph, t) != NULL
+                        : v->sharding != NULL;
+  if (!stated) return GS_OK;
   switch ((gs_existing)m->spec->options.existing) {
   case GS_EXISTING_OVERRIDE:
-    v->sharding = NULL;
+    if (!t->node) v->sharding = NULL;
     return GS_OK;
   case GS_EXISTING_KEEP:
     *skip = true;
@@ -98,7 +111,7 @@ static gs_status annotate(collector *c, int rule, const gs_target *t) {
   gs_sharding *s;
   bool skip, fresh;
   GS_TRY(gs_match_sharding(m, rule, t->value, t->node, t->operand, &s));
-  GS_TRY(existing(m, r, t->value, &skip));
+  GS_TRY(existing(m, r, t, &skip));
   if (skip) return GS_OK;
   gs_annotation *a = lookup(c, t, &fresh);
   bool used = true;

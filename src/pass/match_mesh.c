@@ -334,18 +334,22 @@ static gs_axes finer(const gs_mesh *from, const gs_mesh *to,
   return out;
 }
 
+static void refine_one(gs_matching *m, const gs_mesh *old, gs_sharding *s) {
+  for (int d = 0; d < s->rank; d++)
+    s->dim[d].axes = finer(old, m->mesh, &s->dim[d].axes);
+  gs_axes r = gs_axes_of(s->replicated), p = gs_axes_of(s->partial);
+  r = finer(old, m->mesh, &r);
+  p = finer(old, m->mesh, &p);
+  s->replicated = gs_axes_set(&r);
+  s->partial = gs_axes_set(&p);
+}
+
 static void refine(gs_matching *m, const gs_mesh *old) {
-  for (int i = 0; i < m->graph->value.n; i++) {
-    gs_sharding *s = m->graph->value.at[i]->sharding;
-    if (!s) continue;
-    for (int d = 0; d < s->rank; d++)
-      s->dim[d].axes = finer(old, m->mesh, &s->dim[d].axes);
-    gs_axes r = gs_axes_of(s->replicated), p = gs_axes_of(s->partial);
-    r = finer(old, m->mesh, &r);
-    p = finer(old, m->mesh, &p);
-    s->replicated = gs_axes_set(&r);
-    s->partial = gs_axes_set(&p);
-  }
+  for (int i = 0; i < m->graph->value.n; i++)
+    if (m->graph->value.at[i]->sharding)
+      refine_one(m, old, m->graph->value.at[i]->sharding);
+  for (int i = 0; i < m->graph->apart.n; i++)
+    refine_one(m, old, m->graph->apart.at[i].sharding);
 }
 
 static gs_status drop_existing(gs_matching *m, const gs_mesh *old) {
@@ -357,6 +361,8 @@ static gs_status drop_existing(gs_matching *m, const gs_mesh *old) {
     n += m->graph->value.at[i]->sharding != NULL;
     m->graph->value.at[i]->sharding = NULL;
   }
+  n += m->graph->apart.n;
+  m->graph->apart.n = 0;
   (void)old;
   if (n)
     gs_warn_at(m->err, &m->spec->mesh.at,

@@ -131,7 +131,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   p->node = n;
   int before = p->out->collective.n;
   choice *c = GS_NEW(tmp, choice);
-  gs_part_choose(p, n, r, c);
+  gs_part_choose(p, n, r, tmp, c);
   gs_local l = make_local(p, n, r, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
@@ -270,8 +270,9 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   gs_status status = GS_OK;
   for (int i = 0; i < g->node.n && !status; i++) {
     status = partition_node(&p, g->node.at[i], &tmp);
-    gs_arena_free(&tmp);
+    gs_arena_reset(&tmp);
   }
+  gs_arena_free(&tmp);
   GS_TRY(status);
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);

@@ -189,13 +189,11 @@ static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
   return t;
 }
 
-void gs_part_choose(part *p, const gs_node *n, const gs_rule *r,
+void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
                     choice *best) {
-  gs_arena tmp;
-  gs_arena_init(&tmp);
   gs_assignment *seen;
-  int k = collect(p, n, r, &tmp, &seen);
-  offers o = {0, GS_NEWS(&tmp, 3 * k + 1, gs_assignment)};
+  int k = collect(p, n, r, tmp, &seen);
+  offers o = {0, GS_NEWS(tmp, 3 * k + 1, gs_assignment)};
   for (int s = 0; s < k; s++) offer_lead(p, r, seen, k, s, &o);
   if (!o.n) o.n = 1; /* nothing is split */
   gs_subset carried = gs_part_carried(p, n);
@@ -206,5 +204,4 @@ void gs_part_choose(part *p, const gs_node *n, const gs_rule *r,
     c.seconds = choice_seconds(p, n, r, &c);
     if (c.seconds < best->seconds || i == 0) *best = c;
   }
-  gs_arena_free(&tmp);
 }

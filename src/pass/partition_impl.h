@@ -77,6 +77,7 @@ gs_subset gs_part_carried(const part *p, const gs_node *n);
 
 /* Picks the factor assignment of a node: the cheapest of those that its
  * operands and results suggest. */
-void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, choice *best);
+void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
+                    choice *best);
 
 #endif

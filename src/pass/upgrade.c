@@ -183,6 +183,38 @@ static gs_status upgrade_coerced(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
+/* Binary operators broadcast only on demand: operand 1 to a part of operand 0
+ * that starts at `axis`, or ends with it.  The former needs dims of size 1
+ * after it now. */
+static gs_status upgrade_one_way(gs_graph *g, gs_node *n, const change *c,
+                                 gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  gs_value *x = gs_node_in(n, 0), *y = gs_node_in(n, c->at);
+  int64_t add[GS_MAX_RANK], axis = at ? at->i : 0;
+  bool on = gs_node_int(n, "broadcast", 0);
+  gs_node_drop(n, "broadcast");
+  gs_node_drop(n, "consumed_inputs");
+  gs_node_drop(n, c->name);
+  if (!at || !on || !x || !y) return GS_OK;
+  if (x->rank < 0 || y->rank < 0)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "'%s' of opset %d, with operands of unknown rank", c->name,
+                   n->opset);
+  if (axis < 0) axis += x->rank;
+  if (at->kind != GS_ATTR_INT || axis < 0 || axis + y->rank > x->rank)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "axis %lld is out of range for '%s' of rank %d and '%s' "
+                   "of rank %d", (long long)at->i, x->name, x->rank, y->name,
+                   y->rank);
+  int count = x->rank - y->rank - (int)axis;
+  if (!count) return GS_OK;
+  for (int i = 0; i < count; i++) add[i] = y->rank + i;
+  gs_value *axes = gs_value_ints(g, new_name(g, n, c->name), add, count);
+  n->in[c->at] = new_result(
+      g, new_node(g, n, "Unsqueeze", y, axes, "broadcast"), y->dtype);
+  return GS_OK;
+}
+
 static const change changes[] = {
 #define UP(op_type, before, how, name, at)                                    \
   {op_type, before, upgrade_##how, name, at},

@@ -18,7 +18,8 @@ enum { GS_OPSET_OLDEST = 7, GS_OPSET_NEWEST = 25 };
  *           one node instead of four.
  * ensures:  n->op set for every operator with a row; ids restored.
  * errors:   GS_UNSUPPORTED for an opset outside of 7..25 (or an ai.gshard
- *           version other than 1), naming node and both versions; GS_DATA for
+ *           version other than 1), naming node and both versions, and for a
+ *           form before 7 that needs ranks that are not known; GS_DATA for
  *           attributes that the old form does not allow.
  * cost:     O(nodes). */
 gs_status gs_pass_upgrade(gs_graph *g, gs_err *e);

@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Time of one run on one thread: gshard-run against ONNX Runtime.
+
+    run_ort.py GSHARD-RUN [-m MODEL.onnx] [NAME...]
+
+Method.  Each case is a model that this script makes (or MODEL).  Both sides
+run it on one thread on normally distributed inputs; what counts is CPU time
+(user and system), which other load on the machine changes least.  gshard-run
+is started with --bench 1 and with --bench N: the difference of the CPU times
+of the two processes, divided by N - 1, is one run without loading.  ONNX
+Runtime (all graph optimizations, its defaults otherwise) runs N times in this
+process after a warm-up.  N is chosen so that a side runs for about SECONDS.
+The two alternate three times, the smallest time of each counts.  A ratio
+above 1 means that gshard is slower.
+
+Needs onnx, onnxruntime and numpy.  Names select cases."""
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+SECONDS = 0.5
+F, I = TensorProto.FLOAT, TensorProto.INT64
+rng = np.random.default_rng(0)
+
+
+def const(name, array):
+    return numpy_helper.from_array(np.ascontiguousarray(array), name)
+
+
+def normal(name, *shape):
+    scale = 0.05 if len(shape) > 1 else 0.1
+    return const(name, (scale * rng.standard_normal(shape)).astype("f"))
+
+
+def model(nodes, inputs, outputs, weights=(), opset=20):
+    graph = helper.make_graph(
+        nodes, "bench",
+        [helper.make_tensor_value_info(n, t, s) for n, t, s in inputs],
+        [helper.make_tensor_value_info(n, t, s) for n, t, s in outputs],
+        list(weights))
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def single(op, shape, out, weights=(), out_type=F, more=(), **attrs):
+    """One operator on x and constants."""
+    names = ["x"] + [w.name for w in weights]
+    outputs = [("y", out_type, out)] + list(more)
+    return lambda: model(
+        [helper.make_node(op, names, [o[0] for o in outputs], **attrs)],
+        [("x", F, shape)], outputs, weights)
+
+
+def einsum():
+    return model(
+        [helper.make_node("Einsum", ["d", "x"], ["y"],
+                          equation="GSEC,GSM->EGCM")],
+        [("d", F, [4, 256, 8, 64]), ("x", F, [4, 256, 512])],
+        [("y", F, [8, 4, 64, 512])])
+
+
+def gather():
+    return model(
+        [helper.make_node("Gather", ["table", "i"], ["y"])],
+        [("i", I, [8, 128])], [("y", F, [8, 128, 768])],
+        [normal("table", 30000, 768)])
+
+
+def add_bias():
+    return model([helper.make_node("Add", ["x", "b"], ["y"])],
+                 [("x", F, [1024, 3072]), ("b", F, [3072])],
+                 [("y", F, [1024, 3072])])
+
+
+def bert(layers=6, d=768, heads=12, seq=128, hidden=3072, vocab=8000):
+    """Encoder layers as exporters write them, after an embedding."""
+    nodes, weights = [], []
+
+    def op(name, inputs, out, **attrs):
+        nodes.append(helper.make_node(name, inputs, [out], out, **attrs))
+        return out
+
+    def linear(x, name, n, m):
+        weights.extend([normal(name + "_w", n, m), normal(name + "_b", m)])
+        y = op("MatMul", [x, name + "_w"], name + "_mm")
+        return op("Add", [y, name + "_b"], name)
+
+    def norm(x, name):
+        weights.extend([normal(name + "_g", d), normal(name + "_h", d)])
+        return op("LayerNormalization", [x, name + "_g", name + "_h"], name)
+
+    weights.extend([
+        normal("table", vocab, d),
+        const("split", np.array([1, seq, heads, d // heads], dtype="q")),
+        const("join", np.array([1, seq, d], dtype="q")),
+        const("scale", np.array((d // heads) ** -0.5, dtype="f"))])
+    x = op("Gather", ["table", "i"], "embedding")
+    for k in range(layers):
+        p = f"l{k}_"
+        part = {}
+        for name, perm in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]),
+                           ("v", [0, 2, 1, 3])):
+            y = linear(x, p + name, d, d)
+            y = op("Reshape", [y, "split"], p + name + "_r")
+            part[name] = op("Transpose", [y], p + name + "_t", perm=perm)
+        s = op("MatMul", [part["q"], part["k"]], p + "scores")
+        s = op("Mul", [s, "scale"], p + "scaled")
+        s = op("Softmax", [s], p + "probs", axis=-1)
+        s = op("MatMul", [s, part["v"]], p + "context")
+        s = op("Transpose", [s], p + "context_t", perm=[0, 2, 1, 3])
+        s = op("Reshape", [s, "join"], p + "context_r")
+        s = linear(s, p + "out", d, d)
+        x = norm(op("Add", [s, x], p + "sum1"), p + "norm1")
+        h = op("Gelu", [linear(x, p + "up", d, hidden)], p + "gelu")
+        h = linear(h, p + "down", hidden, d)
+        x = norm(op("Add", [h, x], p + "sum2"), p + "norm2")
+    return model(nodes, [("i", I, [1, seq])], [(x, F, [1, seq, d])], weights)
+
+
+CASES = {
+    "matmul": single("MatMul", [512, 768], [512, 3072],
+                     [normal("w", 768, 3072)]),
+    "softmax": single("Softmax", [4096, 1024], [4096, 1024], axis=-1),
+    "softmax-strided": single("Softmax", [64, 256, 64], [64, 256, 64],
+                              axis=1),
+    "layernorm": single("LayerNormalization", [4096, 768], [4096, 768],
+                        [normal("g", 768), normal("b", 768)]),
+    "gelu": single("Gelu", [1024, 3072], [1024, 3072]),
+    "add-bias": add_bias,
+    "transpose": single("Transpose", [8, 128, 12, 64], [8, 12, 128, 64],
+                        perm=[0, 2, 1, 3]),
+    "transpose-2d": single("Transpose", [1024, 3072], [3072, 1024],
+                           perm=[1, 0]),
+    "einsum": einsum,
+    "gather": gather,
+    "topk": single("TopK", [4096, 64], [4096, 2],
+                   [const("k", np.array([2], dtype="q"))],
+                   more=[("z", I, [4096, 2])], axis=-1),
+    "cumsum": single("CumSum", [64, 256, 64], [64, 256, 64],
+                     [const("a", np.array(1, dtype="q"))]),
+    "reduce-rows": single("ReduceSum", [4096, 1024], [4096, 1],
+                          [const("a", np.array([1], dtype="q"))]),
+    "reduce-columns": single("ReduceSum", [4096, 1024], [1, 1024],
+                             [const("a", np.array([0], dtype="q"))]),
+    "bert": bert,
+}
+
+
+def inputs_of(path):
+    dims = onnx.load(path, load_external_data=False).graph
+    known = {t.name for t in dims.initializer}
+    feed = {}
+    for v in dims.input:
+        t = v.type.tensor_type
+        shape = [d.dim_value for d in t.shape.dim]
+        if v.name in known:
+            continue
+        if t.elem_type == F:
+            feed[v.name] = rng.standard_normal(shape).astype("f")
+        else:
+            kind = helper.tensor_dtype_to_np_dtype(t.elem_type)
+            feed[v.name] = rng.integers(0, 2, shape).astype(kind)
+    return feed
+
+
+def cpu(of):
+    r = resource.getrusage(of)
+    return r.ru_utime + r.ru_stime
+
+
+def one_gshard(run, path, files, n):
+    start = cpu(resource.RUSAGE_CHILDREN)
+    command = [run, "-j", "1", "--bench", str(n)]
+    for name, file in files.items():
+        command += ["-i", f"{name}={file}"]
+    subprocess.run(command + [path], check=True, stdout=subprocess.DEVNULL)
+    return cpu(resource.RUSAGE_CHILDREN) - start
+
+
+def measure(run, path):
+    feed = inputs_of(path)
+    files = {}
+    for i, (name, array) in enumerate(feed.items()):
+        files[name] = f"{path}.{i}.npy"
+        np.save(files[name], array)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(path, options,
+                                   providers=["CPUExecutionProvider"])
+    session.run(None, feed)
+    start = time.process_time()
+    session.run(None, feed)
+    n = int(min(2000, max(4, SECONDS / (time.process_time() - start))))
+    ours, theirs = [], []
+    for _ in range(3):
+        few, many = (one_gshard(run, path, files, k) for k in (1, n))
+        ours.append((many - few) / (n - 1))
+        start = time.process_time()
+        for _ in range(n):
+            session.run(None, feed)
+        theirs.append((time.process_time() - start) / n)
+    return min(ours), min(theirs)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run")
+    parser.add_argument("-m", "--model", action="append", default=[])
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    run = os.path.abspath(args.run)
+    print(f"{'case':20} {'gshard ms':>10} {'ORT ms':>10} {'ratio':>7}")
+    with tempfile.TemporaryDirectory() as temp:
+        cases = []
+        for name, make in CASES.items():
+            if name in args.names or not args.names and not args.model:
+                path = os.path.join(temp, name + ".onnx")
+                onnx.save(make(), path)
+                cases.append((name, path))
+        for path in args.model:
+            cases.append((os.path.basename(path), os.path.abspath(path)))
+        for name, path in cases:
+            ours, theirs = measure(run, path)
+            print(f"{name:20} {ours * 1e3:10.3f} {theirs * 1e3:10.3f} "
+                  f"{ours / theirs:7.2f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

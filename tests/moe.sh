@@ -1,0 +1,138 @@
+#!/bin/sh
+# GShard's Mixture-of-Experts Transformer and Megatron's dense one through the
+# three tools: which collectives there are, what a device holds, and that the
+# result is that of the whole model.
+set -u
+PATH=$PWD/tools:$PWD/examples:$PATH
+specs=$(cd "${srcdir-.}/examples" && pwd)
+temp=$(mktemp -d)
+trap 'rm -rf "$temp"' EXIT
+cd "$temp" || exit 1
+passed=0 failed=0
+
+# ok TEXT COMMAND...: one case, which holds when the command succeeds.
+ok() {
+  what=$1
+  shift
+  if "$@" > log 2>&1; then
+    passed=$((passed + 1))
+  else
+    printf 'not ok: %s\n' "$what"
+    sed 's/^/  /' log | tail -20
+    failed=$((failed + 1))
+  fi
+}
+
+# is TEXT WANTED GIVEN
+is() { ok "$1: $3, expected $2" [ "$2" = "$3" ]; }
+
+# prepare SPEC MESH: model.onnx becomes annotated.onnx, program.onnx and
+# report, all in one pipeline.
+prepare() {
+  gshard-annotate -q -s "$specs/$1" --mesh "$2" model.onnx |
+    tee annotated.onnx | gshard-partition --report=json -o - \
+    > program.onnx 2> report
+}
+# The collectives of the report, one a line.
+collectives() { sed -n '/"collectives"/,/^  \]/p' report | grep '"op"'; }
+# count OP: collectives of that kind that send more than 4 KiB.
+count() {
+  collectives | grep "\"op\": \"$1\"" |
+    awk -F '"bytes_per_device": ' '$2 + 0 > 4096 { n++ } END { print n + 0 }'
+}
+# Those of any kind.
+large() { count '[A-Za-z]*'; }
+# held NAME: bytes of the tensors of that name on one device.
+held() {
+  sed -n '/"tensors"/,/^  \]/p' report | grep "\"[^\"]*/$1\", \"dtype\"" |
+    awk -F '"bytes_per_device": ' '{ n += $2 } END { print n + 0 }'
+}
+equal() { gshard-run -q --random "${1-1}" --check model.onnx program.onnx; }
+digests() { grep -o '"digest": "[^"]*"'; }
+
+# moe TEXT SPEC MESH EXPERTS SHARDS OPTION...: SHARDS devices share each
+# expert weight; models have two layers of experts.
+moe() {
+  text=$1 spec=$2 mesh=$3 experts=$4 shards=$5
+  shift 5
+  moe-transformer -q --experts "$experts" "$@" -o model.onnx
+  ok "$text: pipeline" prepare "$spec" "$mesh"
+  is "$text: all-to-alls" 4 "$(count AllToAll)"
+  is "$text: others above 4 KiB" 4 "$(large)"
+  is "$text: run whole" 0 "$(sed -n '/"fallbacks"/,/^  \]/p' report |
+    grep -c '"node"')"
+  # f32[E,128,512], rounded up to whole experts
+  block=$(((experts + shards - 1) / shards * 128 * 512 * 4))
+  is "$text: wi on a device" $((2 * block)) "$(held moe/wi)"
+  is "$text: wo on a device" $((2 * block)) "$(held moe/wo)"
+  ok "$text: equal to the whole" equal 1
+}
+
+moe 'E = D = 4' moe-transformer.yaml ep=4 4 4
+ok 'equal to the whole for other tokens' equal 2
+gshard-run --random 1 --json program.onnx | digests > four
+ok 'E = D = 4: outputs' grep -q digest four
+gshard-run --random 1 --json -j 1 program.onnx | digests > one
+ok 'the same bytes with one thread' cmp one four
+if [ "${HAVE_MPI-1}" = 1 ] && command -v "${MPIRUN-mpirun}" > mpi 2>&1; then
+  # As root, and with more ranks than cores.
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+  export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
+  export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
+  # MPI's own libraries keep memory at exit.
+  ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0" \
+    timeout -k 5 60 "${MPIRUN-mpirun}" -n 4 gshard-run --random 1 --json \
+    program.onnx | digests > mpi
+  ok 'the same bytes with four MPI ranks' cmp mpi four
+fi
+
+moe 'E = D = 8' moe-transformer.yaml ep=8 8 8
+moe 'G = 5, E = 6, D = 4' moe-transformer.yaml ep=4 6 4 --groups 5
+moe 'D = 3' moe-transformer.yaml ep=3 4 3
+moe 'dp = ep = 2' moe-transformer-2d.yaml dp=2,ep=2 4 2
+moe 'all second choices' moe-transformer.yaml ep=4 4 4 --random-routing off
+moe 'overflow' moe-transformer.yaml ep=4 4 4 --capacity 3
+
+# Why an expert's weight is split, and why there is an all-to-all.
+gshard-annotate -q -n -s "$specs/moe-transformer.yaml" \
+  --explain encoder/layer_1/moe/wi model.onnx > explain
+ok 'explain: the sharding of wi' grep -q '/wi {ep,~,~}$' explain
+ok 'explain: names the rule' grep -q 'moe-transformer.yaml:1[0-9]:' explain
+ok 'explain: names the operator' grep -q "moe/hidden' (Einsum)" explain
+origins=$(collectives | grep -c 'moe-transformer.yaml:')
+is 'collectives that name their rule' "$(collectives | wc -l)" "$origins"
+rules=$(grep -c '^  - match' "$specs/moe-transformer.yaml")
+is 'rules of moe-transformer.yaml' 4 "$rules"
+
+# Presets are small files, whatever the size of the model.
+moe-transformer -q --preset 2048E-36L -o model.onnx
+ok '600 billion weights: pipeline' prepare moe-transformer.yaml ep=2048
+is '600 billion weights: all-to-alls' 36 "$(count AllToAll)"
+is '600 billion weights: wi on a device' $((18 * 1024 * 8192 * 4)) \
+  "$(held moe/wi)"
+small() { [ "$(($(wc -c < model.onnx)))" -lt 1000000 ]; }
+ok '600 billion weights: below 1 MB' small
+
+# Two all-reduces for each layer of a dense model, over tp.
+for layers in 2 3; do
+  text="dense, $layers layers"
+  dense-transformer -q --layers $layers -o model.onnx
+  ok "$text: pipeline" prepare megatron.yaml dp=2,tp=2
+  is "$text: all-reduces" $((2 * layers)) "$(count AllReduce)"
+  is "$text: others above 4 KiB" $((2 * layers)) "$(large)"
+  is "$text: over tp" $((2 * layers)) \
+    "$(collectives | grep -c '"axes": "tp"')"
+  ok "$text: equal to the whole" equal
+done
+is 'half of ffn/in/w on a device' $((3 * 128 * 512 * 4 / 2)) \
+  "$(held ffn/in/w)"
+gshard-annotate -q -n -s "$specs/megatron.yaml" \
+  --explain layer_0/attention/out model.onnx > explain
+ok 'explain: the all-reduce' grep -q 'AllReduce over tp' explain
+ok 'explain: names its rule' grep -q 'megatron.yaml:[0-9]*:' explain
+rules=$(grep -c '^  - match' "$specs/megatron.yaml")
+ok "megatron.yaml has at most 10 rules: $rules" [ "$rules" -le 10 ]
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

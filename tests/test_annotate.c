@@ -1,0 +1,237 @@
+/* Golden cases of annotation (data/annotate.txt): a graph, a line "spec", and
+ * a specification in; all shardings, the collectives that they lead to, and
+ * what is computed whole out.  After the specification may stand lines
+ * "explain V".  Every case also goes through a model file: what
+ * gshard-partition reads must come to the same.
+ * `test_annotate --print FILE` writes the file again. */
+#include <unistd.h>
+
+#include "cases.h"
+#include "io/onnx_build.h"
+#include "io/spec.h"
+#include "pass/annotate.h"
+#include "pass/infer.h"
+#include "pass/partition.h"
+#include "pass/upgrade.h"
+
+/* Constants are given by shape; a file needs their bytes. */
+static void fill(gs_arena *a, gs_graph *g) {
+  for (int i = 0; i < g->value.n; i++) {
+    gs_value *v = g->value.at[i];
+    if (!v->constant || v->constant->data) continue;
+    gs_tensor *t = gs_memdup(a, v->constant, sizeof *t);
+    t->data = gs_calloc(a, (size_t)t->nbytes + 1, 1);
+    v->constant = t;
+  }
+}
+
+static gs_status load(gs_arena *a, const char *text, gs_graph **out,
+                      gs_err *e) {
+  GS_TRY(gs_graph_parse(a, text, "case", out, e));
+  gs_graph *g = *out;
+  fill(a, g);
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op ? n->op->since : 1;
+  }
+  return gs_pass_infer(a, g, NULL, e);
+}
+
+static gs_status show(gs_arena *a, gs_graph *g, gs_buf *b, gs_err *e) {
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    if (v->rank)
+      gs_buf_printf(b, "%s %s\n", v->name,
+                    gs_sharding_text(a, g->mesh, v->sharding));
+  }
+  gs_partition made;
+  GS_TRY(gs_pass_partition(a, g, &made, e));
+  for (int i = 0; i < made.collective.n; i++) {
+    const gs_collective *c = &made.collective.at[i];
+    gs_buf_printf(b, "# %s over ", c->op);
+    gs_axes_print(b, g->mesh, &c->axes);
+    gs_buf_printf(b, ": %s %s -> %s\n", c->value->name, c->from, c->to);
+  }
+  for (int i = 0; i < made.fallback.n; i++)
+    gs_buf_printf(b, "# whole: %s\n",
+                  gs_node_place(a, made.fallback.at[i].node));
+  return GS_OK;
+}
+
+static gs_status make_model(gs_arena *a, const gs_graph *g, gs_model **m,
+                            gs_err *e) {
+  static const char *const domain[] = {"", "my.domain"};
+  static const int64_t version[] = {GS_OPSET_NEWEST, 1};
+  gs_model_info info = {.producer_name = "test",
+                        .nopset = 2,
+                        .opset_domain = domain,
+                        .opset_version = version};
+  return gs_model_from_graph(a, g, &info, m, e);
+}
+
+/* The annotated graph written into a model made from `text`, and what comes
+ * of it when it is read. */
+static gs_status through_file(gs_arena *a, const char *text,
+                              const gs_graph *annotated, gs_buf *b,
+                              gs_err *e) {
+  gs_graph *plain, *g;
+  gs_model *m;
+  gs_mesh *mesh;
+  char path[] = "/tmp/gshard-annotate-XXXXXX";
+  GS_TRY(load(a, text, &plain, e));
+  GS_TRY(make_model(a, plain, &m, e));
+  for (int i = 0; i < 2; i++) /* the second call replaces the first */
+    GS_TRY(gs_model_annotate(m, annotated, NULL, e));
+  int fd = mkstemp(path);
+  must(fd >= 0, path);
+  close(fd);
+  gs_status s = gs_model_write(m, path, e);
+  gs_model_close(m);
+  if (!s) s = gs_model_read(a, path, NULL, &m, e);
+  unlink(path);
+  GS_TRY(s);
+  s = gs_model_import(m, &g, e);
+  if (!s) s = gs_pass_upgrade(g, e);
+  if (!s) s = gs_pass_infer(a, g, NULL, e);
+  if (!s) s = gs_model_shardings(m, g, a, &mesh, e);
+  gs_propagation done;
+  if (!s) s = gs_pass_annotate(a, g, NULL, &done, e);
+  if (!s) s = show(a, g, b, e);
+  gs_model_close(m);
+  return s;
+}
+
+/* Lines of `text` as a set: order of values may differ in the file. */
+static void lines_missing(gs_arena *a, const char *text, const char *in,
+                          const char *what, gs_buf *b) {
+  char *rest = gs_strdup(a, text);
+  const char *all = gs_sprintf(a, "\n%s", in);
+  for (char *line; (line = strtok_r(rest, "\n", &rest));)
+    if (!strstr(all, gs_sprintf(a, "\n%s\n", line)))
+      gs_buf_printf(b, "%s: %s\n", what, line);
+}
+
+static const char *rule_text(void *context, int rule) {
+  return gs_sprintf(context, "rule %d", rule);
+}
+
+static gs_status explain(gs_arena *a, const gs_propagation *done, char *lines,
+                         gs_buf *b) {
+  for (char *line; (line = strtok_r(lines, "\n", &lines));) {
+    const gs_value *v = gs_graph_find(done->graph, line + strlen("explain "));
+    must(v != NULL, line);
+    gs_buf_str(b, "# ");
+    gs_propagation_explain(b, done, v, rule_text, a);
+  }
+  return GS_OK;
+}
+
+static gs_status annotate(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
+  char *spec = strstr(given, "\nspec\n"), none[] = "";
+  must(spec != NULL, "a line 'spec'");
+  *++spec = 0;
+  spec += strlen("spec\n");
+  char *asked = strstr(spec, "\nexplain ");
+  if (asked) *asked++ = 0;
+  gs_spec s;
+  gs_graph *g;
+  gs_match_result match;
+  gs_propagation done;
+  gs_buf got, again;
+  gs_buf_init(&got, a);
+  gs_buf_init(&again, a);
+  gs_buf_str(&again, "");
+  GS_TRY(load(a, given, &g, e));
+  gs_spec_init(&s, a);
+  char *yaml = gs_sprintf(a, "version: 1\n%s\n", spec);
+  GS_TRY(gs_spec_parse(&s, "spec", yaml, strlen(yaml), e));
+  GS_TRY(gs_pass_match(a, &s, g, &match, e));
+  GS_TRY(gs_pass_annotate(a, g, &match, &done, e));
+  GS_TRY(gs_graph_check(g, e));
+  GS_TRY(show(a, g, &got, e));
+  gs_buf_str(b, got.at);
+  GS_TRY(explain(a, &done, asked ? asked : none, b));
+  GS_TRY(through_file(a, given, g, &again, e));
+  lines_missing(a, got.at, again.at, "not in the file", b);
+  lines_missing(a, again.at, got.at, "only in the file", b);
+  return GS_OK;
+}
+
+static void run_case(gs_arena *a, char *given, gs_buf *b) {
+  gs_err e;
+  gs_err_init(&e);
+  gs_status s = annotate(a, given, b, &e);
+  for (int i = 0; i < e.n; i++)
+    gs_buf_printf(b, "%s %d: %s: %s\n", s ? "error" : "warning",
+                  (int)e.diag[i].code, e.diag[i].place ? e.diag[i].place : "",
+                  e.diag[i].text);
+  gs_err_free(&e);
+}
+
+START_TEST(cases) {
+  char path[1000];
+  const char *srcdir = getenv("srcdir");
+  snprintf(path, sizeof path, "%s/tests/data/annotate.txt",
+           srcdir ? srcdir : ".");
+  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
+}
+END_TEST
+
+/* Metadata that is not as gs_model_annotate writes it. */
+START_TEST(broken_metadata) {
+  static const struct {
+    const char *key, *value;
+  } bad[] = {
+      {"gshard.use:y:9", "{~,~}"},    /* no such operand */
+      {"gshard.use:y:-1", "{~,~}"},
+      {"gshard.use:y", "{~,~}"},      /* no operand */
+      {"gshard.use:y:", "{~,~}"},
+      {"gshard.use:y:1x", "{~,~}"},
+      {"gshard.use:w:0", "{~,~}"},    /* no result of a node */
+      {"gshard.use:other:0", "{~,~}"},
+      {"gshard.use:y:1", "{~}"},      /* wrong rank */
+      {"gshard.use:y:1", "{zz,~}"},   /* no such axis */
+      {"gshard.rule:y", "([i])->([i])"}, /* it has a row */
+      {"gshard.rule:other", "([i])->([i])"},
+  };
+  const char *text = "mesh {tp=2}\ninput x {tp,~} : f32[4,6]\n"
+                     "constant w : f32[6,8]\ny = MatMul(x, w)\noutput y\n";
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    gs_arena a;
+    gs_err e;
+    gs_graph *g;
+    gs_model *m;
+    gs_mesh *mesh;
+    gs_arena_init(&a);
+    gs_err_init(&e);
+    ck_assert_int_eq(load(&a, text, &g, &e), GS_OK);
+    ck_assert_int_eq(make_model(&a, g, &m, &e), GS_OK);
+    ck_assert_int_eq(gs_model_annotate(m, g, NULL, &e), GS_OK);
+    gs_model_graph_meta_set(m, bad[i].key, bad[i].value);
+    int status = gs_model_shardings(m, g, &a, &mesh, &e);
+    ck_assert_msg(status == GS_DATA, "%s: %d", bad[i].key, status);
+    ck_assert_int_ge(e.n, 1);
+    gs_model_close(m);
+    gs_err_free(&e);
+    gs_arena_free(&a);
+  }
+}
+END_TEST
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--print")) {
+    cases_run(argv[2], run_case, stdout);
+    return 0;
+  }
+  Suite *s = suite_create("annotate");
+  TCase *t = tcase_create("cases");
+  tcase_add_test(t, cases);
+  tcase_add_test(t, broken_metadata);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}

@@ -1,0 +1,400 @@
+/* ONNX's backend tests: every case whose operators all have rows must give
+ * the expected outputs at ONNX's tolerance.
+ *
+ *   test_conformance [--sharded] [CASE]...
+ *
+ * Cases are the folders NODE/CASE of $ONNX_TEST_DATA (else where Debian's
+ * libonnx-testdata puts them): model.onnx and test_data_set_N with
+ * input_K.pb and output_K.pb.  A case that fails must stand in
+ * conformance-skipped.txt with the reason, and one that stands there must
+ * fail.  --sharded also splits every dim of every input over two and three
+ * devices, and expects the same outputs.  Each case runs in a process of its
+ * own. */
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "exec/compare.h"
+#include "exec/run.h"
+#include "io/model.h"
+#include "pass/infer.h"
+#include "pass/partition.h"
+#include "pass/propagate.h"
+#include "pass/upgrade.h"
+
+static const char default_root[] = "/usr/include/onnx/backend/test/data";
+static const char *const groups[] = {"node", "simple", "pytorch-operator",
+                                     "pytorch-converted"};
+static const char *const meshes[] = {"{p=2}", "{p=3}"};
+enum { NGROUP = 4, NMESH = 2, MAX_CASES = 4000, SECONDS = 120 };
+
+typedef enum outcome { PASSED, FAILED, CRASHED, OTHER_OPERATORS } outcome;
+
+/* What a case's process tells its parent; in shared memory. */
+typedef struct verdict {
+  outcome outcome;
+  int sharded; /* programs that ran */
+  char why[2000];
+} verdict;
+
+typedef struct bench_case {
+  gs_arena *a;
+  const char *dir; /* with model.onnx */
+  const char *set; /* with input_K.pb */
+  verdict *v;
+} bench_case;
+
+typedef struct run_state { /* one loaded model with its data */
+  gs_graph *g;
+  const gs_tensor **in;
+  gs_tensor **want;
+} run_state;
+
+static bool exists(const char *path) { return access(path, R_OK) == 0; }
+
+/* ---- loading ---- */
+
+/* Small integer operands that are inputs of the test may decide shapes; the
+ * test's values are then taken as constants. */
+static void fix_shapes(run_state *r) {
+  for (int i = 0; i < r->g->input.n; i++) {
+    gs_value *v = r->g->input.at[i];
+    const gs_tensor *t = r->in[i];
+    if (t->dtype == v->dtype && t->rank <= 1 && gs_tensor_count(t) <= 1024 &&
+        (gs_dtype_get((int)t->dtype)->cls == 'i' || t->rank == 0))
+      v->constant = t;
+  }
+}
+
+static gs_status bind(bench_case *c, run_state *r, gs_bindings *b,
+                      gs_err *e) {
+  for (int i = 0; i < r->g->input.n; i++) {
+    const gs_value *v = r->g->input.at[i];
+    const gs_tensor *t = r->in[i];
+    for (int d = 0; d < v->rank && v->rank == t->rank; d++)
+      if (v->dims[d] < 0) {
+        const char *name = v->dim_names ? v->dim_names[d] : NULL;
+        if (!name || !*name) name = gs_sprintf(c->a, "%s:%d", v->name, d);
+        GS_TRY(gs_bindings_put(b, name, t->dims[d], e));
+      }
+  }
+  return GS_OK;
+}
+
+/* NumPy has no bfloat16: such data is stored as the integers of its bits. */
+static void restore_type(gs_tensor *t, gs_dtype type) {
+  if (t->dtype == GS_UINT16 && type == GS_BFLOAT16) t->dtype = type;
+}
+
+static gs_status read_inputs(bench_case *c, run_state *r, gs_err *e) {
+  r->in = GS_NEWS(c->a, r->g->input.n + 1, const gs_tensor *);
+  for (int i = 0; i < r->g->input.n; i++) {
+    gs_tensor *t;
+    GS_TRY(gs_pb_read(c->a, gs_sprintf(c->a, "%s/input_%d.pb", c->set, i), &t,
+                      e));
+    restore_type(t, r->g->input.at[i]->dtype);
+    r->in[i] = t;
+  }
+  return GS_OK;
+}
+
+/* *ours = false when an operator has no row. */
+static gs_status load(bench_case *c, bool fix, run_state *r, bool *ours,
+                      gs_err *e) {
+  gs_model *m;
+  gs_bindings b;
+  gs_bindings_init(&b, c->a);
+  *ours = true;
+  GS_TRY(gs_model_read(c->a, gs_sprintf(c->a, "%s/model.onnx", c->dir), NULL,
+                       &m, e));
+  GS_TRY(gs_model_import(m, &r->g, e));
+  for (int i = 0; i < r->g->node.n; i++) {
+    const gs_node *n = r->g->node.at[i];
+    /* The newest form of Scatter goes by another name. */
+    if (!gs_op_find(n->domain, n->op_type) && strcmp(n->op_type, "Scatter")) {
+      *ours = false;
+      return GS_OK;
+    }
+  }
+  GS_TRY(gs_pass_upgrade(r->g, e));
+  GS_TRY(read_inputs(c, r, e));
+  if (fix) fix_shapes(r);
+  GS_TRY(bind(c, r, &b, e));
+  return gs_pass_infer(c->a, r->g, &b, e);
+}
+
+/* ---- running ---- */
+
+static gs_status execute(bench_case *c, const gs_graph *g, int64_t devices,
+                         const run_state *r, gs_tensor **out, gs_err *e) {
+  gs_exec_config config = {
+      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
+  gs_exec *x;
+  gs_status s = gs_exec_new(&config, &x, e);
+  for (int i = 0; i < g->input.n && !s; i++)
+    s = gs_exec_input(x, g->input.at[i]->name, r->in[i], e);
+  if (!s) s = gs_exec_run(x, e);
+  for (int i = 0; i < g->output.n && !s; i++)
+    s = gs_exec_output(x, c->a, i, &out[i], e);
+  gs_exec_free(x);
+  return s;
+}
+
+/* ONNX's own tolerance, looser for 16-bit floats. */
+static gs_tolerance tolerance_of(gs_dtype t) {
+  if (t == GS_FLOAT16) return (gs_tolerance){.rtol = 1e-2, .atol = 1e-3};
+  if (t == GS_BFLOAT16) return (gs_tolerance){.rtol = 2e-2, .atol = 1e-2};
+  return (gs_tolerance){.rtol = 1e-3, .atol = 1e-7};
+}
+
+static gs_status compare(bench_case *c, const run_state *r, gs_tensor **got,
+                         gs_err *e) {
+  for (int i = 0; i < r->g->output.n; i++) {
+    const char *path = gs_sprintf(c->a, "%s/output_%d.pb", c->set, i);
+    gs_tensor *want;
+    GS_TRY(gs_pb_read(c->a, path, &want, e));
+    restore_type(want, got[i]->dtype);
+    gs_tolerance tol = tolerance_of(want->dtype);
+    gs_comparison q;
+    GS_TRY(gs_compare(got[i], want, &tol, &q, e));
+    if (q.equal) continue;
+    gs_buf b;
+    gs_buf_init(&b, c->a);
+    gs_comparison_print(&b, want, &q);
+    return gs_fail(e, GS_NO, r->g->output.at[i]->name, "%s", b.at);
+  }
+  return GS_OK;
+}
+
+static gs_status run_whole(bench_case *c, bool *ours, bool *fixed,
+                           run_state *r, gs_err *e) {
+  *fixed = false;
+  gs_status s = load(c, false, r, ours, e);
+  if (s == GS_UNSUPPORTED || s == GS_DATA) { /* a shape is not known */
+    *fixed = true;
+    gs_err_free(e);
+    gs_err_init(e);
+    s = load(c, true, r, ours, e);
+  }
+  if (s || !*ours) return s;
+  gs_tensor **got = GS_NEWS(c->a, r->g->output.n + 1, gs_tensor *);
+  GS_TRY(execute(c, r->g, 1, r, got, e));
+  return compare(c, r, got, e);
+}
+
+static gs_status run_split(bench_case *c, bool fixed, const char *mesh, int i,
+                           int d, gs_err *e) {
+  run_state r;
+  bool ours;
+  gs_mesh m;
+  GS_TRY(load(c, fixed, &r, &ours, e));
+  GS_TRY(gs_mesh_parse(mesh, c->a, &m, e));
+  r.g->mesh = &m;
+  gs_value *v = r.g->input.at[i];
+  v->sharding = gs_sharding_new(c->a, v->rank, true);
+  v->sharding->dim[d].axes = gs_axes_named(&m, 0);
+  gs_propagate_input none = {0};
+  gs_propagation done;
+  gs_partition made;
+  GS_TRY(gs_pass_propagate(c->a, r.g, &none, &done, e));
+  GS_TRY(gs_pass_partition(c->a, r.g, &made, e));
+  gs_tensor **got = GS_NEWS(c->a, r.g->output.n + 1, gs_tensor *);
+  GS_TRY(execute(c, made.program, m.ndevice, &r, got, e));
+  return compare(c, &r, got, e);
+}
+
+static void note(verdict *v, const gs_err *e, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  int n = vsnprintf(v->why, sizeof v->why, fmt, ap);
+  va_end(ap);
+  const gs_diag *d = e && e->n ? &e->diag[e->n - 1] : NULL;
+  if (d && n >= 0 && (size_t)n < sizeof v->why)
+    snprintf(v->why + n, sizeof v->why - (size_t)n, "%s%s%s",
+             d->place ? d->place : "", d->place ? ": " : "", d->text);
+  v->outcome = FAILED;
+}
+
+static void try_splits(bench_case *c, bool fixed, const run_state *whole) {
+  for (int k = 0; k < NMESH; k++)
+    for (int i = 0; i < whole->g->input.n; i++)
+      for (int d = 0; d < whole->g->input.at[i]->rank; d++) {
+        if (whole->g->input.at[i]->constant) continue;
+        gs_arena a;
+        gs_err e;
+        gs_arena_init(&a);
+        gs_err_init(&e);
+        bench_case mine = *c;
+        mine.a = &a;
+        if (run_split(&mine, fixed, meshes[k], i, d, &e)) {
+          note(c->v, &e, "mesh %s, dim %d of input %d: ", meshes[k], d, i);
+          return;
+        }
+        c->v->sharded++;
+        gs_err_free(&e);
+        gs_arena_free(&a);
+      }
+}
+
+/* All data sets of one case; in its own process. */
+static void run_case(const char *dir, bool sharded, verdict *v) {
+  v->outcome = FAILED;
+  for (int set = 0;; set++) {
+    gs_arena a;
+    gs_err e;
+    gs_arena_init(&a);
+    gs_err_init(&e);
+    bench_case c = {.a = &a, .dir = dir, .v = v};
+    c.set = gs_sprintf(&a, "%s/test_data_set_%d", dir, set);
+    if (!exists(c.set)) {
+      if (!set) note(v, NULL, "no test data");
+      gs_arena_free(&a);
+      return;
+    }
+    bool ours, fixed;
+    run_state r;
+    gs_status s = run_whole(&c, &ours, &fixed, &r, &e);
+    if (s) note(v, &e, "%s", "");
+    else v->outcome = ours ? PASSED : OTHER_OPERATORS;
+    if (v->outcome == PASSED && sharded) try_splits(&c, fixed, &r);
+    gs_err_free(&e);
+    gs_arena_free(&a);
+    if (v->outcome != PASSED) return;
+  }
+}
+
+static void run_apart(const char *dir, bool sharded, verdict *v) {
+  memset(v, 0, sizeof *v);
+  fflush(NULL);
+  pid_t child = fork();
+  if (child < 0) abort();
+  if (!child) {
+    alarm(SECONDS);
+    run_case(dir, sharded, v);
+    fflush(NULL);
+    _exit(0);
+  }
+  int status;
+  while (waitpid(child, &status, 0) < 0) continue;
+  if (!status) return;
+  note(v, NULL, "its process ended by signal %d, with code %d",
+       WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+       WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+  v->outcome = CRASHED;
+}
+
+/* ---- the list of cases that cannot run ---- */
+
+typedef struct skip_list {
+  char *text;
+  char *name[MAX_CASES];
+  bool used[MAX_CASES];
+  int n;
+} skip_list;
+
+/* Lines "CASE reason"; '#' starts a comment. */
+static void read_skipped(skip_list *s) {
+  const char *srcdir = getenv("srcdir");
+  char path[1000];
+  snprintf(path, sizeof path, "%s/tests/conformance-skipped.txt",
+           srcdir ? srcdir : ".");
+  FILE *f = fopen(path, "r");
+  char line[1000];
+  while (f && fgets(line, sizeof line, f)) {
+    size_t n = strcspn(line, " \n");
+    if (!n || *line == '#') continue;
+    if (line[n] != ' ' || s->n == MAX_CASES) {
+      fprintf(stderr, "%s: no reason: %s", path, line);
+      exit(1);
+    }
+    s->name[s->n++] = strndup(line, n);
+  }
+  if (f) fclose(f);
+}
+
+static bool is_skipped(skip_list *s, const char *name) {
+  for (int i = 0; i < s->n; i++)
+    if (!strcmp(s->name[i], name)) return s->used[i] = true;
+  return false;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted names GROUP/CASE of folders that have a model. */
+static int list_cases(const char *root, char **name) {
+  int n = 0;
+  for (int g = 0; g < NGROUP; g++) {
+    char path[3000];
+    snprintf(path, sizeof path, "%s/%s", root, groups[g]);
+    DIR *dir = opendir(path);
+    for (struct dirent *d; dir && (d = readdir(dir)) && n < MAX_CASES;) {
+      char one[600];
+      snprintf(one, sizeof one, "%s/%.500s", groups[g], d->d_name);
+      snprintf(path, sizeof path, "%.2000s/%s/model.onnx", root, one);
+      if (exists(path)) name[n++] = strdup(one);
+    }
+    if (dir) closedir(dir);
+  }
+  qsort(name, (size_t)n, sizeof *name, by_name);
+  return n;
+}
+
+/* True when the case is as it should be. */
+static bool judge(const char *name, const verdict *v, bool listed) {
+  if (listed && v->outcome == FAILED) return true;
+  if (v->outcome == FAILED || v->outcome == CRASHED)
+    fprintf(stderr, "%s: %s\n", name, v->why);
+  else if (listed)
+    fprintf(stderr, "%s: stands in conformance-skipped.txt, but %s\n", name,
+            v->outcome == PASSED ? "passes" : "has other operators");
+  else return true;
+  return false;
+}
+
+static bool wanted(int argc, char **argv, int first, const char *name) {
+  for (int i = first; i < argc; i++)
+    if (strstr(name, argv[i])) return true;
+  return first == argc;
+}
+
+int main(int argc, char **argv) {
+  bool sharded = argc > 1 && !strcmp(argv[1], "--sharded");
+  const char *root = getenv("ONNX_TEST_DATA");
+  if (!root || !*root) root = default_root;
+  static char *name[MAX_CASES];
+  static skip_list skip;
+  int n = list_cases(root, name);
+  if (!n) {
+    printf("no test data in %s\n", root);
+    return 77;
+  }
+  read_skipped(&skip);
+  verdict *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (v == MAP_FAILED) return 1;
+  int passed = 0, failed = 0, listed = 0, other = 0, programs = 0;
+  for (int i = 0; i < n; i++) {
+    if (!wanted(argc, argv, sharded ? 2 : 1, name[i])) continue;
+    char dir[3000];
+    snprintf(dir, sizeof dir, "%s/%s", root, name[i]);
+    run_apart(dir, sharded, v);
+    programs += v->sharded;
+    bool known = is_skipped(&skip, name[i]);
+    if (!judge(name[i], v, known)) failed++;
+    else if (known) listed++;
+    else if (v->outcome == PASSED) passed++;
+    else other++;
+  }
+  printf("%d cases: %d of other operators, %d cannot run (see "
+         "conformance-skipped.txt)", n, other, listed);
+  if (sharded) printf(", %d sharded programs", programs);
+  printf("\n%d passed, %d failed\n", passed, failed);
+  return failed ? 1 : 0;
+}

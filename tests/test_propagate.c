@@ -1,0 +1,193 @@
+/* Golden cases of propagation (data/propagate.txt): a graph with a few
+ * shardings in, all shardings out, and for chosen values where they come
+ * from.  After the graph may stand
+ *   explain V           prints the chains of V
+ *   tie V W ...         values that are sharded alike
+ *   barrier DIRECTION V what may pass: none, forward, backward
+ * Every case is also run with its nodes in other orders of execution and
+ * under other names, which must change nothing.
+ * `test_propagate --print FILE` writes the file again. */
+#include "cases.h"
+#include "pass/infer.h"
+#include "pass/propagate.h"
+
+enum { ORDERS = 6, MOST_TIES = 8, MOST_EXPLAINED = 16 };
+
+typedef struct given_case {
+  gs_arena *a;
+  gs_graph *g;
+  gs_gate *gate;
+  gs_tie tie[MOST_TIES];
+  int ntie;
+  const gs_value *explained[MOST_EXPLAINED];
+  int nexplained;
+} given_case;
+
+static gs_value *find(const given_case *c, const char *name) {
+  gs_value *v = gs_graph_find(c->g, name);
+  must(v != NULL, name);
+  return v;
+}
+
+/* One line after the graph. */
+static void directive(given_case *c, char *line) {
+  char *rest = line, *verb = strtok_r(rest, " ", &rest);
+  char *word = strtok_r(rest, " ", &rest);
+  must(verb && word, line);
+  if (!strcmp(verb, "explain")) {
+    must(c->nexplained < MOST_EXPLAINED, "explain");
+    c->explained[c->nexplained++] = find(c, word);
+  } else if (!strcmp(verb, "tie")) {
+    must(c->ntie < MOST_TIES, "tie");
+    gs_tie *t = &c->tie[c->ntie++];
+    t->value = GS_NEWS(c->a, c->g->value.n, gs_value *);
+    for (; word; word = strtok_r(rest, " ", &rest))
+      t->value[t->n++] = find(c, word);
+  } else {
+    must(!strcmp(verb, "barrier"), verb);
+    gs_gate *at = &c->gate[find(c, strtok_r(rest, " ", &rest))->id];
+    if (strcmp(word, "forward")) at->no_forward = true;
+    if (strcmp(word, "backward")) at->no_backward = true;
+  }
+}
+
+static bool is_directive(const char *line) {
+  return !strncmp(line, "explain ", 8) || !strncmp(line, "tie ", 4) ||
+         !strncmp(line, "barrier ", 8);
+}
+
+static gs_status load(given_case *c, const char *given, gs_err *e) {
+  char *text = gs_strdup(c->a, given), *rest = text;
+  while (*rest && !is_directive(rest)) {
+    rest += strcspn(rest, "\n");
+    if (*rest) rest++;
+  }
+  char *lines = gs_strdup(c->a, rest);
+  *rest = 0;
+  GS_TRY(gs_graph_parse(c->a, text, "case", &c->g, e));
+  for (int i = 0; i < c->g->node.n; i++) {
+    gs_node *n = c->g->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op ? n->op->since : 1;
+  }
+  GS_TRY(gs_pass_infer(c->a, c->g, NULL, e));
+  c->gate = GS_NEWS(c->a, c->g->value.n + 1, gs_gate);
+  for (char *line; (line = strtok_r(lines, "\n", &lines));) directive(c, line);
+  return GS_OK;
+}
+
+/* Another order of the nodes in which operands still come before uses; the
+ * names change too. */
+static void reorder(given_case *c, unsigned seed) {
+  gs_graph *g = c->g;
+  int n = g->node.n;
+  gs_node **order = GS_NEWS(c->a, n + 1, gs_node *);
+  bool *done = GS_NEWS(c->a, n + 1, bool);
+  for (int k = 0; k < n; k++) {
+    int nready = 0;
+    int *ready = GS_NEWS(c->a, n, int);
+    for (int i = 0; i < n; i++) {
+      bool ok = !done[i];
+      for (int j = 0; j < g->node.at[i]->nin; j++) {
+        const gs_value *v = g->node.at[i]->in[j];
+        if (v && v->def && !done[v->def->id]) ok = false;
+      }
+      if (ok) ready[nready++] = i;
+    }
+    must(nready > 0, "an order of execution");
+    seed = seed * 1103515245u + 12345u;
+    int pick = ready[(seed >> 16) % (unsigned)nready];
+    done[pick] = true;
+    order[k] = g->node.at[pick];
+  }
+  for (int k = 0; k < n; k++) {
+    g->node.at[k] = order[k];
+    order[k]->id = k;
+    order[k]->name = gs_sprintf(c->a, "other%d", (n - k) * 7 % (n + 1));
+  }
+}
+
+static const char *rule_text(void *context, int rule) {
+  return gs_sprintf(context, "rule %d", rule);
+}
+
+static gs_status propagate(given_case *c, gs_propagation *done, gs_err *e) {
+  gs_propagate_input in = {
+      .gate = c->gate, .tie = c->tie, .ntie = c->ntie};
+  return gs_pass_propagate(c->a, c->g, &in, done, e);
+}
+
+static gs_status other_orders(gs_arena *a, const char *given,
+                              const gs_graph *g, gs_buf *b, gs_err *e) {
+  for (unsigned seed = 1; seed <= ORDERS; seed++) {
+    given_case c = {.a = a};
+    gs_propagation done;
+    GS_TRY(load(&c, given, e));
+    reorder(&c, seed);
+    GS_TRY(propagate(&c, &done, e));
+    bool differs = false;
+    for (int i = 0; i < g->value.n; i++) {
+      const gs_value *v = g->value.at[i], *w = find(&c, v->name);
+      if (gs_sharding_equal(v->sharding, w->sharding)) continue;
+      gs_buf_printf(b, "in another order: %s %s\n", v->name,
+                    gs_sharding_text(a, g->mesh, w->sharding));
+      differs = true;
+    }
+    if (differs) return GS_OK;
+  }
+  return GS_OK;
+}
+
+static gs_status complete(gs_arena *a, const char *given, gs_buf *b,
+                          gs_err *e) {
+  given_case c = {.a = a};
+  gs_propagation done;
+  GS_TRY(load(&c, given, e));
+  GS_TRY(propagate(&c, &done, e));
+  for (int i = 0; i < c.g->value.n; i++) {
+    const gs_value *v = c.g->value.at[i];
+    if (v->rank)
+      gs_buf_printf(b, "%s %s\n", v->name,
+                    gs_sharding_text(a, c.g->mesh, v->sharding));
+  }
+  for (int i = 0; i < c.nexplained; i++) {
+    gs_buf_str(b, "# ");
+    gs_propagation_explain(b, &done, c.explained[i], rule_text, a);
+  }
+  return other_orders(a, given, c.g, b, e);
+}
+
+static void run_case(gs_arena *a, char *given, gs_buf *b) {
+  gs_err e;
+  gs_err_init(&e);
+  if (complete(a, given, b, &e))
+    for (int i = 0; i < e.n; i++)
+      gs_buf_printf(b, "error %d: %s: %s\n", (int)e.diag[i].code,
+                    e.diag[i].place ? e.diag[i].place : "", e.diag[i].text);
+  gs_err_free(&e);
+}
+
+START_TEST(cases) {
+  char path[1000];
+  const char *srcdir = getenv("srcdir");
+  snprintf(path, sizeof path, "%s/tests/data/propagate.txt",
+           srcdir ? srcdir : ".");
+  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
+}
+END_TEST
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--print")) {
+    cases_run(argv[2], run_case, stdout);
+    return 0;
+  }
+  Suite *s = suite_create("propagate");
+  TCase *t = tcase_create("cases");
+  tcase_add_test(t, cases);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}
