@@ -41,7 +41,11 @@ static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
   if (indexed && i == 0) dims = 0; /* indices never reach the padding */
   if (indexed && i == 1) dims = ~(uint64_t)0;
-  return gs_part_masked(p, v, x, dims, fill);
+  gs_value *local = gs_part_masked(p, v, x, dims, fill);
+  bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  if (adds && c->carried && !c->in[i]->partial)
+    local = gs_part_spread(p, v, local, x->sharding, c->carried);
+  return local;
 }
 
 static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
@@ -91,8 +95,12 @@ static gs_status check_local(part *p, const gs_node *n, const gs_local *l) {
 /* A node that computes whole although an operand is split: worth a word. */
 static void note_fallback(part *p, const gs_node *n, const choice *c,
                           int first_collective) {
-  for (int i = 0; i < n->nin; i++)
+  bool split = false;
+  for (int i = 0; i < n->nin; i++) {
     if (c->in[i] && !gs_sharding_is_replicated(c->in[i])) return;
+    if (c->in[i] && gs_sharding_used(n->in[i]->sharding)) split = true;
+  }
+  if (!split) return;
   double bytes = 0;
   for (int i = first_collective; i < p->out->collective.n; i++)
     bytes += p->out->collective.at[i].bytes;
@@ -180,9 +188,14 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
 }
 
 static void count_uses(part *p) {
-  for (int i = 0; i < p->g->node.n; i++)
-    for (int k = 0; k < p->g->node.at[i]->nin; k++)
-      if (p->g->node.at[i]->in[k]) p->nuse[p->g->node.at[i]->in[k]->id]++;
+  for (int i = 0; i < p->g->node.n; i++) {
+    const gs_node *n = p->g->node.at[i];
+    for (int k = 0; k < n->nin; k++) {
+      if (!n->in[k]) continue;
+      p->nuse[n->in[k]->id]++;
+      p->reader[n->in[k]->id] = n;
+    }
+  }
   for (int i = 0; i < p->g->output.n; i++) p->nuse[p->g->output.at[i]->id]++;
 }
 
@@ -242,6 +255,7 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   p.program->mesh = g->mesh;
   p.versions = GS_NEWS(a, g->value.n + 1, version *);
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
+  p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
   gs_resharder_init(&p.resharder, a, g->mesh);
   count_uses(&p);
   add_inputs(&p);

@@ -131,35 +131,6 @@ static int collect(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
   return k;
 }
 
-static double elements(gs_value *const *v, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++)
-    if (v[i]) sum += (double)gs_product(v[i]->dims, v[i]->rank);
-  return sum;
-}
-
-/* May partial operands of n be passed on, and over which axes?  Movement and
- * sums whose results are no larger, so that the later reduction moves no more
- * bytes; and only if n is the one reader, so that nothing is reduced twice. */
-static gs_subset carried_axes(const part *p, const gs_node *n) {
-  const gs_op *op = n->op;
-  if (!op || op->flops > 1) return 0;
-  bool all = op->flags & GS_OP_ADDITIVE;
-  if (!all && !(op->flags & GS_OP_LINEAR)) return 0;
-  if (elements(n->out, n->nout) > elements(n->in, all ? n->nin : 1)) return 0;
-  gs_subset axes = 0;
-  for (int i = 0; i < n->nin && (all || i == 0); i++) {
-    const gs_value *v = n->in[i];
-    const version *x = v ? p->versions[v->id] : NULL;
-    if (!x || x->next || !x->sharding->partial || p->nuse[v->id] != 1 ||
-        x->sharding->reduce != GS_REDUCE_SUM)
-      return 0;
-    if (axes && axes != x->sharding->partial) return 0;
-    axes = x->sharding->partial;
-  }
-  return axes;
-}
-
 /* Compute and memory time of the node's local form. */
 static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
                             const choice *c) {
@@ -192,7 +163,8 @@ static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
     c->in[i] = gs_unproject(p->a, r, &r->in[i], &c->as);
-    if (all || i == 0) c->in[i]->partial = c->carried;
+    if (all || i == 0)
+      c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->carried;
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
@@ -224,7 +196,7 @@ void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
   offers o = {0, GS_NEWS(tmp, 3 * k + 1, gs_assignment)};
   for (int s = 0; s < k; s++) offer_lead(p, r, seen, k, s, &o);
   if (!o.n) o.n = 1; /* nothing is split */
-  gs_subset carried = carried_axes(p, n);
+  gs_subset carried = gs_part_carried(p, n);
   best->seconds = INFINITY;
   for (int i = 0; i < o.n; i++) {
     choice c = {.as = o.at[i]};

@@ -31,6 +31,7 @@ typedef struct part {
   gs_resharder resharder;
   version **versions; /* [nvalue] newest first */
   int *nuse;          /* [nvalue] operands and outputs that read it */
+  const gs_node **reader; /* [nvalue] the last node that reads it */
   const gs_node *node; /* being partitioned; NULL for outputs */
   gs_err *e;
 } part;
@@ -61,6 +62,18 @@ gs_sharding *gs_part_home(part *p, const gs_value *v);
 /* The local value of x with padding of the dims in `dims` set to fill. */
 gs_value *gs_part_masked(part *p, const gs_value *v, version *x,
                          uint64_t dims, double fill);
+
+/* x where the index over `axes` is 0, zeros elsewhere: a partial sum. */
+gs_value *gs_part_spread(part *p, const gs_value *v, gs_value *x,
+                         const gs_sharding *s, gs_subset axes);
+
+/* Axes over which v is a partial sum that only one operand reads; 0: none. */
+gs_subset gs_part_partial(const part *p, const gs_value *v);
+/* Axes over which partial operands of n should be passed on: through movement
+ * and sums whose results are no larger, so that the later reduction moves no
+ * more bytes.  Operands of a sum that are whole are spread first, if that
+ * saves a reduction. */
+gs_subset gs_part_carried(const part *p, const gs_node *n);
 
 /* Picks the factor assignment of a node: the cheapest of those that its
  * operands and results suggest. */

@@ -224,6 +224,20 @@ version *gs_part_need(part *p, const gs_value *v, const gs_sharding *want) {
   return made ? made : from;
 }
 
+gs_value *gs_part_spread(part *p, const gs_value *v, gs_value *x,
+                         const gs_sharding *s, gs_subset axes) {
+  gs_sharding *after = gs_sharding_copy(p->a, s);
+  after->partial = axes;
+  after->reduce = GS_REDUCE_SUM;
+  gs_node *n;
+  gs_value *out = emit(p, v, "Partial", x, after, &n);
+  out->sharding = after;
+  out->global_dims = x->global_dims;
+  gs_axes list = gs_axes_of(axes);
+  set_axes(p, n, &list);
+  return out;
+}
+
 gs_value *gs_part_masked(part *p, const gs_value *v, version *x,
                          uint64_t dims, double fill) {
   for (int d = 0; d < v->rank && d < 64; d++) {
