@@ -6,8 +6,9 @@
 #
 # Method: the MoE Transformer with 2048 experts, without weights; annotated
 # once for each mesh; after one warm-up each, partitioned RUNS times (default
-# 7) in turns, 8 then 2048 devices; medians of the user and system time of the
-# whole process, and the ratio of the medians.
+# 7) in turns, 8 then 2048 devices, ten times each because the clock of
+# processor time is coarse; medians of the user and system time of one whole
+# process, and the ratio of the medians.
 set -eu
 build=$(cd "${1-build}" && pwd) runs=${2-7}
 source=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,20 +23,22 @@ for d in 8 2048; do
   gshard-annotate -q -s "$tmp/$d.yaml" -o "$tmp/$d.onnx" "$tmp/moe.onnx"
 done
 
-# once DEVICES: seconds of processor time of one partitioning.
-once() {
+# sample DEVICES: seconds of processor time of one partitioning, out of ten.
+sample() {
   (
-    gshard-partition -q -o - "$tmp/$1.onnx" > "$tmp/$1.program"
+    for k in 1 2 3 4 5 6 7 8 9 10; do
+      gshard-partition -q -o - "$tmp/$1.onnx" > "$tmp/$1.program"
+    done
     times
   ) | awk 'NR == 2 { split($1, u, /[ms]/); split($2, s, /[ms]/)
-    print u[1] * 60 + u[2] + s[1] * 60 + s[2] }'
+    print (u[1] * 60 + u[2] + s[1] * 60 + s[2]) / 10 }'
 }
 
-once 8 > /dev/null
-once 2048 > /dev/null
+sample 8 > /dev/null
+sample 2048 > /dev/null
 i=0
 while [ "$i" -lt "$runs" ]; do
-  for d in 8 2048; do once "$d" >> "$tmp/$d.times"; done
+  for d in 8 2048; do sample "$d" >> "$tmp/$d.times"; done
   i=$((i + 1))
 done
 for d in 8 2048; do

@@ -22,6 +22,7 @@ typedef struct kr {
   bool variable[KR_MAX]; /* operand whose data prep may not see */
   const gs_mesh *mesh;
   int64_t position;
+  gs_kshare *share;
 } kr;
 
 static inline void kr_begin(kr *t) {
@@ -117,7 +118,8 @@ static inline gs_status kr_run(kr *t, const gs_kernel *kernel, int threads) {
   memcpy(in, t->in, sizeof in);
   gs_kctx k = {.node = t->n, .nin = t->nin, .nout = t->nout, .in = in,
                .out = t->out, .mesh = t->mesh, .position = t->position,
-               .arena = &t->a, .threads = threads, .err = &t->e};
+               .arena = &t->a, .threads = threads, .share = t->share,
+               .err = &t->e};
   for (int i = 0; i < t->nin; i++)
     if (t->variable[i]) in[i].data = NULL;
   if (kernel->prep) GS_TRY(kernel->prep(&k));

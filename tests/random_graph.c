@@ -19,6 +19,9 @@ typedef struct maker {
   gs_graph *g;
   random_source r;
   mark mark[MAX_VALUES];
+  int64_t size[4]; /* of dims: few, so that values go together */
+  int dense;       /* percent of values that are annotated */
+  bool plain;      /* floats are f32 */
   gs_buf ranges;
   gs_err e;
 } maker;
@@ -32,10 +35,7 @@ int random_below(random_source *r, int n) {
 
 static int below(maker *k, int n) { return random_below(&k->r, n); }
 static bool chance(maker *k, int percent) { return below(k, 100) < percent; }
-static int64_t random_size(maker *k) {
-  static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};
-  return sizes[below(k, 8)];
-}
+static int64_t random_size(maker *k) { return k->size[below(k, 4)]; }
 
 /* ---- values ---- */
 
@@ -58,6 +58,7 @@ static gs_dtype random_type(maker *k, unsigned set) {
       GS_INT32, GS_INT64, GS_BFLOAT16, GS_BOOL,  GS_UINT8,  GS_INT8};
   for (;;) {
     gs_dtype t = types[below(k, 12)];
+    if (k->plain && set_of(t) == FLOATS) t = GS_FLOAT;
     if (set_of(t) & set) return t;
   }
 }
@@ -366,7 +367,8 @@ static bool make_reduce(maker *k) {
   int op = below(k, 7);
   bool picks = op == 1 || op == 2;
   gs_value *in[2];
-  in[0] = pick(k, op == 3 || op == 5 ? (unsigned)FLOATS : (unsigned)NUMBERS, 1, 5, !picks);
+  bool floats = op == 3 || op == 5;
+  in[0] = pick(k, floats ? (unsigned)FLOATS : (unsigned)NUMBERS, 1, 5, !picks);
   int64_t axes[8];
   double points = 1, top = most(k, in[0]), product = 1;
   int n = 0;
@@ -428,6 +430,7 @@ static bool make_rows(maker *k) {
   int axis = below(k, in[0]->rank), left = in[0]->rank - axis;
   gs_node *n;
   if (chance(k, 50)) {
+    axis = in[0]->rank - 1; /* along others, sums may take another order */
     n = begin(k, chance(k, 70) ? "Softmax" : "LogSoftmax", in, 1, 1);
   } else if (chance(k, 60)) {
     in[1] = like(k, in[0]->dtype, left, in[0]->dims + axis, false);
@@ -644,6 +647,67 @@ static bool make_gather(maker *k) {
   return true;
 }
 
+/* A weight that is too large to be read whole by every device. */
+static bool make_large(maker *k) {
+  static const int64_t shape[] = {128, 130};
+  gs_value *in[2], *w = fresh(k, GS_FLOAT, 2, shape);
+  k->mark[w->id].index = true;
+  int what = below(k, 3);
+  int64_t dims[2] = {random_size(k), 128};
+  if (what == 0) {
+    in[0] = w;
+    in[1] = indices(k, 1, dims, -128, 128);
+    return moved(k, begin(k, "Gather", in, 2, 1));
+  }
+  if (what == 1) {
+    in[0] = fresh(k, GS_FLOAT, 2, dims);
+    in[1] = w;
+    finish(k, begin(k, "MatMul", in, 2, 1), 128 * 9, false);
+    return true;
+  }
+  in[0] = w;
+  in[1] = one_int(k, below(k, 2));
+  finish(k, begin(k, "ReduceSum", in, 2, 1), 130 * 3, false);
+  return true;
+}
+
+/* Indices of several dims at once. */
+static bool make_points(maker *k) {
+  gs_value *in[3];
+  in[0] = pick(k, NUMBERS, 1, 3, true);
+  int depth = 1 + below(k, in[0]->rank < 2 ? in[0]->rank : 2);
+  int64_t dims[8] = {random_size(k), depth}, least = in[0]->dims[0];
+  for (int d = 0; d < depth; d++)
+    if (in[0]->dims[d] < least) least = in[0]->dims[d];
+  if (elements(in[0]) > MAX_ELEMENTS / 8) return false;
+  bool gathers = chance(k, 60);
+  in[1] = indices(k, 2, dims, gathers ? -least : 0, least);
+  in[1]->dtype = GS_INT64;
+  if (gathers) return moved(k, begin(k, "GatherND", in, 2, 1));
+  for (int d = depth; d < in[0]->rank; d++)
+    dims[1 + d - depth] = in[0]->dims[d];
+  in[2] = like(k, in[0]->dtype, 1 + in[0]->rank - depth, dims, true);
+  double bound = most(k, in[0]) + (double)dims[0] * most(k, in[2]);
+  if (bound > limit(in[0]->dtype)) return false;
+  gs_node *n = begin(k, "ScatterND", in, 3, 1);
+  gs_node_set_string(k->g, n, "reduction", "add");
+  finish(k, n, bound, false);
+  return true;
+}
+
+static bool make_one_hot(maker *k) {
+  int64_t dims[2] = {random_size(k), random_size(k)}, depth = random_size(k);
+  gs_value *in[3], *two = ints(k, (int64_t[]){2, 5}, 2);
+  int rank = 1 + below(k, 2);
+  in[0] = indices(k, rank, dims, -depth, depth);
+  in[1] = one_int(k, depth);
+  in[2] = two;
+  gs_node *n = begin(k, "OneHot", in, 3, 1);
+  gs_node_set_int(k->g, n, "axis", below(k, rank + 2) - 1);
+  finish(k, n, 5, false);
+  return true;
+}
+
 static bool make_cast(maker *k) {
   gs_value *x = pick(k, NUMBERS | SMALL | BOOLS, 0, 4, true);
   gs_dtype to = random_type(k, NUMBERS | BOOLS);
@@ -661,6 +725,19 @@ static bool make_random(maker *k) {
   return true;
 }
 
+static bool make_new(maker *k) {
+  int64_t dims[2] = {random_size(k), random_size(k)};
+  if (chance(k, 50)) {
+    gs_node *n = begin(k, "RandomUniform", NULL, 0, 1);
+    gs_node_set_ints(k->g, n, "shape", dims, 2);
+    finish(k, n, 1, true);
+    return true;
+  }
+  gs_value *shape = ints(k, dims, 2);
+  finish(k, begin(k, "ConstantOfShape", &shape, 1, 1), 0, false);
+  return true;
+}
+
 typedef bool make_fn(maker *k);
 static make_fn *const makers[] = {
     make_unary,  make_unary,     make_binary,  make_binary, make_binary,
@@ -668,7 +745,8 @@ static make_fn *const makers[] = {
     make_einsum, make_reduce,    make_reduce,  make_scan,   make_rows,
     make_reshape, make_reshape,  make_unit_dims, make_transpose,
     make_concat, make_split,     make_slice,   make_growing, make_gather,
-    make_gather, make_cast,      make_random};
+    make_gather, make_cast,      make_random,  make_large,  make_points,
+    make_one_hot, make_new};
 
 /* ---- shardings ---- */
 
@@ -700,7 +778,7 @@ static void annotate(maker *k) {
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     bool border = v->is_input || v->is_output || v->constant;
-    if (chance(k, border ? 30 : 15)) v->sharding = random_sharding(k, v->rank);
+    if (chance(k, border ? k->dense : k->dense / 2)) v->sharding = random_sharding(k, v->rank);
   }
 }
 
@@ -722,7 +800,7 @@ static void choose_outputs(maker *k) {
 
 char *random_graph_text(gs_arena *a, uint32_t seed) {
   static const char *const meshes[] = {
-      "{p=1}",           "{p=2}",           "{p=3}",      "{p=4}",
+      "{p=2, q=2, r=2}", "{p=2}",           "{p=3}",      "{p=4}",
       "{p=5}",           "{p=6}",           "{p=7}",      "{p=8}",
       "{p=2, q=2}",      "{p=2, q=3}",      "{p=3, q=2}", "{p=4, q=2}",
       "{p=2, q=2, r=2}", "{p=2, q=1, r=3}", "{p=2, q=4}", "{p=2, q=2}"};
@@ -737,6 +815,10 @@ char *random_graph_text(gs_arena *a, uint32_t seed) {
   if (gs_mesh_parse(meshes[below(k, 16)], a, m, &k->e)) abort();
   k->g = gs_graph_new(a, "random");
   k->g->mesh = m;
+  static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};
+  for (int i = 0; i < 4; i++) k->size[i] = sizes[below(k, 8)];
+  k->plain = chance(k, 60);
+  k->dense = (int[]){10, 30, 60, 100}[below(k, 4)];
   any_fresh(k, FLOATS, 2, 3);
   int nodes = 3 + below(k, 10);
   for (int i = 0; k->g->node.n < nodes && i < 100; i++) {

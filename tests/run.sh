@@ -70,9 +70,9 @@ made="--random 1 --range i=-5:5 --bind batch=5"
 }
 # Weights at odd offsets: the sanitizer build sees every unaligned read.
 odd=$data/odd-inline.onnx
-"$run" --random 1 "$odd" > "$temp/digest" 2> /dev/null
+"$run" --random 1 "$odd" > "$temp/odd-digest" 2> /dev/null
 "$run" --random 1 "$data/odd.onnx" > "$temp/out" 2> "$temp/err" &&
-  cmp -s "$temp/out" "$temp/digest"
+  cmp -s "$temp/out" "$temp/odd-digest"
 result $? "weights at odd offsets"
 "$build/tools/gshard-annotate" -q -s "$data/odd.yaml" -o "$temp/odda.onnx" \
   "$data/odd.onnx" && cp "$data/odd.data" "$temp" &&

@@ -59,23 +59,28 @@ static gs_status show(gs_arena *a, gs_graph *g, gs_buf *b, gs_err *e) {
   return GS_OK;
 }
 
-/* The annotated graph written into a model made from `plain`, and what comes
- * of it when it is read. */
-static gs_status through_file(gs_arena *a, const char *text,
-                              const gs_graph *annotated, gs_buf *b,
-                              gs_err *e) {
+static gs_status make_model(gs_arena *a, const gs_graph *g, gs_model **m,
+                            gs_err *e) {
   static const char *const domain[] = {"", "my.domain"};
   static const int64_t version[] = {GS_OPSET_NEWEST, 1};
   gs_model_info info = {.producer_name = "test",
                         .nopset = 2,
                         .opset_domain = domain,
                         .opset_version = version};
+  return gs_model_from_graph(a, g, &info, m, e);
+}
+
+/* The annotated graph written into a model made from `text`, and what comes
+ * of it when it is read. */
+static gs_status through_file(gs_arena *a, const char *text,
+                              const gs_graph *annotated, gs_buf *b,
+                              gs_err *e) {
   gs_graph *plain, *g;
   gs_model *m;
   gs_mesh *mesh;
   char path[] = "/tmp/gshard-annotate-XXXXXX";
   GS_TRY(load(a, text, &plain, e));
-  GS_TRY(gs_model_from_graph(a, plain, &info, &m, e));
+  GS_TRY(make_model(a, plain, &m, e));
   for (int i = 0; i < 2; i++) /* the second call replaces the first */
     GS_TRY(gs_model_annotate(m, annotated, NULL, e));
   int fd = mkstemp(path);
@@ -173,6 +178,47 @@ START_TEST(cases) {
 }
 END_TEST
 
+/* Metadata that is not as gs_model_annotate writes it. */
+START_TEST(broken_metadata) {
+  static const struct {
+    const char *key, *value;
+  } bad[] = {
+      {"gshard.use:y:9", "{~,~}"},    /* no such operand */
+      {"gshard.use:y:-1", "{~,~}"},
+      {"gshard.use:y", "{~,~}"},      /* no operand */
+      {"gshard.use:y:", "{~,~}"},
+      {"gshard.use:y:1x", "{~,~}"},
+      {"gshard.use:w:0", "{~,~}"},    /* no result of a node */
+      {"gshard.use:other:0", "{~,~}"},
+      {"gshard.use:y:1", "{~}"},      /* wrong rank */
+      {"gshard.use:y:1", "{zz,~}"},   /* no such axis */
+      {"gshard.rule:y", "([i])->([i])"}, /* it has a row */
+      {"gshard.rule:other", "([i])->([i])"},
+  };
+  const char *text = "mesh {tp=2}\ninput x {tp,~} : f32[4,6]\n"
+                     "constant w : f32[6,8]\ny = MatMul(x, w)\noutput y\n";
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    gs_arena a;
+    gs_err e;
+    gs_graph *g;
+    gs_model *m;
+    gs_mesh *mesh;
+    gs_arena_init(&a);
+    gs_err_init(&e);
+    ck_assert_int_eq(load(&a, text, &g, &e), GS_OK);
+    ck_assert_int_eq(make_model(&a, g, &m, &e), GS_OK);
+    ck_assert_int_eq(gs_model_annotate(m, g, NULL, &e), GS_OK);
+    gs_model_graph_meta_set(m, bad[i].key, bad[i].value);
+    int status = gs_model_shardings(m, g, &a, &mesh, &e);
+    ck_assert_msg(status == GS_DATA, "%s: %d", bad[i].key, status);
+    ck_assert_int_ge(e.n, 1);
+    gs_model_close(m);
+    gs_err_free(&e);
+    gs_arena_free(&a);
+  }
+}
+END_TEST
+
 int main(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "--print")) {
     cases_run(argv[2], run_case, stdout);
@@ -181,6 +227,7 @@ int main(int argc, char **argv) {
   Suite *s = suite_create("annotate");
   TCase *t = tcase_create("cases");
   tcase_add_test(t, cases);
+  tcase_add_test(t, broken_metadata);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

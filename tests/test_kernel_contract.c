@@ -132,6 +132,49 @@ START_TEST(matmul_threads) {
 }
 END_TEST
 
+/* A constant matrix is packed when it is prepared, once for devices that share;
+ * the product is the one of the same matrix as a variable. */
+START_TEST(packed) {
+  static const gs_dtype floats[] = {GS_FLOAT, GS_FLOAT16, GS_BFLOAT16};
+  static const int64_t width[] = {127, 128, 1300, 2049};
+  gs_dtype t = floats[_i / 4 % 3];
+  bool gemm = _i >= 12;
+  int64_t n = width[_i % 4];
+  const gs_kernel *kernel = gemm ? &gs_kernel_gemm : &gs_kernel_matmul;
+  kr r;
+  uint64_t s = 3;
+  kr_begin(&r);
+  kr_in(&r, t, DIMS(70, 65));
+  if (gemm) kr_in(&r, t, DIMS(n, 65));
+  else kr_in(&r, t, DIMS(65, n));
+  gs_node_set_int(r.g, r.n, "transB", gemm);
+  for (int j = 0; j < 2; j++)
+    for (int64_t i = 0; i < r.in[j].n; i++)
+      kr_put(&r.in[j], i, (double)kr_range(&s, -2, 2));
+  kr_out(&r, t, DIMS(70, n));
+  kr_ok(&r, kernel, 1);
+  size_t bytes = (size_t)gs_dtype_bytes((int)t, r.out[0].n);
+  void *want = malloc(bytes);
+  memcpy(want, r.out[0].data, bytes);
+  r.n->in[1] = gs_value_new(r.g, "w", t, 2, r.in[1].dims);
+  gs_kshare share;
+  pthread_mutex_init(&share.lock, NULL);
+  gs_arena_init(&share.arena);
+  gs_map_init(&share.made, &share.arena);
+  for (int nt = 1; nt < 4; nt++) {
+    memset(r.out[0].data, 0, bytes);
+    r.share = nt == 1 ? NULL : &share;
+    kr_ok(&r, kernel, nt);
+    ck_assert_int_eq(memcmp(want, r.out[0].data, bytes), 0);
+  }
+  ck_assert_int_eq(share.made.n, n >= 128);
+  gs_arena_free(&share.arena);
+  pthread_mutex_destroy(&share.lock);
+  free(want);
+  kr_end(&r);
+}
+END_TEST
+
 /* f16 sums in f32: 2048 + 1 + 1 is not lost. */
 START_TEST(matmul_half) {
   kr r;
@@ -396,6 +439,7 @@ int main(void) {
   tcase_add_loop_test(c, matmul_ranks, 0, NTYPE);
   tcase_add_test(c, matmul_random);
   tcase_add_test(c, matmul_threads);
+  tcase_add_loop_test(c, packed, 0, 24);
   tcase_add_test(c, matmul_half);
   tcase_add_test(c, matmul_wraps);
   tcase_add_test(c, matmul_bad);

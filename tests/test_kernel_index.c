@@ -370,7 +370,7 @@ START_TEST(g_mask) {
   } ends[] = {{GS_FLOAT, -INFINITY, INFINITY}, {GS_DOUBLE, -INFINITY, INFINITY},
               {GS_FLOAT16, -INFINITY, INFINITY}, {GS_INT8, -128, 127},
               {GS_UINT16, 0, 65535}, {GS_INT32, INT32_MIN, INT32_MAX},
-              {GS_BOOL, 1, 1}};
+              {GS_BOOL, 0, 1}};
   for (int t = 0; t < 7; t++)
     for (int v = 0; v < 4; v++)
       for (int64_t idx = 0; idx < 4; idx++) {

@@ -11,6 +11,7 @@
 #include "io/npy.h"
 #include "io/onnx_build.h"
 #include "io/onnx_model.h"
+#include "json.h"
 #include "malformed.h"
 #include "samples.h"
 
@@ -86,6 +87,10 @@ static gs_status open_model(const char *path) {
   if (st) return st;
   st = gs_model_import(m, &g, &err);
   if (!st) st = gs_model_shardings(m, g, &arena, &mesh, &err);
+  const char *const *names;
+  const int64_t *values;
+  int n;
+  if (!st) st = gs_model_binds(m, &arena, &names, &values, &n, &err);
   gs_model_close(m);
   return st;
 }
@@ -760,6 +765,8 @@ int main(int argc, char **argv) {
     return samples_write(argv[2]);
   if (argc == 4 && !strcmp(argv[1], "--same"))
     return samples_same(argv[2], argv[3]);
+  if (argc == 4 && !strcmp(argv[1], "--json"))
+    return json_check(argv[2], argv[3]);
   Suite *s = suite_create("onnx");
   TCase *t = tcase_create("onnx");
   tcase_add_checked_fixture(t, setup, teardown);

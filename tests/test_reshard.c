@@ -164,11 +164,35 @@ START_TEST(known_pairs) {
 }
 END_TEST
 
+/* Shardings that scramble all sub-axes of 2048 devices: a path is found
+ * without looking at all the states there are. */
+START_TEST(scrambled) {
+  uint32_t state = 88172645u + (uint32_t)_i;
+  gs_arena a;
+  gs_err e;
+  gs_mesh m;
+  gs_arena_init(&a);
+  gs_err_init(&e);
+  ck_assert_int_eq(gs_mesh_parse("{a=16, b=8, c=16}", &a, &m, &e), GS_OK);
+  int64_t dims[3] = {4096, 4096, 4096};
+  gs_sharding *from = random_sharding(&a, &m, 3, &state);
+  gs_sharding *to = random_sharding(&a, &m, 3, &state);
+  gs_resharder r;
+  gs_resharder_init(&r, &a, &m);
+  const gs_path *p = gs_reshard(&r, GS_FLOAT, 3, dims, from, to);
+  ck_assert_int_gt(p->n, 0);
+  ck_assert(gs_sharding_equal(p->move[p->n - 1].after, to));
+  gs_err_free(&e);
+  gs_arena_free(&a);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("reshard");
   TCase *t = tcase_create("pairs");
   tcase_add_loop_test(t, random_pairs, 0, 50);
   tcase_add_loop_test(t, known_pairs, 0, (int)(sizeof pairs / sizeof *pairs));
+  tcase_add_loop_test(t, scrambled, 0, 3);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

@@ -68,13 +68,21 @@ typedef struct totals {
   double sent;        /* per device */
 } totals;
 
+/* A value that one use of another has for itself. */
+static bool is_twin(const gs_graph *g, const gs_value *v) {
+  for (int i = 0; i < g->apart.n; i++)
+    if (g->apart.at[i].own == v) return true;
+  return false;
+}
+
 static totals count(const gs_report *r) {
   totals t = {0};
   for (int i = 0; i < r->graph->value.n; i++) {
     const gs_value *v = r->graph->value.at[i];
     if (gs_sharding_is_replicated(v->sharding)) t.replicated++;
     else t.sharded++;
-    if (v->constant && v->dtype != GS_STRING) t.weights += whole_bytes(v);
+    if (v->constant && v->dtype != GS_STRING && !is_twin(r->graph, v))
+      t.weights += whole_bytes(v);
   }
   for (int i = 0; i < r->partition->collective.n; i++)
     t.sent += r->partition->collective.at[i].bytes;
@@ -289,7 +297,7 @@ static void json_mesh(gs_buf *b, const gs_mesh *m) {
 
 void gs_report_json(gs_buf *b, const gs_report *r) {
   totals t = count(r);
-  gs_buf_str(b, "{\n  ");
+  gs_buf_str(b, "{\n  \"version\": 1,\n  ");
   json_pair(b, "tool", r->tool, ",\n");
   json_mesh(b, r->graph->mesh);
   json_rules(b, r);

@@ -64,6 +64,27 @@ static gs_status add_border(gs_arena *a, const gs_plan *plan, gs_graph *g,
   return gs_pass_border(g, split, dims, split + nin, dims + nin, e);
 }
 
+/* Whether g communicates as the plan says.  All devices must do so in one
+ * order, or they would wait for each other for ever. */
+static gs_status check_collectives(gs_arena *a, const gs_plan *plan,
+                                   const gs_graph *g, const char *path,
+                                   gs_err *e) {
+  int k = 0;
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    if (!n->op || !(n->op->flags & GS_OP_COLLECTIVE)) continue;
+    const gs_plan_collective *c =
+        k < plan->collective.n ? &plan->collective.at[k] : NULL;
+    if (!c || strcmp(n->op_type, c->op) || strcmp(n->out[0]->name, c->tensor))
+      return gs_fail(e, GS_MISMATCH, path, "%s is not collective %d of the "
+                     "plan", gs_node_place(a, n), k);
+    k++;
+  }
+  if (k == plan->collective.n) return GS_OK;
+  return gs_fail(e, GS_MISMATCH, path, "%d collectives, but %d in the plan",
+                 k, plan->collective.n);
+}
+
 /* The graph of device position p, with whole inputs and outputs. */
 static gs_status open_device(gs_arena *a, gs_source *s, const char *path,
                              int64_t p, gs_model **model, gs_graph **g,
@@ -79,6 +100,7 @@ static gs_status open_device(gs_arena *a, gs_source *s, const char *path,
   GS_TRY(gs_model_import(*model, g, e));
   (*g)->mesh = &plan->mesh;
   GS_TRY(gs_pass_upgrade(*g, e));
+  GS_TRY(check_collectives(a, plan, *g, path, e));
   GS_TRY(gs_pass_infer(a, *g, &s->bind, e));
   GS_TRY(gs_model_need_data(*model, *g, e));
   if ((*g)->input.n != plan->input.n || (*g)->output.n != plan->output.n)

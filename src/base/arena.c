@@ -27,6 +27,15 @@ void gs_arena_free(gs_arena *a) {
   *a = (gs_arena){0};
 }
 
+void gs_arena_reset(gs_arena *a) {
+  if (!a->head) return;
+  gs_arena_block *keep = a->head;
+  gs_arena rest = {.head = keep->next};
+  gs_arena_free(&rest);
+  keep->next = NULL;
+  a->used = a->total = 0;
+}
+
 static void *new_block(size_t size) {
   gs_arena_block *b = NULL;
   if (size <= SIZE_MAX - sizeof *b) b = malloc(sizeof *b + size);

@@ -23,6 +23,9 @@ _Noreturn void gs_out_of_memory(size_t wanted);
 
 void gs_arena_init(gs_arena *a);
 void gs_arena_free(gs_arena *a);
+/* As freed and initialised, but keeps a block: for loops whose steps each need
+ * some memory, which then stays in the cache. */
+void gs_arena_reset(gs_arena *a);
 /* n zeroed bytes, aligned to 16. */
 void *gs_alloc(gs_arena *a, size_t n);
 /* n * size zeroed bytes; overflow counts as out of memory. */

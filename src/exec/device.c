@@ -127,6 +127,7 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
   k->position = d->position;
   k->arena = a;
   k->threads = d->threads;
+  k->share = d->share;
   k->err = &d->err;
   return k;
 }

@@ -11,6 +11,7 @@ struct gs_exec {
   int64_t first, n;        /* devices hosted here */
   gs_program **program;    /* [ngraph] */
   gs_team team;
+  gs_kshare share;
   gs_device *device;       /* [n] */
   gs_map slices;           /* place and range of a block -> its copy */
   const gs_tensor **input; /* [inputs] as given, NULL: not yet */

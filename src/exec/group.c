@@ -1,5 +1,7 @@
 #include "exec/group.h"
 
+#include <string.h>
+
 static gs_status bad(gs_arena *a, const gs_node *n, const char *what,
                      gs_err *e) {
   return gs_fail(e, GS_DATA, gs_node_place(a, n), "%s", what);
@@ -26,14 +28,9 @@ static gs_status listed(gs_arena *a, const gs_node *n, const int64_t *member,
   return GS_OK;
 }
 
-gs_status gs_group_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
-                      int64_t p, gs_group *g, gs_err *e) {
-  int count;
-  const int64_t *list = gs_node_ints(n, "group", &count);
-  if (list) return listed(a, n, list, count, p, g, e);
-  const char *text = gs_node_string(n, "axes", NULL);
-  if (!mesh || !text)
-    return bad(a, n, "a collective needs 'group', or 'axes' and a mesh", e);
+/* The devices that differ from p in `axes` only. */
+static gs_status along(gs_arena *a, const char *text, const gs_mesh *mesh,
+                       int64_t p, gs_group *g, gs_err *e) {
   gs_axes axes;
   GS_TRY(gs_axes_parse(mesh, &text, &axes, e));
   g->n = (int)gs_axes_size(mesh, &axes);
@@ -41,6 +38,24 @@ gs_status gs_group_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   for (int i = 0; i < g->n; i++) member[i] = gs_axes_peer(mesh, &axes, p, i);
   g->member = member;
   g->me = (int)gs_axes_index(mesh, &axes, p);
+  return GS_OK;
+}
+
+gs_status gs_group_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
+                      int64_t p, gs_group *g, gs_err *e) {
+  int count;
+  const int64_t *list = gs_node_ints(n, "group", &count);
+  const char *text = gs_node_string(n, "axes", NULL);
+  if (list) GS_TRY(listed(a, n, list, count, p, g, e));
+  if (list && !(mesh && text)) return GS_OK;
+  if (!mesh || !text)
+    return bad(a, n, "a collective needs 'group', or 'axes' and a mesh", e);
+  gs_group known = *g;
+  GS_TRY(along(a, text, mesh, p, g, e));
+  /* One device with another group than the rest would wait for ever. */
+  if (list && (known.n != g->n || memcmp(known.member, g->member,
+                                         (size_t)g->n * sizeof *g->member)))
+    return bad(a, n, "attribute 'group' is not the group along 'axes'", e);
   return GS_OK;
 }
 
@@ -70,14 +85,20 @@ gs_status gs_permute_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                         int64_t p, int64_t *to, int64_t *from, gs_err *e) {
   *from = gs_node_int(n, "source", -1);
   *to = gs_node_int(n, "target", -1);
-  if (*from >= 0 && *to >= 0) return GS_OK;
+  int64_t source = *from, target = *to;
+  bool given = source >= 0 && target >= 0;
   const char *x = gs_node_string(n, "from", NULL);
   const char *y = gs_node_string(n, "to", NULL);
+  if (given && !(mesh && x && y)) return GS_OK;
   if (!mesh || !x || !y)
     return bad(a, n, "a permutation needs 'from', 'to' and a mesh", e);
   gs_sharding *sx, *sy;
   GS_TRY(gs_sharding_parse(a, mesh, x, &sx, e));
   GS_TRY(gs_sharding_parse(a, mesh, y, &sy, e));
   GS_TRY(gs_permute_source(mesh, sx, sy, p, from, e));
-  return gs_permute_source(mesh, sy, sx, p, to, e);
+  GS_TRY(gs_permute_source(mesh, sy, sx, p, to, e));
+  if (given && (source != *from || target != *to))
+    return bad(a, n, "'source' and 'target' are not those of 'from' and 'to'",
+               e);
+  return GS_OK;
 }

@@ -158,6 +158,7 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     d->threads = each;
+    d->share = x->n > 1 ? &x->share : NULL;
     d->prefixed = c->ndevice > 1;
     gs_device *model = i && c->ngraph == 1 ? x->device : NULL;
     GS_TRY(load_device(x, d, model, e));
@@ -176,6 +177,9 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   if (!x) gs_out_of_memory(sizeof *x);
   gs_arena_init(&x->arena);
   gs_map_init(&x->slices, &x->arena);
+  pthread_mutex_init(&x->share.lock, NULL);
+  gs_arena_init(&x->share.arena);
+  gs_map_init(&x->share.made, &x->share.arena);
   *out = x;
   x->config = *config;
   x->n = config->ndevice;
@@ -211,6 +215,8 @@ void gs_exec_free(gs_exec *x) {
   for (int64_t i = 0; x->device && i < x->n; i++)
     if (x->device[i].p) gs_device_free(&x->device[i]);
   if (x->device) gs_team_free(&x->team);
+  pthread_mutex_destroy(&x->share.lock);
+  gs_arena_free(&x->share.arena);
   gs_arena_free(&x->arena);
   free(x);
 }

@@ -97,7 +97,8 @@ static const gs_key match_keys[] = {
      "Operator of a node, as MatMul or domain::Name; used like node.", false},
     {"input", index_key, offsetof(gs_spec_match, input), NULL, INTEGER,
      "Operand of the node: the rule speaks of this use of the tensor. When all "
-     "uses agree it is the sharding of the tensor itself.", false},
+     "annotated uses agree it is the sharding of the tensor itself; "
+     "otherwise the use reads a copy sharded so.", false},
     {"output", index_key, offsetof(gs_spec_match, output), NULL, INTEGER,
      "Result of the node.", false},
     {"kind", kind_key, offsetof(gs_spec_match, kinds), NULL,

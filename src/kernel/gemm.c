@@ -3,8 +3,9 @@
 #include "base/math.h"
 #include "kernel/convert.h"
 #include "kernel/onednn.h"
+#include "kernel/strided.h"
 
-enum { MANY_TILES = 8, SMALL_TILE = 128 };
+enum { MANY_TILES = 8, SMALL_TILE = 128, PANEL = 512 };
 
 bool gs_gemm_has(gs_dtype t) {
   switch (t) {
@@ -32,8 +33,15 @@ void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb) {
   g->sb[g->nbatch++] = sb;
 }
 
+/* Elements between rows of a panel of n columns: never a multiple of a power
+ * of two that would put them all into the same places of the caches. */
+static int64_t panel_row(int64_t n) { return (n + 31) / 16 * 16; }
+
 static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
                  const void *b, void *c) {
+  if (g->packed)
+    return gs_onednn_sgemm(g->ta, false, m, n, g->k, a, g->lda, b,
+                           panel_row(n), c, g->n);
   if (g->dtype == GS_FLOAT)
     return gs_onednn_sgemm(g->ta, g->tb, m, n, g->k, a, g->lda, b, g->ldb, c,
                            g->n);
@@ -53,6 +61,37 @@ static void grid(const gs_gemm *g, int64_t *gm, int64_t *gn) {
     if (m >= n) *gm *= 2;
     else *gn *= 2;
   }
+  while (g->packed && g->n / *gn > PANEL) *gn *= 2;
+}
+
+/* Elements of the panels before column n0, which starts one. */
+static int64_t panels_before(const gs_gemm *g, int64_t gn, int64_t jn) {
+  int64_t rows = 0;
+  for (int64_t j = 0; j < jn; j++)
+    rows += panel_row(g->n * (j + 1) / gn - g->n * j / gn);
+  return rows * g->k;
+}
+
+bool gs_gemm_pack(gs_gemm *g, gs_arena *a, const float *b) {
+  int64_t gm, gn;
+  if (g->dtype != GS_FLOAT || g->batch != 1 || g->n < SMALL_TILE || !g->k)
+    return false;
+  g->packed = b; /* for grid */
+  grid(g, &gm, &gn);
+  int64_t total = panels_before(g, gn, gn);
+  float *p = gs_alloc(a, (size_t)total * sizeof *p + 64);
+  p = (float *)(((uintptr_t)p + 63) / 64 * 64);
+  g->packed = p;
+  for (int64_t jn = 0; jn < gn; jn++) {
+    int64_t n0 = g->n * jn / gn, n = g->n * (jn + 1) / gn - n0;
+    gs_strided s;
+    gs_strided_init(&s, sizeof *b);
+    gs_strided_dim(&s, g->k, g->tb ? 1 : g->ldb, panel_row(n));
+    gs_strided_dim(&s, n, g->tb ? g->ldb : 1, 1);
+    gs_strided_run(&s, b + n0 * (g->tb ? g->ldb : 1), p, 1);
+    p += g->k * panel_row(n);
+  }
+  return true;
 }
 
 static bool piece(const gs_gemm *g, int64_t item, int64_t gm, int64_t gn,
@@ -66,6 +105,10 @@ static bool piece(const gs_gemm *g, int64_t item, int64_t gm, int64_t gn,
     oa += batch % g->dims[d] * g->sa[d];
     ob += batch % g->dims[d] * g->sb[d];
     batch /= g->dims[d];
+  }
+  if (g->packed) {
+    b = (const char *)(g->packed + panels_before(g, gn, jn));
+    ob = 0;
   }
   return tile(g, m1 - m0, n1 - n0, a + oa * (int64_t)size,
               b + ob * (int64_t)size, c + oc * (int64_t)size);

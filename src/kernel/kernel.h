@@ -2,6 +2,9 @@
 #ifndef GS_KERNEL_KERNEL_H
 #define GS_KERNEL_KERNEL_H
 
+#include <pthread.h>
+
+#include "base/map.h"
 #include "op/op.h"
 
 /* One operand or result: row-major, contiguous.  An operand that was left out
@@ -15,6 +18,13 @@ typedef struct gs_view {
                  out[0].data (GS_OP_INPLACE rows) */
 } gs_view;
 
+/* What the devices of a process make of constants once for all of them. */
+typedef struct gs_kshare {
+  pthread_mutex_t lock; /* guards the rest */
+  gs_arena arena;
+  gs_map made; /* what was made, from what (its address and layout) -> it */
+} gs_kshare;
+
 typedef struct gs_kctx {
   const gs_node *node;
   int nin, nout;
@@ -26,6 +36,7 @@ typedef struct gs_kctx {
   size_t scratch_size; /* prep sets how many bytes run wants */
   void *scratch;       /* 64-aligned, shared between steps */
   int threads;         /* OpenMP threads that run may use */
+  gs_kshare *share;    /* prep only; NULL: there is only one device */
   gs_err *err;
 } gs_kctx;
 

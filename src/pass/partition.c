@@ -35,13 +35,17 @@ static uint64_t summed_dims(const gs_rule *r, int i, const choice *c,
 static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
                          const choice *c) {
   const gs_value *v = n->in[i];
-  const version *x = gs_part_need(p, v, c->in[i]);
+  version *x = gs_part_need(p, v, c->in[i]);
   double fill = 0;
   uint64_t dims = summed_dims(r, i, c, &fill);
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
   if (indexed && i == 0) dims = 0; /* indices never reach the padding */
   if (indexed && i == 1) dims = ~(uint64_t)0;
-  return gs_part_masked(p, v, x, dims, fill);
+  gs_value *local = gs_part_masked(p, v, x, dims, fill);
+  bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  if (adds && c->carried && !c->in[i]->partial)
+    local = gs_part_spread(p, v, local, x->sharding, c->carried);
+  return local;
 }
 
 static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
@@ -91,8 +95,12 @@ static gs_status check_local(part *p, const gs_node *n, const gs_local *l) {
 /* A node that computes whole although an operand is split: worth a word. */
 static void note_fallback(part *p, const gs_node *n, const choice *c,
                           int first_collective) {
-  for (int i = 0; i < n->nin; i++)
+  bool split = false;
+  for (int i = 0; i < n->nin; i++) {
     if (c->in[i] && !gs_sharding_is_replicated(c->in[i])) return;
+    if (c->in[i] && gs_sharding_used(n->in[i]->sharding)) split = true;
+  }
+  if (!split) return;
   double bytes = 0;
   for (int i = first_collective; i < p->out->collective.n; i++)
     bytes += p->out->collective.at[i].bytes;
@@ -123,7 +131,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   p->node = n;
   int before = p->out->collective.n;
   choice *c = GS_NEW(tmp, choice);
-  gs_part_choose(p, n, r, c);
+  gs_part_choose(p, n, r, tmp, c);
   gs_local l = make_local(p, n, r, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
@@ -180,9 +188,14 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
 }
 
 static void count_uses(part *p) {
-  for (int i = 0; i < p->g->node.n; i++)
-    for (int k = 0; k < p->g->node.at[i]->nin; k++)
-      if (p->g->node.at[i]->in[k]) p->nuse[p->g->node.at[i]->in[k]->id]++;
+  for (int i = 0; i < p->g->node.n; i++) {
+    const gs_node *n = p->g->node.at[i];
+    for (int k = 0; k < n->nin; k++) {
+      if (!n->in[k]) continue;
+      p->nuse[n->in[k]->id]++;
+      p->reader[n->in[k]->id] = n;
+    }
+  }
   for (int i = 0; i < p->g->output.n; i++) p->nuse[p->g->output.at[i]->id]++;
 }
 
@@ -242,6 +255,7 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   p.program->mesh = g->mesh;
   p.versions = GS_NEWS(a, g->value.n + 1, version *);
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
+  p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
   gs_resharder_init(&p.resharder, a, g->mesh);
   count_uses(&p);
   add_inputs(&p);
@@ -256,8 +270,9 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   gs_status status = GS_OK;
   for (int i = 0; i < g->node.n && !status; i++) {
     status = partition_node(&p, g->node.at[i], &tmp);
-    gs_arena_free(&tmp);
+    gs_arena_reset(&tmp);
   }
+  gs_arena_free(&tmp);
   GS_TRY(status);
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);

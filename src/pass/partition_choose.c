@@ -6,6 +6,8 @@
 #include "base/math.h"
 #include "pass/partition_impl.h"
 
+enum { MAX_FORMS = 4 }; /* versions of an operand that are looked at */
+
 typedef struct offers {
   int n;
   gs_assignment *at;
@@ -42,7 +44,45 @@ static void add_offer(const part *p, const gs_rule *r, offers *o,
   o->at[o->n++] = *as;
 }
 
-/* Assignments that follow slot `lead`: alone, and filled up by the others. */
+/* The factor that takes further axes best: passed through, evenly divided,
+ * the longest; -1 when there is none. */
+static int roomy_factor(const part *p, const gs_rule *r,
+                        const gs_assignment *as, int64_t shards) {
+  int best = -1;
+  int64_t most = 0;
+  for (int f = 0; f < r->nfactor; f++) {
+    int64_t have = gs_axes_size(p->m, &as->axis[f]) * shards;
+    if (r->factor[f].kind != GS_PASS || r->factor[f].blocked ||
+        r->factor[f].size % have || r->factor[f].size / have <= most)
+      continue;
+    most = r->factor[f].size / have;
+    best = f;
+  }
+  return best;
+}
+
+/* Axes that split what must be whole split something else meanwhile: two
+ * all-to-alls cost less than to gather and to compute everywhere. */
+static void offer_moved(const part *p, const gs_rule *r,
+                        const gs_assignment *lead, gs_assignment as,
+                        gs_subset used, offers *o) {
+  bool moved = false;
+  for (int f = 0; f < r->nfactor; f++) {
+    const gs_axes *axes = &lead->axis[f];
+    if (r->factor[f].kind != GS_WHOLE || !axes->n ||
+        (gs_axes_set(axes) & used))
+      continue;
+    int g = roomy_factor(p, r, &as, gs_axes_size(p->m, axes));
+    if (g < 0) continue;
+    as.axis[g] = gs_axes_cat(&as.axis[g], axes);
+    used |= gs_axes_set(axes);
+    moved = true;
+  }
+  if (moved) add_offer(p, r, o, &as);
+}
+
+/* Assignments that follow slot `lead`: alone, filled up by the others, and
+ * with the axes of its whole factors moved to others. */
 static void offer_lead(const part *p, const gs_rule *r,
                        const gs_assignment *seen, int nslot, int lead,
                        offers *o) {
@@ -52,10 +92,22 @@ static void offer_lead(const part *p, const gs_rule *r,
     grant(r, &as, f, &seen[lead].axis[f], &used);
   gs_assignment alone = as;
   add_offer(p, r, o, &alone);
+  offer_moved(p, r, &seen[lead], as, used, o);
   for (int s = 0; s < nslot; s++)
     for (int f = 0; s != lead && f < r->nfactor; f++)
       grant(r, &as, f, &seen[s].axis[f], &used);
   add_offer(p, r, o, &as);
+}
+
+/* Adds what a sharding of this slot gives to the factors, if it is new. */
+static void see(const part *p, const gs_rule *r, const gs_slot *slot,
+                const gs_sharding *s, gs_assignment *seen, int *k) {
+  gs_assignment *as = &seen[*k];
+  memset(as, 0, sizeof *as);
+  gs_project(p->m, r, slot->map, s, as);
+  for (int j = 0; j < *k; j++)
+    if (same_assignment(r, &seen[j], as)) return;
+  ++*k;
 }
 
 /* Different shardings of the slots' values, as factors see them. */
@@ -64,52 +116,19 @@ static int collect(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
   int most = r->nin + r->nout, k = 0;
   gs_slot *slot = GS_NEWS(tmp, most, gs_slot);
   gs_slots(n, r, slot, most);
-  gs_assignment *seen = GS_NEWS(tmp, 2 * most + 1, gs_assignment);
-  for (int pass = 0; pass < 2; pass++)
-    for (int i = 0; i < most; i++) {
-      const gs_value *v = slot[i].value;
-      if (!v) continue;
-      const gs_sharding *s = v->sharding;
-      if (pass && (slot[i].result || !p->versions[v->id])) continue;
-      if (pass) s = p->versions[v->id]->sharding;
-      gs_project(p->m, r, slot[i].map, s, &seen[k]);
-      bool known = false;
-      for (int j = 0; j < k; j++)
-        if (same_assignment(r, &seen[j], &seen[k])) known = true;
-      if (known) memset(&seen[k], 0, sizeof seen[k]);
-      else k++;
-    }
+  gs_assignment *seen = GS_NEWS(tmp, (1 + MAX_FORMS) * most + 1,
+                                gs_assignment);
+  for (int i = 0; i < most; i++)
+    if (slot[i].value) see(p, r, &slot[i], slot[i].value->sharding, seen, &k);
+  for (int i = 0; i < most; i++) {
+    const version *x = slot[i].value && !slot[i].result
+                           ? p->versions[slot[i].value->id]
+                           : NULL;
+    for (int j = 0; x && j < MAX_FORMS; j++, x = x->next)
+      see(p, r, &slot[i], x->sharding, seen, &k);
+  }
   *out = seen;
   return k;
-}
-
-static double elements(gs_value *const *v, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++)
-    if (v[i]) sum += (double)gs_product(v[i]->dims, v[i]->rank);
-  return sum;
-}
-
-/* May partial operands of n be passed on, and over which axes?  Movement and
- * sums whose results are no larger, so that the later reduction moves no more
- * bytes; and only if n is the one reader, so that nothing is reduced twice. */
-static gs_subset carried_axes(const part *p, const gs_node *n) {
-  const gs_op *op = n->op;
-  if (!op || op->flops > 1) return 0;
-  bool all = op->flags & GS_OP_ADDITIVE;
-  if (!all && !(op->flags & GS_OP_LINEAR)) return 0;
-  if (elements(n->out, n->nout) > elements(n->in, all ? n->nin : 1)) return 0;
-  gs_subset axes = 0;
-  for (int i = 0; i < n->nin && (all || i == 0); i++) {
-    const gs_value *v = n->in[i];
-    const version *x = v ? p->versions[v->id] : NULL;
-    if (!x || x->next || !x->sharding->partial || p->nuse[v->id] != 1 ||
-        x->sharding->reduce != GS_REDUCE_SUM)
-      return 0;
-    if (axes && axes != x->sharding->partial) return 0;
-    axes = x->sharding->partial;
-  }
-  return axes;
 }
 
 /* Compute and memory time of the node's local form. */
@@ -144,7 +163,8 @@ static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
     c->in[i] = gs_unproject(p->a, r, &r->in[i], &c->as);
-    if (all || i == 0) c->in[i]->partial = c->carried;
+    if (all || i == 0)
+      c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->carried;
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
@@ -169,16 +189,14 @@ static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
   return t;
 }
 
-void gs_part_choose(part *p, const gs_node *n, const gs_rule *r,
+void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
                     choice *best) {
-  gs_arena tmp;
-  gs_arena_init(&tmp);
   gs_assignment *seen;
-  int k = collect(p, n, r, &tmp, &seen);
-  offers o = {0, GS_NEWS(&tmp, 2 * k + 1, gs_assignment)};
+  int k = collect(p, n, r, tmp, &seen);
+  offers o = {0, GS_NEWS(tmp, 3 * k + 1, gs_assignment)};
   for (int s = 0; s < k; s++) offer_lead(p, r, seen, k, s, &o);
   if (!o.n) o.n = 1; /* nothing is split */
-  gs_subset carried = carried_axes(p, n);
+  gs_subset carried = gs_part_carried(p, n);
   best->seconds = INFINITY;
   for (int i = 0; i < o.n; i++) {
     choice c = {.as = o.at[i]};
@@ -186,5 +204,4 @@ void gs_part_choose(part *p, const gs_node *n, const gs_rule *r,
     c.seconds = choice_seconds(p, n, r, &c);
     if (c.seconds < best->seconds || i == 0) *best = c;
   }
-  gs_arena_free(&tmp);
 }

@@ -6,21 +6,21 @@
 #include "pass/project.h"
 #include "pass/reshard.h"
 
-/* One form in which a value is at hand in the program. */
-typedef struct version {
-  gs_sharding *sharding;
-  gs_value *local;
-  bool zero_tail; /* its padding is known to be zero */
-  struct version *next;
-} version;
-
 typedef struct mask { /* a version whose padding was cleared */
-  const gs_value *of;
   uint64_t dims; /* bit d: dim d was masked */
   double fill;
   gs_value *masked;
   struct mask *next;
 } mask;
+
+/* One form in which a value is at hand in the program. */
+typedef struct version {
+  gs_sharding *sharding;
+  gs_value *local;
+  bool zero_tail; /* its padding is known to be zero */
+  mask *masks;
+  struct version *next;
+} version;
 
 typedef struct part {
   gs_arena *a;
@@ -31,7 +31,7 @@ typedef struct part {
   gs_resharder resharder;
   version **versions; /* [nvalue] newest first */
   int *nuse;          /* [nvalue] operands and outputs that read it */
-  mask *masks;
+  const gs_node **reader; /* [nvalue] the last node that reads it */
   const gs_node *node; /* being partitioned; NULL for outputs */
   gs_err *e;
 } part;
@@ -47,9 +47,9 @@ typedef struct choice {
 
 /* Seconds to bring v to `want`; the version to start from in *from. */
 double gs_part_price(part *p, const gs_value *v, const gs_sharding *want,
-                     const version **from);
+                     version **from);
 /* Emits what is needed to have v as `want` and returns that version. */
-const version *gs_part_need(part *p, const gs_value *v,
+version *gs_part_need(part *p, const gs_value *v,
                             const gs_sharding *want);
 /* Registers a new version. */
 version *gs_part_add(part *p, const gs_value *v, gs_sharding *s,
@@ -60,11 +60,24 @@ version *gs_part_move(part *p, const gs_value *v, const version *x,
 /* v's sharding in the model without partial axes. */
 gs_sharding *gs_part_home(part *p, const gs_value *v);
 /* The local value of x with padding of the dims in `dims` set to fill. */
-gs_value *gs_part_masked(part *p, const gs_value *v, const version *x,
+gs_value *gs_part_masked(part *p, const gs_value *v, version *x,
                          uint64_t dims, double fill);
+
+/* x where the index over `axes` is 0, zeros elsewhere: a partial sum. */
+gs_value *gs_part_spread(part *p, const gs_value *v, gs_value *x,
+                         const gs_sharding *s, gs_subset axes);
+
+/* Axes over which v is a partial sum that only one operand reads; 0: none. */
+gs_subset gs_part_partial(const part *p, const gs_value *v);
+/* Axes over which partial operands of n should be passed on: through movement
+ * and sums whose results are no larger, so that the later reduction moves no
+ * more bytes.  Operands of a sum that are whole are spread first, if that
+ * saves a reduction. */
+gs_subset gs_part_carried(const part *p, const gs_node *n);
 
 /* Picks the factor assignment of a node: the cheapest of those that its
  * operands and results suggest. */
-void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, choice *best);
+void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
+                    choice *best);
 
 #endif

@@ -24,7 +24,10 @@ gs_sharding *gs_part_home(part *p, const gs_value *v) {
 version *gs_part_add(part *p, const gs_value *v, gs_sharding *s,
                      gs_value *local, bool zero_tail) {
   version *x = GS_NEW(p->a, version);
-  *x = (version){s, local, zero_tail, p->versions[v->id]};
+  *x = (version){.sharding = s,
+                 .local = local,
+                 .zero_tail = zero_tail,
+                 .next = p->versions[v->id]};
   p->versions[v->id] = x;
   local->sharding = s;
   if (!local->global_dims)
@@ -56,11 +59,11 @@ static bool readable(part *p, const gs_value *v, const gs_sharding *want) {
 }
 
 double gs_part_price(part *p, const gs_value *v, const gs_sharding *want,
-                     const version **from) {
+                     version **from) {
   double best = INFINITY;
   if (from) *from = NULL;
   if (readable(p, v, want)) return 0;
-  for (const version *x = p->versions[v->id]; x; x = x->next) {
+  for (version *x = p->versions[v->id]; x; x = x->next) {
     if (!v->def && gs_sharding_is_replicated(x->sharding) &&
         !readable(p, v, x->sharding))
       continue;
@@ -192,45 +195,50 @@ static gs_value *whole(part *p, const gs_value *v) {
   return c;
 }
 
-static const version *find(part *p, const gs_value *v,
-                           const gs_sharding *want) {
-  for (const version *x = p->versions[v->id]; x; x = x->next)
+static version *find(part *p, const gs_value *v, const gs_sharding *want) {
+  for (version *x = p->versions[v->id]; x; x = x->next)
     if (gs_sharding_equal(x->sharding, want)) return x;
   return NULL;
 }
 
 /* Reads a block of an input or a constant. */
-static const version *read_block(part *p, const gs_value *v,
-                                 const gs_sharding *want) {
+static version *read_block(part *p, const gs_value *v,
+                           const gs_sharding *want) {
   gs_value *all = whole(p, v);
-  const version *x = find(p, v, want);
+  version *x = find(p, v, want);
   if (x) return x;
   gs_sharding *none = gs_sharding_new(p->a, v->rank, false);
   gs_value *out = emit_shard(p, v, all, none, want);
   return gs_part_add(p, v, gs_sharding_copy(p->a, want), out, true);
 }
 
-const version *gs_part_need(part *p, const gs_value *v,
-                            const gs_sharding *want) {
+version *gs_part_need(part *p, const gs_value *v, const gs_sharding *want) {
   if (readable(p, v, want)) return read_block(p, v, want);
-  const version *x = find(p, v, want);
+  version *x = find(p, v, want);
   bool reads_whole = x && !v->def && !x->local->def;
   if (x && !reads_whole) return x;
-  const version *from = NULL;
+  version *from = NULL;
   gs_part_price(p, v, want, &from);
   if (!from) from = read_block(p, v, gs_part_home(p, v));
-  const version *made = gs_part_move(p, v, from, want);
+  version *made = gs_part_move(p, v, from, want);
   return made ? made : from;
 }
 
-static gs_value *find_mask(part *p, const gs_value *of, uint64_t dims,
-                           double fill) {
-  for (mask *k = p->masks; k; k = k->next)
-    if (k->of == of && k->dims == dims && k->fill == fill) return k->masked;
-  return NULL;
+gs_value *gs_part_spread(part *p, const gs_value *v, gs_value *x,
+                         const gs_sharding *s, gs_subset axes) {
+  gs_sharding *after = gs_sharding_copy(p->a, s);
+  after->partial = axes;
+  after->reduce = GS_REDUCE_SUM;
+  gs_node *n;
+  gs_value *out = emit(p, v, "Partial", x, after, &n);
+  out->sharding = after;
+  out->global_dims = x->global_dims;
+  gs_axes list = gs_axes_of(axes);
+  set_axes(p, n, &list);
+  return out;
 }
 
-gs_value *gs_part_masked(part *p, const gs_value *v, const version *x,
+gs_value *gs_part_masked(part *p, const gs_value *v, version *x,
                          uint64_t dims, double fill) {
   for (int d = 0; d < v->rank && d < 64; d++) {
     const gs_axes *axes = &x->sharding->dim[d].axes;
@@ -238,9 +246,9 @@ gs_value *gs_part_masked(part *p, const gs_value *v, const version *x,
       dims &= ~((uint64_t)1 << d);
   }
   if (!dims || (x->zero_tail && fill == 0)) return x->local;
-  gs_value *at = find_mask(p, x->local, dims, fill);
-  if (at) return at;
-  at = x->local;
+  for (const mask *k = x->masks; k; k = k->next)
+    if (k->dims == dims && k->fill == fill) return k->masked;
+  gs_value *at = x->local;
   for (int d = 0; d < v->rank && d < 64; d++) {
     if (!(dims >> d & 1)) continue;
     gs_node *n;
@@ -255,7 +263,7 @@ gs_value *gs_part_masked(part *p, const gs_value *v, const version *x,
                     .name = "value", .kind = GS_ATTR_FLOAT, .f = fill});
   }
   mask *k = GS_NEW(p->a, mask);
-  *k = (mask){x->local, dims, fill, at, p->masks};
-  p->masks = k;
+  *k = (mask){dims, fill, at, x->masks};
+  x->masks = k;
   return at;
 }

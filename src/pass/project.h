@@ -42,6 +42,6 @@ typedef struct gs_slot {
 } gs_slot;
 int gs_slots(const gs_node *n, const gs_rule *r, gs_slot *slot, int max);
 
-enum { GS_MAX_SLOTS = 512 };
+
 
 #endif

@@ -99,7 +99,7 @@ static int next_axis(const prop *p, const visit *v, int f,
     const gs_axes *have = &v->seen[s].axis[f];
     if (have->n <= merged->n || !follows(have, merged)) continue;
     int axis = have->at[merged->n];
-    double w = slot_bytes(&v->slot[s]);
+    double w = p->level.decide ? slot_bytes(&v->slot[s]) : 0;
     if (next >= 0 && next != axis && !p->level.decide) return -1;
     if (next < 0 || w > weight) {
       next = axis;
@@ -109,11 +109,28 @@ static int next_axis(const prop *p, const visit *v, int f,
   return next;
 }
 
+/* The usual case: every slot has the longest list of axes, or its beginning.
+ * false: some disagree. */
+static bool merge_agreed(const prop *p, const visit *v, int f,
+                         gs_axes *merged) {
+  const gs_axes *longest = merged;
+  for (int s = 0; s < v->nslot; s++) {
+    const gs_axes *have = &v->seen[s].axis[f];
+    if (!have->n || !v->slot[s].value || !leads(p, &v->slot[s])) continue;
+    bool more = have->n > longest->n;
+    if (!follows(more ? have : longest, more ? longest : have)) return false;
+    if (more) longest = have;
+  }
+  if (longest != merged) *merged = *longest;
+  return true;
+}
+
 static void merge_factors(const prop *p, visit *v) {
   for (int f = 0; f < v->rule->nfactor; f++) {
     gs_axes *merged = &v->merged.axis[f];
     *merged = (gs_axes){0};
     if (!takes_part(p, &v->rule->factor[f])) continue;
+    if (merge_agreed(p, v, f, merged)) continue;
     for (int axis; (axis = next_axis(p, v, f, merged)) >= 0;)
       merged->at[merged->n++] = (uint8_t)axis;
   }
@@ -268,12 +285,6 @@ static bool is_due(const prop *p, const gs_node *n) {
   return !p->level.simple_only || is_simple(n->op);
 }
 
-static void reuse(gs_arena *tmp) {
-  if (tmp->total < (size_t)16 << 20) return;
-  gs_arena_free(tmp);
-  gs_arena_init(tmp);
-}
-
 /* ---- forward: from operands and other results to the results ---- */
 
 static gs_status visit_forward(prop *p, const gs_node *n, gs_arena *tmp,
@@ -306,7 +317,7 @@ static gs_status sweep_forward(prop *p, gs_arena *tmp, bool *changed) {
     if (!p->forward[i] || !is_due(p, n)) continue;
     p->forward[i] = false;
     GS_TRY(visit_forward(p, n, tmp, changed));
-    reuse(tmp);
+    gs_arena_reset(tmp);
   }
   return GS_OK;
 }
@@ -440,7 +451,7 @@ static gs_status back_to(prop *p, gs_value *v, gs_arena *tmp, bool *changed) {
   if (p->in->gate && p->in->gate[v->id].no_backward) return GS_OK;
   if (!may_grow(v)) return GS_OK;
   GS_TRY(visit_back(p, v, tmp, changed));
-  reuse(tmp);
+  gs_arena_reset(tmp);
   return GS_OK;
 }
 

@@ -1,16 +1,21 @@
 #include "pass/reshard.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/math.h"
 
-enum { MAX_STATES = 20000, MAX_UNITS = GS_MAX_SUBS };
+/* States that are expanded before the best path found so far must do: seldom
+ * more than a hundred are needed, but shardings that scramble many sub-axes
+ * have more states than can be looked at. */
+enum { MAX_STATES = 2000, MAX_UNITS = GS_MAX_SUBS };
 
-/* One point of the search: per dim the units that split it, major first. */
+/* One point of the search: the units that split each dim, major first, dim
+ * after dim. */
 typedef struct state {
   uint8_t n[GS_MAX_RANK];
-  uint8_t unit[GS_MAX_RANK][MAX_UNITS];
+  uint8_t unit[MAX_UNITS];
   uint32_t partial; /* units not reduced yet */
 } state;
 
@@ -33,11 +38,11 @@ typedef struct search {
   gs_axes unit[MAX_UNITS];
   int64_t size[MAX_UNITS];
   state goal;
-  uint32_t goal_units; /* units that split some dim of the goal */
   int home[MAX_UNITS]; /* the dim that a unit splits in the goal, or -1 */
   gs_map seen;         /* key -> step */
   GS_VEC(step *) heap; /* smallest seconds first */
   const step *now;     /* being expanded */
+  double bound;        /* seconds of the best path known to the goal */
 } search;
 
 void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m) {
@@ -48,6 +53,31 @@ void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m) {
 bool gs_reshard_nests(int64_t n, int64_t outer, int64_t inner) {
   if (outer == 1) return true;
   return gs_ceil_div(n, outer * inner) * inner == gs_ceil_div(n, outer);
+}
+
+/* ---- states ---- */
+
+/* The units of dim d. */
+static const uint8_t *units_of(const state *st, int d) {
+  const uint8_t *u = st->unit;
+  for (int i = 0; i < d; i++) u += st->n[i];
+  return u;
+}
+
+static void append(state *st, int d, int unit) {
+  uint8_t *u = st->unit + (units_of(st, d) - st->unit) + st->n[d];
+  size_t at = (size_t)(u - st->unit);
+  memmove(u + 1, u, sizeof st->unit - at - 1);
+  *u = (uint8_t)unit;
+  st->n[d]++;
+}
+
+/* Keeps the first k units of dim d. */
+static void cut(state *st, int d, int k) {
+  uint8_t *u = st->unit + (units_of(st, d) - st->unit) + k;
+  size_t at = (size_t)(u - st->unit), drop = (size_t)(st->n[d] - k);
+  memmove(u, u + drop, sizeof st->unit - at - drop);
+  st->n[d] = (uint8_t)k;
 }
 
 /* ---- units ---- */
@@ -111,8 +141,7 @@ static state to_state(const search *s, const gs_sharding *sh) {
     const gs_axes *a = &sh->dim[d].axes;
     for (int i = 0; i < a->n; i++)
       for (int u = 0; u < s->nunit; u++)
-        if (s->unit[u].at[0] == a->at[i])
-          st.unit[d][st.n[d]++] = (uint8_t)u;
+        if (s->unit[u].at[0] == a->at[i]) append(&st, d, u);
   }
   return st;
 }
@@ -126,15 +155,16 @@ static gs_sharding *to_sharding(gs_arena *a, const search *s, const state *st,
   for (int d = 0; d < s->rank; d++)
     for (int i = 0; i < st->n[d]; i++)
       sh->dim[d].axes =
-          gs_axes_cat(&sh->dim[d].axes, &s->unit[st->unit[d][i]]);
+          gs_axes_cat(&sh->dim[d].axes, &s->unit[units_of(st, d)[i]]);
   return sh;
 }
 
 /* ---- geometry ---- */
 
 static int64_t shards(const search *s, const state *st, int d, int n) {
+  const uint8_t *u = units_of(st, d);
   int64_t p = 1;
-  for (int i = 0; i < n; i++) p *= s->size[st->unit[d][i]];
+  for (int i = 0; i < n; i++) p *= s->size[u[i]];
   return p;
 }
 
@@ -154,17 +184,22 @@ static bool suffix_nests(const search *s, const state *st, int d, int k) {
 
 /* ---- the queue ---- */
 
-static const char *state_key(const search *s, const state *st) {
-  gs_buf b;
-  gs_buf_init(&b, s->tmp);
+typedef struct state_key {
+  char at[GS_MAX_RANK + 2 * MAX_UNITS + 1];
+} state_key;
+
+static state_key key_of(const search *s, const state *st) {
+  state_key key;
+  const uint8_t *u = st->unit;
+  int n = 0;
   for (int d = 0; d < s->rank; d++) {
-    for (int i = 0; i < st->n[d]; i++)
-      gs_buf_char(&b, (char)(st->unit[d][i] + 1));
-    gs_buf_char(&b, 127);
+    for (int i = 0; i < st->n[d]; i++) key.at[n++] = (char)(*u++ + 1);
+    key.at[n++] = 127;
   }
-  for (int u = 0; u < s->nunit; u++)
-    if (st->partial >> u & 1) gs_buf_char(&b, (char)(u + 1));
-  return b.at;
+  for (int v = 0; v < s->nunit; v++)
+    if (st->partial >> v & 1) key.at[n++] = (char)(v + 1);
+  key.at[n] = 0;
+  return key;
 }
 
 static void heap_push(search *s, step *x) {
@@ -200,8 +235,9 @@ static void offer(search *s, const state *at, gs_move_kind kind,
   double seconds = s->now->seconds +
                    gs_cost_move(s->m, kind, &axes,
                                 local_bytes(s, &s->now->at));
-  const char *key = state_key(s, at);
-  step *old = gs_map_get(&s->seen, key);
+  if (seconds >= s->bound) return;
+  state_key key = key_of(s, at);
+  step *old = gs_map_get(&s->seen, key.at);
   if (old && old->seconds <= seconds) return;
   step *x = GS_NEW(s->tmp, step);
   *x = (step){.from = s->now,
@@ -212,7 +248,7 @@ static void offer(search *s, const state *at, gs_move_kind kind,
               .to = to,
               .units = units};
   if (old) old->done = true;
-  gs_map_put(&s->seen, key, x);
+  gs_map_put(&s->seen, key.at, x);
   heap_push(s, x);
 }
 
@@ -220,13 +256,10 @@ static void offer(search *s, const state *at, gs_move_kind kind,
 
 static uint32_t split_units(const search *s, const state *st) {
   uint32_t set = 0;
+  const uint8_t *u = st->unit;
   for (int d = 0; d < s->rank; d++)
-    for (int i = 0; i < st->n[d]; i++) set |= 1u << st->unit[d][i];
+    for (int i = 0; i < st->n[d]; i++) set |= 1u << *u++;
   return set;
-}
-
-static void append(state *st, int d, int unit) {
-  st->unit[d][st->n[d]++] = (uint8_t)unit;
 }
 
 /* Local slices, and reduce-scatters of partial units, onto goal dims. Several
@@ -238,7 +271,7 @@ static void try_splits(search *s, const state *st) {
     state next = *st;
     uint32_t units = 0;
     for (int i = 0; i < s->goal.n[d]; i++) {
-      int u = s->goal.unit[d][i];
+      int u = units_of(&s->goal, d)[i];
       if (used >> u & 1) continue;
       append(&next, d, u);
       units |= 1u << u;
@@ -278,12 +311,13 @@ static void try_reductions(search *s, const state *st) {
 /* Gathers and all-to-alls of the minor units of each dim. */
 static void try_suffixes(search *s, const state *st) {
   for (int d = 0; d < s->rank; d++) {
+    const uint8_t *unit = units_of(st, d);
     uint32_t units = 0;
     for (int k = st->n[d] - 1; k >= 0; k--) {
-      units |= 1u << st->unit[d][k];
+      units |= 1u << unit[k];
       if (!suffix_nests(s, st, d, k)) continue;
       state next = *st;
-      next.n[d] = (uint8_t)k;
+      cut(&next, d, k);
       offer(s, &next, GS_MOVE_ALL_GATHER, units, d, -1);
       for (int e = 0; e < s->rank; e++) {
         bool wanted = false;
@@ -291,7 +325,7 @@ static void try_suffixes(search *s, const state *st) {
           if ((units >> u & 1) && s->home[u] == e) wanted = true;
         if (e == d || !wanted) continue;
         state moved = next;
-        for (int i = k; i < st->n[d]; i++) append(&moved, e, st->unit[d][i]);
+        for (int i = k; i < st->n[d]; i++) append(&moved, e, unit[i]);
         if (suffix_nests(s, &moved, e, st->n[e]))
           offer(s, &moved, GS_MOVE_ALL_TO_ALL, units, d, e);
       }
@@ -301,20 +335,27 @@ static void try_suffixes(search *s, const state *st) {
 
 /* Puts unit b where a stands, and a where b stands if b splits a dim. */
 static void swap_units(const search *s, state *st, int a, int b) {
+  uint8_t *u = st->unit;
   for (int d = 0; d < s->rank; d++)
-    for (int i = 0; i < st->n[d]; i++) {
-      if (st->unit[d][i] == a) st->unit[d][i] = (uint8_t)b;
-      else if (st->unit[d][i] == b) st->unit[d][i] = (uint8_t)a;
+    for (int i = 0; i < st->n[d]; i++, u++) {
+      if (*u == a) *u = (uint8_t)b;
+      else if (*u == b) *u = (uint8_t)a;
     }
 }
 
+/* Swaps after which one of the two units stands in its dim of the goal. */
 static void try_permutes(search *s, const state *st) {
   uint32_t used = split_units(s, st);
+  int dim[MAX_UNITS];
+  for (int u = 0; u < s->nunit; u++) dim[u] = -2; /* unlike any home */
+  for (int d = 0; d < s->rank; d++)
+    for (int i = 0; i < st->n[d]; i++) dim[units_of(st, d)[i]] = d;
   for (int a = 0; a < s->nunit; a++)
     for (int b = 0; b < s->nunit; b++) {
       if (a == b || s->size[a] != s->size[b] || !(used >> a & 1)) continue;
       if ((st->partial >> a & 1) || (st->partial >> b & 1)) continue;
       if ((used >> b & 1) && b < a) continue;
+      if (s->home[b] != dim[a] && s->home[a] != dim[b]) continue;
       state next = *st;
       swap_units(s, &next, a, b);
       offer(s, &next, GS_MOVE_PERMUTE, 1u << a | 1u << b, -1, -1);
@@ -329,45 +370,70 @@ static void try_permutes(search *s, const state *st) {
     offer(s, &next, GS_MOVE_PERMUTE, used | split_units(s, &s->goal), -1, -1);
 }
 
-/* Gathers every dim that differs, whatever it costs: the way that always
- * exists. */
-static void try_everything(search *s, const state *st) {
-  for (int d = 0; d < s->rank; d++) {
-    if (!st->n[d]) continue;
+/* The step to `at` by this move, or a cheaper one that leads there. */
+static const step *reach(search *s, const step *from, const state *at,
+                         gs_move_kind kind, uint32_t units, int dim) {
+  s->now = from;
+  offer(s, at, kind, units, dim, -1);
+  return gs_map_get(&s->seen, key_of(s, at).at);
+}
+
+/* How many units of dim d can stay on the way to the goal. */
+static int kept(const search *s, const state *st, int d) {
+  const uint8_t *have = units_of(st, d), *want = units_of(&s->goal, d);
+  int k = 0;
+  while (k < st->n[d] && k < s->goal.n[d] && have[k] == want[k]) k++;
+  while (!suffix_nests(s, st, d, k) || !suffix_nests(s, &s->goal, d, k)) k--;
+  return k;
+}
+
+/* The way that always exists: reduce, gather what differs, slice.  It bounds
+ * what the others may cost; no step when it costs more than the bound. */
+static void go_straight(search *s, const step *x) {
+  uint32_t rest = x->at.partial & ~s->goal.partial;
+  state next = x->at;
+  next.partial &= ~rest;
+  if (rest) x = reach(s, x, &next, GS_MOVE_ALL_REDUCE, rest, -1);
+  for (int d = 0; d < s->rank && x; d++) {
+    int k = kept(s, &next, d);
     uint32_t units = 0;
-    for (int i = 0; i < st->n[d]; i++) units |= 1u << st->unit[d][i];
-    state next = *st;
-    next.n[d] = 0;
-    offer(s, &next, GS_MOVE_ALL_GATHER, units, d, -1);
+    for (int i = k; i < next.n[d]; i++) units |= 1u << units_of(&next, d)[i];
+    cut(&next, d, k);
+    if (units) x = reach(s, x, &next, GS_MOVE_ALL_GATHER, units, d);
   }
+  for (int d = 0; d < s->rank && x; d++) {
+    uint32_t units = 0;
+    for (int i = next.n[d]; i < s->goal.n[d]; i++) {
+      append(&next, d, units_of(&s->goal, d)[i]);
+      units |= 1u << units_of(&s->goal, d)[i];
+    }
+    if (units) x = reach(s, x, &next, GS_MOVE_SLICE, units, d);
+  }
+  if (x && x->seconds < s->bound) s->bound = x->seconds;
 }
 
 /* ---- the search ---- */
 
 static const step *run_search(search *s, const state *start) {
-  const char *goal = state_key(s, &s->goal);
+  state_key goal = key_of(s, &s->goal);
   step *first = GS_NEW(s->tmp, step);
   first->at = *start;
-  gs_map_put(&s->seen, state_key(s, start), first);
+  s->bound = INFINITY;
+  gs_map_put(&s->seen, key_of(s, start).at, first);
   heap_push(s, first);
-  for (int n = 0; s->heap.n; n++) {
+  for (int n = 0; s->heap.n && n < MAX_STATES; n++) {
     step *x = heap_pop(s);
     if (x->done) continue;
     x->done = true;
-    if (!strcmp(state_key(s, &x->at), goal)) return x;
+    if (x->seconds >= s->bound) break;
+    go_straight(s, x);
     s->now = x;
     try_splits(s, &x->at);
     try_reductions(s, &x->at);
-    if (n < MAX_STATES) {
-      try_suffixes(s, &x->at);
-      try_permutes(s, &x->at);
-    } else {
-      try_everything(s, &x->at);
-    }
+    try_suffixes(s, &x->at);
+    try_permutes(s, &x->at);
   }
-  /* Not reached: reducing and gathering all, then slicing dim by dim, leads
-   * to any goal. */
-  return NULL;
+  return gs_map_get(&s->seen, goal.at);
 }
 
 static gs_axes units_axes(const search *s, const step *x) {
@@ -377,9 +443,10 @@ static gs_axes units_axes(const search *s, const step *x) {
   if (drops || adds) {
     /* In the order in which they split the dim: it orders the blocks. */
     const state *st = drops ? &x->from->at : &x->at;
+    const uint8_t *unit = units_of(st, x->dim);
     for (int i = 0; i < st->n[x->dim]; i++)
-      if (x->units >> st->unit[x->dim][i] & 1)
-        axes = gs_axes_cat(&axes, &s->unit[st->unit[x->dim][i]]);
+      if (x->units >> unit[i] & 1)
+        axes = gs_axes_cat(&axes, &s->unit[unit[i]]);
     return axes;
   }
   for (int u = 0; u < s->nunit; u++)
@@ -441,7 +508,8 @@ const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
     s->goal = to_state(s, to);
     for (int u = 0; u < s->nunit; u++) s->home[u] = -1;
     for (int d = 0; d < rank; d++)
-      for (int i = 0; i < s->goal.n[d]; i++) s->home[s->goal.unit[d][i]] = d;
+      for (int i = 0; i < s->goal.n[d]; i++)
+        s->home[units_of(&s->goal, d)[i]] = d;
     gs_map_init(&s->seen, &tmp);
     state start = to_state(s, from);
     path = make_path(r->arena, s, run_search(s, &start), from);

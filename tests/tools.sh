@@ -1,0 +1,239 @@
+#!/bin/sh
+# The three tools together: pipelines, reports, signals, the same bytes twice.
+set -u
+build=$(pwd)
+data=$build/tests
+[ -d "$data/spec" ] || data=$(cd "${srcdir-.}/tests" && pwd)
+schemas=$(cd "${srcdir-.}/schemas" && pwd)
+if [ ! -x tests/test_onnx ]; then
+  echo "skipped: tests/test_onnx is not built"
+  exit 77
+fi
+unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
+passed=0 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+annotate=$build/tools/gshard-annotate
+partition=$build/tools/gshard-partition
+run=$build/tools/gshard-run
+same=$build/tests/test_onnx
+
+# ok TEXT COMMAND...: one case, which holds when the command succeeds.
+ok() {
+  text=$1
+  shift
+  if "$@" > log 2>&1 < /dev/null; then
+    passed=$((passed + 1))
+  else
+    printf 'not ok: %s\n' "$text"
+    sed 's/^/  /' log | head -10
+    failed=$((failed + 1))
+  fi
+}
+says() { grep -q -e "$1" "$2"; }
+gives() {
+  want=$1
+  shift
+  "$@" > out 2> err < /dev/null
+  got=$?
+  [ "$got" = "$want" ] || { echo "exit $got, not $want"; cat err; false; }
+}
+
+"$build/tests/test_onnx" --samples . || exit 1
+cat > mlp.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 2, tp: 2}}
+rules:
+  - match: {tensor: x}
+    shard: [dp, ~]
+  - match: {tensor: "w[12]"}
+    shard: [~, tp]
+    expect: 2
+END
+sed 's/, tp: 2/, tp: 2}, device_ids: [3, 1, 2, 0/; s/0}}$/0]}/' mlp.yaml \
+  > functions.yaml
+cat > ports.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 4}}
+rules:
+  - match: {tensor: x}
+    shard: [dp, ~]
+END
+cp ports.yaml old.yaml
+sed 's/^mesh.*/&\nbind: {n: 7}/' ports.yaml > any.yaml
+
+# ---- annotated models -------------------------------------------------------
+shardings() { "$annotate" --list-tensors "$1" | grep '{'; }
+round_trip() { # the shardings of $1 are those of $2, and there are some
+  shardings "$1" > a.txt && shardings "$2" > b.txt && [ -s a.txt ] &&
+    cmp a.txt b.txt
+}
+# A spec with nothing but what --dump-spec printed.
+dumped() {
+  "$annotate" -s "$1.yaml" --dump-spec "$1.onnx" > "$1.dump.yaml" &&
+    "$annotate" -q -s "$1.dump.yaml" -o "$1.dumped.onnx" "$1.onnx"
+}
+for m in mlp functions ports old any; do
+  ok "$m is annotated" "$annotate" -q -s $m.yaml -o $m.a.onnx $m.onnx
+  ok "$m: only annotations change" "$same" --same $m.onnx $m.a.onnx
+  "$annotate" -q -s $m.yaml -o - $m.onnx > $m.b.onnx
+  ok "$m: the same bytes twice, and through a pipe" cmp $m.a.onnx $m.b.onnx
+  "$annotate" -q -s $m.yaml - < $m.onnx > $m.b.onnx
+  ok "$m: the same bytes from standard input" cmp $m.a.onnx $m.b.onnx
+  ok "$m is complete" "$annotate" -q --check $m.a.onnx
+  ok "$m: annotated again without the spec" \
+    "$annotate" -q -o $m.c.onnx $m.a.onnx
+  ok "$m: the shardings are read back" round_trip $m.a.onnx $m.c.onnx
+  ok "$m: the same bytes again" cmp $m.a.onnx $m.c.onnx
+  ok "$m: the dumped spec is a spec" dumped $m
+  ok "$m: with the same shardings" round_trip $m.a.onnx $m.dumped.onnx
+done
+ok "models that differ are told apart" gives 1 "$same" --same mlp.onnx any.onnx
+ok "a model without annotations is not complete" \
+  gives 1 "$annotate" --check --mesh dp=2,tp=2 -s mlp.yaml mlp.onnx
+ok "which is said" says 'lack an annotation' err
+
+# ---- pipelines --------------------------------------------------------------
+pipeline() {
+  "$annotate" -q -s "$1.yaml" "$1.onnx" | "$partition" -q -o - |
+    "$run" --random 1 --check "$1.onnx" - > "$1.piped"
+}
+plan() {
+  "$partition" -q --emit "$2" -o "$1.$2" "$1.a.onnx" &&
+    "$run" --random 1 --check "$1.onnx" "$1.$2" > "$1.$2.out" &&
+    cmp "$1.piped" "$1.$2.out"
+}
+twice() {
+  "$partition" -q --emit "$2" -o "$1.again" "$1.a.onnx" &&
+    diff -r "$1.$2" "$1.again" && rm -r "$1.again"
+}
+for m in mlp functions ports old any; do
+  ok "$m through one pipeline" pipeline $m
+  ok "$m: exact on whole numbers" says 'integer.*the same bytes' $m.piped
+  for form in spmd device; do
+    ok "$m: the plan ($form) computes the same" plan $m $form
+    ok "$m: the same plan ($form) twice" twice $m $form
+  done
+done
+if locale -a 2> /dev/null | grep -qi '^de_DE\.utf-\{0,1\}8$'; then
+  LC_ALL=de_DE.UTF-8 "$annotate" -q -s mlp.yaml -o - mlp.onnx > de.onnx
+  ok "the same bytes in another language" cmp mlp.a.onnx de.onnx
+fi
+
+# Inputs and outputs by way of files and pipes.
+outputs() { # OPTION...: of one run with --random 1, into the directory out1
+  rm -rf out1
+  "$run" -q --random 1 -o out1 "$@"
+}
+feed() {
+  "$run" -q --random 1 -o y=- mlp.onnx > y.npy &&
+    cmp y.npy out1/y.npy
+}
+ok "outputs into a directory" outputs mlp.onnx
+ok "one output to standard output" feed
+cp out1/y.npy x.npy # f32[6,10], like x
+from_pipe() { "$run" -i - mlp.onnx < x.npy > a.txt; }
+from_named() { "$run" -i x=- mlp.onnx < x.npy > b.txt && cmp a.txt b.txt; }
+from_file() { "$run" -i x.npy mlp.onnx > b.txt && cmp a.txt b.txt; }
+ok "an input from standard input" from_pipe
+ok "an input from standard input by its name" from_named
+ok "an input from a file" from_file
+pb() {
+  "$run" -q -i x.npy -o y=y.pb mlp.onnx && mkdir -p td &&
+    cp y.pb td/output_0.pb && cp td/output_0.pb again.pb &&
+    "$run" -q -i again.pb -o y=z.pb mlp.onnx
+}
+ok "TensorProto files" pb
+test_data() {
+  "$run" -q --random 1 -o ports.out ports.onnx &&
+    "$run" -q -f --random 1 -o y=td/output_0.pb -o z=td/output_1.pb \
+      -i x=x.npy -i ids=ids.npy ports.onnx
+}
+# ids: i64[6] of 0 1 2 3 4 5.
+{
+  printf '\223NUMPY\001\000\106\000'
+  printf '%-69s\n' "{'descr': '<i8', 'fortran_order': False, 'shape': (6,), }"
+  for i in 0 1 2 3 4 5; do printf "\\00$i\\0\\0\\0\\0\\0\\0\\0"; done
+} > ids.npy
+ok "two inputs and two outputs" test_data
+ok "two inputs of a plan" "$run" -i x=x.npy -i ids=ids.npy ports.device
+ok "an existing output stays" gives 73 "$run" -q --random 1 -o y=y.npy mlp.onnx
+ok "but for -f" gives 0 "$run" -q -f --random 1 -o y=y.npy mlp.onnx
+ok "-n writes nothing" gives 0 "$run" -n --random 1 -o none mlp.onnx
+ok "-n of a plan" gives 0 "$partition" -n -o none mlp.a.onnx
+ok "-n of a model" gives 0 "$annotate" -n -s mlp.yaml -o none mlp.onnx
+ok "nothing was written" test ! -e none
+ok "random inputs in a range" \
+  "$run" --random 1 --range ids=0:30 --check ports.onnx ports.spmd
+ok "an index out of range is an error" \
+  gives 65 "$run" --random 1 --range ids=30:31 ports.onnx
+ok "--json" gives 0 "$run" --json --random 1 mlp.onnx
+ok "--json names the output" says '"name": "y"' out
+
+# ---- looking inside ---------------------------------------------------------
+ok "--explain" gives 0 "$annotate" -s mlp.yaml --explain y mlp.onnx
+ok "--explain names the rule" says 'mlp.yaml:4' out
+ok "--explain writes no model" sh -c '! grep -q MatMulMatMul out'
+ok "--list-tensors" gives 0 "$annotate" --list-tensors mlp.a.onnx
+ok "with shardings" says '^w1 : f32\[10,34\] {~,tp}' out
+ok "--print-schema" gives 0 "$annotate" --print-schema
+ok "is the schema of the source" cmp out "$schemas/gshard-spec.schema.json"
+ok "--list-ops" gives 0 "$run" --list-ops
+ok "with MatMul" says 'MatMul' out
+
+
+# ---- reports ----------------------------------------------------------------
+report=$schemas/gshard-report.schema.json
+fits() { "$same" --json "$report" "$1"; }
+for m in mlp functions ports old any; do
+  ok "$m: report of annotate" gives 0 "$annotate" -s $m.yaml --report=json \
+    -o r.onnx $m.onnx
+  ok "$m: as its schema says" fits out
+  ok "$m: report of partition" gives 0 "$partition" -n --report=json -o r \
+    $m.a.onnx
+  ok "$m: as its schema says" fits out
+done
+ok "a report in a pipeline goes to stderr" gives 0 "$annotate" -s mlp.yaml \
+  --report=json -o - mlp.onnx
+ok "as its schema says" fits err
+ok "a text report" gives 0 "$partition" -n --report -o r mlp.a.onnx
+ok "a text report leaves stdout alone" test ! -s out
+sed 's/"version": 1/"version": 2/' err > other.json
+ok "a report of another version is told apart" gives 1 fits other.json
+ok "diagnostics as JSON" gives 65 "$annotate" --json --mesh a=2 -n x.npy
+ok "with the place" says '"place": *"[^"]*x.npy' out
+
+# ---- signals ----------------------------------------------------------------
+# end_by SIGNAL CODE: a partition of a gigabyte, interrupted while it writes.
+end_by() {
+  # A job in the background would ignore SIGINT.
+  env --default-signal=INT "$partition" -q --mesh a=2 -o late big.onnx &
+  job=$!
+  tries=0
+  while kill -0 $job 2> /dev/null && [ $tries -lt 1000 ]; do
+    for name in late.*/*; do [ ! -e "$name" ] || break 2; done
+    sleep 0.01
+    tries=$((tries + 1))
+  done
+  kill -s "$1" $job
+  wait $job
+  got=$?
+  for name in late*; do
+    [ ! -e "$name" ] || { echo "left $name"; rm -r "$name"; return 1; }
+  done
+  [ $got = "$2" ] || { echo "exit $got, not $2"; return 1; }
+}
+truncate -s 1073741824 big.bin
+ok "SIGINT leaves nothing" end_by INT 130
+ok "SIGTERM leaves nothing" end_by TERM 143
+ok "SIGHUP leaves nothing" end_by HUP 129
+quiet_pipe() { # a reader that leaves ends the writer without a message
+  { "$run" --list-ops; echo $? > code; } 2> err | head -1 > /dev/null
+  [ ! -s err ] || { cat err; return 1; }
+}
+ok "a reader that leaves" quiet_pipe
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
