@@ -208,6 +208,7 @@ static gs_status run_split(bench_case *c, bool fixed, const char *mesh, int i,
   return compare(c, &r, got, e);
 }
 
+__attribute__((format(printf, 3, 4)))
 static void note(verdict *v, const gs_err *e, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
