@@ -778,7 +778,8 @@ static void annotate(maker *k) {
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     bool border = v->is_input || v->is_output || v->constant;
-    if (chance(k, border ? k->dense : k->dense / 2)) v->sharding = random_sharding(k, v->rank);
+    if (chance(k, border ? k->dense : k->dense / 2))
+      v->sharding = random_sharding(k, v->rank);
   }
 }
 
