@@ -15,20 +15,56 @@ char *gs_bytes_text(gs_arena *a, double bytes) {
   return gs_sprintf(a, u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
 }
 
-/* The text for rule `rule` of the spec, or for what the model notes. */
-static char *origin_text(gs_arena *a, const gs_report *r, int rule,
-                         const gs_value *v) {
+/* Of a note "dp=TEXT; tp=TEXT" the text for that axis; else all of it. */
+static char *noted_for(gs_arena *a, const char *note, const char *axis) {
+  size_t n = strlen(axis);
+  for (const char *at = note; at; at = strstr(at, "; ")) {
+    if (at != note) at += 2;
+    if (strncmp(at, axis, n) || at[n] != '=') continue;
+    const char *end = strstr(at, "; ");
+    at += n + 1;
+    return gs_strndup(a, at, end ? (size_t)(end - at) : strlen(at));
+  }
+  return gs_strdup(a, note);
+}
+
+/* What put sub-axis `axis` on v: a rule of the spec, or what the model
+ * notes. */
+static char *axis_origin(gs_arena *a, const gs_report *r, const gs_value *v,
+                         int axis) {
+  int rule = gs_propagation_axis_rule(r->propagation, v, axis);
   if (rule >= 0 && r->spec) return gs_rule_origin(a, r->spec, rule);
-  if (gs_sharding_is_replicated(v->sharding)) return gs_strdup(a, "");
-  const char *noted = NULL;
+  const char *note = NULL;
   if (r->model)
-    noted = gs_model_graph_meta(r->model,
-                                gs_sprintf(a, "gshard.origin:%s", v->name));
-  return gs_strdup(a, noted && *noted ? noted : "the model");
+    note = gs_model_graph_meta(r->model,
+                               gs_sprintf(a, "gshard.origin:%s", v->name));
+  const gs_mesh *m = r->graph->mesh;
+  if (note && *note) return noted_for(a, note, m->axis[m->sub[axis].axis].name);
+  return gs_strdup(a, "the model");
 }
 
 char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
-  return origin_text(a, r, gs_propagation_rule(r->propagation, v), v);
+  const gs_mesh *m = r->graph->mesh;
+  gs_axes used = gs_axes_of(gs_sharding_used(v->sharding));
+  if (!used.n) {
+    int rule = gs_propagation_rule(r->propagation, v);
+    if (rule >= 0 && r->spec) return gs_rule_origin(a, r->spec, rule);
+    return gs_strdup(a, "");
+  }
+  char *first = axis_origin(a, r, v, used.at[0]);
+  bool same = true;
+  for (int i = 1; i < used.n; i++)
+    if (strcmp(first, axis_origin(a, r, v, used.at[i]))) same = false;
+  if (same) return first;
+  gs_buf b;
+  gs_buf_init(&b, a);
+  for (int i = 0; i < used.n; i++) {
+    int axis = m->sub[used.at[i]].axis;
+    if (i && axis == m->sub[used.at[i - 1]].axis) continue;
+    gs_buf_printf(&b, "%s%s=%s", i ? "; " : "", m->axis[axis].name,
+                  axis_origin(a, r, v, used.at[i]));
+  }
+  return b.at;
 }
 
 /* The value that brought `axis` to c: the moved one, or an operand of the node
@@ -52,8 +88,7 @@ char *gs_report_cause(gs_arena *a, const gs_report *r,
   for (int i = 0; i < c->axes.n; i++) {
     const gs_value *v = carrier(c, c->axes.at[i]);
     if (!v) continue;
-    return origin_text(
-        a, r, gs_propagation_axis_rule(r->propagation, v, c->axes.at[i]), v);
+    return axis_origin(a, r, v, c->axes.at[i]);
   }
   return gs_report_origin(a, r, c->value);
 }

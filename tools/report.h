@@ -19,7 +19,8 @@ typedef struct gs_report {
 } gs_report;
 
 /* Where the sharding of v comes from: "spec.yaml:8:5 (label)", "the model",
- * or "" when nothing reaches it. */
+ * "dp=spec.yaml:4:5; tp=spec.yaml:9:5" where axes differ, or "" when nothing
+ * reaches it. */
 char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v);
 
 /* The same for a collective: what split the axes that it works over. */
