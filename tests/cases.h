@@ -5,9 +5,8 @@
  *   --
  *   what is expected
  *
- * A comment may stand before the first case.  A test with cases_main is run
- * by `make check`, and writes its file again with what comes out on
- * `test_x --print FILE`. */
+ * A comment may stand before the first case.  cases_main.h makes a test of
+ * such a file. */
 #ifndef GS_TESTS_CASES_H
 #define GS_TESTS_CASES_H
 

@@ -4,7 +4,7 @@
  *   local i=tp k=[dp,tp]
  * when factors of the last node are to be split.  Expected are a shape per
  * result and a rule per node, then the local program. */
-#include "cases.h"
+#include "cases_main.h"
 #include "op/op.h"
 
 /* ---- local forms ---- */
@@ -198,28 +198,11 @@ START_TEST(reshape_factors) {
 }
 END_TEST
 
-START_TEST(cases) {
-  const char *top = getenv("srcdir");
-  char path[4096];
-  snprintf(path, sizeof path, "%s/tests/data/moves.txt", top ? top : ".");
-  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
-}
-END_TEST
-
-int main(int argc, char **argv) {
-  if (argc == 3 && !strcmp(argv[1], "--print")) {
-    cases_run(argv[2], run_case, stdout);
-    return 0;
-  }
-  Suite *s = suite_create("moves");
-  TCase *t = tcase_create("cases");
-  tcase_add_test(t, cases);
+static void add_more(TCase *t) {
   tcase_add_test(t, reshape_factors);
   tcase_set_timeout(t, 60);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+}
+
+int main(int argc, char **argv) {
+  return cases_main(argc, argv, "moves", run_case, add_more);
 }

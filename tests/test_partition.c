@@ -1,7 +1,7 @@
 /* Golden cases of propagation and partitioning (data/partition.txt): a graph
  * with a few shardings in, all shardings, the SPMD program and its collectives
  * out. `test_partition --print FILE` writes the file again. */
-#include "cases.h"
+#include "cases_main.h"
 #include "pass/infer.h"
 #include "pass/partition.h"
 #include "pass/propagate.h"
@@ -59,27 +59,6 @@ static void run_case(gs_arena *a, char *given, gs_buf *b) {
   gs_err_free(&e);
 }
 
-START_TEST(cases) {
-  char path[1000];
-  const char *srcdir = getenv("srcdir");
-  snprintf(path, sizeof path, "%s/tests/data/partition.txt",
-           srcdir ? srcdir : ".");
-  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
-}
-END_TEST
-
 int main(int argc, char **argv) {
-  if (argc == 3 && !strcmp(argv[1], "--print")) {
-    cases_run(argv[2], run_case, stdout);
-    return 0;
-  }
-  Suite *s = suite_create("partition");
-  TCase *t = tcase_create("cases");
-  tcase_add_test(t, cases);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return cases_main(argc, argv, "partition", run_case, NULL);
 }

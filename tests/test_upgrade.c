@@ -2,7 +2,7 @@
  *
  * Cases (see cases.h) are a line "opset N" and a graph in text form; expected
  * is the graph after the upgrade, each node with its row and version. */
-#include "cases.h"
+#include "cases_main.h"
 #include "pass/upgrade.h"
 
 static void run_case(gs_arena *a, char *text, gs_buf *b) {
@@ -48,26 +48,6 @@ static void run_case(gs_arena *a, char *text, gs_buf *b) {
   gs_err_free(&e);
 }
 
-START_TEST(cases) {
-  const char *top = getenv("srcdir");
-  char path[4096];
-  snprintf(path, sizeof path, "%s/tests/data/upgrade.txt", top ? top : ".");
-  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
-}
-END_TEST
-
 int main(int argc, char **argv) {
-  if (argc == 3 && !strcmp(argv[1], "--print")) {
-    cases_run(argv[2], run_case, stdout);
-    return 0;
-  }
-  Suite *s = suite_create("upgrade");
-  TCase *t = tcase_create("cases");
-  tcase_add_test(t, cases);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return cases_main(argc, argv, "upgrade", run_case, NULL);
 }
