@@ -162,13 +162,13 @@ static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
   bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
-    c->in[i] = gs_unproject(p->a, r, &r->in[i], &c->as);
+    c->in[i] = gs_unproject(p->a, &r->in[i], &c->as);
     if (all || i == 0)
       c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->carried;
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
-    c->out[i] = gs_unproject(p->a, r, &r->out[i], &c->as);
+    c->out[i] = gs_unproject(p->a, &r->out[i], &c->as);
     c->out[i]->partial = gs_assignment_partial(r, &c->as) | c->carried;
     c->out[i]->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
   }

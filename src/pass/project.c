@@ -39,9 +39,8 @@ void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
     project_dim(m, r, &t->dim[d], &s->dim[d].axes, out);
 }
 
-gs_sharding *gs_unproject(gs_arena *a, const gs_rule *r,
-                          const gs_tensor_map *t, const gs_assignment *as) {
-  (void)r;
+gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
+                          const gs_assignment *as) {
   gs_sharding *s = gs_sharding_new(a, t->rank, false);
   for (int d = 0; d < t->rank; d++)
     for (int i = 0; i < t->dim[d].n; i++)

@@ -19,8 +19,8 @@ void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
 
 /* The sharding that t has under an assignment, without partial axes.  The
  * assignment must be legal (gs_assignment_legalise). */
-gs_sharding *gs_unproject(gs_arena *a, const gs_rule *r,
-                          const gs_tensor_map *t, const gs_assignment *as);
+gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
+                          const gs_assignment *as);
 
 /* Shortens axis lists until every tensor of the rule can carry them: no axis
  * on two factors (the first keeps it), none on GS_WHOLE factors, and in dims

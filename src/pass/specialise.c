@@ -12,9 +12,7 @@ static gs_status parse_split(gs_arena *a, const gs_graph *g, const gs_node *n,
 }
 
 /* The one ENTRY node that reads v, NULL when others read it as well. */
-static const gs_node *only_entry(const gs_graph *g, const gs_uses *u,
-                                 const gs_value *v) {
-  (void)g;
+static const gs_node *only_entry(const gs_uses *u, const gs_value *v) {
   int first = u->first[v->id];
   if (u->first[v->id + 1] - first != 1 || v->is_output) return NULL;
   const gs_node *n = u->use[first].node;
@@ -27,7 +25,7 @@ gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
   gs_uses uses = gs_graph_uses(a, program);
   for (int i = 0; i < program->input.n; i++) {
     const gs_value *v = program->input.at[i];
-    const gs_node *entry = only_entry(program, &uses, v);
+    const gs_node *entry = only_entry(&uses, v);
     gs_sharding *s = gs_sharding_new(a, v->rank, false);
     if (entry) GS_TRY(parse_split(a, program, entry, &s, e));
     *gs_push(a, &out->input) = (gs_border){v, s};
@@ -54,7 +52,6 @@ gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
 typedef struct maker {
   gs_arena *a;
   const gs_device_form *f;
-  const gs_graph *from;
   const gs_mesh *m;
   int64_t p;
   gs_graph *to;
@@ -204,8 +201,7 @@ static void make_outputs(maker *k) {
 
 gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
                              gs_graph **out, gs_err *e) {
-  maker k = {.a = a, .f = f, .from = f->program, .m = f->program->mesh,
-             .p = p, .e = e};
+  maker k = {.a = a, .f = f, .m = f->program->mesh, .p = p, .e = e};
   k.to = gs_graph_new(a, f->program->name);
   k.to->mesh = k.m;
   k.map = GS_NEWS(a, f->program->value.n + 1, gs_value *);
