@@ -11,6 +11,7 @@
 #define GS_TESTS_CASES_H
 
 #include <check.h>
+#include <glob.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,22 @@ static inline char *cases_read(const char *path) {
   text[n] = 0;
   fclose(f);
   return text;
+}
+
+/* Calls fn for tests/data/NAME.txt and for the files of tests/data/NAME/, in
+ * the order of their names. */
+static inline void cases_files(const char *name, void fn(const char *path)) {
+  const char *srcdir = getenv("srcdir");
+  char path[1000];
+  glob_t found;
+  snprintf(path, sizeof path, "%s/tests/data/%s.txt", srcdir ? srcdir : ".",
+           name);
+  fn(path);
+  snprintf(path, sizeof path, "%s/tests/data/%s/*.txt",
+           srcdir ? srcdir : ".", name);
+  if (glob(path, 0, NULL, &found)) return;
+  for (size_t i = 0; i < found.gl_pathc; i++) fn(found.gl_pathv[i]);
+  globfree(&found);
 }
 
 /* Runs all cases of a file; returns how many differ from what it expects.

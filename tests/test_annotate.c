@@ -62,7 +62,7 @@ static gs_status show(gs_arena *a, gs_graph *g, gs_buf *b, gs_err *e) {
 static gs_status make_model(gs_arena *a, const gs_graph *g, gs_model **m,
                             gs_err *e) {
   static const char *const domain[] = {"", "my.domain"};
-  static const int64_t version[] = {GS_OPSET_NEWEST, 1};
+  static const int64_t version[] = {25, 1};
   gs_model_info info = {.producer_name = "test",
                         .nopset = 2,
                         .opset_domain = domain,

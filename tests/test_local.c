@@ -1,5 +1,5 @@
 /* Local forms of operators: what a row's local function makes of a node whose
- * factors are split.  The cases of data/local.txt.
+ * factors are split.  The cases of data/local.txt and data/local/.
  *
  * A case is a paragraph: a graph in text form with a mesh, whose last node is
  * looked at; a line "split FACTOR=AXIS ..." (factors as the rule is printed);
@@ -11,12 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cases.h"
 #include "op/rule.h"
 #include "op/shape.h"
-
-#ifndef TEST_DATA
-#define TEST_DATA "tests/data"
-#endif
 
 static gs_arena arena;
 static bool testing; /* not --update: check's assertions work */
@@ -187,10 +184,10 @@ static bool is_comment(const lines *l) {
   return l->graph.at[0] == '#' && !strchr(l->graph.at, '=');
 }
 
-START_TEST(cases) {
-  gs_arena_init(&arena);
-  const char *s = read_all(TEST_DATA "/local.txt");
-  int n = 0;
+static int checked;
+
+static void check_file(const char *path) {
+  const char *s = read_all(path);
   while (*s) {
     lines l;
     s = paragraph(s, &l);
@@ -198,9 +195,15 @@ START_TEST(cases) {
     const char *got = outcome(l.graph.at, l.split);
     ck_assert_msg(!strcmp(got, l.wanted.at), "%swanted\n%sgot\n%s",
                   l.graph.at, l.wanted.at, got);
-    n++;
+    checked++;
   }
-  ck_assert_int_gt(n, 15);
+}
+
+START_TEST(cases) {
+  gs_arena_init(&arena);
+  checked = 0;
+  cases_files("local", check_file);
+  ck_assert_int_gt(checked, 15);
   gs_arena_free(&arena);
 }
 END_TEST

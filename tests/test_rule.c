@@ -1,4 +1,5 @@
-/* Rules and shapes of operators: the cases of data/rules.txt.
+/* Rules and shapes of operators: the cases of data/rules.txt and
+ * data/rules/.
  *
  * A case is a paragraph: a graph in text form whose last node is looked at,
  * an optional line "rule TEXT" (the user's, instead of the row's), and lines
@@ -9,12 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cases.h"
 #include "op/rule.h"
 #include "op/shape.h"
-
-#ifndef TEST_DATA
-#define TEST_DATA "tests/data"
-#endif
 
 static gs_arena arena;
 static bool testing; /* not --update: check's assertions work */
@@ -130,10 +128,10 @@ static const char *paragraph(const char *s, lines *l) {
   return s;
 }
 
-START_TEST(cases) {
-  gs_arena_init(&arena);
-  const char *s = read_all(TEST_DATA "/rules.txt");
-  int n = 0;
+static int checked;
+
+static void check_file(const char *path) {
+  const char *s = read_all(path);
   while (*s) {
     lines l;
     s = paragraph(s, &l);
@@ -141,9 +139,15 @@ START_TEST(cases) {
     char *got = outcome(l.graph.at, l.rule);
     ck_assert_msg(!strcmp(got, l.wanted.at), "%swanted\n%sgot\n%s",
                   l.graph.at, l.wanted.at, got);
-    n++;
+    checked++;
   }
-  ck_assert_int_gt(n, 100);
+}
+
+START_TEST(cases) {
+  gs_arena_init(&arena);
+  checked = 0;
+  cases_files("rules", check_file);
+  ck_assert_int_gt(checked, 100);
   gs_arena_free(&arena);
 }
 END_TEST

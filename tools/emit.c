@@ -2,8 +2,9 @@
 
 #include <string.h>
 
+#include "base/math.h"
 #include "io/onnx_build.h"
-#include "pass/upgrade.h"
+#include "op/op.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
@@ -38,19 +39,39 @@ static void program_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
   }
 }
 
+/* The domains of a program's nodes, each at the oldest version that has all
+ * forms used: what other runtimes are most likely to know. */
+static void program_opsets(gs_arena *a, const gs_graph *g,
+                           gs_model_info *info) {
+  GS_VEC(const char *) domain = {0};
+  GS_VEC(int64_t) version = {0};
+  *gs_push(a, &domain) = "";
+  *gs_push(a, &version) = 13; /* nothing that is written is older */
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    int k = 0;
+    while (k < domain.n && strcmp(domain.at[k], n->domain)) k++;
+    if (k == domain.n) {
+      *gs_push(a, &domain) = n->domain;
+      *gs_push(a, &version) = 1;
+    }
+    int64_t since = n->op ? n->op->since : n->opset;
+    version.at[k] = gs_max(version.at[k], since);
+  }
+  info->nopset = domain.n;
+  info->opset_domain = domain.at;
+  info->opset_version = version.at;
+}
+
 void gs_emit_info(gs_arena *a, const gs_emit_options *o, gs_model_info *info) {
-  static const char *const domains[] = {"", "ai.gshard"};
-  static const int64_t versions[] = {GS_OPSET_NEWEST, 1};
   meta *m = GS_NEW(a, meta);
   program_meta(a, o, m);
   *info = (gs_model_info){.producer_name = "gshard-partition",
                           .producer_version = PACKAGE_VERSION,
-                          .nopset = 2,
-                          .opset_domain = domains,
-                          .opset_version = versions,
                           .nmeta = m->n,
                           .meta_key = m->key,
                           .meta_value = m->value};
+  program_opsets(a, o->partition->program, info);
 }
 
 gs_status gs_emit_program(gs_arena *a, const gs_emit_options *o,

@@ -14,9 +14,6 @@ typedef struct row {
 
 #define EIN(text) "einsum " text
 #define R(fn) #fn
-#define ONN ""
-#define GSH "ai.gshard"
-#define MANY INT_MAX
 static const row rows[] = {
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,       \
            combine, rule, shape, local, kernel)                                \
@@ -68,6 +65,19 @@ static const struct {
     {"random_like", "any dim; a shard holds the numbers that the whole "
                     "tensor has there"},
     {"shape_only", "no data is read"},
+    /* -- activations and more mathematics */
+    /* -- bits and integers */
+    /* -- normalisation */
+    /* -- convolution and pooling */
+    /* -- images and signals */
+    /* -- attention and state */
+    /* -- recurrent */
+    /* -- quantisation */
+    /* -- losses and training */
+    /* -- data-dependent sizes */
+    /* -- sequences, optionals, strings, control flow */
+    /* -- com.microsoft, fused */
+    /* -- com.microsoft, attention and experts */
     {"opaque", "made by the partitioner"},
 };
 

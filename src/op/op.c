@@ -29,9 +29,6 @@
 #define BY_RULE .shape = gs_shape_by_rule
 #define L(fn) .local = gs_local_##fn
 #define SAME .local = NULL
-#define ONN ""
-#define GSH "ai.gshard"
-#define MANY INT_MAX
 #define POINTWISE GS_OP_POINTWISE
 #define LINEAR GS_OP_LINEAR
 #define ADDITIVE GS_OP_ADDITIVE
@@ -42,6 +39,7 @@
 #define INDEX1 GS_OP_INDEX1
 #define ENTRY GS_OP_ENTRY
 #define EXIT GS_OP_EXIT
+#define MESH GS_OP_MESH
 
 enum {
 #define OP(sym, ...) ROW_##sym,
@@ -78,5 +76,19 @@ const gs_op *gs_op_find(const char *domain, const char *name) {
   for (int i = 0; i < NROW; i++)
     if (!strcmp(gs_ops[i].name, name) && !strcmp(gs_ops[i].domain, domain))
       return &gs_ops[i];
+  return NULL;
+}
+
+static const gs_domain domains[] = {
+    {"", 7, 28},
+    {"ai.gshard", 1, 1},
+    {"com.microsoft", 1, 1},
+    {"ai.onnx.preview", 1, 1},
+    {"ai.onnx.preview.training", 1, 1},
+};
+
+const gs_domain *gs_domain_find(const char *name) {
+  for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
+    if (!strcmp(domains[i].name, name)) return &domains[i];
   return NULL;
 }

@@ -74,12 +74,13 @@ enum {
   GS_OP_INDEX1 = 1 << 7,    /* operand 1 holds indices: its padding is cleared
                                before use so that none is out of range */
   GS_OP_ENTRY = 1 << 8,     /* reads this device's block of operand 0 */
+  GS_OP_MESH = 1 << 10, /* depends on the mesh, or on the device's place */
   GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
 };
 
 struct gs_op {
   const char *name;
-  const char *domain; /* "" or "ai.gshard" */
+  const char *domain; /* "" is ai.onnx */
   int since;          /* opset of the newest form, which the row implements */
   int min_in, max_in; /* max_in INT_MAX: variadic */
   int min_out, max_out;
@@ -95,6 +96,16 @@ struct gs_op {
 
 extern const gs_op gs_ops[];
 extern const int gs_nop;
+
+/* Domains that rows are of, and the versions of them that are understood.
+ * Some operators of ai.onnx are understood in older forms (pass/upgrade). */
+typedef struct gs_domain {
+  const char *name; /* "" is ai.onnx */
+  int oldest, newest;
+} gs_domain;
+
+/* The domain, or NULL when no row is of it. */
+const gs_domain *gs_domain_find(const char *name);
 
 /* The row of (domain, name), or NULL.  "ai.onnx" equals "". */
 const gs_op *gs_op_find(const char *domain, const char *name);

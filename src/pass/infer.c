@@ -120,7 +120,7 @@ static bool is_weight(const gs_value *v, const bool *folded) {
 /* All operands are constants in memory, small, and no weights. */
 static bool may_fold(const gs_node *n, const bool *folded) {
   const gs_op *op = n->op;
-  if (!op || (op->flags & (GS_OP_RANDOM | GS_OP_COLLECTIVE)) || *op->domain)
+  if (!op || (op->flags & (GS_OP_RANDOM | GS_OP_COLLECTIVE | GS_OP_MESH)))
     return false;
   int64_t total = 0;
   for (int i = 0; i < n->nin + n->nout; i++) {

@@ -40,7 +40,7 @@ static gs_node *new_node(gs_graph *g, const gs_node *from,
   gs_node *n = gs_node_new(g, "", op_type, new_name(g, from, what), b ? 2 : 1,
                            1);
   n->op = gs_op_find("", op_type);
-  n->opset = GS_OPSET_NEWEST;
+  n->opset = gs_domain_find("")->newest;
   n->origin = from->origin;
   n->stage = from->stage;
   n->in[0] = a;
@@ -237,24 +237,25 @@ static const struct {
 
 /* ---- the pass ---- */
 
-/* The oldest opset of which the operator is understood. */
-static int oldest_opset(const gs_node *n) {
-  for (size_t i = 0; i < sizeof older_forms / sizeof *older_forms; i++)
+/* The oldest version of which the operator is understood. */
+static int oldest_version(const gs_node *n, const gs_domain *d) {
+  for (size_t i = 0; !*d->name && i < sizeof older_forms / sizeof *older_forms;
+       i++)
     if (!strcmp(n->op_type, older_forms[i].op_type))
       return older_forms[i].since;
-  return GS_OPSET_OLDEST;
+  return d->oldest;
 }
 
-static gs_status check_version(gs_graph *g, const gs_node *n, gs_err *e) {
-  bool ours = !strcmp(n->domain, "ai.gshard");
-  int oldest = ours ? 1 : oldest_opset(n), newest = ours ? 1 : GS_OPSET_NEWEST;
-  if (n->opset >= oldest && n->opset <= newest) return GS_OK;
+static gs_status check_version(gs_graph *g, const gs_node *n,
+                               const gs_domain *d, gs_err *e) {
+  int oldest = oldest_version(n, d);
+  if (n->opset >= oldest && n->opset <= d->newest) return GS_OK;
+  bool old = n->opset < oldest;
   return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                  "version %d of domain '%s' is %s than %d, the %s supported",
-                 n->opset, ours ? n->domain : "ai.onnx",
-                 n->opset < oldest ? "older" : "newer",
-                 n->opset < oldest ? oldest : newest,
-                 n->opset < oldest ? "oldest" : "newest");
+                 n->opset, *d->name ? d->name : "ai.onnx",
+                 old ? "older" : "newer", old ? oldest : d->newest,
+                 old ? "oldest" : "newest");
 }
 
 static gs_status upgrade_node(gs_graph *g, gs_node *n, gs_err *e) {
@@ -292,12 +293,11 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
   for (int i = 0; i < count; i++) {
     gs_node *n = old[i];
     int from = g->node.n;
-    bool onnx = !*n->domain;
-    if (onnx || !strcmp(n->domain, "ai.gshard"))
-      GS_TRY(check_version(g, n, e));
-    if (onnx) GS_TRY(upgrade_node(g, n, e));
+    const gs_domain *d = gs_domain_find(n->domain);
+    if (d) GS_TRY(check_version(g, n, d, e));
+    if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
-    if (n->op) n->opset = onnx ? GS_OPSET_NEWEST : n->op->since;
+    if (n->op) n->opset = d->newest;
     insert_node(g, n, node_place(g, n, from));
   }
   for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;

@@ -4,21 +4,17 @@
 
 #include "op/op.h"
 
-/* Opsets of ai.onnx that are understood (older ones for operators whose form
- * in opset 7 is older). */
-enum { GS_OPSET_OLDEST = 7, GS_OPSET_NEWEST = 25 };
-
 /* Brings each node from the opset that its domain is imported at (n->opset)
- * to the newest form, and sets n->op and n->opset (GS_OPSET_NEWEST, or 1 for
- * ai.gshard).  Operators without a row keep op NULL and their version.
+ * to the newest form, and sets n->op and n->opset (the newest of its
+ * domain).  Operators without a row keep op NULL and their version.
  * Subgraphs in attributes are not entered.
  *
  * requires: nodes in order of execution; shapes need not be known, but where
  *           the operand of an old Softmax has a declared rank, the result is
  *           one node instead of four.
  * ensures:  n->op set for every operator with a row; ids restored.
- * errors:   GS_UNSUPPORTED for an opset outside of 7..25 (or an ai.gshard
- *           version other than 1), naming node and both versions, and for a
+ * errors:   GS_UNSUPPORTED for a version that gs_domain_find does not list,
+ *           naming node and both versions, and for a
  *           form before 7 that needs ranks that are not known; GS_DATA for
  *           attributes that the old form does not allow.
  * cost:     O(nodes). */
