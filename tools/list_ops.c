@@ -77,6 +77,7 @@ static const struct {
     {"rotary", "batch, heads and positions"},
     {"tensor_scatter", "any dim but the one that is written along"},
     /* -- recurrent */
+    {"recurrent", "batch"},
     /* -- quantisation */
     /* -- losses and training */
     /* -- data-dependent sizes */
