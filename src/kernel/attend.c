@@ -11,7 +11,7 @@
 #include "kernel/vmath.h"
 
 enum {
-  ROWS = 64,      /* of a block */
+  ROWS = 128,      /* of a block */
   KEYS = 512,     /* of a chunk: rows of scores are short enough for a fold */
   FEW = 8,        /* rows below which the products are done here */
   APART_ITEMS = 16, /* with fewer blocks than that, chunks are work too */
