@@ -213,30 +213,38 @@ static gs_fn_block *new_block(reader *r) {
   return r->block;
 }
 
+/* "= VALUE" or "!= VALUE", where it follows. */
+static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
+  bool differs = eat(r, "!=");
+  if (!differs && !eat(r, "="))
+    return t->rank ? bad(r, "'=' or '!=' is expected") : GS_OK;
+  if (t->no) return bad(r, "'no' with a value");
+  gs_attr v = {0};
+  GS_TRY(literal(r, &v));
+  t->no = differs;
+  t->equal = gs_memdup(r->a, &v, sizeof v);
+  return kind == v.kind ? GS_OK : bad(r, "the value is of another kind");
+}
+
 static gs_status test(reader *r, gs_fn_test *t) {
-  *t = (gs_fn_test){.no = eat_word(r, "no")};
+  *t = (gs_fn_test){.no = eat_word(r, "no"), .rank = eat_word(r, "rank")};
   if (eat(r, "$")) {
     GS_TRY(attr_name(r, &t->attr));
-    bool differs = eat(r, "!=");
-    if (!differs && !eat(r, "=")) return GS_OK;
-    if (t->no) return bad(r, "'no' with a value");
-    gs_attr v = {0};
-    GS_TRY(literal(r, &v));
-    t->no = differs;
-    t->equal = gs_memdup(r->a, &v, sizeof v);
-    gs_attr_kind kind = r->fn->attr.at[gs_function_attr(r->fn, t->attr)].kind;
-    return kind == v.kind ? GS_OK : bad(r, "the attribute is of another kind");
+    int at = gs_function_attr(r->fn, t->attr);
+    return comparison(r, t, r->fn->attr.at[at].kind);
   }
   bool each;
   GS_TRY(value_name(r, &t->name, &each));
-  if (!t->name || (gs_function_in(r->fn, t->name) < 0 &&
-                   gs_function_out(r->fn, t->name) < 0))
+  if (!t->name || each ||
+      (gs_function_in(r->fn, t->name) < 0 &&
+       (t->rank || gs_function_out(r->fn, t->name) < 0)))
     return bad(r, "the function has no such operand or result");
-  return GS_OK;
+  return t->rank ? comparison(r, t, GS_ATTR_INT) : GS_OK;
 }
 
-static gs_status when(reader *r) {
+static gs_status when(reader *r, bool otherwise) {
   gs_fn_block *b = new_block(r);
+  b->otherwise = otherwise;
   do GS_TRY(test(r, gs_push(r->a, &b->test)));
   while (eat(r, ","));
   return GS_OK;
@@ -343,7 +351,7 @@ static gs_status statement(reader *r) {
   if (eat_word(r, "function")) return head(r);
   if (!r->fn) return bad(r, "no function yet");
   if (eat_word(r, "attribute")) return attribute(r);
-  if (eat_word(r, "when")) return when(r);
+  if (eat_word(r, "when")) return when(r, false);
   if (eat_word(r, "always")) {
     new_block(r);
     return GS_OK;
@@ -351,6 +359,7 @@ static gs_status statement(reader *r) {
   if (eat_word(r, "otherwise")) {
     if (!r->block || !r->block->test.n)
       return bad(r, "there is no 'when' before it");
+    if (eat_word(r, "when")) return when(r, true);
     new_block(r)->otherwise = true;
     return GS_OK;
   }

@@ -52,15 +52,16 @@ typedef struct gs_fn_line {
 typedef struct gs_fn_test {
   const char *name; /* of an operand or result; NULL: an attribute */
   const char *attr;
-  bool no;                 /* "no x", "$a != 1" */
-  const gs_attr *equal;    /* NULL: is it there? */
+  bool no;              /* "no x", "$a != 1" */
+  bool rank;            /* "rank x = 1" */
+  const gs_attr *equal; /* NULL: is it there? */
 } gs_fn_test;
 
-/* Lines that apply when all tests hold, or when the ones of the block before
- * do not. */
+/* Lines that apply when all tests hold and, for `otherwise`, those of no block
+ * before do, back to the last one that is none. */
 typedef struct gs_fn_block {
   GS_VEC(gs_fn_test) test;
-  bool otherwise; /* of the block before */
+  bool otherwise;
   GS_VEC(gs_fn_line) line;
 } gs_fn_block;
 

@@ -161,7 +161,9 @@ static bool holds(const expansion *x, const gs_fn_test *t) {
   if (t->name) {
     int in = gs_function_in(x->f, t->name);
     int out = gs_function_out(x->f, t->name);
-    there = in >= 0 ? gs_node_in(x->n, in) : gs_node_out(x->n, out);
+    const gs_value *v = gs_node_in(x->n, in);
+    if (t->rank) there = v && v->rank == t->equal->i;
+    else there = in >= 0 ? gs_node_in(x->n, in) : gs_node_out(x->n, out);
   } else {
     const gs_attr *a = attr_of(x, t->attr);
     there = a && (!t->equal || same(a, t->equal));
@@ -187,19 +189,18 @@ static gs_status choose_lines(expansion *x) {
   bool before = false;
   for (int b = 0; b < x->f->block.n; b++) {
     const gs_fn_block *k = &x->f->block.at[b];
-    bool all = true;
+    bool all = !k->otherwise || !before;
     for (int i = 0; i < k->test.n; i++) all = all && holds(x, &k->test.at[i]);
-    if (k->otherwise) all = !before;
-    before = all;
+    before = all || (k->otherwise && before);
     for (int i = 0; all && i < k->line.n; i++)
       GS_TRY(add_line(x, &k->line.at[i]));
   }
   for (int i = 0; i < x->slots.n; i++) {
     const slot *s = x->slots.entry[i].value;
     if (s->target && !s->maker)
-      return gs_fail(x->e, GS_DATA, place(x),
-                     "result '%s' is not defined for these attributes",
-                     x->n->out[s->target - 1]->name);
+      return gs_fail(x->e, GS_UNSUPPORTED, place(x),
+                     "result '%s' (%s) with these attributes",
+                     x->n->out[s->target - 1]->name, x->slots.entry[i].key);
   }
   return GS_OK;
 }
