@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "pass/expand.h"
+
 /* One row of upgrade.def for a node. */
 typedef struct change {
   const char *op_type;
@@ -288,6 +290,7 @@ static void insert_node(gs_graph *g, gs_node *n, int at) {
 gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
   int count = g->node.n;
   gs_node **old = g->node.at;
+  gs_expander functions = {0};
   g->node.at = NULL;
   g->node.n = g->node.cap = 0;
   for (int i = 0; i < count; i++) {
@@ -298,6 +301,9 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
     if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
     if (n->op) n->opset = d->newest;
+    bool expanded = false;
+    if (d && !n->op) GS_TRY(gs_expand_node(&functions, g, n, &expanded, e));
+    if (expanded) continue;
     insert_node(g, n, node_place(g, n, from));
   }
   for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
