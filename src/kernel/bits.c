@@ -51,10 +51,13 @@ SIGNED(int64_t)
 typedef gs_loop *by_size[4]; /* of 1, 2, 4 and 8 bytes */
 #define SIZES(op, u)                                                           \
   {op##_##u##int8_t, op##_##u##int16_t, op##_##u##int32_t, op##_##u##int64_t}
-static const by_size and_loops = SIZES(and, u), or_loops = SIZES(or, u),
-                     xor_loops = SIZES(xor, u), not_loops = SIZES(not, u),
-                     left_loops = SIZES(left, u), right_loops = SIZES(right, u),
-                     signed_right_loops = SIZES(right, );
+static const by_size and_loops = SIZES(and, u);
+static const by_size or_loops = SIZES(or, u);
+static const by_size xor_loops = SIZES(xor, u);
+static const by_size not_loops = SIZES(not, u);
+static const by_size left_loops = SIZES(left, u);
+static const by_size right_loops = SIZES(right, u);
+static const by_size signed_right_loops = SIZES(right, );
 
 /* ---- kernels ---- */
 
