@@ -78,6 +78,11 @@ static const struct {
     {"tensor_scatter", "any dim but the one that is written along"},
     /* -- recurrent */
     /* -- quantisation */
+    {"quantize", "any dim; a blocked one at the ends of blocks"},
+    {"dynamic_quantize", "none: the scale comes from all elements"},
+    {"matmul_integer", "batch, rows and columns with their zero points; a "
+                       "sharded inner dim gives partial sums"},
+    {"qlinear_matmul", "batch, rows and columns with their scales"},
     /* -- losses and training */
     /* -- data-dependent sizes */
     /* -- sequences, optionals, strings, control flow */
