@@ -136,14 +136,16 @@ static gs_status upgrade_equal_parts(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
-/* A further result that had another type then. */
-static gs_status upgrade_one_result(gs_graph *g, gs_node *n, const change *c,
-                                    gs_err *e) {
-  if (gs_node_out(n, c->at))
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                   "the result '%s' (%s) of opset %d", n->out[c->at]->name,
-                   c->name, n->opset);
-  n->nout = c->at;
+/* A further result that had the type of operand 0 then and is bool now. */
+static gs_status upgrade_bool_result(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  gs_value *y = gs_node_out(n, c->at), *x = gs_node_in(n, 0);
+  (void)e;
+  if (!y || !x) return GS_OK;
+  char *name = new_name(g, n, c->name);
+  gs_value *now = gs_value_new(g, name, GS_BOOL, y->rank, y->dims);
+  gs_node_output(n, c->at, now);
+  gs_node_output(new_node(g, n, "CastLike", now, x, c->name), 0, y);
   return GS_OK;
 }
 
