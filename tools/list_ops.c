@@ -82,6 +82,11 @@ static const struct {
     /* -- recurrent */
     {"recurrent", "batch"},
     /* -- quantisation */
+    {"quantize", "any dim; a blocked one at the ends of blocks"},
+    {"dynamic_quantize", "none: the scale comes from all elements"},
+    {"matmul_integer", "batch, rows and columns with their zero points; a "
+                       "sharded inner dim gives partial sums"},
+    {"qlinear_matmul", "batch, rows and columns with their scales"},
     /* -- losses and training */
     /* -- data-dependent sizes */
     /* -- sequences, optionals, strings, control flow */
