@@ -92,6 +92,11 @@ static const struct {
     /* -- sequences, optionals, strings, control flow */
     /* -- com.microsoft, fused */
     /* -- com.microsoft, attention and experts */
+    {"ms_rotary", "batch, heads, and positions when all are given"},
+    {"ms_mha", "batch, queries unless their place matters, and heads unless "
+               "there is a bias"},
+    {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "
+               "values are packed"},
     {"opaque", "made by the partitioner"},
 };
 
