@@ -324,6 +324,9 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
     if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
     if (n->op) n->opset = d->newest;
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH)
+        GS_TRY(gs_pass_upgrade(n->attr[k].g, e));
     bool expanded = false;
     if (d && !n->op) GS_TRY(gs_expand_node(&functions, g, n, &expanded, e));
     if (expanded) continue;
