@@ -210,8 +210,8 @@ static gs_status rule(gs_arena *a, const gs_node *n, const form *f,
   gs_tensor_map *x = &r->in[f->x], *k = &r->in[f->w], *y = &r->out[0];
   int fg = c.group > 1 ? gs_rule_factor(r, c.group, GS_PASS) : -1;
   int fn = gs_rule_factor(r, n->in[f->x]->dims[0], GS_PASS);
-  bool no_out = fg >= 0 && !f->transposed && c.out == 1;
-  bool no_in = fg >= 0 && f->transposed && c.in == 1;
+  bool no_out = fg >= 0 && c.out == 1;
+  bool no_in = fg >= 0 && c.in == 1;
   int fo = no_out ? -1 : gs_rule_factor(r, c.out, GS_PASS);
   int fi = no_in ? -1 : gs_rule_factor(r, c.in, in);
   gs_rule_put(x, 0, fn);
@@ -219,7 +219,8 @@ static gs_status rule(gs_arena *a, const gs_node *n, const form *f,
   put_channels(r, x, 1, fg, fi);
   put_channels(r, y, 1, fg, fo);
   put_channels(r, k, 0, fg, f->transposed ? fi : fo);
-  gs_rule_put(k, 1, f->transposed ? fo : fi);
+  int second = f->transposed ? fo : fi;
+  if (second >= 0) gs_rule_put(k, 1, second);
   if (f->b >= 0 && gs_node_in(n, f->b))
     put_channels(r, &r->in[f->b], 0, fg, fo);
   bool sized = gs_node_attr(n, "output_shape") != NULL;
