@@ -69,6 +69,25 @@ static const struct {
     /* -- bits and integers */
     /* -- normalisation */
     /* -- convolution and pooling */
+    {"conv", "batch, groups and channels of the result; sharded channels of "
+             "the operand give partial sums; spatial dims where the window "
+             "is one element"},
+    {"conv_transpose", "as Conv"},
+    {"conv_integer", "as Conv; with both zero points not the channels of the "
+                     "operand"},
+    {"qlinear_conv", "as Conv, but not the channels of the operand"},
+    {"deform_conv", "batch, groups and channels of the result; the channels "
+                    "of the operand where there is one offset group"},
+    {"pool", "batch and channels, and spatial dims where the window is one "
+             "element; none when the indices are asked for"},
+    {"global_pool", "any dim; a sharded spatial dim gives partial results"},
+    {"global_lp_pool", "batch and channels"},
+    {"max_unpool", "none: the indices count over the whole result"},
+    {"roi", "regions and channels"},
+    {"batch_norm", "any dim; in training mode the channels"},
+    {"col2im", "batch and channels"},
+    {"depth_to_space", "batch, height and width; channels in mode CRD"},
+    {"space_to_depth", "batch, height and width; channels in mode CRD"},
     /* -- images and signals */
     /* -- attention and state */
     {"attention", "batch, heads (whole groups that share keys, then within a "

@@ -219,6 +219,27 @@ static gs_status upgrade_one_way(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
+/* BatchNormalization said whether it trains before it was seen from how many
+ * results there are. */
+static gs_status upgrade_is_test(gs_graph *g, gs_node *n, const change *c,
+                                 gs_err *e) {
+  bool test = gs_node_int(n, c->name, 0) != 0;
+  gs_node_drop(n, c->name);
+  gs_node_drop(n, "consumed_inputs");
+  if (test) return GS_OK;
+  return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                 "the training mode of opset %d", n->opset);
+}
+
+/* RoiAlign had another frame of coordinates, and no attribute for it. */
+static gs_status upgrade_roi_frame(gs_graph *g, gs_node *n, const change *c,
+                                   gs_err *e) {
+  (void)e;
+  if (!gs_node_attr(n, c->name))
+    gs_node_set_string(g, n, c->name, "output_half_pixel");
+  return GS_OK;
+}
+
 /* A slope of rank 1 was one number for all, or one for each channel (dim 1),
  * which needs dims of size 1 after it now. */
 static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
