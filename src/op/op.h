@@ -76,6 +76,7 @@ enum {
   GS_OP_ENTRY = 1 << 8,     /* reads this device's block of operand 0 */
   GS_OP_MESH = 1 << 10, /* depends on the mesh, or on the device's place */
   GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
+  GS_OP_TYPE1 = 1 << 11,    /* reads the type of operand 1, not its data */
 };
 
 struct gs_op {
@@ -93,6 +94,12 @@ struct gs_op {
   gs_local_fn *local; /* NULL: same operator, same attributes */
   int id;             /* row number */
 };
+
+/* Whether the data of operand i is read: not by GS_OP_SHAPE_ONLY, _TYPE1. */
+static inline bool gs_op_reads(const gs_op *op, int i) {
+  return !(i == 0 && (op->flags & GS_OP_SHAPE_ONLY)) &&
+         !(i == 1 && (op->flags & GS_OP_TYPE1));
+}
 
 extern const gs_op gs_ops[];
 extern const int gs_nop;
