@@ -206,7 +206,8 @@ typedef struct mvn_plan {
 
 static int64_t offset_of(const lattice *l, int64_t i) {
   int64_t at = 0;
-  for (int d = l->n; d-- > 0; i /= l->dim[d]) at += i % l->dim[d] * l->stride[d];
+  for (int d = l->n; d-- > 0; i /= l->dim[d])
+    at += i % l->dim[d] * l->stride[d];
   return at;
 }
 
