@@ -66,8 +66,14 @@ static const struct {
                     "tensor has there"},
     {"shape_only", "no data is read"},
     /* -- activations and more mathematics */
+    {"det", "any dim but the last two"},
+    {"reverse_sequence", "any dim but the one of time"},
     /* -- bits and integers */
     /* -- normalisation */
+    {"instance_norm", "batch and channels"},
+    {"group_norm", "batch, and the groups of the channels"},
+    {"lrn", "any dim but the channels"},
+    {"mvn", "any dim that is not averaged over"},
     /* -- convolution and pooling */
     {"conv", "batch, groups and channels of the result; sharded channels of "
              "the operand give partial sums; spatial dims where the window "

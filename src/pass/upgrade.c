@@ -261,6 +261,37 @@ static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
   return GS_OK;
 }
 
+/* An operand with one element for each of num_groups groups of channels gets
+ * one for each channel (dim 1 of operand 0). */
+static gs_status upgrade_per_channel(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  static const int64_t column = 1, all = -1;
+  gs_value *x = gs_node_in(n, 0), *v = gs_node_in(n, c->at);
+  int64_t groups = gs_node_int(n, "num_groups", 0);
+  (void)e;
+  if (!x || !v || groups < 1) return GS_OK; /* checked with the shapes */
+  gs_node *count = new_node(g, n, "Shape", x, NULL, c->name);
+  gs_node_set_int(g, count, "start", 1);
+  gs_node_set_int(g, count, "end", 2);
+  gs_value *number = gs_value_ints(g, new_name(g, n, c->name), &groups, 1);
+  gs_node *each = new_node(g, n, "Div", new_result(g, count, GS_INT64), number,
+                           c->name);
+  gs_node *shape = new_node(g, n, "Concat", number,
+                            new_result(g, each, GS_INT64), c->name);
+  gs_node_set_int(g, shape, "axis", 0);
+  gs_value *to = new_result(g, shape, GS_INT64);
+  gs_node *tall =
+      new_node(g, n, "Unsqueeze", v,
+               gs_value_ints(g, new_name(g, n, c->name), &column, 1), c->name);
+  gs_node *wide = new_node(g, n, "Expand", new_result(g, tall, v->dtype), to,
+                           c->name);
+  gs_node *flat =
+      new_node(g, n, "Reshape", new_result(g, wide, v->dtype),
+               gs_value_ints(g, new_name(g, n, c->name), &all, 1), c->name);
+  n->in[c->at] = new_result(g, flat, v->dtype);
+  return GS_OK;
+}
+
 static const change changes[] = {
 #define UP(op_type, before, how, name, at)                                    \
   {op_type, before, upgrade_##how, name, at},
