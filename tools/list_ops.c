@@ -70,6 +70,12 @@ static const struct {
     /* -- normalisation */
     /* -- convolution and pooling */
     /* -- images and signals */
+    {"resize", "any dim that keeps its elements"},
+    {"grid_sample", "batch and channels, and the dims of the grid"},
+    {"affine_grid", "the batch"},
+    {"center_crop_pad", "any dim that keeps its size"},
+    {"dft", "any dim but the one that is transformed and the last"},
+    {"stft", "the batch"},
     /* -- attention and state */
     /* -- recurrent */
     /* -- quantisation */
