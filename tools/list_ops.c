@@ -95,6 +95,12 @@ static const struct {
     {"depth_to_space", "batch, height and width; channels in mode CRD"},
     {"space_to_depth", "batch, height and width; channels in mode CRD"},
     /* -- images and signals */
+    {"resize", "any dim that keeps its elements"},
+    {"grid_sample", "batch and channels, and the dims of the grid"},
+    {"affine_grid", "the batch"},
+    {"center_crop_pad", "any dim that keeps its size"},
+    {"dft", "any dim but the one that is transformed and the last"},
+    {"stft", "the batch"},
     /* -- attention and state */
     {"attention", "batch, heads (whole groups that share keys, then within a "
                   "group), the values' head size, and queries unless their "
