@@ -107,7 +107,11 @@ static const struct {
                   "place matters"},
     {"rotary", "batch, heads and positions"},
     {"tensor_scatter", "any dim but the one that is written along"},
+    {"linear_attention", "batch, heads (as of Attention) and the values' "
+                         "head size"},
+    {"causal_conv", "batch and channels"},
     /* -- recurrent */
+    {"recurrent", "batch"},
     /* -- quantisation */
     {"quantize", "any dim; a blocked one at the ends of blocks"},
     {"dynamic_quantize", "none: the scale comes from all elements"},
