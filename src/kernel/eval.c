@@ -78,12 +78,12 @@ static gs_status eval(gs_graph *g, gs_node *n, gs_arena *a, gs_err *e) {
                .err = e};
   GS_TRY(operands(n, a, k.in, place, e));
   GS_TRY(results(g, n, k.out, t, e));
-  if (kernel->prep) GS_TRY(kernel->prep(&k));
+  GS_TRY(gs_kernel_prep(kernel, &k));
   if (k.scratch_size) {
     uintptr_t p = (uintptr_t)gs_alloc(a, k.scratch_size + 63);
     k.scratch = (void *)((p + 63) & ~(uintptr_t)63);
   }
-  GS_TRY(kernel->run(&k));
+  GS_TRY(gs_kernel_run(kernel, &k));
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) n->out[i]->constant = t[i];
   return GS_OK;

@@ -53,6 +53,12 @@ typedef struct gs_kernel {
 /* The kernel of a row; its run is NULL for collectives. */
 const gs_kernel *gs_kernel_of(const gs_op *op);
 
+/* Kernels are called through these.  They let rows of GS_OP_MOVES, whose
+ * kernels know whole bytes only, have operands of 4 and 2 bits: in scratch
+ * these take a byte per element. */
+gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k);
+gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k);
+
 /* Runs n once on constants (all operands given have `constant`) and stores
  * the results as constants of its outputs. */
 gs_status gs_kernel_eval(gs_graph *g, gs_node *n, gs_err *e);

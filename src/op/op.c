@@ -40,6 +40,7 @@
 #define ENTRY GS_OP_ENTRY
 #define EXIT GS_OP_EXIT
 #define MESH GS_OP_MESH
+#define MOVES GS_OP_MOVES
 
 enum {
 #define OP(sym, ...) ROW_##sym,
