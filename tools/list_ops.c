@@ -71,6 +71,11 @@ static const struct {
     /* -- convolution and pooling */
     /* -- images and signals */
     /* -- attention and state */
+    {"attention", "batch, heads (whole groups that share keys, then within a "
+                  "group), the values' head size, and queries unless their "
+                  "place matters"},
+    {"rotary", "batch, heads and positions"},
+    {"tensor_scatter", "any dim but the one that is written along"},
     /* -- recurrent */
     /* -- quantisation */
     {"quantize", "any dim; a blocked one at the ends of blocks"},

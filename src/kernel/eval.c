@@ -25,12 +25,11 @@ static const void *aligned(gs_arena *a, const gs_tensor *t) {
 /* Operands of n as views of their constants. */
 static gs_status operands(const gs_node *n, gs_arena *a, gs_view *in,
                           const char *place, gs_err *e) {
-  bool shape_only = n->op->flags & GS_OP_SHAPE_ONLY;
   for (int i = 0; i < n->nin; i++) {
     const gs_value *v = n->in[i];
     view_of(v, &in[i]);
     if (!v) continue;
-    if (!v->constant && shape_only) continue;
+    if (!v->constant && !gs_op_reads(n->op, i)) continue;
     if (!v->constant)
       return gs_fail(e, GS_INTERNAL, place, "operand %d is not constant", i);
     const void *data = aligned(a, v->constant);

@@ -41,6 +41,7 @@
 #define EXIT GS_OP_EXIT
 #define MESH GS_OP_MESH
 #define MOVES GS_OP_MOVES
+#define TYPE1 GS_OP_TYPE1
 
 enum {
 #define OP(sym, ...) ROW_##sym,

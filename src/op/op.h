@@ -78,6 +78,7 @@ enum {
   GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
   GS_OP_MOVES = 1 << 21,    /* moves elements without a look at them: the
                                kernel may see u8 in place of packed types */
+  GS_OP_TYPE1 = 1 << 11,    /* reads the type of operand 1, not its data */
 };
 
 struct gs_op {
@@ -95,6 +96,12 @@ struct gs_op {
   gs_local_fn *local; /* NULL: same operator, same attributes */
   int id;             /* row number */
 };
+
+/* Whether the data of operand i is read: not by GS_OP_SHAPE_ONLY, _TYPE1. */
+static inline bool gs_op_reads(const gs_op *op, int i) {
+  return !(i == 0 && (op->flags & GS_OP_SHAPE_ONLY)) &&
+         !(i == 1 && (op->flags & GS_OP_TYPE1));
+}
 
 extern const gs_op gs_ops[];
 extern const int gs_nop;
@@ -155,8 +162,11 @@ struct gs_local {
   gs_sharding **out_sharding;
   /* Set by the function when the reduced result needs more work: called by
    * the partitioner with the reduced value once partial is resolved; it emits
-   * the rest (mean: divide by the true count; L2: square root). */
+   * the rest (mean: divide by the true count; L2: square root). It is NULL
+   * during the call; set again, what the call returns is partial anew, over
+   * the same axes with the reduction that it leaves in `reduce`. */
   gs_value *(*finish)(gs_local *l, int out, gs_value *reduced);
+  gs_value *kept; /* for the next call of finish, if that needs more */
   gs_reduce reduce;       /* how results combine; preset from the rule */
 };
 
