@@ -118,7 +118,7 @@ def main(root):
     nbits(root, "test_matmulnbits_4_float16", (3,), 64, 8, 4, 32, "packed",
           dtype=np.float16)
     nbits(root, "test_matmulnbits_2", (3,), 64, 8, 2, 16, "packed")
-    nbits(root, "test_matmulnbits_4_groups", (3,), 64, 8, 4, 16, "packed",
+    nbits(root, "test_matmulnbits_4_groups", (3,), 64, 8, 4, 16, "float",
           group=True)
     linear(root)
 
