@@ -123,6 +123,8 @@ static const struct {
     /* -- sequences, optionals, strings, control flow */
     /* -- com.microsoft, fused */
     /* -- com.microsoft, attention and experts */
+    {"matmul_nbits", "rows and columns with their scales; K between blocks "
+                     "gives partial sums"},
     {"opaque", "made by the partitioner"},
 };
 

@@ -133,10 +133,18 @@ static const format *format_of(gs_dtype t) {
   }
 }
 
+/* 2^e for -1022 <= e <= 1023. */
+static double power(int e) {
+  uint64_t u = (uint64_t)(e + 1023) << 52;
+  double x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+
 double gs_float_decode(gs_dtype t, uint32_t code) {
   if (t == GS_FLOAT8E8M0) {
     code &= 0xff;
-    return code == 0xff ? (double)NAN : ldexp(1.0, (int)code - 127);
+    return code == 0xff ? (double)NAN : power((int)code - 127);
   }
   const format *f = format_of(t);
   if (!f) return 0;
@@ -150,24 +158,25 @@ double gs_float_decode(gs_dtype t, uint32_t code) {
   }
   int e = (int)(low >> f->mbits);
   double m = (double)(low & ((1u << f->mbits) - 1));
-  double x = e ? ldexp(m + (double)(1u << f->mbits), e - f->bias - f->mbits)
-               : ldexp(m, 1 - f->bias - f->mbits);
+  double x = e ? (m + (double)(1u << f->mbits)) * power(e - f->bias - f->mbits)
+               : m * power(1 - f->bias - f->mbits);
   return sign ? -x : x;
 }
 
-/* A power of two (OCP microscaling scale); the sign is ignored. */
+/* A power of two (OCP microscaling scale); the sign is ignored.  Saturating
+ * takes what is too small, and 0, for the smallest; else they are NaN. */
 static uint32_t e8m0_encode(double x, const gs_cast_mode *mode) {
   if (isnan(x)) return 0xff;
   bool sat = !mode || mode->saturate;
   if (isinf(x)) return sat ? 0xfe : 0xff;
-  if (x == 0) return 0;
+  if (x == 0) return sat ? 0 : 0xff;
   int e;
   double m = frexp(fabs(x), &e); /* x = 2m * 2^(e-1) */
   gs_round_mode round = mode ? mode->round : GS_ROUND_UP;
   int code = e - 1 + 127;
   if (round == GS_ROUND_UP ? m > 0.5 : round == GS_ROUND_NEAREST && m >= 0.75)
     code++;
-  if (code < 0) return 0;
+  if (code < 0) return sat ? 0 : 0xff;
   return code <= 0xfe ? (uint32_t)code : sat ? 0xfe : 0xff;
 }
 
@@ -259,17 +268,24 @@ static void widen(gs_dtype t, void *wide, const uint8_t *src, int64_t n) {
   }
 }
 
+/* An integer of 64 bits for a format of at most 11 bits of precision: where
+ * f64 cannot hold it, one bit stands for all that are lost, so that it is
+ * rounded only once. */
+static double wide_integer(int kind, const void *wide, int64_t i) {
+  uint64_t u = ((const uint64_t *)wide)[i];
+  bool minus = kind == WIDE_I && u >> 63;
+  if (minus) u = -u;
+  if (u >> 53) u = (u & ~(uint64_t)0xfff) | (u & 0xfff ? 0x800 : 0);
+  return minus ? -(double)u : (double)u;
+}
+
 static uint32_t code_of(gs_dtype t, int kind, const void *wide, int64_t i,
                         const gs_cast_mode *mode) {
   const double *f = wide;
-  const int64_t *s = wide;
   const uint64_t *u = wide;
   if (gs_dtype_get((int)t)->cls == 'f')
-    return gs_float_encode(t,
-                           kind == WIDE_F   ? f[i]
-                           : kind == WIDE_I ? (double)s[i]
-                                            : (double)u[i],
-                           mode);
+    return gs_float_encode(
+        t, kind == WIDE_F ? f[i] : wide_integer(kind, wide, i), mode);
   return kind == WIDE_F ? trunc_32(f[i]) : (uint32_t)u[i];
 }
 

@@ -54,6 +54,12 @@ typedef struct gs_kernel {
 /* The kernel of a row; its run is NULL for collectives. */
 const gs_kernel *gs_kernel_of(const gs_op *op);
 
+/* Kernels are called through these.  They let rows of GS_OP_MOVES, whose
+ * kernels know whole bytes only, have operands of 4 and 2 bits: in scratch
+ * these take a byte per element. */
+gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k);
+gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k);
+
 /* One run of a node on boxes. */
 typedef struct gs_boxrun gs_boxrun;
 struct gs_boxrun {
