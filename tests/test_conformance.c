@@ -2,14 +2,15 @@
  * expansions, must give the expected outputs at ONNX's tolerance.
  *
  *   test_conformance [--sharded] [CASE]...
+ *   test_conformance --ramp FILE.pb DIM...   writes the input of light models
  *
  * Cases are the folders NODE/CASE of $ONNX_TEST_DATA (else where Debian's
  * libonnx-testdata puts them): model.onnx and test_data_set_N with
  * input_K.pb and output_K.pb.  A case that fails must stand in
- * conformance-skipped.txt with the reason, and one that stands there must
- * fail, unless the line starts with "?".  --sharded also splits every dim of
- * every input over two and three devices, and expects the same outputs.  Each
- * case runs in a process of its own. */
+ * conformance/expected-failures.txt with the reason, and one that stands there
+ * must fail, unless the line starts with "?".  --sharded also splits every dim
+ * of every input over two and three devices, and expects the same outputs.
+ * Each case runs in a process of its own. */
 #include <dirent.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -307,7 +308,7 @@ typedef struct skip_list {
 static void read_skipped(skip_list *s) {
   const char *srcdir = getenv("srcdir");
   char path[1000];
-  snprintf(path, sizeof path, "%s/tests/conformance-skipped.txt",
+  snprintf(path, sizeof path, "%s/tests/conformance/expected-failures.txt",
            srcdir ? srcdir : ".");
   FILE *f = fopen(path, "r");
   char line[1000];
@@ -363,7 +364,7 @@ static bool judge(const char *name, const verdict *v, bool listed) {
   if (v->outcome == FAILED || v->outcome == CRASHED)
     fprintf(stderr, "%s: %s\n", name, v->why);
   else if (listed)
-    fprintf(stderr, "%s: stands in conformance-skipped.txt, but %s\n", name,
+    fprintf(stderr, "%s: stands in expected-failures.txt, but %s\n", name,
             v->outcome == PASSED ? "passes" : "has other operators");
   else return true;
   return false;
@@ -375,7 +376,32 @@ static bool wanted(int argc, char **argv, int first, const char *name) {
   return first == argc;
 }
 
+/* The input of ONNX's light models: element i of n is i/n. */
+static int write_ramp(const char *path, int rank, char **dim) {
+  gs_arena a;
+  gs_err e;
+  gs_arena_init(&a);
+  gs_err_init(&e);
+  int64_t dims[GS_MAX_RANK];
+  for (int i = 0; i < rank && i < GS_MAX_RANK; i++)
+    dims[i] = strtoll(dim[i], NULL, 10);
+  gs_tensor *t;
+  gs_status s = gs_tensor_new(&a, GS_FLOAT, rank, dims, &t, &e);
+  if (!s) {
+    int64_t n = gs_tensor_count(t);
+    float *p = (float *)(uintptr_t)t->data;
+    for (int64_t i = 0; i < n; i++) p[i] = (float)((double)i / (double)n);
+    s = gs_pb_write(path, t, &e);
+  }
+  if (s) gs_err_print(&e, stderr, "test_conformance", false);
+  gs_err_free(&e);
+  gs_arena_free(&a);
+  return s;
+}
+
 int main(int argc, char **argv) {
+  if (argc > 3 && !strcmp(argv[1], "--ramp"))
+    return write_ramp(argv[2], argc - 3, argv + 3);
   bool sharded = argc > 1 && !strcmp(argv[1], "--sharded");
   const char *root = getenv("ONNX_TEST_DATA");
   if (!root || !*root) root = default_root;
@@ -404,7 +430,7 @@ int main(int argc, char **argv) {
     else other++;
   }
   printf("%d cases: %d of other operators, %d cannot run (see "
-         "conformance-skipped.txt)", n, other, listed);
+         "expected-failures.txt)", n, other, listed);
   if (sharded) printf(", %d sharded programs", programs);
   printf("\n%d passed, %d failed\n", passed, failed);
   return failed ? 1 : 0;

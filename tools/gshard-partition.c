@@ -87,7 +87,8 @@ static gs_status run(gs_cli *c, gs_err *e) {
   GS_TRY(gs_load_shardings(&c->arena, &j->model, e));
   GS_TRY(find_mesh(j, e));
   gs_graph *g = j->model.graph;
-  GS_TRY(gs_pass_annotate(&c->arena, g, NULL, &j->done, e));
+  GS_TRY(gs_pass_annotate(&c->arena, g, NULL, NULL, NULL, &j->done,
+                          e));
   dump(j, "propagate", g);
   GS_TRY(gs_pass_partition(&c->arena, g, &j->made, e));
   dump(j, "partition", j->made.program);

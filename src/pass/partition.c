@@ -149,6 +149,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
     size[f] = gs_ceil_div(r->factor[f].size,
                           gs_axes_size(p->m, &c->as.axis[f]));
   if (n->op) p->out->flops += gs_op_flops(n->op, r, size);
+  p->out->seconds += c->compute;
   return GS_OK;
 }
 
@@ -215,11 +216,17 @@ static double weight_bytes(const part *p) {
   return bytes;
 }
 
+/* Whether v is, or is a block of, a constant or an input: counted elsewhere. */
+static bool is_given(const gs_value *v) {
+  const gs_node *n = v->def;
+  if (n && n->op && (n->op->flags & GS_OP_ENTRY)) v = n->in[0];
+  return v->constant || v->is_input;
+}
+
 static double value_bytes(const gs_value *v) {
   int64_t n = gs_product(v->dims, v->rank);
-  return v->constant || v->is_input || v->is_output
-             ? 0
-             : (double)gs_dtype_bytes(v->dtype, n);
+  return is_given(v) || v->is_output ? 0
+                                     : (double)gs_dtype_bytes(v->dtype, n);
 }
 
 /* Most bytes alive at once when nodes run in order. */
