@@ -295,8 +295,9 @@ static gs_value *new_scalar(const expansion *x, const char *name,
   if (t == GS_INT64 && !real) return new_tensor(x, name, t, &v->i, 8);
   if (t == GS_INT32 && !real && small == v->i)
     return new_tensor(x, name, t, &small, sizeof small);
-  gs_value *c = real ? new_tensor(x, name, GS_DOUBLE, &wide, sizeof wide)
-                     : new_tensor(x, name, GS_INT64, &v->i, 8);
+  const char *raw = gs_sprintf(x->g->arena, "%s/raw", name);
+  gs_value *c = real ? new_tensor(x, raw, GS_DOUBLE, &wide, sizeof wide)
+                     : new_tensor(x, raw, GS_INT64, &v->i, 8);
   gs_node *n = new_node(x, "", "CastLike", name, 2, 1);
   n->in[0] = c;
   n->in[1] = like;
