@@ -8,9 +8,10 @@
  * libonnx-testdata puts them): model.onnx and test_data_set_N with
  * input_K.pb and output_K.pb.  A case that fails must stand in
  * conformance/expected-failures.txt with the reason, and one that stands there
- * must fail, unless the line starts with "?".  --sharded also splits every dim
- * of every input over two and three devices, and expects the same outputs.
- * Each case runs in a process of its own. */
+ * must fail, unless the line starts with "?" (then it fails with the data of
+ * some releases only).  --sharded also splits every dim of every input over
+ * two and three devices, and expects the same outputs.  Each case runs in a
+ * process of its own. */
 #include <dirent.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -91,6 +91,11 @@ for m in mlp functions ports old any; do
   ok "$m: with the same shardings" round_trip $m.a.onnx $m.dumped.onnx
 done
 
+ok "-v" gives 0 "$annotate" -v -n -s mlp.yaml mlp.onnx
+ok "tells the time of each step" says 'gshard-annotate: partition *[0-9.]* ms' err
+ok "-vv of a program" gives 0 "$partition" -vv -n mlp.a.onnx
+ok "tells the memory as well" says 'KiB resident at most' err
+
 # options.auto; moe.sh has a model for which it pays.
 ok "--auto" gives 0 "$annotate" --mesh dp=2,tp=2 --auto \
   -o auto.onnx mlp.onnx

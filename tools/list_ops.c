@@ -75,8 +75,18 @@ static const struct {
     /* -- convolution and pooling */
     /* -- images and signals */
     /* -- attention and state */
+    {"attention", "batch, heads (whole groups that share keys, then within a "
+                  "group), the values' head size, and queries unless their "
+                  "place matters"},
+    {"rotary", "batch, heads and positions"},
+    {"tensor_scatter", "any dim but the one that is written along"},
     /* -- recurrent */
     /* -- quantisation */
+    {"quantize", "any dim; a blocked one at the ends of blocks"},
+    {"dynamic_quantize", "none: the scale comes from all elements"},
+    {"matmul_integer", "batch, rows and columns with their zero points; a "
+                       "sharded inner dim gives partial sums"},
+    {"qlinear_matmul", "batch, rows and columns with their scales"},
     /* -- losses and training */
     /* -- data-dependent sizes */
     /* -- sequences, optionals, strings, control flow */

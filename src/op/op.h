@@ -160,8 +160,11 @@ struct gs_local {
   gs_sharding **out_sharding;
   /* Set by the function when the reduced result needs more work: called by
    * the partitioner with the reduced value once partial is resolved; it emits
-   * the rest (mean: divide by the true count; L2: square root). */
+   * the rest (mean: divide by the true count; L2: square root). It is NULL
+   * during the call; set again, what the call returns is partial anew, over
+   * the same axes with the reduction that it leaves in `reduce`. */
   gs_value *(*finish)(gs_local *l, int out, gs_value *reduced);
+  gs_value *kept; /* for the next call of finish, if that needs more */
   gs_reduce reduce;       /* how results combine; preset from the rule */
 };
 

@@ -136,14 +136,16 @@ static gs_status upgrade_equal_parts(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
-/* A further result that had another type then. */
-static gs_status upgrade_one_result(gs_graph *g, gs_node *n, const change *c,
-                                    gs_err *e) {
-  if (gs_node_out(n, c->at))
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                   "the result '%s' (%s) of opset %d", n->out[c->at]->name,
-                   c->name, n->opset);
-  n->nout = c->at;
+/* A further result that had the type of operand 0 then and is bool now. */
+static gs_status upgrade_bool_result(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  gs_value *y = gs_node_out(n, c->at), *x = gs_node_in(n, 0);
+  (void)e;
+  if (!y || !x) return GS_OK;
+  char *name = new_name(g, n, c->name);
+  gs_value *now = gs_value_new(g, name, GS_BOOL, y->rank, y->dims);
+  gs_node_output(n, c->at, now);
+  gs_node_output(new_node(g, n, "CastLike", now, x, c->name), 0, y);
   return GS_OK;
 }
 
@@ -214,6 +216,27 @@ static gs_status upgrade_one_way(gs_graph *g, gs_node *n, const change *c,
   gs_value *axes = gs_value_ints(g, new_name(g, n, c->name), add, count);
   n->in[c->at] = new_result(
       g, new_node(g, n, "Unsqueeze", y, axes, "broadcast"), y->dtype);
+  return GS_OK;
+}
+
+/* A slope of rank 1 was one number for all, or one for each channel (dim 1),
+ * which needs dims of size 1 after it now. */
+static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
+                                       const change *c, gs_err *e) {
+  gs_value *x = gs_node_in(n, 0), *y = gs_node_in(n, c->at);
+  int64_t add[GS_MAX_RANK];
+  if (!x || !y) return GS_OK; /* arity is checked with the shapes */
+  if (y->rank == 0 || (y->rank == 1 && y->dims[0] == 1)) return GS_OK;
+  if (x->rank < 0 || y->rank < 0)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "'%s' of opset %d, with operands of unknown rank", c->name,
+                   n->opset);
+  int count = x->rank - 1 - y->rank;
+  if (y->rank != 1 || count <= 0) return GS_OK;
+  for (int i = 0; i < count; i++) add[i] = i + 1;
+  gs_value *axes = gs_value_ints(g, new_name(g, n, c->name), add, count);
+  n->in[c->at] = new_result(
+      g, new_node(g, n, "Unsqueeze", y, axes, "channels"), y->dtype);
   return GS_OK;
 }
 
