@@ -136,6 +136,24 @@ if locale -a 2> /dev/null | grep -qi '^de_DE\.utf-\{0,1\}8$'; then
   ok "the same bytes in another language" cmp mlp.a.onnx de.onnx
 fi
 
+# A weight whose uses are sharded differently has its bytes in the plan once:
+# whole, or once for each way to cut it.
+cat > twice.yaml << 'END'
+version: 1
+mesh: {axes: {tp: 2}}
+rules:
+  - {match: {node: a, input: 1}, shard: [~, tp]}
+  - {match: {node: b, input: 1}, shard: [tp, ~]}
+END
+"$annotate" -q -s twice.yaml -o twice.a.onnx twice.onnx
+for form in spmd device; do
+  ok "a weight with two uses ($form)" "$partition" -q --emit $form \
+    -o twice.$form twice.a.onnx
+  ok "computes the same" "$run" --random 1 --check twice.onnx twice.$form
+done
+ok "is stored once, whole" [ "$(wc -c < twice.spmd/weights.data)" -eq 16384 ]
+ok "or once for each cut" [ "$(wc -c < twice.device/weights.data)" -eq 32768 ]
+
 # Inputs and outputs by way of files and pipes.
 outputs() { # OPTION...: of one run with --random 1, into the directory out1
   rm -rf out1
