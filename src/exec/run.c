@@ -200,7 +200,6 @@ void gs_exec_free(gs_exec *x) {
   free(x);
 }
 
-int64_t gs_exec_first(const gs_exec *x) { return x->first; }
 int64_t gs_exec_count(const gs_exec *x) { return x->n; }
 
 uint64_t gs_exec_sent(const gs_exec *x, int64_t i) {

@@ -21,8 +21,7 @@ typedef struct gs_exec gs_exec;
 gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out, gs_err *e);
 void gs_exec_free(gs_exec *x);
 
-/* Devices hosted here: [first, first + n). */
-int64_t gs_exec_first(const gs_exec *x);
+/* Number of devices hosted here. */
 int64_t gs_exec_count(const gs_exec *x);
 
 /* Gives graph input `name` its whole value, which must stay until the next

@@ -197,9 +197,10 @@ static gs_status apply_shape(gs_import *im, gs_graph *g, gs_value *v,
     if (dims[i] < -1)
       return gs_fail(im->e, GS_DATA, im->m->path, "tensor '%s': dim %zu is "
                      "negative (%" PRId64 ")", v->name, i, dims[i]);
+    /* Exporters write "?" for every dim of which they know nothing. */
     if (d->value_case ==
             ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
-        d->dim_param && *d->dim_param) {
+        d->dim_param && *d->dim_param && strcmp(d->dim_param, "?")) {
       names[i] = gs_strdup(im->a, d->dim_param);
       named = true;
     }

@@ -7,16 +7,16 @@
 static gs_status operand(const gs_node *n, int i, gs_arena *a, gs_box **out,
                          gs_err *e) {
   const gs_value *v = n->in[i];
-  bool shape_only = n->op->flags & GS_OP_SHAPE_ONLY;
+  bool read = gs_op_reads(n->op, i);
   gs_box *b = *out = GS_NEW(a, gs_box);
-  if (!v->constant && !shape_only)
+  if (!v->constant && read)
     return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                    "operand %d is not constant", i);
   if (v->constant) {
     *b = *gs_box_of(a, v->constant);
     if (v->dtype == GS_STRING) return GS_OK;
     const void *p = gs_tensor_bytes(&b->t);
-    if (!p && b->t.nbytes && !shape_only)
+    if (!p && b->t.nbytes && read)
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                      "the data of constant '%s' is not available", v->name);
     if (p && (uintptr_t)p % 16) p = gs_memdup(a, p, (size_t)b->t.nbytes);

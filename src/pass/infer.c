@@ -126,11 +126,10 @@ static bool may_fold(const gs_node *n) {
   int64_t total = 0;
   for (int i = 0; i < n->nin + n->nout; i++) {
     const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
-    bool shape_only = i == 0 && (op->flags & GS_OP_SHAPE_ONLY);
     if (!v) continue;
     if (v->kind != GS_TENSOR || (i < n->nin && !gs_value_shaped(v)))
       return false;
-    if (shape_only) continue;
+    if (i < n->nin && !gs_op_reads(op, i)) continue;
     if (v->dtype == GS_STRING) return false;
     int64_t count = v->rank < 0 ? 0 : gs_product(v->dims, v->rank);
     if (count < 0 || count > GS_MAX_FOLD) return false;
@@ -149,16 +148,20 @@ static const gs_tensor *carried(const gs_node *n) {
   return at->t;
 }
 
-/* Shape and Size read no data, which may not be there: their operand stands
- * in without it. */
+/* An operand whose data is not read, which may not be there, stands in
+ * without it. */
 static gs_status eval(gs_graph *g, gs_node *n, gs_err *e) {
-  if (!(n->op->flags & GS_OP_SHAPE_ONLY)) return gs_kernel_eval(g, n, e);
-  gs_value *x = n->in[0];
-  const gs_tensor *before = x->constant;
-  x->constant = NULL;
-  gs_status s = gs_kernel_eval(g, n, e);
-  x->constant = before;
-  return s;
+  for (int i = 0; i < n->nin && i < 2; i++) {
+    gs_value *x = n->in[i];
+    if (!x || !x->constant || gs_op_reads(n->op, i)) continue;
+    if (i && n->in[0] == x) continue;
+    const gs_tensor *before = x->constant;
+    x->constant = NULL;
+    gs_status s = gs_kernel_eval(g, n, e);
+    x->constant = before;
+    return s;
+  }
+  return gs_kernel_eval(g, n, e);
 }
 
 /* Replaces n by the constants that it computes: its results lose their
