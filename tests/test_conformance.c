@@ -1,17 +1,18 @@
-/* ONNX's backend tests: every case whose operators all have rows, or
- * expansions, must give the expected outputs at ONNX's tolerance.
+/* ONNX's backend tests: every case must give the expected outputs at ONNX's
+ * tolerance.
  *
  *   test_conformance [--sharded] [CASE]...
  *   test_conformance --ramp FILE.pb DIM...   writes the input of light models
  *
- * Cases are the folders NODE/CASE of $ONNX_TEST_DATA (else where Debian's
- * libonnx-testdata puts them): model.onnx and test_data_set_N with
- * input_K.pb and output_K.pb.  A case that fails must stand in
- * conformance/expected-failures.txt with the reason, and one that stands there
- * must fail, unless the line starts with "?" (then it fails with the data of
- * some releases only).  --sharded also splits every dim of every input over
- * two and three devices, and expects the same outputs.  Each case runs in a
- * process of its own. */
+ * Cases are the folders GROUP/CASE of $ONNX_TEST_DATA (else where Debian's
+ * libonnx-testdata puts them), and those of tests/data/cases: model.onnx and
+ * test_data_set_N with input_K.pb and output_K.pb.  A case that fails must
+ * stand in conformance/expected-failures.txt with the reason, and one that
+ * stands there must fail, unless the line starts with "?" (then it fails with
+ * the data of some releases only).  --sharded also splits every dim of every
+ * input and output over two, three and four devices, and expects the same
+ * outputs; it lists the operators that ran whole although an operand was
+ * split.  Each case runs in a process of its own. */
 #include <dirent.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -24,7 +25,6 @@
 #include "exec/compare.h"
 #include "exec/run.h"
 #include "io/model.h"
-#include "op/function.h"
 #include "pass/infer.h"
 #include "pass/partition.h"
 #include "pass/propagate.h"
@@ -33,15 +33,23 @@
 static const char default_root[] = "/usr/include/onnx/backend/test/data";
 static const char *const groups[] = {"node", "simple", "pytorch-operator",
                                      "pytorch-converted", "microsoft"};
-static const char *const meshes[] = {"{p=2}", "{p=3}"};
-enum { NGROUP = 5, NMESH = 2, MAX_CASES = 4000, SECONDS = 120 };
+static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=4}"};
+enum { NGROUP = 5, NMESH = 3, MAX_CASES = 4000, MAX_WHOLE = 40, SECONDS = 120 };
 
-typedef enum outcome { PASSED, FAILED, CRASHED, OTHER_OPERATORS } outcome;
+typedef enum outcome { PASSED, FAILED, CRASHED } outcome;
+
+/* An operator that ran whole although an operand was split. */
+typedef struct gathered {
+  char op[64], why[100]; /* of the first time */
+  int times;
+} gathered;
 
 /* What a case's process tells its parent; in shared memory. */
 typedef struct verdict {
   outcome outcome;
   int sharded; /* programs that ran */
+  int nwhole;
+  gathered whole[MAX_WHOLE];
   char why[2000];
 } verdict;
 
@@ -94,34 +102,13 @@ static gs_status read_inputs(bench_case *c, run_state *r, gs_err *e) {
   return GS_OK;
 }
 
-static bool all_ours(const gs_graph *g, const gs_functions *functions) {
-  for (int i = 0; i < g->node.n; i++) {
-    const gs_node *n = g->node.at[i];
-    /* The newest form of Scatter goes by another name. */
-    if (!gs_op_find(n->domain, n->op_type) &&
-        !gs_function_find(functions, n->domain, n->op_type) &&
-        strcmp(n->op_type, "Scatter"))
-      return false;
-    for (int k = 0; k < n->nattr; k++)
-      if (n->attr[k].kind == GS_ATTR_GRAPH &&
-          !all_ours(n->attr[k].g, functions))
-        return false;
-  }
-  return true;
-}
-
-/* *ours = false when an operator has neither a row nor an expansion. */
-static gs_status load(bench_case *c, run_state *r, bool *ours, gs_err *e) {
+static gs_status load(bench_case *c, run_state *r, gs_err *e) {
   gs_model *m;
   gs_bindings b;
-  gs_functions functions;
   gs_bindings_init(&b, c->a);
-  GS_TRY(gs_functions_parse(c->a, gs_functions_text, &functions, e));
   GS_TRY(gs_model_read(c->a, gs_sprintf(c->a, "%s/model.onnx", c->dir), NULL,
                        &m, e));
   GS_TRY(gs_model_import(m, &r->g, e));
-  *ours = all_ours(r->g, &functions);
-  if (!*ours) return GS_OK;
   r->kind = GS_NEWS(c->a, r->g->output.n + 1, gs_kind);
   for (int i = 0; i < r->g->output.n; i++)
     r->kind[i] = r->g->output.at[i]->kind;
@@ -175,24 +162,53 @@ static gs_status compare(bench_case *c, const run_state *r, gs_box **got,
   return GS_OK;
 }
 
-static gs_status run_whole(bench_case *c, bool *ours, run_state *r,
-                           gs_err *e) {
-  GS_TRY(load(c, r, ours, e));
-  if (!*ours) return GS_OK;
+static gs_status run_whole(bench_case *c, run_state *r, gs_err *e) {
+  GS_TRY(load(c, r, e));
   gs_box **got = GS_NEWS(c->a, r->g->output.n + 1, gs_box *);
   GS_TRY(execute(c, r->g, 1, r, got, e));
   return compare(c, r, got, e);
 }
 
-static gs_status run_split(bench_case *c, const char *mesh, int i, int d,
-                           gs_err *e) {
+/* Which split dim of an operand the rule of n wants whole. */
+static const char *reason_of(gs_arena *a, const gs_node *n) {
+  gs_rule r;
+  if (gs_rule_of(a, n, &r, NULL)) return "its rule is not known";
+  for (int i = 0; i < n->nin && i < r.nin; i++)
+    for (int d = 0; n->in[i] && n->in[i]->sharding && d < r.in[i].rank; d++)
+      for (int k = 0; k < r.in[i].dim[d].n; k++)
+        if (n->in[i]->sharding->dim[d].axes.n &&
+            r.factor[r.in[i].dim[d].f[k]].kind == GS_WHOLE)
+          return gs_sprintf(a, "it needs the whole of dim %d of operand %d", d,
+                            i);
+  return "splitting it costs more, or its dims do not divide";
+}
+
+static void note_whole(bench_case *c, const gs_partition *made) {
+  verdict *v = c->v;
+  for (int i = 0; i < made->fallback.n; i++) {
+    const gs_node *n = made->fallback.at[i].node;
+    int k = 0;
+    while (k < v->nwhole && strcmp(v->whole[k].op, n->op_type)) k++;
+    if (k == MAX_WHOLE) return;
+    gathered *g = &v->whole[k];
+    if (k == v->nwhole) {
+      v->nwhole++;
+      snprintf(g->op, sizeof g->op, "%s", n->op_type);
+      snprintf(g->why, sizeof g->why, "%s", reason_of(c->a, n));
+    }
+    g->times++;
+  }
+}
+
+/* With dim d of value v (an input, or else an output) split over all devices. */
+static gs_status run_split(bench_case *c, const char *mesh, bool input, int i,
+                           int d, gs_err *e) {
   run_state r;
-  bool ours;
   gs_mesh m;
-  GS_TRY(load(c, &r, &ours, e));
+  GS_TRY(load(c, &r, e));
   GS_TRY(gs_mesh_parse(mesh, c->a, &m, e));
   r.g->mesh = &m;
-  gs_value *v = r.g->input.at[i];
+  gs_value *v = input ? r.g->input.at[i] : r.g->output.at[i];
   v->sharding = gs_sharding_new(c->a, v->rank, true);
   v->sharding->dim[d].axes = gs_axes_named(&m, 0);
   gs_propagate_input none = {0};
@@ -200,6 +216,7 @@ static gs_status run_split(bench_case *c, const char *mesh, int i, int d,
   gs_partition made;
   GS_TRY(gs_pass_propagate(c->a, r.g, &none, &done, e));
   GS_TRY(gs_pass_partition(c->a, r.g, &made, e));
+  note_whole(c, &made);
   gs_box **got = GS_NEWS(c->a, r.g->output.n + 1, gs_box *);
   GS_TRY(execute(c, made.program, m.ndevice, &r, got, e));
   return compare(c, &r, got, e);
@@ -218,25 +235,35 @@ static void note(verdict *v, const gs_err *e, const char *fmt, ...) {
   v->outcome = FAILED;
 }
 
+/* All dims of one value; false at the first that is not as it must be. */
+static bool split_value(bench_case *c, const gs_value *v, bool input, int i,
+                        const char *mesh) {
+  for (int d = 0; !gs_value_boxed(v) && d < v->rank; d++) {
+    gs_arena a;
+    gs_err e;
+    gs_arena_init(&a);
+    gs_err_init(&e);
+    bench_case mine = *c;
+    mine.a = &a;
+    if (run_split(&mine, mesh, input, i, d, &e)) {
+      note(c->v, &e, "mesh %s, dim %d of %s %d: ", mesh, d,
+           input ? "input" : "output", i);
+      return false;
+    }
+    c->v->sharded++;
+    gs_err_free(&e);
+    gs_arena_free(&a);
+  }
+  return true;
+}
+
 static void try_splits(bench_case *c, const run_state *whole) {
-  for (int k = 0; k < NMESH; k++)
+  for (int k = 0; k < NMESH; k++) {
     for (int i = 0; i < whole->g->input.n; i++)
-      for (int d = 0; d < whole->g->input.at[i]->rank; d++) {
-        if (gs_value_boxed(whole->g->input.at[i])) continue;
-        gs_arena a;
-        gs_err e;
-        gs_arena_init(&a);
-        gs_err_init(&e);
-        bench_case mine = *c;
-        mine.a = &a;
-        if (run_split(&mine, meshes[k], i, d, &e)) {
-          note(c->v, &e, "mesh %s, dim %d of input %d: ", meshes[k], d, i);
-          return;
-        }
-        c->v->sharded++;
-        gs_err_free(&e);
-        gs_arena_free(&a);
-      }
+      if (!split_value(c, whole->g->input.at[i], true, i, meshes[k])) return;
+    for (int i = 0; i < whole->g->output.n; i++)
+      if (!split_value(c, whole->g->output.at[i], false, i, meshes[k])) return;
+  }
 }
 
 /* All data sets of one case; in its own process. */
@@ -254,11 +281,10 @@ static void run_case(const char *dir, bool sharded, verdict *v) {
       gs_arena_free(&a);
       return;
     }
-    bool ours;
     run_state r;
-    gs_status s = run_whole(&c, &ours, &r, &e);
+    gs_status s = run_whole(&c, &r, &e);
     if (s) note(v, &e, "%s", "");
-    else v->outcome = ours ? PASSED : OTHER_OPERATORS;
+    else v->outcome = PASSED;
     if (v->outcome == PASSED && sharded) try_splits(&c, &r);
     gs_err_free(&e);
     gs_arena_free(&a);
@@ -355,16 +381,16 @@ static bool judge(const char *name, const verdict *v, bool listed) {
   if (v->outcome == FAILED || v->outcome == CRASHED)
     fprintf(stderr, "%s: %s\n", name, v->why);
   else if (listed)
-    fprintf(stderr, "%s: stands in expected-failures.txt, but %s\n", name,
-            v->outcome == PASSED ? "passes" : "has other operators");
+    fprintf(stderr, "%s: stands in expected-failures.txt, but passes\n",
+            name);
   else return true;
   return false;
 }
 
-static bool wanted(int argc, char **argv, int first, const char *name) {
-  for (int i = first; i < argc; i++)
-    if (strstr(name, argv[i])) return true;
-  return first == argc;
+static bool wanted(char **wants, int n, const char *name) {
+  for (int i = 0; i < n; i++)
+    if (strstr(name, wants[i])) return true;
+  return !n;
 }
 
 /* The input of ONNX's light models: element i of n is i/n. */
@@ -390,39 +416,84 @@ static int write_ramp(const char *path, int rank, char **dim) {
   return s;
 }
 
+typedef struct tally {
+  int cases, passed, failed, listed, programs, nwhole;
+  gathered whole[1000];
+} tally;
+
+static void count_whole(tally *t, const verdict *v) {
+  for (int i = 0; i < v->nwhole; i++) {
+    int k = 0;
+    while (k < t->nwhole && strcmp(t->whole[k].op, v->whole[i].op)) k++;
+    if (k == 1000) return;
+    if (k == t->nwhole) t->whole[t->nwhole++] = v->whole[i];
+    else t->whole[k].times += v->whole[i].times;
+  }
+}
+
+static void run_root(const char *root, bool sharded, char **wants, int nwant,
+                     const skip_list *skip, verdict *v, tally *t) {
+  static char *name[MAX_CASES];
+  int n = list_cases(root, name);
+  for (int i = 0; i < n; i++) {
+    char dir[3000];
+    snprintf(dir, sizeof dir, "%s/%s", root, name[i]);
+    if (wanted(wants, nwant, name[i])) {
+      run_apart(dir, sharded, v);
+      bool known = is_skipped(skip, name[i], v);
+      t->cases++;
+      t->programs += v->sharded;
+      count_whole(t, v);
+      if (!judge(name[i], v, known)) t->failed++;
+      else if (known) t->listed++;
+      else t->passed++;
+    }
+    free(name[i]);
+  }
+}
+
+static int by_times(const void *a, const void *b) {
+  const gathered *x = a, *y = b;
+  return x->times == y->times ? strcmp(x->op, y->op)
+                              : (x->times < y->times) - (x->times > y->times);
+}
+
+static void print(tally *t, bool sharded) {
+  printf("%d cases, %d of them fail as expected-failures.txt says\n", t->cases,
+         t->listed);
+  if (sharded) {
+    printf("%d sharded programs gave the outputs of the whole\n"
+           "operators that ran whole although an operand was split\n",
+           t->programs);
+    qsort(t->whole, (size_t)t->nwhole, sizeof *t->whole, by_times);
+  }
+  for (int i = 0; sharded && i < t->nwhole; i++)
+    printf("  %5d %s: %s\n", t->whole[i].times, t->whole[i].op,
+           t->whole[i].why);
+  printf("%d passed, %d failed\n", t->passed, t->failed);
+}
+
 int main(int argc, char **argv) {
   if (argc > 3 && !strcmp(argv[1], "--ramp"))
     return write_ramp(argv[2], argc - 3, argv + 3);
   bool sharded = argc > 1 && !strcmp(argv[1], "--sharded");
-  const char *root = getenv("ONNX_TEST_DATA");
+  const char *root = getenv("ONNX_TEST_DATA"), *srcdir = getenv("srcdir");
   if (!root || !*root) root = default_root;
-  static char *name[MAX_CASES];
   static skip_list skip;
-  int n = list_cases(root, name);
-  if (!n) {
-    printf("no test data in %s\n", root);
-    return 77;
-  }
+  static tally t;
   read_skipped(&skip);
   verdict *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (v == MAP_FAILED) return 1;
-  int passed = 0, failed = 0, listed = 0, other = 0, programs = 0;
-  for (int i = 0; i < n; i++) {
-    if (!wanted(argc, argv, sharded ? 2 : 1, name[i])) continue;
-    char dir[3000];
-    snprintf(dir, sizeof dir, "%s/%s", root, name[i]);
-    run_apart(dir, sharded, v);
-    programs += v->sharded;
-    bool known = is_skipped(&skip, name[i], v);
-    if (!judge(name[i], v, known)) failed++;
-    else if (known) listed++;
-    else if (v->outcome == PASSED) passed++;
-    else other++;
+  char **wants = argv + 1 + sharded, ours[3000];
+  int nwant = argc - 1 - sharded;
+  snprintf(ours, sizeof ours, "%s/tests/data/cases", srcdir ? srcdir : ".");
+  run_root(root, sharded, wants, nwant, &skip, v, &t);
+  if (!t.cases && !nwant) {
+    printf("no test data in %s\n", root);
+    return 77;
   }
-  printf("%d cases: %d of other operators, %d cannot run (see "
-         "expected-failures.txt)", n, other, listed);
-  if (sharded) printf(", %d sharded programs", programs);
-  printf("\n%d passed, %d failed\n", passed, failed);
-  return failed ? 1 : 0;
+  if (strcmp(root, ours)) run_root(ours, sharded, wants, nwant, &skip, v, &t);
+  print(&t, sharded);
+  return t.failed ? 1 : 0;
 }

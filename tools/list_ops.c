@@ -95,13 +95,23 @@ static const struct {
     {"depth_to_space", "batch, height and width; channels in mode CRD"},
     {"space_to_depth", "batch, height and width; channels in mode CRD"},
     /* -- images and signals */
+    {"resize", "any dim that keeps its elements"},
+    {"grid_sample", "batch and channels, and the dims of the grid"},
+    {"affine_grid", "the batch"},
+    {"center_crop_pad", "any dim that keeps its size"},
+    {"dft", "any dim but the one that is transformed and the last"},
+    {"stft", "the batch"},
     /* -- attention and state */
     {"attention", "batch, heads (whole groups that share keys, then within a "
                   "group), the values' head size, and queries unless their "
                   "place matters"},
     {"rotary", "batch, heads and positions"},
     {"tensor_scatter", "any dim but the one that is written along"},
+    {"linear_attention", "batch, heads (as of Attention) and the values' "
+                         "head size"},
+    {"causal_conv", "batch and channels"},
     /* -- recurrent */
+    {"recurrent", "batch"},
     /* -- quantisation */
     {"quantize", "any dim; a blocked one at the ends of blocks"},
     {"dynamic_quantize", "none: the scale comes from all elements"},
