@@ -81,6 +81,21 @@ def add_bias():
                  [("y", F, [1024, 3072])])
 
 
+def fused(op, shapes, out, **attrs):
+    """An operator of com.microsoft; operands past the first are constants
+    where they have one dim."""
+    def make():
+        named = list(zip("xyzuv", shapes))
+        m = model(
+            [helper.make_node(op, [n for n, _ in named], ["out"],
+                              domain="com.microsoft", **attrs)],
+            [(n, F, s) for n, s in named if len(s) > 1], [("out", F, out)],
+            [normal(n, *s) for n, s in named if len(s) == 1])
+        m.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+        return m
+    return make
+
+
 def bert(layers=6, d=768, heads=12, seq=128, hidden=3072, vocab=8000):
     """Encoder layers as exporters write them, after an embedding."""
     nodes, weights = [], []
@@ -152,6 +167,24 @@ CASES = {
     "reduce-columns": single("ReduceSum", [4096, 1024], [1, 1024],
                              [const("a", np.array([0], dtype="q"))]),
     "bert": bert,
+    "bias-gelu": fused("BiasGelu", [[1024, 3072], [3072]], [1024, 3072]),
+    "fast-gelu": fused("FastGelu", [[1024, 3072], [3072]], [1024, 3072]),
+    "fast-gelu-small": fused("FastGelu", [[128, 3072], [3072]], [128, 3072]),
+    "quick-gelu": fused("QuickGelu", [[1024, 3072]], [1024, 3072]),
+    "skip-layernorm": fused(
+        "SkipLayerNormalization", [[4096, 768]] * 2 + [[768]] * 3,
+        [4096, 768]),
+    "skip-layernorm-small": fused(
+        "SkipLayerNormalization", [[128, 768]] * 2 + [[768]] * 3, [128, 768]),
+    "skip-rmsnorm": fused(
+        "SkipSimplifiedLayerNormalization", [[4096, 768]] * 2 + [[768]],
+        [4096, 768]),
+    "skip-rmsnorm-small": fused(
+        "SkipSimplifiedLayerNormalization", [[128, 768]] * 2 + [[768]],
+        [128, 768]),
+    "scores": fused(
+        "FusedMatMul", [[1, 12, 128, 64]] * 2, [1, 12, 128, 128], transB=1,
+        alpha=0.125),
 }
 
 

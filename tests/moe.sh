@@ -134,5 +134,24 @@ ok 'explain: names its rule' grep -q 'megatron.yaml:[0-9]*:' explain
 rules=$(grep -c '^  - match' "$specs/megatron.yaml")
 ok "megatron.yaml has at most 10 rules: $rules" [ "$rules" -le 10 ]
 
+# Without a rule, options.auto finds the paper's sharding of the experts; what
+# it chose can be written down as a spec.
+moe-transformer -q --layers 2 -o model.onnx
+auto() { gshard-annotate --mesh ep=4 --auto "$@" model.onnx; }
+shardings() { gshard-annotate --list-tensors "$1" | grep '{'; }
+auto --report -o annotated.onnx > said 2>&1
+ok 'auto: says what it chose' grep -q 'chosen by options.auto' said
+ok 'auto: splits the experts' grep -q 'dim 0 of encoder/layer_1/moe/wi' said
+ok 'auto: and the batch' grep -q 'dim 0 of source' said
+auto -n --explain encoder/layer_1/moe/wi > explain 2>&1
+ok 'auto: is given as the reason' grep -q 'chosen by options.auto for' explain
+auto -q --dump-spec > auto.yaml
+ok 'auto: its spec' gshard-annotate -q -s auto.yaml -o again.onnx model.onnx
+shardings annotated.onnx > a
+shardings again.onnx > b
+ok 'auto: gives the same shardings' cmp a b
+gshard-partition -q -o - annotated.onnx > program.onnx
+ok 'auto: equal to the whole' equal
+
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -1,7 +1,7 @@
-/* Golden cases of annotation (data/annotate.txt): a graph, a line "spec", and
- * a specification in; all shardings, the collectives that they lead to, and
- * what is computed whole out.  After the specification may stand lines
- * "explain V".  Every case also goes through a model file: what
+/* Golden cases of annotation (data/annotate.txt, data/annotate/): a graph, a
+ * line "spec", and a specification in; all shardings, the collectives that
+ * they lead to, and what is computed whole out.  After the specification may
+ * stand lines "explain V".  Every case also goes through a model file: what
  * gshard-partition reads must come to the same.
  * `test_annotate --print FILE` writes the file again. */
 #include <unistd.h>
@@ -96,7 +96,7 @@ static gs_status through_file(gs_arena *a, const char *text,
   if (!s) s = gs_pass_infer(a, g, NULL, e);
   if (!s) s = gs_model_shardings(m, g, a, &mesh, e);
   gs_propagation done;
-  if (!s) s = gs_pass_annotate(a, g, NULL, &done, e);
+  if (!s) s = gs_pass_annotate(a, g, NULL, NULL, NULL, &done, e);
   if (!s) s = show(a, g, b, e);
   gs_model_close(m);
   return s;
@@ -147,7 +147,12 @@ static gs_status annotate(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   char *yaml = gs_sprintf(a, "version: 1\n%s\n", spec);
   GS_TRY(gs_spec_parse(&s, "spec", yaml, strlen(yaml), e));
   GS_TRY(gs_pass_match(a, &s, g, &match, e));
-  GS_TRY(gs_pass_annotate(a, g, &match, &done, e));
+  gs_fill_options fill = {.memory = (double)s.options.memory,
+                          .even = s.options.uneven == GS_UNEVEN_ERROR};
+  gs_fill filled;
+  bool chooses = s.options.choose == GS_AUTO_FILL;
+  GS_TRY(gs_pass_annotate(a, g, &match, chooses ? &fill : NULL, &filled,
+                          &done, e));
   GS_TRY(gs_graph_check(g, e));
   GS_TRY(show(a, g, &got, e));
   gs_buf_str(b, got.at);
@@ -169,13 +174,11 @@ static void run_case(gs_arena *a, char *given, gs_buf *b) {
   gs_err_free(&e);
 }
 
-START_TEST(cases) {
-  char path[1000];
-  const char *srcdir = getenv("srcdir");
-  snprintf(path, sizeof path, "%s/tests/data/annotate.txt",
-           srcdir ? srcdir : ".");
+static void run_file(const char *path) {
   ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
 }
+
+START_TEST(cases) { cases_files("annotate", run_file); }
 END_TEST
 
 /* Metadata that is not as gs_model_annotate writes it. */

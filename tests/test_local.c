@@ -99,7 +99,11 @@ static void check_results(gs_local *l) {
   for (int i = 0; i < l->node->nout; i++) {
     const gs_value *want = l->node->out[i];
     if (!want) continue;
-    if (l->finish) l->out[i] = l->finish(l, i, l->out[i]);
+    while (l->finish) {
+      gs_value *(*finish)(gs_local *, int, gs_value *) = l->finish;
+      l->finish = NULL;
+      l->out[i] = finish(l, i, l->out[i]);
+    }
     gs_value *got = l->out[i];
     need(got && got->rank == want->rank && got->dtype == want->dtype,
          want->name);

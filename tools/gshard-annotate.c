@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "io/spec.h"
 #include "load.h"
 #include "pass/annotate.h"
@@ -13,6 +14,7 @@ typedef struct job {
   gs_spec spec;
   gs_loaded model;
   gs_match_result match;
+  gs_fill filled;
   gs_propagation done;
   gs_partition predicted;
   gs_report report;
@@ -26,6 +28,13 @@ static gs_status read_spec(job *j, gs_bindings *bind, gs_err *e) {
   if (gs_cli_has(c, "mesh"))
     GS_TRY(gs_spec_set_mesh(&j->spec, gs_cli_get(c, "mesh"), e));
   if (gs_cli_has(c, "allow-unmatched")) j->spec.options.strict = false;
+  if (gs_cli_has(c, "auto")) {
+    const char *limit = gs_cli_get(c, "auto");
+    j->spec.options.choose = GS_AUTO_FILL;
+    if (limit && !gs_bytes_parse(limit, &j->spec.options.memory))
+      return gs_fail(e, GS_USAGE, "--auto", "'%s' is no number of bytes",
+                     limit);
+  }
   gs_bindings_init(bind, &c->arena);
   for (int i = 0; i < j->spec.bind.n; i++)
     GS_TRY(gs_bindings_put(bind, j->spec.bind.at[i].name,
@@ -125,20 +134,33 @@ static gs_status check(job *j, gs_sharding **before, int nbefore,
                  "further", missing, other);
 }
 
-static gs_status complete(job *j, gs_err *e) {
+/* Puts the spec, and what options.auto chooses, on the graph. */
+static gs_status annotate(job *j, bool spec, gs_err *e) {
   gs_arena *a = &j->c->arena;
   gs_graph *g = j->model.graph;
-  bool spec = gs_cli_count(j->c, "spec") || gs_cli_has(j->c, "mesh");
-  if (spec) {
-    GS_TRY(gs_pass_match(a, &j->spec, g, &j->match, e));
-  } else if (!g->mesh) {
+  const gs_spec_options *o = &j->spec.options;
+  gs_fill_options fill = {.memory = (double)o->memory,
+                          .even = o->uneven == GS_UNEVEN_ERROR};
+  if (spec) GS_TRY(gs_pass_match(a, &j->spec, g, &j->match, e));
+  return gs_pass_annotate(a, g, spec ? &j->match : NULL,
+                          o->choose == GS_AUTO_FILL ? &fill : NULL,
+                          &j->filled, &j->done, e);
+}
+
+static gs_status complete(job *j, gs_err *e) {
+  gs_graph *g = j->model.graph;
+  bool spec = gs_cli_count(j->c, "spec") || gs_cli_has(j->c, "mesh") ||
+              gs_cli_has(j->c, "auto");
+  if (!spec && !g->mesh) {
     gs_fail(e, GS_SPEC, gs_model_path(j->model.model),
             "the model has no annotations and no spec is given");
     gs_err_hint(e, "give a spec with -s, or a mesh with --mesh dp=2,tp=4");
     return GS_SPEC;
   }
-  GS_TRY(gs_pass_annotate(a, g, spec ? &j->match : NULL, &j->done, e));
-  GS_TRY(gs_pass_partition(a, g, &j->predicted, e));
+  GS_TRY(annotate(j, spec, e));
+  gs_cli_step(j->c, "annotate");
+  GS_TRY(gs_pass_partition(&j->c->arena, g, &j->predicted, e));
+  gs_cli_step(j->c, "partition");
   j->report = (gs_report){.tool = "gshard-annotate",
                           .model = j->model.model,
                           .graph = g,
@@ -146,11 +168,15 @@ static gs_status complete(job *j, gs_err *e) {
                           .match = spec ? &j->match : NULL,
                           .propagation = &j->done,
                           .partition = &j->predicted};
+  if (j->spec.options.choose == GS_AUTO_FILL) j->report.fill = &j->filled;
   return GS_OK;
 }
 
 static gs_status dump_spec(job *j, gs_err *e) {
-  GS_TRY(gs_pass_match(&j->c->arena, &j->spec, j->model.graph, &j->match, e));
+  if (j->spec.options.choose == GS_AUTO_FILL) GS_TRY(annotate(j, true, e));
+  else
+    GS_TRY(gs_pass_match(&j->c->arena, &j->spec, j->model.graph, &j->match,
+                         e));
   gs_buf b;
   gs_buf_init(&b, &j->c->arena);
   gs_spec_dump(&b, &j->spec, j->model.graph, &j->match);
@@ -162,9 +188,12 @@ static gs_status run(gs_cli *c, gs_err *e) {
   job *j = GS_NEW(&c->arena, job);
   j->c = c;
   gs_bindings bind;
+  gs_cli_step(c, "");
   GS_TRY(read_spec(j, &bind, e));
+  gs_cli_step(c, "spec");
   GS_TRY(gs_load(&c->arena, c->operand.at[0], &bind, &j->model, e));
   GS_TRY(gs_load_shardings(&c->arena, &j->model, e));
+  gs_cli_step(c, "load");
   if (gs_cli_has(c, "dump-spec")) return dump_spec(j, e);
   if (gs_cli_has(c, "list-tensors")) {
     list_tensors(j);
@@ -186,7 +215,9 @@ static gs_status run(gs_cli *c, gs_err *e) {
   if (gs_cli_has(c, "check")) return check(j, before, n, e);
   if (!out) return GS_OK;
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
-  return write_model(j, out, e);
+  GS_TRY(write_model(j, out, e));
+  gs_cli_step(c, "write");
+  return GS_OK;
 }
 
 int main(int argc, char **argv) {

@@ -66,9 +66,34 @@ static const struct {
                     "tensor has there"},
     {"shape_only", "no data is read"},
     /* -- activations and more mathematics */
+    {"det", "any dim but the last two"},
+    {"reverse_sequence", "any dim but the one of time"},
     /* -- bits and integers */
     /* -- normalisation */
+    {"instance_norm", "batch and channels"},
+    {"group_norm", "batch, and the groups of the channels"},
+    {"lrn", "any dim but the channels"},
+    {"mvn", "any dim that is not averaged over"},
     /* -- convolution and pooling */
+    {"conv", "batch, groups and channels of the result; sharded channels of "
+             "the operand give partial sums; spatial dims where the window "
+             "is one element"},
+    {"conv_transpose", "as Conv"},
+    {"conv_integer", "as Conv; with both zero points not the channels of the "
+                     "operand"},
+    {"qlinear_conv", "as Conv, but not the channels of the operand"},
+    {"deform_conv", "batch, groups and channels of the result; the channels "
+                    "of the operand where there is one offset group"},
+    {"pool", "batch and channels, and spatial dims where the window is one "
+             "element; none when the indices are asked for"},
+    {"global_pool", "any dim; a sharded spatial dim gives partial results"},
+    {"global_lp_pool", "batch and channels"},
+    {"max_unpool", "none: the indices count over the whole result"},
+    {"roi", "regions and channels"},
+    {"batch_norm", "any dim; in training mode the channels"},
+    {"col2im", "batch and channels"},
+    {"depth_to_space", "batch, height and width; channels in mode CRD"},
+    {"space_to_depth", "batch, height and width; channels in mode CRD"},
     /* -- images and signals */
     {"resize", "any dim that keeps its elements"},
     {"grid_sample", "batch and channels, and the dims of the grid"},
@@ -77,8 +102,22 @@ static const struct {
     {"dft", "any dim but the one that is transformed and the last"},
     {"stft", "the batch"},
     /* -- attention and state */
+    {"attention", "batch, heads (whole groups that share keys, then within a "
+                  "group), the values' head size, and queries unless their "
+                  "place matters"},
+    {"rotary", "batch, heads and positions"},
+    {"tensor_scatter", "any dim but the one that is written along"},
+    {"linear_attention", "batch, heads (as of Attention) and the values' "
+                         "head size"},
+    {"causal_conv", "batch and channels"},
     /* -- recurrent */
+    {"recurrent", "batch"},
     /* -- quantisation */
+    {"quantize", "any dim; a blocked one at the ends of blocks"},
+    {"dynamic_quantize", "none: the scale comes from all elements"},
+    {"matmul_integer", "batch, rows and columns with their zero points; a "
+                       "sharded inner dim gives partial sums"},
+    {"qlinear_matmul", "batch, rows and columns with their scales"},
     /* -- losses and training */
     /* -- data-dependent sizes */
     /* -- sequences, optionals, strings, control flow */

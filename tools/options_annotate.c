@@ -19,6 +19,14 @@ static const gs_option options[] = {
      .arg = "NAME=N",
      .flags = GS_OPT_REPEAT,
      .help = "Let the symbolic dimension NAME of the model be N."},
+    {.name = "auto",
+     .arg = "BYTES",
+     .flags = GS_OPT_OPTIONAL,
+     .help = "Split what the rules leave open where the cost model says that "
+             "it pays, so that weights and activations take at most BYTES "
+             "per device (such as 16GiB; default: any).  The same as "
+             "options.auto: fill and options.memory_per_device of the spec. "
+             "--dump-spec then prints what was chosen."},
     {.name = "allow-unmatched",
      .help = "Do not fail when a rule of the spec matches no tensor; warn."},
     {.name = "output",
@@ -46,7 +54,8 @@ static const gs_option options[] = {
              "complete and consistent as they stand."},
     {.name = "dump-spec",
      .help = "Print the spec as it was understood, with defaults filled in "
-             "and every tensor named, and exit."},
+             "and every tensor named, also those that --auto has chosen, and "
+             "exit."},
     {.name = "list-tensors",
      .help = "Print one line for each tensor of the model, with name, type, "
              "shape and sharding, and exit."},

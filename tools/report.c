@@ -3,17 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/math.h"
-
-char *gs_bytes_text(gs_arena *a, double bytes) {
-  static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  int u = 0;
-  while (bytes >= 1024 && u < 5) {
-    bytes /= 1024;
-    u++;
-  }
-  return gs_sprintf(a, u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
-}
 
 /* Of a note "dp=TEXT; tp=TEXT" the text for that axis; else all of it. */
 static char *noted_for(gs_arena *a, const char *note, const char *axis) {
@@ -33,7 +24,8 @@ static char *noted_for(gs_arena *a, const char *note, const char *axis) {
 static char *axis_origin(gs_arena *a, const gs_report *r, const gs_value *v,
                          int axis) {
   int rule = gs_propagation_axis_rule(r->propagation, v, axis);
-  if (rule >= 0 && r->spec) return gs_rule_origin(a, r->spec, rule);
+  bool told = rule >= 0 || rule == GS_RULE_FILL;
+  if (told && r->spec) return gs_rule_origin(a, r->spec, rule);
   const char *note = NULL;
   if (r->model)
     note = gs_model_graph_meta(r->model,
@@ -125,6 +117,13 @@ static totals count(const gs_report *r) {
 }
 
 /* "2 AllToAll, 1 AllReduce" */
+/* "1.25 ms" */
+static char *seconds_text(gs_arena *a, double s) {
+  return s < 1e-3 ? gs_sprintf(a, "%.3g us", s * 1e6)
+         : s < 1  ? gs_sprintf(a, "%.3g ms", s * 1e3)
+                  : gs_sprintf(a, "%.3g s", s);
+}
+
 static void collective_counts(gs_buf *b, const gs_partition *p) {
   bool any = false;
   for (int k = 0; k < GS_NMOVE; k++) {
@@ -156,6 +155,27 @@ void gs_report_summary(gs_buf *b, const gs_report *r) {
   gs_buf_str(b, "collectives: ");
   collective_counts(b, r->partition);
   gs_buf_char(b, '\n');
+  if (r->fill)
+    gs_buf_printf(b, "auto: %d choices, predicted run %s -> %s\n",
+                  r->fill->choice.n,
+                  seconds_text(b->arena, r->fill->before.seconds),
+                  seconds_text(b->arena, r->fill->after.seconds));
+}
+
+/* What options.auto chose, in the order of being chosen. */
+static void text_choices(gs_buf *b, const gs_report *r) {
+  if (!r->fill || !r->fill->choice.n) return;
+  gs_buf_printf(b, "\nchosen by options.auto, starting from %s and %s per "
+                "device\n", seconds_text(b->arena, r->fill->before.seconds),
+                gs_bytes_text(b->arena, r->fill->before.bytes));
+  for (int i = 0; i < r->fill->choice.n; i++) {
+    const gs_fill_choice *c = &r->fill->choice.at[i];
+    gs_buf_printf(b, "  %-8s dim %d of %s", r->graph->mesh->axis[c->axis].name,
+                  c->dim[0], c->value[0]->name);
+    if (c->n > 1) gs_buf_printf(b, " and %d like it", c->n - 1);
+    gs_buf_printf(b, ": %s, %s\n", seconds_text(b->arena, c->after.seconds),
+                  gs_bytes_text(b->arena, c->after.bytes));
+  }
 }
 
 static void text_rules(gs_buf *b, const gs_report *r) {
@@ -246,6 +266,7 @@ void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
 void gs_report_text(gs_buf *b, const gs_report *r) {
   gs_report_summary(b, r);
   text_rules(b, r);
+  text_choices(b, r);
   text_replicated(b, r);
   text_collectives(b, r);
 }
@@ -307,7 +328,8 @@ static void json_collectives(gs_buf *b, const gs_report *r) {
     json_pair(b, "node", c->node ? gs_node_place(b->arena, c->node) : "",
               ", ");
     json_pair(b, "origin", gs_report_cause(b->arena, r, c), ", ");
-    gs_buf_printf(b, "\"bytes_per_device\": %.0f}", c->bytes);
+    gs_buf_printf(b, "\"bytes_per_device\": %.0f, \"seconds\": %.3g}",
+                  c->bytes, c->seconds);
   }
   gs_buf_str(b, "\n  ],\n  \"fallbacks\": [");
   for (int i = 0; i < p->fallback.n; i++) {
@@ -317,6 +339,28 @@ static void json_collectives(gs_buf *b, const gs_report *r) {
     gs_buf_printf(b, "\"bytes_per_device\": %.0f}", p->fallback.at[i].bytes);
   }
   gs_buf_str(b, "\n  ],\n");
+}
+
+static void json_choices(gs_buf *b, const gs_report *r) {
+  if (!r->fill) return;
+  gs_buf_printf(b, "  \"auto\": {\n    \"seconds_before\": %.3g,\n"
+                "    \"bytes_per_device_before\": %.0f,\n"
+                "    \"choices\": [", r->fill->before.seconds,
+                r->fill->before.bytes);
+  for (int i = 0; i < r->fill->choice.n; i++) {
+    const gs_fill_choice *c = &r->fill->choice.at[i];
+    gs_buf_str(b, i ? ",\n      {" : "\n      {");
+    json_pair(b, "axis", r->graph->mesh->axis[c->axis].name, ", ");
+    gs_buf_str(b, "\"tensors\": [");
+    for (int k = 0; k < c->n; k++) {
+      gs_buf_str(b, k ? ", {" : "{");
+      json_pair(b, "name", c->value[k]->name, ", ");
+      gs_buf_printf(b, "\"dim\": %d}", c->dim[k]);
+    }
+    gs_buf_printf(b, "], \"seconds\": %.3g, \"bytes_per_device\": %.0f}",
+                  c->after.seconds, c->after.bytes);
+  }
+  gs_buf_str(b, "\n    ]\n  },\n");
 }
 
 static void json_mesh(gs_buf *b, const gs_mesh *m) {
@@ -336,6 +380,7 @@ void gs_report_json(gs_buf *b, const gs_report *r) {
   json_pair(b, "tool", r->tool, ",\n");
   json_mesh(b, r->graph->mesh);
   json_rules(b, r);
+  json_choices(b, r);
   json_tensors(b, r);
   json_collectives(b, r);
   gs_buf_printf(b,
@@ -344,7 +389,9 @@ void gs_report_json(gs_buf *b, const gs_report *r) {
                 "  \"weight_bytes_per_device\": %.0f,\n"
                 "  \"activation_bytes_per_device\": %.0f,\n"
                 "  \"sent_bytes_per_device\": %.0f,\n"
-                "  \"flops_per_device\": %.0f\n}\n",
+                "  \"flops_per_device\": %.0f,\n"
+                "  \"predicted_seconds\": %.3g\n}\n",
                 t.sharded, t.replicated, t.weights, r->partition->weight_bytes,
-                r->partition->peak_bytes, t.sent, r->partition->flops);
+                r->partition->peak_bytes, t.sent, r->partition->flops,
+                r->partition->seconds);
 }

@@ -4,6 +4,7 @@
 #define GS_TOOLS_REPORT_H
 
 #include "io/model.h"
+#include "pass/fill.h"
 #include "pass/match.h"
 #include "pass/partition.h"
 #include "pass/propagate.h"
@@ -16,6 +17,7 @@ typedef struct gs_report {
   const gs_match_result *match;      /* or NULL */
   const gs_propagation *propagation; /* or NULL */
   const gs_partition *partition;
+  const gs_fill *fill; /* what options.auto chose, or NULL */
 } gs_report;
 
 /* Where the sharding of v comes from: "spec.yaml:8:5 (label)", "the model",
@@ -37,8 +39,5 @@ void gs_report_summary(gs_buf *b, const gs_report *r);
  * with bytes and origin. */
 void gs_report_text(gs_buf *b, const gs_report *r);
 void gs_report_json(gs_buf *b, const gs_report *r);
-
-/* "1.5 MiB" */
-char *gs_bytes_text(gs_arena *a, double bytes);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/map.h"
 
 /* The best of a few candidates for a misspelt word. */
@@ -102,6 +103,15 @@ gs_status gs_key_bool(gs_reader *r, const gs_yaml *v, const gs_key *k,
 gs_status gs_key_int(gs_reader *r, const gs_yaml *v, const gs_key *k,
                      void *into) {
   return gs_yaml_int(v, 0, INT64_MAX, FIELD(int64_t), r->err);
+}
+
+gs_status gs_key_bytes(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                       void *into) {
+  if (v->kind == GS_YAML_SCALAR && gs_bytes_parse(v->text, FIELD(int64_t)))
+    return GS_OK;
+  gs_fail_at(r->err, GS_DATA, &v->at, "%s wants a number of bytes", k->name);
+  gs_err_hint(r->err, "such as 1000000, 512MiB or 16GiB");
+  return GS_DATA;
 }
 
 gs_status gs_key_text(gs_reader *r, const gs_yaml *v, const gs_key *k,

@@ -206,6 +206,7 @@ static const char *const unknown_words[] = {"replicate", "error", NULL};
 static const char *const uneven_words[] = {"pad", "error", NULL};
 static const char *const existing_words[] = {"override", "keep", "error",
                                              NULL};
+static const char *const auto_words[] = {"off", "fill", NULL};
 static const char *const io_words[] = {"open", "replicated", NULL};
 #define OPTION(field) offsetof(gs_spec_options, field)
 static const gs_key option_keys[] = {
@@ -227,8 +228,16 @@ static const gs_key option_keys[] = {
     {"io", gs_key_word, OPTION(io), io_words, NULL,
      "Graph inputs and outputs that no rule names: open to propagation "
      "(default) or replicated.", false},
+    {"auto", gs_key_word, OPTION(choose), auto_words, NULL,
+     "Whether dims that are open after all rules are split where the cost "
+     "model says that it pays (fill), or by propagation alone (off, default).",
+     false},
+    {"memory_per_device", gs_key_bytes, OPTION(memory), NULL,
+     "{\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1}, {\"type\": "
+     "\"string\", \"pattern\": \"^[0-9]+ ?([KMGT]i?)?B?$\"}]}",
+     "Bytes that weights and activations may take on a device with auto: "
+     "fill, such as 16GiB. Default: any.", false},
     LATER("report"),
-    LATER("auto"),
 };
 static const gs_keys option_table = {"options", "options", COUNT(option_keys),
                                      option_keys};

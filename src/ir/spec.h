@@ -153,6 +153,14 @@ typedef enum gs_existing {
   GS_EXISTING_ERROR
 } gs_existing;
 
+/* Rules that are none of the spec's. */
+enum {
+  GS_RULE_NONE = -1, /* the model's own annotations, or options.io */
+  GS_RULE_FILL = -3  /* options.auto chose it */
+};
+
+typedef enum gs_auto { GS_AUTO_OFF, GS_AUTO_FILL } gs_auto;
+
 typedef struct gs_spec_options {
   bool strict;        /* default true: what matches nothing is an error */
   int match_order;    /* 0 first, 1 last */
@@ -160,6 +168,8 @@ typedef struct gs_spec_options {
   int uneven;         /* gs_uneven */
   int existing;       /* gs_existing */
   int io;             /* 0 open, 1 replicated */
+  int choose;         /* gs_auto */
+  int64_t memory;     /* bytes per device; 0: any */
 } gs_spec_options;
 
 typedef struct gs_spec {

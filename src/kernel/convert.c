@@ -110,7 +110,7 @@ typedef struct format {
   uint32_t over; /* what is past it, not saturating: infinity or NaN */
   uint32_t nan;
   bool uz; /* no negative zero; the code 1000... is the only NaN */
-  bool clamps; /* has neither infinity nor NaN */
+  bool clamps; /* has neither infinity nor NaN; `nan` stands for NaN */
 } format;
 
 static const format *format_of(gs_dtype t) {
@@ -120,7 +120,7 @@ static const format *format_of(gs_dtype t) {
                       e4m3fnuz = {4, 3, 8, 0x7f, 0x80, 0x80, 1, 0},
                       e5m2 = {5, 2, 15, 0x7b, 0x7c, 0x7f, 0, 0},
                       e5m2fnuz = {5, 2, 16, 0x7f, 0x80, 0x80, 1, 0},
-                      e2m1 = {2, 1, 1, 7, 7, 7, 0, 1};
+                      e2m1 = {2, 1, 1, 7, 7, 8, 0, 1};
   switch (t) {
   case GS_FLOAT16: return &f16;
   case GS_BFLOAT16: return &bf16;
@@ -181,7 +181,7 @@ uint32_t gs_float_encode(gs_dtype t, double x, const gs_cast_mode *mode) {
   memcpy(&u, &x, sizeof u);
   uint32_t sign = (uint32_t)(u >> 63) << (f->ebits + f->mbits);
   u &= ~((uint64_t)1 << 63);
-  if (isnan(x)) return f->clamps ? f->max : f->uz ? f->nan : f->nan | sign;
+  if (isnan(x)) return f->uz || f->clamps ? f->nan : f->nan | sign;
   uint32_t code;
   int e = (int)(u >> 52) - 1023; /* of x; below 2^-1022 it is taken for 0 */
   uint64_t m = (u & (((uint64_t)1 << 52) - 1)) | (uint64_t)1 << 52;

@@ -1,25 +1,39 @@
 /* Reductions.  f16 and bf16 are accumulated in f32, integers in 64 bits
- * (wrapping), squares of integers for the norm in double.
+ * (wrapping), in double where a root or a logarithm is taken.
  *
  * The operand's dims are merged into groups, alternately kept and reduced.
- * When the last group is reduced, each result is a sum over contiguous rows,
- * in chunks of GS_CHUNK; when it is kept, blocks of columns are summed row by
- * row, LEVEL rows to a partial sum.  A reduction to one element is cut into
- * parts of PART elements.  All these sizes are fixed, so the order of
- * summation does not depend on the number of threads. */
+ * When the last group is reduced, each result comes from a row at a time; when
+ * it is kept, from up to WIDE columns side by side.  Both add in the same
+ * order, so that a result depends on its own elements only, and not on how
+ * long the kept dims are: those, numbered as they lie in memory, are cut into
+ * parts of PART elements, these into chunks of GS_CHUNK, and these go to
+ * GS_LANES lanes in turn, which are folded pairwise (rowloops.h).  A reduction
+ * to one element is split over threads by parts.
+ *
+ * The logarithm of a sum of powers takes a pass for the maximum, which the
+ * powers are divided by. */
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 
+#include <float.h>
+
 #include "base/math.h"
+#include "kernel/activations.h"
 #include "kernel/convert.h"
 #include "kernel/kernel.h"
 #include "kernel/par.h"
 #include "kernel/rowloops.h"
 
-enum { COLUMNS = 512, LEVEL = 64, PART = 65536 };
+enum { NARROW = 256, WIDE = 512, RESULTS = 64, PART = 65536 };
 
-typedef enum finish { FINISH_NONE, FINISH_MEAN, FINISH_ROOT } finish;
+typedef enum finish {
+  FINISH_NONE,
+  FINISH_MEAN,
+  FINISH_ROOT,
+  FINISH_LOG,
+  FINISH_LOG_EXP /* the elements are powers; see above */
+} finish;
 
 typedef union number {
   float f32;
@@ -44,12 +58,16 @@ typedef struct group {
 typedef struct job { /* run */
   const gs_kctx *k;
   const plan *p;
+  const gs_fold *fold;
+  number first;
   group kept, reduced; /* without the last group */
   bool rows;           /* the last group is reduced */
   int64_t inner;       /* size of the last group */
   int64_t nreduced;    /* product of reduced */
   int64_t count;       /* elements per result */
   number *part;
+  char *into;          /* where unfinished results go, NULL: to the output */
+  const char *shift;   /* maxima of the results, NULL: elements as they are */
 } job;
 
 static number identity(gs_fold_op op, gs_dtype t) {
@@ -81,6 +99,11 @@ static number narrow_identity(gs_fold_op op, gs_dtype t, number v) {
   return v;
 }
 
+/* Numbers that the parts of a reduction to one element take. */
+static int64_t parts_of(const gs_kctx *k) {
+  return gs_ceil_div(k->in[0].n, PART) + 1;
+}
+
 static gs_status prep(gs_kctx *k, gs_fold_op op, finish last) {
   gs_dtype t = k->in[0].dtype;
   const gs_dtype_info *d = gs_dtype_get((int)t);
@@ -94,14 +117,14 @@ static gs_status prep(gs_kctx *k, gs_fold_op op, finish last) {
   p->size = d->bits / 8;
   p->type = t == GS_DOUBLE     ? GS_DOUBLE
             : d->cls == 'f'    ? GS_FLOAT
-            : last == FINISH_ROOT ? GS_DOUBLE
+            : last >= FINISH_ROOT ? GS_DOUBLE
             : t == GS_UINT64   ? GS_UINT64
                                : GS_INT64;
   p->fold = gs_fold_get(op, p->type);
   p->first = narrow_identity(op, t, identity(op, p->type));
-  if (k->out[0].n == 1)
-    k->scratch_size =
-        (size_t)(gs_ceil_div(k->in[0].n, PART) + 1) * sizeof(number);
+  int64_t need = k->out[0].n == 1 ? parts_of(k) : 0;
+  if (last == FINISH_LOG_EXP) need += k->out[0].n;
+  k->scratch_size = (size_t)need * sizeof(number);
   return GS_OK;
 }
 
@@ -163,7 +186,9 @@ static int64_t offset_of(const group *g, int64_t i) {
   return off;
 }
 
-/* n <= GS_CHUNK operand elements from `at` as accumulator type. */
+static int width(const job *j) { return j->p->type == GS_FLOAT ? 4 : 8; }
+
+/* Operand elements [at, at + n) in the accumulator's type. */
 static const void *load(const job *j, int64_t at, int64_t n, void *buffer) {
   const gs_view *in = &j->k->in[0];
   const char *p = (const char *)in->data + at * j->p->size;
@@ -174,112 +199,287 @@ static const void *load(const job *j, int64_t at, int64_t n, void *buffer) {
   return p;
 }
 
-static void row(const job *j, number *acc, int64_t at, int64_t n) {
-  _Alignas(64) char buffer[GS_CHUNK * sizeof(number)];
-  for (int64_t i = 0; i < n; i += GS_CHUNK) {
-    int64_t m = gs_min(GS_CHUNK, n - i);
-    j->p->fold->row(acc, load(j, at + i, m, buffer), m);
+/* The same for elements [r, r + n) of those that are reduced, n <= GS_CHUNK,
+ * where rows are `inner` long and this one begins at `at`. */
+static const void *gather(const job *j, int64_t at, int64_t r, int64_t n,
+                          void *buffer) {
+  _Alignas(64) char raw[GS_CHUNK * sizeof(number)];
+  int64_t size = j->p->size, row = r / j->inner, in = r % j->inner;
+  const char *data = j->k->in[0].data;
+  if (in + n <= j->inner)
+    return load(j, at + offset_of(&j->reduced, row) + in, n, buffer);
+  for (int64_t i = 0; i < n; row++, in = 0) {
+    int64_t m = gs_min(n - i, j->inner - in);
+    memcpy(raw + i * size,
+           data + (at + offset_of(&j->reduced, row) + in) * size,
+           (size_t)(m * size));
+    i += m;
+  }
+  gs_convert(j->p->type, buffer, j->k->in[0].dtype, raw, n, NULL);
+  return buffer;
+}
+
+/* n > 0 finished results in acc; `at` is the index of the first. */
+static void finish_all(const job *j, void *acc, int64_t at, int64_t n) {
+  float *f = acc;
+  double *d = acc;
+  int64_t *s = acc;
+  uint64_t *u = acc;
+  finish last = j->p->last;
+  gs_dtype t = j->p->type;
+  if (last == FINISH_LOG || last == FINISH_LOG_EXP) {
+    const void *in[2] = {acc, j->shift ? j->shift + at * width(j) : NULL};
+    const double none[2] = {0, 0};
+    if (j->shift) gs_act_get(GS_ACT_LOG_OF_SUM, t)(acc, in, n, none);
+    else gs_loop_get(GS_LOOP_LOG, t)(acc, in, n, none);
+    /* Infinity less itself is no number. */
+    for (int64_t i = 0; j->shift && i < n; i++) {
+      if (t == GS_FLOAT && ((const float *)in[1])[i] == INFINITY)
+        f[i] = INFINITY;
+      if (t == GS_DOUBLE && ((const double *)in[1])[i] == (double)INFINITY)
+        d[i] = (double)INFINITY;
+    }
+    return;
+  }
+  for (int64_t i = 0; i < n && last != FINISH_NONE; i++) {
+    if (t == GS_FLOAT)
+      f[i] = last == FINISH_ROOT ? sqrtf(f[i]) : f[i] / (float)j->count;
+    else if (t == GS_DOUBLE)
+      d[i] = last == FINISH_ROOT ? sqrt(d[i]) : d[i] / (double)j->count;
+    else if (j->count == 0)
+      u[i] = 0;
+    else if (t == GS_INT64)
+      s[i] /= j->count;
+    else
+      u[i] /= (uint64_t)j->count;
   }
 }
 
 /* Finishes n results in acc and stores them at index `at`. */
 static void store(const job *j, void *acc, int64_t at, int64_t n) {
   const gs_view *out = &j->k->out[0];
-  float *f = acc;
-  double *d = acc;
-  int64_t *s = acc;
-  uint64_t *u = acc;
-  finish last = j->p->last;
-  for (int64_t i = 0; i < n && last != FINISH_NONE; i++) {
-    if (j->p->type == GS_FLOAT)
-      f[i] = last == FINISH_ROOT ? sqrtf(f[i]) : f[i] / (float)j->count;
-    else if (j->p->type == GS_DOUBLE)
-      d[i] = last == FINISH_ROOT ? sqrt(d[i]) : d[i] / (double)j->count;
-    else if (j->count == 0)
-      u[i] = 0;
-    else if (j->p->type == GS_INT64)
-      s[i] /= j->count;
-    else
-      u[i] /= (uint64_t)j->count;
+  if (j->into) {
+    memcpy(j->into + at * width(j), acc, (size_t)(n * width(j)));
+    return;
   }
+  finish_all(j, acc, at, n);
   gs_convert(out->dtype,
              (char *)out->data + gs_dtype_bytes((int)out->dtype, at),
              j->p->type, acc, n, NULL);
 }
 
-static int width(const job *j) { return j->p->type == GS_FLOAT ? 4 : 8; }
+/* ---- rows ---- */
+
+/* *acc of the reduced elements [r, r + n), a part of result o. */
+static void row(const job *j, number *acc, int64_t o, int64_t r, int64_t n) {
+  _Alignas(64) char buffer[GS_CHUNK * sizeof(number)];
+  int64_t at = offset_of(&j->kept, o);
+  const gs_row_loops *loops = gs_row_loops_get(j->p->type);
+  *acc = j->first;
+  for (int64_t i = 0; i < n; i += GS_CHUNK) {
+    int64_t m = gs_min(GS_CHUNK, n - i);
+    const void *x = gather(j, at, r + i, m, buffer);
+    if (j->shift) {
+      loops->exp_less(buffer, x, j->shift + o * width(j), m);
+      x = buffer;
+    }
+    j->fold->row(acc, x, m);
+  }
+}
 
 /* Results [lo, hi), each from rows. */
 static void by_rows(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
+  _Alignas(64) char done[RESULTS * sizeof(number)];
+  int64_t n = 0;
   for (int64_t o = lo; o < hi; o++) {
-    number acc = j->p->first;
-    int64_t at = offset_of(&j->kept, o);
-    for (int64_t r = 0; r < j->nreduced; r++)
-      row(j, &acc, at + offset_of(&j->reduced, r), j->inner);
-    store(j, &acc, o, 1);
+    number acc = j->first, part;
+    for (int64_t r = 0; r < j->count; r += PART) {
+      row(j, &part, o, r, gs_min(PART, j->count - r));
+      j->fold->join(&acc, &part, 1);
+    }
+    memcpy(done + n++ * width(j), &acc, (size_t)width(j));
+    if (n < RESULTS && o + 1 < hi) continue;
+    store(j, done, o + 1 - n, n);
+    n = 0;
   }
 }
 
 static void by_parts(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
-  for (int64_t i = lo; i < hi; i++) {
-    j->part[i] = j->p->first;
-    row(j, &j->part[i], i * PART, gs_min(PART, j->inner - i * PART));
-  }
+  for (int64_t i = lo; i < hi; i++)
+    row(j, &j->part[i], 0, i * PART, gs_min(PART, j->count - i * PART));
 }
 
+/* ---- columns ---- */
+
 static void set(const job *j, char *acc, int64_t n) {
-  int w = width(j);
-  for (int64_t i = 0; i < n; i++)
-    memcpy(acc + i * w, &j->p->first, (size_t)w);
+  float *f = (float *)(void *)acc;
+  uint64_t *u = (uint64_t *)(void *)acc;
+  if (width(j) == 4)
+    for (int64_t i = 0; i < n; i++) f[i] = j->first.f32;
+  else
+    for (int64_t i = 0; i < n; i++) u[i] = j->first.u64;
+}
+
+/* What a block of columns is computed from: n columns of result o and its
+ * neighbours that begin at `at`, rows [r, r + m) of them, m <= GS_CHUNK. */
+typedef struct block {
+  const job *j;
+  int64_t o, at, r, m, n;
+} block;
+
+/* `count` rows from row i of b on, which follow one another in memory. */
+static void add_rows(const block *b, char *acc, int64_t i, int64_t count) {
+  _Alignas(64) char buffer[GS_LANES * NARROW * sizeof(number)];
+  const job *j = b->j;
+  const void *x = load(j, b->at + offset_of(&j->reduced, b->r + i),
+                       count * b->n, buffer);
+  if (j->shift) {
+    gs_row_loops_get(j->p->type)
+        ->exp_less_each(buffer, x, j->shift + b->o * width(j), b->n);
+    x = buffer;
+  }
+  j->fold->col(acc, x, count * b->n);
+}
+
+/* acc = acc op the rows, all lanes side by side; n <= NARROW. */
+static void narrow(const block *b, char *acc) {
+  _Alignas(64) char lane[GS_LANES * NARROW * sizeof(number)];
+  const job *j = b->j;
+  int64_t used = gs_min(GS_LANES, b->m), wide = width(j) * b->n;
+  /* Rows that follow one another are taken together. */
+  bool dense = b->n == j->inner && j->reduced.n == 1 &&
+               j->reduced.stride[0] == b->n && !j->shift;
+  set(j, lane, used * b->n);
+  for (int64_t i = 0; i < b->m;) {
+    int64_t count = dense ? gs_min(GS_LANES, b->m - i) : 1;
+    add_rows(b, lane + i % GS_LANES * wide, i, count);
+    i += count;
+  }
+  for (int64_t half = GS_LANES / 2; half > 0; half /= 2) {
+    if (used <= half) continue;
+    j->fold->join(lane, lane + half * wide, (used - half) * b->n);
+    used = half;
+  }
+  j->fold->join(acc, lane, b->n);
+}
+
+/* The same lane by lane: too many columns for all lanes to stay in the nearest
+ * cache.  Lanes come in the order in which they are joined (bits reversed), so
+ * that one partial result waits on each level of the tree. */
+static void wide(const block *b, char *acc) {
+  enum { LEVELS = 6 };
+  _Alignas(64) char room[LEVELS + 1][WIDE * sizeof(number)];
+  char *spare[LEVELS + 1], *waiting[LEVELS] = {NULL};
+  const job *j = b->j;
+  int free_rooms = LEVELS + 1;
+  for (int i = 0; i < free_rooms; i++) spare[i] = room[i];
+  for (int k = 0; k < GS_LANES; k++) {
+    int lane = (k & 1) << 4 | (k & 2) << 2 | (k & 4) | (k & 8) >> 2 | k >> 4;
+    char *now = NULL;
+    int level = 0;
+    if (lane < b->m) {
+      now = spare[--free_rooms];
+      set(j, now, b->n);
+      for (int64_t i = lane; i < b->m; i += GS_LANES) add_rows(b, now, i, 1);
+    }
+    for (; k >> level & 1; level++) {
+      char *left = waiting[level]; /* has lanes wherever `now` has */
+      waiting[level] = NULL;
+      if (now) {
+        j->fold->join(left, now, b->n);
+        spare[free_rooms++] = now;
+      }
+      now = left;
+    }
+    waiting[level] = now;
+  }
+  j->fold->join(acc, waiting[LEVELS - 1], b->n);
+}
+
+static int64_t block_width(const job *j) {
+  return j->inner <= NARROW ? j->inner : WIDE;
 }
 
 /* Blocks of columns [lo, hi). */
 static void by_columns(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
-  _Alignas(64) char total[COLUMNS * sizeof(number)];
-  _Alignas(64) char part[COLUMNS * sizeof(number)];
-  _Alignas(64) char buffer[COLUMNS * sizeof(number)];
-  int64_t blocks = gs_ceil_div(j->inner, COLUMNS);
-  for (int64_t b = lo; b < hi; b++) {
-    int64_t o = b / blocks, c = b % blocks * COLUMNS;
-    int64_t n = gs_min(COLUMNS, j->inner - c);
-    int64_t at = offset_of(&j->kept, o) + c;
-    set(j, total, n);
-    for (int64_t r = 0; r < j->nreduced; r += LEVEL) {
-      int64_t end = gs_min(j->nreduced, r + LEVEL);
-      set(j, part, n);
-      for (int64_t i = r; i < end; i++)
-        j->p->fold->col(
-            part, load(j, at + offset_of(&j->reduced, i), n, buffer), n);
-      j->p->fold->join(total, part, n);
+  _Alignas(64) char total[WIDE * sizeof(number)];
+  _Alignas(64) char part[WIDE * sizeof(number)];
+  int64_t width_of = block_width(j), blocks = gs_ceil_div(j->inner, width_of);
+  for (int64_t i = lo; i < hi; i++) {
+    int64_t kept = i / blocks, c = i % blocks * width_of;
+    block b = {.j = j, .o = kept * j->inner + c};
+    b.at = offset_of(&j->kept, kept) + c;
+    b.n = gs_min(width_of, j->inner - c);
+    set(j, total, b.n);
+    for (int64_t p = 0; p < j->count; p += PART) {
+      int64_t end = gs_min(j->count, p + PART);
+      set(j, part, b.n);
+      for (b.r = p; b.r < end; b.r += GS_CHUNK) {
+        b.m = gs_min(GS_CHUNK, end - b.r);
+        if (b.n <= NARROW) narrow(&b, part);
+        else wide(&b, part);
+      }
+      j->fold->join(total, part, b.n);
     }
-    store(j, total, o * j->inner + c, n);
+    store(j, total, b.o, b.n);
+  }
+}
+
+/* ---- the kernel ---- */
+
+static void reduce(job *j) {
+  const gs_kctx *k = j->k;
+  if (!j->rows) {
+    int64_t blocks = gs_ceil_div(j->inner, block_width(j));
+    gs_parallel(k->threads, k->out[0].n / j->inner * blocks,
+                j->count * gs_min(j->inner, WIDE), by_columns, j);
+    return;
+  }
+  if (k->out[0].n > 1) {
+    gs_parallel(k->threads, k->out[0].n, j->count, by_rows, j);
+    return;
+  }
+  int64_t parts = gs_ceil_div(j->count, PART);
+  gs_parallel(k->threads, parts, PART, by_parts, j);
+  number acc = j->first;
+  for (int64_t i = 0; i < parts; i++) j->fold->join(&acc, &j->part[i], 1);
+  store(j, &acc, 0, 1);
+}
+
+/* The maxima of j's results; the least number for -inf, so that nothing is
+ * subtracted from itself there. */
+static void maxima(const job *j, char *into) {
+  job m = *j;
+  float *f = (float *)(void *)into;
+  double *d = (double *)(void *)into;
+  m.fold = gs_fold_get(GS_FOLD_MAX, j->p->type);
+  m.first = identity(GS_FOLD_MAX, j->p->type);
+  m.into = into;
+  reduce(&m);
+  for (int64_t i = 0; i < j->k->out[0].n; i++) {
+    if (j->p->type == GS_FLOAT && f[i] < -FLT_MAX) f[i] = -FLT_MAX;
+    if (j->p->type == GS_DOUBLE && d[i] < -DBL_MAX) d[i] = -DBL_MAX;
   }
 }
 
 static gs_status run(gs_kctx *k) {
-  job j = {.k = k, .p = k->state, .part = k->scratch};
+  const plan *p = k->state;
+  job j = {.k = k, .p = p, .fold = p->fold, .first = p->first,
+           .part = k->scratch};
   bool reduced[GS_MAX_RANK];
   if (k->out[0].n == 0) return GS_OK;
   GS_TRY(axes(k, reduced));
   merge(&j, reduced);
-  if (!j.rows) {
-    int64_t blocks = gs_ceil_div(j.inner, COLUMNS);
-    gs_parallel(k->threads, k->out[0].n / j.inner * blocks,
-                j.nreduced * gs_min(j.inner, COLUMNS), by_columns, &j);
-    return GS_OK;
+  if (p->last == FINISH_LOG_EXP) {
+    char *shift = k->scratch;
+    if (k->out[0].n == 1) shift += parts_of(k) * (int64_t)sizeof(number);
+    maxima(&j, shift);
+    j.shift = shift;
   }
-  if (k->out[0].n > 1 || j.nreduced != 1) {
-    gs_parallel(k->threads, k->out[0].n, j.nreduced * j.inner, by_rows, &j);
-    return GS_OK;
-  }
-  int64_t parts = gs_ceil_div(j.inner, PART);
-  gs_parallel(k->threads, parts, PART, by_parts, &j);
-  number acc = j.p->first;
-  for (int64_t i = 0; i < parts; i++) j.p->fold->join(&acc, &j.part[i], 1);
-  store(&j, &acc, 0, 1);
+  reduce(&j);
   return GS_OK;
 }
 
@@ -296,3 +496,6 @@ REDUCE(reduce_min, MIN, NONE)
 REDUCE(reduce_prod, PROD, NONE)
 REDUCE(reduce_sum_square, SQUARES, NONE)
 REDUCE(reduce_l2, SQUARES, ROOT)
+REDUCE(reduce_l1, ABS, NONE)
+REDUCE(reduce_log_sum, SUM, LOG)
+REDUCE(reduce_log_sum_exp, SUM, LOG_EXP)

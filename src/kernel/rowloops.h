@@ -16,6 +16,7 @@ typedef enum gs_fold_op {
   GS_FOLD_MAX, /* NaN wins */
   GS_FOLD_MIN,
   GS_FOLD_SQUARES, /* sum of squares; partial results add */
+  GS_FOLD_ABS,     /* sum of absolute values; partial results add */
   GS_NFOLD
 } gs_fold_op;
 
@@ -30,7 +31,7 @@ typedef struct gs_fold {
   /* acc[i] = acc[i] op x[i]. */
   void (*col)(void *acc, const void *x, int64_t n);
   /* acc[i] = acc[i] op part[i] for partial results: as col, but for
-   * GS_FOLD_SQUARES, which adds. */
+   * GS_FOLD_SQUARES and GS_FOLD_ABS, which add. */
   void (*join)(void *acc, const void *part, int64_t n);
 } gs_fold;
 

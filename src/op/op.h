@@ -76,6 +76,9 @@ enum {
   GS_OP_ENTRY = 1 << 8,     /* reads this device's block of operand 0 */
   GS_OP_MESH = 1 << 10, /* depends on the mesh, or on the device's place */
   GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
+  GS_OP_TYPE1 = 1 << 11,    /* reads the type of operand 1, not its data */
+  GS_OP_OPEN = 1 << 20, /* its shape function takes operands of unknown shape,
+                           sequences and optionals */
 };
 
 struct gs_op {
@@ -93,6 +96,12 @@ struct gs_op {
   gs_local_fn *local; /* NULL: same operator, same attributes */
   int id;             /* row number */
 };
+
+/* Whether the data of operand i is read: not by GS_OP_SHAPE_ONLY, _TYPE1. */
+static inline bool gs_op_reads(const gs_op *op, int i) {
+  return !(i == 0 && (op->flags & GS_OP_SHAPE_ONLY)) &&
+         !(i == 1 && (op->flags & GS_OP_TYPE1));
+}
 
 extern const gs_op gs_ops[];
 extern const int gs_nop;
@@ -153,8 +162,11 @@ struct gs_local {
   gs_sharding **out_sharding;
   /* Set by the function when the reduced result needs more work: called by
    * the partitioner with the reduced value once partial is resolved; it emits
-   * the rest (mean: divide by the true count; L2: square root). */
+   * the rest (mean: divide by the true count; L2: square root). It is NULL
+   * during the call; set again, what the call returns is partial anew, over
+   * the same axes with the reduction that it leaves in `reduce`. */
   gs_value *(*finish)(gs_local *l, int out, gs_value *reduced);
+  gs_value *kept; /* for the next call of finish, if that needs more */
   gs_reduce reduce;       /* how results combine; preset from the rule */
 };
 

@@ -1,4 +1,5 @@
 /* Rules, shapes and local forms of the rows of "reduction and scans". */
+#include <float.h>
 #include <string.h>
 
 #include "op/local.h"
@@ -7,7 +8,8 @@
 
 gs_rule_fn gs_rule_reduce, gs_rule_arg, gs_rule_cumsum, gs_rule_topk;
 gs_shape_fn gs_shape_reduce, gs_shape_arg, gs_shape_cumsum, gs_shape_topk;
-gs_local_fn gs_local_reduce_mean, gs_local_reduce_l2;
+gs_local_fn gs_local_reduce_mean, gs_local_reduce_l2, gs_local_reduce_log_sum,
+    gs_local_reduce_log_sum_exp;
 
 /* ---- reductions ---- */
 
@@ -232,6 +234,59 @@ gs_status gs_local_reduce_l2(gs_local *l, gs_err *e) {
   if (l->partial) {
     emit_sum(l, "ReduceSumSquare", true);
     l->finish = root;
+  } else {
+    gs_local_same(l);
+  }
+  return GS_OK;
+}
+
+static gs_value *logarithm(gs_local *l, int out, gs_value *sum) {
+  gs_value *y = gs_local_like(l, "Log", &sum, 1)->out[0];
+  return gs_local_cast(l, y, l->node->out[out]->dtype);
+}
+
+gs_status gs_local_reduce_log_sum(gs_local *l, gs_err *e) {
+  (void)e;
+  if (l->partial) {
+    emit_sum(l, "ReduceSum", true);
+    l->finish = logarithm;
+  } else {
+    gs_local_same(l);
+  }
+  return GS_OK;
+}
+
+/* The logarithm of sum_i e^(y_i) is m + ln sum_i e^(y_i - m), with y_i what
+ * device i has found and m their maximum: two reductions of results. */
+static gs_value *add_maximum(gs_local *l, int out, gs_value *sum) {
+  gs_value *in[2] = {l->kept, NULL};
+  in[1] = gs_local_like(l, "Log", &sum, 1)->out[0];
+  gs_value *y = gs_local_like(l, "Add", in, 2)->out[0];
+  return gs_local_cast(l, y, l->node->out[out]->dtype);
+}
+
+static gs_value *powers(gs_local *l, int out, gs_value *max) {
+  gs_dtype t = max->dtype;
+  double most = t == GS_DOUBLE ? DBL_MAX : (double)FLT_MAX;
+  (void)out;
+  /* -inf less -inf is no number. */
+  gs_value *bound[3] = {max, gs_local_scalar(l, t, -most),
+                        gs_local_scalar(l, t, most)};
+  gs_value *m = gs_local_like(l, "Clip", bound, 3)->out[0];
+  gs_value *pair[2] = {l->kept, m};
+  gs_value *less = gs_local_like(l, "Sub", pair, 2)->out[0];
+  l->kept = m;
+  l->reduce = GS_REDUCE_SUM;
+  l->finish = add_maximum;
+  return gs_local_like(l, "Exp", &less, 1)->out[0];
+}
+
+gs_status gs_local_reduce_log_sum_exp(gs_local *l, gs_err *e) {
+  (void)e;
+  if (l->partial) {
+    emit_sum(l, "ReduceLogSumExp", true);
+    l->kept = l->out[0];
+    l->finish = powers;
   } else {
     gs_local_same(l);
   }

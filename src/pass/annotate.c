@@ -139,14 +139,51 @@ static void take_apart(gs_graph *g, int *rule, gs_gate *gate) {
   }
 }
 
-gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, const gs_match_result *r,
+/* What fill chose, as annotations (for --dump-spec): added to those that gave
+ * the value its sharding `said`, or else new ones. */
+static void note_choices(gs_arena *a, const gs_graph *g, const gs_fill *made,
+                         gs_sharding *const *said, gs_match_result *r) {
+  bool *told = GS_NEWS(a, g->value.n + 1, bool);
+  for (int i = 0; i < r->annotation.n; i++) {
+    gs_annotation *n = &r->annotation.at[i];
+    int id = n->value->id;
+    if (!made->filled[id] || !said[id]) continue;
+    if (n->node && !alike(n->sharding, said[id])) continue;
+    n->sharding = n->value->sharding;
+    told[id] = true;
+  }
+  for (int i = 0; i < g->value.n; i++) {
+    gs_value *v = g->value.at[i];
+    if (!made->filled[i] || told[i]) continue;
+    gs_annotation *n = gs_push(a, &r->annotation);
+    *n = (gs_annotation){.value = v, .sharding = v->sharding,
+                         .by = GS_RULE_FILL};
+    n->rule = GS_NEWS(a, v->rank + 1, int);
+    for (int d = 0; d < v->rank; d++)
+      n->rule[d] = v->sharding->dim[d].axes.n ? GS_RULE_FILL : -2;
+  }
+}
+
+static gs_status choose(gs_arena *a, gs_graph *g, gs_match_result *r,
+                        const gs_fill_options *fill, gs_fill *filled,
+                        gs_propagate_input *in, gs_err *e) {
+  gs_sharding **said = GS_NEWS(a, g->value.n + 1, gs_sharding *);
+  for (int i = 0; i < g->value.n; i++) said[i] = g->value.at[i]->sharding;
+  GS_TRY(gs_pass_fill(a, g, in, fill, filled, e));
+  in->filled = filled->filled;
+  if (r) note_choices(a, g, filled, said, r);
+  return GS_OK;
+}
+
+gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, gs_match_result *r,
+                           const gs_fill_options *fill, gs_fill *filled,
                            gs_propagation *out, gs_err *e) {
   int uses = g->apart.n + (r ? r->annotation.n : 0);
   int most = g->value.n + uses + 1;
   int *rule = GS_NEWS(a, most, int);
   gs_gate *gate = GS_NEWS(a, most, gs_gate);
   gs_propagate_input in = {.rule = rule, .gate = gate};
-  for (int i = 0; i < most; i++) rule[i] = -1;
+  for (int i = 0; i < most; i++) rule[i] = GS_RULE_NONE;
   if (r) {
     for (int i = 0; i < r->op.n; i++)
       r->op.at[i].node->rule = r->op.at[i].rule;
@@ -159,5 +196,6 @@ gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, const gs_match_result *r,
     in.ntie = r->group.n;
   }
   take_apart(g, rule, gate);
+  if (fill) GS_TRY(choose(a, g, r, fill, filled, &in, e));
   return gs_pass_propagate(a, g, &in, out, e);
 }

@@ -1,6 +1,7 @@
 /* Where shardings come from: the chains that propagation left behind. */
 #include <string.h>
 
+#include "ir/spec.h"
 #include "pass/propagate.h"
 
 enum { MAX_CHAIN = 40 };
@@ -12,6 +13,13 @@ static const gs_origin *origin_of(const gs_propagation *p, const gs_value *v,
   return &o[axis];
 }
 
+/* The rule that put this sub-axis on v itself. */
+static int stated_rule(const gs_propagation *p, const gs_value *v, int axis) {
+  if (axis >= 0 && p->filled && p->filled[v->id] >> axis & 1)
+    return GS_RULE_FILL;
+  return p->rule ? p->rule[v->id] : GS_RULE_NONE;
+}
+
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis) {
   for (int hop = 0; hop < p->graph->value.n; hop++) {
@@ -19,7 +27,7 @@ int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
     if (!o || !o->from) break;
     v = o->from;
   }
-  return p->rule ? p->rule[v->id] : -1;
+  return stated_rule(p, v, axis);
 }
 
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v) {
@@ -28,7 +36,7 @@ int gs_propagation_rule(const gs_propagation *p, const gs_value *v) {
     int rule = gs_propagation_axis_rule(p, v, used.at[i]);
     if (rule >= 0) return rule;
   }
-  return p->rule ? p->rule[v->id] : -1;
+  return stated_rule(p, v, -1);
 }
 
 static void hop_text(gs_buf *b, const gs_origin *o) {
@@ -39,9 +47,12 @@ static void hop_text(gs_buf *b, const gs_origin *o) {
 }
 
 static void stated_text(gs_buf *b, const gs_propagation *p, const gs_value *v,
-                        gs_rule_text *rule_text, void *context) {
-  int rule = p->rule ? p->rule[v->id] : -1;
-  if (rule >= 0) gs_buf_printf(b, "stated by %s\n", rule_text(context, rule));
+                        int axis, gs_rule_text *rule_text, void *context) {
+  int rule = stated_rule(p, v, axis);
+  if (rule == GS_RULE_FILL)
+    gs_buf_printf(b, "chosen by options.auto for '%s'\n", v->name);
+  else if (rule >= 0)
+    gs_buf_printf(b, "stated by %s\n", rule_text(context, rule));
   else gs_buf_printf(b, "stated by the model for '%s'\n", v->name);
 }
 
@@ -66,7 +77,7 @@ void gs_propagation_chain(gs_buf *b, const gs_propagation *p,
     v = o->from;
   }
   gs_buf_str(b, "    ");
-  stated_text(b, p, v, rule_text, context);
+  stated_text(b, p, v, axis, rule_text, context);
 }
 
 /* One entry for all sub-axes of dim d that have the same chain. */
@@ -111,7 +122,7 @@ static void explain_whole(gs_buf *b, const gs_propagation *p,
   gs_buf_str(b, "  replicated");
   if (p->stated[v->id] || (p->rule && p->rule[v->id] >= 0)) {
     gs_buf_str(b, ", ");
-    stated_text(b, p, v, rule_text, context);
+    stated_text(b, p, v, -1, rule_text, context);
     return;
   }
   for (int i = 0; i < p->graph->node.n; i++) {

@@ -6,6 +6,7 @@
 #include "pass/match_state.h"
 
 char *gs_rule_origin(gs_arena *a, const gs_spec *spec, int rule) {
+  if (rule == GS_RULE_FILL) return gs_strdup(a, "options.auto");
   if (rule < 0) return gs_strdup(a, "options.io");
   const gs_spec_rule *r = &spec->rule.at[rule];
   const char *at = gs_place_text(a, &r->at);

@@ -108,20 +108,34 @@ static void note_fallback(part *p, const gs_node *n, const choice *c,
     *gs_push(p->a, &p->out->fallback) = (gs_fallback){n, bytes};
 }
 
-static void add_results(part *p, const gs_node *n, gs_local *l,
-                        const choice *c) {
-  for (int i = 0; i < n->nout; i++) {
-    const gs_value *v = n->out[i];
-    if (!v) continue;
-    gs_sharding *s = c->out[i];
+/* Registers result i; a partial one that needs more work is reduced first. */
+static void add_result(part *p, const gs_value *v, int i, gs_local *l,
+                       gs_sharding *s) {
+  gs_value *at = l->out[i];
+  for (;;) {
     s->reduce = l->reduce;
-    version *x = gs_part_add(p, v, s, l->out[i], false);
-    if (!l->finish || !s->partial) continue;
+    version *x = gs_part_add(p, v, s, at, false);
+    gs_value *(*finish)(gs_local *, int, gs_value *) = l->finish;
+    if (!finish || !s->partial) return;
     gs_sharding *whole = gs_sharding_copy(p->a, s);
     whole->partial = 0;
     version *reduced = gs_part_move(p, v, x, whole);
     p->versions[v->id] = NULL; /* unfinished forms are of no use to others */
-    gs_part_add(p, v, whole, l->finish(l, i, reduced->local), false);
+    l->finish = NULL;
+    at = finish(l, i, reduced->local);
+    s = l->finish ? gs_sharding_copy(p->a, s) : whole;
+  }
+}
+
+static void add_results(part *p, const gs_node *n, gs_local *l,
+                        const choice *c) {
+  gs_local first = *l;
+  for (int i = 0; i < n->nout; i++) {
+    if (!n->out[i]) continue;
+    add_result(p, n->out[i], i, l, c->out[i]);
+    l->finish = first.finish;
+    l->reduce = first.reduce;
+    l->kept = first.kept;
   }
 }
 
@@ -149,6 +163,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
     size[f] = gs_ceil_div(r->factor[f].size,
                           gs_axes_size(p->m, &c->as.axis[f]));
   if (n->op) p->out->flops += gs_op_flops(n->op, r, size);
+  p->out->seconds += c->compute;
   return GS_OK;
 }
 
@@ -215,11 +230,17 @@ static double weight_bytes(const part *p) {
   return bytes;
 }
 
+/* Whether v is, or is a block of, a constant or an input: counted elsewhere. */
+static bool is_given(const gs_value *v) {
+  const gs_node *n = v->def;
+  if (n && n->op && (n->op->flags & GS_OP_ENTRY)) v = n->in[0];
+  return v->constant || v->is_input;
+}
+
 static double value_bytes(const gs_value *v) {
   int64_t n = gs_product(v->dims, v->rank);
-  return v->constant || v->is_input || v->is_output
-             ? 0
-             : (double)gs_dtype_bytes(v->dtype, n);
+  return is_given(v) || v->is_output ? 0
+                                     : (double)gs_dtype_bytes(v->dtype, n);
 }
 
 /* Most bytes alive at once when nodes run in order. */

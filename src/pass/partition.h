@@ -20,6 +20,7 @@ typedef struct gs_collective {
   const char *result;     /* name in the program */
   const char *from, *to;  /* sharding texts */
   double bytes;           /* sent per device */
+  double seconds;         /* of the cost model */
 } gs_collective;
 
 typedef struct gs_fallback { /* a node run whole on every device */
@@ -32,9 +33,10 @@ typedef struct gs_partition {
   GS_VEC(gs_collective) collective; /* in order of execution */
   GS_VEC(gs_fallback) fallback;
   double flops;        /* per device */
+  double seconds;      /* of one run by the cost model, nothing overlapped */
   double weight_bytes; /* per device: blocks of constants and nothing else */
   double peak_bytes;   /* per device: most bytes of values alive at once,
-                          inputs and constants left out */
+                          inputs, constants and their blocks left out */
 } gs_partition;
 
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,

@@ -175,8 +175,8 @@ static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
 }
 
 static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
-                             const choice *c) {
-  double t = local_seconds(p, n, r, c);
+                             choice *c) {
+  double t = c->compute = local_seconds(p, n, r, c);
   for (int i = 0; i < r->nin; i++)
     if (c->in[i]) t += gs_part_price(p, n->in[i], c->in[i], NULL);
   for (int i = 0; i < r->nout; i++) {

@@ -42,7 +42,8 @@ typedef struct choice {
   gs_sharding **in;  /* what each operand must have; NULL: absent */
   gs_sharding **out; /* what each result gets */
   gs_subset carried; /* axes over which partial operands are passed on */
-  double seconds;
+  double compute; /* seconds of the node's own work */
+  double seconds; /* with what brings the operands and results in place */
 } choice;
 
 /* Seconds to bring v to `want`; the version to start from in *from. */

@@ -129,7 +129,9 @@ static void record(part *p, const gs_value *v, const gs_move *mv,
                        .result = result->name,
                        .from = gs_sharding_text(p->a, p->m, before),
                        .to = gs_sharding_text(p->a, p->m, mv->after),
-                       .bytes = mv->bytes};
+                       .bytes = mv->bytes,
+                       .seconds = mv->seconds};
+  p->out->seconds += mv->seconds;
 }
 
 static gs_value *emit_collective(part *p, const gs_value *v, gs_value *in,

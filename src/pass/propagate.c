@@ -559,7 +559,7 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
   p.forward = GS_NEWS(a, g->node.n + 1, bool);
   p.back = GS_NEWS(a, g->value.n + 1, bool);
   p.uses = gs_graph_uses(a, g);
-  *out = (gs_propagation){.graph = g, .rule = in->rule};
+  *out = (gs_propagation){.graph = g, .rule = in->rule, .filled = in->filled};
   out->origin = GS_NEWS(a, g->value.n + 1, gs_origin *);
   out->stated = GS_NEWS(a, g->value.n + 1, bool);
   GS_TRY(start(&p));

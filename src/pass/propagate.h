@@ -41,6 +41,7 @@ typedef struct gs_tie { /* values that are sharded alike (spec: groups) */
 
 typedef struct gs_propagate_input {
   const int *rule; /* [nvalue] spec rule that annotated it, or -1; or NULL */
+  const gs_subset *filled; /* [nvalue] axes that pass/fill chose; or NULL */
   const gs_gate *gate; /* [nvalue], or NULL */
   int ntie;
   const gs_tie *tie;
@@ -49,6 +50,7 @@ typedef struct gs_propagate_input {
 typedef struct gs_propagation {
   gs_graph *graph;
   const int *rule;     /* copied from the input */
+  const gs_subset *filled; /* likewise */
   bool *stated;        /* [nvalue] annotated, with at least one closed dim */
   gs_origin **origin;  /* [nvalue] NULL or [nsub] */
   int sweeps;          /* node visits, for reports */
@@ -62,7 +64,7 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
  * axis that has one; -1 when it is replicated or unannotated. */
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
 
-/* The same for one sub-axis of v. */
+/* The same for one sub-axis of v; GS_RULE_FILL when pass/fill chose it. */
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis);
 

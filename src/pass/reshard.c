@@ -471,6 +471,7 @@ static gs_path *make_path(gs_arena *a, search *s, const step *end,
     mv->after = to_sharding(a, s, &x->at, like);
     mv->bytes = gs_cost_bytes(x->kind, local_bytes(s, &x->from->at),
                               gs_axes_size(s->m, &mv->axes));
+    mv->seconds = x->seconds - x->from->seconds;
   }
   return p;
 }

@@ -18,6 +18,7 @@ typedef struct gs_move {
   int to;             /* all-to-all: the dim that becomes split */
   gs_sharding *after; /* the sharding that results */
   double bytes;       /* sent per device */
+  double seconds;     /* pass/cost.h */
 } gs_move;
 
 typedef struct gs_path {

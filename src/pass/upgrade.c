@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "pass/expand.h"
+
 /* One row of upgrade.def for a node. */
 typedef struct change {
   const char *op_type;
@@ -134,7 +136,7 @@ static gs_status upgrade_equal_parts(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
-/* A further result that had another type then. */
+/* Further results that meant something else then. */
 static gs_status upgrade_one_result(gs_graph *g, gs_node *n, const change *c,
                                     gs_err *e) {
   if (gs_node_out(n, c->at))
@@ -142,6 +144,19 @@ static gs_status upgrade_one_result(gs_graph *g, gs_node *n, const change *c,
                    "the result '%s' (%s) of opset %d", n->out[c->at]->name,
                    c->name, n->opset);
   n->nout = c->at;
+  return GS_OK;
+}
+
+/* A further result that had the type of operand 0 then and is bool now. */
+static gs_status upgrade_bool_result(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  gs_value *y = gs_node_out(n, c->at), *x = gs_node_in(n, 0);
+  (void)e;
+  if (!y || !x) return GS_OK;
+  char *name = new_name(g, n, c->name);
+  gs_value *now = gs_value_new(g, name, GS_BOOL, y->rank, y->dims);
+  gs_node_output(n, c->at, now);
+  gs_node_output(new_node(g, n, "CastLike", now, x, c->name), 0, y);
   return GS_OK;
 }
 
@@ -212,6 +227,79 @@ static gs_status upgrade_one_way(gs_graph *g, gs_node *n, const change *c,
   gs_value *axes = gs_value_ints(g, new_name(g, n, c->name), add, count);
   n->in[c->at] = new_result(
       g, new_node(g, n, "Unsqueeze", y, axes, "broadcast"), y->dtype);
+  return GS_OK;
+}
+
+/* BatchNormalization said whether it trains before it was seen from how many
+ * results there are. */
+static gs_status upgrade_is_test(gs_graph *g, gs_node *n, const change *c,
+                                 gs_err *e) {
+  bool test = gs_node_int(n, c->name, 0) != 0;
+  gs_node_drop(n, c->name);
+  gs_node_drop(n, "consumed_inputs");
+  if (test) return GS_OK;
+  return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                 "the training mode of opset %d", n->opset);
+}
+
+/* RoiAlign had another frame of coordinates, and no attribute for it. */
+static gs_status upgrade_roi_frame(gs_graph *g, gs_node *n, const change *c,
+                                   gs_err *e) {
+  (void)e;
+  if (!gs_node_attr(n, c->name))
+    gs_node_set_string(g, n, c->name, "output_half_pixel");
+  return GS_OK;
+}
+
+/* A slope of rank 1 was one number for all, or one for each channel (dim 1),
+ * which needs dims of size 1 after it now. */
+static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
+                                       const change *c, gs_err *e) {
+  gs_value *x = gs_node_in(n, 0), *y = gs_node_in(n, c->at);
+  int64_t add[GS_MAX_RANK];
+  if (!x || !y) return GS_OK; /* arity is checked with the shapes */
+  if (y->rank == 0 || (y->rank == 1 && y->dims[0] == 1)) return GS_OK;
+  if (x->rank < 0 || y->rank < 0)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "'%s' of opset %d, with operands of unknown rank", c->name,
+                   n->opset);
+  int count = x->rank - 1 - y->rank;
+  if (y->rank != 1 || count <= 0) return GS_OK;
+  for (int i = 0; i < count; i++) add[i] = i + 1;
+  gs_value *axes = gs_value_ints(g, new_name(g, n, c->name), add, count);
+  n->in[c->at] = new_result(
+      g, new_node(g, n, "Unsqueeze", y, axes, "channels"), y->dtype);
+  return GS_OK;
+}
+
+/* An operand with one element for each of num_groups groups of channels gets
+ * one for each channel (dim 1 of operand 0). */
+static gs_status upgrade_per_channel(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  static const int64_t column = 1, all = -1;
+  gs_value *x = gs_node_in(n, 0), *v = gs_node_in(n, c->at);
+  int64_t groups = gs_node_int(n, "num_groups", 0);
+  (void)e;
+  if (!x || !v || groups < 1) return GS_OK; /* checked with the shapes */
+  gs_node *count = new_node(g, n, "Shape", x, NULL, c->name);
+  gs_node_set_int(g, count, "start", 1);
+  gs_node_set_int(g, count, "end", 2);
+  gs_value *number = gs_value_ints(g, new_name(g, n, c->name), &groups, 1);
+  gs_node *each = new_node(g, n, "Div", new_result(g, count, GS_INT64), number,
+                           c->name);
+  gs_node *shape = new_node(g, n, "Concat", number,
+                            new_result(g, each, GS_INT64), c->name);
+  gs_node_set_int(g, shape, "axis", 0);
+  gs_value *to = new_result(g, shape, GS_INT64);
+  gs_node *tall =
+      new_node(g, n, "Unsqueeze", v,
+               gs_value_ints(g, new_name(g, n, c->name), &column, 1), c->name);
+  gs_node *wide = new_node(g, n, "Expand", new_result(g, tall, v->dtype), to,
+                           c->name);
+  gs_node *flat =
+      new_node(g, n, "Reshape", new_result(g, wide, v->dtype),
+               gs_value_ints(g, new_name(g, n, c->name), &all, 1), c->name);
+  n->in[c->at] = new_result(g, flat, v->dtype);
   return GS_OK;
 }
 
@@ -391,6 +479,7 @@ static void insert_node(gs_graph *g, gs_node *n, int at) {
 gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
   int count = g->node.n;
   gs_node **old = g->node.at;
+  gs_expander functions = {0};
   g->node.at = NULL;
   g->node.n = g->node.cap = 0;
   for (int i = 0; i < count; i++) {
@@ -401,6 +490,12 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
     if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
     if (n->op) n->opset = d->newest;
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH)
+        GS_TRY(gs_pass_upgrade(n->attr[k].g, e));
+    bool expanded = false;
+    if (d && !n->op) GS_TRY(gs_expand_node(&functions, g, n, &expanded, e));
+    if (expanded) continue;
     insert_node(g, n, node_place(g, n, from));
   }
   for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;

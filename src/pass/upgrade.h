@@ -1,4 +1,5 @@
-/* Opset upgrade: every node in the newest form of its operator. */
+/* Opset upgrade: every node in the newest form of its operator, and those
+ * without a row expanded where a function says how. */
 #ifndef GS_PASS_UPGRADE_H
 #define GS_PASS_UPGRADE_H
 
@@ -6,7 +7,8 @@
 
 /* Brings each node from the opset that its domain is imported at (n->opset)
  * to the newest form, and sets n->op and n->opset (the newest of its
- * domain).  Operators without a row keep op NULL and their version.
+ * domain).  Operators without a row are expanded (pass/expand.h); those
+ * without a function too keep op NULL and their version.
  * Subgraphs in attributes are not entered.
  *
  * requires: nodes in order of execution; shapes need not be known, but where

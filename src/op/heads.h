@@ -1,0 +1,34 @@
+/* What the rules and shapes of operators with heads share. */
+#ifndef GS_OP_HEADS_H
+#define GS_OP_HEADS_H
+
+#include "op/local.h"
+#include "op/rule.h"
+#include "op/shape.h"
+
+/* GS_DATA: operand i is not of that shape (-1: any length). */
+gs_status gs_heads_expect(gs_arena *a, const gs_node *n, int i, int rank,
+                          const int64_t *dims, gs_err *e);
+/* GS_DATA naming the node, for attributes and operands that contradict. */
+gs_status gs_heads_bad(gs_arena *a, const gs_node *n, gs_err *e,
+                       const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A factor of that size, or -1 (which gs_heads_put skips) when it is 1. */
+int gs_heads_factor(gs_rule *r, int64_t size, gs_factor_kind kind);
+/* Appends factor f to dim d of operand or result map t, NULL when it is left
+ * out. */
+void gs_heads_put(gs_tensor_map *t, int d, int f);
+
+/* How many devices the factors split their product over: the length of a dim
+ * of them is divided by that. */
+int64_t gs_heads_shards(const gs_local *l, int f);
+/* Attribute `name` of the local node n, when the global one has it, becomes
+ * ceil(value / the shards of factors f and g); -1: no factor. */
+void gs_heads_divide(gs_local *l, gs_node *n, const char *name, int f, int g);
+
+/* Operand i with zeros where its last blocks are padded: positions and lengths
+ * there would be out of range. Replaces l->in[i]; the caller puts it back. */
+void gs_local_mask(gs_local *l, int i);
+
+#endif
