@@ -57,6 +57,30 @@ void gs_load_copy(const gs_program *p, const gs_load *l, int64_t position,
                  l->to->dims, NULL);
 }
 
+/* ---- constants ---- */
+
+/* A pointer that kernels may read as elements of t: aligned to them. */
+const void *gs_data_aligned(gs_arena *a, const gs_tensor *t, const void *p) {
+  const gs_dtype_info *info = gs_dtype_get((int)t->dtype);
+  size_t unit = (size_t)(info->bits + 7) / 8 / (info->cls == 'c' ? 2 : 1);
+  if (unit && (uintptr_t)p % unit == 0) return p;
+  void *copy = gs_alloc64(a, (size_t)t->nbytes);
+  return memcpy(copy, p, (size_t)t->nbytes);
+}
+
+gs_status gs_constant_data(gs_arena *a, const gs_value *v, void **out,
+                           gs_err *e) {
+  const gs_tensor *t = v->constant;
+  static const char none[64];
+  const void *p = t->nbytes ? gs_tensor_bytes(t) : none;
+  if (!p)
+    return gs_fail(e, GS_NOINPUT, v->name, "the data of this %s is missing",
+                   t->file ? "weight in its file" : "weight");
+  /* Views are not const, but only arena memory is ever written. */
+  *out = (void *)(uintptr_t)gs_data_aligned(a, t, p);
+  return GS_OK;
+}
+
 /* ---- compilation ---- */
 
 void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
@@ -66,9 +90,14 @@ void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
   d->data = GS_NEWS(&d->arena, p->g->value.n, void *);
   d->own = GS_NEWS(&d->arena, p->g->value.n, void *);
   d->bound = GS_NEWS(&d->arena, p->step.n, gs_bound);
+  gs_heap_init(&d->own_heap);
+  d->heap = &d->own_heap;
+  if (p->boxes) gs_boxed_init(d);
 }
 
 void gs_device_free(gs_device *d) {
+  if (d->box) gs_boxed_free(d);
+  gs_heap_free(&d->own_heap);
   gs_err_free(&d->err);
   gs_arena_free(&d->arena);
 }
@@ -157,6 +186,7 @@ static gs_status prepare_step(gs_device *d, int s) {
   const gs_step *step = &d->p->step.at[s];
   gs_bound *b = &d->bound[s];
   size_t want;
+  if (step->boxed) return gs_boxed_prepare(d, s);
   if (step->role) {
     GS_TRY(gs_coll_new(&d->arena, step->node, d->p->g->mesh, d->position,
                        &b->coll, &d->err));
@@ -187,7 +217,7 @@ void gs_device_bind(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
     const gs_node *n = d->p->step.at[s].node;
     gs_bound *b = &d->bound[s];
-    if (d->p->step.at[s].once) continue;
+    if (d->p->step.at[s].once || b->boxed) continue;
     if (b->coll) {
       b->coll->in = gs_device_data(d, n->in[0]);
       b->coll->out = gs_device_data(d, n->out[0]);
@@ -202,12 +232,15 @@ void gs_device_bind(gs_device *d) {
 }
 
 gs_status gs_device_run(gs_device *d) {
+  if (d->box) gs_boxed_rewind(d);
   for (int s = 0; s < d->p->step.n; s++) {
     gs_bound *b = &d->bound[s];
     if (d->p->step.at[s].once) continue;
     gs_status status =
         b->k ? gs_kernel_run(d->p->step.at[s].kernel, b->k)
-             : b->coll->role->run(b->coll, d->comm, d->scratch, &d->err);
+        : b->coll
+            ? b->coll->role->run(b->coll, d->comm, d->scratch, &d->err)
+            : gs_boxed_run(d, s);
     if (status) return at_step(d, s, status);
   }
   return GS_OK;

@@ -38,12 +38,42 @@ static void take_whole(gs_exec *x, int i, gs_tensor *t) {
   if (t->nbytes) memcpy((void *)(uintptr_t)t->data, p, (size_t)t->nbytes);
 }
 
+gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
+                         gs_err *e) {
+  const gs_exit *exit = &x->program[0]->exit[i];
+  const gs_world *w = x->config.world;
+  *out = NULL;
+  if (gs_value_boxed(exit->value)) {
+    if (w && w->rank) return GS_OK;
+    const gs_box *b = x->device[0].box[exit->value->id];
+    if (!b)
+      return gs_fail(e, GS_INTERNAL, exit->value->name,
+                     "this output was not made");
+    *out = gs_box_copy(a, b);
+    (*out)->t.name = gs_strdup(a, exit->value->name);
+    return GS_OK;
+  }
+  gs_tensor *t;
+  GS_TRY(gs_exec_output(x, a, i, &t, e));
+  if (t) *out = gs_box_of(a, t);
+  return GS_OK;
+}
+
 gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
                          gs_err *e) {
   gs_world *w = x->config.world;
   const gs_exit *exit = &x->program[0]->exit[i];
   const gs_value *v = exit->value;
   *out = NULL;
+  if (gs_value_boxed(v)) {
+    gs_box *b;
+    GS_TRY(gs_exec_result(x, a, i, &b, e));
+    if (b && b->kind != GS_TENSOR)
+      return gs_fail(e, GS_UNSUPPORTED, v->name, "this output is %s",
+                     gs_kind_text(b->kind));
+    if (b) *out = &b->t;
+    return GS_OK;
+  }
   if (!w || w->rank == 0) {
     GS_TRY(gs_tensor_new(a, v->dtype, v->rank, v->dims, out, e));
     (*out)->name = gs_strdup(a, v->name);

@@ -42,6 +42,7 @@
 #define MESH GS_OP_MESH
 #define MOVES GS_OP_MOVES
 #define TYPE1 GS_OP_TYPE1
+#define OPEN GS_OP_OPEN
 
 enum {
 #define OP(sym, ...) ROW_##sym,

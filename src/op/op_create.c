@@ -151,8 +151,7 @@ gs_status gs_shape_range(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 0; i < 3; i++) {
     const gs_tensor *c = n->in[i]->constant;
     if (!c)
-      return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                     "operand '%s' is not constant", n->in[i]->name);
+      return gs_shape_not_constant(g->arena, n, i, e);
     if (gs_tensor_ints(c, &v[i], 1) != 1 && !float_scalar(c, &f[i]))
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                      "operand '%s' is no number of type f32, f64, i16, i32 "
@@ -221,15 +220,13 @@ gs_status gs_shape_random_like(gs_graph *g, gs_node *n, gs_err *e) {
 /* The block of the numbers that the whole tensor has: the global shape, how
  * it is split, and the key (the seed, or a stream that depends on the name of
  * the result) decide every element. */
-gs_status gs_local_random(gs_local *l, gs_err *e) {
+static gs_status draw_block(gs_local *l, const char *op_type) {
   const gs_value *y = l->node->out[0];
   gs_graph *g = l->program;
   gs_sharding *split = gs_sharding_new(g->arena, y->rank, false);
   const gs_attr *seed = gs_node_attr(l->node, "seed");
-  gs_node *n;
-  (void)e;
-  n = gs_local_emit(l, "ai.gshard", "RandomUniform", NULL, 0, y->dtype,
-                    y->rank, l->out_dims[0]);
+  gs_node *n = gs_local_emit(l, "ai.gshard", op_type, NULL, 0, y->dtype,
+                             y->rank, l->out_dims[0]);
   for (int d = 0; d < y->rank; d++)
     split->dim[d].axes = l->out_sharding[0]->dim[d].axes;
   gs_node_set_int(g, n, "dtype", y->dtype);
@@ -245,6 +242,16 @@ gs_status gs_local_random(gs_local *l, gs_err *e) {
                      gs_sharding_text(g->arena, l->mesh, split));
   l->out[0] = n->out[0];
   return GS_OK;
+}
+
+gs_status gs_local_random(gs_local *l, gs_err *e) {
+  (void)e;
+  return draw_block(l, "RandomUniform");
+}
+
+gs_status gs_local_random_normal(gs_local *l, gs_err *e) {
+  (void)e;
+  return draw_block(l, "RandomNormal");
 }
 
 /* ---- Shape, Size ---- */
