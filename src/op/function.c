@@ -212,7 +212,8 @@ static gs_status attribute(reader *r) {
   } else if (eat(r, ":")) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !at.kind; i++)
       if (eat_word(r, kinds[i].name)) at.kind = kinds[i].kind;
-    if (!at.kind) return bad(r, "float, int, string, ints or floats is expected");
+    if (!at.kind)
+      return bad(r, "float, int, string, ints or floats is expected");
   } else {
     return bad(r, "'=' or ':' is expected");
   }
