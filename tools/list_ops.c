@@ -125,8 +125,16 @@ static const struct {
     /* -- losses and training */
     /* -- data-dependent sizes */
     /* -- sequences, optionals, strings, control flow */
+    {"boxed", "none: it runs whole on every device"},
     /* -- com.microsoft, fused */
     /* -- com.microsoft, attention and experts */
+    {"matmul_nbits", "rows and columns with their scales; K between blocks "
+                     "gives partial sums"},
+    {"ms_rotary", "batch, heads, and positions when all are given"},
+    {"ms_mha", "batch, queries unless their place matters, and heads unless "
+               "there is a bias"},
+    {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "
+               "values are packed"},
     {"opaque", "made by the partitioner"},
 };
 

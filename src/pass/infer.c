@@ -217,6 +217,7 @@ gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   if (b && b->enter) GS_TRY(gs_infer_bodies(f, g, n, b, &taken));
   if (taken) return GS_OK;
   GS_TRY(shapes(g, n, &open, f->e));
+  n->open = open;
   if (!open && (carried(n) || may_fold(n))) GS_TRY(fold(g, n, f->e));
   for (int i = 0; i < n->nout; i++) {
     gs_value *v = n->out[i];

@@ -242,6 +242,18 @@ static gs_status upgrade_is_test(gs_graph *g, gs_node *n, const change *c,
                  "the training mode of opset %d", n->opset);
 }
 
+/* ... and from then on it trained when it had further results. */
+static gs_status upgrade_no_training(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  const gs_value *more = gs_node_out(n, c->at);
+  if (more)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "the result '%s' (%s) of opset %d", more->name, c->name,
+                   n->opset);
+  n->nout = c->at;
+  return GS_OK;
+}
+
 /* RoiAlign had another frame of coordinates, and no attribute for it. */
 static gs_status upgrade_roi_frame(gs_graph *g, gs_node *n, const change *c,
                                    gs_err *e) {
