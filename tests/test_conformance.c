@@ -202,7 +202,7 @@ static void note_whole(bench_case *c, const gs_partition *made) {
   }
 }
 
-/* With dim d of value v (an input, or else an output) split over all devices. */
+/* With dim d of input i, or else of output i, split over all devices. */
 static gs_status run_split(bench_case *c, const char *mesh, bool input, int i,
                            int d, gs_err *e) {
   run_state r;

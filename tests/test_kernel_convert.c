@@ -255,6 +255,40 @@ START_TEST(rounded_once) {
 }
 END_TEST
 
+/* The loop of 8-bit floats against the definition of one: all of f16, and
+ * many f32, saturating and not. */
+START_TEST(bulk_8) {
+  enum { N = 65536 };
+  uint16_t *h = malloc(N * 2);
+  uint8_t *c = malloc(N);
+  float *f = malloc(N * 4);
+  uint32_t bits = 99;
+  for (int round = 0; round < 8 * 4; round++) {
+    gs_dtype t = smalls[2 + round % 4];
+    gs_cast_mode mode = {.saturate = round & 4};
+    bool half = round < 8;
+    for (uint32_t i = 0; i < N; i++) {
+      bits = bits * 1664525u + 1013904223u;
+      uint32_t u = round & 8 ? (bits >> 4) + 0x37000000u : bits;
+      h[i] = (uint16_t)i;
+      memcpy(&f[i], &u, 4);
+    }
+    if (half) gs_f16_to_f32(f, h, N);
+    gs_convert(t, c, half ? GS_FLOAT16 : GS_FLOAT, half ? (void *)h : f, N,
+               &mode);
+    for (int i = 0; i < N; i++) {
+      uint32_t want = gs_float_encode(t, f[i], &mode);
+      if (isnan(f[i])) ck_assert(isnan(gs_float_decode(t, c[i])));
+      else ck_assert_msg(c[i] == want, "type %d: %a -> %x, not %x", t, f[i],
+                         c[i], want);
+    }
+  }
+  free(h);
+  free(c);
+  free(f);
+}
+END_TEST
+
 /* All codes of the small floats through f32 and f64 and back, in bulk. */
 START_TEST(small_floats) {
   for (int i = 2; i < NSMALL; i++) {
@@ -342,6 +376,7 @@ int main(void) {
   tcase_add_test(t, packed);
   tcase_add_test(t, integers);
   tcase_add_test(t, rounded_once);
+  tcase_add_test(t, bulk_8);
   tcase_add_test(t, small_floats);
   tcase_add_test(t, all_pairs);
   suite_add_tcase(s, t);

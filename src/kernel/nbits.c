@@ -85,12 +85,8 @@ void gs_nbits_row(const gs_nbits *w, int64_t j, float *to) {
     if (!in)
       parameters(w, j, b, gs_min(CHUNK, w->blocks - b), scale, zero);
     int64_t n = gs_min(w->block, w->k - b * w->block);
-    loops()->expand(to + b * w->block, w->bits, q + b * blob, n - n % 2,
-                    scale[in], zero[in]);
-    if (n % 2)
-      to[b * w->block + n - 1] =
-          ((float)gs_code_of(w->bits, q + b * blob, n - 1) - zero[in]) *
-          scale[in];
+    loops()->expand(to + b * w->block, w->bits, q + b * blob, n, scale[in],
+                    zero[in]);
   }
 }
 
