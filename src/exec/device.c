@@ -4,6 +4,7 @@
 
 #include "base/math.h"
 #include "exec/region.h"
+#include "ir/packed.h"
 
 void *gs_alloc64(gs_arena *a, size_t n) {
   if (n > SIZE_MAX - 64) gs_out_of_memory(n);
@@ -36,6 +37,9 @@ const void *gs_load_inside(const gs_program *p, const gs_load *l,
     if (count[i] != v->dims[i]) return NULL;
   int64_t at = 0;
   for (int i = 0; i < v->rank; i++) at = at * v->dims[i] + first[i];
+  if (gs_dtype_packed(v->dtype)) /* its last byte may hold other elements */
+    return gs_product(count, v->rank) == gs_product(v->dims, v->rank) ? whole
+                                                                      : NULL;
   size_t size = gs_span(v->dtype, 1);
   const char *q = (const char *)whole + (size_t)at * size;
   size_t unit = gs_dtype_get((int)v->dtype)->cls == 'c' ? size / 2 : size;
@@ -46,10 +50,11 @@ void gs_load_copy(const gs_program *p, const gs_load *l, int64_t position,
                   const void *whole, void *block) {
   int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
   const gs_value *v = l->from;
-  if (!block_range(p, l, position, first, count))
+  bool full = block_range(p, l, position, first, count);
+  if (!full || gs_dtype_packed(v->dtype)) /* unused bits are 0 too */
     memset(block, 0, gs_value_bytes(l->to));
-  gs_region_copy(gs_span(v->dtype, 1), v->rank, count, whole, v->dims, first,
-                 block, l->to->dims, NULL);
+  gs_region_move(v->dtype, v->rank, count, whole, v->dims, first, block,
+                 l->to->dims, NULL);
 }
 
 /* ---- constants ---- */
@@ -172,7 +177,7 @@ static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
   gs_arena a;
   gs_arena_init(&a);
   k->scratch = gs_alloc64(&a, k->scratch_size);
-  gs_status s = step->kernel->run(k);
+  gs_status s = gs_kernel_run(step->kernel, k);
   gs_arena_free(&a);
   return s;
 }
@@ -188,7 +193,7 @@ static gs_status prepare_step(gs_device *d, int s) {
     want = b->coll->scratch_size;
   } else {
     b->k = new_context(d, step->node);
-    if (step->kernel->prep) GS_TRY(step->kernel->prep(b->k));
+    GS_TRY(gs_kernel_prep(step->kernel, b->k));
     if (step->once) return run_once(d, step, b->k);
     want = b->k->scratch_size;
   }
@@ -232,8 +237,7 @@ gs_status gs_device_run(gs_device *d) {
     gs_bound *b = &d->bound[s];
     if (d->p->step.at[s].once) continue;
     gs_status status =
-        b->k
-            ? d->p->step.at[s].kernel->run(b->k)
+        b->k ? gs_kernel_run(d->p->step.at[s].kernel, b->k)
         : b->coll
             ? b->coll->role->run(b->coll, d->comm, d->scratch, &d->err)
             : gs_boxed_run(d, s);

@@ -19,8 +19,8 @@ static void put(const gs_mesh *m, const gs_exit *x, int64_t p,
   const gs_value *v = x->value;
   for (int d = 0; d < v->rank; d++)
     gs_sharding_range(m, x->split, d, v->dims[d], p, &first[d], &count[d]);
-  gs_region_copy(gs_span(v->dtype, 1), v->rank, count, block,
-                 x->block->dims, NULL, whole, v->dims, first);
+  gs_region_move(v->dtype, v->rank, count, block, x->block->dims, NULL, whole,
+                 v->dims, first);
 }
 
 static const void *block_of(const gs_exec *x, int64_t p, int i,

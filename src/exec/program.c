@@ -72,10 +72,6 @@ static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
                                             l->from->dims[d]))
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "the result has not the shape of a block");
-  if (gs_dtype_get((int)l->from->dtype)->bits < 8)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "tensor '%s' of type %s cannot be sliced", l->from->name,
-                   gs_dtype_get((int)l->from->dtype)->text);
   p->room[l->to->id].home = GS_HOME_SLICE;
   p->room[l->to->id].fixed =
       l->from->constant && !l->from->is_input;
@@ -204,11 +200,10 @@ static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
   if (x->split->partial)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "a partial value cannot leave the program");
-  if (x->block->rank != v->rank ||
-      gs_dtype_get((int)v->dtype)->bits < 8)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "blocks of type %s and rank %d cannot be joined",
-                   gs_dtype_get((int)v->dtype)->text, x->block->rank);
+  if (x->block->rank != v->rank)
+    return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                   "blocks of rank %d cannot be joined to rank %d",
+                   x->block->rank, v->rank);
   for (int d = 0; d < v->rank; d++)
     if (x->block->dims[d] !=
         gs_sharding_block(p->g->mesh, x->split, d, v->dims[d]))

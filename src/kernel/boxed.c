@@ -143,12 +143,12 @@ gs_status gs_boxrun_kernel(gs_boxrun *k) {
     view_box(b, &c.in[i]);
   }
   GS_TRY(make_results(k, n, c.out));
-  if (kernel->prep) GS_TRY(kernel->prep(&c));
+  GS_TRY(gs_kernel_prep(kernel, &c));
   if (c.scratch_size) {
     uintptr_t p = (uintptr_t)gs_alloc(k->arena, c.scratch_size + 63);
     c.scratch = (void *)((p + 63) & ~(uintptr_t)63);
   }
-  GS_TRY(kernel->run(&c));
+  GS_TRY(gs_kernel_run(kernel, &c));
   for (int i = 0; i < n->nout; i++)
     if (k->out[i]) gs_box_own_strings(k->out[i]);
   return GS_OK;

@@ -15,8 +15,9 @@ typedef struct gs_view {
   int rank;
   const int64_t *dims;
   int64_t n; /* elements */
-  void *data; /* of gs_string for strings, which only boxes hold; operands are not written, except where in[0].data equals
-                 out[0].data (GS_OP_INPLACE rows) */
+  void *data; /* of gs_string for strings, which only boxes hold; operands are
+                 not written, except where in[0].data equals out[0].data
+                 (GS_OP_INPLACE rows) */
 } gs_view;
 
 /* What the devices of a process make of constants once for all of them. */
@@ -53,6 +54,12 @@ typedef struct gs_kernel {
 
 /* The kernel of a row; its run is NULL for collectives. */
 const gs_kernel *gs_kernel_of(const gs_op *op);
+
+/* Kernels are called through these.  They let rows of GS_OP_MOVES, whose
+ * kernels know whole bytes only, have operands of 4 and 2 bits: in scratch
+ * these take a byte per element. */
+gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k);
+gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k);
 
 /* One run of a node on boxes. */
 typedef struct gs_boxrun gs_boxrun;
