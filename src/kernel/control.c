@@ -1,7 +1,7 @@
 /* Control flow: rows that run the graphs in their attributes. */
 #include <string.h>
 
-#include "kernel/support.h"
+#include "kernel/boxed.h"
 #include "op/control.h"
 
 /* The place of attribute `name`; rows have checked that it is there. */

@@ -99,22 +99,6 @@ typedef struct gs_boxed {
 const gs_boxed *gs_boxed_of(const gs_op *op);
 /* Runs a node on boxes: by its row's boxed form, else by its kernel. */
 gs_status gs_boxrun_node(gs_boxrun *k);
-/* By the kernel: the row's shape function sees the operands as constants. */
-gs_status gs_boxrun_kernel(gs_boxrun *k);
-/* GS_DATA and the like, naming the node. */
-gs_status gs_boxrun_fail(gs_boxrun *k, gs_status code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-/* Operand i as a tensor of numbers or strings; an optional that holds one is
- * opened.  GS_DATA when it is left out or something else. */
-gs_status gs_boxrun_tensor(gs_boxrun *k, int i, gs_box **out);
-/* Operand i as a sequence, likewise. */
-gs_status gs_boxrun_list(gs_boxrun *k, int i, gs_box **out);
-/* The only element of an integer operand; `otherwise` when it is left out. */
-gs_status gs_boxrun_int(gs_boxrun *k, int i, int64_t otherwise, int64_t *out);
-/* A new tensor as result i (b may be NULL). */
-gs_status gs_boxrun_result(gs_boxrun *k, int i, gs_dtype dtype, int rank,
-                           const int64_t *dims, gs_box **b);
-
 /* Runs n once on constants (all operands given have `constant`) and stores
  * the results as constants of its outputs. */
 gs_status gs_kernel_eval(gs_graph *g, gs_node *n, gs_err *e);
