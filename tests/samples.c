@@ -161,6 +161,18 @@ static void ports(wire *out) {
   finish(out, &g, 18);
 }
 
+/* y = (x w) w: one weight with two uses. */
+static void twice(wire *out) {
+  wire g = {0};
+  piece_add_node(&g, "MatMul", "a", "x", "w", "h");
+  piece_add_node(&g, "MatMul", "b", "h", "w", "y");
+  wire_str(&g, GRAPH_NAME, "twice");
+  add_weight(&g, "w", 64, 64);
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){4, 64});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){4, 64});
+  finish(out, &g, 18);
+}
+
 /* y = x w with a weight of 1 GiB in big.bin, a file with no blocks. */
 static void big(wire *out) {
   wire g = {0}, x = {0};
@@ -183,6 +195,7 @@ static const struct {
 } samples[] = {
     {"mlp.onnx", mlp}, {"any.onnx", any_batch}, {"functions.onnx", functions},
     {"old.onnx", old}, {"ports.onnx", ports},   {"big.onnx", big},
+    {"twice.onnx", twice},
 };
 
 int samples_write(const char *dir) {

@@ -91,6 +91,11 @@ for m in mlp functions ports old any; do
   ok "$m: with the same shardings" round_trip $m.a.onnx $m.dumped.onnx
 done
 
+ok "-v" gives 0 "$annotate" -v -n -s mlp.yaml mlp.onnx
+ok "tells the time of each step" says 'gshard-annotate: partition *[0-9.]* ms' err
+ok "-vv of a program" gives 0 "$partition" -vv -n mlp.a.onnx
+ok "tells the memory as well" says 'KiB resident at most' err
+
 # options.auto; moe.sh has a model for which it pays.
 ok "--auto" gives 0 "$annotate" --mesh dp=2,tp=2 --auto \
   -o auto.onnx mlp.onnx
@@ -130,6 +135,24 @@ if locale -a 2> /dev/null | grep -qi '^de_DE\.utf-\{0,1\}8$'; then
   LC_ALL=de_DE.UTF-8 "$annotate" -q -s mlp.yaml -o - mlp.onnx > de.onnx
   ok "the same bytes in another language" cmp mlp.a.onnx de.onnx
 fi
+
+# A weight whose uses are sharded differently has its bytes in the plan once:
+# whole, or once for each way to cut it.
+cat > twice.yaml << 'END'
+version: 1
+mesh: {axes: {tp: 2}}
+rules:
+  - {match: {node: a, input: 1}, shard: [~, tp]}
+  - {match: {node: b, input: 1}, shard: [tp, ~]}
+END
+"$annotate" -q -s twice.yaml -o twice.a.onnx twice.onnx
+for form in spmd device; do
+  ok "a weight with two uses ($form)" "$partition" -q --emit $form \
+    -o twice.$form twice.a.onnx
+  ok "computes the same" "$run" --random 1 --check twice.onnx twice.$form
+done
+ok "is stored once, whole" [ "$(wc -c < twice.spmd/weights.data)" -eq 16384 ]
+ok "or once for each cut" [ "$(wc -c < twice.device/weights.data)" -eq 32768 ]
 
 # Inputs and outputs by way of files and pipes.
 outputs() { # OPTION...: of one run with --random 1, into the directory out1

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/map.h"
@@ -263,12 +265,18 @@ void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
   va_end(ap);
 }
 
-void gs_cli_verbose(const gs_cli *c, int level, const char *fmt, ...) {
-  if (c->quiet || c->silent || c->verbose < level) return;
-  va_list ap;
-  va_start(ap, fmt);
-  say(c, fmt, ap);
-  va_end(ap);
+void gs_cli_step(gs_cli *c, const char *what) {
+  struct timespec ts;
+  struct rusage used;
+  if (c->quiet || c->silent || !c->verbose) return;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  double now = (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+  if (c->started > 0) {
+    gs_cli_note(c, "%-10s %10.3f ms", what, (now - c->started) * 1e3);
+    if (c->verbose > 1 && !getrusage(RUSAGE_SELF, &used))
+      gs_cli_note(c, "%-10s %10ld KiB resident at most", "", used.ru_maxrss);
+  }
+  c->started = now;
 }
 
 gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e) {

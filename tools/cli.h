@@ -65,6 +65,7 @@ typedef struct gs_cli {
   GS_VEC(gs_option_use) use;
   GS_VEC(const char *) operand;
   int verbose; /* number of -v */
+  double started; /* clock of gs_cli_step, seconds; 0: not started */
   bool quiet, dry_run, force, json;
   bool color;  /* whether stderr gets colours */
   bool silent; /* set by ranks that leave messages to another one */
@@ -111,9 +112,9 @@ bool gs_cli_parse_int(const char *s, int64_t min, int64_t max, int64_t *out);
 /* "who: text", unless -q. */
 void gs_cli_note(const gs_cli *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* Only with at least `level` times -v. */
-void gs_cli_verbose(const gs_cli *c, int level, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+/* With -v: the name of a step that has ended and its time, since the last
+ * call; with -vv the memory as well.  The first call starts the clock. */
+void gs_cli_step(gs_cli *c, const char *what);
 /* Refuses to write binary data to a terminal; for `-o -`. */
 gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e);
 

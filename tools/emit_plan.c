@@ -20,6 +20,7 @@ typedef struct emitter {
   gs_weight *weight;
   int nweight;
   gs_map by_name; /* name of a constant in the graphs -> gs_weight */
+  gs_map by_tensor; /* tensor and split -> gs_weight */
   gs_plan plan;
   int64_t position; /* of the device graph being written */
   gs_err *e;
@@ -31,13 +32,22 @@ static const char *in_dir(emitter *m, const char *name) {
 
 /* ---- weights ---- */
 
+/* Values that share a tensor and its split (twins made for uses that differ)
+ * share its bytes too. */
 static void add_weight(emitter *m, const char *name, const gs_value *v,
                        const gs_sharding *split) {
   if (v->dtype == GS_STRING || v->constant->nbytes < INLINE_BYTES ||
       gs_map_has(&m->by_name, name))
     return;
-  gs_weight *w = &m->weight[m->nweight++];
-  *w = (gs_weight){.value = v, .split = split};
+  const char *key = gs_sprintf(
+      m->a, "%p %s", (const void *)v->constant,
+      split ? gs_sharding_text(m->a, m->program->mesh, split) : "");
+  gs_weight *w = gs_map_get(&m->by_tensor, key);
+  if (!w) {
+    w = &m->weight[m->nweight++];
+    *w = (gs_weight){.value = v, .split = split};
+    gs_map_put(&m->by_tensor, key, w);
+  }
   gs_map_put(&m->by_name, name, w);
 }
 
@@ -46,6 +56,7 @@ static void add_weight(emitter *m, const char *name, const gs_value *v,
 static void list_weights(emitter *m) {
   const gs_graph *g = m->program;
   gs_map_init(&m->by_name, m->a);
+  gs_map_init(&m->by_tensor, m->a);
   int most = g->value.n + m->form.block.n;
   m->weight = GS_NEWS(m->a, most + 1, gs_weight);
   for (int i = 0; i < g->node.n; i++) {

@@ -158,7 +158,9 @@ static gs_status complete(job *j, gs_err *e) {
     return GS_SPEC;
   }
   GS_TRY(annotate(j, spec, e));
+  gs_cli_step(j->c, "annotate");
   GS_TRY(gs_pass_partition(&j->c->arena, g, &j->predicted, e));
+  gs_cli_step(j->c, "partition");
   j->report = (gs_report){.tool = "gshard-annotate",
                           .model = j->model.model,
                           .graph = g,
@@ -186,9 +188,12 @@ static gs_status run(gs_cli *c, gs_err *e) {
   job *j = GS_NEW(&c->arena, job);
   j->c = c;
   gs_bindings bind;
+  gs_cli_step(c, "");
   GS_TRY(read_spec(j, &bind, e));
+  gs_cli_step(c, "spec");
   GS_TRY(gs_load(&c->arena, c->operand.at[0], &bind, &j->model, e));
   GS_TRY(gs_load_shardings(&c->arena, &j->model, e));
+  gs_cli_step(c, "load");
   if (gs_cli_has(c, "dump-spec")) return dump_spec(j, e);
   if (gs_cli_has(c, "list-tensors")) {
     list_tensors(j);
@@ -210,7 +215,9 @@ static gs_status run(gs_cli *c, gs_err *e) {
   if (gs_cli_has(c, "check")) return check(j, before, n, e);
   if (!out) return GS_OK;
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
-  return write_model(j, out, e);
+  GS_TRY(write_model(j, out, e));
+  gs_cli_step(c, "write");
+  return GS_OK;
 }
 
 int main(int argc, char **argv) {

@@ -80,17 +80,20 @@ static gs_status run(gs_cli *c, gs_err *e) {
                    "say where the plan goes: -o DIR, or -o - for a program");
   bool piped = out && !strcmp(out, "-") && !c->dry_run;
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
+  gs_cli_step(c, "");
   gs_bindings bind;
   gs_bindings_init(&bind, &c->arena);
   GS_TRY(gs_load_binds(c, &bind, e));
   GS_TRY(gs_load(&c->arena, in, &bind, &j->model, e));
   GS_TRY(gs_load_shardings(&c->arena, &j->model, e));
   GS_TRY(find_mesh(j, e));
+  gs_cli_step(c, "load");
   gs_graph *g = j->model.graph;
-  GS_TRY(gs_pass_annotate(&c->arena, g, NULL, NULL, NULL, &j->done,
-                          e));
+  GS_TRY(gs_pass_annotate(&c->arena, g, NULL, NULL, NULL, &j->done, e));
+  gs_cli_step(c, "propagate");
   dump(j, "propagate", g);
   GS_TRY(gs_pass_partition(&c->arena, g, &j->made, e));
+  gs_cli_step(c, "partition");
   dump(j, "partition", j->made.program);
   j->report = (gs_report){.tool = "gshard-partition",
                           .model = j->model.model,
@@ -110,6 +113,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
                          .force = c->force};
     GS_TRY(piped ? gs_emit_program(&c->arena, &o, "-", e)
                  : gs_emit_plan(&c->arena, &o, out, e));
+    gs_cli_step(c, "write");
   }
   report(j, piped);
   return GS_OK;

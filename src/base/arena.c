@@ -10,6 +10,12 @@ struct gs_arena_block {
   size_t pad; /* keeps the data that follows 16-aligned */
 };
 
+struct gs_arena_end {
+  gs_arena_end *next;
+  void (*fn)(void *p);
+  void *p;
+};
+
 enum { BLOCK = 64 * 1024, ALIGN = 16 };
 
 void gs_out_of_memory(size_t wanted) {
@@ -19,7 +25,19 @@ void gs_out_of_memory(size_t wanted) {
 
 void gs_arena_init(gs_arena *a) { *a = (gs_arena){0}; }
 
+static void run_ends(gs_arena *a) {
+  for (gs_arena_end *e = a->end; e; e = e->next) e->fn(e->p);
+  a->end = NULL;
+}
+
+void gs_arena_at_end(gs_arena *a, void (*fn)(void *p), void *p) {
+  gs_arena_end *e = GS_NEW(a, gs_arena_end);
+  *e = (gs_arena_end){a->end, fn, p};
+  a->end = e;
+}
+
 void gs_arena_free(gs_arena *a) {
+  run_ends(a);
   for (gs_arena_block *b = a->head, *next; b; b = next) {
     next = b->next;
     free(b);
@@ -28,6 +46,7 @@ void gs_arena_free(gs_arena *a) {
 }
 
 void gs_arena_reset(gs_arena *a) {
+  run_ends(a);
   if (!a->head) return;
   gs_arena_block *keep = a->head;
   gs_arena rest = {.head = keep->next};

@@ -13,8 +13,11 @@
 
 typedef struct gs_arena_block gs_arena_block;
 
+typedef struct gs_arena_end gs_arena_end;
+
 typedef struct gs_arena {
   gs_arena_block *head;
+  gs_arena_end *end; /* what gs_arena_at_end was told */
   size_t used, size; /* bytes used and usable in head */
   size_t total;      /* bytes handed out since init */
 } gs_arena;
@@ -26,6 +29,9 @@ void gs_arena_free(gs_arena *a);
 /* As freed and initialised, but keeps a block: for loops whose steps each need
  * some memory, which then stays in the cache. */
 void gs_arena_reset(gs_arena *a);
+/* fn(p) is called when the arena is freed or reset, in the opposite order of
+ * these calls and before any memory goes: for objects of libraries. */
+void gs_arena_at_end(gs_arena *a, void (*fn)(void *p), void *p);
 /* n zeroed bytes, aligned to 16. */
 void *gs_alloc(gs_arena *a, size_t n);
 /* n * size zeroed bytes; overflow counts as out of memory. */

@@ -147,3 +147,42 @@ uint64_t gs_tensor_digest(const gs_tensor *t) {
   const void *p = t->nbytes ? gs_tensor_bytes(t) : NULL;
   return p ? gs_hash(p, (size_t)t->nbytes, h) : h;
 }
+
+/* What an optional holds, which may also be given plainly. */
+static const gs_box *held(const gs_box *b) {
+  return b->kind == GS_OPTIONAL && b->n ? b->item[0] : b;
+}
+
+gs_status gs_compare_box(const gs_box *got, const gs_box *want,
+                         const gs_tolerance *tol, gs_comparison *out,
+                         const gs_tensor **worst, gs_err *e) {
+  *out = (gs_comparison){.equal = true, .same_bytes = true, .worst = -1};
+  got = held(got);
+  want = held(want);
+  if (got->kind == GS_TENSOR && want->kind == GS_TENSOR) {
+    if (worst) *worst = &want->t;
+    return gs_compare(&got->t, &want->t, tol, out, e);
+  }
+  if (got->kind != want->kind || got->n != want->n)
+    return gs_fail(e, GS_NO, NULL, "%s with %d elements, expected %s with %d",
+                   gs_kind_text(got->kind), got->n, gs_kind_text(want->kind),
+                   want->n);
+  bool same = true;
+  for (int i = 0; i < got->n; i++) {
+    GS_TRY(gs_compare_box(got->item[i], want->item[i], tol, out, worst, e));
+    same = same && out->same_bytes;
+    if (!out->equal) break;
+  }
+  out->same_bytes = same;
+  return GS_OK;
+}
+
+uint64_t gs_box_digest(const gs_box *b) {
+  if (b->kind == GS_TENSOR) return gs_tensor_digest(&b->t);
+  uint64_t h = gs_hash(&b->n, sizeof b->n, (uint64_t)b->kind);
+  for (int i = 0; i < b->n; i++) {
+    uint64_t one = gs_box_digest(b->item[i]);
+    h = gs_hash(&one, sizeof one, h);
+  }
+  return h;
+}

@@ -185,7 +185,8 @@ static void divide_wide(const job *j, int64_t at, int64_t s, int64_t n,
   }
 }
 
-/* n quotients of a chunk in q; one[i] = 1 to divide by no more. */
+/* What is to be quantised, of a chunk: divided already where the quotient is
+ * rounded or wide. */
 static void quotients(const job *j, int64_t at, int64_t s, int64_t n,
                       float *q) {
   static const float none;
@@ -217,9 +218,9 @@ static void store_float(const job *j, int64_t at, int64_t n, const float *q) {
     return;
   }
   uint8_t some[CHUNK];
+  int bits = gs_dtype_get((int)y->dtype)->bits;
   gs_convert(y->dtype, some, GS_FLOAT, q, n, &j->p->mode);
-  gs_codes_unpack(gs_dtype_get((int)y->dtype)->bits, false, j->codes + at, some, 0,
-            n);
+  gs_codes_unpack(bits, false, j->codes + at, some, 0, n);
 }
 
 static void quantise_chunk(const job *j, int64_t at, int64_t s, int64_t n) {

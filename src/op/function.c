@@ -189,9 +189,11 @@ static gs_status attribute(reader *r) {
   if (r->block) return bad(r, "attributes stand before the lines");
   gs_fn_attr at = {0};
   GS_TRY(word(r, &at.name));
-  if (eat(r, "=")) {
+  at.optional = eat(r, "?");
+  if (!at.optional && eat(r, "=")) {
     gs_attr value = {.name = at.name};
     GS_TRY(literal(r, &value));
+    value.f = (float)value.f; /* as in a model */
     at.kind = value.kind;
     at.value = gs_memdup(r->a, &value, sizeof value);
   } else if (eat(r, ":")) {

@@ -16,6 +16,7 @@ typedef struct gs_fn_attr {
   const char *name;
   gs_attr_kind kind;
   const gs_attr *value; /* default, or NULL */
+  bool optional;        /* may be left out, without a default */
 } gs_fn_attr;
 
 /* What a line reads: a value, or a constant from a literal or attribute. */

@@ -168,8 +168,7 @@ gs_status gs_shape_range(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 0; i < 3; i++) {
     const gs_tensor *c = n->in[i]->constant;
     if (!c)
-      return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                     "operand '%s' is not constant", n->in[i]->name);
+      return gs_shape_not_constant(g->arena, n, i, e);
     if (gs_tensor_ints(c, &v[i], 1) != 1 && !float_scalar(c, &f[i]))
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                      "operand '%s' is no number of a float type of 16 to 64 "

@@ -136,12 +136,22 @@ static const gs_attr *attr_of(const expansion *x, const char *name) {
 
 static gs_status check_attributes(const expansion *x) {
   for (int i = 0; i < x->f->attr.n; i++) {
-    const gs_attr *a = gs_node_attr(x->n, x->f->attr.at[i].name);
-    if (a && a->kind != x->f->attr.at[i].kind)
+    const gs_fn_attr *at = &x->f->attr.at[i];
+    const gs_attr *a = gs_node_attr(x->n, at->name);
+    if (!a && !at->value && !at->optional)
+      return gs_fail(x->e, GS_DATA, place(x), "attribute '%s' is missing",
+                     at->name);
+    if (a && a->kind != at->kind)
       return gs_fail(x->e, GS_DATA, place(x),
-                     "attribute '%s' is of the wrong kind", a->name);
+                     "attribute '%s' is of the wrong kind", at->name);
   }
   return GS_OK;
+}
+
+/* No line gives the value of that name, with these attributes. */
+static gs_status not_made(const expansion *x, const char *name) {
+  return gs_fail(x->e, GS_UNSUPPORTED, place(x),
+                 "there is no expansion to '%s' with these attributes", name);
 }
 
 /* ---- the lines that apply ---- */
@@ -197,10 +207,7 @@ static gs_status choose_lines(expansion *x) {
   }
   for (int i = 0; i < x->slots.n; i++) {
     const slot *s = x->slots.entry[i].value;
-    if (s->target && !s->maker)
-      return gs_fail(x->e, GS_UNSUPPORTED, place(x),
-                     "result '%s' (%s) with these attributes",
-                     x->n->out[s->target - 1]->name, x->slots.entry[i].key);
+    if (s->target && !s->maker) return not_made(x, x->slots.entry[i].key);
   }
   return GS_OK;
 }
@@ -288,8 +295,9 @@ static gs_value *new_scalar(const expansion *x, const char *name,
   if (t == GS_INT64 && !real) return new_tensor(x, name, t, &v->i, 8);
   if (t == GS_INT32 && !real && small == v->i)
     return new_tensor(x, name, t, &small, sizeof small);
-  gs_value *c = real ? new_tensor(x, name, GS_DOUBLE, &wide, sizeof wide)
-                     : new_tensor(x, name, GS_INT64, &v->i, 8);
+  const char *raw = gs_sprintf(x->g->arena, "%s/raw", name);
+  gs_value *c = real ? new_tensor(x, raw, GS_DOUBLE, &wide, sizeof wide)
+                     : new_tensor(x, raw, GS_INT64, &v->i, 8);
   gs_node *n = new_node(x, "", "CastLike", name, 2, 1);
   n->in[0] = c;
   n->in[1] = like;
@@ -307,7 +315,7 @@ static gs_status operand(const expansion *x, const step *s, int at,
   if (name) {
     const slot *made =
         slot_of(x, name, t->name ? t->each : t->like_each, s->index);
-    if (!made) return fault(x, s->line, "a value has not been set");
+    if (!made) return not_made(x, name);
     *out = v = made->value;
     if (t->name) return GS_OK;
     if (!v) return fault(x, s->line, "the type of an absent operand");

@@ -136,6 +136,17 @@ static gs_status upgrade_equal_parts(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
+/* Further results that meant something else then. */
+static gs_status upgrade_one_result(gs_graph *g, gs_node *n, const change *c,
+                                    gs_err *e) {
+  if (gs_node_out(n, c->at))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "the result '%s' (%s) of opset %d", n->out[c->at]->name,
+                   c->name, n->opset);
+  n->nout = c->at;
+  return GS_OK;
+}
+
 /* A further result that had the type of operand 0 then and is bool now. */
 static gs_status upgrade_bool_result(gs_graph *g, gs_node *n, const change *c,
                                      gs_err *e) {
@@ -219,6 +230,39 @@ static gs_status upgrade_one_way(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
+/* BatchNormalization said whether it trains before it was seen from how many
+ * results there are. */
+static gs_status upgrade_is_test(gs_graph *g, gs_node *n, const change *c,
+                                 gs_err *e) {
+  bool test = gs_node_int(n, c->name, 0) != 0;
+  gs_node_drop(n, c->name);
+  gs_node_drop(n, "consumed_inputs");
+  if (test) return GS_OK;
+  return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                 "the training mode of opset %d", n->opset);
+}
+
+/* ... and from then on it trained when it had further results. */
+static gs_status upgrade_no_training(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  const gs_value *more = gs_node_out(n, c->at);
+  if (more)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "the result '%s' (%s) of opset %d", more->name, c->name,
+                   n->opset);
+  n->nout = c->at;
+  return GS_OK;
+}
+
+/* RoiAlign had another frame of coordinates, and no attribute for it. */
+static gs_status upgrade_roi_frame(gs_graph *g, gs_node *n, const change *c,
+                                   gs_err *e) {
+  (void)e;
+  if (!gs_node_attr(n, c->name))
+    gs_node_set_string(g, n, c->name, "output_half_pixel");
+  return GS_OK;
+}
+
 /* A slope of rank 1 was one number for all, or one for each channel (dim 1),
  * which needs dims of size 1 after it now. */
 static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
@@ -268,6 +312,109 @@ static gs_status upgrade_per_channel(gs_graph *g, gs_node *n, const change *c,
       new_node(g, n, "Reshape", new_result(g, wide, v->dtype),
                gs_value_ints(g, new_name(g, n, c->name), &all, 1), c->name);
   n->in[c->at] = new_result(g, flat, v->dtype);
+  return GS_OK;
+}
+
+/* A list of floats becomes a 1-D f32 operand. */
+static gs_status upgrade_floats(gs_graph *g, gs_node *n, const change *c,
+                                gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  gs_tensor *t;
+  if (!at) return GS_OK;
+  if (at->kind != GS_ATTR_FLOATS) return wrong_kind(g, n, c, e);
+  int64_t count = at->n;
+  GS_TRY(gs_tensor_new(g->arena, GS_FLOAT, 1, &count, &t, e));
+  t->data = gs_memdup(g->arena, at->floats, (size_t)t->nbytes);
+  set_operand(g, n, c->at, gs_value_constant(g, new_name(g, n, c->name), t));
+  gs_node_drop(n, c->name);
+  return GS_OK;
+}
+
+/* An integer that was 1 by default becomes a scalar operand. */
+static gs_status upgrade_int_or_1(gs_graph *g, gs_node *n, const change *c,
+                                  gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  gs_tensor *t;
+  if (at && at->kind != GS_ATTR_INT) return wrong_kind(g, n, c, e);
+  int64_t value = at ? at->i : 1;
+  GS_TRY(gs_tensor_new(g->arena, GS_INT64, 0, &value, &t, e));
+  t->data = gs_memdup(g->arena, &value, sizeof value);
+  set_operand(g, n, c->at, gs_value_constant(g, new_name(g, n, c->name), t));
+  gs_node_drop(n, c->name);
+  return GS_OK;
+}
+
+/* GridSample's modes were named after two dims. */
+static gs_status upgrade_sample_mode(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  const char *mode = gs_node_string(n, c->name, "bilinear");
+  (void)e;
+  if (!strcmp(mode, "bilinear")) mode = "linear";
+  if (!strcmp(mode, "bicubic")) mode = "cubic";
+  gs_node_set_string(g, n, c->name, mode);
+  return GS_OK;
+}
+
+/* Which of the constant scales are below 1, or above it, as the axes of a
+ * node; NULL when none is, or when they are not known here. */
+static const int64_t *scaled_axes(gs_graph *g, const gs_value *scales,
+                                  bool below, int *count) {
+  const gs_attr *at =
+      scales->def ? gs_node_attr(scales->def, "value") : NULL;
+  const gs_tensor *t = scales->constant ? scales->constant : at ? at->t : NULL;
+  const char *bytes = t && t->dtype == GS_FLOAT ? gs_tensor_bytes(t) : NULL;
+  int64_t n = bytes ? gs_tensor_count(t) : 0;
+  int64_t *axes = GS_NEWS(g->arena, n + 1, int64_t);
+  *count = 0;
+  for (int64_t i = 0; i < n; i++) {
+    float scale;
+    memcpy(&scale, bytes + i * 4, sizeof scale);
+    if (below ? scale < 1 : scale > 1) axes[(*count)++] = i;
+  }
+  return *count ? axes : NULL;
+}
+
+static gs_value *scales_of(gs_graph *g, gs_node *n, const gs_value *scales,
+                           const int64_t *axes, int count) {
+  const gs_tensor *from =
+      scales->constant ? scales->constant
+                       : gs_node_attr(scales->def, "value")->t;
+  gs_tensor *t;
+  int64_t dims = count;
+  float *list = GS_NEWS(g->arena, count, float);
+  const char *bytes = gs_tensor_bytes(from);
+  for (int i = 0; i < count; i++)
+    memcpy(&list[i], bytes + axes[i] * 4, sizeof *list);
+  if (gs_tensor_new(g->arena, GS_FLOAT, 1, &dims, &t, NULL)) return NULL;
+  t->data = list;
+  gs_node_set_ints(g, n, "axes", axes, count);
+  return gs_value_constant(g, new_name(g, n, "scales"), t);
+}
+
+/* Resize without a region took elements at x / scale, the one before where a
+ * dim grows and the one after where it shrinks: dims that do the other are
+ * resized by a node of their own. */
+static gs_status upgrade_asymmetric(gs_graph *g, gs_node *n, const change *c,
+                                    gs_err *e) {
+  gs_value *scales = gs_node_in(n, 1);
+  const char *mode = gs_node_string(n, "mode", "nearest");
+  int nless, nmore;
+  (void)e;
+  if (!scales) return GS_OK; /* arity is checked with the shapes */
+  set_operand(g, n, c->at, scales);
+  n->in[1] = NULL;
+  gs_node_set_string(g, n, "coordinate_transformation_mode", "asymmetric");
+  if (strcmp(mode, "nearest")) return GS_OK;
+  const int64_t *less = scaled_axes(g, scales, true, &nless);
+  const int64_t *more = scaled_axes(g, scales, false, &nmore);
+  gs_node_set_string(g, n, "nearest_mode", less ? "ceil" : "floor");
+  if (!less || !more) return GS_OK;
+  gs_node *up = new_node(g, n, n->op_type, n->in[0], NULL, "up");
+  for (int i = 0; i < n->nattr; i++) gs_node_set(g, up, &n->attr[i]);
+  gs_node_set_string(g, up, "nearest_mode", "floor");
+  set_operand(g, up, c->at, scales_of(g, up, scales, more, nmore));
+  n->in[c->at] = scales_of(g, n, scales, less, nless);
+  n->in[0] = new_result(g, up, n->in[0]->dtype);
   return GS_OK;
 }
 
@@ -355,6 +502,9 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
     if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
     if (n->op) n->opset = d->newest;
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH)
+        GS_TRY(gs_pass_upgrade(n->attr[k].g, e));
     bool expanded = false;
     if (d && !n->op) GS_TRY(gs_expand_node(&functions, g, n, &expanded, e));
     if (expanded) continue;

@@ -122,6 +122,8 @@ def norms(c):
     c.add("skip_ln_2d", skip, [[3, h], [3, h], v, v])
     c.add("skip_ln_f16", skip, [(x, "f2"), (x, "f2"), (v, "f2"), (v, "f2")],
           ("f2",), epsilon=1e-5)
+    c.add("skip_ln_saved", skip, [x, x, v], ("f", "f", "f", "f"))
+    c.add("skip_rms_saved", simple, [x, x, v], ("f", "f", "f"))
     c.add("skip_rms", simple, [x, x, v])
     c.add("skip_rms_bias", simple, [x, x, v, v], epsilon=1e-6)
     c.add("skip_rms_sum", simple, [x, x, v], ("f", None, None, "f"))

@@ -1,0 +1,276 @@
+/* AveragePool, MaxPool, LpPool: one row of the result at a time, all elements
+ * of the window in turn.  f16 and bf16 are computed in f32. */
+#include <math.h>
+#include <string.h>
+
+#include "kernel/gemm.h"
+#include "kernel/isa.h"
+#include "kernel/par.h"
+#include "kernel/support.h"
+#include "op/window.h"
+
+#define GS_STAMP "kernel/pool.inc"
+#include "kernel/stamp.h"
+
+typedef enum kind { AVERAGE, MAXIMUM, NORM } pool_kind;
+
+typedef void join_row(void *y, const void *x, int64_t n, int64_t step);
+
+typedef struct plan {
+  gs_window w;
+  pool_kind kind;
+  gs_dtype type; /* of the computation */
+  int64_t size;  /* bytes of it */
+  int64_t p;     /* of NORM */
+  bool columns;  /* indices count column-major */
+  join_row *join; /* NULL: powers */
+  int64_t *count[GS_MAX_RANK]; /* AVERAGE: elements of each window, by dim */
+  int64_t in, out, rows; /* elements of a channel; rows of its result */
+  size_t wide[2];        /* widened operand and result */
+} plan;
+
+typedef struct job {
+  const plan *p;
+  const char *x;
+  char *y;
+  int64_t *index; /* or NULL */
+} job;
+
+/* ---- the plan ---- */
+
+static join_row *joiner(pool_kind kind, gs_dtype t, int64_t p) {
+  if (kind == MAXIMUM)
+    return t == GS_FLOAT    ? GS_PICK(max_f32)
+           : t == GS_DOUBLE ? GS_PICK(max_f64)
+           : t == GS_INT8   ? GS_PICK(max_i8)
+                            : GS_PICK(max_u8);
+  if (kind == AVERAGE)
+    return t == GS_FLOAT ? GS_PICK(add_f32) : GS_PICK(add_f64);
+  if (p != 2) return NULL;
+  return t == GS_FLOAT ? GS_PICK(square_f32) : GS_PICK(square_f64);
+}
+
+/* Elements of each window along d that count: those of the operand, and of
+ * its padding when `padding`. */
+static int64_t *counts(gs_arena *a, const gs_window *w, int d, bool padding) {
+  int64_t *n = GS_NEWS(a, w->out[d], int64_t);
+  int64_t low = padding ? -w->begin[d] : 0;
+  int64_t high = w->in[d] + (padding ? w->end[d] : 0);
+  for (int64_t o = 0; o < w->out[d]; o++)
+    for (int64_t i = 0; i < w->size[d]; i++) {
+      int64_t at = o * w->stride[d] - w->begin[d] + i * w->dilation[d];
+      n[o] += at >= low && at < high;
+    }
+  return n;
+}
+
+static gs_status prep(gs_kctx *k, pool_kind kind) {
+  plan *p = GS_NEW(k->arena, plan);
+  gs_dtype t = k->in[0].dtype;
+  bool half = gs_dtype_half(t);
+  bool byte = kind == MAXIMUM && (t == GS_INT8 || t == GS_UINT8);
+  k->state = p;
+  if (!half && !byte && t != GS_FLOAT && t != GS_DOUBLE)
+    return gs_kernel_no_type(k, t);
+  GS_TRY(gs_window_read(k->arena, k->node, k->node->in[0], NULL, &p->w,
+                        k->err));
+  p->kind = kind;
+  p->type = half ? GS_FLOAT : t;
+  p->size = gs_dtype_get((int)p->type)->bits / 8;
+  p->p = gs_node_int(k->node, "p", 2);
+  if (kind == NORM && p->p < 1)
+    return gs_kernel_fail(k, GS_DATA, "attribute 'p' is %lld",
+                          (long long)p->p);
+  p->columns = gs_node_int(k->node, "storage_order", 0) != 0;
+  p->join = joiner(kind, p->type, p->p);
+  bool padding = gs_node_int(k->node, "count_include_pad", 0) != 0;
+  p->in = gs_dims_count(p->w.in, 0, p->w.n);
+  p->out = gs_dims_count(p->w.out, 0, p->w.n);
+  p->rows = gs_dims_count(p->w.out, 0, p->w.n - 1);
+  for (int d = 0; d < p->w.n && kind == AVERAGE; d++)
+    p->count[d] = counts(k->arena, &p->w, d, padding);
+  for (int i = 0; i < 2 && half; i++) {
+    int64_t n = i ? k->out[0].n : k->in[0].n;
+    p->wide[i] = ((size_t)n * 4 + 63) / 64 * 64;
+    k->scratch_size += p->wide[i];
+  }
+  return GS_OK;
+}
+
+/* ---- a row ---- */
+
+static void first(const plan *p, char *y, int64_t n) {
+  float *f = (float *)y;
+  double *d = (double *)y;
+  bool max = p->kind == MAXIMUM;
+  if (p->type == GS_FLOAT)
+    for (int64_t i = 0; i < n; i++) f[i] = max ? -INFINITY : 0;
+  else if (p->type == GS_DOUBLE)
+    for (int64_t i = 0; i < n; i++) d[i] = max ? (double)-INFINITY : 0;
+  else
+    memset(y, p->type == GS_INT8 ? 0x80 : 0, (size_t)n);
+}
+
+/* Windows o whose element at `at` from their start lies in the operand. */
+static void inside(const gs_window *w, int d, int64_t at, int64_t *lo,
+                   int64_t *hi) {
+  int64_t s = w->stride[d], low = w->begin[d] - at, high = low + w->in[d];
+  *lo = low <= 0 ? 0 : (low + s - 1) / s;
+  *hi = high <= 0 ? 0 : gs_min(w->out[d], (high + s - 1) / s);
+}
+
+static void powers(const plan *p, char *y, const char *x, int64_t n,
+                   int64_t step) {
+  for (int64_t i = 0; i < n; i++) {
+    if (p->type == GS_FLOAT) {
+      float v = fabsf(((const float *)x)[i * step]);
+      ((float *)y)[i] += p->p == 1 ? v : powf(v, (float)p->p);
+    } else {
+      double v = fabs(((const double *)x)[i * step]);
+      ((double *)y)[i] += p->p == 1 ? v : pow(v, (double)p->p);
+    }
+  }
+}
+
+static void finish(const plan *p, char *y, int64_t outer, int64_t n) {
+  float *f = (float *)y;
+  double *d = (double *)y;
+  bool narrow = p->type == GS_FLOAT;
+  const int64_t *count = p->count[p->w.n - 1];
+  for (int64_t i = 0; p->kind == AVERAGE && i < n; i++) {
+    if (narrow) f[i] /= (float)(outer * count[i]);
+    else d[i] /= (double)(outer * count[i]);
+  }
+  for (int64_t i = 0; p->kind == NORM && p->p != 1 && i < n; i++) {
+    if (narrow)
+      f[i] = p->p == 2 ? sqrtf(f[i]) : powf(f[i], 1 / (float)p->p);
+    else
+      d[i] = p->p == 2 ? sqrt(d[i]) : pow(d[i], 1 / (double)p->p);
+  }
+}
+
+/* Row r of a channel's result. */
+static void row(const plan *p, const char *x, int64_t r, char *y) {
+  const gs_window *w = &p->w;
+  int last = w->n - 1;
+  int64_t start[GS_MAX_RANK], n = w->out[last], outer = 1;
+  int64_t taps = gs_dims_count(w->size, 0, last), rest = r;
+  for (int d = last - 1; d >= 0; d--) {
+    int64_t o = rest % w->out[d];
+    start[d] = o * w->stride[d] - w->begin[d];
+    rest /= w->out[d];
+    if (p->kind == AVERAGE) outer *= p->count[d][o];
+  }
+  first(p, y, n);
+  for (int64_t t = 0; t < taps; t++) {
+    int64_t at = 0, stride = 1;
+    bool in = true;
+    rest = t;
+    for (int d = last - 1; d >= 0 && in; d--) {
+      int64_t i = start[d] + rest % w->size[d] * w->dilation[d];
+      rest /= w->size[d];
+      in = i >= 0 && i < w->in[d];
+      at += i * stride;
+      stride *= w->in[d];
+    }
+    for (int64_t e = 0; in && e < w->size[last]; e++) {
+      int64_t lo, hi, off = e * w->dilation[last];
+      inside(w, last, off, &lo, &hi);
+      if (lo >= hi) continue;
+      const char *from = x + (at * w->in[last] + lo * w->stride[last] + off -
+                              w->begin[last]) * p->size;
+      if (p->join)
+        p->join(y + lo * p->size, from, hi - lo, w->stride[last]);
+      else
+        powers(p, y + lo * p->size, from, hi - lo, w->stride[last]);
+    }
+  }
+  finish(p, y, outer, n);
+}
+
+/* ---- indices ---- */
+
+static double element(const plan *p, const char *x, int64_t i) {
+  switch (p->type) {
+  case GS_FLOAT: return ((const float *)x)[i];
+  case GS_DOUBLE: return ((const double *)x)[i];
+  case GS_INT8: return ((const int8_t *)x)[i];
+  default: return ((const uint8_t *)x)[i];
+  }
+}
+
+/* The place of the first largest element of window o in channel x, as the
+ * index that ONNX wants, less that of the channel. */
+static int64_t largest(const plan *p, const char *x, int64_t o) {
+  const gs_window *w = &p->w;
+  int64_t start[GS_MAX_RANK], taps = gs_dims_count(w->size, 0, w->n);
+  int64_t best = -1;
+  double most = 0;
+  for (int d = w->n - 1; d >= 0; d--) {
+    start[d] = o % w->out[d] * w->stride[d] - w->begin[d];
+    o /= w->out[d];
+  }
+  for (int64_t t = 0; t < taps; t++) {
+    int64_t rest = t, at = 0, stride = 1, index = 0, place[GS_MAX_RANK];
+    bool in = true;
+    for (int d = w->n - 1; d >= 0 && in; d--) {
+      place[d] = start[d] + rest % w->size[d] * w->dilation[d];
+      rest /= w->size[d];
+      in = place[d] >= 0 && place[d] < w->in[d];
+      at += place[d] * stride;
+      stride *= w->in[d];
+    }
+    if (!in) continue;
+    double v = element(p, x, at);
+    if (best >= 0 && !(v > most)) continue;
+    most = v;
+    stride = 1;
+    for (int d = 0; d < w->n; d++) {
+      index += place[d] * stride;
+      stride *= w->in[d];
+    }
+    best = p->columns ? index : at;
+  }
+  return best < 0 ? 0 : best;
+}
+
+static void rows(void *ctx, int64_t lo, int64_t hi) {
+  const job *j = ctx;
+  const plan *p = j->p;
+  int64_t n = p->w.out[p->w.n - 1];
+  for (int64_t i = lo; i < hi; i++) {
+    int64_t c = i / p->rows, r = i % p->rows;
+    const char *x = j->x + c * p->in * p->size;
+    row(p, x, r, j->y + i * n * p->size);
+    for (int64_t o = 0; j->index && o < n; o++)
+      j->index[i * n + o] = c * p->in + largest(p, x, r * n + o);
+  }
+}
+
+static gs_status run(gs_kctx *k) {
+  const plan *p = k->state;
+  const gs_view *x = &k->in[0], *y = &k->out[0];
+  bool index = k->nout > 1 && k->out[1].rank >= 0;
+  job j = {.p = p, .x = x->data, .y = y->data,
+           .index = index ? k->out[1].data : NULL};
+  if (!y->n) return GS_OK;
+  if (p->wide[0]) {
+    gs_half_widen(x->dtype, x->n, x->data, k->scratch, k->threads);
+    j.x = k->scratch;
+    j.y = (char *)k->scratch + p->wide[0];
+  }
+  int64_t taps = gs_dims_count(p->w.size, 0, p->w.n);
+  int64_t n = y->n / p->w.out[p->w.n - 1];
+  gs_parallel(k->threads, n, taps * p->w.out[p->w.n - 1], rows, &j);
+  if (p->wide[0])
+    gs_half_narrow(y->dtype, y->n, (const float *)j.y, y->data, k->threads);
+  return GS_OK;
+}
+
+#define POOL(name, KIND)                                                       \
+  static gs_status prep_##name(gs_kctx *k) { return prep(k, KIND); }           \
+  extern const gs_kernel gs_kernel_##name;                                     \
+  const gs_kernel gs_kernel_##name = {prep_##name, run};
+POOL(average_pool, AVERAGE)
+POOL(max_pool, MAXIMUM)
+POOL(lp_pool, NORM)

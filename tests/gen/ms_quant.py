@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Writes cases of quantised operators of com.microsoft for test_conformance,
+with the outputs that ONNX Runtime gives:
+
+    python3 ms_quant.py tests/data/cases/microsoft
+"""
+import os
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+TYPE = {np.dtype("float32"): TensorProto.FLOAT,
+        np.dtype("float16"): TensorProto.FLOAT16,
+        np.dtype("uint8"): TensorProto.UINT8,
+        np.dtype("int8"): TensorProto.INT8,
+        np.dtype("uint16"): TensorProto.UINT16,
+        np.dtype("int16"): TensorProto.INT16,
+        np.dtype("int32"): TensorProto.INT32}
+
+
+def info(name, x):
+    return helper.make_tensor_value_info(name, TYPE[x.dtype], x.shape)
+
+
+def write(root, case, op, operands, out, **attributes):
+    """operands: (name, array) or None for one that is left out."""
+    given = [x for x in operands if x]
+    names = [x[0] if x else "" for x in operands]
+    node = helper.make_node(op, names, ["y"], domain="com.microsoft",
+                            **attributes)
+    like = np.zeros(out[1], out[0])
+    graph = helper.make_graph([node], case, [info(*x) for x in given],
+                              [info("y", like)])
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 21),
+                              helper.make_opsetid("com.microsoft", 1)])
+    model.ir_version = 10
+    session = ort.InferenceSession(model.SerializeToString())
+    y, = session.run(None, dict(given))
+    folder = os.path.join(root, case, "test_data_set_0")
+    os.makedirs(folder, exist_ok=True)
+    onnx.save(model, os.path.join(root, case, "model.onnx"))
+    tensors = [("input_%d" % i, x) for i, x in enumerate(given)]
+    for name, (label, x) in tensors + [("output_0", ("y", y))]:
+        with open(os.path.join(folder, name + ".pb"), "wb") as f:
+            f.write(numpy_helper.from_array(x, label).SerializeToString())
+
+
+def pack(codes, bits):
+    """The last dim of codes, several to a byte, padded with zeros."""
+    per = 8 // bits
+    short = -codes.shape[-1] % per
+    codes = np.pad(codes, [(0, 0)] * (codes.ndim - 1) + [(0, short)])
+    codes = codes.reshape(codes.shape[:-1] + (-1, per)).astype(np.uint32)
+    shifts = bits * np.arange(per, dtype=np.uint32)
+    return (codes << shifts).sum(-1).astype(np.uint8)
+
+
+def nbits(root, case, lead, k, n, bits, block, zeros=None, bias=False,
+          dtype=np.float32, group=False):
+    r = np.random.default_rng(k + n + bits + block)
+    blocks = -(-k // block)
+    a = r.standard_normal(lead + (k,)).astype(dtype)
+    codes = r.integers(0, 1 << bits, (n, blocks, block))
+    scales = (r.random((n, blocks)) * 0.1 + 0.01).astype(dtype)
+    operands = [("a", a), ("b", pack(codes, bits)), ("scales", scales), None,
+                None, None]
+    if zeros == "packed":
+        operands[3] = ("zeros", pack(r.integers(0, 1 << bits, (n, blocks)),
+                                     bits))
+    elif zeros == "float":
+        operands[3] = ("zeros", (r.random((n, blocks)) * 8).astype(dtype))
+    if group:
+        operands[4] = ("g_idx", r.integers(0, blocks, k).astype(np.int32))
+    if bias:
+        operands[5] = ("bias", r.standard_normal(n).astype(dtype))
+    while operands[-1] is None:
+        operands.pop()
+    write(root, case, "MatMulNBits", operands, (dtype, lead + (n,)), K=k, N=n,
+          bits=bits, block_size=block)
+
+
+def linear(root):
+    r = np.random.default_rng(5)
+    x = (r.standard_normal((3, 5)) * 60).astype(np.float32)
+    for t, low, high in ((np.int16, -3000, 3000), (np.uint16, 0, 60000),
+                         (np.int8, -100, 100)):
+        scale = (r.random(5) + 0.5).astype(np.float32)
+        zero = r.integers(low, high, 5).astype(t)
+        name = np.dtype(t).name
+        write(root, "test_ms_quantizelinear_" + name, "QuantizeLinear",
+              [("x", x), ("scale", scale), ("zero", zero)], (t, (3, 5)),
+              axis=1)
+        q = r.integers(low, high, (3, 5)).astype(t)
+        write(root, "test_ms_dequantizelinear_" + name, "DequantizeLinear",
+              [("q", q), ("scale", scale), ("zero", zero)],
+              (np.float32, (3, 5)), axis=1)
+    write(root, "test_ms_quantizelinear_scalar", "QuantizeLinear",
+          [("x", x), ("scale", np.array(0.3, np.float32)),
+           ("zero", np.array(17, np.uint8))],
+          (np.uint8, (3, 5)))
+
+
+def main(root):
+    nbits(root, "test_matmulnbits_4", (3,), 64, 8, 4, 32)
+    nbits(root, "test_matmulnbits_4_one_row", (1,), 64, 8, 4, 16)
+    nbits(root, "test_matmulnbits_4_zeros", (2, 3), 96, 8, 4, 32, "packed")
+    nbits(root, "test_matmulnbits_4_even_zeros", (5,), 64, 6, 4, 16, "packed")
+    nbits(root, "test_matmulnbits_4_float_zeros", (2,), 64, 8, 4, 32, "float")
+    nbits(root, "test_matmulnbits_4_rest", (2,), 40, 5, 4, 16, "packed")
+    nbits(root, "test_matmulnbits_4_bias", (2,), 64, 8, 4, 32, "packed", True)
+    nbits(root, "test_matmulnbits_4_many", (16,), 64, 70, 4, 32, "packed")
+    nbits(root, "test_matmulnbits_8", (3,), 64, 8, 8, 32)
+    nbits(root, "test_matmulnbits_8_zeros", (3,), 64, 8, 8, 32, "packed")
+    nbits(root, "test_matmulnbits_4_float16", (3,), 64, 8, 4, 32, "packed",
+          dtype=np.float16)
+    nbits(root, "test_matmulnbits_2", (3,), 64, 8, 2, 16, "packed")
+    nbits(root, "test_matmulnbits_4_groups", (3,), 64, 8, 4, 16, "float",
+          group=True)
+    linear(root)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
