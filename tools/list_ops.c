@@ -71,6 +71,8 @@ static const struct {
     {"shape_only", "no data is read"},
     /* -- activations and more mathematics */
     {"det", "any dim but the last two"},
+    {"multinomial", "the batch; a shard holds the numbers that the whole "
+                    "tensor has there"},
     {"reverse_sequence", "any dim but the one of time"},
     /* -- bits and integers */
     /* -- normalisation */
