@@ -129,6 +129,13 @@ static const struct {
     /* -- com.microsoft, attention and experts */
     {"matmul_nbits", "rows and columns with their scales; K between blocks "
                      "gives partial sums"},
+    {"ms_rotary", "batch, heads, and positions when all are given"},
+    {"ms_mha", "batch, queries unless their place matters, and heads unless "
+               "there is a bias"},
+    {"ms_moe", "tokens, the hidden size of the result; sharded experts and "
+               "inner sizes give partial sums"},
+    {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "
+               "values are packed"},
     {"opaque", "made by the partitioner"},
 };
 
