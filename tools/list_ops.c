@@ -118,7 +118,6 @@ static const struct {
     {"recurrent", "batch"},
     /* -- quantisation */
     {"quantize", "any dim; a blocked one at the ends of blocks"},
-    {"dynamic_quantize", "none: the scale comes from all elements"},
     {"matmul_integer", "batch, rows and columns with their zero points; a "
                        "sharded inner dim gives partial sums"},
     {"qlinear_matmul", "batch, rows and columns with their scales"},
