@@ -46,7 +46,8 @@ static void reduce(const char *op, gs_dtype t, const int64_t *dims,
 
 static const int64_t shapes[][4] = {
     {5, 3, 7, 4},  {40, 2, 50, 3},  {1, 2, 3000, 5}, {70000, 2, 1, 2},
-    {3, 2, 9, 70}, {2, 2, 40, 300}, {1, 1, 33, 1100}};
+    {3, 2, 9, 70}, {2, 2, 40, 300}, {1, 1, 33, 1100}, {1, 70, 9, 2},
+    {1, 70, 9, 1},  {1, 130, 32, 1}};
 enum { NSHAPE = sizeof shapes / sizeof *shapes };
 
 START_TEST(any_kept_dims) {

@@ -22,12 +22,14 @@ typedef struct reorder {
 struct gs_dnn_conv {
   gs_conv_shape s;   /* of the whole */
   gs_conv_shape p;   /* of a piece */
-  bool bias, grouped; /* the parts are groups, not channels of the result */
+  bool bias, add, relu;
+  bool grouped; /* the parts are groups, not channels of the result */
   int64_t images, parts, sources; /* pieces; sources: parts of the operand */
   dnnl_engine_t engine;
   dnnl_stream_t stream;
   dnnl_primitive_t run;
   reorder src, weights, dst;
+  dnnl_primitive_t add_in; /* as dst, the other way; NULL: none */
   dnnl_memory_desc_t bias_desc, pad_desc;
   size_t src_size, weights_size, dst_size, pad_size; /* of a piece, 64-fold */
 };
@@ -114,8 +116,8 @@ static bool any_desc(dnnl_memory_desc_t *d, int n, const dnnl_dim_t *dims) {
                                       dnnl_format_tag_any) == dnnl_success;
 }
 
-static bool new_reorder(gs_dnn_conv *c, reorder *r, bool out) {
-  r->run = NULL;
+static bool new_reorder(gs_dnn_conv *c, const reorder *r, bool out,
+                        dnnl_primitive_t *run) {
   if (dnnl_memory_desc_equal(&r->plain, &r->blocked)) return true;
   dnnl_primitive_desc_t pd;
   dnnl_primitive_attr_t attr;
@@ -126,7 +128,7 @@ static bool new_reorder(gs_dnn_conv *c, reorder *r, bool out) {
                 attr) == dnnl_success;
   dnnl_primitive_attr_destroy(attr);
   if (!ok) return false;
-  ok = dnnl_primitive_create(&r->run, pd) == dnnl_success;
+  ok = dnnl_primitive_create(run, pd) == dnnl_success;
   dnnl_primitive_desc_destroy(pd);
   return ok;
 }
@@ -176,6 +178,22 @@ static bool new_desc(gs_dnn_conv *c, dnnl_convolution_desc_t *d) {
              end) == dnnl_success;
 }
 
+/* What follows the convolution, and scratch from the caller. */
+static bool new_attr(const gs_dnn_conv *c, dnnl_primitive_attr_t *attr) {
+  dnnl_post_ops_t post;
+  if (dnnl_primitive_attr_create(attr) != dnnl_success) return false;
+  if (dnnl_post_ops_create(&post) != dnnl_success) return false;
+  bool ok = (!c->add || dnnl_post_ops_append_sum(post, 1) == dnnl_success) &&
+            (!c->relu || dnnl_post_ops_append_eltwise(
+                             post, 1, dnnl_eltwise_relu, 0, 0) ==
+                             dnnl_success) &&
+            dnnl_primitive_attr_set_post_ops(*attr, post) == dnnl_success &&
+            dnnl_primitive_attr_set_scratchpad_mode(
+                *attr, dnnl_scratchpad_mode_user) == dnnl_success;
+  dnnl_post_ops_destroy(post);
+  return ok;
+}
+
 static bool new_objects(gs_dnn_conv *c) {
   dnnl_convolution_desc_t desc;
   dnnl_primitive_attr_t attr = NULL;
@@ -184,9 +202,7 @@ static bool new_objects(gs_dnn_conv *c) {
             dnnl_stream_create(&c->stream, c->engine,
                                dnnl_stream_default_flags) == dnnl_success &&
             new_desc(c, &desc) &&
-            dnnl_primitive_attr_create(&attr) == dnnl_success &&
-            dnnl_primitive_attr_set_scratchpad_mode(
-                attr, dnnl_scratchpad_mode_user) == dnnl_success &&
+            new_attr(c, &attr) &&
             dnnl_primitive_desc_create(&pd, &desc, attr, c->engine, NULL) ==
                 dnnl_success;
   if (ok) {
@@ -197,8 +213,10 @@ static bool new_objects(gs_dnn_conv *c) {
     c->pad_desc =
         *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     ok = dnnl_primitive_create(&c->run, pd) == dnnl_success &&
-         new_reorder(c, &c->src, false) && new_reorder(c, &c->dst, true) &&
-         new_reorder(c, &c->weights, false);
+         new_reorder(c, &c->src, false, &c->src.run) &&
+         new_reorder(c, &c->dst, true, &c->dst.run) &&
+         new_reorder(c, &c->weights, false, &c->weights.run) &&
+         (!c->add || new_reorder(c, &c->dst, false, &c->add_in));
   }
   if (pd) dnnl_primitive_desc_destroy(pd);
   if (attr) dnnl_primitive_attr_destroy(attr);
@@ -207,7 +225,8 @@ static bool new_objects(gs_dnn_conv *c) {
 
 static void destroy(void *p) {
   gs_dnn_conv *c = p;
-  dnnl_primitive_t all[] = {c->run, c->src.run, c->weights.run, c->dst.run};
+  dnnl_primitive_t all[] = {c->run, c->src.run, c->weights.run, c->dst.run,
+                            c->add_in};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (all[i]) dnnl_primitive_destroy(all[i]);
   if (c->stream) dnnl_stream_destroy(c->stream);
@@ -227,11 +246,14 @@ static bool fits(const gs_conv_shape *s) {
   return ok && x <= INT32_MAX && y <= INT32_MAX && k <= INT32_MAX;
 }
 
-gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s, bool bias) {
+gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s, bool bias,
+                             bool add, bool relu) {
   if (!fits(s)) return NULL;
   gs_dnn_conv *c = GS_NEW(a, gs_dnn_conv);
   c->s = c->p = *s;
   c->bias = bias;
+  c->add = add;
+  c->relu = relu;
   cut(c);
   gs_arena_at_end(a, destroy, c);
   int threads = one_thread();
@@ -276,13 +298,14 @@ static bool execute(const gs_dnn_conv *c, dnnl_primitive_t p, int n,
   return ok;
 }
 
-static bool run_reorder(const gs_dnn_conv *c, const reorder *r, bool out,
-                        const void *from, void *to) {
+static bool run_reorder(const gs_dnn_conv *c, const reorder *r,
+                        dnnl_primitive_t run, bool out, const void *from,
+                        void *to) {
   dnnl_exec_arg_t arg[2] = {{0}};
   bool ok = memory(c, &arg[0], DNNL_ARG_FROM, out ? &r->blocked : &r->plain,
                    from) &&
             memory(c, &arg[1], DNNL_ARG_TO, out ? &r->plain : &r->blocked, to);
-  return execute(c, r->run, 2, arg, ok);
+  return execute(c, run, 2, arg, ok);
 }
 
 bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
@@ -292,7 +315,8 @@ bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
   for (int64_t i = 0; i < c->parts && ok; i++) {
     char *to = (char *)packed + (size_t)i * c->weights_size;
     if (c->weights.run)
-      ok = run_reorder(c, &c->weights, false, w + i * part, to);
+      ok = run_reorder(c, &c->weights, c->weights.run, false, w + i * part,
+                       to);
     else
       memcpy(to, w + i * part, (size_t)part * sizeof *w);
   }
@@ -315,11 +339,23 @@ static int64_t result_place(const gs_dnn_conv *c, int64_t image,
          gs_conv_places_out(&c->s);
 }
 
+/* Puts the piece of z at hand where the convolution adds to it. */
+static bool add_to(const gs_dnn_conv *c, const float *z, void *to) {
+  if (c->add_in) return run_reorder(c, &c->dst, c->add_in, false, z, to);
+  int64_t n = c->p.group * c->p.out * gs_conv_places_out(&c->p);
+  int64_t row = c->s.group * c->s.out * gs_conv_places_out(&c->p);
+  for (int64_t b = 0; b < c->p.batch; b++)
+    memcpy((float *)to + b * row, z + b * row, (size_t)n * sizeof *z);
+  return true;
+}
+
 static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
-                  const float *bias, float *y, void *own, void *pad) {
+                  const float *bias, const float *z, float *y, void *own,
+                  void *pad) {
   dnnl_exec_arg_t arg[5] = {{0}};
   int n = 0;
   void *to = c->dst.run ? own : y;
+  if (z && !add_to(c, z, to)) return false;
   bool ok =
       memory(c, &arg[n++], DNNL_ARG_SRC, &c->src.blocked, x) &&
       memory(c, &arg[n++], DNNL_ARG_WEIGHTS, &c->weights.blocked, packed) &&
@@ -327,12 +363,12 @@ static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
       memory(c, &arg[n++], DNNL_ARG_SCRATCHPAD, &c->pad_desc, pad) &&
       (!c->bias || memory(c, &arg[n++], DNNL_ARG_BIAS, &c->bias_desc, bias));
   ok = execute(c, c->run, n, arg, ok);
-  return ok && (!c->dst.run || run_reorder(c, &c->dst, true, to, y));
+  return ok && (!c->dst.run || run_reorder(c, &c->dst, c->dst.run, true, to, y));
 }
 
 bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
-                     const float *bias, float *y, void *scratch,
-                     int threads) {
+                     const float *bias, const float *z, float *y,
+                     void *scratch, int threads) {
   int64_t sources = c->images * c->sources, pieces = c->images * c->parts;
   char *blocked = scratch;
   char *own = blocked + c->src_size * (size_t)sources;
@@ -344,7 +380,7 @@ bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
     int old = one_thread();
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < (c->src.run ? sources : 0); i++)
-      bad += !run_reorder(c, &c->src, false,
+      bad += !run_reorder(c, &c->src, c->src.run, false,
                           x + source_place(c, i / c->sources, i % c->sources),
                           blocked + (size_t)i * c->src_size);
 #pragma omp for schedule(static)
@@ -358,6 +394,7 @@ bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
       bad += !piece(c, from, (const char *)packed +
                                  (size_t)part * c->weights_size,
                     bias ? bias + part * c->p.group * c->p.out : NULL,
+                    z ? z + result_place(c, image, part) : NULL,
                     y + result_place(c, image, part), mine,
                     mine + c->dst_size);
     }

@@ -236,6 +236,33 @@ def grouped(folder):
     case("both", s=5, causal=0)
 
 
+def experts(folder):
+    def case(name, act="relu", n=5, e=4, h=6, inner=5, k=2, bias=True,
+             third=False, fold=1, type="float32", **attributes):
+        c = Case("moe_" + name, "MoE", 4)
+        c.floats("x", *(n if isinstance(n, tuple) else (n,)), h, type=type)
+        c.floats("router", np.prod(n), e, type=type)
+        for i, (rows, cols) in enumerate(((fold * inner, h), (h, inner),
+                                          (inner, h)), 1):
+            if i == 3 and not third:
+                break
+            c.floats(f"w{i}", e, rows, cols, type=type)
+            if bias:
+                c.floats(f"b{i}", e, rows, type=type)
+            else:
+                c.add(f"b{i}")
+        c.write(folder, ["y"], type, k=k, activation_type=act, **attributes)
+
+    case("relu")
+    case("one", k=1, bias=False, act="identity")
+    case("normalized", act="silu", normalize_routing_weights=1, n=(2, 3))
+    case("gelu", act="gelu", inner=8)
+    case("swiglu", act="swiglu", fold=2, swiglu_fusion=1, h=8, inner=8,
+         activation_alpha=1.702, activation_beta=1.0, swiglu_limit=0.7,
+         normalize_routing_weights=1)
+    case("half", act="silu", type="float16")
+
+
 def main():
     top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
                        "data", "cases")
@@ -243,6 +270,7 @@ def main():
     rotary(folder)
     multi_head(folder)
     grouped(folder)
+    experts(folder)
 
 
 if __name__ == "__main__":
