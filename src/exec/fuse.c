@@ -37,9 +37,20 @@ const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
   return n;
 }
 
-void gs_program_close(gs_program *p) {
+void gs_program_close(gs_arena *a, gs_program *p) {
   int to = 0;
+  int *takes = GS_NEWS(a, p->g->value.n, int);
   for (int i = 0; i < p->step.n; i++)
     if (p->step.at[i].node) p->step.at[to++] = p->step.at[i];
   p->step.n = to;
+  for (int i = 0; i < to; i++) {
+    const gs_step *s = &p->step.at[i];
+    for (int k = 0; k < s->node->nin && !s->role && !s->once; k++)
+      if (s->node->in[k] && gs_kernel_takes_blocks(s->node, k))
+        takes[s->node->in[k]->id]++;
+  }
+  p->any = GS_NEWS(a, p->g->value.n, bool);
+  for (int i = 0; i < p->g->value.n; i++)
+    p->any[i] = p->uses[i] && takes[i] == p->uses[i] &&
+                p->room[i].home == GS_HOME_ARENA;
 }

@@ -1,8 +1,10 @@
 /* AveragePool, MaxPool, LpPool: one row of the result at a time, all elements
- * of the window in turn.  f16 and bf16 are computed in f32. */
+ * of the window in turn.  f16 and bf16 are computed in f32.  Where channels lie
+ * in blocks, an element is all of a block. */
 #include <math.h>
 #include <string.h>
 
+#include "kernel/blocks.h"
 #include "kernel/gemm.h"
 #include "kernel/isa.h"
 #include "kernel/par.h"
@@ -20,6 +22,7 @@ typedef struct plan {
   gs_window w;
   pool_kind kind;
   gs_dtype type; /* of the computation */
+  int64_t lanes; /* channels of an element */
   int64_t size;  /* bytes of it */
   int64_t p;     /* of NORM */
   bool columns;  /* indices count column-major */
@@ -27,6 +30,7 @@ typedef struct plan {
   int64_t *count[GS_MAX_RANK]; /* AVERAGE: elements of each window, by dim */
   int64_t in, out, rows; /* elements of a channel; rows of its result */
   size_t wide[2];        /* widened operand and result */
+  size_t blocks;         /* the result in blocks, when it is wanted without */
 } plan;
 
 typedef struct job {
@@ -38,7 +42,10 @@ typedef struct job {
 
 /* ---- the plan ---- */
 
-static join_row *joiner(pool_kind kind, gs_dtype t, int64_t p) {
+static join_row *joiner(pool_kind kind, gs_dtype t, int64_t p,
+                        int64_t lanes) {
+  if (lanes == 8) return kind == MAXIMUM ? GS_PICK(max_8) : GS_PICK(add_8);
+  if (lanes == 16) return kind == MAXIMUM ? GS_PICK(max_16) : GS_PICK(add_16);
   if (kind == MAXIMUM)
     return t == GS_FLOAT    ? GS_PICK(max_f32)
            : t == GS_DOUBLE ? GS_PICK(max_f64)
@@ -76,13 +83,14 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
                         k->err));
   p->kind = kind;
   p->type = half ? GS_FLOAT : t;
-  p->size = gs_dtype_get((int)p->type)->bits / 8;
+  p->lanes = k->in[0].block ? k->in[0].block : 1;
+  p->size = gs_dtype_get((int)p->type)->bits / 8 * p->lanes;
   p->p = gs_node_int(k->node, "p", 2);
   if (kind == NORM && p->p < 1)
     return gs_kernel_fail(k, GS_DATA, "attribute 'p' is %lld",
                           (long long)p->p);
   p->columns = gs_node_int(k->node, "storage_order", 0) != 0;
-  p->join = joiner(kind, p->type, p->p);
+  p->join = joiner(kind, p->type, p->p, p->lanes);
   bool padding = gs_node_int(k->node, "count_include_pad", 0) != 0;
   p->in = gs_dims_count(p->w.in, 0, p->w.n);
   p->out = gs_dims_count(p->w.out, 0, p->w.n);
@@ -94,6 +102,8 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
     p->wide[i] = ((size_t)n * 4 + 63) / 64 * 64;
     k->scratch_size += p->wide[i];
   }
+  if (p->lanes > 1 && k->out[0].any) k->out[0].block = (int)p->lanes;
+  else if (p->lanes > 1) k->scratch_size = p->blocks = (size_t)k->out[0].n * 4;
   return GS_OK;
 }
 
@@ -104,7 +114,7 @@ static void first(const plan *p, char *y, int64_t n) {
   double *d = (double *)y;
   bool max = p->kind == MAXIMUM;
   if (p->type == GS_FLOAT)
-    for (int64_t i = 0; i < n; i++) f[i] = max ? -INFINITY : 0;
+    for (int64_t i = 0; i < n * p->lanes; i++) f[i] = max ? -INFINITY : 0;
   else if (p->type == GS_DOUBLE)
     for (int64_t i = 0; i < n; i++) d[i] = max ? (double)-INFINITY : 0;
   else
@@ -138,7 +148,10 @@ static void finish(const plan *p, char *y, int64_t outer, int64_t n) {
   bool narrow = p->type == GS_FLOAT;
   const int64_t *count = p->count[p->w.n - 1];
   for (int64_t i = 0; p->kind == AVERAGE && i < n; i++) {
-    if (narrow) f[i] /= (float)(outer * count[i]);
+    if (p->lanes > 1)
+      for (int64_t c = 0; c < p->lanes; c++)
+        f[i * p->lanes + c] /= (float)(outer * count[i]);
+    else if (narrow) f[i] /= (float)(outer * count[i]);
     else d[i] /= (double)(outer * count[i]);
   }
   for (int64_t i = 0; p->kind == NORM && p->p != 1 && i < n; i++) {
@@ -260,8 +273,11 @@ static gs_status run(gs_kctx *k) {
     j.y = (char *)k->scratch + p->wide[0];
   }
   int64_t taps = gs_dims_count(p->w.size, 0, p->w.n);
-  int64_t n = y->n / p->w.out[p->w.n - 1];
-  gs_parallel(k->threads, n, taps * p->w.out[p->w.n - 1], rows, &j);
+  int64_t each = p->w.out[p->w.n - 1] * p->lanes;
+  if (p->blocks) j.y = k->scratch;
+  gs_parallel(k->threads, y->n / each, taps * each, rows, &j);
+  if (p->blocks)
+    gs_unblock(y, (int)p->lanes, (const float *)j.y, y->data, k->threads);
   if (p->wide[0])
     gs_half_narrow(y->dtype, y->n, (const float *)j.y, y->data, k->threads);
   return GS_OK;
