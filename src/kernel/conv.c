@@ -71,9 +71,10 @@ static const char *pack_key(gs_kctx *k, const plan *p) {
   const gs_conv_shape *s = &p->s;
   gs_buf b;
   gs_buf_init(&b, k->arena);
-  gs_buf_printf(&b, "conv %d %d %d %lld %lld %lld %lld",
-                (int)k->in[W].dtype, p->relu, gs_kernel_has(k, Z), (long long)s->batch,
-                (long long)s->group, (long long)s->in, (long long)s->out);
+  gs_buf_printf(&b, "conv %d %d %d %a %lld %lld %lld %lld",
+                (int)k->in[W].dtype, p->relu, gs_kernel_has(k, Z),
+                p->epsilon, (long long)s->batch, (long long)s->group,
+                (long long)s->in, (long long)s->out);
   for (int i = W; i < k->nin; i++)
     gs_buf_printf(&b, " %p", i == Z ? NULL : k->in[i].data);
   for (int d = 0; d < s->w.n; d++)

@@ -217,9 +217,6 @@ static bool new_attr(const gs_dnn_conv *c, dnnl_primitive_attr_t *attr) {
   if (dnnl_post_ops_create(&post) != dnnl_success) return false;
   bool ok = (!c->form.add ||
              dnnl_post_ops_append_sum(post, 1) == dnnl_success) &&
-            (!c->form.relu || dnnl_post_ops_append_eltwise(
-                             post, 1, dnnl_eltwise_relu, 0, 0) ==
-                             dnnl_success) &&
             dnnl_primitive_attr_set_post_ops(*attr, post) == dnnl_success &&
             dnnl_primitive_attr_set_scratchpad_mode(
                 *attr, dnnl_scratchpad_mode_user) == dnnl_success;
@@ -365,6 +362,11 @@ static bool add_to(const gs_dnn_conv *c, const float *z, void *to) {
   return true;
 }
 
+/* The library's own would make 0 of what is not a number. */
+static void relu(float *y, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i];
+}
+
 static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
                   const float *bias, const float *z, float *y, void *own,
                   void *pad) {
@@ -377,8 +379,11 @@ static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
       memory(c, &arg[n++], DNNL_ARG_WEIGHTS, &c->weights.to, packed) &&
       memory(c, &arg[n++], DNNL_ARG_DST, &c->dst.from, to) &&
       memory(c, &arg[n++], DNNL_ARG_SCRATCHPAD, &c->pad_desc, pad) &&
-      (!c->form.bias || memory(c, &arg[n++], DNNL_ARG_BIAS, &c->bias_desc, bias));
+      (!c->form.bias ||
+       memory(c, &arg[n++], DNNL_ARG_BIAS, &c->bias_desc, bias));
   ok = execute(c, c->run, n, arg, ok);
+  if (c->form.relu)
+    relu(to, dnnl_memory_desc_get_size(&c->dst.from) / sizeof *y);
   return ok && (!c->dst.run || run_reorder(c, &c->dst, to, y));
 }
 
