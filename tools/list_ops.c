@@ -120,7 +120,6 @@ static const struct {
     {"recurrent", "batch"},
     /* -- quantisation */
     {"quantize", "any dim; a blocked one at the ends of blocks"},
-    {"dynamic_quantize", "none: the scale comes from all elements"},
     {"matmul_integer", "batch, rows and columns with their zero points; a "
                        "sharded inner dim gives partial sums"},
     {"qlinear_matmul", "batch, rows and columns with their scales"},
@@ -135,6 +134,8 @@ static const struct {
     {"ms_rotary", "batch, heads, and positions when all are given"},
     {"ms_mha", "batch, queries unless their place matters, and heads unless "
                "there is a bias"},
+    {"qmoe", "tokens, the hidden size of the result; sharded experts give "
+             "partial sums"},
     {"ms_moe", "tokens, the hidden size of the result; sharded experts and "
                "inner sizes give partial sums"},
     {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "

@@ -104,6 +104,51 @@ def linear(root):
           (np.uint8, (3, 5)))
 
 
+def qmoe(root, case, tokens, hidden, inner, experts, bits=4, block=0, k=2,
+         act="silu", fusion=0, zeros=False, bias=False, dtype=np.float32,
+         **more):
+    """bits: one number, or one of fc1 and one of fc2."""
+    r = np.random.default_rng(len(case) + hidden)
+    up = inner * (2 if fusion else 1)
+    b1, b2 = bits if isinstance(bits, tuple) else (bits, bits)
+
+    def weights(rows, cols, bits):
+        codes = r.integers(0, 1 << bits, (experts, rows, cols))
+        blocks = cols // block if block else 1
+        scale = (r.random((experts, rows, blocks)) * 0.1 + 0.01).astype(dtype)
+        zero = r.integers(0, 1 << bits, (experts, rows, blocks))
+        if not block:
+            scale, zero = scale[:, :, 0], zero[:, :, 0]
+        return [pack(codes, bits), scale,
+                r.standard_normal((experts, rows)).astype(dtype),
+                pack(zero, bits)]
+
+    fc1, fc2 = weights(up, hidden, b1), weights(hidden, inner, b2)
+    operands = [("x", r.standard_normal(tokens + (hidden,)).astype(dtype)),
+                ("router", r.standard_normal(
+                    (int(np.prod(tokens)), experts)).astype(dtype))]
+    for i, fc in enumerate((fc1, fc2)):
+        n = str(i + 1)
+        operands += [("w" + n, fc[0]), ("s" + n, fc[1]),
+                     ("b" + n, fc[2]) if bias else None]
+    operands += [None, None, None]
+    if zeros:
+        operands += [("z1", fc1[3]), ("z2", fc2[3])]
+    while operands[-1] is None:
+        operands.pop()
+    if isinstance(bits, tuple):
+        more.update(fc1_expert_weight_bits=b1, fc2_expert_weight_bits=b2)
+    else:
+        more.update(expert_weight_bits=bits)
+    if block:
+        more.update(block_size=block)
+    if act == "swiglu":
+        more.update(swiglu_fusion=fusion, activation_alpha=1.702,
+                    activation_beta=1.0)
+    write(root, case, "QMoE", operands, (dtype, tokens + (hidden,)), k=k,
+          activation_type=act, **more)
+
+
 def main(root):
     nbits(root, "test_matmulnbits_4", (3,), 64, 8, 4, 32)
     nbits(root, "test_matmulnbits_4_one_row", (1,), 64, 8, 4, 16)
@@ -121,6 +166,21 @@ def main(root):
     nbits(root, "test_matmulnbits_4_groups", (3,), 64, 8, 4, 16, "float",
           group=True)
     linear(root)
+    qmoe(root, "test_qmoe_4", (5,), 32, 16, 4)
+    qmoe(root, "test_qmoe_4_normalized", (5,), 32, 16, 4, act="relu",
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_blocks", (2, 3), 32, 32, 4, block=16, act="gelu",
+         normalize_routing_weights=1, bias=True)
+    qmoe(root, "test_qmoe_4_zeros", (5,), 32, 32, 4, block=16, zeros=True,
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_row_zeros", (5,), 32, 16, 4, zeros=True,
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_swiglu", (5,), 32, 32, 4, block=32, act="swiglu",
+         fusion=1, bias=True, normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_8", (5,), 32, 16, 4, bits=8,
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_float16", (5,), 32, 16, 4, dtype=np.float16,
+         normalize_routing_weights=1)
 
 
 if __name__ == "__main__":
