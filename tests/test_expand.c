@@ -119,9 +119,9 @@ static unsigned choose(sample *s, unsigned n) {
 }
 
 /* An attribute is left out, or has one of the values that tests compare it
- * with, or a value of no test. */
+ * with, or a value of no test; those of no test are there or not together. */
 static void choose_attribute(sample *s, gs_graph *g, gs_node *n,
-                             const gs_fn_attr *at) {
+                             const gs_fn_attr *at, bool others) {
   GS_VEC(const gs_attr *) value = {0};
   gs_attr other = {.kind = at->kind, .i = 3, .f = 0.25};
   other.s = (gs_string){"other", 5};
@@ -134,7 +134,7 @@ static void choose_attribute(sample *s, gs_graph *g, gs_node *n,
         if (!memcmp(value.at[k], t->equal, sizeof *t->equal)) mine = false;
       if (mine) *gs_push(g->arena, &value) = t->equal;
     }
-  unsigned c = choose(s, (unsigned)value.n + 1);
+  unsigned c = value.n > 1 ? choose(s, (unsigned)value.n + 1) : others;
   if (c == 1 && at->kind == GS_ATTR_STRING) s->wrong = true;
   if (!c && !at->value && !at->optional) s->wrong = true;
   if (!c) return;
@@ -183,8 +183,9 @@ static gs_graph *sample_graph(gs_arena *a, sample *s) {
       y->is_output = true;
       *gs_push(a, &g->output) = y;
     }
+  bool others = choose(s, 2);
   for (int i = 0; i < f->attr.n; i++)
-    choose_attribute(s, g, n, &f->attr.at[i]);
+    choose_attribute(s, g, n, &f->attr.at[i], others);
   return g;
 }
 

@@ -124,6 +124,7 @@ static const struct {
     /* -- losses and training */
     /* -- data-dependent sizes */
     /* -- sequences, optionals, strings, control flow */
+    {"boxed", "none: it runs whole on every device"},
     /* -- com.microsoft, fused */
     /* -- com.microsoft, attention and experts */
     {"matmul_nbits", "rows and columns with their scales; K between blocks "

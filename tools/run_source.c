@@ -166,7 +166,8 @@ static gs_status check_weights(gs_arena *a, const char *dir,
 static bool same_io(const gs_value *v, const gs_plan_io *io) {
   return !strcmp(v->name, io->name) && v->dtype == io->dtype &&
          v->rank == io->rank &&
-         !memcmp(v->dims, io->dims, (size_t)v->rank * sizeof *v->dims);
+         (v->rank <= 0 ||
+          !memcmp(v->dims, io->dims, (size_t)v->rank * sizeof *v->dims));
 }
 
 /* Whether the program of a plan is the one that it was written with. */

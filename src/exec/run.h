@@ -32,8 +32,8 @@ gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
 /* The same for values of any kind. */
 gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
                        gs_err *e);
-/* Runs all devices once; allocates nothing but boxes.  GS_NOINPUT when an input was not
- * given. */
+/* Runs all devices once; allocates nothing but boxes.  GS_NOINPUT when an
+ * input was not given. */
 gs_status gs_exec_run(gs_exec *x, gs_err *e);
 /* Joins graph output i from the devices' blocks (the first device that holds
  * a block gives it).  All ranks call it; only rank 0 gets a tensor, others

@@ -72,6 +72,8 @@ struct gs_node {
   int nattr;
   gs_attr *attr;
   const char *origin; /* where it comes from, for messages; never NULL */
+  bool open;          /* its results' sizes depend on data, even where the
+                         model declares them (set by gs_pass_infer) */
   int opset;          /* version of its domain; newest after gs_pass_upgrade */
   int stage;          /* ONNX pipeline_stage; -1: none */
   const char *rule;   /* factor rule given by the user, or NULL: the row's */
@@ -160,7 +162,7 @@ bool gs_value_shaped(const gs_value *v);
  * strings, or its type or shape is not known before it is there.  Such values
  * are never sharded. */
 bool gs_value_boxed(const gs_value *v);
-/* Whether n reads or makes a boxed value, or holds a graph. */
+/* Whether n reads or makes a boxed value, is open, or holds a graph. */
 bool gs_node_boxed(const gs_node *n);
 /* Leaves type and shape of v open but for its kind and element type. */
 void gs_value_open(gs_value *v);

@@ -26,7 +26,7 @@ bool gs_node_boxed(const gs_node *n) {
     if (n->in[i] && gs_value_boxed(n->in[i])) return true;
   for (int i = 0; i < n->nout; i++)
     if (n->out[i] && gs_value_boxed(n->out[i])) return true;
-  return gs_node_has_graph(n);
+  return n->open || gs_node_has_graph(n);
 }
 
 void gs_value_open(gs_value *v) {

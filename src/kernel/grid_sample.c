@@ -36,7 +36,7 @@ typedef struct gs_sample_loops {
 #define GS_STAMP "kernel/grid_sample.inc"
 #include "kernel/stamp.h"
 
-enum { RUN = 256, MAX_DIMS = 6 };
+enum { RUN = GS_PICK_MOST, MAX_DIMS = 6 };
 
 typedef struct plan {
   int r;       /* sampled dims */
@@ -135,6 +135,8 @@ typedef struct space { /* of one thread */
   char *w;             /* [taps][RUN] */
   int32_t *at;         /* [taps][RUN]; -1: outside, an element of 0 */
   char *sum;           /* [RUN] */
+  char *all;           /* [RUN] sums with those of places that are left out */
+  int32_t *live;       /* [RUN] places that are not left out */
 } space;
 
 /* The element that index i of a dim stands for; -1: none. */
@@ -192,6 +194,43 @@ static void unlist(const plan *p, const space *s, int d, int64_t n) {
           ((const float *)(const void *)s->coord)[i * p->r + at];
 }
 
+/* Leaves out the places that are all outside; returns how many remain, and
+ * says whether those have elements outside. */
+static int64_t compress(const plan *p, space *s, int64_t n, bool *outside) {
+  int64_t live = 0;
+  *outside = false;
+  for (int64_t i = 0; i < n; i++) {
+    int32_t any = -1, every = 0; /* signs: none inside, one outside */
+    for (int t = 0; t < p->taps; t++) {
+      any &= s->at[t * n + i];
+      every |= s->at[t * n + i];
+    }
+    if (any < 0) continue;
+    *outside |= every < 0;
+    s->live[live++] = (int32_t)i;
+  }
+  if (live == n) return n;
+  for (int t = 0; t < p->taps; t++)
+    for (int64_t j = 0; j < live; j++) {
+      int64_t from = t * n + s->live[j], to = t * live + j;
+      s->at[to] = s->at[from];
+      if (p->wide == 8)
+        ((double *)(void *)s->w)[to] = ((double *)(void *)s->w)[from];
+      else ((float *)(void *)s->w)[to] = ((float *)(void *)s->w)[from];
+    }
+  return live;
+}
+
+/* Spreads the sums of the live places over all n, with 0 between. */
+static void expand(const plan *p, const space *s, int64_t live, int64_t n,
+                   void *o) {
+  memset(o, 0, (size_t)(n * p->wide));
+  for (int64_t j = 0; j < live; j++)
+    if (p->wide == 8)
+      ((double *)o)[s->live[j]] = ((const double *)(const void *)s->sum)[j];
+    else ((float *)o)[s->live[j]] = ((const float *)(const void *)s->sum)[j];
+}
+
 /* Places [at, at + n) of the grid of all batches; true: some lie outside. */
 static bool find(const job *j, space *s, int64_t at, int64_t n) {
   const plan *p = j->p;
@@ -225,12 +264,15 @@ static void sample(const job *j, space *s, int64_t batch, int64_t at,
   int size = gs_dtype_get((int)y->dtype)->bits / 8;
   bool same = y->dtype == p->type;
   bool outside = find(j, s, batch * p->places + at, n);
+  int64_t live = outside ? compress(p, s, n, &outside) : n;
   for (int64_t c = 0; c < channels; c++) {
     int64_t plane = batch * channels + c;
     char *to = (char *)y->data + (plane * p->places + at) * size;
-    void *o = same ? to : s->sum;
+    void *o = same ? to : s->all;
     (outside ? j->sum->pick0 : j->sum->pick)(
-        o, j->x + plane * p->plane * p->wide, s->at, s->w, p->taps, n);
+        live == n ? o : s->sum, j->x + plane * p->plane * p->wide, s->at, s->w,
+        p->taps, live);
+    if (live < n) expand(p, s, live, n, o);
     if (!same) gs_resample_store(y->dtype, to, p->type, o, n, true);
   }
 }
@@ -249,7 +291,9 @@ static void runs(void *ctx, int64_t lo, int64_t hi) {
              .w1 = gs_alloc(&a, one * (size_t)p->each),
              .w = gs_alloc(&a, one * (size_t)p->taps),
              .at = GS_NEWS(&a, RUN * p->taps, int32_t),
-             .sum = gs_alloc(&a, one)};
+             .sum = gs_alloc(&a, one),
+             .all = gs_alloc(&a, one),
+             .live = GS_NEWS(&a, RUN, int32_t)};
   for (int64_t u = lo; u < hi; u++) {
     int64_t at = u % each * RUN;
     sample(j, &s, u / each, at, gs_min(RUN, p->places - at));

@@ -3,7 +3,7 @@
 #include "kernel/par.h"
 #include "kernel/support.h"
 
-enum { SIDE = 64 }; /* rows that are searched side by side */
+enum { SIDE = 64, BLOCK = 512 }; /* rows side by side; elements of a row */
 
 typedef struct plan {
   int64_t n, inner; /* along and after the dim */
@@ -43,6 +43,28 @@ static void mark(const gs_view *y, const plan *p, int64_t at,
            (size_t)size);
 }
 
+/* Whether x comes before the largest so far. */
+static bool above(double x, double top) {
+  return x > top || (x != x && top == top);
+}
+
+/* One row of consecutive elements from `at`. */
+static void one_row(const gs_kctx *k, int64_t at) {
+  const plan *p = k->state;
+  int64_t best = 0;
+  double x[BLOCK], top = 0;
+  for (int64_t i = 0; i < p->n; i += BLOCK) {
+    int64_t m = gs_min(BLOCK, p->n - i);
+    load(&k->in[0], at + i, m, x);
+    for (int64_t j = 0; j < m; j++) {
+      if (i + j > 0 && !above(x[j], top)) continue;
+      best = i + j;
+      top = x[j];
+    }
+  }
+  mark(&k->out[0], p, at, &best, 1);
+}
+
 /* Blocks [lo, hi) of SIDE rows. */
 static void blocks(void *ctx, int64_t lo, int64_t hi) {
   const gs_kctx *k = ctx;
@@ -52,11 +74,15 @@ static void blocks(void *ctx, int64_t lo, int64_t hi) {
     int64_t c = b % per * SIDE, m = gs_min(SIDE, p->inner - c);
     int64_t at = b / per * p->n * p->inner + c, best[SIDE] = {0};
     double top[SIDE], x[SIDE];
+    if (p->inner == 1) {
+      one_row(k, at);
+      continue;
+    }
     load(&k->in[0], at, m, top);
     for (int64_t i = 1; i < p->n; i++) {
       load(&k->in[0], at + i * p->inner, m, x);
       for (int64_t j = 0; j < m; j++) {
-        bool more = x[j] > top[j] || (x[j] != x[j] && top[j] == top[j]);
+        bool more = above(x[j], top[j]);
         best[j] = more ? i : best[j];
         top[j] = more ? x[j] : top[j];
       }

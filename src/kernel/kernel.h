@@ -15,8 +15,9 @@ typedef struct gs_view {
   int rank;
   const int64_t *dims;
   int64_t n; /* elements */
-  void *data; /* of gs_string for strings, which only boxes hold; operands are not written, except where in[0].data equals
-                 out[0].data (GS_OP_INPLACE rows) */
+  void *data; /* of gs_string for strings, which only boxes hold; operands are
+                 not written, except where in[0].data equals out[0].data
+                 (GS_OP_INPLACE rows) */
 } gs_view;
 
 /* What the devices of a process make of constants once for all of them. */

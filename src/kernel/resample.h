@@ -6,6 +6,8 @@
 
 #include "ir/dtype.h"
 
+enum { GS_PICK_MOST = 256 };
+
 /* Sums add in the order of the taps, the same on every instruction set; all
  * elements are floats, or all doubles. */
 typedef struct gs_resample {
@@ -13,7 +15,7 @@ typedef struct gs_resample {
   void (*pick)(void *o, const void *x, const int32_t *at, const void *w,
                int taps, int64_t n);
   /* the same where an index of -1 stands for an element of 0; x has at least
-   * one element */
+   * one element, and n is at most GS_PICK_MOST */
   void (*pick0)(void *o, const void *x, const int32_t *at, const void *w,
                 int taps, int64_t n);
   /* o[i] = sum over t of row[t][i] * w[t * step], taps >= 1 */

@@ -7,6 +7,8 @@
 #include "kernel/resample.h"
 #include "kernel/support.h"
 
+enum { LONG = 8 }; /* elements after a dim that are worth a loop */
+
 typedef struct plan {
   gs_resize_how how;
   gs_dtype type; /* of the computation */
@@ -72,8 +74,10 @@ static void add_step(gs_kctx *k, gs_arena *a, plan *p, int64_t *dims, int d,
   s->out_t = p->type;
   s->outer = gs_dims_count(dims, 0, d);
   s->inner = gs_dims_count(dims, d + 1 + more, rank);
-  /* The last dim is picked from, the others are mixed row by row. */
-  bool row = more || (s->inner <= 8 && fits(&p->table[d], s->inner));
+  /* A lone dim before many elements is mixed row by row; the last of two is
+   * taken element by element, or in blocks of as many. */
+  s->blocks = s->inner > LONG || !fits(&p->table[d + more], s->inner);
+  bool row = more || !s->blocks;
   s->a = more || !row ? &p->table[d] : NULL;
   s->b = row ? &p->table[d + more] : NULL;
   if (s->b) gs_resize_step_widen(a, s);
@@ -87,9 +91,7 @@ static void add_steps(gs_kctx *k, gs_arena *a, plan *p,
   int64_t dims[GS_MAX_RANK];
   for (int d = 0; d < rank; d++) dims[d] = k->in[0].dims[d];
   while (last >= 0 && !dim[last].touched) last--;
-  int64_t inner = gs_dims_count(dims, last + 1, rank);
-  bool pair = last > 0 && dim[last - 1].touched && inner <= 64 &&
-              fits(&p->table[last], inner);
+  bool pair = last > 0 && dim[last - 1].touched;
   for (int d = 0; d <= last; d++) {
     if (!dim[d].touched) continue;
     add_step(k, a, p, dims, d, pair && d == last - 1);

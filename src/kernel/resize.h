@@ -28,7 +28,8 @@ typedef struct gs_resize_step {
   const gs_resize_table *a, *b;
   int64_t outer, inner;
   gs_dtype in_t, out_t, type;
-  /* b for rows of inner elements taken as one: [taps][b->out * inner] */
+  bool blocks; /* inner is long: b mixes blocks of it */
+  /* Else b for rows of inner elements taken as one: [taps][b->out * inner] */
   const int32_t *at;
   const void *w;
 } gs_resize_step;

@@ -10,7 +10,7 @@ void gs_resize_step_widen(gs_arena *a, gs_resize_step *s) {
   int64_t m = s->inner, n = b->out * m;
   s->at = b->at;
   s->w = b->w;
-  if (m == 1) return;
+  if (m == 1 || s->blocks) return;
   int wide = s->type == GS_DOUBLE ? 8 : 4;
   int32_t *at = GS_NEWS(a, b->taps * n, int32_t);
   char *w = gs_calloc(a, (size_t)(b->taps * n), (size_t)wide);
@@ -40,7 +40,8 @@ typedef struct held {
   char *row;
   int64_t *of; /* [taps] */
   char *mixed, *result, *plain;
-  const void **from; /* [taps] */
+  const void **from; /* [taps] rows that are mixed along a */
+  const void **block; /* [taps of b] parts of a row that are mixed along b */
 } held;
 
 /* Row r of the operand in the computed type. */
@@ -51,8 +52,21 @@ static const void *plain_row(const job *j, int64_t r, void *buf) {
   return buf;
 }
 
-static void pick_row(const job *j, const void *x, void *o) {
-  j->loop->pick(o, x, j->s->at, j->s->w, j->s->b->taps, j->out_row);
+/* A row of the operand to one of the result, along b. */
+static void pick_row(const job *j, held *h, const void *x, void *o) {
+  const gs_resize_step *s = j->s;
+  const gs_resize_table *b = s->b;
+  if (!s->blocks) {
+    j->loop->pick(o, x, s->at, s->w, b->taps, j->out_row);
+    return;
+  }
+  int64_t size = s->inner * j->wide;
+  for (int64_t i = 0; i < b->out; i++) {
+    for (int t = 0; t < b->taps; t++)
+      h->block[t] = (const char *)x + b->at[t * b->out + i] * size;
+    j->loop->mix((char *)o + i * size, h->block,
+                 (const char *)b->w + i * j->wide, b->out, b->taps, s->inner);
+  }
 }
 
 /* Row r in the form that is mixed along a, kept for the next results: the
@@ -64,7 +78,7 @@ static const void *held_row(const job *j, held *h, int64_t r, int slot) {
   char *to = h->row + slot * n * j->wide;
   if (h->of[slot] == r) return to;
   h->of[slot] = r;
-  if (pick) pick_row(j, plain_row(j, r, h->plain), to);
+  if (pick) pick_row(j, h, plain_row(j, r, h->plain), to);
   else plain_row(j, r, to);
   return to;
 }
@@ -76,7 +90,7 @@ static void one_row(const job *j, held *h, int64_t u) {
   bool same = s->out_t == s->type;
   void *to = same ? out : h->result;
   if (!s->a) {
-    pick_row(j, plain_row(j, o, h->plain), to);
+    pick_row(j, h, plain_row(j, o, h->plain), to);
   } else {
     int taps = s->a->taps;
     for (int t = 0; t < taps; t++) {
@@ -87,7 +101,7 @@ static void one_row(const job *j, held *h, int64_t u) {
     bool pick = s->b && j->mix_first;
     j->loop->mix(pick ? h->mixed : to, h->from, w, j->a_out, taps,
                  pick ? j->in_row : j->out_row);
-    if (pick) pick_row(j, h->mixed, to);
+    if (pick) pick_row(j, h, h->mixed, to);
   }
   if (!same) gs_resample_store(s->out_t, out, s->type, to, j->out_row, false);
 }
@@ -100,7 +114,8 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
   gs_arena a;
   gs_arena_init(&a);
   held h = {.of = GS_NEWS(&a, taps, int64_t),
-            .from = GS_NEWS(&a, taps, const void *)};
+            .from = GS_NEWS(&a, taps, const void *),
+            .block = GS_NEWS(&a, j->s->b ? j->s->b->taps : 1, const void *)};
   for (int t = 0; t < taps; t++) h.of[t] = -1;
   h.row = gs_calloc(&a, (size_t)taps, in > out ? in : out);
   h.plain = gs_alloc(&a, in);

@@ -127,9 +127,21 @@ static gs_status literal(reader *r, gs_attr *v) {
 static gs_status number(reader *r, int *n) {
   gs_attr v = {0};
   GS_TRY(literal(r, &v));
-  if (v.kind != GS_ATTR_INT) return bad(r, "an opset is expected");
+  if (v.kind != GS_ATTR_INT) return bad(r, "an integer is expected");
   *n = (int)v.i;
   return GS_OK;
+}
+
+/* "$list[1]" past its $; *index = -1 without one. */
+static gs_status reference(reader *r, const char **name, int *index) {
+  GS_TRY(attr_name(r, name));
+  *index = -1;
+  if (!eat(r, "[")) return GS_OK;
+  gs_attr_kind kind = r->fn->attr.at[gs_function_attr(r->fn, *name)].kind;
+  if (kind != GS_ATTR_INTS && kind != GS_ATTR_FLOATS)
+    return bad(r, "the attribute is no list");
+  GS_TRY(number(r, index));
+  return eat(r, "]") ? GS_OK : bad(r, "']' is expected");
 }
 
 static gs_status signature(reader *r, bool results) {
@@ -185,7 +197,8 @@ static gs_status attribute(reader *r) {
   } kinds[] = {{"float", GS_ATTR_FLOAT},
                {"int", GS_ATTR_INT},
                {"string", GS_ATTR_STRING},
-               {"ints", GS_ATTR_INTS}};
+               {"ints", GS_ATTR_INTS},
+               {"floats", GS_ATTR_FLOATS}};
   if (r->block) return bad(r, "attributes stand before the lines");
   gs_fn_attr at = {0};
   GS_TRY(word(r, &at.name));
@@ -199,7 +212,8 @@ static gs_status attribute(reader *r) {
   } else if (eat(r, ":")) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !at.kind; i++)
       if (eat_word(r, kinds[i].name)) at.kind = kinds[i].kind;
-    if (!at.kind) return bad(r, "float, int, string or ints is expected");
+    if (!at.kind)
+      return bad(r, "float, int, string, ints or floats is expected");
   } else {
     return bad(r, "'=' or ':' is expected");
   }
@@ -281,7 +295,7 @@ static gs_status term(reader *r, gs_fn_term *t) {
   if (isalpha((unsigned char)*r->s) || *r->s == '_')
     return known_name(r, &t->name, &t->each);
   if (eat(r, "$")) {
-    GS_TRY(attr_name(r, &t->attr));
+    GS_TRY(reference(r, &t->attr, &t->index));
   } else {
     gs_attr v = {0};
     GS_TRY(literal(r, &v));
@@ -309,7 +323,7 @@ static gs_status settings(reader *r, gs_fn_line *l) {
     *set = (gs_fn_set){0};
     GS_TRY(word(r, &set->value.name));
     if (!eat(r, "=")) return bad(r, "'=' is expected");
-    if (eat(r, "$")) GS_TRY(attr_name(r, &set->from));
+    if (eat(r, "$")) GS_TRY(reference(r, &set->from, &set->index));
     else GS_TRY(literal(r, &set->value));
   }
   return GS_OK;

@@ -24,6 +24,7 @@ typedef struct gs_fn_term {
   const char *name; /* of a value; NULL: a constant or left out */
   bool each;
   const char *attr;       /* "$alpha" */
+  int index;              /* "$list[1]"; -1: all of it */
   const gs_attr *literal; /* INT, FLOAT or INTS */
   const char *like;       /* value whose element type the constant gets, or
                              NULL: i64, f32 */
@@ -35,8 +36,10 @@ typedef struct gs_fn_result {
   bool each;
 } gs_fn_result;
 
-typedef struct gs_fn_set { /* an attribute of a line */
+/* An attribute of a line. */
+typedef struct gs_fn_set {
   const char *from;        /* "axis=$axis": "axis"; NULL: `value` */
+  int index;               /* of a list, as above */
   gs_attr value;           /* its name is set in both cases */
 } gs_fn_set;
 

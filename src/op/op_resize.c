@@ -27,10 +27,7 @@ static gs_status floats(gs_arena *a, const gs_node *n, int i,
   *count = 0;
   if (!v || gs_product(v->dims, v->rank) == 0) return GS_OK;
   const void *bytes = v->constant ? gs_tensor_bytes(v->constant) : NULL;
-  if (!bytes)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "operand %d '%s' decides a shape but is not constant", i,
-                   v->name);
+  if (!bytes) return gs_shape_not_constant(a, n, i, e);
   int64_t m = gs_tensor_count(v->constant);
   if (v->rank != 1 || m > 2 * GS_MAX_RANK)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
@@ -101,6 +98,11 @@ gs_status gs_shape_resize(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(gs_resize_attrs(g->arena, n, &how, e));
   GS_TRY(check_types(g->arena, n, &how, e));
   bool crop = how.coord == GS_RESIZE_TF_CROP_AND_RESIZE;
+  bool seen[GS_MAX_RANK] = {false};
+  const gs_attr *axes = gs_node_attr(n, "axes");
+  if (axes)
+    GS_TRY(gs_shape_axis_set(g->arena, n, x, x->rank, axes->ints, axes->n,
+                             seen, e));
   if ((is_open(n, 2) || is_open(n, 3) || (crop && is_open(n, 1))) &&
       n->out[0]->rank == x->rank)
     return gs_move_keep(g, n, e);
@@ -117,8 +119,12 @@ gs_status gs_rule_resize(gs_arena *a, const gs_node *n, gs_rule *r,
   (void)e;
   gs_rule_begin(a, n, r);
   for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
+  /* Operands that a run decides leave alone what `axes` does not list. */
+  const gs_attr *axes = gs_node_attr(n, "axes");
   for (int d = 0; d < n->in[0]->rank; d++)
-    touched[d] = !known || dim[d].touched;
+    touched[d] = known ? dim[d].touched : !axes;
+  for (int i = 0; !known && axes && i < axes->n; i++)
+    touched[gs_move_axis(axes->ints[i], n->in[0]->rank)] = true;
   gs_move_dims(r, n, touched);
   return GS_OK;
 }
@@ -150,7 +156,7 @@ gs_status gs_local_resize(gs_local *l, gs_err *e) {
   int count = 0;
   (void)e;
   if (plan(g->arena, n, dim, NULL) != GS_OK) {
-    gs_local_same(l); /* not constant: every dim is whole */
+    gs_local_same(l); /* not constant: every listed dim is whole */
     return GS_OK;
   }
   for (int d = 0; d < n->in[0]->rank; d++)

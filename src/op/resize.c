@@ -210,8 +210,9 @@ double gs_resize_origin(gs_resize_coord coord, const gs_resize_dim *d,
     return d->start * (in - 1) +
            x * (d->end - d->start) * (in - 1) / (wide - 1);
   case GS_RESIZE_PYTORCH_HALF_PIXEL: return d->out > 1 ? half - 0.5 : 0;
-  case GS_RESIZE_HALF_PIXEL_SYMMETRIC:
-    return in / 2 * (1 - out / wide) + half - 0.5;
+  case GS_RESIZE_HALF_PIXEL_SYMMETRIC: /* from the centres, which agree */
+    x += 0.5 - out / 2;
+    return (d->exact ? x * in / out : x / d->scale) + in / 2 - 0.5;
   case GS_RESIZE_TF_HALF_PIXEL_FOR_NN: return half;
   default: return half - 0.5;
   }

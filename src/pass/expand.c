@@ -134,6 +134,20 @@ static const gs_attr *attr_of(const expansion *x, const char *name) {
   return a ? a : x->f->attr.at[gs_function_attr(x->f, name)].value;
 }
 
+/* The same, or one element of the list that it is: in *one, or NULL when the
+ * list is shorter. */
+static const gs_attr *element_of(const expansion *x, const char *name,
+                                 int index, gs_attr *one) {
+  const gs_attr *a = attr_of(x, name);
+  if (!a || index < 0) return a;
+  if (index >= a->n) return NULL;
+  bool real = a->kind == GS_ATTR_FLOATS;
+  *one = (gs_attr){.kind = real ? GS_ATTR_FLOAT : GS_ATTR_INT};
+  if (real) one->f = (double)a->floats[index];
+  else one->i = a->ints[index];
+  return one;
+}
+
 static gs_status check_attributes(const expansion *x) {
   for (int i = 0; i < x->f->attr.n; i++) {
     const gs_fn_attr *at = &x->f->attr.at[i];
@@ -316,11 +330,14 @@ static gs_status operand(const expansion *x, const step *s, int at,
     const slot *made =
         slot_of(x, name, t->name ? t->each : t->like_each, s->index);
     if (!made) return not_made(x, name);
-    *out = v = made->value;
+    v = made->value;
+    *out = t->name ? v : NULL;
     if (t->name) return GS_OK;
     if (!v) return fault(x, s->line, "the type of an absent operand");
   }
-  const gs_attr *c = t->attr ? attr_of(x, t->attr) : t->literal;
+  gs_attr one;
+  const gs_attr *c =
+      t->attr ? element_of(x, t->attr, t->index, &one) : t->literal;
   const char *label =
       gs_sprintf(x->g->arena, "%s.%d", new_name(x, s), at);
   if (!c) return GS_OK;
@@ -335,9 +352,11 @@ static gs_status operand(const expansion *x, const step *s, int at,
 static void set_attributes(const expansion *x, const step *s, gs_node *n) {
   for (int i = 0; i < s->line->attr.n; i++) {
     const gs_fn_set *set = &s->line->attr.at[i];
-    const gs_attr *from = set->from ? attr_of(x, set->from) : &set->value;
+    gs_attr mine;
+    const gs_attr *from = &set->value;
+    if (set->from) from = element_of(x, set->from, set->index, &mine);
     if (!from) continue;
-    gs_attr mine = *from;
+    mine = *from;
     mine.name = set->value.name;
     gs_node_set(x->g, n, &mine);
   }

@@ -136,17 +136,6 @@ static gs_status upgrade_equal_parts(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
-/* Further results that meant something else then. */
-static gs_status upgrade_one_result(gs_graph *g, gs_node *n, const change *c,
-                                    gs_err *e) {
-  if (gs_node_out(n, c->at))
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                   "the result '%s' (%s) of opset %d", n->out[c->at]->name,
-                   c->name, n->opset);
-  n->nout = c->at;
-  return GS_OK;
-}
-
 /* A further result that had the type of operand 0 then and is bool now. */
 static gs_status upgrade_bool_result(gs_graph *g, gs_node *n, const change *c,
                                      gs_err *e) {
@@ -240,6 +229,18 @@ static gs_status upgrade_is_test(gs_graph *g, gs_node *n, const change *c,
   if (test) return GS_OK;
   return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                  "the training mode of opset %d", n->opset);
+}
+
+/* ... and from then on it trained when it had further results. */
+static gs_status upgrade_no_training(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  const gs_value *more = gs_node_out(n, c->at);
+  if (more)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "the result '%s' (%s) of opset %d", more->name, c->name,
+                   n->opset);
+  n->nout = c->at;
+  return GS_OK;
 }
 
 /* RoiAlign had another frame of coordinates, and no attribute for it. */
