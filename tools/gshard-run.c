@@ -115,8 +115,9 @@ static gs_status give_test_data(job *j, gs_err *e) {
   if (!gs_cli_has(j->c, "test-data")) return GS_OK;
   for (int i = 0; i < j->source.graph->input.n; i++) {
     const gs_value *v = j->source.graph->input.at[i];
-    GS_TRY(load_test_data(j, "input", i, v->kind, v->dtype,
-                          &j->source.input[i], e));
+    gs_box *b;
+    GS_TRY(load_test_data(j, "input", i, v->kind, v->dtype, &b, e));
+    j->source.input[i] = b;
   }
   return GS_OK;
 }
