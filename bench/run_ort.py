@@ -96,6 +96,41 @@ def fused(op, shapes, out, **attrs):
     return make
 
 
+def resize(shape, out, **attrs):
+    """To the sizes of out."""
+    return lambda: model(
+        [helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], **attrs)],
+        [("x", F, shape)], [("y", F, out)],
+        [const("sizes", np.array(out, dtype="q"))])
+
+
+def grid_sample(shape, places, **attrs):
+    """At places of which some lie outside: half, as they are drawn."""
+    return lambda: model(
+        [helper.make_node("GridSample", ["x", "grid"], ["y"], **attrs)],
+        [("x", F, shape), ("grid", F, [shape[0]] + places + [2])],
+        [("y", F, shape[:2] + places)])
+
+
+def scalar(name, value):
+    return numpy_helper.from_array(np.array(value, dtype="q"), name)
+
+
+def dft(shape, out, axis, **attrs):
+    return lambda: model(
+        [helper.make_node("DFT", ["x", "", "axis"], ["y"], **attrs)],
+        [("x", F, shape)], [("y", F, out)], [scalar("axis", axis)])
+
+
+def stft(samples, length, step):
+    frames = (samples - length) // step + 1
+    return lambda: model(
+        [helper.make_node("STFT", ["x", "step", "w"], ["y"])],
+        [("x", F, [1, samples, 1])],
+        [("y", F, [1, frames, length // 2 + 1, 2])],
+        [scalar("step", step), normal("w", length)])
+
+
 def bert(layers=6, d=768, heads=12, seq=128, hidden=3072, vocab=8000):
     """Encoder layers as exporters write them, after an embedding."""
     nodes, weights = [], []
@@ -244,6 +279,34 @@ CASES = {
     "scores": fused(
         "FusedMatMul", [[1, 12, 128, 64]] * 2, [1, 12, 128, 128], transB=1,
         alpha=0.125),
+    "resize-nearest": resize([1, 64, 128, 128], [1, 64, 256, 256],
+                             mode="nearest",
+                             coordinate_transformation_mode="asymmetric",
+                             nearest_mode="floor"),
+    "resize-linear": resize([1, 64, 128, 128], [1, 64, 256, 256],
+                            mode="linear"),
+    "resize-down": resize([1, 3, 1080, 1920], [1, 3, 224, 224],
+                          mode="linear"),
+    "resize-antialias": resize([1, 3, 1080, 1920], [1, 3, 224, 224],
+                               mode="linear", antialias=1),
+    "resize-cubic": resize([1, 3, 224, 224], [1, 3, 448, 448], mode="cubic"),
+    "resize-3d": resize([1, 8, 32, 64, 64], [1, 8, 64, 128, 128],
+                        mode="linear"),
+    "resize-nhwc": resize([1, 128, 128, 64], [1, 256, 256, 64],
+                          mode="linear"),
+    "grid-linear": grid_sample([1, 64, 128, 128], [128, 128]),
+    "grid-linear-3": grid_sample([1, 3, 512, 512], [512, 512]),
+    "grid-border": grid_sample([1, 64, 128, 128], [128, 128],
+                               padding_mode="border"),
+    "grid-cubic": grid_sample([1, 16, 128, 128], [128, 128], mode="cubic"),
+    "grid-nearest": grid_sample([1, 64, 128, 128], [128, 128],
+                                mode="nearest"),
+    "dft": dft([64, 1024, 1], [64, 1024, 2], 1),
+    "dft-1000": dft([64, 1000, 1], [64, 1000, 2], 1),
+    "dft-columns": dft([512, 64, 1], [512, 64, 2], 0),
+    "dft-long": dft([1, 1 << 17, 2], [1, 1 << 17, 2], 1),
+    "stft": stft(160000, 512, 160),
+    "stft-400": stft(160000, 400, 160),
 }
 
 

@@ -1,4 +1,5 @@
-/* main() of a test whose cases stand in tests/data/NAME.txt (see cases.h).
+/* main() of a test whose cases stand in tests/data/NAME.txt and in the files of
+ * tests/data/NAME/ (see cases.h).
  * Without arguments it checks them all; `test_NAME --print FILE` prints the
  * file with what comes out. */
 #ifndef GS_TESTS_CASES_MAIN_H
@@ -9,12 +10,16 @@
 static const char *cases_file;
 static case_fn *cases_maker;
 
+static int cases_wrong;
+
+static void cases_check(const char *path) {
+  cases_wrong += cases_run(path, cases_maker, NULL);
+}
+
 START_TEST(cases) {
-  char path[4096];
-  const char *srcdir = getenv("srcdir");
-  snprintf(path, sizeof path, "%s/tests/data/%s.txt", srcdir ? srcdir : ".",
-           cases_file);
-  ck_assert_int_eq(cases_run(path, cases_maker, NULL), 0);
+  cases_wrong = 0;
+  cases_files(cases_file, cases_check);
+  ck_assert_int_eq(cases_wrong, 0);
 }
 END_TEST
 

@@ -89,7 +89,8 @@ START_TEST(saturation) {
         uint32_t c = gs_float_encode(t, in[j], s ? NULL : &no);
         double x = gs_float_decode(t, c);
         bool f8 = gs_dtype_get((int)t)->bits == 8;
-        if (t == GS_FLOAT4E2M1) ck_assert_double_eq(x, 6);
+        if (t == GS_FLOAT4E2M1 && j == 2) ck_assert_uint_eq(c, 8); /* -0 */
+        else if (t == GS_FLOAT4E2M1) ck_assert_double_eq(x, 6);
         else if (j == 2) ck_assert(isnan(x));
         else if (f8 && s) ck_assert_double_eq(x, top);
         else if (t == GS_FLOAT8E5M2 || !f8) ck_assert(isinf(x) && x > 0);
@@ -111,6 +112,24 @@ START_TEST(scale_format) {
   ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, 1.5, &near), 128);
   ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, NAN, &near), 0xff);
   ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, INFINITY, NULL), 0xfe);
+  /* What is too small or too large: the nearest value, or NaN. */
+  gs_cast_mode strict = {false, GS_ROUND_NEAREST};
+  double off[] = {0, 0x1p-140, 0x1p128, INFINITY};
+  uint32_t held[] = {0, 0, 0xfe, 0xfe};
+  for (int i = 0; i < 4; i++) {
+    ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, off[i], NULL), held[i]);
+    ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, off[i], &strict), 0xff);
+  }
+  /* All powers, and what lies between them. */
+  for (uint32_t c = 0; c < 0xfe; c++) {
+    double x = ldexp(1, (int)c - 127);
+    ck_assert_double_eq(gs_float_decode(GS_FLOAT8E8M0, c), x);
+    ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, x, NULL), c);
+    ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, x * 1.01, NULL), c + 1);
+    ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, x * 1.99, &down), c);
+    ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, x * 1.49, &near), c);
+    ck_assert_uint_eq(gs_float_encode(GS_FLOAT8E8M0, x * 1.5, &near), c + 1);
+  }
 }
 END_TEST
 
@@ -215,6 +234,92 @@ START_TEST(integers) {
 }
 END_TEST
 
+/* Through f64 or f32 these would be rounded twice, to the other side. */
+START_TEST(rounded_once) {
+  int64_t wide[] = {((int64_t)1 << 60) + ((int64_t)1 << 52) + 1,
+                    -(((int64_t)1 << 60) + ((int64_t)1 << 52) + 1)};
+  uint16_t h[2];
+  gs_convert(GS_BFLOAT16, h, GS_INT64, wide, 2, NULL);
+  ck_assert_uint_eq(h[0], 0x5d81);
+  ck_assert_uint_eq(h[1], 0xdd81);
+  uint64_t top = ((uint64_t)1 << 63) + ((uint64_t)1 << 55) + 1;
+  gs_convert(GS_BFLOAT16, h, GS_UINT64, &top, 1, NULL);
+  ck_assert_uint_eq(h[0], 0x5f01);
+  double near = 1 + 0x1p-11 + 0x1p-40; /* f32 makes it a tie of f16 */
+  gs_convert(GS_FLOAT16, h, GS_DOUBLE, &near, 1, NULL);
+  ck_assert_uint_eq(h[0], 0x3c01);
+  near = 1 + 0x1p-4 + 0x1p-40;
+  uint8_t c;
+  gs_convert(GS_FLOAT8E4M3FN, &c, GS_DOUBLE, &near, 1, NULL);
+  ck_assert_uint_eq(c, 0x39);
+}
+END_TEST
+
+/* The loop of 8-bit floats against the definition of one: all of f16, and
+ * many f32, saturating and not. */
+START_TEST(bulk_8) {
+  enum { N = 65536 };
+  uint16_t *h = malloc(N * 2);
+  uint8_t *c = malloc(N);
+  float *f = malloc(N * 4);
+  uint32_t bits = 99;
+  for (int round = 0; round < 8 * 4; round++) {
+    gs_dtype t = smalls[2 + round % 4];
+    gs_cast_mode mode = {.saturate = round & 4};
+    bool half = round < 8;
+    for (uint32_t i = 0; i < N; i++) {
+      bits = bits * 1664525u + 1013904223u;
+      uint32_t u = round & 8 ? (bits >> 4) + 0x37000000u : bits;
+      h[i] = (uint16_t)i;
+      memcpy(&f[i], &u, 4);
+    }
+    if (half) gs_f16_to_f32(f, h, N);
+    gs_convert(t, c, half ? GS_FLOAT16 : GS_FLOAT, half ? (void *)h : f, N,
+               &mode);
+    for (int i = 0; i < N; i++) {
+      uint32_t want = gs_float_encode(t, f[i], &mode);
+      if (isnan(f[i])) ck_assert(isnan(gs_float_decode(t, c[i])));
+      else ck_assert_msg(c[i] == want, "type %d: %a -> %x, not %x", t, f[i],
+                         c[i], want);
+    }
+  }
+  free(h);
+  free(c);
+  free(f);
+}
+END_TEST
+
+/* All codes of the small floats through f32 and f64 and back, in bulk. */
+START_TEST(small_floats) {
+  for (int i = 2; i < NSMALL; i++) {
+    gs_dtype t = smalls[i];
+    int n = (int)codes(t);
+    uint8_t code[256], in[256], back[256];
+    float f[256];
+    double d[256];
+    for (int j = 0; j < n; j++) code[j] = (uint8_t)j;
+    gs_cast_mode exact = {.saturate = false};
+    gs_convert(gs_dtype_get((int)t)->bits == 4 ? GS_UINT4 : GS_UINT8, in,
+               GS_UINT8, code, n, NULL);
+    gs_convert(GS_FLOAT, f, t, in, n, NULL);
+    gs_convert(GS_DOUBLE, d, t, in, n, NULL);
+    for (int j = 0; j < n; j++) {
+      double x = gs_float_decode(t, (uint32_t)j);
+      if (isnan(x)) ck_assert(isnan(f[j]) && isnan(d[j]));
+      else ck_assert(f[j] == (float)x && d[j] == x);
+    }
+    gs_convert(t, back, GS_FLOAT, f, n, &exact);
+    for (int j = 0; j < n; j++) {
+      uint32_t c = gs_dtype_get((int)t)->bits == 4
+                       ? (uint32_t)back[j / 2] >> (j % 2 * 4) & 15
+                       : back[j];
+      if (!isnan(f[j])) ck_assert_uint_eq(c, (uint32_t)j);
+      else ck_assert(isnan(gs_float_decode(t, c)));
+    }
+  }
+}
+END_TEST
+
 extern const gs_kernel gs_kernel_cast;
 
 /* Every pair of types: small integers that all hold must survive. */
@@ -270,6 +375,9 @@ int main(void) {
   tcase_add_test(t, bulk);
   tcase_add_test(t, packed);
   tcase_add_test(t, integers);
+  tcase_add_test(t, rounded_once);
+  tcase_add_test(t, bulk_8);
+  tcase_add_test(t, small_floats);
   tcase_add_test(t, all_pairs);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

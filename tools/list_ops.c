@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a reader wants to know of a row; the cells of ops.def as text, so that
- * nothing of the table's functions is linked. */
+#include "base/buf.h"
+#include "op/function.h"
+
+/* What a reader wants to know of a row: the cells of ops.def as text; or of a
+ * function. */
 typedef struct row {
   const char *name, *domain, *rule, *flags;
   int since, in0, in1, out0, out1;
+  const gs_function *function; /* NULL: a row of ops.def */
 } row;
 
 #define EIN(text) "einsum " text
@@ -17,7 +21,7 @@ typedef struct row {
 static const row rows[] = {
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,       \
            combine, rule, shape, local, kernel)                                \
-  {name, domain, rule, #flags, since, in0, in1, out0, out1},
+  {name, domain, rule, #flags, since, in0, in1, out0, out1, NULL},
 #include "op/ops.def"
 #undef OP
 };
@@ -66,8 +70,16 @@ static const struct {
                     "tensor has there"},
     {"shape_only", "no data is read"},
     /* -- activations and more mathematics */
+    {"det", "any dim but the last two"},
+    {"multinomial", "the batch; a shard holds the numbers that the whole "
+                    "tensor has there"},
+    {"reverse_sequence", "any dim but the one of time"},
     /* -- bits and integers */
     /* -- normalisation */
+    {"instance_norm", "batch and channels"},
+    {"group_norm", "batch, and the groups of the channels"},
+    {"lrn", "any dim but the channels"},
+    {"mvn", "any dim that is not averaged over"},
     /* -- convolution and pooling */
     {"conv", "batch, groups and channels of the result; sharded channels of "
              "the operand give partial sums; spatial dims where the window "
@@ -89,28 +101,69 @@ static const struct {
     {"depth_to_space", "batch, height and width; channels in mode CRD"},
     {"space_to_depth", "batch, height and width; channels in mode CRD"},
     /* -- images and signals */
+    {"resize", "any dim that keeps its elements"},
+    {"grid_sample", "batch and channels, and the dims of the grid"},
+    {"affine_grid", "the batch"},
+    {"center_crop_pad", "any dim that keeps its size"},
+    {"dft", "any dim but the one that is transformed and the last"},
+    {"stft", "the batch"},
     /* -- attention and state */
     {"attention", "batch, heads (whole groups that share keys, then within a "
                   "group), the values' head size, and queries unless their "
                   "place matters"},
     {"rotary", "batch, heads and positions"},
     {"tensor_scatter", "any dim but the one that is written along"},
+    {"linear_attention", "batch, heads (as of Attention) and the values' "
+                         "head size"},
+    {"causal_conv", "batch and channels"},
     /* -- recurrent */
+    {"recurrent", "batch"},
     /* -- quantisation */
     {"quantize", "any dim; a blocked one at the ends of blocks"},
-    {"dynamic_quantize", "none: the scale comes from all elements"},
     {"matmul_integer", "batch, rows and columns with their zero points; a "
                        "sharded inner dim gives partial sums"},
     {"qlinear_matmul", "batch, rows and columns with their scales"},
     /* -- losses and training */
     /* -- data-dependent sizes */
     /* -- sequences, optionals, strings, control flow */
+    {"boxed", "none: it runs whole on every device"},
     /* -- com.microsoft, fused */
     /* -- com.microsoft, attention and experts */
+    {"matmul_nbits", "rows and columns with their scales; K between blocks "
+                     "gives partial sums"},
+    {"ms_rotary", "batch, heads, and positions when all are given"},
+    {"ms_mha", "batch, queries unless their place matters, and heads unless "
+               "there is a bias"},
+    {"qmoe", "tokens, the hidden size of the result; sharded experts give "
+             "partial sums"},
+    {"ms_moe", "tokens, the hidden size of the result; sharded experts and "
+               "inner sizes give partial sums"},
+    {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "
+               "values are packed"},
     {"opaque", "made by the partitioner"},
 };
 
-static const char *how(const row *r) {
+/* The operators that a function's lines name, each once. */
+static const char *parts(gs_arena *a, const gs_function *f,
+                         const char *between) {
+  gs_map seen;
+  gs_buf b;
+  gs_map_init(&seen, a);
+  gs_buf_init(&b, a);
+  for (int k = 0; k < f->block.n; k++)
+    for (int i = 0; i < f->block.at[k].line.n; i++) {
+      const char *op = f->block.at[k].line.at[i].op_type;
+      if (!op || gs_map_has(&seen, op)) continue;
+      gs_buf_printf(&b, "%s%s", seen.n ? between : "", op);
+      gs_map_put(&seen, op, &seen);
+    }
+  return b.at;
+}
+
+static const char *how(gs_arena *a, const row *r) {
+  if (r->function)
+    return gs_sprintf(a, "expanded into %s; shards as these do",
+                      parts(a, r->function, ", "));
   for (size_t i = 0; i < sizeof shards / sizeof *shards; i++)
     if (!strcmp(shards[i].rule, r->rule)) return shards[i].text;
   return r->rule;
@@ -130,44 +183,97 @@ static int by_name(const void *a, const void *b) {
   return c ? c : strcmp(x->name, y->name);
 }
 
-static void sorted(row copy[NROW]) {
-  memcpy(copy, rows, sizeof rows);
-  qsort(copy, NROW, sizeof *copy, by_name);
+/* All rows and all functions, sorted; the end has no name. */
+static row *sorted(gs_arena *a) {
+  gs_functions f;
+  gs_err e;
+  gs_err_init(&e);
+  if (gs_functions_parse(a, gs_functions_text, &f, &e))
+    gs_err_print(&e, stderr, "gshard", false);
+  gs_err_free(&e);
+  row *all = GS_NEWS(a, NROW + f.at.n + 1, row), *r = all + NROW;
+  memcpy(all, rows, sizeof rows);
+  for (int i = 0; i < f.at.n; i++, r++) {
+    const gs_function *x = &f.at.at[i];
+    *r = (row){.name = x->name, .domain = x->domain, .rule = "",
+               .since = x->since, .function = x};
+    gs_function_arity(x, false, &r->in0, &r->in1);
+    gs_function_arity(x, true, &r->out0, &r->out1);
+  }
+  qsort(all, (size_t)(r - all), sizeof *all, by_name);
+  return all;
+}
+
+static const char *domain_of(const row *r) {
+  return *r->domain ? r->domain : "ai.onnx";
 }
 
 void gs_ops_list(FILE *f) {
-  row all[NROW];
+  gs_arena a;
   char in[32], out[32];
-  sorted(all);
-  fprintf(f, "%-10s %-19s %5s %3s %3s  %s\n", "domain", "operator", "opset",
-          "in", "out", "how it shards");
-  for (const row *r = all; r < all + NROW; r++)
-    fprintf(f, "%-10s %-19s %5d %3s %3s  %s\n",
-            *r->domain ? r->domain : "ai.onnx", r->name, r->since,
-            range(in, r->in0, r->in1), range(out, r->out0, r->out1), how(r));
+  int domain = 6, name = 8;
+  gs_arena_init(&a);
+  const row *all = sorted(&a);
+  for (const row *r = all; r->name; r++) {
+    if ((int)strlen(domain_of(r)) > domain) domain = (int)strlen(domain_of(r));
+    if ((int)strlen(r->name) > name) name = (int)strlen(r->name);
+  }
+  fprintf(f, "%-*s %-*s %5s %3s %3s  %s\n", domain, "domain", name, "operator",
+          "opset", "in", "out", "how it shards");
+  for (const row *r = all; r->name; r++)
+    fprintf(f, "%-*s %-*s %5d %3s %3s  %s\n", domain, domain_of(r), name,
+            r->name, r->since, range(in, r->in0, r->in1),
+            range(out, r->out0, r->out1), how(&a, r));
+  gs_arena_free(&a);
+}
+
+/* Those of ai.gshard are described by hand. */
+static bool described(const row *r) { return !strcmp(r->domain, "ai.gshard"); }
+
+static const char *full_name(gs_arena *a, const row *r) {
+  return *r->domain ? gs_sprintf(a, "%s.%s", r->domain, r->name) : r->name;
+}
+
+static void man_table(FILE *f, gs_arena *a, const row *all) {
+  char in[32], out[32];
+  fputs(".Bl -column \"com.microsoft.SkipLayerNormalization\" \"opset\" "
+        "\"in\" \"out\"\n"
+        ".It Sy operator Ta Sy opset Ta Sy in Ta Sy out\n",
+        f);
+  for (const row *r = all; r->name; r++) {
+    if (described(r)) continue;
+    fprintf(f, ".It %s Ta %d Ta %s Ta %s\n", full_name(a, r), r->since,
+            range(in, r->in0, r->in1), range(out, r->out0, r->out1));
+  }
+  fputs(".El\n", f);
 }
 
 void gs_ops_man(FILE *f) {
-  row all[NROW];
-  char in[32], out[32];
-  sorted(all);
-  fputs(".Bl -column \"ScatterElements\" \"opset\" \"in\" \"out\"\n"
-        ".It Sy operator Ta Sy opset Ta Sy in Ta Sy out\n",
-        f);
-  for (const row *r = all; r < all + NROW; r++) {
-    if (*r->domain) continue;
-    fprintf(f, ".It %s Ta %d Ta %s Ta %s\n", r->name, r->since,
-            range(in, r->in0, r->in1), range(out, r->out0, r->out1));
-  }
-  fputs(".El\n.Ss Which dims may be sharded\n.Bl -tag -width Ds\n", f);
+  gs_arena a;
+  gs_arena_init(&a);
+  const row *all = sorted(&a);
+  man_table(f, &a, all);
+  fputs(".Ss Which dims may be sharded\n.Bl -tag -width Ds\n", f);
   for (size_t i = 0; i < sizeof shards / sizeof *shards; i++) {
     bool first = true;
-    for (const row *r = all; r < all + NROW; r++) {
-      if (*r->domain || strcmp(r->rule, shards[i].rule)) continue;
-      fprintf(f, "%s%s", first ? ".It " : " , ", r->name);
+    for (const row *r = all; r->name; r++) {
+      if (described(r) || strcmp(r->rule, shards[i].rule)) continue;
+      fprintf(f, "%s%s", first ? ".It " : " , ", full_name(&a, r));
       first = false;
     }
     if (!first) fprintf(f, "\n%s.\n", shards[i].text);
   }
+  fputs(".El\n.Ss Operators that are expanded\n"
+        "These are replaced by others when a model is read, and shard as those "
+        "do.\n"
+        "The new nodes and tensors are named after the node,\n"
+        ".Dq node/tensor ;\n"
+        "the one that makes the first result keeps the node's name.\n"
+        ".Bl -tag -width Ds\n", f);
+  for (const row *r = all; r->name; r++)
+    if (r->function)
+      fprintf(f, ".It %s\n%s.\n", full_name(&a, r),
+              parts(&a, r->function, ", "));
   fputs(".El\n", f);
+  gs_arena_free(&a);
 }

@@ -1,4 +1,4 @@
-/* The table of operators as text, from src/op/ops.def. */
+/* The table of operators as text, from src/op/ops.def and functions.txt. */
 #ifndef GS_TOOLS_LIST_OPS_H
 #define GS_TOOLS_LIST_OPS_H
 
@@ -6,7 +6,7 @@
 
 /* One line each: domain, name, opset, operands, results, how it shards. */
 void gs_ops_list(FILE *f);
-/* The same as rows of an mdoc table, ONNX's operators. */
+/* The same in mdoc, without those of ai.gshard. */
 void gs_ops_man(FILE *f);
 
 #endif

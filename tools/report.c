@@ -86,6 +86,7 @@ char *gs_report_cause(gs_arena *a, const gs_report *r,
 }
 
 static double whole_bytes(const gs_value *v) {
+  if (gs_value_boxed(v)) return 0;
   return (double)gs_dtype_bytes(v->dtype, gs_product(v->dims, v->rank));
 }
 

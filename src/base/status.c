@@ -22,6 +22,17 @@ void gs_err_free(gs_err *e) { gs_arena_free(&e->arena); }
 void gs_err_clear(gs_err *e) {
   e->n = e->dropped = 0;
   e->first = GS_OK;
+  e->open = false;
+}
+
+void gs_err_move(gs_err *e, gs_err *from) {
+  for (int i = 0; i < from->n; i++) {
+    const gs_diag *d = &from->diag[i];
+    if (d->warning) gs_warn(e, d->place, "%s", d->text);
+    else gs_fail(e, d->code, d->place, "%s", d->text);
+    if (d->hint) gs_err_hint(e, "%s", d->hint);
+  }
+  gs_err_clear(from);
 }
 
 __attribute__((format(printf, 5, 0))) static void
@@ -29,6 +40,7 @@ record(gs_err *e, gs_status code, bool warning, const char *place,
                    const char *fmt, va_list ap) {
   if (!e) return;
   if (!warning && e->first == GS_OK) e->first = code;
+  if (!warning) e->open = false;
   if (e->n == GS_MAX_DIAGS) {
     e->dropped++;
     return;
@@ -46,6 +58,15 @@ gs_status gs_fail(gs_err *e, gs_status code, const char *place,
   record(e, code, false, place, fmt, ap);
   va_end(ap);
   return code;
+}
+
+gs_status gs_fail_open(gs_err *e, const char *place, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  record(e, GS_UNSUPPORTED, false, place, fmt, ap);
+  va_end(ap);
+  if (e) e->open = true;
+  return GS_UNSUPPORTED;
 }
 
 void gs_warn(gs_err *e, const char *place, const char *fmt, ...) {

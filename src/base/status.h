@@ -59,6 +59,8 @@ typedef struct gs_err {
   int n;         /* diagnostics kept */
   int dropped;   /* diagnostics past GS_MAX_DIAGS */
   gs_status first; /* code of the first error, GS_OK if none */
+  bool open;       /* the newest error says that a size depends on data: it is
+                      no fault, but known only at run time */
 } gs_err;
 
 void gs_err_init(gs_err *e);
@@ -70,6 +72,11 @@ void gs_err_clear(gs_err *e);
  * well.  place may be NULL.  e may be NULL: the text is then lost. */
 gs_status gs_fail(gs_err *e, gs_status code, const char *place,
                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The same with GS_UNSUPPORTED, and sets e->open. */
+gs_status gs_fail_open(gs_err *e, const char *place, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Appends the diagnostics of `from` to e and forgets them there. */
+void gs_err_move(gs_err *e, gs_err *from);
 /* Records a warning. */
 void gs_warn(gs_err *e, const char *place, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

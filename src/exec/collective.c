@@ -5,6 +5,7 @@
 #include "exec/group.h"
 #include "exec/program.h"
 #include "exec/region.h"
+#include "ir/packed.h"
 
 static gs_status place_fail(gs_arena *a, const gs_coll *c, const char *text,
                             gs_err *e) {
@@ -31,11 +32,9 @@ static gs_status reduce_of(gs_arena *a, gs_coll *c, gs_err *e) {
   return GS_OK;
 }
 
-static size_t element(const gs_value *v) { return gs_span(v->dtype, 1); }
-
-/* Whether dims before d are all 1: blocks along d lie one after another. */
+/* Whether blocks along d lie one after another, in bytes of their own. */
 static bool outermost(const gs_value *v, int d) {
-  return gs_product(v->dims, d) == 1;
+  return gs_product(v->dims, d) == 1 && !gs_dtype_packed(v->dtype);
 }
 
 /* Same rank and dims, but for dim d. */
@@ -64,8 +63,8 @@ static void cut(const gs_value *v, const void *x, int d, int m, int64_t b,
     char *at = (char *)to + (size_t)j * bytes;
     first[d] = j * b;
     count[d] = gs_max(0, gs_min(b, v->dims[d] - first[d]));
-    if (count[d] < b) memset(at, 0, bytes);
-    gs_region_copy(element(v), v->rank, count, x, v->dims, first, at, block,
+    if (count[d] < b || gs_dtype_packed(v->dtype)) memset(at, 0, bytes);
+    gs_region_move(v->dtype, v->rank, count, x, v->dims, first, at, block,
                    NULL);
   }
 }
@@ -77,16 +76,31 @@ static void join(const gs_value *v, void *y, int d, int m, int64_t b,
   with_dim(v, d, b, block);
   with_dim(v, d, b, count);
   size_t bytes = gs_span(v->dtype, gs_product(block, v->rank));
+  if (gs_dtype_packed(v->dtype)) memset(y, 0, gs_value_bytes(v));
   for (int j = 0; j < m; j++) {
     first[d] = j * b;
     count[d] = gs_max(0, gs_min(b, v->dims[d] - first[d]));
-    gs_region_copy(element(v), v->rank, count,
+    gs_region_move(v->dtype, v->rank, count,
                    (const char *)from + (size_t)j * bytes, block, NULL, y,
                    v->dims, first);
   }
 }
 
 /* ---- AllReduce ---- */
+
+/* The type and number of elements that a value is reduced as.  No operator
+ * adds numbers of 8 bits or less but integers of whole bytes: partial sums of
+ * the others come from lookups, where all devices but one hold zero bits, so
+ * that their bytes are added. */
+static gs_dtype summed_as(const gs_coll *c, const gs_value *v, int64_t *n) {
+  const gs_dtype_info *d = gs_dtype_get((int)v->dtype);
+  *n = gs_product(v->dims, v->rank);
+  if (c->reduce != GS_REDUCE_SUM || d->bits > 8 ||
+      (d->bits == 8 && d->cls != 'f'))
+    return v->dtype;
+  *n = (int64_t)gs_span(v->dtype, *n);
+  return GS_UINT8;
+}
 
 static gs_status prep_all_reduce(gs_arena *a, gs_coll *c, gs_err *e) {
   if (!alike(c->x, c->y, -1)) return place_fail(a, c, "shapes differ", e);
@@ -96,9 +110,10 @@ static gs_status prep_all_reduce(gs_arena *a, gs_coll *c, gs_err *e) {
 static gs_status run_all_reduce(const gs_coll *c, gs_comm *comm,
                                 void *scratch, gs_err *e) {
   (void)scratch;
-  return comm->ops->all_reduce(comm, &c->group, c->in, c->out,
-                               gs_product(c->x->dims, c->x->rank),
-                               c->x->dtype, c->reduce, e);
+  int64_t n;
+  gs_dtype t = summed_as(c, c->x, &n);
+  return comm->ops->all_reduce(comm, &c->group, c->in, c->out, n, t,
+                               c->reduce, e);
 }
 
 /* ---- ReduceScatter ---- */
@@ -121,9 +136,10 @@ static gs_status run_reduce_scatter(const gs_coll *c, gs_comm *comm,
     cut(c->x, in, c->dim, c->group.n, c->y->dims[c->dim], scratch);
     in = scratch;
   }
-  return comm->ops->reduce_scatter(comm, &c->group, in, c->out,
-                                   gs_product(c->y->dims, c->y->rank),
-                                   c->x->dtype, c->reduce, e);
+  int64_t count;
+  gs_dtype t = summed_as(c, c->y, &count);
+  return comm->ops->reduce_scatter(comm, &c->group, in, c->out, count, t,
+                                   c->reduce, e);
 }
 
 /* ---- AllGather ---- */
@@ -251,10 +267,6 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   c->role = gs_role_of(n->op);
   c->x = n->in[0];
   c->y = n->out[0];
-  if (gs_dtype_get((int)c->x->dtype)->bits < 8)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "no collective for %s",
-                   gs_dtype_get((int)c->x->dtype)->text);
   if (c->role->run == run_permute)
     GS_TRY(gs_permute_of(a, n, mesh, p, &c->to, &c->from, e));
   else

@@ -4,6 +4,7 @@
 
 #include "base/math.h"
 #include "exec/region.h"
+#include "ir/packed.h"
 
 void *gs_alloc64(gs_arena *a, size_t n) {
   if (n > SIZE_MAX - 64) gs_out_of_memory(n);
@@ -36,6 +37,9 @@ const void *gs_load_inside(const gs_program *p, const gs_load *l,
     if (count[i] != v->dims[i]) return NULL;
   int64_t at = 0;
   for (int i = 0; i < v->rank; i++) at = at * v->dims[i] + first[i];
+  if (gs_dtype_packed(v->dtype)) /* its last byte may hold other elements */
+    return gs_product(count, v->rank) == gs_product(v->dims, v->rank) ? whole
+                                                                      : NULL;
   size_t size = gs_span(v->dtype, 1);
   const char *q = (const char *)whole + (size_t)at * size;
   size_t unit = gs_dtype_get((int)v->dtype)->cls == 'c' ? size / 2 : size;
@@ -46,10 +50,35 @@ void gs_load_copy(const gs_program *p, const gs_load *l, int64_t position,
                   const void *whole, void *block) {
   int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
   const gs_value *v = l->from;
-  if (!block_range(p, l, position, first, count))
+  bool full = block_range(p, l, position, first, count);
+  if (!full || gs_dtype_packed(v->dtype)) /* unused bits are 0 too */
     memset(block, 0, gs_value_bytes(l->to));
-  gs_region_copy(gs_span(v->dtype, 1), v->rank, count, whole, v->dims, first,
-                 block, l->to->dims, NULL);
+  gs_region_move(v->dtype, v->rank, count, whole, v->dims, first, block,
+                 l->to->dims, NULL);
+}
+
+/* ---- constants ---- */
+
+/* A pointer that kernels may read as elements of t: aligned to them. */
+const void *gs_data_aligned(gs_arena *a, const gs_tensor *t, const void *p) {
+  const gs_dtype_info *info = gs_dtype_get((int)t->dtype);
+  size_t unit = (size_t)(info->bits + 7) / 8 / (info->cls == 'c' ? 2 : 1);
+  if (unit && (uintptr_t)p % unit == 0) return p;
+  void *copy = gs_alloc64(a, (size_t)t->nbytes);
+  return memcpy(copy, p, (size_t)t->nbytes);
+}
+
+gs_status gs_constant_data(gs_arena *a, const gs_value *v, void **out,
+                           gs_err *e) {
+  const gs_tensor *t = v->constant;
+  static const char none[64];
+  const void *p = t->nbytes ? gs_tensor_bytes(t) : none;
+  if (!p)
+    return gs_fail(e, GS_NOINPUT, v->name, "the data of this %s is missing",
+                   t->file ? "weight in its file" : "weight");
+  /* Views are not const, but only arena memory is ever written. */
+  *out = (void *)(uintptr_t)gs_data_aligned(a, t, p);
+  return GS_OK;
 }
 
 /* ---- compilation ---- */
@@ -62,9 +91,14 @@ void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
   d->own = GS_NEWS(&d->arena, p->g->value.n, void *);
   d->block = GS_NEWS(&d->arena, p->g->value.n, int);
   d->bound = GS_NEWS(&d->arena, p->step.n, gs_bound);
+  gs_heap_init(&d->own_heap);
+  d->heap = &d->own_heap;
+  if (p->boxes) gs_boxed_init(d);
 }
 
 void gs_device_free(gs_device *d) {
+  if (d->box) gs_boxed_free(d);
+  gs_heap_free(&d->own_heap);
   gs_err_free(&d->err);
   gs_arena_free(&d->arena);
 }
@@ -148,7 +182,7 @@ static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
   gs_arena a;
   gs_arena_init(&a);
   k->scratch = gs_alloc64(&a, k->scratch_size);
-  gs_status s = step->kernel->run(k);
+  gs_status s = gs_kernel_run(step->kernel, k);
   gs_arena_free(&a);
   return s;
 }
@@ -157,13 +191,14 @@ static gs_status prepare_step(gs_device *d, int s) {
   const gs_step *step = &d->p->step.at[s];
   gs_bound *b = &d->bound[s];
   size_t want;
+  if (step->boxed) return gs_boxed_prepare(d, s);
   if (step->role) {
     GS_TRY(gs_coll_new(&d->arena, step->node, d->p->g->mesh, d->position,
                        &b->coll, &d->err));
     want = b->coll->scratch_size;
   } else {
     b->k = new_context(d, step->node);
-    if (step->kernel->prep) GS_TRY(step->kernel->prep(b->k));
+    GS_TRY(gs_kernel_prep(step->kernel, b->k));
     if (step->once) return run_once(d, step, b->k);
     want = b->k->scratch_size;
     for (int i = 0; i < step->node->nout; i++)
@@ -190,7 +225,7 @@ void gs_device_bind(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
     const gs_node *n = d->p->step.at[s].node;
     gs_bound *b = &d->bound[s];
-    if (d->p->step.at[s].once) continue;
+    if (d->p->step.at[s].once || b->boxed) continue;
     if (b->coll) {
       b->coll->in = gs_device_data(d, n->in[0]);
       b->coll->out = gs_device_data(d, n->out[0]);
@@ -205,12 +240,15 @@ void gs_device_bind(gs_device *d) {
 }
 
 gs_status gs_device_run(gs_device *d) {
+  if (d->box) gs_boxed_rewind(d);
   for (int s = 0; s < d->p->step.n; s++) {
     gs_bound *b = &d->bound[s];
     if (d->p->step.at[s].once) continue;
     gs_status status =
-        b->k ? d->p->step.at[s].kernel->run(b->k)
-             : b->coll->role->run(b->coll, d->comm, d->scratch, &d->err);
+        b->k ? gs_kernel_run(d->p->step.at[s].kernel, b->k)
+        : b->coll
+            ? b->coll->role->run(b->coll, d->comm, d->scratch, &d->err)
+            : gs_boxed_run(d, s);
     if (status) return at_step(d, s, status);
   }
   return GS_OK;

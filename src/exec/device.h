@@ -4,10 +4,12 @@
 
 #include "exec/program.h"
 
-/* A step bound to memory: a kernel's context or a collective. */
+/* A step bound to memory: a kernel's context, a collective, or a node that
+ * runs on boxes. */
 typedef struct gs_bound {
-  gs_kctx *k;    /* NULL: collective */
-  gs_coll *coll; /* NULL: kernel */
+  gs_kctx *k;
+  gs_coll *coll;
+  struct gs_boxstep *boxed;
 } gs_bound;
 
 typedef struct gs_device {
@@ -26,12 +28,41 @@ typedef struct gs_device {
   void **own;     /* [values] memory for blocks of inputs */
   gs_bound *bound; /* [steps] */
   bool prefixed;  /* messages name the device */
+  gs_box **box;   /* [values] where p->boxes: those of GS_HOME_BOX that are
+                     there; computed ones are kept, others are the caller's */
+  gs_heap *heap;  /* shared with the devices of inner graphs */
+  gs_heap own_heap;
 } gs_device;
+
+/* A node that runs on boxes, on one device. */
+typedef struct gs_boxstep {
+  gs_boxrun run;
+  gs_box *view;     /* [nin] of operands that lie in no box */
+  gs_device **body; /* [attributes] devices of the graphs, or NULL */
+  gs_arena arena;   /* for the time of one run */
+} gs_boxstep;
+
+/* ---- boxed.c ---- */
+
+/* Makes the boxed steps of d and the devices of their graphs. */
+void gs_boxed_init(gs_device *d);
+/* Loads the constants of the graphs, and d's own that lie in boxes. */
+gs_status gs_boxed_load(gs_arena *a, gs_device *d, gs_err *e);
+gs_status gs_boxed_prepare(gs_device *d, int step);
+gs_status gs_boxed_run(gs_device *d, int step);
+/* Drops what the last run has left. */
+void gs_boxed_rewind(gs_device *d);
+void gs_boxed_free(gs_device *d);
 
 void gs_device_init(gs_device *d, const gs_program *p, int64_t position);
 /* Prepares all steps and allocates the memory; comm, threads and the data of
  * constants and of their slices are set.  Runs on the device's thread. */
 gs_status gs_device_prepare(gs_device *d);
+/* A pointer to the elements of constant v that kernels may read. */
+gs_status gs_constant_data(gs_arena *a, const gs_value *v, void **out,
+                           gs_err *e);
+/* p, or a copy where it is not aligned for elements of t. */
+const void *gs_data_aligned(gs_arena *a, const gs_tensor *t, const void *p);
 /* Copies data pointers into the views after inputs have changed. */
 void gs_device_bind(gs_device *d);
 gs_status gs_device_run(gs_device *d);

@@ -14,7 +14,7 @@ struct gs_exec {
   gs_kshare share;
   gs_device *device;       /* [n] */
   gs_map slices;           /* place and range of a block -> its copy */
-  const gs_tensor **input; /* [inputs] as given, NULL: not yet */
+  bool *given;             /* [inputs] */
   _Atomic int64_t failed;  /* 1 + first device that failed by itself */
 };
 

@@ -26,7 +26,8 @@ const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
     const gs_value *x = n->in[i];
     int s = x && p->uses[x->id] == 1 ? p->maker[x->id] : -1;
     gs_step *before = s < 0 ? NULL : &p->step.at[s];
-    if (!before || before->role || before->once || before->node->nout != 1)
+    if (!before || before->role || before->once || before->boxed ||
+        before->node->nout != 1)
       continue;
     const gs_node *both = gs_kernel_fuse(a, before->node, n, i, &facts);
     if (!both) continue;
@@ -45,7 +46,8 @@ void gs_program_close(gs_arena *a, gs_program *p) {
   p->step.n = to;
   for (int i = 0; i < to; i++) {
     const gs_step *s = &p->step.at[i];
-    for (int k = 0; k < s->node->nin && !s->role && !s->once; k++)
+    bool kernel = !s->role && !s->once && !s->boxed;
+    for (int k = 0; k < s->node->nin && kernel; k++)
       if (s->node->in[k] && gs_kernel_takes_blocks(s->node, k))
         takes[s->node->in[k]->id]++;
   }

@@ -75,6 +75,7 @@ static bool in_place(const gs_program *p, int s, const gs_value *y) {
   const gs_step *step = &p->step.at[s];
   const gs_node *n = step->node;
   const gs_value *x = gs_node_in(n, 0);
+  if (step->boxed) return false;
   bool allowed = step->role ? step->role->inplace
                             : (n->op->flags & GS_OP_INPLACE) != 0;
   if (!allowed || !x || x->dtype != y->dtype ||

@@ -19,8 +19,8 @@ static void put(const gs_mesh *m, const gs_exit *x, int64_t p,
   const gs_value *v = x->value;
   for (int d = 0; d < v->rank; d++)
     gs_sharding_range(m, x->split, d, v->dims[d], p, &first[d], &count[d]);
-  gs_region_copy(gs_span(v->dtype, 1), v->rank, count, block,
-                 x->block->dims, NULL, whole, v->dims, first);
+  gs_region_move(v->dtype, v->rank, count, block, x->block->dims, NULL, whole,
+                 v->dims, first);
 }
 
 static const void *block_of(const gs_exec *x, int64_t p, int i,
@@ -38,12 +38,42 @@ static void take_whole(gs_exec *x, int i, gs_tensor *t) {
   if (t->nbytes) memcpy((void *)(uintptr_t)t->data, p, (size_t)t->nbytes);
 }
 
+gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
+                         gs_err *e) {
+  const gs_exit *exit = &x->program[0]->exit[i];
+  const gs_world *w = x->config.world;
+  *out = NULL;
+  if (gs_value_boxed(exit->value)) {
+    if (w && w->rank) return GS_OK;
+    const gs_box *b = x->device[0].box[exit->value->id];
+    if (!b)
+      return gs_fail(e, GS_INTERNAL, exit->value->name,
+                     "this output was not made");
+    *out = gs_box_copy(a, b);
+    (*out)->t.name = gs_strdup(a, exit->value->name);
+    return GS_OK;
+  }
+  gs_tensor *t;
+  GS_TRY(gs_exec_output(x, a, i, &t, e));
+  if (t) *out = gs_box_of(a, t);
+  return GS_OK;
+}
+
 gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
                          gs_err *e) {
   gs_world *w = x->config.world;
   const gs_exit *exit = &x->program[0]->exit[i];
   const gs_value *v = exit->value;
   *out = NULL;
+  if (gs_value_boxed(v)) {
+    gs_box *b;
+    GS_TRY(gs_exec_result(x, a, i, &b, e));
+    if (b && b->kind != GS_TENSOR)
+      return gs_fail(e, GS_UNSUPPORTED, v->name, "this output is %s",
+                     gs_kind_text(b->kind));
+    if (b) *out = &b->t;
+    return GS_OK;
+  }
   if (!w || w->rank == 0) {
     GS_TRY(gs_tensor_new(a, v->dtype, v->rank, v->dims, out, e));
     (*out)->name = gs_strdup(a, v->name);

@@ -28,13 +28,11 @@ static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
   gs_room *room = &p->room[v->id];
   room->root = v->id;
   room->last = -1;
-  if (v->dtype == GS_UNDEFINED || v->rank < 0 || v->rank > GS_MAX_RANK)
-    return gs_fail(e, GS_INTERNAL, v->name,
-                   "the type or shape of this tensor is not known");
-  if (!gs_dtype_get((int)v->dtype)->bits)
-    return gs_fail(e, GS_UNSUPPORTED, v->name,
-                   "tensors of type %s cannot be run",
-                   gs_dtype_get((int)v->dtype)->text);
+  if (gs_value_boxed(v)) {
+    p->boxes = true;
+    room->home = v->constant || v->is_input ? GS_HOME_BOX : GS_HOME_NONE;
+    return GS_OK;
+  }
   int64_t n = gs_product(v->dims, v->rank);
   int64_t bytes = n < 0 ? -1 : gs_dtype_bytes((int)v->dtype, n);
   if (bytes < 0 || bytes > INT64_MAX / 4)
@@ -74,10 +72,6 @@ static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
                                             l->from->dims[d]))
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "the result has not the shape of a block");
-  if (gs_dtype_get((int)l->from->dtype)->bits < 8)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "tensor '%s' of type %s cannot be sliced", l->from->name,
-                   gs_dtype_get((int)l->from->dtype)->text);
   p->room[l->to->id].home = GS_HOME_SLICE;
   p->room[l->to->id].fixed =
       l->from->constant && !l->from->is_input;
@@ -125,6 +119,46 @@ static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
   return GS_OK;
 }
 
+static gs_status add_boxed(gs_program *p, gs_arena *a, const gs_node *n,
+                           gs_err *e) {
+  if (gs_role_of(n->op))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "a value without a fixed size cannot be split");
+  gs_step *s = gs_push(a, &p->step);
+  *s = (gs_step){.node = n, .boxed = true};
+  p->boxes = true;
+  if (gs_node_has_graph(n)) s->body = GS_NEWS(a, n->nattr, gs_program *);
+  gs_program **body = s->body;
+  for (int i = 0; i < n->nattr; i++)
+    if (n->attr[i].kind == GS_ATTR_GRAPH)
+      GS_TRY(gs_program_new(a, n->attr[i].g, &body[i], e));
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i])
+      p->room[n->out[i]->id].home =
+          gs_value_boxed(n->out[i]) ? GS_HOME_BOX : GS_HOME_ARENA;
+  return GS_OK;
+}
+
+size_t gs_program_size(const gs_program *p) {
+  size_t size = p->arena_size;
+  for (int i = 0; i < p->step.n; i++) {
+    const gs_step *s = &p->step.at[i];
+    size_t most = 0;
+    for (int k = 0; s->body && k < s->node->nattr; k++)
+      if (s->body[k] && gs_program_size(s->body[k]) > most)
+        most = gs_program_size(s->body[k]);
+    size += most;
+  }
+  return size;
+}
+
+/* Whether n runs on boxes: by what it reads and makes, or because its row has
+ * nothing else. */
+static bool runs_boxed(const gs_node *n) {
+  const gs_boxed *b = gs_boxed_of(n->op);
+  return gs_node_boxed(n) || (b && b->run && !gs_kernel_of(n->op)->run);
+}
+
 static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
                           gs_err *e) {
   if (!n->op)
@@ -136,6 +170,7 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "operand '%s' is not computed before it is read",
                      n->in[i]->name);
+  if (runs_boxed(n)) return add_boxed(p, a, n, e);
   const gs_role *role = gs_role_of(n->op);
   const gs_value *x = gs_node_in(n, 0);
   if (role && (!x || n->nout < 1 || !n->out[0]))
@@ -170,11 +205,10 @@ static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
   if (x->split->partial)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "a partial value cannot leave the program");
-  if (x->block->rank != v->rank ||
-      gs_dtype_get((int)v->dtype)->bits < 8)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "blocks of type %s and rank %d cannot be joined",
-                   gs_dtype_get((int)v->dtype)->text, x->block->rank);
+  if (x->block->rank != v->rank)
+    return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                   "blocks of rank %d cannot be joined to rank %d",
+                   x->block->rank, v->rank);
   for (int d = 0; d < v->rank; d++)
     if (x->block->dims[d] !=
         gs_sharding_block(p->g->mesh, x->split, d, v->dims[d]))

@@ -15,7 +15,8 @@ typedef enum gs_home {
   GS_HOME_INPUT,    /* the graph input as given by the user */
   GS_HOME_SLICE,    /* block of a constant or input, made when it is loaded */
   GS_HOME_ONCE,     /* computed from constants when a device is prepared */
-  GS_HOME_ARENA     /* the device's arena, at offset */
+  GS_HOME_ARENA,    /* the device's arena, at offset */
+  GS_HOME_BOX       /* a box (gs_value_boxed), given or made by a step */
 } gs_home;
 
 /* Where a value lives. Values that share memory (Reshape, in-place results)
@@ -31,11 +32,14 @@ typedef struct gs_room {
 
 typedef struct gs_coll gs_coll;
 
-/* A step: a kernel or a collective. */
+/* A step: a kernel, a collective, or a node that runs on boxes. */
 typedef struct gs_step {
   const gs_node *node;
-  const gs_kernel *kernel;      /* NULL: collective */
-  const struct gs_role *role;   /* NULL: kernel */
+  const gs_kernel *kernel;      /* NULL: collective, or boxed */
+  const struct gs_role *role;   /* NULL: kernel, or boxed */
+  bool boxed;
+  struct gs_program **body; /* boxed: [attributes] programs of the graphs in
+                               them, NULL for others; NULL: there are none */
   bool once; /* all operands are constant: run when it is prepared, not later */
 } gs_step;
 
@@ -60,6 +64,7 @@ typedef struct gs_program {
   gs_exit *exit;   /* [outputs] */
   gs_room *room;   /* [values] */
   size_t arena_size; /* bytes per device, without scratch */
+  bool boxes;        /* there are boxed values or steps */
   int *uses;  /* [values] operands and outputs that are it */
   int *maker; /* [values] the step that makes it, or -1 */
   bool *any;  /* [values] all that read it take blocks of channels */
@@ -67,11 +72,13 @@ typedef struct gs_program {
 
 /* Compiles g: checks that everything can run, orders the steps and plans the
  * memory.  Errors: GS_UNSUPPORTED (node, tensor, type), GS_NOINPUT for
- * constants without data, GS_INTERNAL for unknown shapes.  Cost O(operands +
+ * constants without data.  Cost O(operands +
  * steps * live values). */
 gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
                          gs_err *e);
 
+/* Bytes per device of p and of the largest program in each of its steps. */
+size_t gs_program_size(const gs_program *p);
 /* Parts of gs_program_new (fuse.c).  gs_program_uses fills p->uses.
  * gs_program_fuse gives the node to make a step of for n: n itself, or one
  * that also does what the step before it does, which then has node NULL;

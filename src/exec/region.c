@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "ir/packed.h"
 #include "ir/tensor.h"
 
 void gs_region_copy(size_t size, int rank, const int64_t *count,
@@ -45,4 +46,16 @@ void gs_region_copy(size_t size, int rank, const int64_t *count,
     }
     if (i < 0) return;
   }
+}
+
+void gs_region_move(gs_dtype t, int rank, const int64_t *count,
+                    const void *src, const int64_t *sdims,
+                    const int64_t *sfirst, void *dst, const int64_t *ddims,
+                    const int64_t *dfirst) {
+  int bits = gs_dtype_get((int)t)->bits;
+  if (gs_dtype_packed(t))
+    gs_packed_copy(bits, rank, count, src, sdims, sfirst, dst, ddims, dfirst);
+  else
+    gs_region_copy((size_t)bits / 8, rank, count, src, sdims, sfirst, dst,
+                   ddims, dfirst);
 }

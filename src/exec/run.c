@@ -65,28 +65,6 @@ static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
 
 /* ---- loading ---- */
 
-/* A pointer that kernels may read as elements of t: aligned to them. */
-static const void *aligned(gs_arena *a, const gs_tensor *t, const void *p) {
-  const gs_dtype_info *info = gs_dtype_get((int)t->dtype);
-  size_t unit = (size_t)(info->bits + 7) / 8 / (info->cls == 'c' ? 2 : 1);
-  if (unit && (uintptr_t)p % unit == 0) return p;
-  void *copy = gs_alloc64(a, (size_t)t->nbytes);
-  return memcpy(copy, p, (size_t)t->nbytes);
-}
-
-static gs_status constant_data(gs_exec *x, const gs_value *v, void **out,
-                               gs_err *e) {
-  const gs_tensor *t = v->constant;
-  static const char none[64];
-  const void *p = t->nbytes ? gs_tensor_bytes(t) : none;
-  if (!p)
-    return gs_fail(e, GS_NOINPUT, v->name, "the data of this %s is missing",
-                   t->file ? "weight in its file" : "weight");
-  /* Views are not const, but only arena memory is ever written. */
-  *out = (void *)(uintptr_t)aligned(&x->arena, t, p);
-  return GS_OK;
-}
-
 /* The block of a constant: in the constant itself, or copied once for all
  * devices with the same coordinates. */
 static void load_constant(gs_exec *x, gs_device *d, const gs_load *l) {
@@ -120,15 +98,16 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
   const gs_graph *g = d->p->g;
   for (int i = 0; i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
-    if (!v->constant || d->p->room[i].root != i) continue;
+    if (!v->constant || gs_value_boxed(v) || d->p->room[i].root != i)
+      continue;
     if (model) d->data[i] = model->data[i];
-    else GS_TRY(constant_data(x, v, &d->data[i], e));
+    else GS_TRY(gs_constant_data(&x->arena, v, &d->data[i], e));
   }
   for (int i = 0; i < d->p->load.n; i++) {
     const gs_load *l = &d->p->load.at[i];
     if (l->from->constant) load_constant(x, d, l);
   }
-  return GS_OK;
+  return d->p->boxes ? gs_boxed_load(&x->arena, d, e) : GS_OK;
 }
 
 /* ---- making ---- */
@@ -206,7 +185,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
     GS_TRY(gs_program_new(&x->arena, g, &x->program[i], e));
   }
   int ninput = config->graph[0]->input.n;
-  x->input = GS_NEWS(&x->arena, ninput, const gs_tensor *);
+  x->given = GS_NEWS(&x->arena, ninput, bool);
   return new_devices(x, e);
 }
 
@@ -230,7 +209,8 @@ uint64_t gs_exec_sent(const gs_exec *x, int64_t i) {
 size_t gs_exec_arena_size(const gs_exec *x) {
   size_t most = 0;
   for (int64_t i = 0; i < x->n; i++)
-    if (x->device[i].p->arena_size > most) most = x->device[i].p->arena_size;
+    if (gs_program_size(x->device[i].p) > most)
+      most = gs_program_size(x->device[i].p);
   return most;
 }
 
@@ -273,19 +253,62 @@ static gs_status check_input(const gs_value *v, const gs_tensor *t,
   return s;
 }
 
-gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
-                        gs_err *e) {
+/* An input that lies in a box as it is given; b stays the caller's. */
+static gs_status give_box(gs_device *d, const gs_value *v, gs_box *b,
+                          gs_err *e) {
+  bool optional = v->kind == GS_OPTIONAL || v->kind == GS_OPTIONAL_SEQUENCE;
+  bool fits = optional ? b->kind != GS_TENSOR || v->kind == GS_OPTIONAL
+                       : b->kind == v->kind;
+  const gs_box *t = optional && b->kind == GS_OPTIONAL && b->n ? b->item[0] : b;
+  if (t->t.dtype != GS_UNDEFINED && v->dtype != GS_UNDEFINED)
+    fits = fits && t->t.dtype == v->dtype;
+  if (fits && b->kind == GS_TENSOR && v->rank >= 0)
+    GS_TRY(check_input(v, &b->t, e));
+  if (fits) {
+    d->box[v->id] = b;
+    return GS_OK;
+  }
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s = gs_fail(e, GS_DATA, v->name,
+                        "the input is %s, the model wants %s of %s",
+                        gs_box_text(&a, b), gs_kind_text(v->kind),
+                        gs_dtype_get((int)v->dtype)->text);
+  gs_arena_free(&a);
+  return s;
+}
+
+/* b with elements that kernels may read; strings and lists as they are. */
+static gs_status readable(gs_exec *x, const char *name, const gs_box *b,
+                          gs_box **out, gs_err *e) {
+  static const char none[64];
+  gs_box *c = *out = gs_memdup(&x->arena, b, sizeof *b);
+  if (b->kind != GS_TENSOR) {
+    c->item = GS_NEWS(&x->arena, b->n, gs_box *);
+    for (int i = 0; i < b->n; i++)
+      GS_TRY(readable(x, name, b->item[i], &c->item[i], e));
+    return GS_OK;
+  }
+  if (b->t.dtype == GS_STRING) return GS_OK;
+  const void *p = b->t.nbytes ? gs_tensor_bytes(&b->t) : none;
+  if (!p)
+    return gs_fail(e, GS_NOINPUT, name, "the data of this input is missing");
+  c->t.data = gs_data_aligned(&x->arena, &b->t, p);
+  return GS_OK;
+}
+
+gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
+                       gs_err *e) {
   const gs_graph *g = x->program[0]->g;
   int at = 0;
   while (at < g->input.n && strcmp(g->input.at[at]->name, name)) at++;
   if (at == g->input.n)
     return gs_fail(e, GS_USAGE, name, "the model has no such input");
-  static const char none[64];
-  const void *p = t->nbytes ? gs_tensor_bytes(t) : none;
-  GS_TRY(check_input(g->input.at[at], t, e));
-  if (!p)
-    return gs_fail(e, GS_NOINPUT, name, "the data of this input is missing");
-  p = aligned(&x->arena, t, p);
+  const gs_value *first = g->input.at[at];
+  if (b->kind == GS_TENSOR && !gs_value_boxed(first))
+    GS_TRY(check_input(first, &b->t, e));
+  gs_box *mine;
+  GS_TRY(readable(x, name, b, &mine, e));
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     const gs_value *v = gs_graph_find(d->p->g, name);
@@ -293,17 +316,30 @@ gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
       return gs_fail(e, GS_MISMATCH, name,
                      "the graph of device %lld has no such input",
                      (long long)d->position);
-    GS_TRY(check_input(v, t, e));
-    give_input(d, v, p);
+    if (gs_value_boxed(v)) {
+      GS_TRY(give_box(d, v, mine, e));
+      continue;
+    }
+    if (b->kind != GS_TENSOR)
+      return gs_fail(e, GS_DATA, name, "the input is %s, not a tensor",
+                     gs_kind_text(b->kind));
+    GS_TRY(check_input(v, &b->t, e));
+    give_input(d, v, mine->t.data);
   }
-  x->input[at] = t;
+  x->given[at] = true;
   return GS_OK;
+}
+
+gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
+                        gs_err *e) {
+  gs_box b = {.kind = GS_TENSOR, .t = *t};
+  return gs_exec_give(x, name, &b, e);
 }
 
 gs_status gs_exec_run(gs_exec *x, gs_err *e) {
   const gs_graph *g = x->program[0]->g;
   for (int i = 0; i < g->input.n; i++)
-    if (!x->input[i])
+    if (!x->given[i])
       return gs_fail(e, GS_NOINPUT, g->input.at[i]->name,
                      "this input of the model was not given");
   return all_devices(x, gs_device_run, e);

@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
-#include "ir/tensor.h"
+#include "ir/box.h"
 
 /* ---- reading ---- */
 
@@ -113,5 +113,12 @@ void gs_io_remove_temps(void);
 gs_status gs_pb_read(gs_arena *a, const char *path, gs_tensor **out,
                      gs_err *e);
 gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e);
+/* A serialized TensorProto, SequenceProto or OptionalProto as `kind` says,
+ * since the file does not say what it is; GS_UNSUPPORTED for sequences of
+ * anything but tensors. */
+gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
+                         gs_box **out, gs_err *e);
+/* The same backwards; the box says what it is. */
+gs_status gs_pb_write_box(const char *path, const gs_box *b, gs_err *e);
 
 #endif

@@ -85,6 +85,18 @@ static gs_status import_tensor(gs_import *im, const Onnx__AttributeProto *p,
   return gs_fail(im->e, GS_DATA, where, "has no tensor");
 }
 
+static const Onnx__TypeProto *kind_type(const Onnx__TypeProto *t,
+                                        gs_kind *kind);
+
+static gs_status import_type(gs_import *im, const Onnx__AttributeProto *p,
+                             const char *place, gs_attr *out) {
+  const Onnx__TypeProto *t = p->tp ? kind_type(p->tp, &out->of_kind) : NULL;
+  out->i = t ? t->tensor_type->elem_type : 0;
+  if (out->i > 0 && out->i < GS_NDTYPE) return GS_OK;
+  return gs_fail(im->e, GS_UNSUPPORTED, place,
+                 "attribute '%s' is no type of tensors", p->name);
+}
+
 gs_status gs_attr_import(gs_import *im, gs_scope *s,
                          const Onnx__AttributeProto *p, const char *place,
                          gs_attr *out) {
@@ -113,6 +125,8 @@ gs_status gs_attr_import(gs_import *im, gs_scope *s,
   case GS_ATTR_INTS:
   case GS_ATTR_STRINGS:
     return import_list(im, p, place, out);
+  case GS_ATTR_TYPE:
+    return import_type(im, p, place, out);
   case 0:
     return gs_fail(im->e, GS_DATA, place, "attribute '%s' has no type",
                    p->name);
@@ -196,17 +210,35 @@ static gs_status apply_shape(gs_import *im, gs_graph *g, gs_value *v,
   return GS_OK;
 }
 
+/* The kind and, for what is no tensor, the type of its tensors; NULL when
+ * this type is not supported. */
+static const Onnx__TypeProto *kind_type(const Onnx__TypeProto *t,
+                                        gs_kind *kind) {
+  *kind = GS_TENSOR;
+  bool optional = t->value_case == ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE;
+  if (optional) t = t->optional_type->elem_type;
+  if (!t) return NULL;
+  bool list = t->value_case == ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
+  if (list) t = t->sequence_type->elem_type;
+  if (!t || t->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) return NULL;
+  *kind = optional ? (list ? GS_OPTIONAL_SEQUENCE : GS_OPTIONAL)
+                   : (list ? GS_SEQUENCE : GS_TENSOR);
+  return t;
+}
+
 gs_status gs_type_apply(gs_import *im, gs_graph *g, gs_value *v,
                         const Onnx__TypeProto *t, bool is_input) {
-  if (!t || t->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) {
-    if (is_input && t && t->value_case)
-      return gs_fail(im->e, GS_UNSUPPORTED, im->m->path, "input '%s' is no "
-                     "dense tensor", v->name);
-    if (is_input)
-      return gs_fail(im->e, GS_DATA, im->m->path, "input '%s' has no type",
-                     v->name);
-    return GS_OK;
-  }
+  gs_kind kind;
+  if (is_input && (!t || !t->value_case))
+    return gs_fail(im->e, GS_DATA, im->m->path, "input '%s' has no type",
+                   v->name);
+  if (!t || !t->value_case) return GS_OK;
+  t = kind_type(t, &kind);
+  if (!t && !is_input) return GS_OK;
+  if (!t)
+    return gs_fail(im->e, GS_UNSUPPORTED, im->m->path, "input '%s' is no "
+                   "dense tensor, nor a sequence or optional of them",
+                   v->name);
   int type = t->tensor_type->elem_type;
   if (type < 0 || type >= GS_NDTYPE)
     return gs_fail(im->e, GS_UNSUPPORTED, im->m->path, "tensor '%s': unknown "
@@ -214,7 +246,9 @@ gs_status gs_type_apply(gs_import *im, gs_graph *g, gs_value *v,
   if (is_input && type == GS_UNDEFINED)
     return gs_fail(im->e, GS_DATA, im->m->path, "input '%s' has no element "
                    "type", v->name);
+  if (v->kind == GS_TENSOR && v->rank < 0) v->kind = kind;
   if (v->dtype == GS_UNDEFINED) v->dtype = (gs_dtype)type;
-  if (v->rank >= 0 || !t->tensor_type->shape) return GS_OK;
+  if (v->kind != GS_TENSOR || v->rank >= 0 || !t->tensor_type->shape)
+    return GS_OK;
   return apply_shape(im, g, v, t->tensor_type->shape);
 }

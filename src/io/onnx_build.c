@@ -11,6 +11,8 @@ typedef struct builder {
   gs_arena *a;
   const gs_model_info *info;
   int64_t ir; /* lowest IR version that holds what was written */
+  gs_map taken;      /* names written so far */
+  const char **name; /* [values] of the graph that is being written */
   gs_err *e;
 } builder;
 
@@ -49,21 +51,51 @@ static Onnx__TensorShapeProto *build_shape(builder *b, const gs_value *v) {
   return s;
 }
 
-static Onnx__ValueInfoProto *build_value(builder *b, const gs_value *v) {
-  Onnx__ValueInfoProto *p = GS_NEW(b->a, Onnx__ValueInfoProto);
-  onnx__value_info_proto__init(p);
-  p->name = gs_strdup(b->a, v->name);
-  if (v->dtype == GS_UNDEFINED) return p;
-  need_type(b, v->dtype);
+static Onnx__TypeProto *new_type(builder *b) {
   Onnx__TypeProto *t = GS_NEW(b->a, Onnx__TypeProto);
   onnx__type_proto__init(t);
-  p->type = t;
+  return t;
+}
+
+/* Makes t a sequence or an optional; returns the type of its elements. */
+static Onnx__TypeProto *wrap_type(builder *b, Onnx__TypeProto *t,
+                                  bool optional) {
+  if (optional) {
+    t->value_case = ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE;
+    t->optional_type = GS_NEW(b->a, Onnx__TypeProto__Optional);
+    onnx__type_proto__optional__init(t->optional_type);
+    return t->optional_type->elem_type = new_type(b);
+  }
+  t->value_case = ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
+  t->sequence_type = GS_NEW(b->a, Onnx__TypeProto__Sequence);
+  onnx__type_proto__sequence__init(t->sequence_type);
+  return t->sequence_type->elem_type = new_type(b);
+}
+
+/* v may be NULL: without a shape. */
+static Onnx__TypeProto *build_type(builder *b, gs_kind kind, gs_dtype dtype,
+                                   const gs_value *v) {
+  Onnx__TypeProto *top = new_type(b), *t = top;
+  need_type(b, dtype);
+  if (kind == GS_OPTIONAL || kind == GS_OPTIONAL_SEQUENCE)
+    t = wrap_type(b, t, true);
+  if (kind == GS_SEQUENCE || kind == GS_OPTIONAL_SEQUENCE)
+    t = wrap_type(b, t, false);
   t->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
   t->tensor_type = GS_NEW(b->a, Onnx__TypeProto__Tensor);
   onnx__type_proto__tensor__init(t->tensor_type);
   t->tensor_type->has_elem_type = 1;
-  t->tensor_type->elem_type = (int32_t)v->dtype;
-  if (v->rank >= 0) t->tensor_type->shape = build_shape(b, v);
+  t->tensor_type->elem_type = (int32_t)dtype;
+  if (v && v->rank >= 0) t->tensor_type->shape = build_shape(b, v);
+  return top;
+}
+
+static Onnx__ValueInfoProto *build_value(builder *b, const gs_value *v) {
+  Onnx__ValueInfoProto *p = GS_NEW(b->a, Onnx__ValueInfoProto);
+  onnx__value_info_proto__init(p);
+  p->name = gs_strdup(b->a, b->name[v->id]);
+  if (v->dtype != GS_UNDEFINED)
+    p->type = build_type(b, v->kind, v->dtype, v);
   return p;
 }
 
@@ -102,29 +134,30 @@ static gs_status build_initializer(builder *b, const gs_value *v,
   if (t->dtype != GS_STRING && info->external &&
       info->external(info->user, v, &x)) {
     GS_TRY(gs_location_check(x.location, v->name, b->e));
-    *out = external_tensor(b, t, v->name, x.location, x.offset);
+    *out = external_tensor(b, t, b->name[v->id], x.location, x.offset);
     (*out)->has_raw_ref_source = 1; /* the writer leaves it as it is */
     return GS_OK;
   }
   const gs_external *from =
       info->source ? gs_model_external(info->source, t) : NULL;
   if (from) {
-    *out = external_tensor(b, t, v->name, from->location, from->offset);
+    *out = external_tensor(b, t, b->name[v->id], from->location, from->offset);
     return GS_OK;
   }
-  return gs_tensor_export(b->m, t, v->name, out, b->e);
+  return gs_tensor_export(b->m, t, b->name[v->id], out, b->e);
 }
 
 /* ---- nodes ---- */
 
-static gs_status build_graph(builder *b, const gs_graph *g,
+/* n holds the graph; NULL: the main graph. */
+static gs_status build_graph(builder *b, const gs_graph *g, const gs_node *n,
                              Onnx__GraphProto **out);
 
 static ProtobufCBinaryData bytes_of(builder *b, const gs_string *s) {
   return (ProtobufCBinaryData){s->n, gs_memdup(b->a, s->at, s->n)};
 }
 
-static gs_status build_attr(builder *b, const gs_attr *x,
+static gs_status build_attr(builder *b, const gs_node *n, const gs_attr *x,
                             Onnx__AttributeProto **out) {
   Onnx__AttributeProto *p = GS_NEW(b->a, Onnx__AttributeProto);
   onnx__attribute_proto__init(p);
@@ -132,7 +165,7 @@ static gs_status build_attr(builder *b, const gs_attr *x,
   p->name = gs_strdup(b->a, x->name);
   p->has_type = 1;
   p->type = (Onnx__AttributeProto__AttributeType)x->kind;
-  size_t n = (size_t)x->n;
+  size_t count = (size_t)x->n;
   switch (x->kind) {
   case GS_ATTR_FLOAT:
     p->has_f = 1;
@@ -149,19 +182,22 @@ static gs_status build_attr(builder *b, const gs_attr *x,
   case GS_ATTR_TENSOR:
     return gs_tensor_export(b->m, x->t, x->t->name, &p->t, b->e);
   case GS_ATTR_GRAPH:
-    return build_graph(b, x->g, &p->g);
+    return build_graph(b, x->g, n, &p->g);
+  case GS_ATTR_TYPE:
+    p->tp = build_type(b, x->of_kind, (gs_dtype)x->i, NULL);
+    break;
   case GS_ATTR_FLOATS:
-    p->n_floats = n;
-    p->floats = gs_memdup(b->a, x->floats, n * sizeof *x->floats);
+    p->n_floats = count;
+    p->floats = gs_memdup(b->a, x->floats, count * sizeof *x->floats);
     break;
   case GS_ATTR_INTS:
-    p->n_ints = n;
-    p->ints = gs_memdup(b->a, x->ints, n * sizeof *x->ints);
+    p->n_ints = count;
+    p->ints = gs_memdup(b->a, x->ints, count * sizeof *x->ints);
     break;
   case GS_ATTR_STRINGS:
-    p->n_strings = n;
-    p->strings = GS_NEWS(b->a, n, ProtobufCBinaryData);
-    for (size_t i = 0; i < n; i++)
+    p->n_strings = count;
+    p->strings = GS_NEWS(b->a, count, ProtobufCBinaryData);
+    for (size_t i = 0; i < count; i++)
       p->strings[i] = bytes_of(b, &x->strings[i]);
     break;
   }
@@ -174,7 +210,7 @@ static char **build_names(builder *b, gs_value *const *v, int n,
   while (n && !v[n - 1]) n--;
   char **names = GS_NEWS(b->a, n, char *);
   for (int i = 0; i < n; i++)
-    names[i] = gs_strdup(b->a, v[i] ? v[i]->name : "");
+    names[i] = gs_strdup(b->a, v[i] ? b->name[v[i]->id] : "");
   *count = (size_t)n;
   return names;
 }
@@ -187,12 +223,12 @@ static gs_status build_node(builder *b, const gs_node *n,
   p->op_type = gs_strdup(b->a, n->op_type);
   if (*n->domain) p->domain = gs_strdup(b->a, n->domain);
   if (*n->name) p->name = gs_strdup(b->a, n->name);
-  p->input = build_names(b, n->in, n->nin, &p->n_input);
+  p->input = build_names(b, n->in, gs_node_formal(n), &p->n_input);
   p->output = build_names(b, n->out, n->nout, &p->n_output);
   p->n_attribute = (size_t)n->nattr;
   p->attribute = GS_NEWS(b->a, n->nattr, Onnx__AttributeProto *);
   for (int i = 0; i < n->nattr; i++)
-    GS_TRY(build_attr(b, &n->attr[i], &p->attribute[i]));
+    GS_TRY(build_attr(b, n, &n->attr[i], &p->attribute[i]));
   if (n->origin && *n->origin && strcmp(n->origin, n->name)) {
     need_ir(b, 10);
     gs_sse_set(b->a, &p->metadata_props, &p->n_metadata_props, "gshard.origin",
@@ -203,20 +239,16 @@ static gs_status build_node(builder *b, const gs_node *n,
 
 /* ---- graphs ---- */
 
-/* Constants that nothing reads are left out, unless a graph in an attribute
- * might read them by name. */
+/* Constants that nothing reads are left out. */
 static bool *constants_used(builder *b, const gs_graph *g) {
   bool *used = GS_NEWS(b->a, g->value.n, bool);
-  bool inner = false;
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
     for (int k = 0; k < n->nin; k++)
       if (n->in[k]) used[n->in[k]->id] = true;
-    for (int k = 0; k < n->nattr; k++)
-      if (n->attr[k].kind == GS_ATTR_GRAPH) inner = true;
   }
   for (int i = 0; i < g->value.n; i++)
-    if (inner || g->value.at[i]->is_output) used[i] = true;
+    if (g->value.at[i]->is_output) used[i] = true;
   return used;
 }
 
@@ -243,17 +275,40 @@ static gs_status build_values(builder *b, const gs_graph *g,
   return GS_OK;
 }
 
-static gs_status build_graph(builder *b, const gs_graph *g,
+/* Names of the values of g, which node n holds: captured values have their
+ * outer names, and no other value has the name of one written before. */
+static const char **names_of(builder *b, const gs_graph *g,
+                             const gs_node *n) {
+  const char **name = GS_NEWS(b->a, g->value.n, const char *);
+  for (int i = 0; i < g->capture.n && n; i++)
+    if (g->capture.at[i])
+      name[g->capture.at[i]->id] =
+          b->name[n->in[gs_node_formal(n) + i]->id];
+  for (int i = 0; i < g->value.n; i++) {
+    if (name[i]) continue;
+    const char *wanted = g->value.at[i]->name;
+    name[i] = wanted;
+    for (int k = 1; gs_map_has(&b->taken, name[i]); k++)
+      name[i] = gs_sprintf(b->a, "%s.%d", wanted, k);
+    gs_map_put(&b->taken, name[i], b);
+  }
+  return name;
+}
+
+static gs_status build_graph(builder *b, const gs_graph *g, const gs_node *n,
                              Onnx__GraphProto **out) {
   Onnx__GraphProto *p = GS_NEW(b->a, Onnx__GraphProto);
   onnx__graph_proto__init(p);
   *out = p;
   p->name = gs_strdup(b->a, g->name && *g->name ? g->name : "graph");
+  const char **outer = b->name;
+  b->name = names_of(b, g, n);
   GS_TRY(build_values(b, g, p));
   p->n_node = (size_t)g->node.n;
   p->node = GS_NEWS(b->a, g->node.n, Onnx__NodeProto *);
   for (int i = 0; i < g->node.n; i++)
     GS_TRY(build_node(b, g->node.at[i], &p->node[i]));
+  b->name = outer;
   return GS_OK;
 }
 
@@ -294,8 +349,9 @@ gs_status gs_model_from_graph(gs_arena *a, const gs_graph *g,
   m->proto = GS_NEW(a, Onnx__ModelProto);
   onnx__model_proto__init(m->proto);
   builder b = {.m = m, .a = a, .info = info, .ir = 8, .e = e};
+  gs_map_init(&b.taken, a);
   build_header(&b, info);
-  GS_TRY(build_graph(&b, g, &m->proto->graph));
+  GS_TRY(build_graph(&b, g, NULL, &m->proto->graph));
   m->proto->has_ir_version = 1;
   m->proto->ir_version = info->ir_version ? info->ir_version : b.ir;
   return GS_OK;

@@ -61,8 +61,7 @@ static gs_status define(gs_import *im, gs_scope *s, const char *name,
 }
 
 /* The scope that knows name, and its value there; NULL: none does. */
-static const gs_scope *lookup(const gs_scope *s, const char *name,
-                              gs_value **v) {
+static gs_scope *lookup(gs_scope *s, const char *name, gs_value **v) {
   for (; s; s = s->outer) {
     if (!gs_map_has(&s->names, name)) continue;
     *v = gs_map_get(&s->names, name);
@@ -90,13 +89,16 @@ static gs_status use(gs_import *im, gs_scope *s, const char *name,
                        : "operand '%s' is not defined",
                    name);
   }
+  GS_TRY(use(im, s->outer, name, place, &outer));
   if (gs_graph_find(s->g, outer->name))
     return gs_fail(im->e, GS_DATA, place, "tensor '%s' hides one of an "
                    "enclosing graph", outer->name);
   gs_value *v = gs_value_new(s->g, outer->name, outer->dtype, outer->rank,
                              outer->dims);
+  v->kind = outer->kind;
   v->dim_names = outer->dim_names;
   gs_map_put(&s->names, name, v);
+  *gs_push(im->a, &s->outer->made) = (gs_captured){s->g, v, outer};
   *out = v;
   return GS_OK;
 }
@@ -200,6 +202,7 @@ static gs_status import_operator(gs_import *im, gs_scope *s,
                                  const char *place) {
   gs_attr *attr;
   int nattr, opset = 0;
+  s->made.n = 0;
   GS_TRY(opset_of(im, s, p, place, &opset));
   gs_value **in = GS_NEWS(im->a, p->n_input, gs_value *);
   gs_value **out = GS_NEWS(im->a, p->n_output, gs_value *);
@@ -217,6 +220,11 @@ static gs_status import_operator(gs_import *im, gs_scope *s,
   n->attr = attr;
   n->nattr = nattr;
   n->opset = opset;
+  for (int i = 0; i < s->made.n; i++) {
+    const gs_captured *c = &s->made.at[i];
+    gs_node_capture(s->g, n, c->reader, c->inner, c->outer);
+  }
+  s->made.n = 0;
   const char *origin = gs_sse_get(p->metadata_props, p->n_metadata_props,
                                   "gshard.origin");
   n->origin = origin         ? origin

@@ -22,17 +22,26 @@ typedef struct gs_call {
   int depth;
 } gs_call;
 
+/* What a graph in an attribute reads of the graph around it. */
+typedef struct gs_captured {
+  gs_graph *reader;
+  gs_value *inner, *outer;
+} gs_captured;
+typedef GS_VEC(gs_captured) gs_captures;
+
 /* A graph or a function body while its nodes are read. */
 typedef struct gs_scope {
   gs_graph *g;
   gs_map names; /* name as in the model -> gs_value */
   gs_map types; /* name -> TypeProto, from value_info and outputs */
   gs_map bound; /* function results: formal name -> the caller's gs_value */
-  const struct gs_scope *outer; /* of a graph in an attribute, else NULL */
+  struct gs_scope *outer;       /* of a graph in an attribute, else NULL */
   const gs_call *call;          /* NULL outside of functions */
   const char *prefix;           /* of names made in functions, or NULL */
   int depth;                    /* graphs inside graphs */
+  gs_captures made;             /* by the graphs of the current node */
 } gs_scope;
+
 
 /* ---- onnx_attr.c ---- */
 
@@ -59,7 +68,8 @@ const char *gs_function_key(gs_arena *a, const char *domain,
 /* "m.onnx: node 'call/mm' (MatMul)"; s NULL: of the main graph. */
 const char *gs_node_proto_place(gs_import *im, const gs_scope *s,
                                 const Onnx__NodeProto *p);
-/* A graph in an attribute of a node of scope s. */
+/* A graph in an attribute of a node of scope s; what it reads of s is added
+ * to s->made. */
 gs_status gs_subgraph_import(gs_import *im, gs_scope *s,
                              const Onnx__GraphProto *p, const char *place,
                              gs_graph **out);

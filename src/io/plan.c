@@ -56,7 +56,7 @@ static void write_io(gs_buf *b, const gs_mesh *m, const char *key, int n,
       gs_buf_printf(b, "%s%lld", d ? ", " : "", (long long)io[i].dims[d]);
     gs_buf_str(b, "], ");
     json(b, "sharding", gs_sharding_text(b->arena, m, io[i].sharding));
-    gs_buf_str(b, "}\n");
+    gs_buf_str(b, io[i].rank < 0 ? ", open: true}\n" : "}\n");
   }
 }
 
@@ -162,6 +162,7 @@ static gs_status make_io(gs_reader *r, const gs_mesh *m,
                          gs_plan_io *io) {
   *io = (gs_plan_io){.name = from->name, .rank = from->dims.n,
                      .dims = from->dims.at};
+  if (from->open) io->rank = -1;
   io->dtype = gs_dtype_parse(from->dtype);
   if (!io->dtype)
     return gs_fail_at(r->err, GS_DATA, &from->at->at,

@@ -103,6 +103,9 @@ static const gs_key io_keys[] = {
     {"sharding", gs_key_text, IO(sharding), NULL, NULL,
      "How the devices hold it, as {dp,~}: blocks of ceil(n / shards) in the "
      "order of the axes, major first.", true},
+    {"open", gs_key_bool, IO(open), NULL, NULL,
+     "No tensor of a fixed size: dims is empty, and every device holds it "
+     "whole.", false},
 };
 static const gs_keys io_table = {"io", "an input or output", COUNT(io_keys),
                                  io_keys};

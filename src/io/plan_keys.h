@@ -13,6 +13,7 @@ typedef struct gs_plan_named { /* an axis, its size; or a cut, its place */
 typedef struct gs_plan_io_reading {
   const char *name, *dtype, *sharding;
   gs_int_list dims;
+  bool open;
   const gs_yaml *at;
 } gs_plan_io_reading;
 

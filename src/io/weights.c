@@ -7,6 +7,7 @@
 
 #include "base/math.h"
 #include "io/plan.h"
+#include "ir/packed.h"
 
 enum {
   CHUNK = 64 << 20, /* mapped pages are given back after so many bytes */
@@ -96,7 +97,25 @@ static void put_part(packer *k, const int64_t *index, int d, int plain,
   append(k, NULL, (uint64_t)((k->block[d] - have) * part * k->element));
 }
 
-static void put_blocks(packer *k) {
+/* Several elements to a byte: every block is packed anew. */
+static void put_packed_block(packer *k, const int64_t *index, uint8_t *block,
+                             uint64_t bytes) {
+  const gs_tensor *t = k->t;
+  int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
+  for (int d = 0; d < t->rank; d++) {
+    first[d] = gs_min(index[d] * k->block[d], t->dims[d]);
+    count[d] = gs_min(k->block[d], t->dims[d] - first[d]);
+  }
+  memset(block, 0, bytes);
+  gs_packed_copy(gs_dtype_get((int)t->dtype)->bits, t->rank, count, k->data,
+                 t->dims, first, block, k->block, NULL);
+  append(k, block, bytes);
+}
+
+/* All blocks, of that many bytes each. */
+static void put_blocks(packer *k, uint64_t bytes) {
+  uint8_t *packed =
+      gs_dtype_packed(k->t->dtype) ? gs_alloc(k->o->arena, bytes + 1) : NULL;
   int rank = k->t->rank, plain = 0;
   int64_t index[GS_MAX_RANK] = {0};
   for (int d = 0; d < rank; d++)
@@ -106,7 +125,8 @@ static void put_blocks(packer *k) {
     return;
   }
   for (;;) {
-    put_part(k, index, 0, plain, 0);
+    if (packed) put_packed_block(k, index, packed, bytes);
+    else put_part(k, index, 0, plain, 0);
     int d = rank - 1;
     while (d >= 0 && ++index[d] == k->shards[d]) index[d--] = 0;
     if (d < 0) return;
@@ -121,7 +141,8 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
   if (!k->data && t->nbytes)
     return gs_fail(e, GS_NOINPUT, w->value->name,
                    "the data of this weight is missing");
-  if (!k->element && w->split)
+  bool packed = gs_dtype_packed(t->dtype);
+  if (!k->element && !packed && w->split)
     return gs_fail(e, GS_UNSUPPORTED, w->value->name,
                    "a weight of type %s cannot be split",
                    gs_dtype_get(t->dtype)->text);
@@ -135,9 +156,9 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
     for (int d = 0; d < t->rank; d++)
       k->shards[d] = gs_axes_size(k->m, &w->split->dim[d].axes);
     gs_sharding_local(k->m, w->split, t->dims, k->block);
-    w->block_bytes =
-        (uint64_t)(gs_product(k->block, t->rank) * k->element);
-    put_blocks(k);
+    w->block_bytes = (uint64_t)gs_dtype_bytes(
+        (int)t->dtype, gs_product(k->block, t->rank));
+    put_blocks(k, w->block_bytes);
   }
   give_back(k);
   return GS_OK;

@@ -219,6 +219,8 @@ void gs_graph_prune(gs_graph *g) {
   bool *keep = GS_NEWS(&tmp, g->value.n + 1, bool);
   for (int i = 0; i < g->input.n; i++) keep[g->input.at[i]->id] = true;
   for (int i = 0; i < g->output.n; i++) keep[g->output.at[i]->id] = true;
+  for (int i = 0; i < g->capture.n; i++)
+    if (g->capture.at[i]) keep[g->capture.at[i]->id] = true;
   bool *live = GS_NEWS(&tmp, g->node.n + 1, bool);
   for (int i = g->node.n - 1; i >= 0; i--) {
     gs_node *n = g->node.at[i];

@@ -22,7 +22,8 @@ typedef enum gs_attr_kind { /* numbered as AttributeProto.AttributeType */
   GS_ATTR_GRAPH = 5,
   GS_ATTR_FLOATS = 6,
   GS_ATTR_INTS = 7,
-  GS_ATTR_STRINGS = 8
+  GS_ATTR_STRINGS = 8,
+  GS_ATTR_TYPE = 13 /* of a value: i its element type, of_kind its kind */
 } gs_attr_kind;
 
 typedef struct gs_attr {
@@ -33,6 +34,7 @@ typedef struct gs_attr {
   gs_string s;        /* .at is also NUL-terminated */
   gs_tensor *t;
   gs_graph *g;
+  gs_kind of_kind;
   int n;              /* elements of the lists below */
   const int64_t *ints;
   const float *floats;
@@ -42,11 +44,14 @@ typedef struct gs_attr {
 struct gs_value {
   const char *name; /* unique in its graph */
   int id;           /* index in graph->value */
-  gs_dtype dtype;   /* GS_UNDEFINED: not known */
+  gs_kind kind;     /* what is no tensor has rank -1 */
+  gs_dtype dtype;   /* of the elements; GS_UNDEFINED: not known */
   int rank;         /* -1: not known */
-  int64_t *dims;    /* [rank]; -1: not known (never after gs_pass_infer) */
+  int64_t *dims;    /* [rank]; -1: not known (never after gs_pass_infer, which
+                       leaves the whole shape open instead) */
   const char **dim_names; /* [rank] symbolic names or NULL; or NULL */
   const gs_tensor *constant; /* initializer or folded value, or NULL */
+  bool computed;    /* the constant was folded: it is no weight */
   gs_node *def;     /* producer; NULL for inputs and constants */
   int def_index;    /* which output of it */
   bool is_input, is_output;
@@ -60,11 +65,15 @@ struct gs_node {
   const char *name;             /* may be "" */
   int id;                       /* index in graph->node */
   int nin, nout;
+  int ncapture;   /* the last operands: outer values that graphs in the
+                     attributes read, in the order of their `capture` */
   gs_value **in;  /* NULL: optional input left out */
   gs_value **out; /* NULL: optional output left out */
   int nattr;
   gs_attr *attr;
   const char *origin; /* where it comes from, for messages; never NULL */
+  bool open;          /* its results' sizes depend on data, even where the
+                         model declares them (set by gs_pass_infer) */
   int opset;          /* version of its domain; newest after gs_pass_upgrade */
   int stage;          /* ONNX pipeline_stage; -1: none */
   const char *rule;   /* factor rule given by the user, or NULL: the row's */
@@ -90,6 +99,9 @@ struct gs_graph {
   GS_VEC(gs_node *) node;
   GS_VEC(gs_value *) input;  /* in the model's order, initializers left out */
   GS_VEC(gs_value *) output;
+  GS_VEC(gs_value *) capture; /* graphs in attributes: what stands for the
+                                 captured operands of the node, is_input but
+                                 not in `input`; NULL: not read here */
   GS_VEC(gs_use_sharding) apart;
   gs_map by_name; /* name -> gs_value */
   int fresh;      /* counter for generated names */
@@ -132,6 +144,31 @@ void gs_node_set_ints(gs_graph *g, gs_node *n, const char *name,
 void gs_node_set_string(gs_graph *g, gs_node *n, const char *name,
                         const char *s);
 void gs_node_drop(gs_node *n, const char *name);
+
+/* Gives n the operand `outer`, which a graph in its attributes reads as
+ * `inner`; inner graphs that do not read it have NULL there. */
+void gs_node_capture(gs_graph *g, gs_node *n, gs_graph *reader,
+                     gs_value *inner, gs_value *outer);
+/* Whether an attribute holds a graph. */
+bool gs_node_has_graph(const gs_node *n);
+/* Operands without the captured ones. */
+static inline int gs_node_formal(const gs_node *n) {
+  return n->nin - n->ncapture;
+}
+
+/* Whether v is a tensor whose rank and dims are all known. */
+bool gs_value_shaped(const gs_value *v);
+/* Whether v lies in a box when it is computed (ir/box.h): it is no tensor, has
+ * strings, or its type or shape is not known before it is there.  Such values
+ * are never sharded. */
+bool gs_value_boxed(const gs_value *v);
+/* Whether n reads or makes a boxed value, is open, or holds a graph. */
+bool gs_node_boxed(const gs_node *n);
+/* Leaves type and shape of v open but for its kind and element type. */
+void gs_value_open(gs_value *v);
+
+/* A copy of g in the arena; tensors and names are shared. */
+gs_graph *gs_graph_copy(gs_arena *a, const gs_graph *g);
 
 /* Integer constants: elements of v as int64 into the arena, or NULL when v is
  * NULL, not constant or not of an integer type; *count gets their number. */

@@ -35,6 +35,18 @@ static gs_status check_node(check *c, const gs_node *n, int id) {
   const char *place = gs_node_place(&c->tmp, n);
   if (n->id != id)
     return gs_fail(c->e, GS_INTERNAL, place, "the node has a wrong id");
+  if (n->ncapture < 0 || n->ncapture > n->nin)
+    return gs_fail(c->e, GS_INTERNAL, place, "%d operands are captured",
+                   n->ncapture);
+  for (int i = 0; i < n->nattr; i++) {
+    const gs_graph *g = n->attr[i].g;
+    if (n->attr[i].kind != GS_ATTR_GRAPH) continue;
+    if (g->capture.n > n->ncapture)
+      return gs_fail(c->e, GS_INTERNAL, place,
+                     "graph '%s' captures %d values, the node %d", g->name,
+                     g->capture.n, n->ncapture);
+    GS_TRY(gs_graph_check(g, c->e));
+  }
   for (int i = 0; i < n->nin; i++) {
     const gs_value *v = n->in[i];
     if (!v) continue;

@@ -15,14 +15,13 @@ static inline bool gs_dtype_packed(gs_dtype t) {
 
 /* Code i of `bits` bits (2 or 4). */
 static inline unsigned gs_code_get(int bits, const void *p, int64_t i) {
-  int per = 8 / bits;
-  return ((unsigned)((const uint8_t *)p)[i / per] >> (i % per * bits)) &
-         ((1u << bits) - 1);
+  unsigned b = ((const uint8_t *)p)[bits == 4 ? i >> 1 : i >> 2];
+  return bits == 4 ? b >> (i & 1) * 4 & 15 : b >> (i & 3) * 2 & 3;
 }
 /* Replaces code i. */
 static inline void gs_code_put(int bits, void *p, int64_t i, unsigned code) {
-  int per = 8 / bits, at = (int)(i % per) * bits;
-  uint8_t *b = (uint8_t *)p + i / per;
+  int at = bits == 4 ? (int)(i & 1) * 4 : (int)(i & 3) * 2;
+  uint8_t *b = (uint8_t *)p + (bits == 4 ? i >> 1 : i >> 2);
   unsigned mask = ((1u << bits) - 1) << at;
   *b = (uint8_t)((*b & ~mask) | (code << at & mask));
 }

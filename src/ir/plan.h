@@ -15,7 +15,7 @@ typedef enum gs_plan_kind {
 typedef struct gs_plan_io { /* a graph input or output */
   const char *name;
   gs_dtype dtype;
-  int rank;
+  int rank;              /* -1: a tensor of no fixed size, or no tensor */
   const int64_t *dims;   /* [rank] of the whole tensor */
   gs_sharding *sharding; /* how it is split over the devices, or joined */
 } gs_plan_io;

@@ -8,6 +8,13 @@
 #include "base/buf.h"
 #include "base/math.h"
 
+const char *gs_kind_text(gs_kind k) {
+  static const char *const text[] = {"a tensor", "a sequence",
+                                     "an optional tensor",
+                                     "an optional sequence"};
+  return text[k];
+}
+
 int64_t gs_tensor_count(const gs_tensor *t) {
   return gs_product(t->dims, t->rank);
 }

@@ -6,6 +6,17 @@
 #include "base/status.h"
 #include "ir/dtype.h"
 
+/* What a value is: its elements are of one type in any case. */
+typedef enum gs_kind {
+  GS_TENSOR,
+  GS_SEQUENCE,         /* of tensors */
+  GS_OPTIONAL,         /* a tensor or nothing */
+  GS_OPTIONAL_SEQUENCE /* a sequence or nothing */
+} gs_kind;
+
+/* "a tensor", "a sequence", "an optional tensor", ... */
+const char *gs_kind_text(gs_kind k);
+
 /* Limit of ONNX rank that is accepted anywhere. */
 enum { GS_MAX_RANK = 64 };
 

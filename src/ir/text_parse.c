@@ -4,6 +4,12 @@
  *   input x : f32[8,8]
  *   constant w {~,tp} : f32[2,2] = [1, 2, 3, 4]
  *   y, _ = TopK 'node name' (x, k) axis=1 {dp} : f32[4] of [8], _
+ *   z = If (c | y) then_branch={
+ *     capture y : f32[4]
+ *     ...
+ *   } else_branch={
+ *     ...
+ *   } : f32[4]
  *   output y
  *
  * `#` after white space starts a comment. */
@@ -22,6 +28,7 @@ typedef struct parser {
   const char *file, *line; /* start of the current line */
   const char *s;
   int number;
+  int depth; /* graphs in graphs */
   gs_err *e;
 } parser;
 
@@ -135,6 +142,26 @@ static gs_status shape(parser *p, gs_dtype *t, int *rank, int64_t *dims) {
   return dim_list(p, rank, dims);
 }
 
+/* "f32", "seq(f32)", "opt(f32)" or "opt(seq(f32))"; what is a tensor is left
+ * unread when `plain` is false. */
+static gs_status kind(parser *p, bool plain, gs_kind *k, gs_dtype *t) {
+  bool optional = eat(p, "opt("), list = eat(p, "seq(");
+  char word[16];
+  size_t n = 0;
+  *k = optional ? (list ? GS_OPTIONAL_SEQUENCE : GS_OPTIONAL)
+                : (list ? GS_SEQUENCE : GS_TENSOR);
+  if (*k == GS_TENSOR && !plain) return GS_OK;
+  while (isalnum((unsigned char)*p->s) && n < sizeof word - 1)
+    word[n++] = *p->s++;
+  word[n] = 0;
+  *t = gs_dtype_parse(word);
+  if (!*t && (n || !eat(p, "?")))
+    return bad(p, "an element type such as f32 is expected");
+  if ((list && !eat(p, ")")) || (optional && !eat(p, ")")))
+    return bad(p, "')' is expected");
+  return GS_OK;
+}
+
 /* "{..} : f32[4] of [8]" */
 static gs_status type(parser *p, gs_value *v) {
   space(p);
@@ -150,6 +177,8 @@ static gs_status type(parser *p, gs_value *v) {
   if (!eat(p, ":")) return bad(p, "':' and a type are expected");
   int64_t dims[GS_MAX_RANK];
   int rank;
+  GS_TRY(kind(p, false, &v->kind, &v->dtype));
+  if (v->kind != GS_TENSOR) return GS_OK;
   GS_TRY(shape(p, &v->dtype, &rank, dims));
   gs_value_shape(p->g, v, rank, dims);
   if (eat_word(p, "of")) {
@@ -189,13 +218,29 @@ static gs_status element(parser *p, gs_dtype t, char *at) {
   return GS_OK;
 }
 
+static gs_status strings(parser *p, gs_tensor *t, int64_t n) {
+  if (n > 1 << 16) return bad(p, "too much data");
+  gs_string *s = GS_NEWS(p->a, n, gs_string);
+  t->strings = s;
+  if (!eat(p, "[")) return bad(p, "'[' is expected");
+  for (int64_t i = 0; i < n; i++) {
+    if (i && !eat(p, ",")) return bad(p, "',' is expected");
+    space(p);
+    if (*p->s != '"') return bad(p, "a quoted string is expected");
+    GS_TRY(quoted(p, '"', &s[i]));
+  }
+  return eat(p, "]") ? GS_OK : bad(p, "']' is expected after the data");
+}
+
 /* " = [..]" when it is there: the data of a constant. */
 static gs_status data(parser *p, gs_dtype dtype, int rank, const int64_t *dims,
                       const gs_tensor **out) {
   gs_tensor *t = GS_NEW(p->a, gs_tensor);
   int bits = gs_dtype_get(dtype)->bits;
   int64_t n = rank < 0 ? -1 : gs_product(dims, rank);
-  int64_t bytes = n < 0 ? -1 : gs_dtype_bytes(dtype, n);
+  int64_t bytes = n < 0 ? -1
+                  : dtype == GS_STRING ? 0
+                                       : gs_dtype_bytes(dtype, n);
   if (bytes < 0) return bad(p, "a constant needs a shape and a type");
   t->dtype = dtype;
   t->rank = rank;
@@ -203,6 +248,7 @@ static gs_status data(parser *p, gs_dtype dtype, int rank, const int64_t *dims,
   t->nbytes = (uint64_t)bytes;
   *out = t;
   if (!eat(p, "=")) return GS_OK;
+  if (dtype == GS_STRING) return strings(p, t, n);
   if (bits < 8 || bits > 64) return bad(p, "this type is given without data");
   if (bytes > 1 << 20) return bad(p, "too much data");
   char *at = gs_alloc(p->a, (size_t)bytes);
@@ -250,6 +296,27 @@ static gs_status attr_list(parser *p, gs_attr *a) {
   return GS_OK;
 }
 
+static gs_status statements(parser *p, bool inner);
+
+/* "{", statements, "}": a graph. */
+static gs_status inner_graph(parser *p, gs_attr *a) {
+  enum { DEEPEST = 64 };
+  gs_graph *outer = p->g;
+  if (++p->depth > DEEPEST) return bad(p, "graphs nest too deep");
+  p->s++;
+  p->g = a->g = gs_graph_new(p->a, "");
+  a->kind = GS_ATTR_GRAPH;
+  p->g->mesh = outer->mesh;
+  space(p);
+  if (*p->s != '\n') return bad(p, "a new line is expected after '{'");
+  p->s++;
+  GS_TRY(statements(p, true));
+  p->g->mesh = NULL;
+  p->g = outer;
+  p->depth--;
+  return GS_OK;
+}
+
 static gs_status attribute(parser *p, gs_node *n) {
   const char *start = p->s;
   while (isalnum((unsigned char)*p->s) || *p->s == '_' || *p->s == '.') p->s++;
@@ -259,6 +326,14 @@ static gs_status attribute(parser *p, gs_node *n) {
   if (*p->s == '"') {
     a.kind = GS_ATTR_STRING;
     GS_TRY(quoted(p, '"', &a.s));
+  } else if (*p->s == '{') {
+    GS_TRY(inner_graph(p, &a));
+  } else if (*p->s == ':') {
+    gs_dtype t = GS_UNDEFINED;
+    p->s++;
+    a.kind = GS_ATTR_TYPE;
+    GS_TRY(kind(p, true, &a.of_kind, &t));
+    a.i = t;
   } else if (*p->s == '[') {
     GS_TRY(attr_list(p, &a));
   } else if (!strncmp(p->s, "tensor(", 7)) {
@@ -298,7 +373,7 @@ static gs_status node(parser *p) {
   enum { MOST = 256 };
   const char *result[MOST], *op, *label = "";
   gs_value *in[MOST];
-  int nout = 0, nin = 0;
+  int nout = 0, nin = 0, formal = -1;
   do {
     if (nout == MOST) return bad(p, "too many results");
     GS_TRY(name(p, &result[nout++]));
@@ -314,14 +389,22 @@ static gs_status node(parser *p) {
   if (!eat(p, "(")) return bad(p, "'(' is expected");
   while (!eat(p, ")")) {
     if (nin == MOST) return bad(p, "too many operands");
+    if (formal < 0 && eat(p, "|")) {
+      formal = nin;
+      continue;
+    }
     GS_TRY(operand(p, &in[nin++]));
-    if (!eat(p, ",") && *p->s != ')') return bad(p, "',' or ')' is expected");
+    if (formal >= 0 && !in[nin - 1])
+      return bad(p, "a captured operand cannot be left out");
+    if (!eat(p, ",") && *p->s != ')' && (*p->s != '|' || formal >= 0))
+      return bad(p, "',' or ')' is expected");
   }
   const char *dot = strrchr(op, '.');
   const char *domain =
       dot ? gs_strndup(p->a, op, (size_t)(dot - op)) : "";
   gs_node *n = gs_node_new(p->g, domain, dot ? dot + 1 : op, label, nin, nout);
   if (nin) memcpy(n->in, in, (size_t)nin * sizeof *in);
+  n->ncapture = formal < 0 ? 0 : nin - formal;
   for (space(p); isalpha((unsigned char)*p->s); space(p))
     GS_TRY(attribute(p, n));
   for (int i = 0; i < nout; i++) {
@@ -339,6 +422,20 @@ static gs_status node(parser *p) {
     else if (nout == 1) break; /* types may be left to inference */
     else return bad(p, "a type is expected");
   }
+  return GS_OK;
+}
+
+static gs_status capture(parser *p) {
+  const char *text;
+  GS_TRY(name(p, &text));
+  gs_value *v = NULL;
+  if (strcmp(text, "_")) {
+    if (gs_graph_find(p->g, text)) return bad(p, "a value is defined twice");
+    v = gs_value_new(p->g, text, GS_UNDEFINED, -1, NULL);
+    GS_TRY(type(p, v));
+    v->is_input = true;
+  }
+  *gs_push(p->a, &p->g->capture) = v;
   return GS_OK;
 }
 
@@ -373,6 +470,7 @@ static gs_status statement(parser *p) {
   }
   if (eat_word(p, "input")) return entry(p, false);
   if (eat_word(p, "constant")) return entry(p, true);
+  if (p->depth && eat_word(p, "capture")) return capture(p);
   if (eat_word(p, "output")) {
     gs_value *v;
     GS_TRY(operand(p, &v));
@@ -384,6 +482,26 @@ static gs_status statement(parser *p) {
   return node(p);
 }
 
+/* Lines up to the end, or to the "}" of an inner graph, which is read too. */
+static gs_status statements(parser *p, bool inner) {
+  while (*p->s) {
+    p->number++;
+    p->line = p->s;
+    space(p);
+    if (inner && *p->s == '}') {
+      p->s++;
+      return GS_OK;
+    }
+    if (*p->s && *p->s != '\n') {
+      GS_TRY(statement(p));
+      space(p);
+      if (*p->s && *p->s != '\n') return bad(p, "unexpected text");
+    }
+    if (*p->s) p->s++;
+  }
+  return inner ? bad(p, "'}' is expected") : GS_OK;
+}
+
 gs_status gs_graph_parse(gs_arena *a, const char *text, const char *file,
                          gs_graph **out, gs_err *e) {
   parser p = {.a = a,
@@ -392,17 +510,7 @@ gs_status gs_graph_parse(gs_arena *a, const char *text, const char *file,
               .s = text,
               .line = text,
               .e = e};
-  while (*p.s) {
-    p.number++;
-    p.line = p.s;
-    space(&p);
-    if (*p.s && *p.s != '\n') {
-      GS_TRY(statement(&p));
-      space(&p);
-      if (*p.s && *p.s != '\n') return bad(&p, "unexpected text");
-    }
-    if (*p.s) p.s++;
-  }
+  GS_TRY(statements(&p, false));
   *out = p.g;
   return gs_graph_check(p.g, e);
 }

@@ -77,9 +77,22 @@ static void print_element(gs_buf *b, const gs_tensor *t, const void *data,
   }
 }
 
+static void print_strings(gs_buf *b, const gs_string *s, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    if (i) gs_buf_char(b, ',');
+    print_quoted(b, s[i].at, s[i].n, '"');
+  }
+}
+
 static void print_data(gs_buf *b, const gs_tensor *t) {
   const gs_dtype_info *info = gs_dtype_get(t->dtype);
   int64_t n = gs_tensor_count(t);
+  if (t->strings && n >= 0 && n <= GS_TEXT_MAX_DATA) {
+    gs_buf_str(b, " = [");
+    print_strings(b, t->strings, n);
+    gs_buf_char(b, ']');
+    return;
+  }
   if (info->bits < 8 || info->bits > 64 || info->cls == 'c' || n < 0 ||
       n > GS_TEXT_MAX_DATA)
     return;
@@ -101,6 +114,21 @@ static void print_shape(gs_buf *b, gs_dtype dtype, int rank,
   gs_arena_free(&tmp);
 }
 
+/* "opt(seq(f32))": of what is no tensor. */
+static void print_kind(gs_buf *b, gs_kind kind, gs_dtype dtype) {
+  static const char *const text[] = {"%s", "seq(%s)", "opt(%s)",
+                                     "opt(seq(%s))"};
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  char *form = gs_strdup(&tmp, text[kind]);
+  size_t at = strcspn(form, "%");
+  gs_buf_printf(b, "%.*s%s%s", (int)at, form, gs_dtype_get((int)dtype)->text,
+                form + at + 2);
+  gs_arena_free(&tmp);
+}
+
+static void print_body(gs_buf *b, const gs_graph *g);
+
 static void print_attr(gs_buf *b, const gs_attr *a) {
   gs_buf_printf(b, " %s=", a->name);
   switch (a->kind) {
@@ -113,7 +141,15 @@ static void print_attr(gs_buf *b, const gs_attr *a) {
       print_data(b, a->t);
       gs_buf_char(b, ')');
       break;
-    case GS_ATTR_GRAPH: gs_buf_str(b, "graph"); break;
+    case GS_ATTR_GRAPH:
+      gs_buf_str(b, "{\n");
+      print_body(b, a->g);
+      gs_buf_char(b, '}');
+      break;
+    case GS_ATTR_TYPE:
+      gs_buf_char(b, ':');
+      print_kind(b, a->of_kind, (gs_dtype)a->i);
+      break;
     case GS_ATTR_INTS:
     case GS_ATTR_FLOATS:
     case GS_ATTR_STRINGS:
@@ -139,7 +175,8 @@ static void print_type(gs_buf *b, const gs_graph *g, const gs_value *v) {
     gs_buf_char(b, ' ');
   }
   gs_buf_str(b, ": ");
-  print_shape(b, v->dtype, v->rank, v->dims);
+  if (v->kind != GS_TENSOR) print_kind(b, v->kind, v->dtype);
+  else print_shape(b, v->dtype, v->rank, v->dims);
   if (v->global_dims) {
     gs_buf_str(b, " of [");
     for (int d = 0; d < v->rank; d++)
@@ -161,7 +198,8 @@ static void print_node(gs_buf *b, const gs_graph *g, const gs_node *n) {
   }
   gs_buf_char(b, '(');
   for (int i = 0; i < n->nin; i++) {
-    if (i) gs_buf_str(b, ", ");
+    if (i == gs_node_formal(n)) gs_buf_str(b, i ? " | " : "| ");
+    else if (i) gs_buf_str(b, ", ");
     print_name(b, n->in[i]);
   }
   gs_buf_char(b, ')');
@@ -174,23 +212,30 @@ static void print_node(gs_buf *b, const gs_graph *g, const gs_node *n) {
   gs_buf_char(b, '\n');
 }
 
-void gs_graph_print(gs_buf *b, const gs_graph *g) {
+static void print_inputs(gs_buf *b, const gs_graph *g, const char *word,
+                         gs_value *const *v, int n) {
+  for (int i = 0; i < n; i++) {
+    gs_buf_printf(b, "%s ", word);
+    print_name(b, v[i]);
+    if (v[i]) {
+      gs_buf_char(b, ' ');
+      print_type(b, g, v[i]);
+    }
+    gs_buf_char(b, '\n');
+  }
+}
+
+static void print_header(gs_buf *b, const gs_graph *g) {
   if (*g->name) {
     gs_buf_str(b, "graph ");
     print_quoted(b, g->name, strlen(g->name), '"');
     gs_buf_char(b, '\n');
   }
-  if (g->mesh) {
-    gs_mesh_print(b, g->mesh);
-    gs_buf_char(b, '\n');
-  }
-  for (int i = 0; i < g->input.n; i++) {
-    gs_buf_str(b, "input ");
-    print_name(b, g->input.at[i]);
-    gs_buf_char(b, ' ');
-    print_type(b, g, g->input.at[i]);
-    gs_buf_char(b, '\n');
-  }
+}
+
+static void print_values(gs_buf *b, const gs_graph *g) {
+  print_inputs(b, g, "input", g->input.at, g->input.n);
+  print_inputs(b, g, "capture", g->capture.at, g->capture.n);
   for (int i = 0; i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
     if (!v->constant || v->def) continue;
@@ -207,4 +252,19 @@ void gs_graph_print(gs_buf *b, const gs_graph *g) {
     print_name(b, g->output.at[i]);
     gs_buf_char(b, '\n');
   }
+}
+
+void gs_graph_print(gs_buf *b, const gs_graph *g) {
+  print_header(b, g);
+  if (g->mesh) {
+    gs_mesh_print(b, g->mesh);
+    gs_buf_char(b, '\n');
+  }
+  print_values(b, g);
+}
+
+/* A graph in an attribute, on the mesh of the one around it. */
+static void print_body(gs_buf *b, const gs_graph *g) {
+  print_header(b, g);
+  print_values(b, g);
 }

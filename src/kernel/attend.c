@@ -11,7 +11,7 @@
 #include "kernel/vmath.h"
 
 enum {
-  ROWS = 64,      /* of a block */
+  ROWS = 128,      /* of a block */
   KEYS = 512,     /* of a chunk: rows of scores are short enough for a fold */
   FEW = 8,        /* rows below which the products are done here */
   APART_ITEMS = 16, /* with fewer blocks than that, chunks are work too */
@@ -351,11 +351,24 @@ static void merge(const job *j, part *all, const part *t, int64_t rows) {
   }
 }
 
+/* One more key of that score and no value. */
+static void add_sink(const job *j, const part *all, int64_t i, double sink) {
+  double m = get(j, all->m, i), l = get(j, all->l, i);
+  double top = sink > m ? sink : m;
+  double old = m == (double)-INFINITY ? 0 : exp(m - top);
+  int64_t n = j->p->vhead;
+  char *o = all->o + i * n * j->wide;
+  put(j, all->m, i, top);
+  put(j, all->l, i, l * old + exp(sink - top));
+  j->loop->merge(o, old, o, 0, n);
+}
+
 /* Results of a block: o / l, zeros where no key was seen. */
 static void finish(const job *j, const block *k, const part *all) {
   const gs_attend *p = j->p;
   for (int64_t i = 0; i < k->n; i++) {
     int64_t row = k->first + i, head = k->h * p->group + row / p->queries;
+    if (j->d->sink) add_sink(j, all, i, j->d->sink[head]);
     char *o = all->o + i * p->vhead * j->wide;
     double l = get(j, all->l, i);
     bool none = get(j, all->m, i) == (double)-INFINITY;
@@ -520,4 +533,41 @@ bool gs_attend_run(const gs_attend *p, const gs_attend_data *d) {
                 blocks, &j);
   }
   return !j.failed;
+}
+
+/* ---- caches ---- */
+
+gs_attend_side gs_attend_dense(gs_dtype t, bool flat, int64_t heads,
+                               int64_t rows, int64_t n) {
+  gs_attend_side s = {t, heads * rows * n, flat ? n : rows * n,
+                      flat ? heads * n : n};
+  return s;
+}
+
+void gs_attend_join_init(gs_attend_join *j, const gs_attend_side *from,
+                         int64_t batch, int64_t heads, int64_t past,
+                         int64_t rows, int64_t n) {
+  int64_t all = past + rows;
+  size_t size = (size_t)gs_dtype_get((int)from->type)->bits / 8;
+  gs_strided_init(&j->old, size);
+  gs_strided_dim(&j->old, batch * heads, past * n, all * n);
+  gs_strided_dim(&j->old, past * n, 1, 1);
+  gs_strided_init(&j->add, size);
+  gs_strided_dim(&j->add, batch, from->batch, heads * all * n);
+  gs_strided_dim(&j->add, heads, from->head, all * n);
+  gs_strided_dim(&j->add, rows, from->row, n);
+  gs_strided_dim(&j->add, n, 1, 1);
+  j->skip = past * n * (int64_t)size;
+}
+
+/* Moving less than that does not pay for a team. */
+static int movers(const gs_strided *s, int threads) {
+  return s->n * (int64_t)s->size < 1 << 17 || threads < 1 ? 1 : threads;
+}
+
+void gs_attend_join_run(const gs_attend_join *j, const void *past,
+                        const void *from, void *to, int threads) {
+  if (past) gs_strided_run(&j->old, past, to, movers(&j->old, threads));
+  gs_strided_run(&j->add, from, (char *)to + j->skip,
+                 movers(&j->add, threads));
 }

@@ -12,6 +12,7 @@
 #define GS_KERNEL_ATTEND_H
 
 #include "kernel/kernel.h"
+#include "kernel/strided.h"
 
 /* A tensor of [batch, head, row, element], elements adjacent; strides in
  * elements. */
@@ -60,6 +61,8 @@ typedef struct gs_attend_data {
    * all, and `offset`.  Lengths are 0 .. keys. */
   const int64_t *lengths, *offsets;
   int64_t offset;
+  /* [heads of the query]: e^sink is added to the sum of a row; or NULL. */
+  const double *sink;
   void *scratch; /* of gs_attend_scratch bytes, aligned */
   int threads;
 } gs_attend_data;
@@ -68,5 +71,23 @@ typedef struct gs_attend_data {
 size_t gs_attend_scratch(const gs_attend *p);
 /* False when the matrix library refuses. */
 bool gs_attend_run(const gs_attend *p, const gs_attend_data *d);
+
+/* [batch, heads, rows, n] in one piece, or [batch, rows, heads * n]. */
+gs_attend_side gs_attend_dense(gs_dtype t, bool flat, int64_t heads,
+                               int64_t rows, int64_t n);
+
+/* How a cache [batch, heads, past, n] and new rows become one
+ * [batch, heads, past + rows, n], all of the type of `from`. */
+typedef struct gs_attend_join {
+  gs_strided old, add;
+  int64_t skip; /* bytes of the past of one head */
+} gs_attend_join;
+
+void gs_attend_join_init(gs_attend_join *j, const gs_attend_side *from,
+                         int64_t batch, int64_t heads, int64_t past,
+                         int64_t rows, int64_t n);
+/* past NULL when it has no rows. */
+void gs_attend_join_run(const gs_attend_join *j, const void *past,
+                        const void *from, void *to, int threads);
 
 #endif

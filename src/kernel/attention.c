@@ -9,7 +9,6 @@
 
 #include "kernel/attend.h"
 #include "kernel/gemm.h"
-#include "kernel/strided.h"
 #include "kernel/support.h"
 
 enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };
@@ -18,21 +17,12 @@ typedef struct plan {
   gs_attend at;
   bool flat;
   int64_t past;            /* keys in the past */
-  gs_strided old[2], add[2]; /* keys and values: past, new -> joined */
-  int64_t skip[2];         /* elements of the past of one head */
+  gs_attend_join join[2];  /* keys and values: past, new -> joined */
   size_t joined[2];        /* bytes when scratch must hold them, else 0 */
 } plan;
 
 static bool real(gs_dtype t) {
   return t == GS_FLOAT || t == GS_DOUBLE || gs_dtype_half(t);
-}
-
-/* [batch, heads, rows, n], or [batch, rows, heads * n] when flat. */
-static gs_attend_side side(gs_dtype t, bool flat, int64_t heads, int64_t rows,
-                           int64_t n) {
-  gs_attend_side s = {t, heads * rows * n, flat ? n : rows * n,
-                      flat ? heads * n : n};
-  return s;
 }
 
 static gs_status check_types(gs_kctx *k) {
@@ -78,23 +68,13 @@ static void mask(gs_kctx *k, plan *p) {
 static void join(gs_kctx *k, plan *p, int i, int64_t n) {
   const gs_attend *a = &p->at;
   const gs_attend_side *from = i ? &a->v : &a->k;
-  int64_t all = a->keys, add = all - p->past;
   size_t size = (size_t)gs_dtype_get((int)from->type)->bits / 8;
-  gs_strided *s = &p->old[i];
-  gs_strided_init(s, size);
-  gs_strided_dim(s, a->batch * a->kv, p->past * n, all * n);
-  gs_strided_dim(s, p->past * n, 1, 1);
-  s = &p->add[i];
-  gs_strided_init(s, size);
-  gs_strided_dim(s, a->batch, from->batch, a->kv * all * n);
-  gs_strided_dim(s, a->kv, from->head, all * n);
-  gs_strided_dim(s, add, from->row, n);
-  gs_strided_dim(s, n, 1, 1);
-  p->skip[i] = p->past * n;
+  gs_attend_join_init(&p->join[i], from, a->batch, a->kv, p->past,
+                      a->keys - p->past, n);
   bool asked = i + 1 < k->nout && k->out[i + 1].rank >= 0;
   if (p->past && !asked)
     p->joined[i] =
-        (size_t)(a->batch * a->kv * all * n) * size / 64 * 64 + 64;
+        (size_t)(a->batch * a->kv * a->keys * n) * size / 64 * 64 + 64;
 }
 
 static gs_status prep(gs_kctx *k) {
@@ -107,10 +87,10 @@ static gs_status prep(gs_kctx *k) {
   int64_t add = a->keys - p->past, heads = a->kv * a->group;
   bool wide = k->in[Q].dtype == GS_DOUBLE || k->in[V].dtype == GS_DOUBLE;
   a->type = wide ? GS_DOUBLE : GS_FLOAT;
-  a->q = side(k->in[Q].dtype, p->flat, heads, a->queries, a->head);
-  a->k = side(k->in[K].dtype, p->flat, a->kv, add, a->head);
-  a->v = side(k->in[V].dtype, p->flat, a->kv, add, a->vhead);
-  a->y = side(k->out[0].dtype, p->flat, heads, a->queries, a->vhead);
+  a->q = gs_attend_dense(k->in[Q].dtype, p->flat, heads, a->queries, a->head);
+  a->k = gs_attend_dense(k->in[K].dtype, p->flat, a->kv, add, a->head);
+  a->v = gs_attend_dense(k->in[V].dtype, p->flat, a->kv, add, a->vhead);
+  a->y = gs_attend_dense(k->out[0].dtype, p->flat, heads, a->queries, a->vhead);
   a->scale = gs_node_attr(n, "scale")
                  ? gs_node_float(n, "scale", 1)
                  : 1 / sqrt((double)gs_max(a->head, 1));
@@ -124,8 +104,8 @@ static gs_status prep(gs_kctx *k) {
   join(k, p, 0, a->head);
   join(k, p, 1, a->vhead);
   if (p->past) { /* read from the joined cache */
-    a->k = side(a->k.type, false, a->kv, a->keys, a->head);
-    a->v = side(a->v.type, false, a->kv, a->keys, a->vhead);
+    a->k = gs_attend_dense(a->k.type, false, a->kv, a->keys, a->head);
+    a->v = gs_attend_dense(a->v.type, false, a->kv, a->keys, a->vhead);
   }
   size_t each = (size_t)a->batch * 2 * sizeof(int64_t) / 64 * 64 + 64;
   k->scratch_size = gs_attend_scratch(a) + each + p->joined[0] + p->joined[1];
@@ -138,11 +118,8 @@ static const void *cached(gs_kctx *k, const plan *p, int i, char *room) {
   bool asked = i + 1 < k->nout && k->out[i + 1].rank >= 0;
   if (!asked && !p->past) return in;
   char *to = asked ? k->out[i + 1].data : room;
-  if (p->past)
-    gs_strided_run(&p->old[i], k->in[PAST_K + i].data, to,
-                   gs_kernel_threads(k, p->old[i].n * 4));
-  gs_strided_run(&p->add[i], in, to + p->skip[i] * (int64_t)p->add[i].size,
-                 gs_kernel_threads(k, p->add[i].n * 4));
+  gs_attend_join_run(&p->join[i], p->past ? k->in[PAST_K + i].data : NULL, in,
+                     to, k->threads);
   return p->past ? to : in;
 }
 

@@ -31,7 +31,7 @@
 #define WIDTH(T) (8 * (int)sizeof(T))
 #define UNSIGNED(T)                                                            \
   NOT(T)                                                                       \
-  LOOP(and, T, x & y)                                                           \
+  LOOP(and, T, x & y)                                                          \
   LOOP(or, T, x | y)                                                           \
   LOOP(xor, T, x ^ y)                                                          \
   LOOP(left, T, y < WIDTH(T) ? (uint64_t)x << y : 0)                           \

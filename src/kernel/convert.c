@@ -16,11 +16,22 @@ enum { BLOCK = 512 }; /* elements at a time; a multiple of 4 */
 
 typedef void convert_fn(void *dst, const void *src, int64_t n);
 
+/* A float of 8 bits, for its loop; codes are without the sign. */
+struct f8 {
+  int32_t shift;  /* bits of f32's fraction that are cut off */
+  int32_t rebias; /* added to the bits of f32 by its larger bias */
+  int32_t normal; /* bits of the smallest normal one as f32 */
+  float magic;    /* a sum with it is a multiple of the smallest one */
+  int32_t max, over, nan;
+  int32_t zero; /* sign bit that zero may have */
+};
+
 struct narrow_set {
   void (*f16_to_f32)(float *, const uint16_t *, int64_t);
   void (*f32_to_f16)(uint16_t *, const float *, int64_t);
   void (*bf16_to_f32)(float *, const uint16_t *, int64_t);
   void (*f32_to_bf16)(uint16_t *, const float *, int64_t);
+  void (*f32_to_f8)(uint8_t *, const float *, int64_t, const struct f8 *);
   convert_fn *widen[GS_NDTYPE];
   convert_fn *narrow[NWIDE][GS_NDTYPE];
 };
@@ -133,10 +144,18 @@ static const format *format_of(gs_dtype t) {
   }
 }
 
+/* 2^e for -1022 <= e <= 1023. */
+static double power(int e) {
+  uint64_t u = (uint64_t)(e + 1023) << 52;
+  double x;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+
 double gs_float_decode(gs_dtype t, uint32_t code) {
   if (t == GS_FLOAT8E8M0) {
     code &= 0xff;
-    return code == 0xff ? (double)NAN : ldexp(1.0, (int)code - 127);
+    return code == 0xff ? (double)NAN : power((int)code - 127);
   }
   const format *f = format_of(t);
   if (!f) return 0;
@@ -150,24 +169,25 @@ double gs_float_decode(gs_dtype t, uint32_t code) {
   }
   int e = (int)(low >> f->mbits);
   double m = (double)(low & ((1u << f->mbits) - 1));
-  double x = e ? ldexp(m + (double)(1u << f->mbits), e - f->bias - f->mbits)
-               : ldexp(m, 1 - f->bias - f->mbits);
+  double x = e ? (m + (double)(1u << f->mbits)) * power(e - f->bias - f->mbits)
+               : m * power(1 - f->bias - f->mbits);
   return sign ? -x : x;
 }
 
-/* A power of two (OCP microscaling scale); the sign is ignored. */
+/* A power of two (OCP microscaling scale); the sign is ignored.  Saturating
+ * takes what is too small, and 0, for the smallest; else they are NaN. */
 static uint32_t e8m0_encode(double x, const gs_cast_mode *mode) {
   if (isnan(x)) return 0xff;
   bool sat = !mode || mode->saturate;
   if (isinf(x)) return sat ? 0xfe : 0xff;
-  if (x == 0) return 0;
+  if (x == 0) return sat ? 0 : 0xff;
   int e;
   double m = frexp(fabs(x), &e); /* x = 2m * 2^(e-1) */
   gs_round_mode round = mode ? mode->round : GS_ROUND_UP;
   int code = e - 1 + 127;
   if (round == GS_ROUND_UP ? m > 0.5 : round == GS_ROUND_NEAREST && m >= 0.75)
     code++;
-  if (code < 0) return 0;
+  if (code < 0) return sat ? 0 : 0xff;
   return code <= 0xfe ? (uint32_t)code : sat ? 0xfe : 0xff;
 }
 
@@ -206,6 +226,11 @@ uint32_t gs_float_encode(gs_dtype t, double x, const gs_cast_mode *mode) {
 }
 
 /* ---- blocks ---- */
+
+static bool is_f8(gs_dtype t) {
+  return t == GS_FLOAT8E4M3FN || t == GS_FLOAT8E4M3FNUZ ||
+         t == GS_FLOAT8E5M2 || t == GS_FLOAT8E5M2FNUZ;
+}
 
 bool gs_convert_knows(gs_dtype t) {
   char c = gs_dtype_get((int)t)->cls;
@@ -259,17 +284,24 @@ static void widen(gs_dtype t, void *wide, const uint8_t *src, int64_t n) {
   }
 }
 
+/* An integer of 64 bits for a format of at most 11 bits of precision: where
+ * f64 cannot hold it, one bit stands for all that are lost, so that it is
+ * rounded only once. */
+static double wide_integer(int kind, const void *wide, int64_t i) {
+  uint64_t u = ((const uint64_t *)wide)[i];
+  bool minus = kind == WIDE_I && u >> 63;
+  if (minus) u = -u;
+  if (u >> 53) u = (u & ~(uint64_t)0xfff) | (u & 0xfff ? 0x800 : 0);
+  return minus ? -(double)u : (double)u;
+}
+
 static uint32_t code_of(gs_dtype t, int kind, const void *wide, int64_t i,
                         const gs_cast_mode *mode) {
   const double *f = wide;
-  const int64_t *s = wide;
   const uint64_t *u = wide;
   if (gs_dtype_get((int)t)->cls == 'f')
-    return gs_float_encode(t,
-                           kind == WIDE_F   ? f[i]
-                           : kind == WIDE_I ? (double)s[i]
-                                            : (double)u[i],
-                           mode);
+    return gs_float_encode(
+        t, kind == WIDE_F ? f[i] : wide_integer(kind, wide, i), mode);
   return kind == WIDE_F ? trunc_32(f[i]) : (uint32_t)u[i];
 }
 
@@ -285,6 +317,45 @@ static void narrow(gs_dtype t, uint8_t *dst, int kind, const void *wide,
     for (int64_t i = 0; i < n; i++)
       code_put(dst, i, bits, code_of(t, kind, wide, i, mode));
   }
+}
+
+static void f32_to_f8(gs_dtype t, uint8_t *dst, const float *src, int64_t n,
+                      const gs_cast_mode *mode) {
+  const format *f = format_of(t);
+  bool sat = !mode || mode->saturate;
+  struct f8 p = {.shift = 23 - f->mbits,
+                 .rebias = (127 - f->bias) * (1 << 23),
+                 .normal = (128 - f->bias) * (1 << 23),
+                 .magic = (float)power(24 - f->bias - f->mbits),
+                 .max = (int32_t)f->max,
+                 .over = (int32_t)(sat ? f->max : f->over),
+                 .nan = (int32_t)f->nan,
+                 .zero = f->uz ? 0 : 0x80};
+  loops()->f32_to_f8(dst, src, n, &p);
+}
+
+/* Between floats of 8 bits and wider ones up to f32, by way of f32. */
+static bool through_f32(gs_dtype to, void *dst, gs_dtype from,
+                        const void *src, int64_t n,
+                        const gs_cast_mode *mode) {
+  bool wide_to = to == GS_FLOAT || to == GS_FLOAT16 || to == GS_BFLOAT16;
+  bool wide_from =
+      from == GS_FLOAT || from == GS_FLOAT16 || from == GS_BFLOAT16;
+  if (!(is_f8(to) && wide_from) && !(is_f8(from) && wide_to)) return false;
+  if (n < BLOCK / 2 && is_f8(from)) return false; /* not worth a table */
+  float f[BLOCK], table[256];
+  for (uint32_t c = 0; is_f8(from) && c < 256; c++)
+    table[c] = (float)gs_float_decode(from, c);
+  for (int64_t at = 0; at < n; at += BLOCK) {
+    int64_t m = n - at < BLOCK ? n - at : BLOCK;
+    const uint8_t *s = (const uint8_t *)src + gs_dtype_bytes((int)from, at);
+    uint8_t *d = (uint8_t *)dst + gs_dtype_bytes((int)to, at);
+    for (int64_t i = 0; is_f8(from) && i < m; i++) f[i] = table[s[i]];
+    if (is_f8(from)) gs_convert(to, d, GS_FLOAT, f, m, NULL);
+    else gs_convert(GS_FLOAT, f, from, s, m, NULL);
+    if (is_f8(to)) f32_to_f8(to, d, f, m, mode);
+  }
+  return true;
 }
 
 /* Pairs with loops of their own. */
@@ -306,6 +377,7 @@ void gs_convert(gs_dtype to, void *dst, gs_dtype from, const void *src,
     return;
   }
   if (direct(to, dst, from, src, n)) return;
+  if (through_f32(to, dst, from, src, n, mode)) return;
   union {
     double f[BLOCK];
     int64_t i[BLOCK];

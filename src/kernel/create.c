@@ -1,6 +1,7 @@
 /* Constant, ConstantOfShape, Range, Shape, Size. */
 #include <math.h>
 
+#include "ir/packed.h"
 #include "kernel/strided.h"
 #include "kernel/support.h"
 
@@ -44,12 +45,22 @@ static gs_status constant_run(gs_kctx *k) {
 
 const gs_kernel gs_kernel_constant = {NULL, constant_run};
 
+static void fill_packed(const gs_view *y, unsigned code) {
+  int bits = gs_dtype_get((int)y->dtype)->bits;
+  int64_t bytes = gs_dtype_bytes((int)y->dtype, y->n);
+  if (!bytes) return;
+  memset(y->data, 0, (size_t)bytes);
+  if (code & ((1u << bits) - 1))
+    for (int64_t i = 0; i < y->n; i++) gs_code_put(bits, y->data, i, code);
+}
+
 static gs_status constant_of_shape_run(gs_kctx *k) {
   _Alignas(16) char value[16] = {0};
   const gs_view *y = &k->out[0];
   const gs_attr *a = gs_node_attr(k->node, "value");
-  size_t size;
-  GS_TRY(gs_kernel_esize(k, y->dtype, &size));
+  int64_t one = gs_dtype_bytes((int)y->dtype, 1);
+  size_t size = (size_t)one;
+  if (one < 0) return gs_kernel_no_type(k, y->dtype);
   if (a && a->kind == GS_ATTR_TENSOR) {
     const void *bytes = gs_tensor_bytes(a->t);
     if (!bytes || a->t->dtype != y->dtype || gs_tensor_count(a->t) != 1)
@@ -57,7 +68,8 @@ static gs_status constant_of_shape_run(gs_kctx *k) {
                             "value is not one element of the output's type");
     memcpy(value, bytes, size); /* may lie at any offset in a file */
   }
-  gs_fill(y->data, y->n, size, value);
+  if (gs_dtype_packed(y->dtype)) fill_packed(y, *(const uint8_t *)value);
+  else gs_fill(y->data, y->n, size, value);
   return GS_OK;
 }
 

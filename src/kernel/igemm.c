@@ -85,7 +85,7 @@ static void one_tile(const job *j, int64_t ip, int64_t jp, int64_t first,
   memset(acc, 0, sizeof acc);
   for (int64_t r = 0; first && r < m; r++)
     memcpy(acc[r], c + r * j->ldc, (size_t)n * sizeof *c);
-  GS_PICK(tile)(pairs, j->a + (ip * all + first) * ROWS * 2,
+  GS_PICK(tile)((int)m, pairs, j->a + (ip * all + first) * ROWS * 2,
                 j->b + (jp * all + first) * COLS * 2, acc);
   for (int64_t r = 0; r < m; r++)
     memcpy(c + r * j->ldc, acc[r], (size_t)n * sizeof *c);

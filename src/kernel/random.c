@@ -63,10 +63,32 @@ void gs_uniform_fill(const gs_uniform *u, int64_t first, int64_t n, void *out) {
   }
 }
 
+void gs_normal_fill(const gs_normal *u, int64_t first, int64_t n, void *out) {
+  uint32_t key[2] = {(uint32_t)u->key, (uint32_t)(u->key >> 32)};
+  int64_t size = gs_dtype_get((int)u->dtype)->bits / 8;
+  for (int64_t i = first; i < first + n;) {
+    uint64_t at = (uint64_t)i / 2;
+    uint32_t c[4] = {(uint32_t)at, (uint32_t)(at >> 32), 1, 0}, r[4];
+    gs_philox(c, key, r);
+    /* 1 - u is in (0, 1]. */
+    double a = ((double)(r[0] >> 5) * 0x1p26 + (double)(r[1] >> 6)) * 0x1p-53;
+    double b = ((double)(r[2] >> 5) * 0x1p26 + (double)(r[3] >> 6)) * 0x1p-53;
+    double radius = u->scale * sqrt(-2 * log(1 - a));
+    double angle = 6.283185307179586 * b;
+    for (int half = (int)(i & 1); half < 2 && i < first + n; half++, i++) {
+      double v = u->mean + radius * (half ? sin(angle) : cos(angle));
+      gs_convert(u->dtype, (char *)out + (i - first) * size, GS_DOUBLE, &v, 1,
+                 NULL);
+    }
+  }
+}
+
 /* ---- kernels ---- */
 
 typedef struct plan {
+  bool is_normal;
   gs_uniform u;
+  gs_normal normal;
   int rank;
   const int64_t *global; /* dims of the whole tensor */
   int64_t start[GS_MAX_RANK]; /* first element of the block */
@@ -87,34 +109,41 @@ static uint64_t key_of(const gs_node *n) {
   return gs_hash(name, strlen(name), 0);
 }
 
-static gs_status plan_new(gs_kctx *k, plan **out) {
+static gs_status plan_new(gs_kctx *k, bool is_normal, plan **out) {
   plan *p = GS_NEW(k->arena, plan);
   gs_dtype t = k->out[0].dtype;
   p->u.dtype = t;
   p->u.low = gs_node_float(k->node, "low", 0);
   p->u.high = gs_node_float(k->node, "high", 1);
   p->u.key = key_of(k->node);
+  p->is_normal = is_normal;
+  p->normal = (gs_normal){.dtype = t,
+                          .mean = gs_node_float(k->node, "mean", 0),
+                          .scale = gs_node_float(k->node, "scale", 1),
+                          .key = p->u.key};
   p->rank = k->out[0].rank;
   p->global = k->out[0].dims;
   if (t != GS_FLOAT && t != GS_DOUBLE && t != GS_FLOAT16 && t != GS_BFLOAT16)
     return gs_kernel_no_type(k, t);
   if (!isfinite(p->u.low) || !isfinite(p->u.high))
     return gs_kernel_fail(k, GS_DATA, "low or high is not finite");
+  if (!isfinite(p->normal.mean) || !isfinite(p->normal.scale))
+    return gs_kernel_fail(k, GS_DATA, "mean or scale is not finite");
   k->state = *out = p;
   return GS_OK;
 }
 
-static gs_status plain_prep(gs_kctx *k) {
+static gs_status plain(gs_kctx *k, bool is_normal) {
   plan *p;
-  return plan_new(k, &p);
+  return plan_new(k, is_normal, &p);
 }
 
-static gs_status sharded_prep(gs_kctx *k) {
+static gs_status sharded(gs_kctx *k, bool is_normal) {
   const gs_view *y = &k->out[0];
   int64_t idx[GS_MAX_RANK];
   int n;
   plan *p;
-  GS_TRY(plan_new(k, &p));
+  GS_TRY(plan_new(k, is_normal, &p));
   const int64_t *shape = gs_node_ints(k->node, "shape", &n);
   if (n != y->rank)
     return gs_kernel_fail(k, GS_DATA, "shape has %d entries for rank %d", n,
@@ -128,7 +157,7 @@ static gs_status sharded_prep(gs_kctx *k) {
 /* Row by row of the block: a row's elements are consecutive in the whole.
  * What lies past the end of the whole is padding and takes the numbers of
  * wherever its index falls. */
-static gs_status uniform_run(gs_kctx *k) {
+static gs_status fill_run(gs_kctx *k) {
   const plan *p = k->state;
   const gs_view *y = &k->out[0];
   int last = p->rank - 1;
@@ -150,11 +179,20 @@ static gs_status uniform_run(gs_kctx *k) {
       stride *= (uint64_t)p->global[d];
       rest /= y->dims[d];
     }
-    gs_uniform_fill(&p->u, (int64_t)at, cols,
-                    (char *)y->data + r * cols * size);
+    char *to = (char *)y->data + r * cols * size;
+    if (p->is_normal) gs_normal_fill(&p->normal, (int64_t)at, cols, to);
+    else gs_uniform_fill(&p->u, (int64_t)at, cols, to);
   }
   return GS_OK;
 }
 
-const gs_kernel gs_kernel_random_uniform = {plain_prep, uniform_run};
-const gs_kernel gs_kernel_g_random_uniform = {sharded_prep, uniform_run};
+static gs_status plain_uniform(gs_kctx *k) { return plain(k, false); }
+static gs_status plain_normal(gs_kctx *k) { return plain(k, true); }
+static gs_status sharded_uniform(gs_kctx *k) { return sharded(k, false); }
+static gs_status sharded_normal(gs_kctx *k) { return sharded(k, true); }
+
+extern const gs_kernel gs_kernel_random_normal, gs_kernel_g_random_normal;
+const gs_kernel gs_kernel_random_uniform = {plain_uniform, fill_run};
+const gs_kernel gs_kernel_random_normal = {plain_normal, fill_run};
+const gs_kernel gs_kernel_g_random_uniform = {sharded_uniform, fill_run};
+const gs_kernel gs_kernel_g_random_normal = {sharded_normal, fill_run};

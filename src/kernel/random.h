@@ -22,4 +22,15 @@ typedef struct gs_uniform {
  * The counter is the element's index. */
 void gs_uniform_fill(const gs_uniform *u, int64_t first, int64_t n, void *out);
 
+typedef struct gs_normal {
+  gs_dtype dtype; /* f32, f64, f16, bf16 */
+  double mean, scale;
+  uint64_t key;
+} gs_normal;
+
+/* The same for the normal distribution: elements 2i and 2i + 1 are a pair of
+ * Box and Muller's transform of the draws of counter i (whose third word is 1,
+ * so that they are none of gs_uniform_fill's), in double, rounded once. */
+void gs_normal_fill(const gs_normal *u, int64_t first, int64_t n, void *out);
+
 #endif

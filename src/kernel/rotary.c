@@ -131,3 +131,56 @@ static gs_status run(gs_kctx *k) {
 
 extern const gs_kernel gs_kernel_rotary;
 const gs_kernel gs_kernel_rotary = {prep, run};
+
+/* ---- com.microsoft ---- */
+
+enum { MS_X, MS_IDS, MS_COS, MS_SIN };
+
+static gs_status ms_prep(gs_kctx *k) {
+  const gs_view *x = &k->in[MS_X];
+  if (x->dtype != GS_FLOAT && x->dtype != GS_DOUBLE &&
+      !gs_dtype_half(x->dtype))
+    return gs_kernel_no_type(k, x->dtype);
+  gs_rotary *p = GS_NEW(k->arena, gs_rotary);
+  k->state = p;
+  bool flat = x->rank == 3;
+  *p = (gs_rotary){.type = x->dtype, .batch = x->dims[0]};
+  p->scale = gs_node_float(k->node, "scale", 1);
+  p->interleaved = gs_node_int(k->node, "interleaved", 0) != 0;
+  p->turn = gs_node_int(k->node, "rotary_embedding_dim", 0);
+  int64_t heads = gs_node_int(k->node, "num_heads", 0);
+  int64_t angles = 2 * k->in[MS_COS].dims[1];
+  p->rows = x->dims[flat ? 1 : 2];
+  if (!flat) p->heads = x->dims[1];
+  else p->heads = heads > 0 ? heads : angles > 0 ? x->dims[2] / angles : 0;
+  p->head = !flat ? x->dims[3] : p->heads ? x->dims[2] / p->heads : 0;
+  if (!p->turn) p->turn = p->head;
+  if (x->dtype == GS_DOUBLE && p->scale != 1)
+    return gs_kernel_fail(k, GS_UNSUPPORTED, "a scale of angles in f64");
+  p->xb = p->yb = p->heads * p->rows * p->head;
+  p->xh = p->yh = flat ? p->head : p->rows * p->head;
+  p->xr = p->yr = flat ? p->heads * p->head : p->head;
+  k->scratch_size = (size_t)(p->batch * p->rows) * sizeof(int64_t) + 64;
+  return GS_OK;
+}
+
+static gs_status ms_run(gs_kctx *k) {
+  const gs_rotary *p = k->state;
+  int64_t *at = k->scratch, n = p->batch * p->rows;
+  int64_t table = k->in[MS_COS].dims[0];
+  bool base = k->in[MS_IDS].rank == 1;
+  for (int64_t i = 0; i < n; i++) {
+    at[i] = base ? gs_view_int(&k->in[MS_IDS], 0) + i % p->rows
+                 : gs_view_int(&k->in[MS_IDS], i);
+    if (at[i] < 0 || at[i] >= table)
+      return gs_kernel_fail(k, GS_DATA,
+                            "position %lld is outside of %lld angles",
+                            (long long)at[i], (long long)table);
+  }
+  gs_rotary_run(p, k->in[MS_X].data, k->out[0].data, k->in[MS_COS].data,
+                k->in[MS_SIN].data, at, k->threads);
+  return GS_OK;
+}
+
+extern const gs_kernel gs_kernel_ms_rotary;
+const gs_kernel gs_kernel_ms_rotary = {ms_prep, ms_run};

@@ -1,4 +1,4 @@
-/* ArgMax, ArgMin, TopK, CumSum. */
+/* ArgMax, ArgMin, TopK, CumSum, CumProd. */
 #include "kernel/support.h"
 
 static const uint64_t TOP = UINT64_C(1) << 63;
@@ -233,14 +233,14 @@ static gs_status topk_run(gs_kctx *k) {
 
 const gs_kernel gs_kernel_topk = {topk_prep, topk_run};
 
-/* ---- CumSum ---- */
+/* ---- CumSum, CumProd ---- */
 
-typedef struct cumsum_plan {
+typedef struct cum_plan {
   bool exclusive, reverse;
-} cumsum_plan;
+} cum_plan;
 
-static gs_status cumsum_prep(gs_kctx *k) {
-  cumsum_plan *p = GS_NEW(k->arena, cumsum_plan);
+static gs_status cum_prep(gs_kctx *k) {
+  cum_plan *p = GS_NEW(k->arena, cum_plan);
   if (!has_keys(k->in[0].dtype)) return gs_kernel_no_type(k, k->in[0].dtype);
   p->exclusive = gs_node_int(k->node, "exclusive", 0) != 0;
   p->reverse = gs_node_int(k->node, "reverse", 0) != 0;
@@ -250,57 +250,66 @@ static gs_status cumsum_prep(gs_kctx *k) {
 
 enum { SIDE = 64 }; /* lanes that are summed side by side */
 
-/* One outer index: `inner` lanes of n, in steps along the axis.  Sums run in
- * the type itself (integers wrap, 16-bit floats in f32). */
-#define CUMSUM(name, type, wide, get, put)                                     \
-  static void name(const cumsum_plan *p, int64_t n, int64_t inner,             \
+/* One outer index: `inner` lanes of n, in steps along the axis.  Sums and
+ * products run in the type itself (integers wrap, 16-bit floats in f32). */
+#define CUM(name, type, wide, get, put, first, op)                             \
+  static void name(const cum_plan *p, int64_t n, int64_t inner,                \
                    const void *vx, void *vy) {                                 \
     const type *x = vx;                                                        \
     type *y = vy;                                                              \
     for (int64_t j = 0; j < inner; j += SIDE) {                                \
       int64_t m = gs_min(SIDE, inner - j);                                     \
-      wide s[SIDE] = {0};                                                      \
+      wide s[SIDE];                                                            \
+      for (int64_t l = 0; l < m; l++) s[l] = first;                            \
       for (int64_t i = 0; i < n; i++) {                                        \
         int64_t at = (p->reverse ? n - 1 - i : i) * inner + j;                 \
         const type *from = x + at;                                             \
         type *to = y + at;                                                     \
         for (int64_t l = 0; p->exclusive && l < m; l++) {                      \
           wide before = s[l];                                                  \
-          s[l] = (wide)(before + (wide)get(from[l]));                          \
+          s[l] = (wide)(before op (wide)get(from[l]));                         \
           to[l] = (type)put(before);                                           \
         }                                                                      \
         for (int64_t l = 0; !p->exclusive && l < m; l++) {                     \
-          s[l] = (wide)(s[l] + (wide)get(from[l]));                            \
+          s[l] = (wide)(s[l] op (wide)get(from[l]));                           \
           to[l] = (type)put(s[l]);                                             \
         }                                                                      \
       }                                                                        \
     }                                                                          \
   }
-CUMSUM(cum_f32, float, float, , )
-CUMSUM(cum_f64, double, double, , )
-CUMSUM(cum_f16, uint16_t, float, gs_f16_get, gs_f16_put)
-CUMSUM(cum_bf16, uint16_t, float, gs_bf16_get, gs_bf16_put)
-CUMSUM(cum_8, uint8_t, uint32_t, , )
-CUMSUM(cum_16, uint16_t, uint32_t, , )
-CUMSUM(cum_32, uint32_t, uint32_t, , )
-CUMSUM(cum_64, uint64_t, uint64_t, , )
+#define BOTH(tag, type, wide, get, put)                                        \
+  CUM(sum_##tag, type, wide, get, put, 0, +)                                   \
+  CUM(prod_##tag, type, wide, get, put, 1, *)
+BOTH(f32, float, float, , )
+BOTH(f64, double, double, , )
+BOTH(f16, uint16_t, float, gs_f16_get, gs_f16_put)
+BOTH(bf16, uint16_t, float, gs_bf16_get, gs_bf16_put)
+BOTH(8, uint8_t, uint32_t, , )
+BOTH(16, uint16_t, uint32_t, , )
+BOTH(32, uint32_t, uint32_t, , )
+BOTH(64, uint64_t, uint64_t, , )
 
-typedef void cumsum_fn(const cumsum_plan *p, int64_t n, int64_t inner,
-                       const void *x, void *y);
+typedef void cum_fn(const cum_plan *p, int64_t n, int64_t inner,
+                    const void *x, void *y);
 
-static cumsum_fn *cumsum_of(gs_dtype t, size_t size) {
+static cum_fn *cum_of(gs_dtype t, size_t size, bool prod) {
+  static cum_fn *const all[8][2] = {
+      {sum_f32, prod_f32},   {sum_f64, prod_f64}, {sum_f16, prod_f16},
+      {sum_bf16, prod_bf16}, {sum_8, prod_8},     {sum_16, prod_16},
+      {sum_32, prod_32},     {sum_64, prod_64}};
+  int row;
   switch (t) {
-  case GS_FLOAT: return cum_f32;
-  case GS_DOUBLE: return cum_f64;
-  case GS_FLOAT16: return cum_f16;
-  case GS_BFLOAT16: return cum_bf16;
-  default:
-    return size == 1 ? cum_8 : size == 2 ? cum_16 : size == 4 ? cum_32 : cum_64;
+  case GS_FLOAT: row = 0; break;
+  case GS_DOUBLE: row = 1; break;
+  case GS_FLOAT16: row = 2; break;
+  case GS_BFLOAT16: row = 3; break;
+  default: row = size == 1 ? 4 : size == 2 ? 5 : size == 4 ? 6 : 7; break;
   }
+  return all[row][prod];
 }
 
-static gs_status cumsum_run(gs_kctx *k) {
-  const cumsum_plan *p = k->state;
+static gs_status cum_run(gs_kctx *k, bool prod) {
+  const cum_plan *p = k->state;
   const gs_view *x = &k->in[0];
   int64_t axis;
   int n;
@@ -310,7 +319,7 @@ static gs_status cumsum_run(gs_kctx *k) {
   if (n != 1) return gs_kernel_fail(k, GS_DATA, "axis is no scalar");
   GS_TRY(lanes_of(k, axis, &l));
   GS_TRY(gs_kernel_esize(k, x->dtype, &size));
-  cumsum_fn *f = cumsum_of(x->dtype, size);
+  cum_fn *f = cum_of(x->dtype, size, prod);
   int64_t block = l.n * l.inner * (int64_t)size;
   int nt = gs_kernel_threads(k, l.outer * block);
   (void)nt;
@@ -321,4 +330,9 @@ static gs_status cumsum_run(gs_kctx *k) {
   return GS_OK;
 }
 
-const gs_kernel gs_kernel_cumsum = {cumsum_prep, cumsum_run};
+static gs_status cumsum_run(gs_kctx *k) { return cum_run(k, false); }
+static gs_status cumprod_run(gs_kctx *k) { return cum_run(k, true); }
+
+const gs_kernel gs_kernel_cumsum = {cum_prep, cumsum_run};
+extern const gs_kernel gs_kernel_cumprod;
+const gs_kernel gs_kernel_cumprod = {cum_prep, cumprod_run};

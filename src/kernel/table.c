@@ -3,8 +3,10 @@
 
 static const gs_kernel gs_kernel_none;
 
-/* Prototypes; `none` above has neither prep nor run. */
+/* Prototypes; `none` above has neither prep nor run.  A cell is K(kernel), or
+ * K(kernel) BOX(how it runs on boxes). */
 #define K(name) extern const gs_kernel gs_kernel_##name;
+#define BOX(name) extern const gs_boxed gs_boxed_##name;
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \
   kernel
@@ -13,19 +15,27 @@ static const gs_kernel gs_kernel_none;
 #include "op/ops.def"
 #pragma GCC diagnostic pop
 #undef K
+#undef BOX
 #undef OP
 
-static const gs_kernel *const table[] = {
-#define K(name) &gs_kernel_##name
+static const struct {
+  const gs_kernel *kernel;
+  const gs_boxed *boxed;
+} table[] = {
+#define K(name) .kernel = &gs_kernel_##name,
+#define BOX(name) .boxed = &gs_boxed_##name
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \
-  kernel,
+  {kernel},
 #include "op/ops.def"
 #undef K
+#undef BOX
 #undef OP
 };
 
-const gs_kernel *gs_kernel_of(const gs_op *op) { return table[op->id]; }
+const gs_kernel *gs_kernel_of(const gs_op *op) { return table[op->id].kernel; }
+
+const gs_boxed *gs_boxed_of(const gs_op *op) { return table[op->id].boxed; }
 
 gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t) {
   gs_arena a;

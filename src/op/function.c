@@ -127,9 +127,21 @@ static gs_status literal(reader *r, gs_attr *v) {
 static gs_status number(reader *r, int *n) {
   gs_attr v = {0};
   GS_TRY(literal(r, &v));
-  if (v.kind != GS_ATTR_INT) return bad(r, "an opset is expected");
+  if (v.kind != GS_ATTR_INT) return bad(r, "an integer is expected");
   *n = (int)v.i;
   return GS_OK;
+}
+
+/* "$list[1]" past its $; *index = -1 without one. */
+static gs_status reference(reader *r, const char **name, int *index) {
+  GS_TRY(attr_name(r, name));
+  *index = -1;
+  if (!eat(r, "[")) return GS_OK;
+  gs_attr_kind kind = r->fn->attr.at[gs_function_attr(r->fn, *name)].kind;
+  if (kind != GS_ATTR_INTS && kind != GS_ATTR_FLOATS)
+    return bad(r, "the attribute is no list");
+  GS_TRY(number(r, index));
+  return eat(r, "]") ? GS_OK : bad(r, "']' is expected");
 }
 
 static gs_status signature(reader *r, bool results) {
@@ -185,19 +197,24 @@ static gs_status attribute(reader *r) {
   } kinds[] = {{"float", GS_ATTR_FLOAT},
                {"int", GS_ATTR_INT},
                {"string", GS_ATTR_STRING},
-               {"ints", GS_ATTR_INTS}};
+               {"ints", GS_ATTR_INTS},
+                {"floats", GS_ATTR_FLOATS},
+                {"graph", GS_ATTR_GRAPH}};
   if (r->block) return bad(r, "attributes stand before the lines");
   gs_fn_attr at = {0};
   GS_TRY(word(r, &at.name));
-  if (eat(r, "=")) {
+  at.optional = eat(r, "?");
+  if (!at.optional && eat(r, "=")) {
     gs_attr value = {.name = at.name};
     GS_TRY(literal(r, &value));
+    value.f = (float)value.f; /* as in a model */
     at.kind = value.kind;
     at.value = gs_memdup(r->a, &value, sizeof value);
   } else if (eat(r, ":")) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !at.kind; i++)
       if (eat_word(r, kinds[i].name)) at.kind = kinds[i].kind;
-    if (!at.kind) return bad(r, "float, int, string or ints is expected");
+    if (!at.kind)
+      return bad(r, "float, int, string, ints, floats or graph is expected");
   } else {
     return bad(r, "'=' or ':' is expected");
   }
@@ -217,7 +234,7 @@ static gs_fn_block *new_block(reader *r) {
 static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
   bool differs = eat(r, "!=");
   if (!differs && !eat(r, "="))
-    return t->rank ? bad(r, "'=' or '!=' is expected") : GS_OK;
+    return t->rank || t->type ? bad(r, "'=' or '!=' is expected") : GS_OK;
   if (t->no) return bad(r, "'no' with a value");
   gs_attr v = {0};
   GS_TRY(literal(r, &v));
@@ -228,6 +245,7 @@ static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
 
 static gs_status test(reader *r, gs_fn_test *t) {
   *t = (gs_fn_test){.no = eat_word(r, "no"), .rank = eat_word(r, "rank")};
+  t->type = !t->rank && eat_word(r, "type");
   if (eat(r, "$")) {
     GS_TRY(attr_name(r, &t->attr));
     int at = gs_function_attr(r->fn, t->attr);
@@ -237,9 +255,9 @@ static gs_status test(reader *r, gs_fn_test *t) {
   GS_TRY(value_name(r, &t->name, &each));
   if (!t->name || each ||
       (gs_function_in(r->fn, t->name) < 0 &&
-       (t->rank || gs_function_out(r->fn, t->name) < 0)))
+       (t->rank || t->type || gs_function_out(r->fn, t->name) < 0)))
     return bad(r, "the function has no such operand or result");
-  return t->rank ? comparison(r, t, GS_ATTR_INT) : GS_OK;
+  return t->rank || t->type ? comparison(r, t, GS_ATTR_INT) : GS_OK;
 }
 
 static gs_status when(reader *r, bool otherwise) {
@@ -279,7 +297,7 @@ static gs_status term(reader *r, gs_fn_term *t) {
   if (isalpha((unsigned char)*r->s) || *r->s == '_')
     return known_name(r, &t->name, &t->each);
   if (eat(r, "$")) {
-    GS_TRY(attr_name(r, &t->attr));
+    GS_TRY(reference(r, &t->attr, &t->index));
   } else {
     gs_attr v = {0};
     GS_TRY(literal(r, &v));
@@ -307,9 +325,20 @@ static gs_status settings(reader *r, gs_fn_line *l) {
     *set = (gs_fn_set){0};
     GS_TRY(word(r, &set->value.name));
     if (!eat(r, "=")) return bad(r, "'=' is expected");
-    if (eat(r, "$")) GS_TRY(attr_name(r, &set->from));
+    if (eat(r, "$")) GS_TRY(reference(r, &set->from, &set->index));
     else GS_TRY(literal(r, &set->value));
   }
+  return GS_OK;
+}
+
+/* "$attribute(" instead of an operator: a graph. */
+static gs_status body(reader *r, gs_fn_line *l) {
+  const char *start = r->s, *name;
+  if (!eat(r, "$")) return GS_OK;
+  GS_TRY(attr_name(r, &name));
+  int at = gs_function_attr(r->fn, name);
+  if (r->fn->attr.at[at].kind == GS_ATTR_GRAPH) l->graph = name;
+  else r->s = start; /* a constant */
   return GS_OK;
 }
 
@@ -327,11 +356,16 @@ static gs_status line(reader *r) {
     *gs_push(r->a, &l.out) = out;
   } while (eat(r, ","));
   if (!eat(r, "=")) return bad(r, "'=' is expected");
+  GS_TRY(body(r, &l));
   space(r);
   const char *start = r->s;
-  if (isalpha((unsigned char)*r->s)) GS_TRY(word(r, &op));
+  if (isalpha((unsigned char)*r->s) && !l.graph) GS_TRY(word(r, &op));
   space(r);
-  if (*r->s == '(') {
+  if (l.graph) {
+    GS_TRY(terms(r, &l));
+    if (l.out.n != 1 || l.in.n != 1 || l.each)
+      return bad(r, "a graph takes one value and gives one");
+  } else if (*r->s == '(') {
     split_name(op, r->a, &l.domain, &l.op_type);
     GS_TRY(terms(r, &l));
     GS_TRY(settings(r, &l));

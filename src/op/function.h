@@ -16,6 +16,7 @@ typedef struct gs_fn_attr {
   const char *name;
   gs_attr_kind kind;
   const gs_attr *value; /* default, or NULL */
+  bool optional;        /* may be left out, without a default */
 } gs_fn_attr;
 
 /* What a line reads: a value, or a constant from a literal or attribute. */
@@ -23,6 +24,7 @@ typedef struct gs_fn_term {
   const char *name; /* of a value; NULL: a constant or left out */
   bool each;
   const char *attr;       /* "$alpha" */
+  int index;              /* "$list[1]"; -1: all of it */
   const gs_attr *literal; /* INT, FLOAT or INTS */
   const char *like;       /* value whose element type the constant gets, or
                              NULL: i64, f32 */
@@ -34,14 +36,18 @@ typedef struct gs_fn_result {
   bool each;
 } gs_fn_result;
 
-typedef struct gs_fn_set { /* an attribute of a line */
+/* An attribute of a line. */
+typedef struct gs_fn_set {
   const char *from;        /* "axis=$axis": "axis"; NULL: `value` */
+  int index;               /* of a list, as above */
   gs_attr value;           /* its name is set in both cases */
 } gs_fn_set;
 
-/* "y = Op(x) axis=1"; "y = x" has no op_type and one operand. */
+/* "y = Op(x) axis=1"; "y = x" has no op_type and one operand; "y = $body(x)"
+ * likewise, and is the same when the node has no such attribute. */
 typedef struct gs_fn_line {
   const char *domain, *op_type;
+  const char *graph; /* "body", or NULL */
   GS_VEC(gs_fn_result) out;
   GS_VEC(gs_fn_term) in;
   GS_VEC(gs_fn_set) attr;
@@ -54,6 +60,7 @@ typedef struct gs_fn_test {
   const char *attr;
   bool no;              /* "no x", "$a != 1" */
   bool rank;            /* "rank x = 1" */
+  bool type;            /* "type x = f64" */
   const gs_attr *equal; /* NULL: is it there? */
 } gs_fn_test;
 

@@ -11,6 +11,8 @@ gs_node *gs_local_same(gs_local *l) {
   n->opset = from->opset;
   n->stage = from->stage;
   n->origin = from->origin;
+  n->ncapture = from->ncapture;
+  n->open = from->open;
   for (int i = 0; i < from->nattr; i++) gs_node_set(g, n, &from->attr[i]);
   for (int i = 0; i < n->nin; i++) n->in[i] = l->in[i];
   for (int i = 0; i < n->nout; i++) {
@@ -18,6 +20,7 @@ gs_node *gs_local_same(gs_local *l) {
     if (!v) continue;
     gs_node_output(n, i, gs_value_new(g, v->name, v->dtype, v->rank,
                                       l->out_dims[i]));
+    n->out[i]->kind = v->kind;
     l->out[i] = n->out[i];
   }
   return n;

@@ -21,4 +21,8 @@ void gs_local_copy(gs_local *l, gs_node *to, const char *name);
 void gs_local_axes(gs_local *l, gs_node *n, const char *name,
                    const gs_axes *a);
 
+/* The seed of a node that draws: its attribute, else a whole number from the
+ * name of its result (which is another in the program). */
+double gs_node_seed(const gs_node *n);
+
 #endif

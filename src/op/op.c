@@ -40,7 +40,9 @@
 #define ENTRY GS_OP_ENTRY
 #define EXIT GS_OP_EXIT
 #define MESH GS_OP_MESH
+#define MOVES GS_OP_MOVES
 #define TYPE1 GS_OP_TYPE1
+#define OPEN GS_OP_OPEN
 
 enum {
 #define OP(sym, ...) ROW_##sym,

@@ -76,7 +76,11 @@ enum {
   GS_OP_ENTRY = 1 << 8,     /* reads this device's block of operand 0 */
   GS_OP_MESH = 1 << 10, /* depends on the mesh, or on the device's place */
   GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
+  GS_OP_MOVES = 1 << 21,    /* moves elements without a look at them: the
+                               kernel may see u8 in place of packed types */
   GS_OP_TYPE1 = 1 << 11,    /* reads the type of operand 1, not its data */
+  GS_OP_OPEN = 1 << 20, /* its shape function takes operands of unknown shape,
+                           sequences and optionals */
 };
 
 struct gs_op {

@@ -125,12 +125,29 @@ static int64_t range_floats(double start, double limit, double delta) {
   return count > 0 ? (int64_t)count : 0;
 }
 
+/* The value of an f16. */
+static double half(uint16_t h) {
+  int exponent = h >> 10 & 31, digits = h & 1023;
+  double v = exponent == 31 ? (digits ? NAN : (double)INFINITY)
+             : exponent     ? ldexp(1024 + digits, exponent - 25)
+                            : ldexp(digits, -24);
+  return h >> 15 ? -v : v;
+}
+
 static bool float_scalar(const gs_tensor *t, double *f) {
   const void *p = t ? gs_tensor_bytes(t) : NULL;
   float f32;
+  uint16_t h;
   if (!p || gs_tensor_count(t) != 1) return false;
   if (t->dtype == GS_DOUBLE) {
     memcpy(f, p, sizeof *f);
+    return true;
+  }
+  if (t->dtype == GS_FLOAT16 || t->dtype == GS_BFLOAT16) {
+    memcpy(&h, p, sizeof h);
+    uint32_t bits = (uint32_t)h << 16; /* a bf16 is the upper half of an f32 */
+    memcpy(&f32, &bits, sizeof f32);
+    *f = t->dtype == GS_FLOAT16 ? half(h) : (double)f32;
     return true;
   }
   if (t->dtype != GS_FLOAT) return false;
@@ -151,12 +168,11 @@ gs_status gs_shape_range(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 0; i < 3; i++) {
     const gs_tensor *c = n->in[i]->constant;
     if (!c)
-      return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                     "operand '%s' is not constant", n->in[i]->name);
+      return gs_shape_not_constant(g->arena, n, i, e);
     if (gs_tensor_ints(c, &v[i], 1) != 1 && !float_scalar(c, &f[i]))
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                     "operand '%s' is no number of type f32, f64, i16, i32 "
-                     "or i64",
+                     "operand '%s' is no number of a float type of 16 to 64 "
+                     "bits, or an integer type",
                      n->in[i]->name);
   }
   if (v[2] == 0 && !(f[2] < 0 || f[2] > 0))
@@ -221,15 +237,13 @@ gs_status gs_shape_random_like(gs_graph *g, gs_node *n, gs_err *e) {
 /* The block of the numbers that the whole tensor has: the global shape, how
  * it is split, and the key (the seed, or a stream that depends on the name of
  * the result) decide every element. */
-gs_status gs_local_random(gs_local *l, gs_err *e) {
+static gs_status draw_block(gs_local *l, const char *op_type) {
   const gs_value *y = l->node->out[0];
   gs_graph *g = l->program;
   gs_sharding *split = gs_sharding_new(g->arena, y->rank, false);
   const gs_attr *seed = gs_node_attr(l->node, "seed");
-  gs_node *n;
-  (void)e;
-  n = gs_local_emit(l, "ai.gshard", "RandomUniform", NULL, 0, y->dtype,
-                    y->rank, l->out_dims[0]);
+  gs_node *n = gs_local_emit(l, "ai.gshard", op_type, NULL, 0, y->dtype,
+                             y->rank, l->out_dims[0]);
   for (int d = 0; d < y->rank; d++)
     split->dim[d].axes = l->out_sharding[0]->dim[d].axes;
   gs_node_set_int(g, n, "dtype", y->dtype);
@@ -245,6 +259,16 @@ gs_status gs_local_random(gs_local *l, gs_err *e) {
                      gs_sharding_text(g->arena, l->mesh, split));
   l->out[0] = n->out[0];
   return GS_OK;
+}
+
+gs_status gs_local_random(gs_local *l, gs_err *e) {
+  (void)e;
+  return draw_block(l, "RandomUniform");
+}
+
+gs_status gs_local_random_normal(gs_local *l, gs_err *e) {
+  (void)e;
+  return draw_block(l, "RandomNormal");
 }
 
 /* ---- Shape, Size ---- */

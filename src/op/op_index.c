@@ -299,8 +299,7 @@ static gs_status one_hot_depth(gs_graph *g, const gs_node *n, int64_t *depth,
     }
     if (f >= 0 && f <= 0x1p53) *depth = (int64_t)f;
   } else if (!t) {
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                   "operand '%s' (depth) is not constant", v->name);
+    return gs_shape_not_constant(g->arena, n, 1, e);
   }
   if (*depth >= 0) return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),

@@ -152,10 +152,7 @@ static gs_status slice_ranges(gs_arena *a, const gs_node *n, range *r,
   for (int i = 1; i < 5; i++) {
     if (!gs_node_in(n, i)) continue;
     list[i] = gs_value_int_list(a, n->in[i], &count[i]);
-    if (!list[i])
-      return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                     "operand '%s' (%s) is not constant", n->in[i]->name,
-                     what[i]);
+    if (!list[i]) return gs_shape_not_constant(a, n, i, e);
     if (count[i] != count[1])
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "%d starts, but %d %s", count[1], count[i], what[i]);
@@ -247,9 +244,7 @@ static gs_status pad_amounts(gs_arena *a, const gs_node *n, int64_t *before,
   pads = gs_value_int_list(a, gs_node_in(n, 1), &count);
   if (axes_in) axes = gs_value_int_list(a, axes_in, &naxes);
   if (!pads || (axes_in && !axes))
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "operand '%s' is not constant",
-                   pads ? axes_in->name : n->in[1]->name);
+    return gs_shape_not_constant(a, n, pads ? 3 : 1, e);
   if (naxes > x->rank || count != 2 * naxes)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "%d pads for %d dims of '%s' (rank %d)", count, naxes,

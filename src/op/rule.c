@@ -89,21 +89,23 @@ gs_status gs_rule_opaque(gs_arena *a, const gs_node *n, gs_rule *r,
 /* ---- the rule of a node ---- */
 
 gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  const gs_op *op = n->op;
+  bool boxed = gs_node_boxed(n); /* runs whole on every device */
   for (int i = 0; i < n->nin + n->nout; i++) {
     const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
-    if (v && !gs_shape_known(v))
+    if (v && !gs_shape_known(v) && !op)
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "the shape of '%s' is not known", v->name);
   }
-  const gs_op *op = n->op;
-  if (n->rule) GS_TRY(gs_rule_parse(a, n->rule, n, r, e));
+  if (boxed && op) GS_TRY(gs_rule_opaque(a, n, r, e));
+  else if (n->rule) GS_TRY(gs_rule_parse(a, n->rule, n, r, e));
   else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
   else if (op->einsum) GS_TRY(gs_rule_parse(a, op->einsum, n, r, e));
   else GS_TRY(op->rule(a, n, r, e));
   if (r->nfactor > GS_MAX_FACTORS)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "the operator needs more than %d factors", GS_MAX_FACTORS);
-  for (int f = 0; op && !n->rule && f < r->nfactor; f++)
+  for (int f = 0; op && !boxed && !n->rule && f < r->nfactor; f++)
     if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
   return gs_rule_check(n, r, e);
 }
@@ -116,7 +118,7 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
                            const char *side, int index, gs_err *e) {
   char where[300];
   snprintf(where, sizeof where, "node '%.200s' (%.60s)", n->name, n->op_type);
-  int rank = v ? v->rank : 0;
+  int rank = v && v->rank > 0 ? v->rank : 0;
   if (t->rank != rank)
     return gs_fail(e, GS_INTERNAL, where, "rule: %s %d has rank %d, not %d",
                    side, index, t->rank, rank);

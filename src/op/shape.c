@@ -7,15 +7,11 @@
 
 /* ---- setting results ---- */
 
-bool gs_shape_known(const gs_value *v) {
-  if (v->rank < 0) return false;
-  for (int d = 0; d < v->rank; d++)
-    if (v->dims[d] < 0) return false;
-  return true;
-}
+bool gs_shape_known(const gs_value *v) { return gs_value_shaped(v); }
 
 static bool contradicts(const gs_value *v, gs_dtype dtype, int rank,
                         const int64_t *dims) {
+  if (v->kind != GS_TENSOR) return true;
   if (v->dtype != GS_UNDEFINED && v->dtype != dtype) return true;
   if (v->rank < 0) return false;
   if (v->rank != rank) return true;
@@ -44,6 +40,23 @@ gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
                    gs_shape_text(a, v->dtype, v->rank, v->dims));
   v->dtype = dtype;
   gs_value_shape(g, v, rank, dims);
+  return GS_OK;
+}
+
+gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
+                        gs_dtype dtype, gs_err *e) {
+  gs_value *v = gs_node_out(n, i);
+  if (!v) return GS_OK;
+  bool plain = v->kind == GS_TENSOR && v->rank < 0; /* nothing declared */
+  if ((v->kind != kind && !plain) ||
+      (v->dtype != dtype && v->dtype != GS_UNDEFINED &&
+       dtype != GS_UNDEFINED))
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "result '%s' is %s of %s, but the model declares %s of %s",
+                   v->name, gs_kind_text(kind), gs_dtype_get((int)dtype)->text,
+                   gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
+  v->kind = kind;
+  if (dtype != GS_UNDEFINED) v->dtype = dtype;
   return GS_OK;
 }
 
@@ -132,6 +145,13 @@ gs_status gs_shape_axis_set(gs_arena *a, const gs_node *n, const gs_value *v,
   return GS_OK;
 }
 
+gs_status gs_shape_not_constant(gs_arena *a, const gs_node *n, int i,
+                                gs_err *e) {
+  return gs_fail_open(e, gs_node_place(a, n),
+                      "operand %d '%s' decides a shape but is not constant", i,
+                      n->in[i]->name);
+}
+
 gs_status gs_shape_const_ints(gs_arena *a, const gs_node *n, int i,
                               const int64_t **list, int *count, gs_err *e) {
   *list = NULL;
@@ -145,20 +165,22 @@ gs_status gs_shape_const_ints(gs_arena *a, const gs_node *n, int i,
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "operand %d '%s' must hold integers, not %s", i, v->name,
                    gs_dtype_get((int)v->dtype)->text);
+  if (!v->constant) return gs_shape_not_constant(a, n, i, e);
   return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                 "operand %d '%s' decides a shape but is not constant", i,
-                 v->name);
+                 "operand %d '%s' decides a shape, but has too many elements "
+                 "or no data", i, v->name);
 }
 
 /* ---- a node's shapes ---- */
 
 static gs_status check_arity(gs_arena *a, const gs_node *n, gs_err *e) {
   const gs_op *op = n->op;
-  if (n->nin < op->min_in || n->nin > op->max_in)
+  int nin = gs_node_formal(n);
+  if (nin < op->min_in || nin > op->max_in)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                   "%d operands given, %s %d expected", n->nin,
-                   n->nin < op->min_in ? "at least" : "at most",
-                   n->nin < op->min_in ? op->min_in : op->max_in);
+                   "%d operands given, %s %d expected", nin,
+                   nin < op->min_in ? "at least" : "at most",
+                   nin < op->min_in ? op->min_in : op->max_in);
   if (n->nout < op->min_out || n->nout > op->max_out)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "%d results given, %s %d expected", n->nout,
@@ -193,7 +215,8 @@ static gs_status unknown_operator(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e) {
-  for (int i = 0; i < n->nin; i++) {
+  bool open = n->op && (n->op->flags & GS_OP_OPEN);
+  for (int i = 0; i < n->nin && !open; i++) {
     const gs_value *v = n->in[i];
     if (v && (v->dtype == GS_UNDEFINED || !gs_shape_known(v)))
       return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),

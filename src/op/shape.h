@@ -14,6 +14,11 @@ bool gs_shape_known(const gs_value *v);
  * are known.  A declared type or shape that contradicts is GS_DATA. */
 gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
                        int rank, const int64_t *dims, gs_err *e);
+/* Sets kind and element type (GS_UNDEFINED: not known) of output i, whose
+ * shape only a run knows; a declared shape stays.  GS_DATA when the model
+ * declares another kind or type. */
+gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
+                        gs_dtype dtype, gs_err *e);
 /* The same with type and shape of operand 0. */
 gs_status gs_shape_set_like(gs_graph *g, gs_node *n, int i, gs_err *e);
 
@@ -48,6 +53,11 @@ gs_status gs_shape_axis_set(gs_arena *a, const gs_node *n, const gs_value *v,
  * out; GS_UNSUPPORTED when it is not constant, naming node and operand. */
 gs_status gs_shape_const_ints(gs_arena *a, const gs_node *n, int i,
                               const int64_t **list, int *count, gs_err *e);
+
+/* GS_UNSUPPORTED with e->open: operand i decides a shape, but only a run knows
+ * it.  Every shape function says so by this, so that the node can wait. */
+gs_status gs_shape_not_constant(gs_arena *a, const gs_node *n, int i,
+                                gs_err *e);
 
 /* Results take the ranks and dims of the rule's results and the type of
  * operand 0. */

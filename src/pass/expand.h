@@ -20,7 +20,8 @@ typedef struct gs_expander {
  *
  * errors: GS_DATA for operands, results or attributes that the function does
  * not take; GS_UNSUPPORTED for an opset older than the function, and for
- * attributes for which it has no lines; GS_INTERNAL for faults of functions.txt. */
+ * attributes for which it has no lines; GS_INTERNAL for faults of
+ * functions.txt. */
 gs_status gs_expand_node(gs_expander *x, gs_graph *g, gs_node *n, bool *done,
                          gs_err *e);
 

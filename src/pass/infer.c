@@ -1,4 +1,4 @@
-#include "pass/infer.h"
+#include "pass/infer_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,10 +87,9 @@ static gs_status bind_all(gs_arena *a, gs_graph *g, const gs_bindings *b,
   gs_map_init(&missing, a);
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
-    if (v->is_input && (v->rank < 0 || v->dtype == GS_UNDEFINED))
+    if (v->is_input && v->dtype == GS_UNDEFINED)
       return gs_fail(e, GS_UNSUPPORTED, NULL,
-                     "input '%s' has no declared %s", v->name,
-                     v->rank < 0 ? "rank" : "element type");
+                     "input '%s' has no declared element type", v->name);
     if (v->rank > GS_MAX_RANK)
       return gs_fail(e, GS_UNSUPPORTED, NULL, "'%s' has rank %d, more than %d",
                      v->name, v->rank, GS_MAX_RANK);
@@ -99,7 +98,7 @@ static gs_status bind_all(gs_arena *a, gs_graph *g, const gs_bindings *b,
   if (missing.n) return report_missing(a, &missing, e);
   for (int i = 0; i < g->input.n; i++) {
     const gs_value *v = g->input.at[i];
-    if (gs_product(v->dims, v->rank) < 0)
+    if (v->rank >= 0 && gs_product(v->dims, v->rank) < 0)
       return gs_fail(e, GS_DATA, NULL, "input '%s' is too large: %s", v->name,
                      gs_shape_text(a, v->dtype, v->rank, v->dims));
   }
@@ -112,26 +111,31 @@ static gs_status bind_all(gs_arena *a, gs_graph *g, const gs_bindings *b,
 
 /* ---- folding ---- */
 
-static bool is_weight(const gs_value *v, const bool *folded) {
+static bool is_weight(const gs_value *v) {
   return gs_dtype_get((int)v->dtype)->cls == 'f' && v->rank > 0 &&
-         !folded[v->id];
+         !v->computed;
 }
 
-/* All operands are constants in memory, small, and no weights. */
-static bool may_fold(const gs_node *n, const bool *folded) {
+/* All operands are constants in memory, small, and no weights; a result may
+ * have a size that only running it tells. */
+static bool may_fold(const gs_node *n) {
   const gs_op *op = n->op;
-  if (!op || (op->flags & (GS_OP_RANDOM | GS_OP_COLLECTIVE | GS_OP_MESH)))
+  if (!op || (op->flags & (GS_OP_RANDOM | GS_OP_COLLECTIVE | GS_OP_MESH)) ||
+      gs_node_has_graph(n))
     return false;
   int64_t total = 0;
   for (int i = 0; i < n->nin + n->nout; i++) {
     const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
-    if (!v || (i < n->nin && !gs_op_reads(op, i))) continue;
+    if (!v) continue;
+    if (v->kind != GS_TENSOR || (i < n->nin && !gs_value_shaped(v)))
+      return false;
+    if (i < n->nin && !gs_op_reads(op, i)) continue;
     if (v->dtype == GS_STRING) return false;
-    int64_t count = gs_product(v->dims, v->rank);
+    int64_t count = v->rank < 0 ? 0 : gs_product(v->dims, v->rank);
     if (count < 0 || count > GS_MAX_FOLD) return false;
     total += count;
     if (i >= n->nin) continue;
-    if (!v->constant || is_weight(v, folded)) return false;
+    if (!v->constant || is_weight(v)) return false;
     if (count && !gs_tensor_bytes(v->constant)) return false;
   }
   return total <= GS_MAX_FOLD;
@@ -162,7 +166,7 @@ static gs_status eval(gs_graph *g, gs_node *n, gs_err *e) {
 
 /* Replaces n by the constants that it computes: its results lose their
  * producer, so that pruning drops it. */
-static gs_status fold(gs_graph *g, gs_node *n, bool *folded, gs_err *e) {
+static gs_status fold(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_tensor *t = carried(n);
   if (t) n->out[0]->constant = t;
   else GS_TRY(eval(g, n, e));
@@ -173,20 +177,73 @@ static gs_status fold(gs_graph *g, gs_node *n, bool *folded, gs_err *e) {
       return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),
                      "'%s' has no value after folding", v->name);
     v->def = NULL;
-    folded[v->id] = !t;
+    v->computed = !t;
   }
+  return GS_OK;
+}
+
+/* ---- nodes ---- */
+
+/* The row's shape function; *open when the shapes are known at run time
+ * only, which is no error.  Inside a graph that may never run (the other
+ * branch of an If) what cannot be is an error only when it does. */
+static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n,
+                        bool *open) {
+  gs_err *e = f->e;
+  *open = false;
+  bool takes = n->op && (n->op->flags & GS_OP_OPEN);
+  for (int i = 0; i < n->nin && !takes; i++)
+    if (n->in[i] && (n->in[i]->dtype == GS_UNDEFINED ||
+                     !gs_value_shaped(n->in[i])))
+      *open = true;
+  if (*open && n->op) return GS_OK;
+  if (*open)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "an unknown operator of domain '%s' reads a value whose "
+                   "size depends on data", *n->domain ? n->domain : "ai.onnx");
+  gs_err mine;
+  gs_err_init(&mine);
+  gs_status s = gs_shape_infer(g, n, &mine);
+  if ((s == GS_UNSUPPORTED && mine.open) || (s == GS_DATA && f->depth)) {
+    *open = true;
+    s = GS_OK;
+  } else {
+    gs_err_move(e, &mine);
+  }
+  gs_err_free(&mine);
+  return s;
+}
+
+gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
+  bool open = false, taken = false;
+  const gs_boxed *b = n->op ? gs_boxed_of(n->op) : NULL;
+  if (b && b->enter) GS_TRY(gs_infer_bodies(f, g, n, b, &taken));
+  if (taken) return GS_OK;
+  GS_TRY(shapes(f, g, n, &open));
+  n->open = open;
+  if (!open && (carried(n) || may_fold(n))) GS_TRY(fold(g, n, f->e));
+  for (int i = 0; i < n->nout; i++) {
+    gs_value *v = n->out[i];
+    if (v && !gs_value_shaped(v)) gs_value_open(v);
+  }
+  *gs_push(g->arena, &g->node) = n;
+  return GS_OK;
+}
+
+gs_status gs_infer_graph(gs_infer *f, gs_graph *g) {
+  int count = g->node.n;
+  gs_node **old = g->node.at;
+  g->node.at = NULL; /* nodes of a graph that is taken apart come between */
+  g->node.n = g->node.cap = 0;
+  for (int i = 0; i < count; i++) GS_TRY(gs_infer_node(f, g, old[i]));
+  for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
+  gs_graph_prune(g);
   return GS_OK;
 }
 
 gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,
                         gs_err *e) {
+  gs_infer f = {.a = a, .e = e};
   GS_TRY(bind_all(a, g, b, e));
-  bool *folded = GS_NEWS(a, g->value.n + 1, bool);
-  for (int i = 0; i < g->node.n; i++) {
-    gs_node *n = g->node.at[i];
-    GS_TRY(gs_shape_infer(g, n, e));
-    if (carried(n) || may_fold(n, folded)) GS_TRY(fold(g, n, folded, e));
-  }
-  gs_graph_prune(g);
-  return GS_OK;
+  return gs_infer_graph(&f, g);
 }

@@ -23,8 +23,14 @@ bool gs_bindings_get(const gs_bindings *b, const char *name, int64_t *n);
  * not folded. */
 enum { GS_MAX_FOLD = 1 << 20 };
 
-/* Gives every value a type and a concrete shape, and every constant
- * expression its value.
+/* Gives every value a type and a concrete shape where it has one before the
+ * graph runs, and every constant expression its value.
+ *
+ * Where a shape depends on data (a row whose results do, a shape operand that
+ * is not constant, a value that is no tensor), results keep what the model
+ * declares or stay open (gs_value_boxed), and so do those that depend on them.
+ * Graphs in attributes are inferred with the types of what they are given; a
+ * branch whose condition is constant takes the place of its node.
  *
  * Binds the symbolic dims of the inputs, infers shapes in execution order,
  * and evaluates nodes that depend on nothing but constants (or on shapes
@@ -32,8 +38,8 @@ enum { GS_MAX_FOLD = 1 << 20 };
  * a node that reads a floating-point initializer of rank 1 or more is not
  * folded.
  *
- * requires: gs_pass_upgrade.  ensures: no unknown type, rank or dim; no dead
- * node.  keeps: names of inputs, outputs and weights.
+ * requires: gs_pass_upgrade.  ensures: a value is shaped (gs_value_shaped) or
+ * its rank is -1; no dead node.  keeps: names of inputs, outputs and weights.
  * Errors: GS_SPEC for unbound dims, all in one; GS_DATA where shapes
  * contradict; GS_UNSUPPORTED.  Cost O(nodes) and the folding. */
 gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/pattern.h"
-#include "op/op.h"
+#include "op/function.h"
 #include "pass/match_state.h"
 
 /* ---- names ---- */
@@ -249,6 +249,18 @@ static gs_status add_barrier(gs_matching *m, const gs_spec_barrier *b) {
   return GS_SPEC;
 }
 
+static gs_status no_such_op(gs_matching *m, const gs_spec_op *op) {
+  gs_functions f;
+  GS_TRY(gs_functions_parse(m->arena, gs_functions_text, &f, m->err));
+  if (gs_function_find(&f, op->domain, op->op_type))
+    return gs_fail_at(m->err, GS_SPEC, &op->at,
+                      "operator '%s' is expanded into others, which have rules "
+                      "already", op->op_type);
+  return gs_fail_at(m->err, GS_SPEC, &op->at,
+                    "the model has no operator '%s::%s'", op->domain,
+                    op->op_type);
+}
+
 static gs_status add_op(gs_matching *m, const gs_spec_op *op) {
   int found = 0;
   const char *domain = strcmp(op->domain, "ai.onnx") ? op->domain : "";
@@ -272,10 +284,7 @@ static gs_status add_op(gs_matching *m, const gs_spec_op *op) {
         (gs_custom_rule){n, n->rule, op};
     found++;
   }
-  if (found || !m->spec->options.strict) return GS_OK;
-  return gs_fail_at(m->err, GS_SPEC, &op->at,
-                    "the model has no operator '%s::%s'", op->domain,
-                    op->op_type);
+  return found || !m->spec->options.strict ? GS_OK : no_such_op(m, op);
 }
 
 /* options.unknown_op: error */

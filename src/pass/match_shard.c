@@ -236,9 +236,11 @@ gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
                             gs_node *node, int operand, gs_sharding **out) {
   const gs_spec_rule *r = &m->spec->rule.at[rule];
   const gs_rule_dims *from = &m->dims[rule];
-  if (v->rank < 0)
-    return gs_fail_at(m->err, GS_SPEC, &r->act, "the shape of '%s' is unknown",
-                      v->name);
+  bool split = r->action != GS_ACTION_NONE && r->action != GS_ACTION_REPLICATE;
+  if (split && gs_value_boxed(v))
+    return gs_fail_at(m->err, GS_SPEC, &r->act, "'%s' has no size before it is "
+                      "computed, or no elements of a fixed size: it cannot be "
+                      "sharded", v->name);
   gs_sharding *s = gs_sharding_new(m->graph->arena, v->rank, false);
   *out = s;
   switch (r->action) {

@@ -65,7 +65,7 @@ static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
     if (n->in[i]) l.in[i] = operand(p, n, r, i, c);
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
-    l.out_dims[i] = GS_NEWS(p->a, n->out[i]->rank + 1, int64_t);
+    l.out_dims[i] = GS_NEWS(p->a, gs_max(n->out[i]->rank, 0) + 1, int64_t);
     gs_sharding_local(p->m, c->out[i], n->out[i]->dims, l.out_dims[i]);
   }
   return l;
@@ -149,7 +149,8 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   gs_local l = make_local(p, n, r, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
-  if (n->op && n->op->local) GS_TRY(n->op->local(&l, p->e));
+  bool boxed = gs_node_boxed(n);
+  if (n->op && n->op->local && !boxed) GS_TRY(n->op->local(&l, p->e));
   else gs_local_same(&l);
   for (int i = first; i < p->program->node.n; i++) {
     gs_node *made = p->program->node.at[i];
@@ -158,6 +159,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   }
   GS_TRY(check_local(p, n, &l));
   add_results(p, n, &l, c);
+  if (boxed) return GS_OK; /* the work is not known */
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
@@ -171,6 +173,7 @@ static void add_inputs(part *p) {
   for (int i = 0; i < p->g->input.n; i++) {
     const gs_value *v = p->g->input.at[i];
     gs_value *x = gs_value_new(p->program, v->name, v->dtype, v->rank, v->dims);
+    x->kind = v->kind;
     x->is_input = true;
     *gs_push(p->a, &p->program->input) = x;
     gs_part_add(p, v, gs_sharding_new(p->a, v->rank, false), x, true);
@@ -189,14 +192,19 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
   }
   gs_sharding *home = gs_part_home(p, v);
   const version *x = gs_part_need(p, v, home);
-  gs_node *n = gs_node_new(p->program, "ai.gshard", "Unshard", "", 1, 1);
-  n->op = gs_op_find("ai.gshard", "Unshard");
-  n->opset = 1;
+  bool boxed = gs_value_boxed(v); /* every device holds it whole */
+  const char *domain = boxed ? "" : "ai.gshard";
+  const char *op = boxed ? "Identity" : "Unshard";
+  gs_node *n = gs_node_new(p->program, domain, op, "", 1, 1);
+  n->op = gs_op_find(domain, op);
+  n->opset = gs_domain_find(domain)->newest;
   n->origin = gs_strdup(p->program->arena, v->name);
   n->in[0] = x->local;
-  gs_node_set_string(p->program, n, "split",
-                     gs_sharding_text(p->a, p->m, home));
-  gs_node_set_ints(p->program, n, "dims", v->dims, v->rank);
+  if (!boxed) {
+    gs_node_set_string(p->program, n, "split",
+                       gs_sharding_text(p->a, p->m, home));
+    gs_node_set_ints(p->program, n, "dims", v->dims, v->rank);
+  }
   gs_node_output(n, 0, y);
   y->is_output = true;
   *gs_push(p->a, &p->program->output) = y;
@@ -223,6 +231,7 @@ static double weight_bytes(const part *p) {
       if (!v || !v->constant) continue;
       bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
       const gs_value *held = shard ? n->out[0] : v;
+      if (gs_value_boxed(held)) continue;
       int64_t count = gs_product(held->dims, held->rank);
       bytes += (double)gs_dtype_bytes(held->dtype, count);
     }
@@ -239,8 +248,9 @@ static bool is_given(const gs_value *v) {
 
 static double value_bytes(const gs_value *v) {
   int64_t n = gs_product(v->dims, v->rank);
-  return is_given(v) || v->is_output ? 0
-                                     : (double)gs_dtype_bytes(v->dtype, n);
+  return gs_value_boxed(v) || is_given(v) || v->is_output
+             ? 0
+             : (double)gs_dtype_bytes(v->dtype, n);
 }
 
 /* Most bytes alive at once when nodes run in order. */
@@ -283,8 +293,9 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   gs_value **y = GS_NEWS(a, g->output.n + 1, gs_value *);
   for (int i = 0; i < g->output.n; i++) {
     const gs_value *v = g->output.at[i];
-    if (!v->is_input)
-      y[i] = gs_value_new(p.program, v->name, v->dtype, v->rank, v->dims);
+    if (v->is_input) continue;
+    y[i] = gs_value_new(p.program, v->name, v->dtype, v->rank, v->dims);
+    y[i]->kind = v->kind;
   }
   gs_arena tmp;
   gs_arena_init(&tmp);

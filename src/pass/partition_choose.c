@@ -134,6 +134,7 @@ static int collect(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
 /* Compute and memory time of the node's local form. */
 static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
                             const choice *c) {
+  if (gs_node_boxed(n)) return 0; /* there is but one way to run it */
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
@@ -182,6 +183,7 @@ static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
   for (int i = 0; i < r->nout; i++) {
     if (!c->out[i]) continue;
     const gs_value *v = n->out[i];
+    if (gs_value_boxed(v)) continue;
     t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, c->out[i],
                     gs_part_home(p, v))
              ->seconds;

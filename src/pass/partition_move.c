@@ -30,7 +30,7 @@ version *gs_part_add(part *p, const gs_value *v, gs_sharding *s,
                  .next = p->versions[v->id]};
   p->versions[v->id] = x;
   local->sharding = s;
-  if (!local->global_dims)
+  if (!local->global_dims && v->rank >= 0)
     local->global_dims =
         gs_memdup(p->a, v->dims, (size_t)v->rank * sizeof *v->dims);
   return x;
@@ -62,7 +62,7 @@ double gs_part_price(part *p, const gs_value *v, const gs_sharding *want,
                      version **from) {
   double best = INFINITY;
   if (from) *from = NULL;
-  if (readable(p, v, want)) return 0;
+  if (readable(p, v, want) || gs_value_boxed(v)) return 0;
   for (version *x = p->versions[v->id]; x; x = x->next) {
     if (!v->def && gs_sharding_is_replicated(x->sharding) &&
         !readable(p, v, x->sharding))

@@ -420,6 +420,7 @@ static bool settle(prop *p, gs_value *v, const proposal *at, int n,
 static gs_status visit_back(prop *p, gs_value *v, gs_arena *tmp,
                             bool *changed) {
   int first = p->uses.first[v->id], n = p->uses.first[v->id + 1] - first;
+  if (v->rank <= 0) return GS_OK; /* nothing to split */
   proposal *at = GS_NEWS(tmp, n, proposal);
   int k = 0;
   for (int i = 0; i < n; i++) {
@@ -539,11 +540,14 @@ static gs_status start(prop *p) {
   for (int i = 0; i < p->g->value.n; i++) {
     gs_value *v = p->g->value.at[i];
     p->user[i] = v->sharding != NULL;
-    if (v->rank < 0)
-      return gs_fail(p->e, GS_INTERNAL, v->name, "its shape is not known");
+    bool boxed = gs_value_boxed(v);
+    if (boxed && v->sharding && gs_sharding_used(v->sharding))
+      return gs_fail(p->e, GS_UNSUPPORTED, v->name,
+                     "%s without a fixed size, or of strings, cannot be "
+                     "sharded", gs_kind_text(v->kind));
     for (int d = 0; v->sharding && d < v->sharding->rank; d++)
       if (!v->sharding->dim[d].open) p->out->stated[i] = true;
-    if (!v->sharding) v->sharding = gs_sharding_new(p->a, v->rank, true);
+    if (!v->sharding) v->sharding = gs_sharding_new(p->a, v->rank, !boxed);
     else v->sharding = gs_sharding_copy(p->a, v->sharding);
     GS_TRY(gs_sharding_check(p->m, v->sharding, v->rank, v->name, p->e));
   }

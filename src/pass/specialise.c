@@ -19,6 +19,11 @@ static const gs_node *only_entry(const gs_uses *u, const gs_value *v) {
   return n->op && (n->op->flags & GS_OP_ENTRY) ? n : NULL;
 }
 
+/* Whether n joins blocks; what a run sizes comes from the node that made it. */
+static bool is_exit(const gs_node *n) {
+  return n && n->op && (n->op->flags & GS_OP_EXIT);
+}
+
 gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
                               gs_device_form *out, gs_err *e) {
   *out = (gs_device_form){.program = program};
@@ -41,7 +46,7 @@ gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
   for (int i = 0; i < program->output.n; i++) {
     const gs_value *v = program->output.at[i];
     gs_sharding *s = gs_sharding_new(a, v->rank, false);
-    if (v->def) GS_TRY(parse_split(a, program, v->def, &s, e));
+    if (is_exit(v->def)) GS_TRY(parse_split(a, program, v->def, &s, e));
     *gs_push(a, &out->output) = (gs_border){v, s};
   }
   return GS_OK;
@@ -61,6 +66,7 @@ typedef struct maker {
 
 static gs_value *copy_value(maker *k, const gs_value *v, const char *name) {
   gs_value *c = gs_value_new(k->to, name, v->dtype, v->rank, v->dims);
+  c->kind = v->kind;
   c->constant = v->constant;
   c->sharding = v->sharding;
   c->global_dims = v->global_dims;
@@ -82,6 +88,8 @@ static gs_node *copy_node(maker *k, const gs_node *n) {
   c->opset = n->opset;
   c->origin = n->origin;
   c->stage = n->stage;
+  c->ncapture = n->ncapture;
+  c->open = n->open;
   for (int i = 0; i < n->nin; i++) c->in[i] = mapped(k, n->in[i]);
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) gs_node_output(c, i, mapped(k, n->out[i]));
@@ -182,7 +190,7 @@ static void make_inputs(maker *k) {
 static void make_outputs(maker *k) {
   for (int i = 0; i < k->f->output.n; i++) {
     const gs_value *v = k->f->output.at[i].value;
-    if (!v->def) { /* an input that is an output too */
+    if (!is_exit(v->def)) { /* an input, or made whole by every device */
       k->map[v->id]->is_output = true;
       *gs_push(k->a, &k->to->output) = k->map[v->id];
       continue;
@@ -209,9 +217,10 @@ gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
   for (int i = 0; i < f->output.n; i++) { /* the names of outputs come first */
     const gs_value *v = f->output.at[i].value;
     if (!v->def) continue;
-    const gs_value *block = v->def->in[0];
+    const gs_value *block = is_exit(v->def) ? v->def->in[0] : v;
     k.map[v->id] = gs_value_new(k.to, v->name, block->dtype, block->rank,
                                 block->dims);
+    k.map[v->id]->kind = v->kind;
     k.map[v->id]->sharding = block->sharding;
     k.map[v->id]->global_dims = v->dims;
   }

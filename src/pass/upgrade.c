@@ -273,6 +273,193 @@ static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
   return GS_OK;
 }
 
+/* An operand with one element for each of num_groups groups of channels gets
+ * one for each channel (dim 1 of operand 0). */
+static gs_status upgrade_per_channel(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  static const int64_t column = 1, all = -1;
+  gs_value *x = gs_node_in(n, 0), *v = gs_node_in(n, c->at);
+  int64_t groups = gs_node_int(n, "num_groups", 0);
+  (void)e;
+  if (!x || !v || groups < 1) return GS_OK; /* checked with the shapes */
+  gs_node *count = new_node(g, n, "Shape", x, NULL, c->name);
+  gs_node_set_int(g, count, "start", 1);
+  gs_node_set_int(g, count, "end", 2);
+  gs_value *number = gs_value_ints(g, new_name(g, n, c->name), &groups, 1);
+  gs_node *each = new_node(g, n, "Div", new_result(g, count, GS_INT64), number,
+                           c->name);
+  gs_node *shape = new_node(g, n, "Concat", number,
+                            new_result(g, each, GS_INT64), c->name);
+  gs_node_set_int(g, shape, "axis", 0);
+  gs_value *to = new_result(g, shape, GS_INT64);
+  gs_node *tall =
+      new_node(g, n, "Unsqueeze", v,
+               gs_value_ints(g, new_name(g, n, c->name), &column, 1), c->name);
+  gs_node *wide = new_node(g, n, "Expand", new_result(g, tall, v->dtype), to,
+                           c->name);
+  gs_node *flat =
+      new_node(g, n, "Reshape", new_result(g, wide, v->dtype),
+               gs_value_ints(g, new_name(g, n, c->name), &all, 1), c->name);
+  n->in[c->at] = new_result(g, flat, v->dtype);
+  return GS_OK;
+}
+
+/* A list of floats becomes a 1-D f32 operand. */
+static gs_status upgrade_floats(gs_graph *g, gs_node *n, const change *c,
+                                gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  gs_tensor *t;
+  if (!at) return GS_OK;
+  if (at->kind != GS_ATTR_FLOATS) return wrong_kind(g, n, c, e);
+  int64_t count = at->n;
+  GS_TRY(gs_tensor_new(g->arena, GS_FLOAT, 1, &count, &t, e));
+  t->data = gs_memdup(g->arena, at->floats, (size_t)t->nbytes);
+  set_operand(g, n, c->at, gs_value_constant(g, new_name(g, n, c->name), t));
+  gs_node_drop(n, c->name);
+  return GS_OK;
+}
+
+/* An integer that was 1 by default becomes a scalar operand. */
+static gs_status upgrade_int_or_1(gs_graph *g, gs_node *n, const change *c,
+                                  gs_err *e) {
+  const gs_attr *at = gs_node_attr(n, c->name);
+  gs_tensor *t;
+  if (at && at->kind != GS_ATTR_INT) return wrong_kind(g, n, c, e);
+  int64_t value = at ? at->i : 1;
+  GS_TRY(gs_tensor_new(g->arena, GS_INT64, 0, &value, &t, e));
+  t->data = gs_memdup(g->arena, &value, sizeof value);
+  set_operand(g, n, c->at, gs_value_constant(g, new_name(g, n, c->name), t));
+  gs_node_drop(n, c->name);
+  return GS_OK;
+}
+
+/* GridSample's modes were named after two dims. */
+static gs_status upgrade_sample_mode(gs_graph *g, gs_node *n, const change *c,
+                                     gs_err *e) {
+  const char *mode = gs_node_string(n, c->name, "bilinear");
+  (void)e;
+  if (!strcmp(mode, "bilinear")) mode = "linear";
+  if (!strcmp(mode, "bicubic")) mode = "cubic";
+  gs_node_set_string(g, n, c->name, mode);
+  return GS_OK;
+}
+
+/* Which of the constant scales are below 1, or above it, as the axes of a
+ * node; NULL when none is, or when they are not known here. */
+static const int64_t *scaled_axes(gs_graph *g, const gs_value *scales,
+                                  bool below, int *count) {
+  const gs_attr *at =
+      scales->def ? gs_node_attr(scales->def, "value") : NULL;
+  const gs_tensor *t = scales->constant ? scales->constant : at ? at->t : NULL;
+  const char *bytes = t && t->dtype == GS_FLOAT ? gs_tensor_bytes(t) : NULL;
+  int64_t n = bytes ? gs_tensor_count(t) : 0;
+  int64_t *axes = GS_NEWS(g->arena, n + 1, int64_t);
+  *count = 0;
+  for (int64_t i = 0; i < n; i++) {
+    float scale;
+    memcpy(&scale, bytes + i * 4, sizeof scale);
+    if (below ? scale < 1 : scale > 1) axes[(*count)++] = i;
+  }
+  return *count ? axes : NULL;
+}
+
+static gs_value *scales_of(gs_graph *g, gs_node *n, const gs_value *scales,
+                           const int64_t *axes, int count) {
+  const gs_tensor *from =
+      scales->constant ? scales->constant
+                       : gs_node_attr(scales->def, "value")->t;
+  gs_tensor *t;
+  int64_t dims = count;
+  float *list = GS_NEWS(g->arena, count, float);
+  const char *bytes = gs_tensor_bytes(from);
+  for (int i = 0; i < count; i++)
+    memcpy(&list[i], bytes + axes[i] * 4, sizeof *list);
+  if (gs_tensor_new(g->arena, GS_FLOAT, 1, &dims, &t, NULL)) return NULL;
+  t->data = list;
+  gs_node_set_ints(g, n, "axes", axes, count);
+  return gs_value_constant(g, new_name(g, n, "scales"), t);
+}
+
+/* Resize without a region took elements at x / scale, the one before where a
+ * dim grows and the one after where it shrinks: dims that do the other are
+ * resized by a node of their own. */
+static gs_status upgrade_asymmetric(gs_graph *g, gs_node *n, const change *c,
+                                    gs_err *e) {
+  gs_value *scales = gs_node_in(n, 1);
+  const char *mode = gs_node_string(n, "mode", "nearest");
+  int nless, nmore;
+  (void)e;
+  if (!scales) return GS_OK; /* arity is checked with the shapes */
+  set_operand(g, n, c->at, scales);
+  n->in[1] = NULL;
+  gs_node_set_string(g, n, "coordinate_transformation_mode", "asymmetric");
+  if (strcmp(mode, "nearest")) return GS_OK;
+  const int64_t *less = scaled_axes(g, scales, true, &nless);
+  const int64_t *more = scaled_axes(g, scales, false, &nmore);
+  gs_node_set_string(g, n, "nearest_mode", less ? "ceil" : "floor");
+  if (!less || !more) return GS_OK;
+  gs_node *up = new_node(g, n, n->op_type, n->in[0], NULL, "up");
+  for (int i = 0; i < n->nattr; i++) gs_node_set(g, up, &n->attr[i]);
+  gs_node_set_string(g, up, "nearest_mode", "floor");
+  set_operand(g, up, c->at, scales_of(g, up, scales, more, nmore));
+  n->in[c->at] = scales_of(g, n, scales, less, nless);
+  n->in[0] = new_result(g, up, n->in[0]->dtype);
+  return GS_OK;
+}
+
+/* A value of the inner graph b for operand i of n: an input, or captured. */
+static gs_value *inner_operand(gs_graph *b, const gs_node *n, int i) {
+  gs_value *v = gs_value_new(b, n->in[i] ? n->in[i]->name : NULL,
+                             GS_UNDEFINED, -1, NULL);
+  v->is_input = true;
+  if (i < gs_node_formal(n)) *gs_push(b->arena, &b->input) = v;
+  else *gs_push(b->arena, &b->capture) = v;
+  return v;
+}
+
+/* The batch of operands and results was axis 0, the scanned axis 1, and
+ * operand 0 could say how long each sequence is.  Now the batch is scanned
+ * too, by a Scan around that of each sequence. */
+static gs_status upgrade_batched(gs_graph *g, gs_node *n, const change *c,
+                                 gs_err *e) {
+  int formal = gs_node_formal(n);
+  if (formal < 1 || n->in[0])
+    return gs_fail(e, formal < 1 ? GS_DATA : GS_UNSUPPORTED,
+                   gs_node_place(g->arena, n),
+                   formal < 1 ? "no operands"
+                              : "sequences of different lengths (operand 0)");
+  gs_graph *b = gs_graph_new(g->arena, "batch");
+  gs_node *inner = gs_node_new(b, "", n->op_type, "", n->nin - 1, n->nout);
+  inner->op = gs_op_find("", n->op_type);
+  inner->opset = gs_domain_find("")->newest;
+  inner->origin = n->origin;
+  inner->ncapture = n->ncapture;
+  inner->attr = n->attr;
+  inner->nattr = n->nattr;
+  for (int i = 1; i < n->nin; i++) inner->in[i - 1] = inner_operand(b, n, i);
+  for (int i = 0; i < n->nout; i++) {
+    gs_value *v = gs_value_new(b, n->out[i] ? n->out[i]->name : NULL,
+                               GS_UNDEFINED, -1, NULL);
+    v->is_output = true;
+    gs_node_output(inner, i, v);
+    *gs_push(b->arena, &b->output) = v;
+  }
+  const gs_attr *way = gs_node_attr(inner, "directions");
+  if (way) {
+    gs_attr renamed = *way;
+    renamed.name = c->name;
+    gs_node_set(b, inner, &renamed);
+    gs_node_drop(inner, "directions");
+  }
+  n->in++;
+  n->nin--;
+  n->attr = NULL;
+  n->nattr = 0;
+  gs_node_set_int(g, n, "num_scan_inputs", formal - 1);
+  gs_node_set(g, n, &(gs_attr){.name = "body", .kind = GS_ATTR_GRAPH, .g = b});
+  return GS_OK;
+}
+
 static const change changes[] = {
 #define UP(op_type, before, how, name, at)                                    \
   {op_type, before, upgrade_##how, name, at},
@@ -357,6 +544,9 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
     if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
     if (n->op) n->opset = d->newest;
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH)
+        GS_TRY(gs_pass_upgrade(n->attr[k].g, e));
     bool expanded = false;
     if (d && !n->op) GS_TRY(gs_expand_node(&functions, g, n, &expanded, e));
     if (expanded) continue;
