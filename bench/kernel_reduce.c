@@ -89,6 +89,8 @@ int main(int argc, char **argv) {
       {"sum [65536,64] over 0", "ReduceSum", GS_FLOAT, {65536, 64}, {0}, 1},
       {"sum [1000000,4] over 0", "ReduceSum", GS_FLOAT, {1000000, 4}, {0}, 1},
       {"sum [1000000,4] over 1", "ReduceSum", GS_FLOAT, {1000000, 4}, {1}, 1},
+      {"sum [100000,32] over 1", "ReduceSum", GS_FLOAT, {100000, 32}, {1}, 1},
+      {"sum [50000,64] over 1", "ReduceSum", GS_FLOAT, {50000, 64}, {1}, 1},
       {"sum [4,1000000] over 0", "ReduceSum", GS_FLOAT, {4, 1000000}, {0}, 1},
       {"sum [32,256,32,32] over 0,2,3", "ReduceSum", GS_FLOAT,
        {32, 256, 32, 32}, {0, 2, 3}, 3},

@@ -96,6 +96,41 @@ def fused(op, shapes, out, **attrs):
     return make
 
 
+def resize(shape, out, **attrs):
+    """To the sizes of out."""
+    return lambda: model(
+        [helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], **attrs)],
+        [("x", F, shape)], [("y", F, out)],
+        [const("sizes", np.array(out, dtype="q"))])
+
+
+def grid_sample(shape, places, **attrs):
+    """At places of which some lie outside: half, as they are drawn."""
+    return lambda: model(
+        [helper.make_node("GridSample", ["x", "grid"], ["y"], **attrs)],
+        [("x", F, shape), ("grid", F, [shape[0]] + places + [2])],
+        [("y", F, shape[:2] + places)])
+
+
+def scalar(name, value):
+    return numpy_helper.from_array(np.array(value, dtype="q"), name)
+
+
+def dft(shape, out, axis, **attrs):
+    return lambda: model(
+        [helper.make_node("DFT", ["x", "", "axis"], ["y"], **attrs)],
+        [("x", F, shape)], [("y", F, out)], [scalar("axis", axis)])
+
+
+def stft(samples, length, step):
+    frames = (samples - length) // step + 1
+    return lambda: model(
+        [helper.make_node("STFT", ["x", "step", "w"], ["y"])],
+        [("x", F, [1, samples, 1])],
+        [("y", F, [1, frames, length // 2 + 1, 2])],
+        [scalar("step", step), normal("w", length)])
+
+
 def bert(layers=6, d=768, heads=12, seq=128, hidden=3072, vocab=8000):
     """Encoder layers as exporters write them, after an embedding."""
     nodes, weights = [], []
@@ -141,6 +176,45 @@ def bert(layers=6, d=768, heads=12, seq=128, hidden=3072, vocab=8000):
     return model(nodes, [("i", I, [1, seq])], [(x, F, [1, seq, d])], weights)
 
 
+def resnet(stages=(2, 2, 2, 2), width=64):
+    """Residual blocks of two convolutions, each with a BatchNormalization."""
+    nodes, weights = [], []
+
+    def op(name, inputs, **attrs):
+        out = f"{name}{len(nodes)}"
+        nodes.append(helper.make_node(name, inputs, [out], **attrs))
+        return out
+
+    def conv(x, n, m, k, stride=1):
+        w = f"w{len(weights)}"
+        weights.append(normal(w, m, n, k, k))
+        named = [f"{w}_{i}" for i in range(4)]
+        for i, v in enumerate(named):
+            shift = 0.5 if i in (0, 3) else -0.5  # scale, variance
+            weights.append(const(v, (rng.random(m) + shift).astype("f")))
+        x = op("Conv", [x, w], pads=[k // 2] * 4, strides=[stride] * 2)
+        return op("BatchNormalization", [x] + named)
+
+    x = op("Relu", [conv("x", 3, width, 7, 2)])
+    x = op("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    n = width
+    for i, blocks in enumerate(stages):
+        m = width << i
+        for j in range(blocks):
+            stride = 2 if i and not j else 1
+            y = op("Relu", [conv(x, n, m, 3, stride)])
+            y = conv(y, m, m, 3)
+            if n != m:
+                x = conv(x, n, m, 1, stride)
+            x = op("Relu", [op("Add", [y, x])])
+            n = m
+    x = op("Flatten", [op("GlobalAveragePool", [x])])
+    weights += [normal("fc", 1000, n), normal("fc_b", 1000)]
+    x = op("Gemm", [x, "fc", "fc_b"], transB=1)
+    return model(nodes, [("x", F, [1, 3, 224, 224])], [(x, F, [1, 1000])],
+                 weights)
+
+
 CASES = {
     "matmul": single("MatMul", [512, 768], [512, 3072],
                      [normal("w", 768, 3072)]),
@@ -167,6 +241,26 @@ CASES = {
     "reduce-columns": single("ReduceSum", [4096, 1024], [1, 1024],
                              [const("a", np.array([0], dtype="q"))]),
     "bert": bert,
+    "conv-3x3": single("Conv", [1, 64, 56, 56], [1, 64, 56, 56],
+                       [normal("w", 64, 64, 3, 3)], pads=[1] * 4),
+    "conv-1x1": single("Conv", [1, 256, 14, 14], [1, 1024, 14, 14],
+                       [normal("w", 1024, 256, 1, 1)]),
+    "conv-depthwise": single("Conv", [1, 144, 56, 56], [1, 144, 56, 56],
+                             [normal("w", 144, 1, 3, 3)], pads=[1] * 4,
+                             group=144),
+    "conv-batch": single("Conv", [8, 128, 28, 28], [8, 128, 28, 28],
+                         [normal("w", 128, 128, 3, 3)], pads=[1] * 4),
+    "conv-transpose": single("ConvTranspose", [1, 64, 56, 56],
+                             [1, 32, 112, 112], [normal("w", 64, 32, 2, 2)],
+                             strides=[2, 2]),
+    "maxpool": single("MaxPool", [8, 64, 112, 112], [8, 64, 56, 56],
+                      kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4),
+    "averagepool": single("AveragePool", [8, 64, 56, 56], [8, 64, 56, 56],
+                          kernel_shape=[3, 3], pads=[1] * 4),
+    "batchnorm": single("BatchNormalization", [8, 64, 56, 56],
+                        [8, 64, 56, 56],
+                        [const(n, np.ones(64, "f")) for n in "sbmv"]),
+    "resnet": resnet,
     "bias-gelu": fused("BiasGelu", [[1024, 3072], [3072]], [1024, 3072]),
     "fast-gelu": fused("FastGelu", [[1024, 3072], [3072]], [1024, 3072]),
     "fast-gelu-small": fused("FastGelu", [[128, 3072], [3072]], [128, 3072]),
@@ -185,6 +279,34 @@ CASES = {
     "scores": fused(
         "FusedMatMul", [[1, 12, 128, 64]] * 2, [1, 12, 128, 128], transB=1,
         alpha=0.125),
+    "resize-nearest": resize([1, 64, 128, 128], [1, 64, 256, 256],
+                             mode="nearest",
+                             coordinate_transformation_mode="asymmetric",
+                             nearest_mode="floor"),
+    "resize-linear": resize([1, 64, 128, 128], [1, 64, 256, 256],
+                            mode="linear"),
+    "resize-down": resize([1, 3, 1080, 1920], [1, 3, 224, 224],
+                          mode="linear"),
+    "resize-antialias": resize([1, 3, 1080, 1920], [1, 3, 224, 224],
+                               mode="linear", antialias=1),
+    "resize-cubic": resize([1, 3, 224, 224], [1, 3, 448, 448], mode="cubic"),
+    "resize-3d": resize([1, 8, 32, 64, 64], [1, 8, 64, 128, 128],
+                        mode="linear"),
+    "resize-nhwc": resize([1, 128, 128, 64], [1, 256, 256, 64],
+                          mode="linear"),
+    "grid-linear": grid_sample([1, 64, 128, 128], [128, 128]),
+    "grid-linear-3": grid_sample([1, 3, 512, 512], [512, 512]),
+    "grid-border": grid_sample([1, 64, 128, 128], [128, 128],
+                               padding_mode="border"),
+    "grid-cubic": grid_sample([1, 16, 128, 128], [128, 128], mode="cubic"),
+    "grid-nearest": grid_sample([1, 64, 128, 128], [128, 128],
+                                mode="nearest"),
+    "dft": dft([64, 1024, 1], [64, 1024, 2], 1),
+    "dft-1000": dft([64, 1000, 1], [64, 1000, 2], 1),
+    "dft-columns": dft([512, 64, 1], [512, 64, 2], 0),
+    "dft-long": dft([1, 1 << 17, 2], [1, 1 << 17, 2], 1),
+    "stft": stft(160000, 512, 160),
+    "stft-400": stft(160000, 400, 160),
 }
 
 

@@ -71,6 +71,8 @@ static const struct {
     {"shape_only", "no data is read"},
     /* -- activations and more mathematics */
     {"det", "any dim but the last two"},
+    {"multinomial", "the batch; a shard holds the numbers that the whole "
+                    "tensor has there"},
     {"reverse_sequence", "any dim but the one of time"},
     /* -- bits and integers */
     /* -- normalisation */
@@ -118,7 +120,6 @@ static const struct {
     {"recurrent", "batch"},
     /* -- quantisation */
     {"quantize", "any dim; a blocked one at the ends of blocks"},
-    {"dynamic_quantize", "none: the scale comes from all elements"},
     {"matmul_integer", "batch, rows and columns with their zero points; a "
                        "sharded inner dim gives partial sums"},
     {"qlinear_matmul", "batch, rows and columns with their scales"},
@@ -133,6 +134,8 @@ static const struct {
     {"ms_rotary", "batch, heads, and positions when all are given"},
     {"ms_mha", "batch, queries unless their place matters, and heads unless "
                "there is a bias"},
+    {"qmoe", "tokens, the hidden size of the result; sharded experts give "
+             "partial sums"},
     {"ms_moe", "tokens, the hidden size of the result; sharded experts and "
                "inner sizes give partial sums"},
     {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "
@@ -158,6 +161,8 @@ static const char *parts(gs_arena *a, const gs_function *f,
 }
 
 static const char *how(gs_arena *a, const row *r) {
+  if (r->function && r->function->derive)
+    return "expanded by the gradients of the operators between";
   if (r->function)
     return gs_sprintf(a, "expanded into %s; shards as these do",
                       parts(a, r->function, ", "));
@@ -270,7 +275,8 @@ void gs_ops_man(FILE *f) {
   for (const row *r = all; r->name; r++)
     if (r->function)
       fprintf(f, ".It %s\n%s.\n", full_name(&a, r),
-              parts(&a, r->function, ", "));
+              r->function->derive ? "The gradients of the operators between"
+                                  : parts(&a, r->function, ", "));
   fputs(".El\n", f);
   gs_arena_free(&a);
 }

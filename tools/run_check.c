@@ -3,7 +3,7 @@
 #include <math.h>
 
 gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
-                           gs_tensor *const *got, gs_tensor *const *want,
+                           gs_box *const *got, gs_box *const *want,
                            const gs_tolerance *tol, bool *same, gs_err *e) {
   gs_status result = GS_OK;
   bool bytes = true;
@@ -11,16 +11,17 @@ gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
   int bad = 0;
   for (int i = 0; i < n; i++) {
     gs_comparison c;
-    GS_TRY(gs_compare(got[i], want[i], tol, &c, e));
+    const gs_tensor *worst = NULL;
+    const char *name = got[i]->t.name ? got[i]->t.name : "";
+    GS_TRY(gs_compare_box(got[i], want[i], tol, &c, &worst, e));
     if (!c.same_bytes) bytes = false;
     if (c.worst >= 0 && c.distance > most) most = c.distance;
     if (c.equal) continue;
     bad++;
     result = GS_NO;
     gs_buf_printf(b, "%s: output '%s': %lld of %lld elements differ; ", what,
-                  got[i]->name ? got[i]->name : "", (long long)c.bad,
-                  (long long)c.n);
-    gs_comparison_print(b, got[i], &c);
+                  name, (long long)c.bad, (long long)c.n);
+    gs_comparison_print(b, worst, &c);
     gs_buf_char(b, '\n');
   }
   if (same) *same = bytes;

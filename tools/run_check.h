@@ -9,7 +9,7 @@
  * after `what`.  *same (may be NULL): all bytes are the same.  GS_NO when one
  * is out of tolerance. */
 gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
-                           gs_tensor *const *got, gs_tensor *const *want,
+                           gs_box *const *got, gs_box *const *want,
                            const gs_tolerance *tol, bool *same, gs_err *e);
 
 #endif

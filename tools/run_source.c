@@ -203,7 +203,7 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
   if (plan && plan->kind == GS_PLAN_DEVICE) {
     GS_TRY(open_plan(a, w, s, plan, e));
     GS_TRY(check_weights(a, dir, plan, e));
-    s->input = GS_NEWS(a, s->graph->input.n, const gs_tensor *);
+    s->input = GS_NEWS(a, s->graph->input.n, const gs_box *);
     return GS_OK;
   }
   if (w && w->nrank > 1 && !strcmp(path, "-"))
@@ -216,11 +216,11 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
     GS_TRY(check_weights(a, dir, plan, e));
   }
   GS_TRY(gs_pass_upgrade(s->graph, e));
-  s->input = GS_NEWS(a, s->graph->input.n, const gs_tensor *);
+  s->input = GS_NEWS(a, s->graph->input.n, const gs_box *);
   return GS_OK;
 }
 
-gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
+gs_status gs_source_find(const gs_source *s, const char *name, int *out,
                          gs_err *e) {
   const gs_graph *g = s->graph;
   if (!name && g->input.n != 1)
@@ -228,7 +228,7 @@ gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
                    "the model has %d inputs: write NAME=FILE", g->input.n);
   for (int i = 0; i < g->input.n; i++) {
     if (name && strcmp(g->input.at[i]->name, name)) continue;
-    s->input[i] = t;
+    *out = i;
     return GS_OK;
   }
   gs_fail(e, GS_USAGE, s->path, "the model has no input '%s'", name);
@@ -238,6 +238,14 @@ gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
       break;
     }
   return GS_USAGE;
+}
+
+gs_status gs_source_give(gs_source *s, const char *name, const gs_box *b,
+                         gs_err *e) {
+  int i;
+  GS_TRY(gs_source_find(s, name, &i, e));
+  s->input[i] = b;
+  return GS_OK;
 }
 
 /* Binds the symbolic dims of input v by t. */
@@ -290,8 +298,9 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
   for (int i = 0; i < s->graph->input.n; i++)
     if (s->input[i]) {
       gs_value *v = s->graph->input.at[i];
-      GS_TRY(bind_input(a, s, v, s->input[i], e));
-      if (!s->graph->mesh) fix_input(s, v, s->input[i]);
+      if (v->kind != GS_TENSOR || s->input[i]->kind != GS_TENSOR) continue;
+      GS_TRY(bind_input(a, s, v, &s->input[i]->t, e));
+      if (!s->graph->mesh) fix_input(s, v, &s->input[i]->t);
     }
   return gs_pass_infer(a, s->graph, &s->bind, e);
 }

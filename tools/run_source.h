@@ -19,7 +19,7 @@ typedef struct gs_source {
   int ndevice_here;
   int64_t ndevice;   /* 1 for plain models */
   gs_bindings bind;
-  const gs_tensor **input; /* [inputs] NULL: not given */
+  const gs_box **input; /* [inputs] NULL: not given */
   bool fixed; /* inputs keep their values: also floats may decide shapes */
 } gs_source;
 
@@ -29,8 +29,11 @@ typedef struct gs_source {
  * Shapes are not inferred yet (but for device graphs). */
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          gs_source *out, gs_err *e);
-/* Gives input `name` (NULL: the only one) its tensor. */
-gs_status gs_source_give(gs_source *s, const char *name, const gs_tensor *t,
+/* The input `name` (NULL: the only one). */
+gs_status gs_source_find(const gs_source *s, const char *name, int *out,
+                         gs_err *e);
+/* Gives it its value. */
+gs_status gs_source_give(gs_source *s, const char *name, const gs_box *b,
                          gs_err *e);
 /* Binds symbolic dims by `more`, the model's own bindings and the tensors
  * that were given, and infers all shapes.  Small integer inputs of a plain

@@ -7,6 +7,7 @@
 
 #include "base/math.h"
 #include "exec/device.h"
+#include "kernel/boxed.h"
 
 /* ---- making ---- */
 

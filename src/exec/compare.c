@@ -82,6 +82,19 @@ static gs_status same_shape(const gs_tensor *got, const gs_tensor *want,
   return s;
 }
 
+/* Strings are at distance 1 when they differ. */
+static gs_status compare_strings(const gs_tensor *got, const gs_tensor *want,
+                                 gs_comparison *c) {
+  for (int64_t i = 0; i < c->n; i++) {
+    gs_string a = got->strings[i], b = want->strings[i];
+    if (a.n == b.n && (!a.n || !memcmp(a.at, b.at, a.n))) continue;
+    if (!c->bad++) c->worst = i;
+  }
+  c->equal = c->same_bytes = c->bad == 0;
+  c->distance = c->equal ? 0 : 1;
+  return GS_OK;
+}
+
 gs_status gs_compare(const gs_tensor *got, const gs_tensor *want,
                      const gs_tolerance *tol, gs_comparison *c, gs_err *e) {
   *c = (gs_comparison){.worst = -1};
@@ -92,6 +105,7 @@ gs_status gs_compare(const gs_tensor *got, const gs_tensor *want,
   c->same_bytes = true;
   c->equal = true;
   if (!n) return GS_OK;
+  if (got->dtype == GS_STRING) return compare_strings(got, want, c);
   const void *x = gs_tensor_bytes(got), *y = gs_tensor_bytes(want);
   if (!x || !y || !gs_convert_knows(t))
     return gs_fail(e, GS_UNSUPPORTED, got->name,
@@ -133,6 +147,12 @@ void gs_comparison_print(gs_buf *b, const gs_tensor *t,
   gs_buf_str(b, "element [");
   for (int d = 0; d < t->rank; d++)
     gs_buf_printf(b, d ? ",%lld" : "%lld", (long long)index[d]);
+  if (t->dtype == GS_STRING) {
+    gs_string s = t->strings[c->worst];
+    gs_buf_printf(b, "] is not '%.*s'", (int)gs_min((int64_t)s.n, 80),
+                  s.n ? s.at : "");
+    return;
+  }
   gs_buf_printf(b, "]%s is %.9g, expected %.9g: distance %.3g, allowed %.3g",
                 !complex       ? ""
                 : c->worst % 2 ? " (imaginary part)"
@@ -144,6 +164,8 @@ uint64_t gs_tensor_digest(const gs_tensor *t) {
   int64_t head[2] = {(int64_t)t->dtype, t->rank};
   uint64_t h = gs_hash(head, sizeof head, 0);
   h = gs_hash(t->dims, (size_t)t->rank * sizeof *t->dims, h);
+  for (int64_t i = 0; t->strings && i < gs_tensor_count(t); i++)
+    h = gs_hash(t->strings[i].at, t->strings[i].n, h ^ t->strings[i].n);
   const void *p = t->nbytes ? gs_tensor_bytes(t) : NULL;
   return p ? gs_hash(p, (size_t)t->nbytes, h) : h;
 }

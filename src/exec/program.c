@@ -102,14 +102,19 @@ static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
   if (!role && (!k || !k->run))
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "this operator has no kernel");
+  bool once = !role && runs_once(p, n);
+  if (!role && !once) {
+    n = gs_program_fuse(p, a, n);
+    k = gs_kernel_of(n->op);
+  }
   gs_step *s = gs_push(a, &p->step);
-  *s = (gs_step){.node = n, .kernel = k, .role = role};
-  s->once = !role && runs_once(p, n);
+  *s = (gs_step){.node = n, .kernel = k, .role = role, .once = once};
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
     gs_room *room = &p->room[n->out[i]->id];
     room->home = s->once ? GS_HOME_ONCE : GS_HOME_ARENA;
     room->fixed = s->once;
+    p->maker[n->out[i]->id] = p->step.n - 1;
   }
   return GS_OK;
 }
@@ -237,8 +242,10 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
   p->exit = GS_NEWS(a, g->output.n, gs_exit);
   for (int i = 0; i < g->value.n; i++)
     GS_TRY(check_value(p, a, g->value.at[i], e));
+  gs_program_uses(a, p);
   for (int i = 0; i < g->node.n; i++)
     GS_TRY(add_node(p, a, g->node.at[i], e));
+  gs_program_close(a, p);
   for (int i = 0; i < g->output.n; i++) GS_TRY(add_exit(p, a, i, e));
   lifetimes(p);
   gs_program_memory(a, p);

@@ -308,3 +308,21 @@ gs_status gs_tensor_load(gs_arena *a, const char *path, gs_tensor **out,
 gs_status gs_tensor_save(const char *path, const gs_tensor *t, gs_err *e) {
   return is_pb(path) ? gs_pb_write(path, t, e) : gs_npy_write(path, t, e);
 }
+
+gs_status gs_box_load(gs_arena *a, const char *path, gs_kind kind,
+                      gs_box **out, gs_err *e) {
+  if (is_pb(path)) return gs_pb_read_box(a, path, kind, out, e);
+  gs_tensor *t;
+  if (kind == GS_SEQUENCE || kind == GS_OPTIONAL_SEQUENCE)
+    return gs_fail(e, GS_USAGE, path, "a sequence is read from a .pb file");
+  GS_TRY(gs_npy_read(a, path, &t, e));
+  *out = gs_box_of(a, t);
+  return GS_OK;
+}
+
+gs_status gs_box_save(const char *path, const gs_box *b, gs_err *e) {
+  if (is_pb(path)) return gs_pb_write_box(path, b, e);
+  if (b->kind == GS_TENSOR) return gs_npy_write(path, &b->t, e);
+  return gs_fail(e, GS_USAGE, path, "%s is written to a .pb file",
+                 gs_kind_text(b->kind));
+}

@@ -18,5 +18,9 @@ gs_status gs_npy_write(const char *path, const gs_tensor *t, gs_err *e);
 gs_status gs_tensor_load(gs_arena *a, const char *path, gs_tensor **out,
                          gs_err *e);
 gs_status gs_tensor_save(const char *path, const gs_tensor *t, gs_err *e);
+/* The same for values of any kind: what is no tensor needs a .pb file. */
+gs_status gs_box_load(gs_arena *a, const char *path, gs_kind kind,
+                      gs_box **out, gs_err *e);
+gs_status gs_box_save(const char *path, const gs_box *b, gs_err *e);
 
 #endif

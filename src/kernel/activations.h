@@ -3,7 +3,6 @@
 #ifndef GS_KERNEL_ACTIVATIONS_H
 #define GS_KERNEL_ACTIVATIONS_H
 
-#include "kernel/kernel.h"
 #include "kernel/loops.h"
 
 /* a and b are param[0] and param[1]. */

@@ -1,5 +1,5 @@
 /* Nodes run on boxes. */
-#include "kernel/support.h"
+#include "kernel/boxed.h"
 
 gs_status gs_boxrun_fail(gs_boxrun *k, gs_status code, const char *fmt, ...) {
   va_list ap;
@@ -52,6 +52,14 @@ gs_status gs_boxrun_result(gs_boxrun *k, int i, gs_dtype dtype, int rank,
   if (b) *b = made;
   if (gs_node_out(k->node, i)) k->out[i] = made;
   return GS_OK;
+}
+
+gs_status gs_boxrun_esize(gs_boxrun *k, const gs_box *b, size_t *size) {
+  int bits = gs_dtype_get((int)b->t.dtype)->bits;
+  *size = b->t.dtype == GS_STRING ? sizeof(gs_string) : (size_t)bits / 8;
+  if (*size) return GS_OK;
+  return gs_boxrun_fail(k, GS_UNSUPPORTED, "no kernel for %s",
+                        gs_dtype_get((int)b->t.dtype)->text);
 }
 
 /* ---- by the kernel ---- */

@@ -234,7 +234,7 @@ static gs_status plan_stft(gs_kctx *k, gs_arena *a, plan *p) {
   p->write = onesided ? p->length / 2 + 1 : p->length;
   if (y->dims[2] != p->write) return wrong_shape(k);
   p->count = x->dims[0] * y->dims[1];
-  int parts = (int)x->dims[2];
+  int parts = x->rank < 3 ? 1 : (int)x->dims[2];
   p->in = (side){y->dims[1], x->dims[1] * parts, step * parts, parts, parts};
   p->out = (side){y->dims[1], y->dims[1] * p->write * 2, p->write * 2, 2, 2};
   return p->count ? plan_fft(k, a, p) : GS_OK;

@@ -2,6 +2,7 @@
  * RandomUniform's with the same seed. */
 #include <math.h>
 
+#include "kernel/coord.h"
 #include "kernel/par.h"
 #include "kernel/random.h"
 #include "kernel/support.h"
@@ -54,14 +55,35 @@ static gs_status bernoulli_run(gs_kctx *k) {
   return GS_OK;
 }
 
-extern const gs_kernel gs_kernel_bernoulli, gs_kernel_multinomial;
+extern const gs_kernel gs_kernel_bernoulli, gs_kernel_multinomial,
+    gs_kernel_g_multinomial;
 const gs_kernel gs_kernel_bernoulli = {float_prep, bernoulli_run};
 
 /* ---- Multinomial ---- */
 
+typedef struct rows {
+  int64_t first, count; /* of the whole result; past them is padding */
+} rows;
+
 static gs_status multinomial_prep(gs_kctx *k) {
+  rows *r = GS_NEW(k->arena, rows);
   GS_TRY(float_prep(k));
+  r->count = k->out[0].dims[0];
+  k->state = r;
   k->scratch_size = (size_t)k->in[0].dims[1] * sizeof(double);
+  return GS_OK;
+}
+
+static gs_status sharded_prep(gs_kctx *k) {
+  int64_t idx[2];
+  int n;
+  GS_TRY(multinomial_prep(k));
+  rows *r = k->state;
+  const int64_t *shape = gs_node_ints(k->node, "shape", &n);
+  if (n != 2) return gs_kernel_fail(k, GS_DATA, "shape has %d entries", n);
+  GS_TRY(gs_kctx_split_index(k, 2, shape, k->out[0].dims, idx));
+  r->first = idx[0] * r->count;
+  r->count = gs_max(0, gs_min(r->count, shape[0] - r->first));
   return GS_OK;
 }
 
@@ -89,21 +111,25 @@ static int64_t pick(const double *sum, int64_t n, double t) {
 
 static gs_status multinomial_run(gs_kctx *k) {
   const gs_view *x = &k->in[0], *y = &k->out[0];
+  const rows *r = k->state;
   gs_uniform u = {.dtype = GS_DOUBLE, .low = 0, .high = 1,
                   .key = key_of(k->node)};
   int64_t n = x->dims[1], count = y->dims[1];
   int64_t size = gs_dtype_get((int)x->dtype)->bits / 8;
   double *sum = k->scratch, drawn[BLOCK];
-  for (int64_t b = 0; count && b < y->dims[0]; b++) {
+  if (y->n)
+    memset(y->data, 0, (size_t)gs_dtype_bytes((int)y->dtype, y->n));
+  for (int64_t b = 0; count && b < r->count; b++) {
     gs_convert(GS_DOUBLE, sum, x->dtype, (const char *)x->data + b * n * size,
                n, NULL);
     accumulate(sum, n);
     if (!isfinite(sum[n - 1]))
       return gs_kernel_fail(k, GS_DATA, "row %lld has no probabilities",
-                            (long long)b);
+                            (long long)(r->first + b));
     for (int64_t s = 0; s < count; s++) {
       if (s % BLOCK == 0)
-        gs_uniform_fill(&u, b * count + s, gs_min(BLOCK, count - s), drawn);
+        gs_uniform_fill(&u, (r->first + b) * count + s,
+                        gs_min(BLOCK, count - s), drawn);
       int64_t at = b * count + s, c = pick(sum, n, drawn[s % BLOCK] *
                                                        sum[n - 1]);
       if (y->dtype == GS_INT64) ((int64_t *)y->data)[at] = c;
@@ -114,3 +140,4 @@ static gs_status multinomial_run(gs_kctx *k) {
 }
 
 const gs_kernel gs_kernel_multinomial = {multinomial_prep, multinomial_run};
+const gs_kernel gs_kernel_g_multinomial = {sharded_prep, multinomial_run};

@@ -1,5 +1,5 @@
 /* Runs one node at compile time. */
-#include "kernel/support.h"
+#include "kernel/boxed.h"
 #include "op/shape.h"
 
 /* The constant in a box, its elements where kernels may read them: in a file

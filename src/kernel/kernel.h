@@ -9,7 +9,12 @@
 #include "op/op.h"
 
 /* One operand or result: row-major, contiguous.  An operand that was left out
- * has data NULL, rank -1 and n 0. */
+ * has data NULL, rank -1 and n 0.
+ *
+ * f32 tensors between kernels that agree on it may lie in blocks of channels
+ * instead: [d0, d1 / block, d2, ..., block], where block divides d1.  Kernels
+ * of which gs_kernel_takes_blocks says so see it in `block` of an operand (set
+ * before prep); and may, in prep, set it for a result that says `any`. */
 typedef struct gs_view {
   gs_dtype dtype;
   int rank;
@@ -18,6 +23,8 @@ typedef struct gs_view {
   void *data; /* of gs_string for strings, which only boxes hold; operands are
                  not written, except where in[0].data equals out[0].data
                  (GS_OP_INPLACE rows) */
+  int block; /* 0: row-major */
+  bool any;  /* results: `block` may be set */
 } gs_view;
 
 /* What the devices of a process make of constants once for all of them. */
@@ -99,22 +106,6 @@ typedef struct gs_boxed {
 const gs_boxed *gs_boxed_of(const gs_op *op);
 /* Runs a node on boxes: by its row's boxed form, else by its kernel. */
 gs_status gs_boxrun_node(gs_boxrun *k);
-/* By the kernel: the row's shape function sees the operands as constants. */
-gs_status gs_boxrun_kernel(gs_boxrun *k);
-/* GS_DATA and the like, naming the node. */
-gs_status gs_boxrun_fail(gs_boxrun *k, gs_status code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-/* Operand i as a tensor of numbers or strings; an optional that holds one is
- * opened.  GS_DATA when it is left out or something else. */
-gs_status gs_boxrun_tensor(gs_boxrun *k, int i, gs_box **out);
-/* Operand i as a sequence, likewise. */
-gs_status gs_boxrun_list(gs_boxrun *k, int i, gs_box **out);
-/* The only element of an integer operand; `otherwise` when it is left out. */
-gs_status gs_boxrun_int(gs_boxrun *k, int i, int64_t otherwise, int64_t *out);
-/* A new tensor as result i (b may be NULL). */
-gs_status gs_boxrun_result(gs_boxrun *k, int i, gs_dtype dtype, int rank,
-                           const int64_t *dims, gs_box **b);
-
 /* Runs n once on constants (all operands given have `constant`) and stores
  * the results as constants of its outputs. */
 gs_status gs_kernel_eval(gs_graph *g, gs_node *n, gs_err *e);

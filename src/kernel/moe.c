@@ -1,4 +1,5 @@
-/* MoE of com.microsoft, and ai.gshard.MoE, which holds some of the experts.
+/* MoE and QMoE of com.microsoft, and the forms of ai.gshard that hold some of
+ * the experts.
  *
  * Tokens are sorted by the experts that they are sent to.  The rows of an
  * expert go through its two or three products, ROWS at a time; then every
@@ -7,11 +8,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/packed.h"
 #include "kernel/coord.h"
 #include "kernel/gemm.h"
+#include "kernel/nbits.h"
 #include "kernel/par.h"
 #include "kernel/support.h"
 #include "kernel/vmath.h"
+#include "op/moe.h"
 
 enum { X, ROUTER, W1, B1, W2, B2, W3, B3, ROWS = 256 };
 
@@ -25,7 +29,16 @@ typedef struct moe_loops {
 #define GS_STAMP "kernel/moe.inc"
 #include "kernel/stamp.h"
 
+/* Operands of one of the layers: weights and bias; with bits also scales and
+ * zero points. */
+typedef struct layer_plan {
+  int w, b, s, z;
+  int bits;      /* 0: floats */
+  int64_t block; /* 0: one scale for a row */
+} layer_plan;
+
 typedef struct plan {
+  layer_plan fc[3];
   const moe_loops *loop;
   void (*act)(float *x, int64_t n); /* NULL: none, or swiglu */
   bool swiglu, normalize;
@@ -34,7 +47,7 @@ typedef struct plan {
   int64_t tokens, k, all;       /* all: experts of the router */
   int64_t experts, first;       /* those that are here */
   int64_t in, up, inner, out;   /* up: rows of fc1 */
-  size_t chosen, weight, order, start, x, a, b, y, wide, line; /* scratch */
+  size_t chosen, weight, order, start, x, a, b, y, wide, line, zeros;
 } plan;
 
 typedef struct job {
@@ -45,6 +58,7 @@ typedef struct job {
   int64_t *order;  /* [tokens * k] places (token * k + slot) by expert */
   int64_t *start;  /* [experts + 1] in order */
   float *x, *a, *b, *y, *wide, *line;
+  uint8_t *zeros;  /* zero points of the rows of a layer, one to a byte */
   int64_t expert, from, n; /* the rows at hand */
 } job;
 
@@ -73,12 +87,19 @@ static void activation(gs_kctx *k, plan *p) {
                                      (double)INFINITY);
 }
 
-static gs_status prep(gs_kctx *k) {
-  const gs_view *x = &k->in[X], *w2 = &k->in[W2];
+/* Bytes of scratch that a weight takes while it is computed with. */
+static size_t wide_size(gs_kctx *k, const plan *p) {
+  if (p->fc[0].bits)
+    return gs_nbits_scratch(gs_max(p->in, p->inner), ROWS, k->threads);
+  if (!gs_dtype_half(k->in[X].dtype)) return 0;
+  return (size_t)gs_max(p->up * p->in, p->out * p->inner) * sizeof(float);
+}
+
+static gs_status prep_layers(gs_kctx *k, plan *p) {
+  const gs_view *x = &k->in[X];
+  const gs_view *w1 = &k->in[p->fc[0].w], *w2 = &k->in[p->fc[1].w];
   if (x->dtype != GS_FLOAT && !gs_dtype_half(x->dtype))
     return gs_kernel_no_type(k, x->dtype);
-  plan *p = GS_NEW(k->arena, plan);
-  k->state = p;
   activation(k, p);
   p->normalize =
       gs_node_int(k->node, "normalize_routing_weights", 0) != 0;
@@ -86,16 +107,16 @@ static gs_status prep(gs_kctx *k) {
   p->all = k->in[ROUTER].dims[1];
   p->k = gs_node_int(k->node, "k", 1);
   p->in = x->dims[x->rank - 1];
-  p->up = k->in[W1].dims[1];
+  p->up = w1->dims[1];
   p->experts = w2->dims[0];
   p->out = w2->dims[1];
   p->inner = w2->dims[2];
+  if (p->fc[1].bits) p->inner *= 8 / p->fc[1].bits;
   if (gs_node_attr(k->node, "axes") || gs_node_attr(k->node, "index")) {
     GS_TRY(gs_kctx_index(k, &p->first));
     p->first *= p->experts;
   }
   int64_t sent = p->tokens * p->k, rows = gs_min(ROWS, sent);
-  bool half = gs_dtype_half(x->dtype);
   size_t top = 0;
   p->chosen = take(&top, sent, 8);
   p->weight = take(&top, sent, 4);
@@ -106,9 +127,35 @@ static gs_status prep(gs_kctx *k) {
   p->b = take(&top, rows * p->inner, 4);
   p->y = take(&top, sent * p->out, 4);
   p->line = take(&top, gs_max(p->up, p->out), 4);
-  int64_t most = gs_max(p->up * p->in, p->out * p->inner);
-  p->wide = take(&top, half ? most : 0, 4);
+  p->zeros = take(&top, gs_max(p->up, p->out), 1);
+  p->wide = take(&top, (int64_t)wide_size(k, p), 1);
   k->scratch_size = top;
+  return GS_OK;
+}
+
+static gs_status prep(gs_kctx *k) {
+  static const layer_plan fc[3] = {
+      {.w = W1, .b = B1}, {.w = W2, .b = B2}, {.w = W3, .b = B3}};
+  plan *p = GS_NEW(k->arena, plan);
+  k->state = p;
+  memcpy(p->fc, fc, sizeof fc);
+  return prep_layers(k, p);
+}
+
+static gs_status prep_qmoe(gs_kctx *k) {
+  plan *p = GS_NEW(k->arena, plan);
+  k->state = p;
+  for (int i = 0; i < 3; i++)
+    p->fc[i] = (layer_plan){.w = GS_QMOE_W1 + 3 * i,
+                            .b = GS_QMOE_B1 + 3 * i,
+                            .s = GS_QMOE_S1 + 3 * i,
+                            .z = GS_QMOE_Z1 + i,
+                            .bits = (int)gs_qmoe_bits(k->node, i + 1),
+                            .block = gs_node_int(k->node, "block_size", 0)};
+  GS_TRY(prep_layers(k, p));
+  /* As ONNX Runtime, which here takes the softmax over the chosen experts
+   * whatever normalize_routing_weights says. */
+  p->normalize = true;
   return GS_OK;
 }
 
@@ -186,11 +233,37 @@ static void gather(void *ctx, int64_t lo, int64_t hi) {
   }
 }
 
-/* to[n, rows] = from[n, cols] W^T + bias, with operands w and w + 1. */
-static bool layer(job *j, int w, int64_t rows, int64_t cols,
-                  const float *from, float *to) {
+/* to[n, rows] = from[n, cols] W^T with weights of few bits. */
+static bool quantised(job *j, const layer_plan *fc, int64_t rows,
+                      int64_t cols, const float *from, float *to) {
   gs_kctx *k = j->k;
-  const gs_view *v = &k->in[w];
+  const gs_view *s = &k->in[fc->s];
+  int64_t blob = cols * fc->bits / 8;
+  gs_nbits w = {.bits = fc->bits, .n = rows, .k = cols, .packed = true,
+                .block = fc->block ? fc->block : cols, .type = s->dtype};
+  w.blocks = w.block ? cols / w.block : 0;
+  w.codes = (const uint8_t *)k->in[fc->w].data + j->expert * rows * blob;
+  w.scales = (const char *)s->data +
+             j->expert * rows * w.blocks * (s->dtype == GS_FLOAT ? 4 : 2);
+  if (gs_kernel_has(k, fc->z) && fc->block) {
+    w.zeros = (const uint8_t *)k->in[fc->z].data +
+              j->expert * rows * gs_ceil_div(w.blocks * fc->bits, 8);
+  } else if (gs_kernel_has(k, fc->z)) {
+    const uint8_t *z = (const uint8_t *)k->in[fc->z].data +
+                       j->expert * gs_ceil_div(rows * fc->bits, 8);
+    if (fc->bits == 8) memcpy(j->zeros, z, (size_t)rows);
+    else gs_codes_unpack(fc->bits, false, j->zeros, z, 0, rows);
+    w.zeros = j->zeros;
+  }
+  return gs_nbits_product(&w, j->n, from, cols, to, rows, j->wide,
+                          k->threads);
+}
+
+/* The same with weights of floats. */
+static bool product(job *j, const layer_plan *fc, int64_t rows, int64_t cols,
+                    const float *from, float *to) {
+  gs_kctx *k = j->k;
+  const gs_view *v = &k->in[fc->w];
   int64_t n = rows * cols, size = v->dtype == GS_FLOAT ? 4 : 2;
   const void *at = (const char *)v->data + j->expert * n * size;
   if (gs_dtype_half(v->dtype)) {
@@ -200,13 +273,23 @@ static bool layer(job *j, int w, int64_t rows, int64_t cols,
   gs_gemm g = {.dtype = GS_FLOAT, .tb = true, .m = j->n, .n = rows,
                .k = cols, .lda = gs_max(1, cols), .ldb = gs_max(1, cols),
                .batch = 1};
-  if (!gs_gemm_run(&g, from, at, to, k->threads)) return false;
-  if (!gs_kernel_has(k, w + 1)) return true;
-  gs_convert(GS_FLOAT, j->line, v->dtype,
-             (const char *)k->in[w + 1].data + j->expert * rows * size, rows,
-             NULL);
-  for (int64_t i = 0; i < j->n; i++)
-    for (int64_t c = 0; c < rows; c++) to[i * rows + c] += j->line[c];
+  return gs_gemm_run(&g, from, at, to, k->threads);
+}
+
+/* Either, plus the bias. */
+static bool layer(job *j, int i, int64_t rows, int64_t cols,
+                  const float *from, float *to) {
+  gs_kctx *k = j->k;
+  const layer_plan *fc = &j->p->fc[i];
+  if (!(fc->bits ? quantised : product)(j, fc, rows, cols, from, to))
+    return false;
+  if (!gs_kernel_has(k, fc->b)) return true;
+  const gs_view *b = &k->in[fc->b];
+  int64_t size = b->dtype == GS_FLOAT ? 4 : 2;
+  gs_convert(GS_FLOAT, j->line, b->dtype,
+             (const char *)b->data + j->expert * rows * size, rows, NULL);
+  for (int64_t r = 0; r < j->n; r++)
+    for (int64_t c = 0; c < rows; c++) to[r * rows + c] += j->line[c];
   return true;
 }
 
@@ -225,7 +308,7 @@ static void activate(void *ctx, int64_t lo, int64_t hi) {
     if (p->fusion == 2) memcpy(b, a + n, (size_t)n * sizeof *b);
     if (p->swiglu) p->loop->swiglu(a, b, n, p->param);
     if (p->act) p->act(a, n);
-    if (!p->swiglu && gs_kernel_has(j->k, W3))
+    if (!p->swiglu && gs_kernel_has(j->k, p->fc[2].w))
       for (int64_t c = 0; c < n; c++) a[c] *= b[c];
     if (p->fusion) memcpy(b, a, (size_t)n * sizeof *b);
   }
@@ -235,12 +318,12 @@ static bool rows_of_expert(job *j) {
   const plan *p = j->p;
   int64_t cost = p->in + p->up;
   gs_parallel(j->k->threads, j->n, cost, gather, j);
-  if (!layer(j, W1, p->up, p->in, j->x, j->a)) return false;
-  if (gs_kernel_has(j->k, W3) &&
-      !layer(j, W3, p->inner, p->in, j->x, j->b))
+  if (!layer(j, 0, p->up, p->in, j->x, j->a)) return false;
+  if (gs_kernel_has(j->k, p->fc[2].w) &&
+      !layer(j, 2, p->inner, p->in, j->x, j->b))
     return false;
   gs_parallel(j->k->threads, j->n, cost * 4, activate, j);
-  return layer(j, W2, p->out, p->inner, p->fusion ? j->b : j->a,
+  return layer(j, 1, p->out, p->inner, p->fusion ? j->b : j->a,
                j->y + j->from * p->out);
 }
 
@@ -292,6 +375,7 @@ static gs_status run(gs_kctx *k) {
   j.y = (float *)(void *)(s + p->y);
   j.line = (float *)(void *)(s + p->line);
   j.wide = (float *)(void *)(s + p->wide);
+  j.zeros = (uint8_t *)(s + p->zeros);
   gs_parallel(k->threads, p->tokens, p->all * p->k, gate, &j);
   sort(&j);
   for (j.expert = 0; j.expert < p->experts; j.expert++) {
@@ -307,5 +391,6 @@ static gs_status run(gs_kctx *k) {
   return GS_OK;
 }
 
-extern const gs_kernel gs_kernel_moe;
+extern const gs_kernel gs_kernel_moe, gs_kernel_qmoe;
 const gs_kernel gs_kernel_moe = {prep, run};
+const gs_kernel gs_kernel_qmoe = {prep_qmoe, run};

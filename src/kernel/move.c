@@ -9,7 +9,9 @@ static gs_status reshape_run(gs_kctx *k) {
   if (x->n != y->n)
     return gs_kernel_fail(k, GS_DATA, "%lld elements cannot become %lld",
                           (long long)x->n, (long long)y->n);
-  int64_t bytes = gs_dtype_bytes((int)x->dtype, x->n);
+  int64_t bytes = x->dtype == GS_STRING
+                      ? x->n * (int64_t)sizeof(gs_string)
+                      : gs_dtype_bytes((int)x->dtype, x->n);
   if (bytes < 0) return gs_kernel_no_type(k, x->dtype);
   if (bytes && x->data != y->data) memcpy(y->data, x->data, (size_t)bytes);
   return GS_OK;

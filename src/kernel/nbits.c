@@ -182,7 +182,7 @@ bool gs_nbits_product(const gs_nbits *w, int64_t m, const float *a,
       memset(y + i * ldy, 0, (size_t)w->n * sizeof *y);
     return true;
   }
-  if (m <= FEW && w->bits != 2 && !w->group) {
+  if (m <= FEW && w->bits != 2 && w->block % 16 == 0 && !w->group) {
     gs_parallel(threads, w->n, m * w->k, dot_columns, &j);
     return true;
   }

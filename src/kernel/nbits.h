@@ -8,7 +8,8 @@
 /* w[n][k] = (code - zero) * scale. */
 typedef struct gs_nbits {
   int bits;
-  int64_t n, k, block, blocks; /* blocks = ceil(k / block) */
+  int64_t n, k, block, blocks; /* blocks = ceil(k / block); the bytes of a
+                                  block are whole */
   const uint8_t *codes;        /* [n][blocks][block * bits / 8] */
   gs_dtype type;               /* of scales, and of zeros unless packed */
   const void *scales;          /* [n][blocks] */

@@ -1,4 +1,4 @@
-/* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear.
+/* QuantizeLinear and DequantizeLinear.
  *
  * A tensor is cut into rows along which either one scale holds or one scale
  * per element; rows into chunks, which are computed in f32. */
@@ -336,8 +336,7 @@ static gs_status run_quantize(gs_kctx *k) {
   return GS_OK;
 }
 
-extern const gs_kernel gs_kernel_quantize, gs_kernel_dequantize,
-    gs_kernel_dynamic_quantize;
+extern const gs_kernel gs_kernel_quantize, gs_kernel_dequantize;
 const gs_kernel gs_kernel_quantize = {prep_quantize, run_quantize};
 
 static gs_status prep_dequantize(gs_kctx *k) {
@@ -357,61 +356,3 @@ static gs_status run_dequantize(gs_kctx *k) {
 }
 
 const gs_kernel gs_kernel_dequantize = {prep_dequantize, run_dequantize};
-
-/* ---- DynamicQuantizeLinear: to u8, zero is always exact ---- */
-
-typedef struct bounds {
-  const float *x;
-  float lo, hi;
-} bounds;
-
-static void find_bounds(bounds *b, int64_t n) {
-  float lo[16] = {0}, hi[16] = {0};
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    for (int l = 0; l < 16; l++) {
-      float v = b->x[i + l];
-      lo[l] = v < lo[l] ? v : lo[l];
-      hi[l] = v > hi[l] ? v : hi[l];
-    }
-  for (; i < n; i++) {
-    lo[0] = b->x[i] < lo[0] ? b->x[i] : lo[0];
-    hi[0] = b->x[i] > hi[0] ? b->x[i] : hi[0];
-  }
-  for (int l = 0; l < 16; l++) {
-    b->lo = lo[l] < b->lo ? lo[l] : b->lo;
-    b->hi = hi[l] > b->hi ? hi[l] : b->hi;
-  }
-}
-
-typedef struct dynamic_job {
-  const float *x;
-  uint8_t *y;
-  int64_t n;
-  float scale, zero;
-} dynamic_job;
-
-static void dynamic_rows(void *ctx, int64_t lo, int64_t hi) {
-  const dynamic_job *j = ctx;
-  int64_t first = lo * PIECE, end = gs_min(j->n, hi * PIECE);
-  loops()->quantise_8(j->y + first, j->x + first, end - first, &j->scale,
-                      &j->zero, 0, 0, 255);
-}
-
-static gs_status run_dynamic_quantize(gs_kctx *k) {
-  const gs_view *x = &k->in[0];
-  bounds b = {x->data, 0, 0};
-  find_bounds(&b, x->n);
-  float range = b.hi - b.lo;
-  dynamic_job j = {x->data, k->out[0].data, x->n,
-                   (range == 0 ? 1.0f : range) / 255.0f, 0};
-  float zero = rintf(-b.lo / j.scale);
-  j.zero = !(zero > 0) ? 0 : zero > 255 ? 255 : zero;
-  if (k->nout > 1 && k->out[1].data) *(float *)k->out[1].data = j.scale;
-  if (k->nout > 2 && k->out[2].data)
-    *(uint8_t *)k->out[2].data = (uint8_t)j.zero;
-  gs_parallel(k->threads, gs_ceil_div(x->n, PIECE), PIECE, dynamic_rows, &j);
-  return GS_OK;
-}
-
-const gs_kernel gs_kernel_dynamic_quantize = {NULL, run_dynamic_quantize};

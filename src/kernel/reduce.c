@@ -25,7 +25,7 @@
 #include "kernel/par.h"
 #include "kernel/rowloops.h"
 
-enum { NARROW = 256, WIDE = 512, RESULTS = 64, PART = 65536 };
+enum { NARROW = 256, WIDE = 512, RESULTS = 64, SHORT = 32, PART = 65536 };
 
 typedef enum finish {
   FINISH_NONE,
@@ -268,6 +268,28 @@ static void store(const job *j, void *acc, int64_t at, int64_t n) {
              j->p->type, acc, n, NULL);
 }
 
+/* ---- lanes ---- */
+
+static void set(const job *j, char *acc, int64_t n) {
+  float *f = (float *)(void *)acc;
+  uint64_t *u = (uint64_t *)(void *)acc;
+  if (width(j) == 4)
+    for (int64_t i = 0; i < n; i++) f[i] = j->first.f32;
+  else
+    for (int64_t i = 0; i < n; i++) u[i] = j->first.u64;
+}
+
+/* Joins `used` lanes of n results, one after another, and then acc. */
+static void fold_lanes(const job *j, char *acc, char *lane, int64_t used,
+                       int64_t n) {
+  for (int64_t half = GS_LANES / 2; half > 0; half /= 2) {
+    if (used <= half) continue;
+    j->fold->join(lane, lane + half * width(j) * n, (used - half) * n);
+    used = half;
+  }
+  j->fold->join(acc, lane, n);
+}
+
 /* ---- rows ---- */
 
 /* *acc of the reduced elements [r, r + n), a part of result o. */
@@ -287,12 +309,60 @@ static void row(const job *j, number *acc, int64_t o, int64_t r, int64_t n) {
   }
 }
 
+/* to[c][r] = from[r][c] for elements of w bytes. */
+static void transpose(const char *from, char *to, int64_t rows, int64_t cols,
+                      int w) {
+  const uint32_t *f = (const uint32_t *)(const void *)from;
+  const uint64_t *d = (const uint64_t *)(const void *)from;
+  uint32_t *tf = (uint32_t *)(void *)to;
+  uint64_t *td = (uint64_t *)(void *)to;
+  for (int64_t c = 0; c < cols; c++)
+    for (int64_t r = 0; r < rows; r++) {
+      if (w == 4) tf[c * rows + r] = f[r * cols + c];
+      else td[c * rows + r] = d[r * cols + c];
+    }
+}
+
+/* n <= RESULTS results from o on, each from `count` <= SHORT elements, which
+ * lie one after another: as columns, for the lanes of one are few. */
+static void short_rows(const job *j, int64_t o, int64_t n) {
+  _Alignas(64) char buffer[RESULTS * SHORT * sizeof(number)];
+  _Alignas(64) char column[RESULTS * SHORT * sizeof(number)];
+  _Alignas(64) char lane[GS_LANES * RESULTS * sizeof(number)];
+  _Alignas(64) char part[RESULTS * sizeof(number)];
+  _Alignas(64) char total[RESULTS * sizeof(number)];
+  int64_t used = gs_min(GS_LANES, j->count), wide = width(j) * n;
+  transpose(load(j, o * j->count, n * j->count, buffer), column, n, j->count,
+            width(j));
+  set(j, lane, used * n);
+  set(j, part, n);
+  set(j, total, n);
+  for (int64_t i = 0; i < j->count; i++) {
+    char *x = column + i * wide;
+    if (j->shift)
+      gs_row_loops_get(j->p->type)
+          ->exp_less_each(x, x, j->shift + o * width(j), n);
+    j->fold->col(lane + i % GS_LANES * wide, x, n);
+  }
+  fold_lanes(j, part, lane, used, n);
+  j->fold->join(total, part, n);
+  store(j, total, o, n);
+}
+
+/* Whether the rows are short, and lie one after another. */
+static bool are_short(const job *j) {
+  return j->count && j->count <= SHORT && j->reduced.n == 0 &&
+         (j->kept.n == 0 || (j->kept.n == 1 && j->kept.stride[0] == j->inner));
+}
+
 /* Results [lo, hi), each from rows. */
 static void by_rows(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
   _Alignas(64) char done[RESULTS * sizeof(number)];
   int64_t n = 0;
-  for (int64_t o = lo; o < hi; o++) {
+  for (int64_t o = lo; o < hi && are_short(j); o += RESULTS)
+    short_rows(j, o, gs_min(RESULTS, hi - o));
+  for (int64_t o = lo; o < hi && !are_short(j); o++) {
     number acc = j->first, part;
     for (int64_t r = 0; r < j->count; r += PART) {
       row(j, &part, o, r, gs_min(PART, j->count - r));
@@ -313,40 +383,33 @@ static void by_parts(void *ctx, int64_t lo, int64_t hi) {
 
 /* ---- columns ---- */
 
-static void set(const job *j, char *acc, int64_t n) {
-  float *f = (float *)(void *)acc;
-  uint64_t *u = (uint64_t *)(void *)acc;
-  if (width(j) == 4)
-    for (int64_t i = 0; i < n; i++) f[i] = j->first.f32;
-  else
-    for (int64_t i = 0; i < n; i++) u[i] = j->first.u64;
-}
+enum { MANY = GS_LANES * NARROW * sizeof(number) }; /* all lanes of a block */
 
 /* What a block of columns is computed from: n columns of result o and its
  * neighbours that begin at `at`, rows [r, r + m) of them, m <= GS_CHUNK. */
 typedef struct block {
   const job *j;
   int64_t o, at, r, m, n;
+  char *buffer, *lane; /* MANY bytes each */
 } block;
 
 /* `count` rows from row i of b on, which follow one another in memory. */
 static void add_rows(const block *b, char *acc, int64_t i, int64_t count) {
-  _Alignas(64) char buffer[GS_LANES * NARROW * sizeof(number)];
   const job *j = b->j;
   const void *x = load(j, b->at + offset_of(&j->reduced, b->r + i),
-                       count * b->n, buffer);
+                       count * b->n, b->buffer);
   if (j->shift) {
     gs_row_loops_get(j->p->type)
-        ->exp_less_each(buffer, x, j->shift + b->o * width(j), b->n);
-    x = buffer;
+        ->exp_less_each(b->buffer, x, j->shift + b->o * width(j), b->n);
+    x = b->buffer;
   }
   j->fold->col(acc, x, count * b->n);
 }
 
 /* acc = acc op the rows, all lanes side by side; n <= NARROW. */
 static void narrow(const block *b, char *acc) {
-  _Alignas(64) char lane[GS_LANES * NARROW * sizeof(number)];
   const job *j = b->j;
+  char *lane = b->lane;
   int64_t used = gs_min(GS_LANES, b->m), wide = width(j) * b->n;
   /* Rows that follow one another are taken together. */
   bool dense = b->n == j->inner && j->reduced.n == 1 &&
@@ -357,12 +420,7 @@ static void narrow(const block *b, char *acc) {
     add_rows(b, lane + i % GS_LANES * wide, i, count);
     i += count;
   }
-  for (int64_t half = GS_LANES / 2; half > 0; half /= 2) {
-    if (used <= half) continue;
-    j->fold->join(lane, lane + half * wide, (used - half) * b->n);
-    used = half;
-  }
-  j->fold->join(acc, lane, b->n);
+  fold_lanes(j, acc, lane, used, b->n);
 }
 
 /* The same lane by lane: too many columns for all lanes to stay in the nearest
@@ -407,10 +465,12 @@ static void by_columns(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
   _Alignas(64) char total[WIDE * sizeof(number)];
   _Alignas(64) char part[WIDE * sizeof(number)];
+  _Alignas(64) char buffer[MANY], lane[MANY];
   int64_t width_of = block_width(j), blocks = gs_ceil_div(j->inner, width_of);
   for (int64_t i = lo; i < hi; i++) {
     int64_t kept = i / blocks, c = i % blocks * width_of;
-    block b = {.j = j, .o = kept * j->inner + c};
+    block b = {.j = j, .o = kept * j->inner + c, .buffer = buffer,
+               .lane = lane};
     b.at = offset_of(&j->kept, kept) + c;
     b.n = gs_min(width_of, j->inner - c);
     set(j, total, b.n);

@@ -1,5 +1,5 @@
 /* Sequences and optionals. */
-#include "kernel/support.h"
+#include "kernel/boxed.h"
 
 /* A new list like `from`, whose elements are shared. */
 static gs_box *copy_list(gs_boxrun *k, const gs_box *from) {
@@ -132,11 +132,9 @@ static gs_status begin_split(gs_boxrun *k, split *s) {
     return gs_boxrun_fail(k, GS_DATA, "axis %lld is out of range for %s",
                           (long long)axis, gs_box_text(k->arena, s->x));
   s->axis = (int)(axis < 0 ? axis + t->rank : axis);
-  int bits = gs_dtype_get((int)t->dtype)->bits;
-  s->inner = t->dtype == GS_STRING ? (int64_t)sizeof(gs_string) : bits / 8;
-  if (!s->inner)
-    return gs_boxrun_fail(k, GS_UNSUPPORTED, "no kernel for %s",
-                          gs_dtype_get((int)t->dtype)->text);
+  size_t size;
+  GS_TRY(gs_boxrun_esize(k, s->x, &size));
+  s->inner = (int64_t)size;
   s->inner *= gs_dims_count(t->dims, s->axis + 1, t->rank);
   s->outer = gs_dims_count(t->dims, 0, s->axis);
   s->keep = gs_node_int(k->node, "keepdims", 1) || gs_node_in(k->node, 1);
@@ -244,18 +242,15 @@ static gs_status run_identity(gs_boxrun *k) {
   return GS_OK;
 }
 
-#define BOXED(name, run)                                                       \
-  extern const gs_boxed gs_boxed_##name;                                       \
-  const gs_boxed gs_boxed_##name = {run, NULL};
-BOXED(sequence_construct, run_construct)
-BOXED(sequence_empty, run_empty)
-BOXED(sequence_at, run_at)
-BOXED(sequence_insert, run_insert)
-BOXED(sequence_erase, run_erase)
-BOXED(sequence_length, run_length)
-BOXED(split_to_sequence, run_split)
-BOXED(concat_from_sequence, run_concat)
-BOXED(optional, run_optional)
-BOXED(optional_has_element, run_has_element)
-BOXED(optional_get_element, run_get_element)
-BOXED(identity, run_identity)
+GS_BOXED(sequence_construct, run_construct)
+GS_BOXED(sequence_empty, run_empty)
+GS_BOXED(sequence_at, run_at)
+GS_BOXED(sequence_insert, run_insert)
+GS_BOXED(sequence_erase, run_erase)
+GS_BOXED(sequence_length, run_length)
+GS_BOXED(split_to_sequence, run_split)
+GS_BOXED(concat_from_sequence, run_concat)
+GS_BOXED(optional, run_optional)
+GS_BOXED(optional_has_element, run_has_element)
+GS_BOXED(optional_get_element, run_get_element)
+GS_BOXED(identity, run_identity)

@@ -14,8 +14,8 @@ gs_status gs_kernel_fail(gs_kctx *k, gs_status code, const char *fmt, ...) {
 
 gs_status gs_kernel_esize(gs_kctx *k, gs_dtype t, size_t *size) {
   int bits = gs_dtype_get((int)t)->bits;
-  if (bits < 8) return gs_kernel_no_type(k, t);
-  *size = (size_t)bits / 8;
+  if (bits < 8 && t != GS_STRING) return gs_kernel_no_type(k, t);
+  *size = t == GS_STRING ? sizeof(gs_string) : (size_t)bits / 8;
   return GS_OK;
 }
 

@@ -19,8 +19,8 @@ static inline bool gs_kernel_known(const gs_kctx *k, int i) {
   return !gs_kernel_has(k, i) || k->in[i].data || !k->in[i].n;
 }
 
-/* Bytes of one element of t; GS_UNSUPPORTED for strings and for the types
- * that are packed several to a byte. */
+/* Bytes of one element of t, of a gs_string for strings; GS_UNSUPPORTED for
+ * the types that are packed several to a byte. */
 gs_status gs_kernel_esize(gs_kctx *k, gs_dtype t, size_t *size);
 
 /* Element i of an integer or bool view. */

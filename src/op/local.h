@@ -22,10 +22,7 @@ void gs_local_axes(gs_local *l, gs_node *n, const char *name,
                    const gs_axes *a);
 
 /* The seed of a node that draws: its attribute, else a whole number from the
- * name of its result. */
+ * name of its result (which is another in the program). */
 double gs_node_seed(const gs_node *n);
-/* The same operator with that seed as its attribute: results have other names
- * in the program. */
-gs_local_fn gs_local_seeded;
 
 #endif

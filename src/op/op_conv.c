@@ -10,7 +10,7 @@
 gs_rule_fn gs_rule_conv, gs_rule_conv_transpose, gs_rule_conv_integer,
     gs_rule_qlinear_conv, gs_rule_deform_conv;
 gs_shape_fn gs_shape_conv, gs_shape_conv_transpose, gs_shape_conv_integer,
-    gs_shape_qlinear_conv, gs_shape_deform_conv;
+    gs_shape_qlinear_conv, gs_shape_deform_conv, gs_shape_g_fused_conv;
 gs_local_fn gs_local_conv, gs_local_conv_integer, gs_local_qlinear_conv,
     gs_local_deform_conv;
 
@@ -89,6 +89,29 @@ gs_status gs_shape_conv(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(gs_shape_same_type(g->arena, n, 0, 1, e));
   GS_TRY(gs_shape_same_type(g->arena, n, 0, 2, e));
   return shape(g, n, &plain, n->in[0]->dtype, e);
+}
+
+/* Conv; operand 3 is added to the result, 4 to 7 are the scale, bias, mean
+ * and variance of a BatchNormalization before that. */
+gs_status gs_shape_g_fused_conv(gs_graph *g, gs_node *n, gs_err *e) {
+  GS_TRY(gs_shape_conv(g, n, e));
+  const gs_value *y = n->out[0];
+  for (int i = 3; i < 8; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    bool ok = i == 3 || !v == !gs_node_in(n, 4);
+    if (v && i == 3) {
+      ok = v->dtype == y->dtype && v->rank == y->rank;
+      for (int d = 0; ok && d < y->rank; d++) ok = v->dims[d] == y->dims[d];
+    } else if (v) {
+      ok = ok && v->dtype == GS_FLOAT && v->rank == 1 &&
+           v->dims[0] == y->dims[1];
+    }
+    if (!ok)
+      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                     "operand %d does not fit the result %s", i,
+                     gs_shape_text(g->arena, y->dtype, y->rank, y->dims));
+  }
+  return GS_OK;
 }
 
 gs_status gs_shape_conv_transpose(gs_graph *g, gs_node *n, gs_err *e) {

@@ -2,10 +2,12 @@
 #include <string.h>
 
 #include "op/local.h"
+#include "op/rule.h"
 #include "op/shape.h"
 
 gs_shape_fn gs_shape_bernoulli, gs_shape_multinomial;
-gs_local_fn gs_local_bernoulli;
+gs_rule_fn gs_rule_multinomial;
+gs_local_fn gs_local_bernoulli, gs_local_multinomial;
 
 static gs_status want_float(gs_graph *g, const gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0];
@@ -47,6 +49,20 @@ gs_status gs_shape_multinomial(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, (gs_dtype)to, 2, dims, e);
 }
 
+/* Every row of the batch is drawn for itself. */
+gs_status gs_rule_multinomial(gs_arena *a, const gs_node *n, gs_rule *r,
+                              gs_err *e) {
+  const gs_value *x = n->in[0], *y = n->out[0];
+  (void)e;
+  gs_rule_begin(a, n, r);
+  int batch = gs_rule_factor(r, x->dims[0], GS_PASS);
+  gs_rule_put(&r->in[0], 0, batch);
+  gs_rule_put(&r->out[0], 0, batch);
+  gs_rule_put(&r->in[0], 1, gs_rule_whole(r, x->dims[1]));
+  gs_rule_put(&r->out[0], 1, gs_rule_whole(r, y->dims[1]));
+  return GS_OK;
+}
+
 double gs_node_seed(const gs_node *n) {
   const gs_attr *seed = gs_node_attr(n, "seed");
   if (seed && seed->kind == GS_ATTR_FLOAT) return seed->f;
@@ -54,28 +70,38 @@ double gs_node_seed(const gs_node *n) {
   return (double)(gs_hash(name, strlen(name), 0) >> 40); /* exact in f32 */
 }
 
-gs_status gs_local_seeded(gs_local *l, gs_err *e) {
-  gs_attr seed = {.name = "seed", .kind = GS_ATTR_FLOAT,
-                  .f = gs_node_seed(l->node)};
+/* What the draws of this device's rows depend on. */
+static void set_draw(gs_local *l, gs_node *n) {
+  const gs_value *y = l->node->out[0];
+  gs_graph *g = l->program;
+  gs_node_set(g, n, &(gs_attr){.name = "seed", .kind = GS_ATTR_FLOAT,
+                               .f = gs_node_seed(l->node)});
+  gs_node_set_ints(g, n, "shape", y->dims, y->rank);
+  gs_node_set_string(g, n, "split",
+                     gs_sharding_text(g->arena, l->mesh, l->out_sharding[0]));
+}
+
+gs_status gs_local_multinomial(gs_local *l, gs_err *e) {
+  const gs_value *y = l->node->out[0];
+  gs_node *n = gs_local_emit(l, "ai.gshard", "Multinomial", l->in, 1, y->dtype,
+                             y->rank, l->out_dims[0]);
   (void)e;
-  gs_node_set(l->program, gs_local_same(l), &seed);
+  gs_node_set_int(l->program, n, "dtype", y->dtype);
+  gs_node_set_int(l->program, n, "sample_size", y->dims[1]);
+  set_draw(l, n);
+  l->out[0] = n->out[0];
   return GS_OK;
 }
 
 /* 1 where a number in [0, 1) of the whole tensor's index is below x. */
 gs_status gs_local_bernoulli(gs_local *l, gs_err *e) {
   const gs_value *y = l->node->out[0];
-  gs_graph *g = l->program;
   gs_dtype t = l->in[0]->dtype == GS_DOUBLE ? GS_DOUBLE : GS_FLOAT;
   gs_node *u = gs_local_emit(l, "ai.gshard", "RandomUniform", NULL, 0, t,
                              y->rank, l->out_dims[0]);
   (void)e;
-  gs_node_set_int(g, u, "dtype", t);
-  gs_node_set(g, u, &(gs_attr){.name = "seed", .kind = GS_ATTR_FLOAT,
-                               .f = gs_node_seed(l->node)});
-  gs_node_set_ints(g, u, "shape", y->dims, y->rank);
-  gs_node_set_string(g, u, "split",
-                     gs_sharding_text(g->arena, l->mesh, l->out_sharding[0]));
+  gs_node_set_int(l->program, u, "dtype", t);
+  set_draw(l, u);
   gs_value *pair[2] = {u->out[0], gs_local_cast(l, l->in[0], t)};
   gs_value *one = gs_local_emit(l, "", "Less", pair, 2, GS_BOOL, y->rank,
                                 l->out_dims[0])->out[0];

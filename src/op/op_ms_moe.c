@@ -8,6 +8,7 @@
 
 #include "base/math.h"
 #include "op/heads.h"
+#include "op/moe.h"
 
 gs_rule_fn gs_rule_ms_moe;
 gs_shape_fn gs_shape_ms_moe, gs_shape_g_moe;
@@ -19,7 +20,8 @@ static bool fused(const gs_node *n) {
   return gs_node_int(n, "swiglu_fusion", 0) != 0;
 }
 
-static gs_status check_attributes(gs_arena *a, const gs_node *n, gs_err *e) {
+gs_status gs_moe_attributes(gs_arena *a, const gs_node *n, int fc3,
+                            gs_err *e) {
   static const char *const known[] = {"relu", "gelu", "silu", "identity",
                                       "swiglu"};
   const char *act = gs_node_string(n, "activation_type", "relu");
@@ -38,7 +40,7 @@ static gs_status check_attributes(gs_arena *a, const gs_node *n, gs_err *e) {
   if (fusion < 0 || fusion > 2 || (fusion && !swiglu))
     return gs_heads_bad(a, n, e, "swiglu_fusion %lld with activation '%s'",
                         (long long)fusion, act);
-  if (fusion ? gs_node_in(n, W3) != NULL : swiglu && !gs_node_in(n, W3))
+  if (fusion ? gs_node_in(n, fc3) != NULL : swiglu && !gs_node_in(n, fc3))
     return gs_heads_bad(a, n, e, "fc3_experts_weights are %s for "
                         "swiglu_fusion %lld",
                         fusion ? "given" : "left out", (long long)fusion);
@@ -58,7 +60,7 @@ static gs_status moe_shape(gs_graph *g, gs_node *n, int64_t shards,
                         "router is of rank %d, not 2", x->rank, r->rank);
   for (int i = ROUTER; i <= B3; i++)
     GS_TRY(gs_shape_same_type(a, n, X, i, e));
-  GS_TRY(check_attributes(a, n, e));
+  GS_TRY(gs_moe_attributes(a, n, W3, e));
   int64_t tokens = gs_product(x->dims, x->rank - 1), experts = r->dims[1];
   int64_t all = gs_ceil_div(experts, shards), inner = w2->dims[2];
   int64_t in = x->dims[x->rank - 1], out = w2->dims[1]; /* maybe a block */

@@ -5,8 +5,8 @@
 #include "op/rule.h"
 #include "op/shape.h"
 
-gs_rule_fn gs_rule_quantize, gs_rule_dynamic_quantize;
-gs_shape_fn gs_shape_quantize, gs_shape_dequantize, gs_shape_dynamic_quantize;
+gs_rule_fn gs_rule_quantize;
+gs_shape_fn gs_shape_quantize, gs_shape_dequantize;
 
 /* ---- QuantizeLinear, DequantizeLinear ---- */
 
@@ -162,21 +162,4 @@ gs_status gs_rule_quantize(gs_arena *a, const gs_node *n, gs_rule *r,
     }
   }
   return GS_OK;
-}
-
-/* ---- DynamicQuantizeLinear ---- */
-
-gs_status gs_shape_dynamic_quantize(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  if (x->dtype != GS_FLOAT)
-    return bad_type(g->arena, n, "what is quantised", x->dtype, e);
-  GS_TRY(gs_shape_set(g, n, 0, GS_UINT8, x->rank, x->dims, e));
-  GS_TRY(gs_shape_set(g, n, 1, GS_FLOAT, 0, NULL, e));
-  return gs_shape_set(g, n, 2, GS_UINT8, 0, NULL, e);
-}
-
-/* The scale comes from the smallest and the largest element of all. */
-gs_status gs_rule_dynamic_quantize(gs_arena *a, const gs_node *n, gs_rule *r,
-                                   gs_err *e) {
-  return gs_rule_opaque(a, n, r, e);
 }

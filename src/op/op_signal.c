@@ -104,7 +104,8 @@ gs_status gs_rule_dft(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   return GS_OK;
 }
 
-/* ---- STFT: signal[B, L, 1 or 2] -> [B, frames, bins, 2] ---- */
+/* ---- STFT: signal[B, L, 1 or 2] -> [B, frames, bins, 2] ----
+ * Exporters also write signal[B, L] for real numbers. */
 
 static gs_status frame_length(gs_graph *g, const gs_node *n, int64_t *length,
                               gs_err *e) {
@@ -126,8 +127,8 @@ gs_status gs_shape_stft(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena *a = g->arena;
   const gs_value *x = n->in[0], *w = gs_node_in(n, 2);
   int64_t step, length;
-  GS_TRY(check_signal(a, n, 3, e));
-  if (x->rank != 3)
+  if (x->rank != 2 || !is_float(x->dtype)) GS_TRY(check_signal(a, n, 3, e));
+  if (x->rank > 3)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "operand '%s' has rank %d, not 3", x->name, x->rank);
   GS_TRY(gs_shape_same_type(a, n, 0, 2, e));
@@ -135,7 +136,7 @@ gs_status gs_shape_stft(gs_graph *g, gs_node *n, gs_err *e) {
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "the window '%s' has rank %d, not 1", w->name, w->rank);
   bool onesided = gs_node_int(n, "onesided", 1) != 0;
-  if (onesided && x->dims[2] == 2)
+  if (onesided && x->rank == 3 && x->dims[2] == 2)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "a one-sided transform needs real numbers, and '%s' is %s",
                    x->name, gs_shape_text(a, x->dtype, x->rank, x->dims));
@@ -160,7 +161,7 @@ gs_status gs_rule_stft(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   gs_rule_put(&r->in[0], 0, batch);
   gs_rule_put(&r->out[0], 0, batch);
   for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
-  for (int d = 1; d < 3; d++)
+  for (int d = 1; d < x->rank; d++)
     gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
   for (int d = 1; d < 4; d++)
     gs_rule_put(&r->out[0], d, gs_rule_whole(r, y->dims[d]));

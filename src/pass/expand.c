@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pass/gradient.h"
+
 enum { MAX_DEPTH = 8 };
 
 /* One line of the function, for one tensor of the "X*" kind. */
@@ -37,6 +39,10 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
                         bool *done, gs_err *e);
 
 /* ---- messages ---- */
+
+static bool is_gradient(const gs_function *f) {
+  return !f->since;
+}
 
 static const char *place(const expansion *x) {
   return gs_node_place(x->g->arena, x->n);
@@ -134,6 +140,20 @@ static const gs_attr *attr_of(const expansion *x, const char *name) {
   return a ? a : x->f->attr.at[gs_function_attr(x->f, name)].value;
 }
 
+/* The same, or one element of the list that it is: in *one, or NULL when the
+ * list is shorter. */
+static const gs_attr *element_of(const expansion *x, const char *name,
+                                 int index, gs_attr *one) {
+  const gs_attr *a = attr_of(x, name);
+  if (!a || index < 0) return a;
+  if (index >= a->n) return NULL;
+  bool real = a->kind == GS_ATTR_FLOATS;
+  *one = (gs_attr){.kind = real ? GS_ATTR_FLOAT : GS_ATTR_INT};
+  if (real) one->f = (double)a->floats[index];
+  else one->i = a->ints[index];
+  return one;
+}
+
 static gs_status check_attributes(const expansion *x) {
   for (int i = 0; i < x->f->attr.n; i++) {
     const gs_fn_attr *at = &x->f->attr.at[i];
@@ -150,6 +170,10 @@ static gs_status check_attributes(const expansion *x) {
 
 /* No line gives the value of that name, with these attributes. */
 static gs_status not_made(const expansion *x, const char *name) {
+  if (is_gradient(x->f))
+    return gs_fail(x->e, GS_UNSUPPORTED, place(x),
+                   "there is no rule for the gradient '%s' with these "
+                   "attributes", name);
   return gs_fail(x->e, GS_UNSUPPORTED, place(x),
                  "there is no expansion to '%s' with these attributes", name);
 }
@@ -323,11 +347,14 @@ static gs_status operand(const expansion *x, const step *s, int at,
     const slot *made =
         slot_of(x, name, t->name ? t->each : t->like_each, s->index);
     if (!made) return not_made(x, name);
-    *out = v = made->value;
+    v = made->value;
+    *out = t->name ? v : NULL;
     if (t->name) return GS_OK;
     if (!v) return fault(x, s->line, "the type of an absent operand");
   }
-  const gs_attr *c = t->attr ? attr_of(x, t->attr) : t->literal;
+  gs_attr one;
+  const gs_attr *c =
+      t->attr ? element_of(x, t->attr, t->index, &one) : t->literal;
   const char *label =
       gs_sprintf(x->g->arena, "%s.%d", new_name(x, s), at);
   if (!c) return GS_OK;
@@ -339,15 +366,34 @@ static gs_status operand(const expansion *x, const step *s, int at,
   return GS_OK;
 }
 
-static void set_attributes(const expansion *x, const step *s, gs_node *n) {
+/* The list as a permutation, turned around. */
+static gs_status inverse(const expansion *x, gs_attr *a) {
+  int64_t *list = GS_NEWS(x->g->arena, a->n + 1, int64_t);
+  for (int i = 0; i < a->n; i++) list[i] = -1;
+  for (int i = 0; i < a->n; i++) {
+    if (a->ints[i] < 0 || a->ints[i] >= a->n || list[a->ints[i]] >= 0)
+      return gs_fail(x->e, GS_DATA, place(x), "'%s' is no permutation",
+                     a->name);
+    list[a->ints[i]] = i;
+  }
+  a->ints = list;
+  return GS_OK;
+}
+
+static gs_status set_attributes(const expansion *x, const step *s,
+                                gs_node *n) {
   for (int i = 0; i < s->line->attr.n; i++) {
     const gs_fn_set *set = &s->line->attr.at[i];
-    const gs_attr *from = set->from ? attr_of(x, set->from) : &set->value;
+    gs_attr mine;
+    const gs_attr *from = &set->value;
+    if (set->from) from = element_of(x, set->from, set->index, &mine);
     if (!from) continue;
-    gs_attr mine = *from;
+    mine = *from;
     mine.name = set->value.name;
+    if (set->inverse) GS_TRY(inverse(x, &mine));
     gs_node_set(x->g, n, &mine);
   }
+  return GS_OK;
 }
 
 /* Joins the node with the values that it makes; those that nobody needs are
@@ -445,6 +491,10 @@ static gs_status emit(const expansion *x, const step *s) {
     slot *to = slot_of(x, l->out.at[0].name, l->each, s->index);
     to->value = in[0];
     if (!to->target) return GS_OK;
+    if (!in[0] && is_gradient(x->f)) {
+      x->n->out[to->target - 1] = NULL;
+      return GS_OK;
+    }
     if (!in[0]) return fault(x, l, "a result that is left out");
   }
   gs_node *n = new_node(x, alias ? "" : l->domain,
@@ -452,7 +502,7 @@ static gs_status emit(const expansion *x, const step *s) {
                         makes_first(x, s) ? x->n->name : new_name(x, s), nin,
                         l->out.n);
   if (nin) memcpy(n->in, in, (size_t)nin * sizeof *in);
-  set_attributes(x, s, n);
+  GS_TRY(set_attributes(x, s, n));
   set_results(x, s, n);
   if (n->op) return GS_OK;
   x->g->node.n--; /* its own lines take its place */
@@ -482,6 +532,14 @@ static gs_status run(expansion *x) {
   return GS_OK;
 }
 
+static gs_status expand_by(gs_expander *x, gs_graph *g, gs_node *n,
+                           const gs_function *f, int depth, gs_err *e) {
+  expansion me = {.x = x, .g = g, .n = n, .f = f, .depth = depth, .e = e};
+  me.base = base_name(n);
+  gs_map_init(&me.slots, g->arena);
+  return run(&me);
+}
+
 static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
                         bool *done, gs_err *e) {
   *done = false;
@@ -498,14 +556,17 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "opset %d; the operator came with opset %d", n->opset,
                    f->first);
-  expansion me = {.x = x, .g = g, .n = n, .f = f, .depth = depth, .e = e};
-  me.base = base_name(n);
-  gs_map_init(&me.slots, g->arena);
   *done = true;
-  return run(&me);
+  if (f->derive) return gs_gradient_expand(x, g, n, e);
+  return expand_by(x, g, n, f, depth, e);
 }
 
 gs_status gs_expand_node(gs_expander *x, gs_graph *g, gs_node *n, bool *done,
                          gs_err *e) {
   return expand(x, g, n, 0, done, e);
+}
+
+gs_status gs_expand_by(gs_expander *x, gs_graph *g, gs_node *n,
+                       const gs_function *f, gs_err *e) {
+  return expand_by(x, g, n, f, 0, e);
 }

@@ -185,8 +185,11 @@ static gs_status fold(gs_graph *g, gs_node *n, gs_err *e) {
 /* ---- nodes ---- */
 
 /* The row's shape function; *open when the shapes are known at run time
- * only, which is no error. */
-static gs_status shapes(gs_graph *g, gs_node *n, bool *open, gs_err *e) {
+ * only, which is no error.  Inside a graph that may never run (the other
+ * branch of an If) what cannot be is an error only when it does. */
+static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n,
+                        bool *open) {
+  gs_err *e = f->e;
   *open = false;
   bool takes = n->op && (n->op->flags & GS_OP_OPEN);
   for (int i = 0; i < n->nin && !takes; i++)
@@ -201,7 +204,7 @@ static gs_status shapes(gs_graph *g, gs_node *n, bool *open, gs_err *e) {
   gs_err mine;
   gs_err_init(&mine);
   gs_status s = gs_shape_infer(g, n, &mine);
-  if (s == GS_UNSUPPORTED && mine.open) {
+  if ((s == GS_UNSUPPORTED && mine.open) || (s == GS_DATA && f->depth)) {
     *open = true;
     s = GS_OK;
   } else {
@@ -216,7 +219,7 @@ gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   const gs_boxed *b = n->op ? gs_boxed_of(n->op) : NULL;
   if (b && b->enter) GS_TRY(gs_infer_bodies(f, g, n, b, &taken));
   if (taken) return GS_OK;
-  GS_TRY(shapes(g, n, &open, f->e));
+  GS_TRY(shapes(f, g, n, &open));
   n->open = open;
   if (!open && (carried(n) || may_fold(n))) GS_TRY(fold(g, n, f->e));
   for (int i = 0; i < n->nout; i++) {

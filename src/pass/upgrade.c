@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pass/expand.h"
+#include "pass/upgrade_scan.h"
 
 /* One row of upgrade.def for a node. */
 typedef struct change {
@@ -405,6 +406,13 @@ static gs_status upgrade_asymmetric(gs_graph *g, gs_node *n, const change *c,
   n->in[c->at] = scales_of(g, n, scales, less, nless);
   n->in[0] = new_result(g, up, n->in[0]->dtype);
   return GS_OK;
+}
+
+/* Scan had a batch dim. */
+static gs_status upgrade_batched(gs_graph *g, gs_node *n, const change *c,
+                                 gs_err *e) {
+  (void)c;
+  return gs_upgrade_batched_scan(g, n, e);
 }
 
 static const change changes[] = {

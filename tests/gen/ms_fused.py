@@ -17,7 +17,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 TYPES = {np.dtype("f4"): TensorProto.FLOAT, np.dtype("f2"): TensorProto.FLOAT16,
-         np.dtype("f8"): TensorProto.DOUBLE}
+         np.dtype("f8"): TensorProto.DOUBLE, np.dtype("i8"): TensorProto.INT64}
 
 
 def value(name, array):
@@ -107,6 +107,33 @@ def matmuls(c):
           alpha=0.1)
 
 
+def convs(c):
+    op = "FusedConv"
+    x, w, b = [1, 2, 5, 5], [3, 2, 3, 3], [3]
+    c.add("conv", op, [x, w])
+    c.add("conv_relu", op, [x, w, b], activation="Relu", pads=[1, 1, 1, 1],
+          kernel_shape=[3, 3])
+    c.add("conv_sum_relu", op, [x, w, b, [1, 3, 3, 3]], activation="Relu")
+    c.add("conv_leaky", op, [x, w, b], activation="LeakyRelu",
+          activation_params=[0.25], strides=[2, 2])
+    c.add("conv_clip", op, [x, w, b], activation="Clip",
+          activation_params=[-0.5, 1.5], dilations=[2, 2])
+    c.add("conv_hard_sigmoid", op, [x, [2, 1, 3, 3]], group=2,
+          activation="HardSigmoid", activation_params=[0.1, 0.4])
+    c.add("conv_tanh", op, [x, w], activation="Tanh", auto_pad="SAME_UPPER")
+    c.add("conv_sigmoid", op, [x, w], activation="Sigmoid")
+    op = "FusedGemm"
+    a, b, v = [3, 4], [4, 5], [5]
+    c.add("gemm_relu", op, [a, b, v], activation="Relu")
+    c.add("gemm_leaky", op, [a, b, v], activation="LeakyRelu",
+          activation_alpha=0.3, alpha=0.5, beta=2.0)
+    c.add("gemm_tanh", op, [[4, 3], [5, 4]], transA=1, transB=1,
+          activation="Tanh")
+    c.add("gemm_elu", op, [a, b, v], activation="Elu", activation_alpha=0.7)
+    c.add("gemm_hard_sigmoid", op, [a, b, v], activation="HardSigmoid",
+          activation_alpha=0.2, activation_beta=0.3)
+
+
 def norms(c):
     h = 6
     skip, simple = "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"
@@ -138,13 +165,22 @@ def norms(c):
           domain="", epsilon=0.1)
 
 
+def trilus(c):
+    x = np.arange(24, dtype="f").reshape(2, 3, 4)
+    case(c.folder, "test_ms_trilu", "Trilu", [x], ["f"])
+    case(c.folder, "test_ms_trilu_lower", "Trilu", [x, np.array(-1)], ["f"],
+         upper=0)
+
+
 def main():
     here = pathlib.Path(__file__).resolve().parent
     c = Cases(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1
               else here / "../data/cases/microsoft")
     gelus(c)
     matmuls(c)
+    convs(c)
     norms(c)
+    trilus(c)
 
 
 if __name__ == "__main__":

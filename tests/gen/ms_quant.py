@@ -104,6 +104,82 @@ def linear(root):
           (np.uint8, (3, 5)))
 
 
+def products(root):
+    """Weights are unsigned: with i8 ONNX Runtime's sums saturate on
+    processors without VNNI."""
+    r = np.random.default_rng(9)
+    a = r.integers(0, 256, (2, 3, 16)).astype(np.uint8)
+    b = r.integers(0, 256, (16, 5)).astype(np.uint8)
+    x = r.standard_normal((4, 16)).astype(np.float32)
+    scale = (r.random(5) * 0.1 + 0.01).astype(np.float32)
+    zero = r.integers(0, 256, 5).astype(np.uint8)
+    bias = r.standard_normal(5).astype(np.float32)
+    one = np.array([0.03], np.float32)
+    write(root, "test_ms_matmulintegertofloat", "MatMulIntegerToFloat",
+          [("a", a), ("b", b), ("sa", one), ("sb", scale),
+           ("za", np.array([7], np.uint8)), ("zb", zero), ("bias", bias)],
+          (np.float32, (2, 3, 5)))
+    write(root, "test_ms_matmulintegertofloat_few", "MatMulIntegerToFloat",
+          [("a", a), ("b", b), ("sa", one), ("sb", one)],
+          (np.float32, (2, 3, 5)))
+    write(root, "test_ms_dynamicquantizematmul", "DynamicQuantizeMatMul",
+          [("x", x), ("b", b), ("sb", scale), ("zb", zero), ("bias", bias)],
+          (np.float32, (4, 5)))
+    for op in ("QLinearAdd", "QLinearMul"):
+        write(root, "test_ms_" + op.lower(), op,
+              [("a", a), ("sa", np.array(0.03, np.float32)),
+               ("za", np.array(120, np.uint8)), ("b", a[0, :1] ^ 21),
+               ("sb", np.array(0.05, np.float32)),
+               ("zb", np.array(90, np.uint8)),
+               ("sc", np.array(0.0713, np.float32)),
+               ("zc", np.array(101, np.uint8))], (np.uint8, (2, 3, 16)))
+
+
+def qmoe(root, case, tokens, hidden, inner, experts, bits=4, block=0, k=2,
+         act="silu", fusion=0, zeros=False, bias=False, dtype=np.float32,
+         **more):
+    """bits: one number, or one of fc1 and one of fc2."""
+    r = np.random.default_rng(len(case) + hidden)
+    up = inner * (2 if fusion else 1)
+    b1, b2 = bits if isinstance(bits, tuple) else (bits, bits)
+
+    def weights(rows, cols, bits):
+        codes = r.integers(0, 1 << bits, (experts, rows, cols))
+        blocks = cols // block if block else 1
+        scale = (r.random((experts, rows, blocks)) * 0.1 + 0.01).astype(dtype)
+        zero = r.integers(0, 1 << bits, (experts, rows, blocks))
+        if not block:
+            scale, zero = scale[:, :, 0], zero[:, :, 0]
+        return [pack(codes, bits), scale,
+                r.standard_normal((experts, rows)).astype(dtype),
+                pack(zero, bits)]
+
+    fc1, fc2 = weights(up, hidden, b1), weights(hidden, inner, b2)
+    operands = [("x", r.standard_normal(tokens + (hidden,)).astype(dtype)),
+                ("router", r.standard_normal(
+                    (int(np.prod(tokens)), experts)).astype(dtype))]
+    for i, fc in enumerate((fc1, fc2)):
+        n = str(i + 1)
+        operands += [("w" + n, fc[0]), ("s" + n, fc[1]),
+                     ("b" + n, fc[2]) if bias else None]
+    operands += [None, None, None]
+    if zeros:
+        operands += [("z1", fc1[3]), ("z2", fc2[3])]
+    while operands[-1] is None:
+        operands.pop()
+    if isinstance(bits, tuple):
+        more.update(fc1_expert_weight_bits=b1, fc2_expert_weight_bits=b2)
+    else:
+        more.update(expert_weight_bits=bits)
+    if block:
+        more.update(block_size=block)
+    if act == "swiglu":
+        more.update(swiglu_fusion=fusion, activation_alpha=1.702,
+                    activation_beta=1.0)
+    write(root, case, "QMoE", operands, (dtype, tokens + (hidden,)), k=k,
+          activation_type=act, **more)
+
+
 def main(root):
     nbits(root, "test_matmulnbits_4", (3,), 64, 8, 4, 32)
     nbits(root, "test_matmulnbits_4_one_row", (1,), 64, 8, 4, 16)
@@ -121,6 +197,22 @@ def main(root):
     nbits(root, "test_matmulnbits_4_groups", (3,), 64, 8, 4, 16, "float",
           group=True)
     linear(root)
+    products(root)
+    qmoe(root, "test_qmoe_4", (5,), 32, 16, 4)
+    qmoe(root, "test_qmoe_4_normalized", (5,), 32, 16, 4, act="relu",
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_blocks", (2, 3), 32, 32, 4, block=16, act="gelu",
+         normalize_routing_weights=1, bias=True)
+    qmoe(root, "test_qmoe_4_zeros", (5,), 32, 32, 4, block=16, zeros=True,
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_row_zeros", (5,), 32, 16, 4, zeros=True,
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_swiglu", (5,), 32, 32, 4, block=32, act="swiglu",
+         fusion=1, bias=True, normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_8", (5,), 32, 16, 4, bits=8,
+         normalize_routing_weights=1)
+    qmoe(root, "test_qmoe_4_float16", (5,), 32, 16, 4, dtype=np.float16,
+         normalize_routing_weights=1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+#include "kernel/utf8.h"
+
+size_t gs_utf8_get(const char *s, size_t n, uint32_t *c) {
+  const unsigned char *u = (const unsigned char *)s;
+  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  size_t size = u[0] < 0x80   ? 1
+                : u[0] < 0xc2 ? 0
+                : u[0] < 0xe0 ? 2
+                : u[0] < 0xf0 ? 3
+                : u[0] < 0xf5 ? 4
+                              : 0;
+  *c = GS_UTF8_BAD;
+  if (!size || size > n) return 1;
+  uint32_t v = size == 1 ? u[0] : u[0] & (0xffu >> (size + 1));
+  for (size_t i = 1; i < size; i++) {
+    if ((u[i] & 0xc0) != 0x80) return 1;
+    v = v << 6 | (u[i] & 0x3f);
+  }
+  if (v < least[size] || v > 0x10ffff) return 1;
+  *c = v;
+  return size;
+}
+
+size_t gs_utf8_put(char out[4], uint32_t c) {
+  size_t size = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+  static const unsigned char head[] = {0, 0, 0xc0, 0xe0, 0xf0};
+  for (size_t i = size; i-- > 1; c >>= 6)
+    out[i] = (char)(0x80 | (c & 0x3f));
+  out[0] = (char)(head[size] | c);
+  return size;
+}
