@@ -127,7 +127,7 @@ static void add_branch(wire *node, const char *name, const location *l) {
   wire g = {0}, w = tensor_at(l, "u", false), a = {0}, r = {0};
   piece_add_node(&g, "Identity", "inner", "u", NULL, "r");
   wire_msg(&g, GRAPH_INIT, &w);
-  wire_str(&r, VALUE_NAME, "r");
+  wire_str(&r, 1, "r");
   wire_msg(&g, GRAPH_OUTPUT, &r);
   wire_str(&a, ATTR_NAME, name);
   wire_msg(&a, ATTR_G, &g);
