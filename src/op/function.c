@@ -261,8 +261,7 @@ static gs_status attribute(reader *r) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !at.kind; i++)
       if (eat_word(r, kinds[i].name)) at.kind = kinds[i].kind;
     if (!at.kind)
-      return bad(r, "float, int, string, ints, floats, strings or graph is "
-                    "expected");
+      return bad(r, "float, int, string, ints, floats, strings or graph");
   } else {
     return bad(r, "'=' or ':' is expected");
   }

@@ -155,6 +155,29 @@ static void repeat(derivation *d, const gs_node *n) {
   }
 }
 
+/* Whether a line of the gradient f gives operand i one that is not 0. */
+static bool passes(const gs_function *f, int i) {
+  const char *name = f->out.at[i < f->out.n ? i : f->out.n - 1].name;
+  for (int b = 0; b < f->block.n; b++)
+    for (int k = 0; k < f->block.at[b].line.n; k++) {
+      const gs_fn_line *l = &f->block.at[b].line.at[k];
+      const gs_fn_term *t = l->op_type ? NULL : &l->in.at[0];
+      if (t && !t->name && !t->literal && !t->attr) continue;
+      for (int j = 0; j < l->out.n; j++)
+        if (l->out.at[j].name && !strcmp(l->out.at[j].name, name)) return true;
+    }
+  return false;
+}
+
+/* Whether operand i of n depends on xs, and its results do by it.  A gradient
+ * that says nothing of the operand is an error later. */
+static bool depends_by(const derivation *d, const gs_node *n, int i) {
+  if (!n->in[i] || !gs_map_has(&d->depends, n->in[i]->name)) return false;
+  const gs_function *f =
+      gs_gradient_find(d->x->functions, n->domain, n->op_type);
+  return !f || passes(f, i);
+}
+
 static void go_forwards(derivation *d) {
   for (int i = 0; i < d->count; i++) {
     const gs_node *n = d->g->node.at[i];
@@ -162,7 +185,7 @@ static void go_forwards(derivation *d) {
     for (int k = 0; d->between[i] && k < n->nin; k++) {
       if (!n->in[k]) continue;
       moves = moves || gs_map_has(&d->moved, n->in[k]->name);
-      depends = depends || gs_map_has(&d->depends, n->in[k]->name);
+      depends = depends || depends_by(d, n, k);
     }
     if (moves) repeat(d, n);
     for (int k = 0; depends && k < n->nout; k++)
@@ -173,10 +196,10 @@ static void go_forwards(derivation *d) {
 
 /* ---- backwards ---- */
 
-/* A node that an expansion replaces; it is in no graph. */
-static gs_node *call(derivation *d, const char *op_type, const char *name,
+/* A node like `of` that an expansion replaces; it is in no graph. */
+static gs_node *call(derivation *d, const gs_node *of, const char *name,
                      int nin, int nout) {
-  gs_node *n = gs_node_new(d->g, d->n->domain, op_type, name, nin, nout);
+  gs_node *n = gs_node_new(d->g, of->domain, of->op_type, name, nin, nout);
   d->g->node.n--;
   n->origin = d->n->origin;
   n->stage = d->n->stage;
@@ -195,7 +218,7 @@ static gs_status help(derivation *d, const char *helper, const gs_value *of,
                       gs_value **out) {
   const gs_function *f = gs_function_find(d->x->functions, "helper", helper);
   if (!*out) *out = new_slope(d, of);
-  gs_node *n = call(d, d->n->op_type, name ? name : (*out)->name, b ? 2 : 1, 1);
+  gs_node *n = call(d, d->n, name ? name : (*out)->name, b ? 2 : 1, 1);
   n->in[0] = a;
   if (b) n->in[1] = b;
   gs_node_output(n, 0, *out);
@@ -238,7 +261,7 @@ static gs_status go_back(derivation *d, const gs_node *n) {
   int results = (f->in.n - f->out.n) / 2;
   int operands = n->nin > f->out.n ? n->nin : f->out.n;
   if (f->out.n && f->out.at[f->out.n - 1].each) operands = n->nin;
-  gs_node *c = call(d, n->op_type,
+  gs_node *c = call(d, n,
                     gs_sprintf(d->g->arena, "%s/d.%s", d->base,
                                *n->name ? n->name : n->out[0]->name),
                     2 * results + operands, operands);
