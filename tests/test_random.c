@@ -349,6 +349,7 @@ int main(int argc, char **argv) {
   int seeds = from_environment("GSHARD_RANDOM_SEEDS", DEFAULT_SEEDS);
   Suite *s = suite_create("random");
   TCase *t = tcase_create("graphs");
+  tcase_set_timeout(t, 300);
   tcase_add_loop_test(t, random_graphs, 0,
                       (seeds + CASES_PER_TEST - 1) / CASES_PER_TEST);
   suite_add_tcase(s, t);

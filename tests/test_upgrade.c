@@ -5,6 +5,15 @@
 #include "cases_main.h"
 #include "pass/upgrade.h"
 
+static void set_opset(gs_graph *g, int opset) {
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    n->opset = opset;
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH) set_opset(n->attr[k].g, opset);
+  }
+}
+
 static void run_case(gs_arena *a, char *text, gs_buf *b) {
   int opset = 0;
   char *graph = strchr(text, '\n');
@@ -17,7 +26,7 @@ static void run_case(gs_arena *a, char *text, gs_buf *b) {
     gs_err_free(&e);
     return;
   }
-  for (int i = 0; i < g->node.n; i++) g->node.at[i]->opset = opset;
+  set_opset(g, opset);
   if (gs_pass_upgrade(g, &e) != GS_OK) {
     gs_buf_printf(b, "error %d: %s: %s\n", e.first, e.diag[0].place,
                   e.diag[0].text);

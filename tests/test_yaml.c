@@ -230,6 +230,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("yaml");
   TCase *t = tcase_create("yaml");
+  tcase_set_timeout(t, 300);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_places);
   tcase_add_test(t, test_caret);

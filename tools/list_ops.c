@@ -134,8 +134,8 @@ static const struct {
     {"ms_rotary", "batch, heads, and positions when all are given"},
     {"ms_mha", "batch, queries unless their place matters, and heads unless "
                "there is a bias"},
-    {"qmoe", "tokens, the hidden size of the result; sharded experts give "
-             "partial sums"},
+    {"qmoe", "tokens, the hidden size of the result; sharded experts and "
+             "blocks of the inner size give partial sums"},
     {"ms_moe", "tokens, the hidden size of the result; sharded experts and "
                "inner sizes give partial sums"},
     {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "
@@ -161,6 +161,8 @@ static const char *parts(gs_arena *a, const gs_function *f,
 }
 
 static const char *how(gs_arena *a, const row *r) {
+  if (r->function && r->function->derive)
+    return "expanded by the gradients of the operators between";
   if (r->function)
     return gs_sprintf(a, "expanded into %s; shards as these do",
                       parts(a, r->function, ", "));
@@ -273,7 +275,8 @@ void gs_ops_man(FILE *f) {
   for (const row *r = all; r->name; r++)
     if (r->function)
       fprintf(f, ".It %s\n%s.\n", full_name(&a, r),
-              parts(&a, r->function, ", "));
+              r->function->derive ? "The gradients of the operators between"
+                                  : parts(&a, r->function, ", "));
   fputs(".El\n", f);
   gs_arena_free(&a);
 }

@@ -174,6 +174,52 @@ static void split_name(const char *name, gs_arena *a, const char **domain,
   *last = dot ? dot + 1 : name;
 }
 
+/* Operands and results of the operator become those of its gradient. */
+static void differentiate(reader *r) {
+  gs_function *f = r->fn, op = *f;
+  f->in.at = f->out.at = NULL;
+  f->in.n = f->in.cap = f->out.n = f->out.cap = 0;
+  for (int i = 0; i < op.out.n; i++) {
+    gs_fn_value y = op.out.at[i];
+    *gs_push(r->a, &f->in) = y;
+    y.name = gs_sprintf(r->a, "d.%s", y.name);
+    *gs_push(r->a, &f->in) = y;
+  }
+  for (int i = 0; i < op.in.n; i++) {
+    gs_fn_value x = op.in.at[i];
+    *gs_push(r->a, &f->in) = x;
+    x.name = gs_sprintf(r->a, "d.%s", x.name);
+    x.optional = true;
+    *gs_push(r->a, &f->out) = x;
+  }
+}
+
+static gs_status gradient(reader *r) {
+  const char *name;
+  gs_function *f = r->fn = gs_push(r->a, &r->out->gradient);
+  *f = (gs_function){0};
+  r->block = NULL;
+  GS_TRY(word(r, &name));
+  split_name(name, r->a, &f->domain, &f->name);
+  GS_TRY(signature(r, false));
+  if (!eat(r, "->")) return bad(r, "'->' is expected");
+  GS_TRY(signature(r, true));
+  for (int i = 0; i < f->out.n; i++)
+    if (f->out.at[i].each) return bad(r, "any number of results");
+  differentiate(r);
+  return GS_OK;
+}
+
+static gs_status helper(reader *r) {
+  gs_function *f = r->fn = gs_push(r->a, &r->out->helper);
+  *f = (gs_function){.domain = "helper"};
+  r->block = NULL;
+  GS_TRY(word(r, &f->name));
+  GS_TRY(signature(r, false));
+  if (!eat(r, "->")) return bad(r, "'->' is expected");
+  return signature(r, true);
+}
+
 static gs_status head(reader *r) {
   const char *name;
   gs_function *f = r->fn = gs_push(r->a, &r->out->at);
@@ -199,6 +245,7 @@ static gs_status attribute(reader *r) {
                {"string", GS_ATTR_STRING},
                {"ints", GS_ATTR_INTS},
                 {"floats", GS_ATTR_FLOATS},
+                {"strings", GS_ATTR_STRINGS},
                 {"graph", GS_ATTR_GRAPH}};
   if (r->block) return bad(r, "attributes stand before the lines");
   gs_fn_attr at = {0};
@@ -214,7 +261,7 @@ static gs_status attribute(reader *r) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !at.kind; i++)
       if (eat_word(r, kinds[i].name)) at.kind = kinds[i].kind;
     if (!at.kind)
-      return bad(r, "float, int, string, ints, floats or graph is expected");
+      return bad(r, "float, int, string, ints, floats, strings or graph");
   } else {
     return bad(r, "'=' or ':' is expected");
   }
@@ -325,6 +372,9 @@ static gs_status settings(reader *r, gs_fn_line *l) {
     *set = (gs_fn_set){0};
     GS_TRY(word(r, &set->value.name));
     if (!eat(r, "=")) return bad(r, "'=' is expected");
+    set->inverse = eat_word(r, "inverse");
+    if (set->inverse) space(r);
+    if (set->inverse && *r->s != '$') return bad(r, "'$' is expected");
     if (eat(r, "$")) GS_TRY(reference(r, &set->from, &set->index));
     else GS_TRY(literal(r, &set->value));
   }
@@ -383,8 +433,14 @@ static gs_status line(reader *r) {
 
 static gs_status statement(reader *r) {
   if (eat_word(r, "function")) return head(r);
+  if (eat_word(r, "gradient")) return gradient(r);
+  if (eat_word(r, "helper")) return helper(r);
   if (!r->fn) return bad(r, "no function yet");
   if (eat_word(r, "attribute")) return attribute(r);
+  if (eat_word(r, "derive")) {
+    r->fn->derive = true;
+    return GS_OK;
+  }
   if (eat_word(r, "when")) return when(r, false);
   if (eat_word(r, "always")) {
     new_block(r);
@@ -418,14 +474,24 @@ gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
 
 /* ---- look-up ---- */
 
+static const gs_function *find(const gs_function *at, int n,
+                               const char *domain, const char *name) {
+  if (!strcmp(domain, "ai.onnx")) domain = "";
+  for (int i = 0; i < n; i++)
+    if (!strcmp(at[i].name, name) && !strcmp(at[i].domain, domain))
+      return &at[i];
+  return NULL;
+}
+
 const gs_function *gs_function_find(const gs_functions *f, const char *domain,
                                     const char *name) {
-  if (!strcmp(domain, "ai.onnx")) domain = "";
-  for (int i = 0; i < f->at.n; i++)
-    if (!strcmp(f->at.at[i].name, name) &&
-        !strcmp(f->at.at[i].domain, domain))
-      return &f->at.at[i];
-  return NULL;
+  const gs_function *h = find(f->helper.at, f->helper.n, domain, name);
+  return h ? h : find(f->at.at, f->at.n, domain, name);
+}
+
+const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
+                                    const char *name) {
+  return find(f->gradient.at, f->gradient.n, domain, name);
 }
 
 int gs_function_in(const gs_function *f, const char *name) {

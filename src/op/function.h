@@ -1,5 +1,6 @@
-/* Operators that have no row and are expanded into others: functions.txt,
- * parsed.  The head of that file describes its text. */
+/* Operators that have no row and are expanded into others, and how to
+ * differentiate those that have one: functions.txt, parsed.  The head of that
+ * file describes its text. */
 #ifndef GS_OP_FUNCTION_H
 #define GS_OP_FUNCTION_H
 
@@ -40,6 +41,7 @@ typedef struct gs_fn_result {
 typedef struct gs_fn_set {
   const char *from;        /* "axis=$axis": "axis"; NULL: `value` */
   int index;               /* of a list, as above */
+  bool inverse;            /* "perm=inverse $perm": of a permutation */
   gs_attr value;           /* its name is set in both cases */
 } gs_fn_set;
 
@@ -73,15 +75,21 @@ typedef struct gs_fn_block {
 } gs_fn_block;
 
 typedef struct gs_function {
-  const char *domain, *name; /* domain "" is ai.onnx */
-  int first, since; /* the opset it came with; that of its newest form */
+  const char *domain, *name; /* domain "" is ai.onnx; "helper" of helpers */
+  int first, since; /* the opset it came with; that of its newest form; 0 of
+                       gradients and helpers */
+  bool derive;      /* no lines: pass/gradient.h makes them */
   GS_VEC(gs_fn_value) in, out;
   GS_VEC(gs_fn_attr) attr;
   GS_VEC(gs_fn_block) block;
 } gs_function;
 
+/* The gradient of an operator Op(a, b) -> (y) is a function of its results,
+ * their gradients and its operands: in = y, d.y, a, b; out = d.a, d.b. */
 typedef struct gs_functions {
   GS_VEC(gs_function) at;
+  GS_VEC(gs_function) gradient; /* by the operator's domain and name */
+  GS_VEC(gs_function) helper;   /* that lines of gradients name */
 } gs_functions;
 
 /* The lines of functions.txt, up to a NULL. */
@@ -92,8 +100,12 @@ extern const char *const gs_functions_text[];
 gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
                              gs_functions *out, gs_err *e);
 
-/* The function of (domain, name), or NULL.  "ai.onnx" equals "". */
+/* The function of (domain, name), or NULL.  "ai.onnx" equals ""; in the
+ * domain "helper" are the helpers. */
 const gs_function *gs_function_find(const gs_functions *f, const char *domain,
+                                    const char *name);
+/* The same for the gradient of an operator. */
+const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
                                     const char *name);
 
 /* Index of an operand, result or attribute of that name, or -1. */

@@ -28,12 +28,28 @@ gs_status gs_heads_expect(gs_arena *a, const gs_node *n, int i, int rank,
 
 int gs_heads_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
   if (size == 1) return -1;
-  return kind == GS_WHOLE ? gs_rule_whole(r, size)
-                          : gs_rule_factor(r, size, kind);
+  if (kind != GS_WHOLE) return gs_rule_factor(r, size, kind);
+  for (int f = 0; f < r->nfactor && f < GS_MAX_FACTORS; f++)
+    if (r->factor[f].kind == GS_WHOLE && r->factor[f].blocked &&
+        r->factor[f].size == size)
+      return f;
+  int f = gs_rule_factor(r, size, GS_WHOLE);
+  r->factor[f].blocked = true;
+  return f;
+}
+
+int gs_heads_work(gs_rule *r, int64_t size) {
+  return size == 1 ? -1 : gs_rule_factor(r, size, GS_WHOLE);
 }
 
 void gs_heads_put(gs_tensor_map *t, int d, int f) {
   if (t && f >= 0 && d < t->rank) gs_rule_put(t, d, f);
+}
+
+void gs_heads_whole(gs_rule *r, const gs_node *n, int i) {
+  const gs_value *v = gs_node_in(n, i);
+  for (int d = 0; v && d < v->rank; d++)
+    gs_heads_put(&r->in[i], d, gs_heads_factor(r, v->dims[d], GS_WHOLE));
 }
 
 int64_t gs_heads_shards(const gs_local *l, int f) {

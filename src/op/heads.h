@@ -14,11 +14,18 @@ gs_status gs_heads_bad(gs_arena *a, const gs_node *n, gs_err *e,
                        const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* A factor of that size, or -1 (which gs_heads_put skips) when it is 1. */
+/* A factor of that size, or -1 (which gs_heads_put skips) when it is 1.  One
+ * that must be whole is shared by all dims of that size and, marked as blocked,
+ * is no part of the iteration space that operations are counted over. */
 int gs_heads_factor(gs_rule *r, int64_t size, gs_factor_kind kind);
+/* A factor that must be whole and is part of that space. */
+int gs_heads_work(gs_rule *r, int64_t size);
 /* Appends factor f to dim d of operand or result map t, NULL when it is left
  * out. */
 void gs_heads_put(gs_tensor_map *t, int d, int f);
+
+/* Every dim of operand i must be whole, and counts for nothing. */
+void gs_heads_whole(gs_rule *r, const gs_node *n, int i);
 
 /* How many devices the factors split their product over: the length of a dim
  * of them is divided by that. */

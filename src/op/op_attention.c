@@ -189,12 +189,11 @@ static void put_query(gs_tensor_map *t, const sizes *s, const factors *f,
 }
 
 /* A cache [batch, kv heads, length, last]. */
-static void put_cache(gs_rule *r, gs_tensor_map *t, const factors *f,
-                      int64_t length, int last) {
-  if (!t) return;
+static void put_cache(gs_tensor_map *t, const factors *f, int length,
+                      int last) {
   gs_heads_put(t, 0, f->batch);
   gs_heads_put(t, 1, f->kv);
-  gs_heads_put(t, 2, gs_heads_factor(r, length, GS_WHOLE));
+  gs_heads_put(t, 2, length);
   gs_heads_put(t, 3, last);
 }
 
@@ -231,20 +230,31 @@ gs_status gs_rule_attention(gs_arena *a, const gs_node *n, gs_rule *r,
   f.batch = gs_heads_factor(r, s.batch, GS_PASS);
   f.kv = gs_heads_factor(r, s.kv, GS_PASS);
   f.group = gs_heads_factor(r, s.group, GS_PASS);
-  f.queries = gs_heads_factor(r, s.queries, placed(n) ? GS_WHOLE : GS_PASS);
+  f.queries = placed(n) ? gs_heads_work(r, s.queries)
+                        : gs_heads_factor(r, s.queries, GS_PASS);
   f.vhead = gs_heads_factor(r, s.vhead, GS_PASS);
   f.head = gs_heads_factor(r, s.head, GS_WHOLE);
   put_query(&r->in[Q], &s, &f, f.head);
   put_query(out_map(r, n, 0), &s, &f, f.vhead);
   factors k = f;
   k.group = -1;
-  k.queries = gs_heads_factor(r, s.keys, GS_WHOLE);
+  /* Work is done for all keys: those of the past, where there are such. */
+  bool past = s.past && gs_node_in(n, PAST_K);
+  k.queries = past ? gs_heads_factor(r, s.keys, GS_WHOLE)
+                   : gs_heads_work(r, s.keys);
   put_query(&r->in[K], &s, &k, f.head);
   put_query(&r->in[V], &s, &k, f.vhead);
-  put_cache(r, in_map(r, n, PAST_K), &f, s.past, f.head);
-  put_cache(r, in_map(r, n, PAST_V), &f, s.past, f.vhead);
-  put_cache(r, out_map(r, n, 1), &f, s.past + s.keys, f.head);
-  put_cache(r, out_map(r, n, 2), &f, s.past + s.keys, f.vhead);
+  if (gs_node_in(n, PAST_K)) {
+    int length = past ? gs_heads_work(r, s.past)
+                      : gs_heads_factor(r, s.past, GS_WHOLE);
+    put_cache(&r->in[PAST_K], &f, length, f.head);
+    put_cache(&r->in[PAST_V], &f, length, f.vhead);
+  }
+  if (gs_node_out(n, 1) || gs_node_out(n, 2)) {
+    int length = gs_heads_factor(r, s.past + s.keys, GS_WHOLE);
+    put_cache(out_map(r, n, 1), &f, length, f.head);
+    put_cache(out_map(r, n, 2), &f, length, f.vhead);
+  }
   put_mask(r, n, &f);
   gs_heads_put(in_map(r, n, NONPAD), 0, f.batch);
   s.flat = false; /* scores are never */
@@ -324,7 +334,7 @@ gs_status gs_rule_rotary(gs_arena *a, const gs_node *n, gs_rule *r,
   int head = gs_heads_factor(r, heads, GS_PASS);
   int length = gs_heads_factor(r, x->dims[x->rank - 2], GS_PASS);
   int64_t size = flat ? x->dims[2] / heads : x->dims[3];
-  int whole = gs_heads_factor(r, size, GS_WHOLE);
+  int whole = gs_heads_work(r, size);
   gs_tensor_map *both[2] = {&r->in[X], &r->out[0]};
   for (int i = 0; i < 2; i++) {
     gs_heads_put(both[i], 0, batch);
@@ -334,7 +344,7 @@ gs_status gs_rule_rotary(gs_arena *a, const gs_node *n, gs_rule *r,
   }
   for (int i = COS; i <= SIN; i++) {
     if (ids) {
-      gs_rule_in_whole(r, n, i);
+      gs_heads_whole(r, n, i);
       continue;
     }
     gs_heads_put(&r->in[i], 0, batch);

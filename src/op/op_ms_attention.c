@@ -112,10 +112,11 @@ gs_status gs_rule_ms_rotary(gs_arena *a, const gs_node *n, gs_rule *r,
   gs_rule_begin(a, n, r);
   int batch = gs_heads_factor(r, x->dims[0], GS_PASS);
   int head = gs_heads_factor(r, heads, GS_PASS);
-  int length = gs_heads_factor(r, x->dims[x->rank - 2],
-                               base ? GS_WHOLE : GS_PASS);
+  int64_t rows = x->dims[x->rank - 2];
+  int length = base ? gs_heads_work(r, rows)
+                    : gs_heads_factor(r, rows, GS_PASS);
   int64_t size = !flat ? x->dims[3] : heads ? x->dims[2] / heads : 0;
-  int whole = gs_heads_factor(r, size, GS_WHOLE);
+  int whole = gs_heads_work(r, size);
   gs_tensor_map *both[2] = {&r->in[ROT_X], &r->out[0]};
   for (int i = 0; i < 2; i++) {
     gs_heads_put(both[i], 0, batch);
@@ -123,8 +124,8 @@ gs_status gs_rule_ms_rotary(gs_arena *a, const gs_node *n, gs_rule *r,
     gs_heads_put(both[i], flat ? 1 : 2, length);
     gs_heads_put(both[i], flat ? 2 : 3, whole);
   }
-  gs_rule_in_whole(r, n, ROT_COS);
-  gs_rule_in_whole(r, n, ROT_SIN);
+  gs_heads_whole(r, n, ROT_COS);
+  gs_heads_whole(r, n, ROT_SIN);
   if (base) return GS_OK;
   gs_heads_put(&r->in[ROT_IDS], 0, batch);
   gs_heads_put(&r->in[ROT_IDS], 1, length);
@@ -281,17 +282,19 @@ gs_status gs_rule_ms_mha(gs_arena *a, const gs_node *n, gs_rule *r,
   bool bias = gs_node_in(n, BIAS) != NULL;
   bool placed = gs_node_int(n, "unidirectional", 0) || s.packed == 3;
   int batch = gs_heads_factor(r, s.batch, GS_PASS);
-  int head = gs_heads_factor(r, s.heads, bias ? GS_WHOLE : GS_PASS);
-  int rows = gs_heads_factor(r, s.queries, placed ? GS_WHOLE : GS_PASS);
+  int head = bias ? gs_heads_work(r, s.heads)
+                  : gs_heads_factor(r, s.heads, GS_PASS);
+  int rows = placed ? gs_heads_work(r, s.queries)
+                    : gs_heads_factor(r, s.queries, GS_PASS);
   bool both = bias || s.packed > 1; /* keys and values share dims */
   int vsize = both ? -1 : gs_heads_factor(r, s.vhead, GS_PASS);
   int size = gs_heads_factor(r, s.head, GS_WHOLE);
-  if (both) vsize = gs_heads_factor(r, s.vhead, GS_WHOLE);
+  if (both) vsize = gs_heads_work(r, s.vhead);
   if (s.packed == 3) {
     int three = gs_heads_factor(r, 3, GS_WHOLE);
     put_dims(r, n, false, Q, 5, (int[]){batch, rows, head, three, size});
   } else {
-    int keys = gs_heads_factor(r, s.keys, GS_WHOLE);
+    int keys = gs_heads_work(r, s.keys);
     put_hidden(r, n, false, Q, batch, rows, head, size);
     if (s.packed == 2) {
       int two = gs_heads_factor(r, 2, GS_WHOLE);
@@ -306,7 +309,7 @@ gs_status gs_rule_ms_mha(gs_arena *a, const gs_node *n, gs_rule *r,
   }
   put_hidden(r, n, true, 0, batch, rows, head, vsize);
   mha_caches(r, n, &s, batch, head, size, vsize);
-  gs_rule_in_whole(r, n, BIAS);
+  gs_heads_whole(r, n, BIAS);
   const gs_value *m = gs_node_in(n, PADDING);
   if (m) {
     int last = m->rank > 1 ? gs_heads_factor(r, m->dims[m->rank - 1],
@@ -459,14 +462,15 @@ gs_status gs_rule_ms_gqa(gs_arena *a, const gs_node *n, gs_rule *r,
   (void)e;
   gqa_sizes(n, &s);
   gs_rule_begin(a, n, r);
-  gs_factor_kind kind = s.packed ? GS_WHOLE : GS_PASS;
   int batch = gs_heads_factor(r, s.batch, GS_PASS);
-  int kv = gs_heads_factor(r, s.kv, kind);
-  int group = gs_heads_factor(r, s.group, kind);
-  int rows = gs_heads_factor(r, s.queries, GS_WHOLE);
-  int size = gs_heads_factor(r, s.head, GS_WHOLE);
+  int kv = s.packed ? gs_heads_work(r, s.kv)
+                    : gs_heads_factor(r, s.kv, GS_PASS);
+  int group = s.packed ? gs_heads_work(r, s.group)
+                       : gs_heads_factor(r, s.group, GS_PASS);
+  int rows = gs_heads_work(r, s.queries);
+  int size = gs_heads_work(r, s.head);
   for (int i = 0; i < n->nin; i++)
-    if (i == G_TOTAL || i == G_COS || i == G_SIN) gs_rule_in_whole(r, n, i);
+    if (i == G_TOTAL || i == G_COS || i == G_SIN) gs_heads_whole(r, n, i);
   if (s.packed) {
     int last = gs_heads_factor(r, n->in[Q]->dims[2], GS_WHOLE);
     put_dims(r, n, false, Q, 3, (int[]){batch, rows, last});
@@ -480,12 +484,14 @@ gs_status gs_rule_ms_gqa(gs_arena *a, const gs_node *n, gs_rule *r,
   put_dims(r, n, true, 0, 3, (int[]){batch, rows, kv});
   put_dims(r, n, true, 0, 3, (int[]){-1, -1, group});
   put_dims(r, n, true, 0, 3, (int[]){-1, -1, size});
+  int all = 0; /* 1 + the factor of the keys */
   for (int i = 0; i < 2; i++) {
     const gs_value *x = gs_node_in(n, G_PAST_K + i), *y = gs_node_out(n, 1 + i);
     int f[4] = {batch, kv, -1, size};
     if (x) f[2] = gs_heads_factor(r, s.past, GS_WHOLE);
     put_dims(r, n, false, G_PAST_K + i, 4, f);
-    if (y) f[2] = gs_heads_factor(r, y->dims[2], GS_WHOLE);
+    if (y && !all) all = 1 + gs_heads_work(r, y->dims[2]);
+    if (y) f[2] = all - 1;
     put_dims(r, n, true, 1 + i, 4, f);
   }
   put_dims(r, n, false, G_LENGTHS, 1, &batch);

@@ -107,7 +107,8 @@ static void make_factors(gs_rule *r, const gs_node *n, factors *f) {
     f->row[d] = gs_heads_factor(r, x->dims[d], GS_PASS);
   f->out = gs_heads_factor(r, w2->dims[1], GS_PASS);
   f->experts = gs_heads_factor(r, w2->dims[0], GS_SUMMED);
-  f->inner = gs_heads_factor(r, w2->dims[2], mixed ? GS_WHOLE : GS_SUMMED);
+  f->inner = mixed ? gs_heads_work(r, w2->dims[2])
+                   : gs_heads_factor(r, w2->dims[2], GS_SUMMED);
 }
 
 /* Gates one after the other have no blocks of pairs; side by side they do. */

@@ -101,11 +101,23 @@ gs_status gs_rule_recurrent(gs_arena *a, const gs_node *n, gs_rule *r,
   (void)e;
   gs_rule_begin(a, n, r);
   int batch = gs_heads_factor(r, n->in[X]->dims[at], GS_PASS);
+  int steps = gs_heads_work(r, n->in[X]->dims[!at]);
+  int rows = gs_heads_work(r, n->in[R]->dims[1]);
+  int hidden = gs_heads_work(r, n->in[R]->dims[2]);
   for (int i = 0; i < n->nin; i++) {
-    bool state = i == X || i == H0 || i == C0;
+    if (i == X || i == R) continue;
+    bool state = i == H0 || i == C0;
     put_state(r, &r->in[i], n->in[i], i == LENGTHS ? 0 : state ? at : -1,
               batch);
   }
+  gs_heads_put(&r->in[X], at, batch);
+  gs_heads_put(&r->in[X], !at, steps);
+  gs_heads_put(&r->in[X], 2,
+               gs_heads_factor(r, n->in[X]->dims[2], GS_WHOLE));
+  gs_heads_put(&r->in[R], 0,
+               gs_heads_factor(r, n->in[R]->dims[0], GS_WHOLE));
+  gs_heads_put(&r->in[R], 1, rows);
+  gs_heads_put(&r->in[R], 2, hidden);
   for (int i = 0; i < n->nout; i++)
     put_state(r, &r->out[i], n->out[i], first ? 0 : i ? 1 : 2, batch);
   return GS_OK;

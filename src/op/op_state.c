@@ -103,8 +103,8 @@ gs_status gs_rule_linear_attention(gs_arena *a, const gs_node *n, gs_rule *r,
   int kv = gs_heads_factor(r, s.kv, GS_PASS);
   int group = gs_heads_factor(r, s.group, GS_PASS);
   int value = gs_heads_factor(r, s.value, GS_PASS);
-  int steps = gs_heads_factor(r, s.steps, GS_WHOLE);
-  int key = gs_heads_factor(r, s.key, GS_WHOLE);
+  int steps = gs_heads_work(r, s.steps);
+  int key = gs_heads_work(r, s.key);
   const gs_value *d = gs_node_in(n, DECAY), *beta = gs_node_in(n, BETA);
   for (int i = 0; i < n->nin; i++) {
     if (i == PAST || !n->in[i]) continue;
@@ -174,7 +174,7 @@ gs_status gs_rule_causal_conv(gs_arena *a, const gs_node *n, gs_rule *r,
   gs_rule_begin(a, n, r);
   int batch = gs_heads_factor(r, x->dims[0], GS_PASS);
   int channel = gs_heads_factor(r, x->dims[1], GS_PASS);
-  int length = gs_heads_factor(r, x->dims[2], GS_WHOLE);
+  int length = gs_heads_work(r, x->dims[2]);
   int64_t k = n->in[1]->dims[2];
   gs_tensor_map *both[2] = {&r->in[0], &r->out[0]};
   for (int i = 0; i < 2; i++) {
@@ -183,7 +183,7 @@ gs_status gs_rule_causal_conv(gs_arena *a, const gs_node *n, gs_rule *r,
     gs_heads_put(both[i], 2, length);
   }
   gs_heads_put(&r->in[1], 0, channel);
-  gs_heads_put(&r->in[1], 2, gs_heads_factor(r, k, GS_WHOLE));
+  gs_heads_put(&r->in[1], 2, gs_heads_work(r, k));
   if (gs_node_in(n, 2)) gs_heads_put(&r->in[2], 0, channel);
   gs_tensor_map *state[2] = {gs_node_in(n, 3) ? &r->in[3] : NULL,
                              gs_node_out(n, 1) ? &r->out[1] : NULL};

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pass/gradient.h"
+
 enum { MAX_DEPTH = 8 };
 
 /* One line of the function, for one tensor of the "X*" kind. */
@@ -37,6 +39,10 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
                         bool *done, gs_err *e);
 
 /* ---- messages ---- */
+
+static bool is_gradient(const gs_function *f) {
+  return !f->since;
+}
 
 static const char *place(const expansion *x) {
   return gs_node_place(x->g->arena, x->n);
@@ -164,6 +170,10 @@ static gs_status check_attributes(const expansion *x) {
 
 /* No line gives the value of that name, with these attributes. */
 static gs_status not_made(const expansion *x, const char *name) {
+  if (is_gradient(x->f))
+    return gs_fail(x->e, GS_UNSUPPORTED, place(x),
+                   "there is no rule for the gradient '%s' with these "
+                   "attributes", name);
   return gs_fail(x->e, GS_UNSUPPORTED, place(x),
                  "there is no expansion to '%s' with these attributes", name);
 }
@@ -356,7 +366,22 @@ static gs_status operand(const expansion *x, const step *s, int at,
   return GS_OK;
 }
 
-static void set_attributes(const expansion *x, const step *s, gs_node *n) {
+/* The list as a permutation, turned around. */
+static gs_status inverse(const expansion *x, gs_attr *a) {
+  int64_t *list = GS_NEWS(x->g->arena, a->n + 1, int64_t);
+  for (int i = 0; i < a->n; i++) list[i] = -1;
+  for (int i = 0; i < a->n; i++) {
+    if (a->ints[i] < 0 || a->ints[i] >= a->n || list[a->ints[i]] >= 0)
+      return gs_fail(x->e, GS_DATA, place(x), "'%s' is no permutation",
+                     a->name);
+    list[a->ints[i]] = i;
+  }
+  a->ints = list;
+  return GS_OK;
+}
+
+static gs_status set_attributes(const expansion *x, const step *s,
+                                gs_node *n) {
   for (int i = 0; i < s->line->attr.n; i++) {
     const gs_fn_set *set = &s->line->attr.at[i];
     gs_attr mine;
@@ -365,8 +390,10 @@ static void set_attributes(const expansion *x, const step *s, gs_node *n) {
     if (!from) continue;
     mine = *from;
     mine.name = set->value.name;
+    if (set->inverse) GS_TRY(inverse(x, &mine));
     gs_node_set(x->g, n, &mine);
   }
+  return GS_OK;
 }
 
 /* Joins the node with the values that it makes; those that nobody needs are
@@ -464,6 +491,10 @@ static gs_status emit(const expansion *x, const step *s) {
     slot *to = slot_of(x, l->out.at[0].name, l->each, s->index);
     to->value = in[0];
     if (!to->target) return GS_OK;
+    if (!in[0] && is_gradient(x->f)) {
+      x->n->out[to->target - 1] = NULL;
+      return GS_OK;
+    }
     if (!in[0]) return fault(x, l, "a result that is left out");
   }
   gs_node *n = new_node(x, alias ? "" : l->domain,
@@ -471,7 +502,7 @@ static gs_status emit(const expansion *x, const step *s) {
                         makes_first(x, s) ? x->n->name : new_name(x, s), nin,
                         l->out.n);
   if (nin) memcpy(n->in, in, (size_t)nin * sizeof *in);
-  set_attributes(x, s, n);
+  GS_TRY(set_attributes(x, s, n));
   set_results(x, s, n);
   if (n->op) return GS_OK;
   x->g->node.n--; /* its own lines take its place */
@@ -501,6 +532,14 @@ static gs_status run(expansion *x) {
   return GS_OK;
 }
 
+static gs_status expand_by(gs_expander *x, gs_graph *g, gs_node *n,
+                           const gs_function *f, int depth, gs_err *e) {
+  expansion me = {.x = x, .g = g, .n = n, .f = f, .depth = depth, .e = e};
+  me.base = base_name(n);
+  gs_map_init(&me.slots, g->arena);
+  return run(&me);
+}
+
 static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
                         bool *done, gs_err *e) {
   *done = false;
@@ -517,14 +556,17 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "opset %d; the operator came with opset %d", n->opset,
                    f->first);
-  expansion me = {.x = x, .g = g, .n = n, .f = f, .depth = depth, .e = e};
-  me.base = base_name(n);
-  gs_map_init(&me.slots, g->arena);
   *done = true;
-  return run(&me);
+  if (f->derive) return gs_gradient_expand(x, g, n, e);
+  return expand_by(x, g, n, f, depth, e);
 }
 
 gs_status gs_expand_node(gs_expander *x, gs_graph *g, gs_node *n, bool *done,
                          gs_err *e) {
   return expand(x, g, n, 0, done, e);
+}
+
+gs_status gs_expand_by(gs_expander *x, gs_graph *g, gs_node *n,
+                       const gs_function *f, gs_err *e) {
+  return expand_by(x, g, n, f, 0, e);
 }

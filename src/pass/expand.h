@@ -25,4 +25,9 @@ typedef struct gs_expander {
 gs_status gs_expand_node(gs_expander *x, gs_graph *g, gs_node *n, bool *done,
                          gs_err *e);
 
+/* The same by f, a gradient or helper; results that it leaves out ("d.x = _")
+ * become NULL in n->out.  n need not be in the graph. */
+gs_status gs_expand_by(gs_expander *x, gs_graph *g, gs_node *n,
+                       const gs_function *f, gs_err *e);
+
 #endif

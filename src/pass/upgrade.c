@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pass/expand.h"
+#include "pass/upgrade_scan.h"
 
 /* One row of upgrade.def for a node. */
 typedef struct change {
@@ -407,57 +408,11 @@ static gs_status upgrade_asymmetric(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
-/* A value of the inner graph b for operand i of n: an input, or captured. */
-static gs_value *inner_operand(gs_graph *b, const gs_node *n, int i) {
-  gs_value *v = gs_value_new(b, n->in[i] ? n->in[i]->name : NULL,
-                             GS_UNDEFINED, -1, NULL);
-  v->is_input = true;
-  if (i < gs_node_formal(n)) *gs_push(b->arena, &b->input) = v;
-  else *gs_push(b->arena, &b->capture) = v;
-  return v;
-}
-
-/* The batch of operands and results was axis 0, the scanned axis 1, and
- * operand 0 could say how long each sequence is.  Now the batch is scanned
- * too, by a Scan around that of each sequence. */
+/* Scan had a batch dim. */
 static gs_status upgrade_batched(gs_graph *g, gs_node *n, const change *c,
                                  gs_err *e) {
-  int formal = gs_node_formal(n);
-  if (formal < 1 || n->in[0])
-    return gs_fail(e, formal < 1 ? GS_DATA : GS_UNSUPPORTED,
-                   gs_node_place(g->arena, n),
-                   formal < 1 ? "no operands"
-                              : "sequences of different lengths (operand 0)");
-  gs_graph *b = gs_graph_new(g->arena, "batch");
-  gs_node *inner = gs_node_new(b, "", n->op_type, "", n->nin - 1, n->nout);
-  inner->op = gs_op_find("", n->op_type);
-  inner->opset = gs_domain_find("")->newest;
-  inner->origin = n->origin;
-  inner->ncapture = n->ncapture;
-  inner->attr = n->attr;
-  inner->nattr = n->nattr;
-  for (int i = 1; i < n->nin; i++) inner->in[i - 1] = inner_operand(b, n, i);
-  for (int i = 0; i < n->nout; i++) {
-    gs_value *v = gs_value_new(b, n->out[i] ? n->out[i]->name : NULL,
-                               GS_UNDEFINED, -1, NULL);
-    v->is_output = true;
-    gs_node_output(inner, i, v);
-    *gs_push(b->arena, &b->output) = v;
-  }
-  const gs_attr *way = gs_node_attr(inner, "directions");
-  if (way) {
-    gs_attr renamed = *way;
-    renamed.name = c->name;
-    gs_node_set(b, inner, &renamed);
-    gs_node_drop(inner, "directions");
-  }
-  n->in++;
-  n->nin--;
-  n->attr = NULL;
-  n->nattr = 0;
-  gs_node_set_int(g, n, "num_scan_inputs", formal - 1);
-  gs_node_set(g, n, &(gs_attr){.name = "body", .kind = GS_ATTR_GRAPH, .g = b});
-  return GS_OK;
+  (void)c;
+  return gs_upgrade_batched_scan(g, n, e);
 }
 
 static const change changes[] = {

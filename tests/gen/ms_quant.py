@@ -207,7 +207,7 @@ def main(root):
          normalize_routing_weights=1)
     qmoe(root, "test_qmoe_4_row_zeros", (5,), 32, 16, 4, zeros=True,
          normalize_routing_weights=1)
-    qmoe(root, "test_qmoe_4_swiglu", (5,), 32, 32, 4, block=32, act="swiglu",
+    qmoe(root, "test_qmoe_4_swiglu", (5,), 32, 64, 3, block=32, act="swiglu",
          fusion=1, bias=True, normalize_routing_weights=1)
     qmoe(root, "test_qmoe_8", (5,), 32, 16, 4, bits=8,
          normalize_routing_weights=1)
