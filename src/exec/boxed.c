@@ -82,6 +82,14 @@ gs_status gs_boxed_load(gs_arena *a, gs_device *d, gs_err *e) {
 
 /* ---- graphs in attributes ---- */
 
+static bool is_like(const gs_box *b, const gs_value *v) {
+  bool like = b->kind == GS_TENSOR && b->t.dtype == v->dtype &&
+              b->t.rank == v->rank;
+  for (int d = 0; like && d < v->rank; d++)
+    like = b->t.dims[d] == v->dims[d];
+  return like;
+}
+
 /* Gives input v of d the box b, which stays the caller's. */
 static gs_status give(gs_device *d, const gs_value *v, gs_box *b,
                       gs_err *e) {
@@ -89,9 +97,7 @@ static gs_status give(gs_device *d, const gs_value *v, gs_box *b,
     d->box[v->id] = b;
     return GS_OK;
   }
-  bool fits = b->kind == GS_TENSOR && b->t.dtype == v->dtype &&
-              b->t.rank == v->rank &&
-              !memcmp(b->t.dims, v->dims, (size_t)v->rank * sizeof *v->dims);
+  bool fits = is_like(b, v);
   d->data[v->id] = fits ? gs_box_data(b) : NULL;
   if (fits) return GS_OK;
   gs_arena a;
@@ -193,9 +199,7 @@ static gs_status store(gs_device *d, gs_boxstep *x, int i) {
     d->box[v->id] = b;
     return GS_OK;
   }
-  bool fits = b->kind == GS_TENSOR && b->t.dtype == v->dtype &&
-              b->t.rank == v->rank &&
-              !memcmp(b->t.dims, v->dims, (size_t)v->rank * sizeof *v->dims);
+  bool fits = is_like(b, v);
   if (!fits)
     return gs_boxrun_fail(&x->run, GS_DATA,
                           "result '%s' is %s where %s was expected", v->name,

@@ -278,22 +278,28 @@ static gs_status give_box(gs_device *d, const gs_value *v, gs_box *b,
   return s;
 }
 
-/* b with elements that kernels may read; strings and lists as they are. */
-static gs_status readable(gs_exec *x, const char *name, const gs_box *b,
-                          gs_box **out, gs_err *e) {
+/* Elements of t that kernels may read; NULL for strings. */
+static gs_status readable(gs_exec *x, const char *name, const gs_tensor *t,
+                          const void **out, gs_err *e) {
   static const char none[64];
-  gs_box *c = *out = gs_memdup(&x->arena, b, sizeof *b);
-  if (b->kind != GS_TENSOR) {
-    c->item = GS_NEWS(&x->arena, b->n, gs_box *);
-    for (int i = 0; i < b->n; i++)
-      GS_TRY(readable(x, name, b->item[i], &c->item[i], e));
-    return GS_OK;
-  }
-  if (b->t.dtype == GS_STRING) return GS_OK;
-  const void *p = b->t.nbytes ? gs_tensor_bytes(&b->t) : none;
-  if (!p)
+  *out = NULL;
+  if (t->dtype == GS_STRING) return GS_OK;
+  *out = t->nbytes ? gs_tensor_bytes(t) : none;
+  if (!*out)
     return gs_fail(e, GS_NOINPUT, name, "the data of this input is missing");
-  c->t.data = gs_data_aligned(&x->arena, &b->t, p);
+  *out = gs_data_aligned(&x->arena, t, *out);
+  return GS_OK;
+}
+
+/* b with such elements, for inputs that lie in boxes. */
+static gs_status readable_box(gs_exec *x, const char *name, const gs_box *b,
+                              gs_box **out, gs_err *e) {
+  gs_box *c = *out = gs_memdup(&x->arena, b, sizeof *b);
+  if (b->kind == GS_TENSOR)
+    return readable(x, name, &b->t, &c->t.data, e);
+  c->item = GS_NEWS(&x->arena, b->n, gs_box *);
+  for (int i = 0; i < b->n; i++)
+    GS_TRY(readable_box(x, name, b->item[i], &c->item[i], e));
   return GS_OK;
 }
 
@@ -305,10 +311,15 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
   if (at == g->input.n)
     return gs_fail(e, GS_USAGE, name, "the model has no such input");
   const gs_value *first = g->input.at[at];
-  if (b->kind == GS_TENSOR && !gs_value_boxed(first))
-    GS_TRY(check_input(first, &b->t, e));
-  gs_box *mine;
-  GS_TRY(readable(x, name, b, &mine, e));
+  bool boxed = gs_value_boxed(first);
+  gs_box *mine = NULL;
+  const void *data = NULL;
+  if (!boxed && b->kind != GS_TENSOR)
+    return gs_fail(e, GS_DATA, name, "the input is %s, not a tensor",
+                   gs_kind_text(b->kind));
+  if (!boxed) GS_TRY(check_input(first, &b->t, e));
+  if (boxed) GS_TRY(readable_box(x, name, b, &mine, e));
+  else GS_TRY(readable(x, name, &b->t, &data, e));
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     const gs_value *v = gs_graph_find(d->p->g, name);
@@ -316,15 +327,16 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
       return gs_fail(e, GS_MISMATCH, name,
                      "the graph of device %lld has no such input",
                      (long long)d->position);
-    if (gs_value_boxed(v)) {
+    if (gs_value_boxed(v) != boxed)
+      return gs_fail(e, GS_MISMATCH, name,
+                     "the graph of device %lld takes another input",
+                     (long long)d->position);
+    if (boxed) {
       GS_TRY(give_box(d, v, mine, e));
       continue;
     }
-    if (b->kind != GS_TENSOR)
-      return gs_fail(e, GS_DATA, name, "the input is %s, not a tensor",
-                     gs_kind_text(b->kind));
     GS_TRY(check_input(v, &b->t, e));
-    give_input(d, v, mine->t.data);
+    give_input(d, v, data);
   }
   x->given[at] = true;
   return GS_OK;
