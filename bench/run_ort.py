@@ -176,6 +176,45 @@ def bert(layers=6, d=768, heads=12, seq=128, hidden=3072, vocab=8000):
     return model(nodes, [("i", I, [1, seq])], [(x, F, [1, seq, d])], weights)
 
 
+def resnet(stages=(2, 2, 2, 2), width=64):
+    """Residual blocks of two convolutions, each with a BatchNormalization."""
+    nodes, weights = [], []
+
+    def op(name, inputs, **attrs):
+        out = f"{name}{len(nodes)}"
+        nodes.append(helper.make_node(name, inputs, [out], **attrs))
+        return out
+
+    def conv(x, n, m, k, stride=1):
+        w = f"w{len(weights)}"
+        weights.append(normal(w, m, n, k, k))
+        named = [f"{w}_{i}" for i in range(4)]
+        for i, v in enumerate(named):
+            shift = 0.5 if i in (0, 3) else -0.5  # scale, variance
+            weights.append(const(v, (rng.random(m) + shift).astype("f")))
+        x = op("Conv", [x, w], pads=[k // 2] * 4, strides=[stride] * 2)
+        return op("BatchNormalization", [x] + named)
+
+    x = op("Relu", [conv("x", 3, width, 7, 2)])
+    x = op("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    n = width
+    for i, blocks in enumerate(stages):
+        m = width << i
+        for j in range(blocks):
+            stride = 2 if i and not j else 1
+            y = op("Relu", [conv(x, n, m, 3, stride)])
+            y = conv(y, m, m, 3)
+            if n != m:
+                x = conv(x, n, m, 1, stride)
+            x = op("Relu", [op("Add", [y, x])])
+            n = m
+    x = op("Flatten", [op("GlobalAveragePool", [x])])
+    weights += [normal("fc", 1000, n), normal("fc_b", 1000)]
+    x = op("Gemm", [x, "fc", "fc_b"], transB=1)
+    return model(nodes, [("x", F, [1, 3, 224, 224])], [(x, F, [1, 1000])],
+                 weights)
+
+
 CASES = {
     "matmul": single("MatMul", [512, 768], [512, 3072],
                      [normal("w", 768, 3072)]),
@@ -202,6 +241,26 @@ CASES = {
     "reduce-columns": single("ReduceSum", [4096, 1024], [1, 1024],
                              [const("a", np.array([0], dtype="q"))]),
     "bert": bert,
+    "conv-3x3": single("Conv", [1, 64, 56, 56], [1, 64, 56, 56],
+                       [normal("w", 64, 64, 3, 3)], pads=[1] * 4),
+    "conv-1x1": single("Conv", [1, 256, 14, 14], [1, 1024, 14, 14],
+                       [normal("w", 1024, 256, 1, 1)]),
+    "conv-depthwise": single("Conv", [1, 144, 56, 56], [1, 144, 56, 56],
+                             [normal("w", 144, 1, 3, 3)], pads=[1] * 4,
+                             group=144),
+    "conv-batch": single("Conv", [8, 128, 28, 28], [8, 128, 28, 28],
+                         [normal("w", 128, 128, 3, 3)], pads=[1] * 4),
+    "conv-transpose": single("ConvTranspose", [1, 64, 56, 56],
+                             [1, 32, 112, 112], [normal("w", 64, 32, 2, 2)],
+                             strides=[2, 2]),
+    "maxpool": single("MaxPool", [8, 64, 112, 112], [8, 64, 56, 56],
+                      kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4),
+    "averagepool": single("AveragePool", [8, 64, 56, 56], [8, 64, 56, 56],
+                          kernel_shape=[3, 3], pads=[1] * 4),
+    "batchnorm": single("BatchNormalization", [8, 64, 56, 56],
+                        [8, 64, 56, 56],
+                        [const(n, np.ones(64, "f")) for n in "sbmv"]),
+    "resnet": resnet,
     "bias-gelu": fused("BiasGelu", [[1024, 3072], [3072]], [1024, 3072]),
     "fast-gelu": fused("FastGelu", [[1024, 3072], [3072]], [1024, 3072]),
     "fast-gelu-small": fused("FastGelu", [[128, 3072], [3072]], [128, 3072]),

@@ -122,16 +122,29 @@ static void sparse(wire *out, const location *l, bool indices) {
 static void in_values(wire *out, const location *l) { sparse(out, l, false); }
 static void in_indices(wire *out, const location *l) { sparse(out, l, true); }
 
-static void in_subgraph(wire *out, const location *l) {
-  wire g = {0}, w = tensor_at(l, "u", false), a = {0};
-  wire n = piece_node("If", "branch", "x", NULL, "q");
+/* A branch of an If that gives the tensor. */
+static void add_branch(wire *node, const char *name, const location *l) {
+  wire g = {0}, w = tensor_at(l, "u", false), a = {0}, r = {0};
   piece_add_node(&g, "Identity", "inner", "u", NULL, "r");
   wire_msg(&g, GRAPH_INIT, &w);
-  wire_str(&a, ATTR_NAME, "then_branch");
+  wire_str(&r, VALUE_NAME, "r");
+  wire_msg(&g, GRAPH_OUTPUT, &r);
+  wire_str(&a, ATTR_NAME, name);
   wire_msg(&a, ATTR_G, &g);
   wire_int(&a, ATTR_TYPE, 5);
-  wire_msg(&n, NODE_ATTR, &a);
-  piece_with_node(out, &n);
+  wire_msg(node, NODE_ATTR, &a);
+}
+
+static void in_subgraph(wire *out, const location *l) {
+  wire g = {0}, c = piece_tensor("c", 9, 0, NULL);
+  wire n = piece_node("If", "branch", "c", NULL, "q");
+  wire_blob(&c, TENSOR_RAW, "\1", 1);
+  wire_msg(&g, GRAPH_INIT, &c);
+  add_branch(&n, "then_branch", l);
+  add_branch(&n, "else_branch", l);
+  wire_msg(&g, GRAPH_NODE, &n);
+  piece_add_nodes(&g);
+  piece_with_graph(out, &g);
 }
 
 static void in_function(wire *out, const location *l) {

@@ -26,6 +26,15 @@ static const char **lines_of(gs_arena *a, char *text) {
   return line.at;
 }
 
+static void set_opset(gs_graph *g, int opset) {
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    n->opset = *n->domain ? 1 : opset;
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH) set_opset(n->attr[k].g, opset);
+  }
+}
+
 static void run_case(gs_arena *a, char *text, gs_buf *b) {
   int opset = 0;
   char *rest = strchr(text, '\n'), how[16] = "";
@@ -42,8 +51,7 @@ static void run_case(gs_arena *a, char *text, gs_buf *b) {
   } else {
     must(sscanf(text, "opset %d %15s", &opset, how) >= 1, "opset N");
     s = gs_graph_parse(a, rest, "case", &g, &e);
-    for (int i = 0; !s && i < g->node.n; i++)
-      g->node.at[i]->opset = *g->node.at[i]->domain ? 1 : opset;
+    if (!s) set_opset(g, opset);
     if (!s) s = gs_pass_upgrade(g, &e);
     if (!s && *how) s = gs_pass_infer(a, g, NULL, &e);
     if (!s) s = gs_graph_check(g, &e);
@@ -151,6 +159,23 @@ static unsigned choose(sample *s, unsigned n) {
   return c;
 }
 
+/* y = Neg(x). */
+static gs_graph *sample_body(gs_arena *a) {
+  gs_graph *g = gs_graph_new(a, "body");
+  gs_value *x = gs_value_new(g, "x", GS_UNDEFINED, -1, NULL);
+  gs_value *y = gs_value_new(g, "y", GS_UNDEFINED, -1, NULL);
+  gs_node *n = gs_node_new(g, "", "Neg", "", 1, 1);
+  n->op = gs_op_find("", "Neg");
+  n->opset = n->op->since;
+  n->origin = "call";
+  n->in[0] = x;
+  gs_node_output(n, 0, y);
+  x->is_input = y->is_output = true;
+  *gs_push(a, &g->input) = x;
+  *gs_push(a, &g->output) = y;
+  return g;
+}
+
 /* An attribute is left out, or has one of the values that tests compare it
  * with, or a value of no test; those of no test are there or not together. */
 static void choose_attribute(sample *s, gs_graph *g, gs_node *n,
@@ -158,6 +183,7 @@ static void choose_attribute(sample *s, gs_graph *g, gs_node *n,
   GS_VEC(const gs_attr *) value = {0};
   gs_attr other = {.kind = at->kind, .i = 3, .f = 0.25};
   other.s = (gs_string){"other", 5};
+  if (at->kind == GS_ATTR_GRAPH) other.g = sample_body(g->arena);
   *gs_push(g->arena, &value) = &other;
   for (int b = 0; b < s->f->block.n; b++)
     for (int i = 0; i < s->f->block.at[b].test.n; i++) {

@@ -75,6 +75,39 @@ START_TEST(any_kept_dims) {
 }
 END_TEST
 
+/* Infinities do not become NaN, large numbers do not overflow; as rows and as
+ * columns. */
+START_TEST(powers) {
+  const double inf = (double)INFINITY, x[6][2] = {
+      {inf, 1}, {-inf, -inf}, {(double)NAN, 1}, {1000, 1000}, {-1000, -inf},
+      {-inf, 3}};
+  const double want[6] = {inf, -inf, (double)NAN, 1000.6931471805599, -1000, 3};
+  const int64_t dims[2][2] = {{6, 2}, {2, 6}}, one[] = {1}, kept[] = {6};
+  for (int axis = 0; axis < 2; axis++)
+    for (int wide = 0; wide < 2; wide++) {
+      harness h;
+      h_init(&h);
+      gs_dtype t = wide ? GS_DOUBLE : GS_FLOAT;
+      gs_view *v = h_in(&h, t, 2, dims[1 - axis]);
+      gs_view *a = h_in(&h, GS_INT64, 1, one), *y = h_out(&h, t, 1, kept);
+      h_put(a, 0, axis);
+      for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 2; j++)
+          h_put(v, axis ? 2 * i + j : 6 * j + i, x[i][j]);
+      gs_node_set_int(h.graph, h.node, "keepdims", 0);
+      h_ok(&h, gs_kernel_of(gs_op_find("", "ReduceLogSumExp")));
+      for (int i = 0; i < 6; i++) {
+        double got = h_get(y, i);
+        ck_assert_msg(got == want[i] || fabs(got - want[i]) < 1e-4 ||
+                          (isnan(got) && isnan(want[i])),
+                      "%d: %g, not %g", i, got, want[i]);
+      }
+      h_drop(&h);
+      h_free(&h);
+    }
+}
+END_TEST
+
 /* A fill of any part gives the numbers of the whole; their moments. */
 START_TEST(normal) {
   enum { N = 100000 };
@@ -119,6 +152,7 @@ int main(void) {
   Suite *s = suite_create("kernel_reduce");
   TCase *t = tcase_create("kernel_reduce");
   tcase_add_loop_test(t, any_kept_dims, 0, NOP * NSHAPE);
+  tcase_add_test(t, powers);
   tcase_add_test(t, normal);
   tcase_add_test(t, multinomial);
   tcase_set_timeout(t, 60);

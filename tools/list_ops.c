@@ -134,8 +134,8 @@ static const struct {
     {"ms_rotary", "batch, heads, and positions when all are given"},
     {"ms_mha", "batch, queries unless their place matters, and heads unless "
                "there is a bias"},
-    {"qmoe", "tokens, the hidden size of the result; sharded experts give "
-             "partial sums"},
+    {"qmoe", "tokens, the hidden size of the result; sharded experts and "
+             "blocks of the inner size give partial sums"},
     {"ms_moe", "tokens, the hidden size of the result; sharded experts and "
                "inner sizes give partial sums"},
     {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "

@@ -89,6 +89,7 @@ void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
   gs_arena_init(&d->arena);
   d->data = GS_NEWS(&d->arena, p->g->value.n, void *);
   d->own = GS_NEWS(&d->arena, p->g->value.n, void *);
+  d->block = GS_NEWS(&d->arena, p->g->value.n, int);
   d->bound = GS_NEWS(&d->arena, p->step.n, gs_bound);
   gs_heap_init(&d->own_heap);
   d->heap = &d->own_heap;
@@ -154,9 +155,13 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
     bool known = v && gs_program_room(d->p, v)->home != GS_HOME_ARENA;
     /* Inputs and their slices are not there yet: NULL. */
     k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
+    if (v) k->in[i].block = d->block[v->id];
   }
-  for (int i = 0; i < nout; i++)
-    k->out[i] = view_of(gs_node_out(n, i), NULL);
+  for (int i = 0; i < nout; i++) {
+    const gs_value *v = gs_node_out(n, i);
+    k->out[i] = view_of(v, NULL);
+    k->out[i].any = v && d->p->any[v->id];
+  }
   k->mesh = d->p->g->mesh;
   k->position = d->position;
   k->arena = a;
@@ -196,6 +201,9 @@ static gs_status prepare_step(gs_device *d, int s) {
     GS_TRY(gs_kernel_prep(step->kernel, b->k));
     if (step->once) return run_once(d, step, b->k);
     want = b->k->scratch_size;
+    for (int i = 0; i < step->node->nout; i++)
+      if (step->node->out[i])
+        d->block[step->node->out[i]->id] = b->k->out[i].block;
   }
   if (want > d->scratch_size) d->scratch_size = want;
   return GS_OK;

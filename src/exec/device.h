@@ -24,6 +24,7 @@ typedef struct gs_device {
   size_t scratch_size;
   void *scratch;
   void **data;    /* [values] NULL: not known yet */
+  int *block;     /* [values] of channels that it lies in, see gs_view */
   void **own;     /* [values] memory for blocks of inputs */
   gs_bound *bound; /* [steps] */
   bool prefixed;  /* messages name the device */

@@ -26,7 +26,8 @@ const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
     const gs_value *x = n->in[i];
     int s = x && p->uses[x->id] == 1 ? p->maker[x->id] : -1;
     gs_step *before = s < 0 ? NULL : &p->step.at[s];
-    if (!before || before->role || before->once || before->node->nout != 1)
+    if (!before || before->role || before->once || before->boxed ||
+        before->node->nout != 1)
       continue;
     const gs_node *both = gs_kernel_fuse(a, before->node, n, i, &facts);
     if (!both) continue;
@@ -37,9 +38,21 @@ const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
   return n;
 }
 
-void gs_program_close(gs_program *p) {
+void gs_program_close(gs_arena *a, gs_program *p) {
   int to = 0;
+  int *takes = GS_NEWS(a, p->g->value.n, int);
   for (int i = 0; i < p->step.n; i++)
     if (p->step.at[i].node) p->step.at[to++] = p->step.at[i];
   p->step.n = to;
+  for (int i = 0; i < to; i++) {
+    const gs_step *s = &p->step.at[i];
+    bool kernel = !s->role && !s->once && !s->boxed;
+    for (int k = 0; k < s->node->nin && kernel; k++)
+      if (s->node->in[k] && gs_kernel_takes_blocks(s->node, k))
+        takes[s->node->in[k]->id]++;
+  }
+  p->any = GS_NEWS(a, p->g->value.n, bool);
+  for (int i = 0; i < p->g->value.n; i++)
+    p->any[i] = p->uses[i] && takes[i] == p->uses[i] &&
+                p->room[i].home == GS_HOME_ARENA;
 }

@@ -245,7 +245,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
   gs_program_uses(a, p);
   for (int i = 0; i < g->node.n; i++)
     GS_TRY(add_node(p, a, g->node.at[i], e));
-  gs_program_close(p);
+  gs_program_close(a, p);
   for (int i = 0; i < g->output.n; i++) GS_TRY(add_exit(p, a, i, e));
   lifetimes(p);
   gs_program_memory(a, p);

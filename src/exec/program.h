@@ -67,6 +67,7 @@ typedef struct gs_program {
   bool boxes;        /* there are boxed values or steps */
   int *uses;  /* [values] operands and outputs that are it */
   int *maker; /* [values] the step that makes it, or -1 */
+  bool *any;  /* [values] all that read it take blocks of channels */
 } gs_program;
 
 /* Compiles g: checks that everything can run, orders the steps and plans the
@@ -81,10 +82,10 @@ size_t gs_program_size(const gs_program *p);
 /* Parts of gs_program_new (fuse.c).  gs_program_uses fills p->uses.
  * gs_program_fuse gives the node to make a step of for n: n itself, or one
  * that also does what the step before it does, which then has node NULL;
- * gs_program_close drops such steps. */
+ * gs_program_close drops such steps and fills p->any. */
 void gs_program_uses(gs_arena *a, gs_program *p);
 const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n);
-void gs_program_close(gs_program *p);
+void gs_program_close(gs_arena *a, gs_program *p);
 /* Lifetimes to offsets; part of gs_program_new (memory.c). */
 void gs_program_memory(gs_arena *a, gs_program *p);
 /* The room that v lives in. */

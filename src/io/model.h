@@ -76,9 +76,10 @@ void gs_model_input_meta_set(gs_model *m, const char *input, const char *key,
 /* The main graph with functions inlined.  Values of the main graph keep their
  * names; those of functions get fresh ones.  Initializers and Constant nodes
  * become constants.  Symbolic dims stay -1 with their names.  Graphs in
- * attributes become gs_graphs; a value of theirs without producer that is
- * neither input nor constant is the outer value of that name.  n->op is NULL.
- * GS_DATA naming node or tensor; GS_UNSUPPORTED for non-tensor inputs. */
+ * attributes become gs_graphs; what they read of the graphs around them becomes
+ * captured operands of their node.  n->op is NULL.
+ * GS_DATA naming node or tensor; GS_UNSUPPORTED for inputs that are neither
+ * tensors nor sequences or optionals of them. */
 gs_status gs_model_import(gs_model *m, gs_graph **out, gs_err *e);
 
 /* Weights whose external file does not exist are known by shape only (data

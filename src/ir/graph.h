@@ -149,6 +149,8 @@ void gs_node_drop(gs_node *n, const char *name);
  * `inner`; inner graphs that do not read it have NULL there. */
 void gs_node_capture(gs_graph *g, gs_node *n, gs_graph *reader,
                      gs_value *inner, gs_value *outer);
+/* Drops captured operands that no graph in the attributes reads. */
+void gs_node_trim_captures(gs_node *n);
 /* Whether an attribute holds a graph. */
 bool gs_node_has_graph(const gs_node *n);
 /* Operands without the captured ones. */

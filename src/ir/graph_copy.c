@@ -56,6 +56,29 @@ void gs_node_capture(gs_graph *g, gs_node *n, gs_graph *reader,
   reader->capture.at[at] = inner;
 }
 
+void gs_node_trim_captures(gs_node *n) {
+  int first = gs_node_formal(n), kept = 0;
+  for (int k = 0; k < n->ncapture; k++) {
+    bool read = false;
+    for (int i = 0; i < n->nattr; i++) {
+      const gs_graph *g = n->attr[i].kind == GS_ATTR_GRAPH ? n->attr[i].g
+                                                           : NULL;
+      if (g && k < g->capture.n && g->capture.at[k]) read = true;
+    }
+    if (!read) continue;
+    for (int i = 0; i < n->nattr; i++) {
+      gs_graph *g = n->attr[i].kind == GS_ATTR_GRAPH ? n->attr[i].g : NULL;
+      if (g && k < g->capture.n) g->capture.at[kept] = g->capture.at[k];
+    }
+    n->in[first + kept++] = n->in[first + k];
+  }
+  for (int i = 0; i < n->nattr; i++)
+    if (n->attr[i].kind == GS_ATTR_GRAPH && n->attr[i].g->capture.n > kept)
+      n->attr[i].g->capture.n = kept;
+  n->ncapture = kept;
+  n->nin = first + kept;
+}
+
 static gs_value *copy_value(gs_graph *to, const gs_value *v) {
   gs_value *c = gs_value_new(to, v->name, v->dtype, -1, NULL);
   gs_value own = *c;

@@ -13,7 +13,7 @@
 enum {
   ROWS = 128,      /* of a block */
   KEYS = 512,     /* of a chunk: rows of scores are short enough for a fold */
-  FEW = 8,        /* rows below which the products are done here */
+  FEW = 9,        /* rows below which the products are done here */
   APART_ITEMS = 16, /* with fewer blocks than that, chunks are work too */
   APART_ROWS = 16,
   DOT_LANES = 16

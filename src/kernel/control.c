@@ -82,7 +82,8 @@ static gs_status pile_join(gs_boxrun *k, pile *p, int i, const gs_value *each,
                            int axis, bool reverse) {
   int64_t dims[GS_MAX_RANK + 1], inner = 1, outer = 1;
   if (p->rank < 0) {
-    p->dtype = each->dtype;
+    const gs_value *y = gs_node_out(k->node, i);
+    p->dtype = each->dtype ? each->dtype : y ? y->dtype : GS_UNDEFINED;
     p->rank = gs_max(each->rank, 0) < GS_MAX_RANK ? (int)gs_max(each->rank, 0)
                                                   : 0;
     for (int d = 0; d < p->rank; d++) p->dims[d] = gs_max(each->dims[d], 0);

@@ -3,6 +3,7 @@
  * widened, summed in f32 and rounded once. */
 #include <math.h>
 
+#include "kernel/blocks.h"
 #include "kernel/conv.h"
 #include "kernel/gemm.h"
 #include "kernel/onednn_conv.h"
@@ -23,6 +24,7 @@ typedef struct plan {
   /* Bytes of scratch: widened operands and result, scaled weights and bias,
    * packed weights, what the convolution wants. */
   size_t wide[3], result, scaling, packing;
+  size_t plain[Z + 1]; /* for own: operands that lie in blocks */
 } plan;
 
 static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
@@ -69,8 +71,9 @@ static const char *pack_key(gs_kctx *k, const plan *p) {
   const gs_conv_shape *s = &p->s;
   gs_buf b;
   gs_buf_init(&b, k->arena);
-  gs_buf_printf(&b, "conv %d %d %lld %lld %lld %lld", (int)k->in[W].dtype,
-                p->relu, (long long)s->batch, (long long)s->group,
+  gs_buf_printf(&b, "conv %d %d %d %a %lld %lld %lld %lld",
+                (int)k->in[W].dtype, p->relu, gs_kernel_has(k, Z),
+                p->epsilon, (long long)s->batch, (long long)s->group,
                 (long long)s->in, (long long)s->out);
   for (int i = W; i < k->nin; i++)
     gs_buf_printf(&b, " %p", i == Z ? NULL : k->in[i].data);
@@ -134,7 +137,10 @@ static void plan_scratch(gs_kctx *k, plan *p) {
                  rounded((size_t)(p->s.group * p->s.out) * sizeof(float));
   if (p->dnn && !p->weights)
     p->packing = rounded(gs_dnn_conv_packed_size(p->dnn));
-  k->scratch_size += p->result + p->scaling + p->packing +
+  for (int i = X; i < k->nin && i <= Z && p->own; i += Z)
+    if (k->in[i].block) p->plain[i] = rounded((size_t)k->in[i].n * 4);
+  k->scratch_size += p->plain[X] + p->plain[Z] + p->result + p->scaling +
+                     p->packing +
                      (p->dnn ? gs_dnn_conv_scratch(p->dnn, k->threads)
                              : gs_conv_own_scratch(p->own));
 }
@@ -153,8 +159,12 @@ static gs_status prep(gs_kctx *k) {
     return gs_kernel_no_type(k, t);
   GS_TRY(gs_conv_shape_get(k, X, W, false, &p->s));
   bool bias = gs_kernel_has(k, B) || p->scaled;
+  gs_dnn_conv_form form = {.bias = bias, .add = add, .relu = p->relu,
+                           .x = k->in[X].block,
+                           .z = add ? k->in[Z].block : 0,
+                           .any = k->out[0].any};
   if (t != GS_DOUBLE)
-    p->dnn = gs_dnn_conv_new(k->arena, &p->s, bias, add, p->relu);
+    p->dnn = gs_dnn_conv_new(k->arena, &p->s, &form, &k->out[0].block);
   if (!p->dnn)
     p->own = gs_conv_own_new(k->arena, &p->s, t == GS_DOUBLE ? t : GS_FLOAT);
   prepare_weights(k, p);
@@ -177,14 +187,26 @@ static void rest(void *ctx, int64_t lo, int64_t hi) {
     j->y[i] = j->y[i] < 0 ? 0 : j->y[i];
 }
 
+/* Operand i (data: in f32, or as it is) row-major. */
+static const void *unblocked(const gs_kctx *k, const plan *p, int i,
+                             const void *data, char **scratch) {
+  if (!gs_kernel_has(k, i) || !p->plain[i]) return data;
+  float *to = (float *)*scratch;
+  gs_unblock(&k->in[i], k->in[i].block, data, to, k->threads);
+  *scratch += p->plain[i];
+  return to;
+}
+
 static void run_own(gs_kctx *k, const plan *p, const void *const *in,
-                    void *out, void *scratch) {
+                    void *out, char *scratch) {
   gs_view x = k->in[X];
-  x.data = (void *)(uintptr_t)in[X];
+  const void *z = gs_kernel_has(k, Z) ? k->in[Z].data : NULL;
+  x.data = (void *)(uintptr_t)unblocked(k, p, X, in[X], &scratch);
   x.dtype = p->half ? GS_FLOAT : x.dtype;
+  z = unblocked(k, p, Z, z, &scratch);
   gs_conv_own_run(p->own, &x, 0, p->weights ? p->weights : in[W], in[B], out,
                   scratch, k->threads);
-  rest_job j = {out, gs_kernel_has(k, Z) ? k->in[Z].data : NULL, p->relu};
+  rest_job j = {out, z, p->relu};
   if (j.z || j.relu) gs_parallel(k->threads, k->out[0].n, 1, rest, &j);
 }
 

@@ -5,6 +5,8 @@
 /* Rows are known by their kernels. */
 extern const gs_kernel gs_kernel_conv, gs_kernel_fused_conv;
 extern const gs_kernel gs_kernel_batch_norm, gs_kernel_add, gs_kernel_relu;
+extern const gs_kernel gs_kernel_max_pool, gs_kernel_average_pool;
+extern const gs_kernel gs_kernel_global_average_pool;
 
 /* Operands of FusedConv, see conv.c. */
 enum { X, W, B, Z, SCALE, BIAS, MEAN, VAR, OPERANDS };
@@ -87,4 +89,14 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
   }
   f->out[0] = next->out[0];
   return f;
+}
+
+bool gs_kernel_takes_blocks(const gs_node *n, int i) {
+  const gs_kernel *k = gs_kernel_of(n->op);
+  if (n->in[i]->dtype != GS_FLOAT) return false;
+  if (k == &gs_kernel_conv || k == &gs_kernel_fused_conv)
+    return i == X || i == Z;
+  if (k == &gs_kernel_max_pool || k == &gs_kernel_average_pool)
+    return n->nout == 1;
+  return k == &gs_kernel_global_average_pool;
 }

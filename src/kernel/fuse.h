@@ -18,4 +18,7 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
                               const gs_node *next, int i,
                               const gs_fuse_facts *facts);
 
+/* Whether the kernel of n reads operand i also in blocks of channels. */
+bool gs_kernel_takes_blocks(const gs_node *n, int i);
+
 #endif

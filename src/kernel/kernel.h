@@ -9,7 +9,12 @@
 #include "op/op.h"
 
 /* One operand or result: row-major, contiguous.  An operand that was left out
- * has data NULL, rank -1 and n 0. */
+ * has data NULL, rank -1 and n 0.
+ *
+ * f32 tensors between kernels that agree on it may lie in blocks of channels
+ * instead: [d0, d1 / block, d2, ..., block], where block divides d1.  Kernels
+ * of which gs_kernel_takes_blocks says so see it in `block` of an operand (set
+ * before prep); and may, in prep, set it for a result that says `any`. */
 typedef struct gs_view {
   gs_dtype dtype;
   int rank;
@@ -18,6 +23,8 @@ typedef struct gs_view {
   void *data; /* of gs_string for strings, which only boxes hold; operands are
                  not written, except where in[0].data equals out[0].data
                  (GS_OP_INPLACE rows) */
+  int block; /* 0: row-major */
+  bool any;  /* results: `block` may be set */
 } gs_view;
 
 /* What the devices of a process make of constants once for all of them. */

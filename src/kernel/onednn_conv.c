@@ -13,23 +13,22 @@ enum {
   PART_GROUPS = 16  /* the same where groups are divided */
 };
 
-/* A reorder between row-major and what the convolution wants. */
+/* A reorder between how a tensor is given and what the convolution wants. */
 typedef struct reorder {
-  dnnl_memory_desc_t plain, blocked;
+  dnnl_memory_desc_t from, to;
   dnnl_primitive_t run; /* NULL: both are the same */
 } reorder;
 
 struct gs_dnn_conv {
   gs_conv_shape s;   /* of the whole */
   gs_conv_shape p;   /* of a piece */
-  bool bias, add, relu;
+  gs_dnn_conv_form form;
   bool grouped; /* the parts are groups, not channels of the result */
   int64_t images, parts, sources; /* pieces; sources: parts of the operand */
   dnnl_engine_t engine;
   dnnl_stream_t stream;
   dnnl_primitive_t run;
-  reorder src, weights, dst;
-  dnnl_primitive_t add_in; /* as dst, the other way; NULL: none */
+  reorder src, weights, add, dst; /* dst: from what it wants */
   dnnl_memory_desc_t bias_desc, pad_desc;
   size_t src_size, weights_size, dst_size, pad_size; /* of a piece, 64-fold */
 };
@@ -72,10 +71,13 @@ static int64_t divisor(int64_t n, int64_t most) {
   return best;
 }
 
+/* Several images make a piece only where there are enough of them; it then
+ * has all channels, so that it is one run of memory. */
 static void cut(gs_dnn_conv *c) {
   gs_conv_shape *p = &c->p;
   int64_t places = gs_conv_places_out(&c->s);
-  p->batch = divisor(c->s.batch, gs_ceil_div(PLACES, gs_max(places, 1)));
+  int64_t some = gs_ceil_div(PLACES, gs_max(places, 1));
+  p->batch = divisor(c->s.batch, gs_min(some, c->s.batch / MANY_PIECES));
   c->images = c->s.batch / p->batch;
   c->parts = c->sources = 1;
   c->grouped = p->group > 1;
@@ -97,15 +99,22 @@ static void cut(gs_dnn_conv *c) {
 
 static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
 
-/* Row-major; whole: channels (dim 1) of the tensor that this is a part of, or
- * 0. */
-static bool plain_desc(dnnl_memory_desc_t *d, int n, const dnnl_dim_t *dims,
-                       int64_t whole) {
+/* Row-major, or channels in blocks. */
+static bool given_desc(dnnl_memory_desc_t *d, int n, const dnnl_dim_t *dims,
+                       int block) {
+  static const dnnl_format_tag_t tags[2][SPATIAL] = {
+      {dnnl_nCw8c, dnnl_nChw8c, dnnl_nCdhw8c},
+      {dnnl_nCw16c, dnnl_nChw16c, dnnl_nCdhw16c}};
+  if (block)
+    return dims[1] % block == 0 &&
+           dnnl_memory_desc_init_by_tag(d, n, dims, dnnl_f32,
+                                        tags[block == 16][n - 3]) ==
+               dnnl_success;
   dnnl_dims_t strides;
   dnnl_dim_t s = 1;
   for (int i = n - 1; i >= 0; i--) {
     strides[i] = s;
-    s *= i == 1 && whole ? whole : dims[i];
+    s *= dims[i];
   }
   return dnnl_memory_desc_init_by_strides(d, n, dims, dnnl_f32, strides) ==
          dnnl_success;
@@ -116,19 +125,17 @@ static bool any_desc(dnnl_memory_desc_t *d, int n, const dnnl_dim_t *dims) {
                                       dnnl_format_tag_any) == dnnl_success;
 }
 
-static bool new_reorder(gs_dnn_conv *c, const reorder *r, bool out,
-                        dnnl_primitive_t *run) {
-  if (dnnl_memory_desc_equal(&r->plain, &r->blocked)) return true;
+static bool new_reorder(gs_dnn_conv *c, reorder *r) {
+  if (dnnl_memory_desc_equal(&r->from, &r->to)) return true;
   dnnl_primitive_desc_t pd;
   dnnl_primitive_attr_t attr;
   if (dnnl_primitive_attr_create(&attr) != dnnl_success) return false;
-  bool ok = dnnl_reorder_primitive_desc_create(
-                &pd, out ? &r->blocked : &r->plain, c->engine,
-                out ? &r->plain : &r->blocked, c->engine,
-                attr) == dnnl_success;
+  bool ok = dnnl_reorder_primitive_desc_create(&pd, &r->from, c->engine,
+                                               &r->to, c->engine,
+                                               attr) == dnnl_success;
   dnnl_primitive_attr_destroy(attr);
   if (!ok) return false;
-  ok = dnnl_primitive_create(run, pd) == dnnl_success;
+  ok = dnnl_primitive_create(&r->run, pd) == dnnl_success;
   dnnl_primitive_desc_destroy(pd);
   return ok;
 }
@@ -154,7 +161,6 @@ static void piece_dims(const gs_dnn_conv *c, dnnl_dims_t x, dnnl_dims_t w,
 static bool new_desc(gs_dnn_conv *c, dnnl_convolution_desc_t *d) {
   const gs_window *w = &c->p.w;
   int n = w->n + 2;
-  bool many = c->p.batch > 1;
   dnnl_dims_t x, k, y, stride, dilation, begin, end;
   dnnl_dims_t bias = {c->p.group * c->p.out};
   dnnl_memory_desc_t dx, dk, dy;
@@ -167,15 +173,41 @@ static bool new_desc(gs_dnn_conv *c, dnnl_convolution_desc_t *d) {
              w->in[i] - w->begin[i];
   }
   return any_desc(&dx, n, x) && any_desc(&dk, n + c->grouped, k) &&
-         any_desc(&dy, n, y) &&
-         plain_desc(&c->src.plain, n, x, many ? c->s.group * c->s.in : 0) &&
-         plain_desc(&c->weights.plain, n + c->grouped, k, 0) &&
-         plain_desc(&c->dst.plain, n, y, many ? c->s.group * c->s.out : 0) &&
-         plain_desc(&c->bias_desc, 1, bias, 0) &&
+         any_desc(&dy, n, y) && given_desc(&c->bias_desc, 1, bias, 0) &&
          dnnl_dilated_convolution_forward_desc_init(
              d, dnnl_forward_inference, dnnl_convolution_direct, &dx, &dk,
-             c->bias ? &c->bias_desc : NULL, &dy, stride, dilation, begin,
-             end) == dnnl_success;
+             c->form.bias ? &c->bias_desc : NULL, &dy, stride, dilation,
+             begin, end) == dnnl_success;
+}
+
+/* The blocks that the convolution gives; 0: none that others know. */
+static int result_block(const gs_dnn_conv *c, int n, const dnnl_dim_t *y) {
+  dnnl_memory_desc_t d;
+  for (int block = 8; block <= 16; block += 8)
+    if (given_desc(&d, n, y, block) &&
+        dnnl_memory_desc_equal(&d, &c->dst.from))
+      return block;
+  return 0;
+}
+
+/* What goes in and out, and how it is given. */
+static bool new_reorders(gs_dnn_conv *c, const_dnnl_primitive_desc_t pd,
+                         int *block) {
+  int n = c->p.w.n + 2;
+  dnnl_dims_t x, k, y;
+  piece_dims(c, x, k, y);
+  c->src.to = *dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
+  c->weights.to = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+  c->dst.from = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+  c->add.to = c->dst.from;
+  c->pad_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+  *block = c->form.any ? result_block(c, n, y) : 0;
+  return given_desc(&c->src.from, n, x, c->form.x) &&
+         given_desc(&c->weights.from, n + c->grouped, k, 0) &&
+         given_desc(&c->add.from, n, y, c->form.z) &&
+         given_desc(&c->dst.to, n, y, *block) && new_reorder(c, &c->src) &&
+         new_reorder(c, &c->weights) && new_reorder(c, &c->dst) &&
+         (!c->form.add || new_reorder(c, &c->add));
 }
 
 /* What follows the convolution, and scratch from the caller. */
@@ -183,10 +215,8 @@ static bool new_attr(const gs_dnn_conv *c, dnnl_primitive_attr_t *attr) {
   dnnl_post_ops_t post;
   if (dnnl_primitive_attr_create(attr) != dnnl_success) return false;
   if (dnnl_post_ops_create(&post) != dnnl_success) return false;
-  bool ok = (!c->add || dnnl_post_ops_append_sum(post, 1) == dnnl_success) &&
-            (!c->relu || dnnl_post_ops_append_eltwise(
-                             post, 1, dnnl_eltwise_relu, 0, 0) ==
-                             dnnl_success) &&
+  bool ok = (!c->form.add ||
+             dnnl_post_ops_append_sum(post, 1) == dnnl_success) &&
             dnnl_primitive_attr_set_post_ops(*attr, post) == dnnl_success &&
             dnnl_primitive_attr_set_scratchpad_mode(
                 *attr, dnnl_scratchpad_mode_user) == dnnl_success;
@@ -194,7 +224,7 @@ static bool new_attr(const gs_dnn_conv *c, dnnl_primitive_attr_t *attr) {
   return ok;
 }
 
-static bool new_objects(gs_dnn_conv *c) {
+static bool new_objects(gs_dnn_conv *c, int *block) {
   dnnl_convolution_desc_t desc;
   dnnl_primitive_attr_t attr = NULL;
   dnnl_primitive_desc_t pd = NULL;
@@ -205,19 +235,8 @@ static bool new_objects(gs_dnn_conv *c) {
             new_attr(c, &attr) &&
             dnnl_primitive_desc_create(&pd, &desc, attr, c->engine, NULL) ==
                 dnnl_success;
-  if (ok) {
-    c->src.blocked = *dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
-    c->weights.blocked =
-        *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    c->dst.blocked = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
-    c->pad_desc =
-        *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    ok = dnnl_primitive_create(&c->run, pd) == dnnl_success &&
-         new_reorder(c, &c->src, false, &c->src.run) &&
-         new_reorder(c, &c->dst, true, &c->dst.run) &&
-         new_reorder(c, &c->weights, false, &c->weights.run) &&
-         (!c->add || new_reorder(c, &c->dst, false, &c->add_in));
-  }
+  ok = ok && dnnl_primitive_create(&c->run, pd) == dnnl_success &&
+       new_reorders(c, pd, block);
   if (pd) dnnl_primitive_desc_destroy(pd);
   if (attr) dnnl_primitive_attr_destroy(attr);
   return ok;
@@ -225,8 +244,8 @@ static bool new_objects(gs_dnn_conv *c) {
 
 static void destroy(void *p) {
   gs_dnn_conv *c = p;
-  dnnl_primitive_t all[] = {c->run, c->src.run, c->weights.run, c->dst.run,
-                            c->add_in};
+  dnnl_primitive_t all[] = {c->run, c->src.run, c->weights.run, c->add.run,
+                            c->dst.run};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (all[i]) dnnl_primitive_destroy(all[i]);
   if (c->stream) dnnl_stream_destroy(c->stream);
@@ -246,25 +265,24 @@ static bool fits(const gs_conv_shape *s) {
   return ok && x <= INT32_MAX && y <= INT32_MAX && k <= INT32_MAX;
 }
 
-gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s, bool bias,
-                             bool add, bool relu) {
+gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
+                             const gs_dnn_conv_form *form, int *block) {
+  *block = 0;
   if (!fits(s)) return NULL;
   gs_dnn_conv *c = GS_NEW(a, gs_dnn_conv);
   c->s = c->p = *s;
-  c->bias = bias;
-  c->add = add;
-  c->relu = relu;
+  c->form = *form;
   cut(c);
   gs_arena_at_end(a, destroy, c);
   int threads = one_thread();
-  bool ok = new_objects(c);
+  bool ok = new_objects(c, block);
   old_threads(threads);
   if (!ok) return NULL;
-  c->src_size = c->src.run ? rounded(dnnl_memory_desc_get_size(
-                                 &c->src.blocked)) : 0;
-  c->dst_size = c->dst.run ? rounded(dnnl_memory_desc_get_size(
-                                 &c->dst.blocked)) : 0;
-  c->weights_size = rounded(dnnl_memory_desc_get_size(&c->weights.blocked));
+  if (c->src.run)
+    c->src_size = rounded(dnnl_memory_desc_get_size(&c->src.to));
+  if (c->dst.run)
+    c->dst_size = rounded(dnnl_memory_desc_get_size(&c->dst.from));
+  c->weights_size = rounded(dnnl_memory_desc_get_size(&c->weights.to));
   c->pad_size = rounded(dnnl_memory_desc_get_size(&c->pad_desc));
   return c;
 }
@@ -299,13 +317,11 @@ static bool execute(const gs_dnn_conv *c, dnnl_primitive_t p, int n,
 }
 
 static bool run_reorder(const gs_dnn_conv *c, const reorder *r,
-                        dnnl_primitive_t run, bool out, const void *from,
-                        void *to) {
+                        const void *from, void *to) {
   dnnl_exec_arg_t arg[2] = {{0}};
-  bool ok = memory(c, &arg[0], DNNL_ARG_FROM, out ? &r->blocked : &r->plain,
-                   from) &&
-            memory(c, &arg[1], DNNL_ARG_TO, out ? &r->plain : &r->blocked, to);
-  return execute(c, run, 2, arg, ok);
+  bool ok = memory(c, &arg[0], DNNL_ARG_FROM, &r->from, from) &&
+            memory(c, &arg[1], DNNL_ARG_TO, &r->to, to);
+  return execute(c, r->run, 2, arg, ok);
 }
 
 bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
@@ -315,8 +331,7 @@ bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
   for (int64_t i = 0; i < c->parts && ok; i++) {
     char *to = (char *)packed + (size_t)i * c->weights_size;
     if (c->weights.run)
-      ok = run_reorder(c, &c->weights, c->weights.run, false, w + i * part,
-                       to);
+      ok = run_reorder(c, &c->weights, w + i * part, to);
     else
       memcpy(to, w + i * part, (size_t)part * sizeof *w);
   }
@@ -324,7 +339,8 @@ bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
   return ok;
 }
 
-/* Elements of the operand that piece (image, source) starts with. */
+/* Elements of the operand before piece (image, source): as many in blocks as
+ * row-major, for a piece of an image has whole blocks. */
 static int64_t source_place(const gs_dnn_conv *c, int64_t image,
                             int64_t source) {
   int64_t channels = c->p.group * c->p.in;
@@ -341,12 +357,14 @@ static int64_t result_place(const gs_dnn_conv *c, int64_t image,
 
 /* Puts the piece of z at hand where the convolution adds to it. */
 static bool add_to(const gs_dnn_conv *c, const float *z, void *to) {
-  if (c->add_in) return run_reorder(c, &c->dst, c->add_in, false, z, to);
-  int64_t n = c->p.group * c->p.out * gs_conv_places_out(&c->p);
-  int64_t row = c->s.group * c->s.out * gs_conv_places_out(&c->p);
-  for (int64_t b = 0; b < c->p.batch; b++)
-    memcpy((float *)to + b * row, z + b * row, (size_t)n * sizeof *z);
+  if (c->add.run) return run_reorder(c, &c->add, z, to);
+  memcpy(to, z, dnnl_memory_desc_get_size(&c->add.to));
   return true;
+}
+
+/* The library's own would make 0 of what is not a number. */
+static void relu(float *y, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i];
 }
 
 static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
@@ -357,13 +375,16 @@ static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
   void *to = c->dst.run ? own : y;
   if (z && !add_to(c, z, to)) return false;
   bool ok =
-      memory(c, &arg[n++], DNNL_ARG_SRC, &c->src.blocked, x) &&
-      memory(c, &arg[n++], DNNL_ARG_WEIGHTS, &c->weights.blocked, packed) &&
-      memory(c, &arg[n++], DNNL_ARG_DST, &c->dst.blocked, to) &&
+      memory(c, &arg[n++], DNNL_ARG_SRC, &c->src.to, x) &&
+      memory(c, &arg[n++], DNNL_ARG_WEIGHTS, &c->weights.to, packed) &&
+      memory(c, &arg[n++], DNNL_ARG_DST, &c->dst.from, to) &&
       memory(c, &arg[n++], DNNL_ARG_SCRATCHPAD, &c->pad_desc, pad) &&
-      (!c->bias || memory(c, &arg[n++], DNNL_ARG_BIAS, &c->bias_desc, bias));
+      (!c->form.bias ||
+       memory(c, &arg[n++], DNNL_ARG_BIAS, &c->bias_desc, bias));
   ok = execute(c, c->run, n, arg, ok);
-  return ok && (!c->dst.run || run_reorder(c, &c->dst, c->dst.run, true, to, y));
+  if (c->form.relu)
+    relu(to, dnnl_memory_desc_get_size(&c->dst.from) / sizeof *y);
+  return ok && (!c->dst.run || run_reorder(c, &c->dst, to, y));
 }
 
 bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
@@ -380,7 +401,7 @@ bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
     int old = one_thread();
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < (c->src.run ? sources : 0); i++)
-      bad += !run_reorder(c, &c->src, c->src.run, false,
+      bad += !run_reorder(c, &c->src,
                           x + source_place(c, i / c->sources, i % c->sources),
                           blocked + (size_t)i * c->src_size);
 #pragma omp for schedule(static)

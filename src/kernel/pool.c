@@ -1,8 +1,10 @@
 /* AveragePool, MaxPool, LpPool: one row of the result at a time, all elements
- * of the window in turn.  f16 and bf16 are computed in f32. */
+ * of the window in turn.  f16 and bf16 are computed in f32.  Where channels lie
+ * in blocks, an element is all of a block. */
 #include <math.h>
 #include <string.h>
 
+#include "kernel/blocks.h"
 #include "kernel/gemm.h"
 #include "kernel/isa.h"
 #include "kernel/par.h"
@@ -20,13 +22,17 @@ typedef struct plan {
   gs_window w;
   pool_kind kind;
   gs_dtype type; /* of the computation */
+  int64_t lanes; /* channels of an element */
   int64_t size;  /* bytes of it */
   int64_t p;     /* of NORM */
   bool columns;  /* indices count column-major */
   join_row *join; /* NULL: powers */
-  int64_t *count[GS_MAX_RANK]; /* AVERAGE: elements of each window, by dim */
+  float *count[GS_MAX_RANK]; /* AVERAGE: elements of each window, by dim */
+  /* Windows [lo, hi) of a row whose element e of the last dim is inside. */
+  int64_t *lo, *hi;
   int64_t in, out, rows; /* elements of a channel; rows of its result */
   size_t wide[2];        /* widened operand and result */
+  size_t blocks;         /* the result in blocks, when it is wanted without */
 } plan;
 
 typedef struct job {
@@ -38,7 +44,10 @@ typedef struct job {
 
 /* ---- the plan ---- */
 
-static join_row *joiner(pool_kind kind, gs_dtype t, int64_t p) {
+static join_row *joiner(pool_kind kind, gs_dtype t, int64_t p,
+                        int64_t lanes) {
+  if (lanes == 8) return kind == MAXIMUM ? GS_PICK(max_8) : GS_PICK(add_8);
+  if (lanes == 16) return kind == MAXIMUM ? GS_PICK(max_16) : GS_PICK(add_16);
   if (kind == MAXIMUM)
     return t == GS_FLOAT    ? GS_PICK(max_f32)
            : t == GS_DOUBLE ? GS_PICK(max_f64)
@@ -52,16 +61,25 @@ static join_row *joiner(pool_kind kind, gs_dtype t, int64_t p) {
 
 /* Elements of each window along d that count: those of the operand, and of
  * its padding when `padding`. */
-static int64_t *counts(gs_arena *a, const gs_window *w, int d, bool padding) {
-  int64_t *n = GS_NEWS(a, w->out[d], int64_t);
+static float *counts(gs_arena *a, const gs_window *w, int d, bool padding) {
+  float *n = GS_NEWS(a, w->out[d], float);
   int64_t low = padding ? -w->begin[d] : 0;
   int64_t high = w->in[d] + (padding ? w->end[d] : 0);
   for (int64_t o = 0; o < w->out[d]; o++)
     for (int64_t i = 0; i < w->size[d]; i++) {
       int64_t at = o * w->stride[d] - w->begin[d] + i * w->dilation[d];
-      n[o] += at >= low && at < high;
+      if (at >= low && at < high) n[o]++;
     }
   return n;
+}
+
+/* Windows o along d whose element at `at` from their start lies in the
+ * operand. */
+static void inside(const gs_window *w, int d, int64_t at, int64_t *lo,
+                   int64_t *hi) {
+  int64_t s = w->stride[d], low = w->begin[d] - at, high = low + w->in[d];
+  *lo = low <= 0 ? 0 : (low + s - 1) / s;
+  *hi = high <= 0 ? 0 : gs_min(w->out[d], (high + s - 1) / s);
 }
 
 static gs_status prep(gs_kctx *k, pool_kind kind) {
@@ -76,17 +94,23 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
                         k->err));
   p->kind = kind;
   p->type = half ? GS_FLOAT : t;
-  p->size = gs_dtype_get((int)p->type)->bits / 8;
+  p->lanes = k->in[0].block ? k->in[0].block : 1;
+  p->size = gs_dtype_get((int)p->type)->bits / 8 * p->lanes;
   p->p = gs_node_int(k->node, "p", 2);
   if (kind == NORM && p->p < 1)
     return gs_kernel_fail(k, GS_DATA, "attribute 'p' is %lld",
                           (long long)p->p);
   p->columns = gs_node_int(k->node, "storage_order", 0) != 0;
-  p->join = joiner(kind, p->type, p->p);
+  p->join = joiner(kind, p->type, p->p, p->lanes);
   bool padding = gs_node_int(k->node, "count_include_pad", 0) != 0;
   p->in = gs_dims_count(p->w.in, 0, p->w.n);
   p->out = gs_dims_count(p->w.out, 0, p->w.n);
   p->rows = gs_dims_count(p->w.out, 0, p->w.n - 1);
+  int last = p->w.n - 1;
+  p->lo = GS_NEWS(k->arena, p->w.size[last], int64_t);
+  p->hi = GS_NEWS(k->arena, p->w.size[last], int64_t);
+  for (int64_t e = 0; e < p->w.size[last]; e++)
+    inside(&p->w, last, e * p->w.dilation[last], &p->lo[e], &p->hi[e]);
   for (int d = 0; d < p->w.n && kind == AVERAGE; d++)
     p->count[d] = counts(k->arena, &p->w, d, padding);
   for (int i = 0; i < 2 && half; i++) {
@@ -94,6 +118,8 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
     p->wide[i] = ((size_t)n * 4 + 63) / 64 * 64;
     k->scratch_size += p->wide[i];
   }
+  if (p->lanes > 1 && k->out[0].any) k->out[0].block = (int)p->lanes;
+  else if (p->lanes > 1) k->scratch_size = p->blocks = (size_t)k->out[0].n * 4;
   return GS_OK;
 }
 
@@ -104,19 +130,11 @@ static void first(const plan *p, char *y, int64_t n) {
   double *d = (double *)y;
   bool max = p->kind == MAXIMUM;
   if (p->type == GS_FLOAT)
-    for (int64_t i = 0; i < n; i++) f[i] = max ? -INFINITY : 0;
+    for (int64_t i = 0; i < n * p->lanes; i++) f[i] = max ? -INFINITY : 0;
   else if (p->type == GS_DOUBLE)
     for (int64_t i = 0; i < n; i++) d[i] = max ? (double)-INFINITY : 0;
   else
     memset(y, p->type == GS_INT8 ? 0x80 : 0, (size_t)n);
-}
-
-/* Windows o whose element at `at` from their start lies in the operand. */
-static void inside(const gs_window *w, int d, int64_t at, int64_t *lo,
-                   int64_t *hi) {
-  int64_t s = w->stride[d], low = w->begin[d] - at, high = low + w->in[d];
-  *lo = low <= 0 ? 0 : (low + s - 1) / s;
-  *hi = high <= 0 ? 0 : gs_min(w->out[d], (high + s - 1) / s);
 }
 
 static void powers(const plan *p, char *y, const char *x, int64_t n,
@@ -132,17 +150,26 @@ static void powers(const plan *p, char *y, const char *x, int64_t n,
   }
 }
 
-static void finish(const plan *p, char *y, int64_t outer, int64_t n) {
-  float *f = (float *)y;
-  double *d = (double *)y;
-  bool narrow = p->type == GS_FLOAT;
-  const int64_t *count = p->count[p->w.n - 1];
-  for (int64_t i = 0; p->kind == AVERAGE && i < n; i++) {
-    if (narrow) f[i] /= (float)(outer * count[i]);
-    else d[i] /= (double)(outer * count[i]);
-  }
-  for (int64_t i = 0; p->kind == NORM && p->p != 1 && i < n; i++) {
-    if (narrow)
+/* y[i] /= outer * count[i], for `lanes` channels at a time. */
+static void divide(const plan *p, void *y, float outer, int64_t n) {
+  const float *count = p->count[p->w.n - 1];
+  float *f = y;
+  double *d = y;
+  if (p->type == GS_DOUBLE)
+    for (int64_t i = 0; i < n; i++) d[i] /= (double)(outer * count[i]);
+  else if (p->lanes == 1)
+    for (int64_t i = 0; i < n; i++) f[i] /= outer * count[i];
+  else
+    for (int64_t i = 0; i < n; i++)
+      for (int64_t c = 0; c < p->lanes; c++)
+        f[i * p->lanes + c] /= outer * count[i];
+}
+
+static void root(const plan *p, void *y, int64_t n) {
+  float *f = y;
+  double *d = y;
+  for (int64_t i = 0; i < n; i++) {
+    if (p->type == GS_FLOAT)
       f[i] = p->p == 2 ? sqrtf(f[i]) : powf(f[i], 1 / (float)p->p);
     else
       d[i] = p->p == 2 ? sqrt(d[i]) : pow(d[i], 1 / (double)p->p);
@@ -153,7 +180,8 @@ static void finish(const plan *p, char *y, int64_t outer, int64_t n) {
 static void row(const plan *p, const char *x, int64_t r, char *y) {
   const gs_window *w = &p->w;
   int last = w->n - 1;
-  int64_t start[GS_MAX_RANK], n = w->out[last], outer = 1;
+  int64_t start[GS_MAX_RANK], n = w->out[last];
+  float outer = 1;
   int64_t taps = gs_dims_count(w->size, 0, last), rest = r;
   for (int d = last - 1; d >= 0; d--) {
     int64_t o = rest % w->out[d];
@@ -174,8 +202,7 @@ static void row(const plan *p, const char *x, int64_t r, char *y) {
       stride *= w->in[d];
     }
     for (int64_t e = 0; in && e < w->size[last]; e++) {
-      int64_t lo, hi, off = e * w->dilation[last];
-      inside(w, last, off, &lo, &hi);
+      int64_t lo = p->lo[e], hi = p->hi[e], off = e * w->dilation[last];
       if (lo >= hi) continue;
       const char *from = x + (at * w->in[last] + lo * w->stride[last] + off -
                               w->begin[last]) * p->size;
@@ -185,7 +212,8 @@ static void row(const plan *p, const char *x, int64_t r, char *y) {
         powers(p, y + lo * p->size, from, hi - lo, w->stride[last]);
     }
   }
-  finish(p, y, outer, n);
+  if (p->kind == AVERAGE) divide(p, y, outer, n);
+  else if (p->kind == NORM && p->p != 1) root(p, y, n);
 }
 
 /* ---- indices ---- */
@@ -260,8 +288,11 @@ static gs_status run(gs_kctx *k) {
     j.y = (char *)k->scratch + p->wide[0];
   }
   int64_t taps = gs_dims_count(p->w.size, 0, p->w.n);
-  int64_t n = y->n / p->w.out[p->w.n - 1];
-  gs_parallel(k->threads, n, taps * p->w.out[p->w.n - 1], rows, &j);
+  int64_t each = p->w.out[p->w.n - 1] * p->lanes;
+  if (p->blocks) j.y = k->scratch;
+  gs_parallel(k->threads, y->n / each, taps * each, rows, &j);
+  if (p->blocks)
+    gs_unblock(y, (int)p->lanes, (const float *)j.y, y->data, k->threads);
   if (p->wide[0])
     gs_half_narrow(y->dtype, y->n, (const float *)j.y, y->data, k->threads);
   return GS_OK;

@@ -132,7 +132,8 @@ static int order_int(const char *a, const char *b, const gs_dtype_info *t) {
   memcpy(&y, b, size);
   if (t->cls != 'i') return (x > y) - (x < y);
   int shift = 64 - t->bits;
-  int64_t u = (int64_t)(x << shift) >> shift, v = (int64_t)(y << shift) >> shift;
+  int64_t u = (int64_t)(x << shift) >> shift;
+  int64_t v = (int64_t)(y << shift) >> shift;
   return (u > v) - (u < v);
 }
 

@@ -10,6 +10,7 @@
 #include "kernel/boxed.h"
 #include "kernel/regex.h"
 #include "kernel/utf8.h"
+#include "op/shape.h"
 
 static gs_status strings_of(gs_boxrun *k, int i, gs_box **b) {
   GS_TRY(gs_boxrun_tensor(k, i, b));
@@ -22,76 +23,94 @@ static bool same(gs_string a, gs_string b) {
   return a.n == b.n && (!a.n || !memcmp(a.at, b.at, a.n));
 }
 
-/* ---- two broadcast operands ---- */
+/* ---- broadcast operands ---- */
 
-typedef struct pair {
-  gs_box *x, *y;
-  int rank;
+typedef struct joint {
+  gs_box *b[3];
+  int nb, rank;
   int64_t dims[GS_MAX_RANK], n;
-} pair;
+} joint;
 
-static gs_status pair_of(gs_boxrun *k, pair *p) {
-  GS_TRY(strings_of(k, 0, &p->x));
-  GS_TRY(strings_of(k, 1, &p->y));
-  p->rank = p->x->t.rank;
-  for (int d = 0; d < p->rank; d++) p->dims[d] = p->x->t.dims[d];
-  int rank = p->y->t.rank;
-  int64_t dims[GS_MAX_RANK];
-  for (int d = 0; d < rank; d++) dims[d] = p->y->t.dims[d];
-  int by = rank > p->rank ? rank - p->rank : 0;
-  if (by) { /* shift to the right */
-    memmove(p->dims + by, p->dims, (size_t)p->rank * sizeof *dims);
-    for (int d = 0; d < by; d++) p->dims[d] = 1;
-    p->rank = rank;
-  }
-  for (int d = 0; d < rank; d++) {
-    int64_t *at = &p->dims[p->rank - rank + d];
-    if (dims[d] == 1 || dims[d] == *at) continue;
-    if (*at != 1)
-      return gs_boxrun_fail(k, GS_DATA, "%s and %s do not broadcast",
-                            gs_box_text(k->arena, p->x),
-                            gs_box_text(k->arena, p->y));
-    *at = dims[d];
-  }
+/* Adds operand i; all together are broadcast. */
+static gs_status join(gs_boxrun *k, joint *p, int i) {
+  gs_box *b = p->b[p->nb++] = k->in[i];
+  if (!gs_shape_merge(&p->rank, p->dims, b->t.rank, b->t.dims))
+    return gs_boxrun_fail(k, GS_DATA, "%s does not broadcast with %s",
+                          gs_box_text(k->arena, b),
+                          gs_shape_text(k->arena, b->t.dtype, p->rank,
+                                        p->dims));
   p->n = gs_product(p->dims, p->rank);
   return GS_OK;
 }
 
-/* The element of b that belongs to element i of the result. */
-static gs_string broadcast_at(const pair *p, const gs_box *b, int64_t i) {
+static gs_status join_strings(gs_boxrun *k, joint *p, int first) {
+  for (int i = first; i < first + 2; i++) {
+    GS_TRY(strings_of(k, i, &k->in[i]));
+    GS_TRY(join(k, p, i));
+  }
+  return GS_OK;
+}
+
+/* The place in operand j of what belongs to element i of the result. */
+static int64_t place_of(const joint *p, int j, int64_t i) {
+  const gs_tensor *t = &p->b[j]->t;
   int64_t at = 0, stride = 1;
   for (int d = p->rank - 1; d >= 0; d--) {
     int64_t c = i % p->dims[d];
-    int e = d - p->rank + b->t.rank;
+    int e = d - p->rank + t->rank;
     i /= p->dims[d];
     if (e < 0) continue;
-    if (b->t.dims[e] != 1) at += c * stride;
-    stride *= b->t.dims[e];
+    if (t->dims[e] != 1) at += c * stride;
+    stride *= t->dims[e];
   }
-  return b->t.strings[at];
+  return at;
+}
+
+static gs_string string_at(const joint *p, int j, int64_t i) {
+  return p->b[j]->t.strings[place_of(p, j, i)];
 }
 
 static gs_status run_equal(gs_boxrun *k) {
   gs_box *x, *out;
-  pair p;
+  joint p = {.nb = 0};
   GS_TRY(gs_boxrun_tensor(k, 0, &x));
   if (x->t.dtype != GS_STRING) return gs_boxrun_kernel(k);
-  GS_TRY(pair_of(k, &p));
+  GS_TRY(join_strings(k, &p, 0));
   GS_TRY(gs_boxrun_result(k, 0, GS_BOOL, p.rank, p.dims, &out));
   uint8_t *to = out->block;
   for (int64_t i = 0; i < p.n; i++)
-    to[i] = same(broadcast_at(&p, p.x, i), broadcast_at(&p, p.y, i));
+    to[i] = same(string_at(&p, 0, i), string_at(&p, 1, i));
+  return GS_OK;
+}
+
+static gs_status run_where(gs_boxrun *k) {
+  gs_box *c, *x, *out;
+  joint p = {.nb = 0};
+  GS_TRY(gs_boxrun_tensor(k, 0, &c));
+  GS_TRY(gs_boxrun_tensor(k, 1, &x));
+  if (x->t.dtype != GS_STRING) return gs_boxrun_kernel(k);
+  GS_TRY(join_strings(k, &p, 1));
+  GS_TRY(join(k, &p, 0));
+  if (c->t.dtype != GS_BOOL)
+    return gs_boxrun_fail(k, GS_DATA, "the condition is %s",
+                          gs_box_text(k->arena, c));
+  GS_TRY(gs_boxrun_result(k, 0, GS_STRING, p.rank, p.dims, &out));
+  gs_string *to = out->block;
+  const uint8_t *on = c->t.data;
+  for (int64_t i = 0; i < p.n; i++)
+    to[i] = string_at(&p, !on[place_of(&p, 2, i)], i);
+  gs_box_own_strings(out);
   return GS_OK;
 }
 
 static gs_status run_concat(gs_boxrun *k) {
   gs_box *out;
-  pair p;
-  GS_TRY(pair_of(k, &p));
+  joint p = {.nb = 0};
+  GS_TRY(join_strings(k, &p, 0));
   GS_TRY(gs_boxrun_result(k, 0, GS_STRING, p.rank, p.dims, &out));
   gs_string *to = out->block;
   for (int64_t i = 0; i < p.n; i++) {
-    gs_string a = broadcast_at(&p, p.x, i), b = broadcast_at(&p, p.y, i);
+    gs_string a = string_at(&p, 0, i), b = string_at(&p, 1, i);
     char *text = gs_alloc(k->arena, a.n + b.n + 1);
     if (a.n) memcpy(text, a.at, a.n);
     if (b.n) memcpy(text + a.n, b.at, b.n);
@@ -364,6 +383,7 @@ static gs_status run_regex(gs_boxrun *k) {
 
 GS_BOXED(regex_full_match, run_regex)
 GS_BOXED(equal, run_equal)
+GS_BOXED(where, run_where)
 GS_BOXED(cast, run_cast)
 GS_BOXED(string_concat, run_concat)
 GS_BOXED(string_split, run_split)

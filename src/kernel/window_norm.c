@@ -1,12 +1,12 @@
 /* LpNormalization, LRN and MeanVarianceNormalization.  All are computed in
- * double, element after element in the order of the dim, and rounded once: the
+ * double, the elements of a dim in an order of their own, and rounded once: the
  * bytes of a result do not depend on the dims that are kept. */
 #include <math.h>
 
 #include "kernel/par.h"
 #include "kernel/support.h"
 
-enum { SIDE = 64, BLOCK = 1024 };
+enum { SIDE = 64, BLOCK = 1024, LANES = 4 }; /* LANES divides BLOCK */
 
 static gs_status float_type(gs_kctx *k) {
   gs_dtype t = k->in[0].dtype;
@@ -18,14 +18,25 @@ static gs_status float_type(gs_kctx *k) {
 static int64_t size_of(const gs_view *v) {
   return gs_dtype_get((int)v->dtype)->bits / 8;
 }
+/* f32, the usual type, without the detour over the table of conversions. */
 static void load(const gs_view *v, int64_t at, int64_t n, double *to) {
-  gs_convert(GS_DOUBLE, to, v->dtype,
-             (const char *)v->data + at * size_of(v), n, NULL);
+  const char *from = (const char *)v->data + at * size_of(v);
+  if (v->dtype == GS_FLOAT && (uintptr_t)from % sizeof(float) == 0) {
+    const float *f = (const float *)(const void *)from;
+    for (int64_t i = 0; i < n; i++) to[i] = (double)f[i];
+    return;
+  }
+  gs_convert(GS_DOUBLE, to, v->dtype, from, n, NULL);
 }
 static void store(const gs_view *v, int64_t at, int64_t n,
                   const double *from) {
-  gs_convert(v->dtype, (char *)v->data + at * size_of(v), GS_DOUBLE, from, n,
-             NULL);
+  char *to = (char *)v->data + at * size_of(v);
+  if (v->dtype == GS_FLOAT) {
+    float *f = (float *)(void *)to;
+    for (int64_t i = 0; i < n; i++) f[i] = (float)from[i];
+    return;
+  }
+  gs_convert(v->dtype, to, GS_DOUBLE, from, n, NULL);
 }
 
 /* ---- LpNormalization: x[outer, n, inner] by the norm along n ---- */
@@ -52,28 +63,28 @@ static gs_status lp_prep(gs_kctx *k) {
 static double lp_term(const lp_plan *p, double x) {
   return p->squares ? x * x : fabs(x);
 }
-static double lp_norm(const lp_plan *p, double sum) {
-  return p->squares ? sqrt(sum) : sum;
-}
-
-/* Where all is 0 the result is. */
-static double lp_divide(double x, double norm) {
-  return norm == 0 ? 0 : x / norm;
+/* The norm from the sums over elements 0, LANES, ..., over 1, ... and so on. */
+static double lp_norm(const lp_plan *p, const double *sum, int64_t step) {
+  double s = (sum[0] + sum[2 * step]) + (sum[step] + sum[3 * step]);
+  return p->squares ? sqrt(s) : s;
 }
 
 static void lp_row(const gs_kctx *k, int64_t at) {
   const lp_plan *p = k->state;
-  double x[BLOCK], sum = 0;
+  double x[BLOCK], sum[LANES] = {0};
   for (int64_t i = 0; i < p->n; i += BLOCK) {
-    int64_t m = gs_min(BLOCK, p->n - i);
+    int64_t m = gs_min(BLOCK, p->n - i), j = 0;
     load(&k->in[0], at + i, m, x);
-    for (int64_t j = 0; j < m; j++) sum += lp_term(p, x[j]);
+    for (; j + LANES <= m; j += LANES)
+      for (int l = 0; l < LANES; l++) sum[l] += lp_term(p, x[j + l]);
+    for (int l = 0; j < m; j++, l++) sum[l] += lp_term(p, x[j]);
   }
-  double norm = lp_norm(p, sum);
+  double norm = lp_norm(p, sum, 1);
+  if (norm == 0) norm = 1; /* where all is 0 the result is */
   for (int64_t i = 0; i < p->n; i += BLOCK) {
     int64_t m = gs_min(BLOCK, p->n - i);
     load(&k->in[0], at + i, m, x);
-    for (int64_t j = 0; j < m; j++) x[j] = lp_divide(x[j], norm);
+    for (int64_t j = 0; j < m; j++) x[j] /= norm;
     store(&k->out[0], at + i, m, x);
   }
 }
@@ -81,15 +92,19 @@ static void lp_row(const gs_kctx *k, int64_t at) {
 /* m <= SIDE rows side by side, the first elements of which begin at `at`. */
 static void lp_rows(const gs_kctx *k, int64_t at, int64_t m) {
   const lp_plan *p = k->state;
-  double x[SIDE], norm[SIDE] = {0};
+  double x[SIDE], norm[SIDE], sum[LANES * SIDE] = {0};
   for (int64_t i = 0; i < p->n; i++) {
+    double *lane = sum + i % LANES * SIDE;
     load(&k->in[0], at + i * p->inner, m, x);
-    for (int64_t j = 0; j < m; j++) norm[j] += lp_term(p, x[j]);
+    for (int64_t j = 0; j < m; j++) lane[j] += lp_term(p, x[j]);
   }
-  for (int64_t j = 0; j < m; j++) norm[j] = lp_norm(p, norm[j]);
+  for (int64_t j = 0; j < m; j++) {
+    norm[j] = lp_norm(p, sum + j, SIDE);
+    if (norm[j] == 0) norm[j] = 1;
+  }
   for (int64_t i = 0; i < p->n; i++) {
     load(&k->in[0], at + i * p->inner, m, x);
-    for (int64_t j = 0; j < m; j++) x[j] = lp_divide(x[j], norm[j]);
+    for (int64_t j = 0; j < m; j++) x[j] /= norm[j];
     store(&k->out[0], at + i * p->inner, m, x);
   }
 }

@@ -244,8 +244,9 @@ static gs_status attribute(reader *r) {
                {"int", GS_ATTR_INT},
                {"string", GS_ATTR_STRING},
                {"ints", GS_ATTR_INTS},
-               {"floats", GS_ATTR_FLOATS},
-               {"strings", GS_ATTR_STRINGS}};
+                {"floats", GS_ATTR_FLOATS},
+                {"strings", GS_ATTR_STRINGS},
+                {"graph", GS_ATTR_GRAPH}};
   if (r->block) return bad(r, "attributes stand before the lines");
   gs_fn_attr at = {0};
   GS_TRY(word(r, &at.name));
@@ -260,7 +261,7 @@ static gs_status attribute(reader *r) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !at.kind; i++)
       if (eat_word(r, kinds[i].name)) at.kind = kinds[i].kind;
     if (!at.kind)
-      return bad(r, "float, int, string, ints, floats or strings");
+      return bad(r, "float, int, string, ints, floats, strings or graph");
   } else {
     return bad(r, "'=' or ':' is expected");
   }
@@ -280,7 +281,7 @@ static gs_fn_block *new_block(reader *r) {
 static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
   bool differs = eat(r, "!=");
   if (!differs && !eat(r, "="))
-    return t->rank ? bad(r, "'=' or '!=' is expected") : GS_OK;
+    return t->rank || t->type ? bad(r, "'=' or '!=' is expected") : GS_OK;
   if (t->no) return bad(r, "'no' with a value");
   gs_attr v = {0};
   GS_TRY(literal(r, &v));
@@ -291,6 +292,7 @@ static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
 
 static gs_status test(reader *r, gs_fn_test *t) {
   *t = (gs_fn_test){.no = eat_word(r, "no"), .rank = eat_word(r, "rank")};
+  t->type = !t->rank && eat_word(r, "type");
   if (eat(r, "$")) {
     GS_TRY(attr_name(r, &t->attr));
     int at = gs_function_attr(r->fn, t->attr);
@@ -300,9 +302,9 @@ static gs_status test(reader *r, gs_fn_test *t) {
   GS_TRY(value_name(r, &t->name, &each));
   if (!t->name || each ||
       (gs_function_in(r->fn, t->name) < 0 &&
-       (t->rank || gs_function_out(r->fn, t->name) < 0)))
+       (t->rank || t->type || gs_function_out(r->fn, t->name) < 0)))
     return bad(r, "the function has no such operand or result");
-  return t->rank ? comparison(r, t, GS_ATTR_INT) : GS_OK;
+  return t->rank || t->type ? comparison(r, t, GS_ATTR_INT) : GS_OK;
 }
 
 static gs_status when(reader *r, bool otherwise) {
@@ -379,6 +381,17 @@ static gs_status settings(reader *r, gs_fn_line *l) {
   return GS_OK;
 }
 
+/* "$attribute(" instead of an operator: a graph. */
+static gs_status body(reader *r, gs_fn_line *l) {
+  const char *start = r->s, *name;
+  if (!eat(r, "$")) return GS_OK;
+  GS_TRY(attr_name(r, &name));
+  int at = gs_function_attr(r->fn, name);
+  if (r->fn->attr.at[at].kind == GS_ATTR_GRAPH) l->graph = name;
+  else r->s = start; /* a constant */
+  return GS_OK;
+}
+
 static gs_status line(reader *r) {
   gs_fn_line l = {.number = r->number};
   const char *op = "";
@@ -393,11 +406,16 @@ static gs_status line(reader *r) {
     *gs_push(r->a, &l.out) = out;
   } while (eat(r, ","));
   if (!eat(r, "=")) return bad(r, "'=' is expected");
+  GS_TRY(body(r, &l));
   space(r);
   const char *start = r->s;
-  if (isalpha((unsigned char)*r->s)) GS_TRY(word(r, &op));
+  if (isalpha((unsigned char)*r->s) && !l.graph) GS_TRY(word(r, &op));
   space(r);
-  if (*r->s == '(') {
+  if (l.graph) {
+    GS_TRY(terms(r, &l));
+    if (l.out.n != 1 || l.in.n != 1 || l.each)
+      return bad(r, "a graph takes one value and gives one");
+  } else if (*r->s == '(') {
     split_name(op, r->a, &l.domain, &l.op_type);
     GS_TRY(terms(r, &l));
     GS_TRY(settings(r, &l));

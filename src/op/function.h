@@ -45,9 +45,11 @@ typedef struct gs_fn_set {
   gs_attr value;           /* its name is set in both cases */
 } gs_fn_set;
 
-/* "y = Op(x) axis=1"; "y = x" has no op_type and one operand. */
+/* "y = Op(x) axis=1"; "y = x" has no op_type and one operand; "y = $body(x)"
+ * likewise, and is the same when the node has no such attribute. */
 typedef struct gs_fn_line {
   const char *domain, *op_type;
+  const char *graph; /* "body", or NULL */
   GS_VEC(gs_fn_result) out;
   GS_VEC(gs_fn_term) in;
   GS_VEC(gs_fn_set) attr;
@@ -60,6 +62,7 @@ typedef struct gs_fn_test {
   const char *attr;
   bool no;              /* "no x", "$a != 1" */
   bool rank;            /* "rank x = 1" */
+  bool type;            /* "type x = f64" */
   const gs_attr *equal; /* NULL: is it there? */
 } gs_fn_test;
 

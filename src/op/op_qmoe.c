@@ -139,12 +139,75 @@ gs_status gs_shape_g_qmoe(gs_graph *g, gs_node *n, gs_err *e) {
   return shape(g, n, gs_axes_size(g->mesh, &axes), e);
 }
 
-/* Tokens and the columns of the result pass, the latter unless several of
- * their zero points share a byte; experts are summed. */
+/* How the inner size (rows of fc1 and fc3, columns of fc2) can be cut. */
+typedef struct cut {
+  bool can;
+  int64_t units, unit; /* their product */
+} cut;
+
+/* Between bytes of fc2, or its blocks, or bytes of their zero points; not
+ * where zero points of several rows of fc1 or fc3 share a byte, or where its
+ * rows are gates first. */
+static cut cut_of(const gs_node *n) {
+  int64_t block = gs_node_int(n, "block_size", 0), bits = gs_qmoe_bits(n, 2);
+  int64_t inner = n->in[W2]->dims[2] * (8 / bits);
+  cut c = {.can = gs_node_int(n, "swiglu_fusion", 0) != 2};
+  for (int fc = 1; fc <= 3; fc++)
+    if (fc != 2 && !block && gs_node_in(n, Z1 + fc - 1) &&
+        gs_qmoe_bits(n, fc) != 8)
+      c.can = false;
+  c.unit = !block ? 8 / bits : gs_node_in(n, Z2) ? block * 8 / bits : block;
+  c.units = inner / c.unit;
+  c.can = c.can && inner % c.unit == 0;
+  return c;
+}
+
+/* Dim d of map t: `units`, each of that many elements. */
+static void put_units(gs_rule *r, gs_tensor_map *t, int d, int units,
+                      int64_t size) {
+  gs_rule_put(t, d, units);
+  if (size > 1) gs_rule_put(t, d, gs_rule_whole(r, size));
+}
+
+/* The dims after the experts of an operand of fc1 or fc3. */
+static void put_up(const gs_node *n, gs_rule *r, int i, bool first, int units,
+                   const cut *c) {
+  const gs_value *v = n->in[i];
+  int d = 1;
+  if (c->can) {
+    put_units(r, &r->in[i], d++, units, c->unit);
+    if (first && gs_node_int(n, "swiglu_fusion", 0))
+      gs_rule_put(&r->in[i], 1, gs_rule_whole(r, 2));
+  }
+  for (; d < v->rank; d++)
+    gs_rule_put(&r->in[i], d, gs_rule_whole(r, v->dims[d]));
+}
+
+/* The same of fc2: rows are columns of the result, unless zero points of
+ * several of them share a byte. */
+static void put_down(const gs_node *n, gs_rule *r, int i, int out, int units,
+                     const cut *c) {
+  const gs_value *v = n->in[i];
+  gs_tensor_map *t = &r->in[i];
+  int64_t block = gs_node_int(n, "block_size", 0);
+  int64_t one = i == W2 ? c->unit * gs_qmoe_bits(n, 2) / 8
+                : i == Z2 || !block ? 1 : c->unit / block;
+  if (out >= 0 && (i != Z2 || v->dims[1] == n->in[W2]->dims[1]))
+    gs_rule_put(t, 1, out);
+  else
+    gs_rule_put(t, 1, gs_rule_whole(r, v->dims[1]));
+  if (v->rank < 3) return;
+  if (c->can) put_units(r, t, 2, units, one);
+  else gs_rule_put(t, 2, gs_rule_whole(r, v->dims[2]));
+}
+
+/* Tokens and the columns of the result pass; experts are summed, and units of
+ * the inner size. */
 gs_status gs_rule_qmoe(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   (void)e;
   const gs_value *x = n->in[X];
   int last = x->rank - 1;
+  cut c = cut_of(n);
   gs_rule_begin(a, n, r);
   for (int d = 0; d < last; d++) {
     int f = gs_heads_factor(r, x->dims[d], GS_PASS);
@@ -154,39 +217,53 @@ gs_status gs_rule_qmoe(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   }
   bool shared = gs_node_in(n, Z2) && !gs_node_int(n, "block_size", 0) &&
                 gs_qmoe_bits(n, 2) != 8;
-  int out = gs_heads_factor(r, n->in[W2]->dims[1],
-                            shared ? GS_WHOLE : GS_PASS);
+  int out = gs_rule_factor(r, n->in[W2]->dims[1],
+                           shared ? GS_WHOLE : GS_PASS);
   int experts = gs_heads_factor(r, n->in[W2]->dims[0], GS_SUMMED);
-  gs_heads_put(&r->out[0], last, out);
+  int units = c.can ? gs_rule_factor(r, c.units, GS_SUMMED) : -1;
+  gs_rule_put(&r->out[0], last, out);
   gs_rule_put(&r->in[X], last, gs_rule_whole(r, x->dims[last]));
   gs_rule_put(&r->in[ROUTER], 1, gs_rule_whole(r, n->in[ROUTER]->dims[1]));
   for (int i = W1; i < n->nin; i++) {
-    const gs_value *v = n->in[i];
-    if (!v) continue;
+    if (!n->in[i]) continue;
     gs_heads_put(&r->in[i], 0, experts);
-    bool down = (i >= W2 && i <= B2) || (i == Z2 && !shared);
-    for (int d = 1; d < v->rank; d++)
-      if (d == 1 && down) gs_heads_put(&r->in[i], d, out);
-      else gs_rule_put(&r->in[i], d, gs_rule_whole(r, v->dims[d]));
+    if ((i >= W2 && i <= B2) || i == Z2) put_down(n, r, i, out, units, &c);
+    else put_up(n, r, i, i < W2 || i == Z1, units, &c);
   }
   return GS_OK;
 }
 
-/* With the experts split: the form that knows which of them are here. */
+/* The axes of the major factor of dim d of the weights of fc2. */
+static const gs_axes *axes_of(const gs_local *l, int d) {
+  static const gs_axes none;
+  const gs_dim_map *m = &l->rule->in[W2].dim[d];
+  return m->n ? &l->factor[m->f[0]] : &none;
+}
+
+/* With the experts split: the form that knows which of them are here. With
+ * the inner size split only one device adds the bias of fc2. */
 gs_status gs_local_qmoe(gs_local *l, gs_err *e) {
   (void)e;
-  const gs_dim_map *m = &l->rule->in[W2].dim[0];
-  const gs_axes *experts = m->n ? &l->factor[m->f[0]] : NULL;
-  if (!experts || !experts->n) {
-    gs_local_same(l);
-    return GS_OK;
+  const gs_axes *experts = axes_of(l, 0), *inner = axes_of(l, 2);
+  gs_value *bias = gs_node_in(l->node, B2) ? l->in[B2] : NULL;
+  if (bias && inner->n) {
+    gs_node *once = gs_local_emit(l, "ai.gshard", "Partial", &bias, 1,
+                                  bias->dtype, bias->rank, bias->dims);
+    gs_local_axes(l, once, "axes", inner);
+    l->in[B2] = once->out[0];
   }
-  const gs_value *y = l->node->out[0];
-  gs_node *n = gs_local_emit(l, "ai.gshard", l->node->op_type, l->in,
-                             l->node->nin, y->dtype, y->rank, l->out_dims[0]);
-  for (int i = 0; i < l->node->nattr; i++)
-    gs_node_set(l->program, n, &l->node->attr[i]);
-  gs_local_axes(l, n, "axes", experts);
-  l->out[0] = n->out[0];
+  if (experts->n) {
+    const gs_value *y = l->node->out[0];
+    gs_node *n = gs_local_emit(l, "ai.gshard", l->node->op_type, l->in,
+                               l->node->nin, y->dtype, y->rank,
+                               l->out_dims[0]);
+    for (int i = 0; i < l->node->nattr; i++)
+      gs_node_set(l->program, n, &l->node->attr[i]);
+    gs_local_axes(l, n, "axes", experts);
+    l->out[0] = n->out[0];
+  } else {
+    gs_local_same(l);
+  }
+  if (bias) l->in[B2] = bias;
   return GS_OK;
 }

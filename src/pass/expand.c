@@ -86,17 +86,17 @@ static int plain_of(const gs_fn_value *v, int n) {
 static gs_status count_tensors(expansion *x) {
   const gs_function *f = x->f;
   int plain = plain_of(f->in.at, f->in.n), kinds = f->in.n - plain;
-  int more = x->n->nin - plain;
+  int given = gs_node_formal(x->n), more = given - plain;
   int least, most;
   gs_function_arity(f, false, &least, &most);
-  if (x->n->nin > most)
+  if (given > most)
     return gs_fail(x->e, GS_DATA, place(x), "has %d operands, but takes %d",
-                   x->n->nin, most);
+                   given, most);
   if (!kinds) return GS_OK;
   if (more < kinds || more % kinds)
     return gs_fail(x->e, GS_DATA, place(x),
                    "has %d operands, but takes %d and then %d for each tensor",
-                   x->n->nin, plain, kinds);
+                   given, plain, kinds);
   x->count = more / kinds;
   return GS_OK;
 }
@@ -108,7 +108,7 @@ static gs_status bind_operands(expansion *x) {
     const gs_fn_value *v = &f->in.at[i];
     for (int k = 0; k < (v->each ? x->count : 1); k++, at++) {
       slot *s = slot_new(x, v->name, v->each, k);
-      s->value = gs_node_in(x->n, at);
+      s->value = at < gs_node_formal(x->n) ? x->n->in[at] : NULL;
       if (!s->value && !v->optional)
         return gs_fail(x->e, GS_DATA, place(x), "operand %d (%s) is missing",
                        at, v->name);
@@ -197,6 +197,7 @@ static bool holds(const expansion *x, const gs_fn_test *t) {
     int out = gs_function_out(x->f, t->name);
     const gs_value *v = gs_node_in(x->n, in);
     if (t->rank) there = v && v->rank == t->equal->i;
+    else if (t->type) there = v && (int64_t)v->dtype == t->equal->i;
     else there = in >= 0 ? gs_node_in(x->n, in) : gs_node_out(x->n, out);
   } else {
     const gs_attr *a = attr_of(x, t->attr);
@@ -236,13 +237,19 @@ static gs_status choose_lines(expansion *x) {
   return GS_OK;
 }
 
+/* The graph that a line "y = $body(x)" stands for, or NULL. */
+static const gs_graph *body_of(const expansion *x, const gs_fn_line *l) {
+  const gs_attr *a = l->graph ? gs_node_attr(x->n, l->graph) : NULL;
+  return a ? a->g : NULL;
+}
+
 /* A result that is another name for a value takes the place of that value,
  * where a line makes it that is not a result itself. */
 static void join_names(expansion *x) {
   for (int i = x->step.n - 1; i >= 0; i--) {
     const gs_fn_line *l = x->step.at[i].line;
     int index = x->step.at[i].index;
-    if (l->op_type || !l->in.at[0].name) continue;
+    if (l->op_type || !l->in.at[0].name || body_of(x, l)) continue;
     slot *to = slot_of(x, l->out.at[0].name, l->each, index);
     slot *from = slot_of(x, l->in.at[0].name, l->each, index);
     if (!to->target || !from || !from->maker || from->target) continue;
@@ -419,6 +426,57 @@ static bool makes_first(const expansion *x, const step *s) {
   return false;
 }
 
+/* A value of a graph in an attribute: its input, one from outside, or new. */
+static gs_value *body_value(const expansion *x, const gs_graph *body,
+                            const gs_value *v, const char *base,
+                            gs_value *in) {
+  if (v == body->input.at[0]) return in;
+  for (int i = 0; i < body->capture.n; i++)
+    if (body->capture.at[i] == v)
+      return x->n->in[gs_node_formal(x->n) + i];
+  const char *name = gs_sprintf(x->g->arena, "%s/%s", base, v->name);
+  if (v->constant) return gs_value_constant(x->g, name, v->constant);
+  gs_value *c = gs_value_new(x->g, name, v->dtype, -1, NULL);
+  c->kind = v->kind;
+  return c;
+}
+
+/* The nodes of a graph in an attribute, with one input and one output. */
+static gs_status inline_body(const expansion *x, const step *s,
+                             const gs_graph *body, gs_value **v) {
+  gs_arena *a = x->g->arena;
+  const char *base = new_name(x, s);
+  if (body->input.n != 1 || body->output.n != 1)
+    return gs_fail(x->e, GS_DATA, place(x),
+                   "graph '%s' has %d inputs and %d outputs, not one of each",
+                   s->line->graph, body->input.n, body->output.n);
+  gs_value **map = GS_NEWS(a, body->value.n + 1, gs_value *);
+  for (int i = 0; i < body->value.n; i++)
+    map[i] = body_value(x, body, body->value.at[i], base, *v);
+  for (int i = 0; i < body->node.n; i++) {
+    const gs_node *from = body->node.at[i];
+    gs_node *n = gs_node_new(x->g, from->domain, from->op_type,
+                             gs_sprintf(a, "%s/%s", base, from->name),
+                             from->nin, from->nout);
+    n->op = from->op;
+    n->opset = from->opset;
+    n->origin = from->origin;
+    n->stage = x->n->stage;
+    n->ncapture = from->ncapture;
+    for (int k = 0; k < from->nin; k++)
+      if (from->in[k]) n->in[k] = map[from->in[k]->id];
+    for (int k = 0; k < from->nout; k++)
+      if (from->out[k]) gs_node_output(n, k, map[from->out[k]->id]);
+    for (int k = 0; k < from->nattr; k++) {
+      gs_attr at = from->attr[k];
+      if (at.kind == GS_ATTR_GRAPH) at.g = gs_graph_copy(a, at.g);
+      gs_node_set(x->g, n, &at);
+    }
+  }
+  *v = map[body->output.at[0]->id];
+  return GS_OK;
+}
+
 static gs_status emit(const expansion *x, const step *s) {
   const gs_fn_line *l = s->line;
   bool alias = !l->op_type, done; /* another name: a copy only if it must */
@@ -428,6 +486,7 @@ static gs_status emit(const expansion *x, const step *s) {
     GS_TRY(operand(x, s, i, &in[i]));
     if (in[i]) nin = i + 1;
   }
+  if (body_of(x, l)) GS_TRY(inline_body(x, s, body_of(x, l), &in[0]));
   if (alias) {
     slot *to = slot_of(x, l->out.at[0].name, l->each, s->index);
     to->value = in[0];

@@ -6,7 +6,7 @@
 
 /* A captured constant of at most this many elements is one in the graph too,
  * for it may decide shapes; larger ones are read where they are. */
-enum { MAX_INNER_CONSTANT = 1024 };
+enum { MAX_INNER_CONSTANT = 64 };
 
 /* Gives the captured values of n's graph b what is known of them. */
 static void enter_captures(const gs_node *n, gs_graph *b) {
@@ -35,6 +35,20 @@ static void forget_outputs(gs_graph *b) {
     gs_value *v = b->output.at[i];
     if (v->def && v->def->op) gs_value_open(v);
   }
+}
+
+/* Forgets the captured values that b reads no more, now that nodes were
+ * folded. */
+static void drop_unread(gs_infer *f, gs_graph *b) {
+  bool *read = GS_NEWS(f->a, b->value.n + 1, bool);
+  for (int i = 0; i < b->node.n; i++)
+    for (int k = 0; k < b->node.at[i]->nin; k++)
+      if (b->node.at[i]->in[k]) read[b->node.at[i]->in[k]->id] = true;
+  for (int i = 0; i < b->capture.n; i++) {
+    const gs_value *v = b->capture.at[i];
+    if (v && !read[v->id] && !v->is_output) b->capture.at[i] = NULL;
+  }
+  gs_graph_prune(b);
 }
 
 /* A node made of m, which stands in graph b, with values of g: map[id]. */
@@ -132,7 +146,8 @@ gs_status gs_infer_bodies(gs_infer *f, gs_graph *g, gs_node *n,
     }
   }
   for (int i = 0; i < n->nattr; i++)
-    if (first[i]) n->attr[i].g = before[i];
+    if (first[i]) drop_unread(f, n->attr[i].g = before[i]);
+  gs_node_trim_captures(n);
   f->depth--;
   return GS_OK;
 }

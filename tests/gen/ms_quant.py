@@ -104,6 +104,37 @@ def linear(root):
           (np.uint8, (3, 5)))
 
 
+def products(root):
+    """Weights are unsigned: with i8 ONNX Runtime's sums saturate on
+    processors without VNNI."""
+    r = np.random.default_rng(9)
+    a = r.integers(0, 256, (2, 3, 16)).astype(np.uint8)
+    b = r.integers(0, 256, (16, 5)).astype(np.uint8)
+    x = r.standard_normal((4, 16)).astype(np.float32)
+    scale = (r.random(5) * 0.1 + 0.01).astype(np.float32)
+    zero = r.integers(0, 256, 5).astype(np.uint8)
+    bias = r.standard_normal(5).astype(np.float32)
+    one = np.array([0.03], np.float32)
+    write(root, "test_ms_matmulintegertofloat", "MatMulIntegerToFloat",
+          [("a", a), ("b", b), ("sa", one), ("sb", scale),
+           ("za", np.array([7], np.uint8)), ("zb", zero), ("bias", bias)],
+          (np.float32, (2, 3, 5)))
+    write(root, "test_ms_matmulintegertofloat_few", "MatMulIntegerToFloat",
+          [("a", a), ("b", b), ("sa", one), ("sb", one)],
+          (np.float32, (2, 3, 5)))
+    write(root, "test_ms_dynamicquantizematmul", "DynamicQuantizeMatMul",
+          [("x", x), ("b", b), ("sb", scale), ("zb", zero), ("bias", bias)],
+          (np.float32, (4, 5)))
+    for op in ("QLinearAdd", "QLinearMul"):
+        write(root, "test_ms_" + op.lower(), op,
+              [("a", a), ("sa", np.array(0.03, np.float32)),
+               ("za", np.array(120, np.uint8)), ("b", a[0, :1] ^ 21),
+               ("sb", np.array(0.05, np.float32)),
+               ("zb", np.array(90, np.uint8)),
+               ("sc", np.array(0.0713, np.float32)),
+               ("zc", np.array(101, np.uint8))], (np.uint8, (2, 3, 16)))
+
+
 def qmoe(root, case, tokens, hidden, inner, experts, bits=4, block=0, k=2,
          act="silu", fusion=0, zeros=False, bias=False, dtype=np.float32,
          **more):
@@ -166,6 +197,7 @@ def main(root):
     nbits(root, "test_matmulnbits_4_groups", (3,), 64, 8, 4, 16, "float",
           group=True)
     linear(root)
+    products(root)
     qmoe(root, "test_qmoe_4", (5,), 32, 16, 4)
     qmoe(root, "test_qmoe_4_normalized", (5,), 32, 16, 4, act="relu",
          normalize_routing_weights=1)
@@ -175,7 +207,7 @@ def main(root):
          normalize_routing_weights=1)
     qmoe(root, "test_qmoe_4_row_zeros", (5,), 32, 16, 4, zeros=True,
          normalize_routing_weights=1)
-    qmoe(root, "test_qmoe_4_swiglu", (5,), 32, 32, 4, block=32, act="swiglu",
+    qmoe(root, "test_qmoe_4_swiglu", (5,), 32, 64, 3, block=32, act="swiglu",
          fusion=1, bias=True, normalize_routing_weights=1)
     qmoe(root, "test_qmoe_8", (5,), 32, 16, 4, bits=8,
          normalize_routing_weights=1)

@@ -1,0 +1,1 @@
+ByJx/ÌÉB´2C¹"†Cêõ¯Ã½x³C8ÒðB9üDÂÈÌ)C0LÃº}JC.Bæé¹BoCÂ™ÙÃh;™CÉQƒBc*âBìeXC›€ÌÃÊ[˜Cë\½A#Â|qC`_¥ÃªÔFCYl?B¹-áÁ³GYCH-’Ã“reC

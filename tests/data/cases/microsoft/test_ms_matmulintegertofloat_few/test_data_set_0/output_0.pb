@@ -1,0 +1,1 @@
+ByJxNáYCØ)˜C©k­C‘î°C{|¿C ù0C-A#C‰BcCÂFrC\¾hClHC•ÝŽC}Ç±CÍœC$—«CKy0Cß×ƒCœ‘C¶‰CØp¤CY—ÙBêuCXXKC2e)C..]C@“CnÃ)C#"C¨æWC±Ÿ{C
