@@ -512,7 +512,7 @@ static gs_status emit(const expansion *x, const step *s) {
 
 /* ---- the node ---- */
 
-static const char *base_name(const gs_node *n) {
+const char *gs_node_base(const gs_node *n) {
   if (*n->name) return n->name;
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) return n->out[i]->name;
@@ -535,7 +535,7 @@ static gs_status run(expansion *x) {
 static gs_status expand_by(gs_expander *x, gs_graph *g, gs_node *n,
                            const gs_function *f, int depth, gs_err *e) {
   expansion me = {.x = x, .g = g, .n = n, .f = f, .depth = depth, .e = e};
-  me.base = base_name(n);
+  me.base = gs_node_base(n);
   gs_map_init(&me.slots, g->arena);
   return run(&me);
 }

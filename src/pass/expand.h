@@ -30,4 +30,7 @@ gs_status gs_expand_node(gs_expander *x, gs_graph *g, gs_node *n, bool *done,
 gs_status gs_expand_by(gs_expander *x, gs_graph *g, gs_node *n,
                        const gs_function *f, gs_err *e);
 
+/* What values made from n are named after: its name, or its first result's. */
+const char *gs_node_base(const gs_node *n);
+
 #endif

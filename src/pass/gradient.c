@@ -261,10 +261,9 @@ static gs_status go_back(derivation *d, const gs_node *n) {
   int results = (f->in.n - f->out.n) / 2;
   int operands = n->nin > f->out.n ? n->nin : f->out.n;
   if (f->out.n && f->out.at[f->out.n - 1].each) operands = n->nin;
-  gs_node *c = call(d, n,
-                    gs_sprintf(d->g->arena, "%s/d.%s", d->base,
-                               *n->name ? n->name : n->out[0]->name),
-                    2 * results + operands, operands);
+  const char *name =
+      gs_sprintf(d->g->arena, "%s/d.%s", d->base, gs_node_base(n));
+  gs_node *c = call(d, n, name, 2 * results + operands, operands);
   for (int i = 0; i < results; i++) {
     gs_value *y = gs_node_out(n, i);
     c->in[2 * i] = at_point(d, y);
@@ -320,9 +319,7 @@ gs_status gs_gradient_expand(gs_expander *x, gs_graph *g, gs_node *n,
                              gs_err *e) {
   derivation d = {.x = x, .g = g, .n = n, .e = e};
   gs_map *maps[] = {&d.free, &d.moved, &d.depends, &d.slope};
-  d.base = n->name;
-  for (int i = n->nout - 1; !*n->name && i >= 0; i--)
-    if (n->out[i]) d.base = n->out[i]->name;
+  d.base = gs_node_base(n);
   for (int i = 0; i < 4; i++) gs_map_init(maps[i], g->arena);
   GS_TRY(read_attributes(&d));
   GS_TRY(find_between(&d));
