@@ -325,6 +325,101 @@ START_TEST(all_operators) {
 }
 END_TEST
 
+/* ---- types ---- */
+
+/* The type that a case is about: that of the result, if an operand has it,
+ * else that of operand 0. */
+static gs_dtype main_type(const gs_graph *g) {
+  const gs_node *n = g->node.at[0];
+  const gs_value *first = NULL;
+  for (int i = 0; i < n->nin; i++) {
+    if (n->in[i] && !first) first = n->in[i];
+    if (n->in[i] && n->out[0] && n->in[i]->dtype == n->out[0]->dtype)
+      return n->in[i]->dtype;
+  }
+  return first ? first->dtype : GS_UNDEFINED;
+}
+
+/* Whether the case runs with type t in the place of `from`, without what it
+ * says of ranges when that is no number of t. */
+static bool runs_with(const char *text, gs_dtype from, int t, bool ranges) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_err e;
+  gs_err_init(&e);
+  gs_buf b;
+  gs_buf_init(&b, &a);
+  char *was = gs_sprintf(&a, ": %s[", gs_dtype_get((int)from)->text);
+  size_t n = strlen(was);
+  for (const char *at; (at = strstr(text, was)); text = at + n) {
+    gs_buf_add(&b, text, (size_t)(at - text));
+    gs_buf_printf(&b, ": %s[", gs_dtype_get(t)->text);
+  }
+  gs_buf_str(&b, text);
+  for (char *at = b.at; !ranges && (at = strstr(at, "# range"));) at[2] = '-';
+  gs_graph *g;
+  input_set in;
+  bool can = !load(&a, b.at, &g, &e) && g->node.n && g->output.n &&
+             g->input.n <= 32;
+  gs_tensor **out = can ? GS_NEWS(&a, g->output.n, gs_tensor *) : NULL;
+  can = can && !make_inputs(&a, b.at, g, &in, &e) &&
+        !execute(&a, g, 1, &in, out, &e);
+  gs_err_free(&e);
+  gs_arena_free(&a);
+  return can;
+}
+
+enum { MAX_TRIED = 6 }; /* cases of an operator that its types are tried with */
+
+/* set[row]: the types that some case of the row runs with. */
+static void find_types(uint64_t *set) {
+  int tried[512] = {0};
+  for (int i = ncase - 1; i >= 0; i--) {
+    gs_arena a;
+    gs_arena_init(&a);
+    gs_err e;
+    gs_err_init(&e);
+    gs_graph *g;
+    gs_dtype from = GS_UNDEFINED;
+    const gs_op *op = NULL;
+    if (!load(&a, case_text[i], &g, &e) && g->node.n) {
+      op = g->node.at[0]->op;
+      from = main_type(g);
+    }
+    if (op && from && tried[op->id] < MAX_TRIED &&
+        runs_with(case_text[i], from, (int)from, true)) {
+      tried[op->id]++;
+      for (int t = 1; t < GS_NDTYPE; t++)
+        if (!(set[op->id] >> t & 1) &&
+            (runs_with(case_text[i], from, t, true) ||
+             runs_with(case_text[i], from, t, false)))
+          set[op->id] |= (uint64_t)1 << t;
+    }
+    gs_err_free(&e);
+    gs_arena_free(&a);
+  }
+}
+
+/* The types that the table tells are those that run. */
+START_TEST(types) {
+  uint64_t set[512] = {0};
+  find_types(set);
+  int wrong = 0;
+  gs_arena a;
+  gs_arena_init(&a);
+  for (int i = 0; i < gs_nop; i++) {
+    const char *is = gs_op_types_text(&a, set[i]), *says = gs_ops[i].types;
+    if (!*is || (gs_ops[i].flags & (GS_OP_MESH | GS_OP_OPEN))) continue;
+    if (says && !strcmp(is, says)) continue;
+    fprintf(stderr, "types: %s|%s|%s\n", gs_ops[i].domain, gs_ops[i].name,
+            is);
+    wrong++;
+  }
+  gs_arena_free(&a);
+  ck_assert_int_eq(wrong, 0);
+}
+END_TEST
+
 /* Prints a hash of all outputs of a case with each factor over two devices. */
 static void digest_case(int index) {
   gs_arena a;
@@ -375,6 +470,10 @@ int main(int argc, char **argv) {
   Suite *s = suite_create("sweep");
   TCase *t = tcase_create("operators");
   tcase_add_test(t, all_operators);
+  tcase_set_timeout(t, 300);
+  suite_add_tcase(s, t);
+  t = tcase_create("types");
+  tcase_add_test(t, types);
   tcase_set_timeout(t, 300);
   suite_add_tcase(s, t);
   t = tcase_create("cases");

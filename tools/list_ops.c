@@ -11,17 +11,22 @@
 /* What a reader wants to know of a row: the cells of ops.def as text; or of a
  * function. */
 typedef struct row {
-  const char *name, *domain, *rule, *flags;
+  const char *name, *domain, *rule, *flags, *types;
   int since, in0, in1, out0, out1;
   const gs_function *function; /* NULL: a row of ops.def */
 } row;
 
 #define EIN(text) "einsum " text
 #define R(fn) #fn
+#define K(name)
+#define BOX(name)
+#define T(text) .types = (text),
 static const row rows[] = {
-#define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,       \
-           combine, rule, shape, local, kernel)                                \
-  {name, domain, rule, #flags, since, in0, in1, out0, out1, NULL},
+#define OP(sym, name_, domain_, opset, min_in, max_in, min_out, max_out,       \
+           flags_, flops, combine, rule_, shape, local, kernel)                \
+  {.name = name_, .domain = domain_, .rule = rule_, .flags = #flags_,          \
+   kernel .since = opset, .in0 = min_in, .in1 = max_in, .out0 = min_out,       \
+   .out1 = max_out},
 #include "op/ops.def"
 #undef OP
 };
@@ -210,22 +215,30 @@ static const char *domain_of(const row *r) {
   return *r->domain ? r->domain : "ai.onnx";
 }
 
+/* Element types that run; what moves or skips data takes any. */
+static const char *types_of(const row *r) {
+  return r->types      ? r->types
+         : r->function ? "as what it is expanded into"
+                       : "any";
+}
+
 void gs_ops_list(FILE *f) {
   gs_arena a;
   char in[32], out[32];
-  int domain = 6, name = 8;
+  int domain = 6, name = 8, types = 5;
   gs_arena_init(&a);
   const row *all = sorted(&a);
   for (const row *r = all; r->name; r++) {
     if ((int)strlen(domain_of(r)) > domain) domain = (int)strlen(domain_of(r));
     if ((int)strlen(r->name) > name) name = (int)strlen(r->name);
+    if ((int)strlen(types_of(r)) > types) types = (int)strlen(types_of(r));
   }
-  fprintf(f, "%-*s %-*s %5s %3s %3s  %s\n", domain, "domain", name, "operator",
-          "opset", "in", "out", "how it shards");
+  fprintf(f, "%-*s %-*s %5s %3s %3s  %-*s  %s\n", domain, "domain", name,
+          "operator", "opset", "in", "out", types, "types", "how it shards");
   for (const row *r = all; r->name; r++)
-    fprintf(f, "%-*s %-*s %5d %3s %3s  %s\n", domain, domain_of(r), name,
-            r->name, r->since, range(in, r->in0, r->in1),
-            range(out, r->out0, r->out1), how(&a, r));
+    fprintf(f, "%-*s %-*s %5d %3s %3s  %-*s  %s\n", domain, domain_of(r),
+            name, r->name, r->since, range(in, r->in0, r->in1),
+            range(out, r->out0, r->out1), types, types_of(r), how(&a, r));
   gs_arena_free(&a);
 }
 
@@ -239,13 +252,14 @@ static const char *full_name(gs_arena *a, const row *r) {
 static void man_table(FILE *f, gs_arena *a, const row *all) {
   char in[32], out[32];
   fputs(".Bl -column \"com.microsoft.SkipLayerNormalization\" \"opset\" "
-        "\"in\" \"out\"\n"
-        ".It Sy operator Ta Sy opset Ta Sy in Ta Sy out\n",
+        "\"in\" \"out\" \"types\"\n"
+        ".It Sy operator Ta Sy opset Ta Sy in Ta Sy out Ta Sy types\n",
         f);
   for (const row *r = all; r->name; r++) {
     if (described(r)) continue;
-    fprintf(f, ".It %s Ta %d Ta %s Ta %s\n", full_name(a, r), r->since,
-            range(in, r->in0, r->in1), range(out, r->out0, r->out1));
+    fprintf(f, ".It %s Ta %d Ta %s Ta %s Ta %s\n", full_name(a, r), r->since,
+            range(in, r->in0, r->in1), range(out, r->out0, r->out1),
+            types_of(r));
   }
   fputs(".El\n", f);
 }

@@ -4,7 +4,8 @@
 static const gs_kernel gs_kernel_none;
 
 /* Prototypes; `none` above has neither prep nor run.  A cell is K(kernel), or
- * K(kernel) BOX(how it runs on boxes). */
+ * K(kernel) BOX(how it runs on boxes), then T(types). */
+#define T(types)
 #define K(name) extern const gs_kernel gs_kernel_##name;
 #define BOX(name) extern const gs_boxed gs_boxed_##name;
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
@@ -31,6 +32,7 @@ static const struct {
 #undef K
 #undef BOX
 #undef OP
+#undef T
 };
 
 const gs_kernel *gs_kernel_of(const gs_op *op) { return table[op->id].kernel; }

@@ -29,6 +29,9 @@
 #define BY_RULE .shape = gs_shape_by_rule
 #define L(fn) .local = gs_local_##fn
 #define SAME .local = NULL
+#define K(name)
+#define BOX(name)
+#define T(text) .types = (text),
 #define POINTWISE GS_OP_POINTWISE
 #define LINEAR GS_OP_LINEAR
 #define ADDITIVE GS_OP_ADDITIVE
@@ -67,7 +70,7 @@ const gs_op gs_ops[] = {
    rule_,                                                                      \
    shape_,                                                                     \
    local_,                                                                     \
-   .id = ROW_##sym},
+   kernel_ .id = ROW_##sym},
 #include "op/ops.def"
 #undef OP
 };
@@ -94,4 +97,35 @@ const gs_domain *gs_domain_find(const char *name) {
   for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
     if (!strcmp(domains[i].name, name)) return &domains[i];
   return NULL;
+}
+
+char *gs_op_types_text(gs_arena *a, uint64_t set) {
+  static const struct {
+    const char *name;
+    uint64_t set;
+  } classes[] = {
+      {"floats", 1 << GS_FLOAT | 1 << GS_DOUBLE | 1 << GS_FLOAT16 |
+                     1 << GS_BFLOAT16},
+      {"integers", 1 << GS_INT8 | 1 << GS_INT16 | 1 << GS_INT32 |
+                       1 << GS_INT64 | 1 << GS_UINT8 | 1 << GS_UINT16 |
+                       1 << GS_UINT32 | 1 << GS_UINT64},
+      {"complex", 1 << GS_COMPLEX64 | 1 << GS_COMPLEX128},
+      {"float8", 1 << GS_FLOAT8E4M3FN | 1 << GS_FLOAT8E4M3FNUZ |
+                     1 << GS_FLOAT8E5M2 | 1 << GS_FLOAT8E5M2FNUZ |
+                     1 << GS_FLOAT8E8M0},
+      {"packed", 1 << GS_INT4 | 1 << GS_UINT4 | 1 << GS_FLOAT4E2M1 |
+                     1 << GS_INT2 | 1 << GS_UINT2},
+  };
+  gs_buf b;
+  gs_buf_init(&b, a);
+  gs_buf_str(&b, "");
+  for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+    if ((set & classes[i].set) == classes[i].set) {
+      gs_buf_printf(&b, "%s%s", b.n ? " " : "", classes[i].name);
+      set &= ~classes[i].set;
+    }
+  for (int t = 0; t < GS_NDTYPE; t++)
+    if (set >> t & 1)
+      gs_buf_printf(&b, "%s%s", b.n ? " " : "", gs_dtype_get(t)->text);
+  return b.at;
 }

@@ -96,6 +96,9 @@ struct gs_op {
   gs_rule_fn *rule;   /* used when einsum is NULL */
   gs_shape_fn *shape;
   gs_local_fn *local; /* NULL: same operator, same attributes */
+  const char *types;  /* of the operand that the result has, else of operand 0:
+                         those that run, as gs_op_types_text writes them; NULL:
+                         any */
   int id;             /* row number */
 };
 
@@ -120,6 +123,10 @@ const gs_domain *gs_domain_find(const char *name);
 
 /* The row of (domain, name), or NULL.  "ai.onnx" equals "". */
 const gs_op *gs_op_find(const char *domain, const char *name);
+
+/* "floats integers bool f8e4m3fn" for a set of types (bit t: gs_dtype t):
+ * classes that are complete (packed: of 4 and 2 bits), then single types. */
+char *gs_op_types_text(gs_arena *a, uint64_t set);
 
 /* The rule of a node: the user's (node->rule) if there is one.  Nodes without
  * a row get one in which every dim of
