@@ -252,14 +252,35 @@ static const char *full_name(gs_arena *a, const row *r) {
 static void man_table(FILE *f, gs_arena *a, const row *all) {
   char in[32], out[32];
   fputs(".Bl -column \"com.microsoft.SkipLayerNormalization\" \"opset\" "
-        "\"in\" \"out\" \"types\"\n"
-        ".It Sy operator Ta Sy opset Ta Sy in Ta Sy out Ta Sy types\n",
+        "\"in\" \"out\"\n"
+        ".It Sy operator Ta Sy opset Ta Sy in Ta Sy out\n",
         f);
   for (const row *r = all; r->name; r++) {
     if (described(r)) continue;
-    fprintf(f, ".It %s Ta %d Ta %s Ta %s Ta %s\n", full_name(a, r), r->since,
-            range(in, r->in0, r->in1), range(out, r->out0, r->out1),
-            types_of(r));
+    fprintf(f, ".It %s Ta %d Ta %s Ta %s\n", full_name(a, r), r->since,
+            range(in, r->in0, r->in1), range(out, r->out0, r->out1));
+  }
+  fputs(".El\n", f);
+}
+
+/* One entry for all rows of the same types. */
+static void man_types(FILE *f, gs_arena *a, const row *all) {
+  fputs(".Ss Element types\n"
+        "Of the operand that the result has, else of the first one.\n"
+        ".Sy packed\n"
+        "are those of 4 and 2 bits.\n"
+        ".Bl -tag -width Ds\n", f);
+  for (const row *r = all; r->name; r++) {
+    const row *before = all;
+    while (before < r && (!before->types || !r->types ||
+                          strcmp(before->types, r->types)))
+      before++;
+    if (!r->types || before < r) continue;
+    fprintf(f, ".It %s\n", r->types);
+    for (const row *k = r; k->name; k++)
+      if (k->types && !strcmp(k->types, r->types))
+        fprintf(f, "%s%s", k == r ? "" : ",\n", full_name(a, k));
+    fputs(".\n", f);
   }
   fputs(".El\n", f);
 }
@@ -269,6 +290,7 @@ void gs_ops_man(FILE *f) {
   gs_arena_init(&a);
   const row *all = sorted(&a);
   man_table(f, &a, all);
+  man_types(f, &a, all);
   fputs(".Ss Which dims may be sharded\n.Bl -tag -width Ds\n", f);
   for (size_t i = 0; i < sizeof shards / sizeof *shards; i++) {
     bool first = true;
