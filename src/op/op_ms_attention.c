@@ -432,10 +432,11 @@ static gs_status gqa_capacity(gs_graph *g, const gs_node *n, const gqa *s,
   }
   if (y && y->rank == 4 && y->dims[2] >= *rows) *rows = y->dims[2];
   else if (s->past && (y || gs_node_out(n, 2)))
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                   "operand %d '%s' decides a shape but is not constant, and "
-                   "the model does not declare the shape of '%s'", G_TOTAL,
-                   n->in[G_TOTAL]->name, y ? y->name : "present_value");
+    return gs_fail_open(e, gs_node_place(g->arena, n),
+                        "operand %d '%s' decides a shape but is not constant, "
+                        "and the model does not declare the shape of '%s'",
+                        G_TOTAL, n->in[G_TOTAL]->name,
+                        y ? y->name : "present_value");
   return GS_OK;
 }
 
