@@ -212,7 +212,7 @@ START_TEST(broken_metadata) {
     ck_assert_int_eq(make_model(&a, g, &m, &e), GS_OK);
     ck_assert_int_eq(gs_model_annotate(m, g, NULL, &e), GS_OK);
     gs_model_graph_meta_set(m, bad[i].key, bad[i].value);
-    int status = gs_model_shardings(m, g, &a, &mesh, &e);
+    int status = (int)gs_model_shardings(m, g, &a, &mesh, &e);
     ck_assert_msg(status == GS_DATA, "%s: %d", bad[i].key, status);
     ck_assert_int_ge(e.n, 1);
     gs_model_close(m);

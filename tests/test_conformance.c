@@ -413,7 +413,7 @@ static int write_ramp(const char *path, int rank, char **dim) {
   if (s) gs_err_print(&e, stderr, "test_conformance", false);
   gs_err_free(&e);
   gs_arena_free(&a);
-  return s;
+  return (int)s;
 }
 
 typedef struct tally {
