@@ -118,7 +118,7 @@ int main(int argc, char **argv) {
     gs_status s = measure(&tasks[i], threads, &e);
     if (s != GS_OK) {
       gs_err_print(&e, stderr, "kernel_reduce", false);
-      return s;
+      return (int)s;
     }
   }
   gs_err_free(&e);
