@@ -17,6 +17,8 @@
 typedef enum kind { AVERAGE, MAXIMUM, NORM } pool_kind;
 
 typedef void join_row(void *y, const void *x, int64_t n, int64_t step);
+typedef void share_row(float *restrict y, const float *restrict count,
+                       float outer, int64_t n);
 
 typedef struct plan {
   gs_window w;
@@ -27,6 +29,9 @@ typedef struct plan {
   int64_t p;     /* of NORM */
   bool columns;  /* indices count column-major */
   join_row *join; /* NULL: powers */
+  share_row *share;
+  join_row *three; /* three elements of a row at once; NULL: one by one */
+  int64_t from, to; /* windows that have all three inside */
   float *count[GS_MAX_RANK]; /* AVERAGE: elements of each window, by dim */
   /* Windows [lo, hi) of a row whose element e of the last dim is inside. */
   int64_t *lo, *hi;
@@ -82,6 +87,22 @@ static void inside(const gs_window *w, int d, int64_t at, int64_t *lo,
   *hi = high <= 0 ? 0 : gs_min(w->out[d], (high + s - 1) / s);
 }
 
+/* Sums of rows of three elements, the common case, read the result once.  The
+ * order of the sum is that of one by one. */
+static void plan_three(plan *p) {
+  int last = p->w.n - 1;
+  if (p->kind != AVERAGE || p->lanes > 1 || p->w.size[last] != 3 ||
+      p->w.stride[last] != 1)
+    return;
+  p->three = p->type == GS_FLOAT ? GS_PICK(add3_f32) : GS_PICK(add3_f64);
+  p->to = p->w.out[last];
+  for (int e = 0; e < 3; e++) {
+    p->from = gs_max(p->from, p->lo[e]);
+    p->to = gs_min(p->to, p->hi[e]);
+  }
+  if (p->from >= p->to) p->three = NULL;
+}
+
 static gs_status prep(gs_kctx *k, pool_kind kind) {
   plan *p = GS_NEW(k->arena, plan);
   gs_dtype t = k->in[0].dtype;
@@ -102,6 +123,7 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
                           (long long)p->p);
   p->columns = gs_node_int(k->node, "storage_order", 0) != 0;
   p->join = joiner(kind, p->type, p->p, p->lanes);
+  p->share = GS_PICK(share_f32);
   bool padding = gs_node_int(k->node, "count_include_pad", 0) != 0;
   p->in = gs_dims_count(p->w.in, 0, p->w.n);
   p->out = gs_dims_count(p->w.out, 0, p->w.n);
@@ -111,6 +133,7 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
   p->hi = GS_NEWS(k->arena, p->w.size[last], int64_t);
   for (int64_t e = 0; e < p->w.size[last]; e++)
     inside(&p->w, last, e * p->w.dilation[last], &p->lo[e], &p->hi[e]);
+  plan_three(p);
   for (int d = 0; d < p->w.n && kind == AVERAGE; d++)
     p->count[d] = counts(k->arena, &p->w, d, padding);
   for (int i = 0; i < 2 && half; i++) {
@@ -129,7 +152,9 @@ static void first(const plan *p, char *y, int64_t n) {
   float *f = (float *)y;
   double *d = (double *)y;
   bool max = p->kind == MAXIMUM;
-  if (p->type == GS_FLOAT)
+  if (!max)
+    memset(y, 0, (size_t)(n * p->size));
+  else if (p->type == GS_FLOAT)
     for (int64_t i = 0; i < n * p->lanes; i++) f[i] = max ? -INFINITY : 0;
   else if (p->type == GS_DOUBLE)
     for (int64_t i = 0; i < n; i++) d[i] = max ? (double)-INFINITY : 0;
@@ -158,7 +183,7 @@ static void divide(const plan *p, void *y, float outer, int64_t n) {
   if (p->type == GS_DOUBLE)
     for (int64_t i = 0; i < n; i++) d[i] /= (double)(outer * count[i]);
   else if (p->lanes == 1)
-    for (int64_t i = 0; i < n; i++) f[i] /= outer * count[i];
+    p->share(f, count, outer, n);
   else
     for (int64_t i = 0; i < n; i++)
       for (int64_t c = 0; c < p->lanes; c++)
@@ -176,6 +201,46 @@ static void root(const plan *p, void *y, int64_t n) {
   }
 }
 
+/* Element e of the windows [lo, hi) of a row; x: the row of the operand. */
+static void join(const plan *p, char *y, const char *x, int64_t e, int64_t lo,
+                 int64_t hi) {
+  const gs_window *w = &p->w;
+  int last = w->n - 1;
+  if (lo >= hi) return;
+  const char *from = x + (lo * w->stride[last] + e * w->dilation[last] -
+                          w->begin[last]) * p->size;
+  if (p->join) p->join(y + lo * p->size, from, hi - lo, w->stride[last]);
+  else powers(p, y + lo * p->size, from, hi - lo, w->stride[last]);
+}
+
+/* The windows [lo, hi) of a row of sums, some of whose three elements may be
+ * outside. */
+static void ends(const plan *p, void *y, const void *x, int64_t lo,
+                 int64_t hi) {
+  int last = p->w.n - 1;
+  for (int64_t o = lo; o < hi; o++)
+    for (int e = 0; e < 3; e++) {
+      int64_t at = o + e * p->w.dilation[last] - p->w.begin[last];
+      if (o < p->lo[e] || o >= p->hi[e]) continue;
+      if (p->type == GS_FLOAT) ((float *)y)[o] += ((const float *)x)[at];
+      else ((double *)y)[o] += ((const double *)x)[at];
+    }
+}
+
+/* All elements of the windows of a row. */
+static void join_all(const plan *p, char *y, const char *x) {
+  int last = p->w.n - 1;
+  int64_t size = p->w.size[last];
+  if (!p->three) {
+    for (int64_t e = 0; e < size; e++) join(p, y, x, e, p->lo[e], p->hi[e]);
+    return;
+  }
+  p->three(y + p->from * p->size, x + (p->from - p->w.begin[last]) * p->size,
+           p->to - p->from, p->w.dilation[last]);
+  ends(p, y, x, 0, p->from);
+  ends(p, y, x, p->to, p->w.out[last]);
+}
+
 /* Row r of a channel's result. */
 static void row(const plan *p, const char *x, int64_t r, char *y) {
   const gs_window *w = &p->w;
@@ -183,34 +248,26 @@ static void row(const plan *p, const char *x, int64_t r, char *y) {
   int64_t start[GS_MAX_RANK], n = w->out[last];
   float outer = 1;
   int64_t taps = gs_dims_count(w->size, 0, last), rest = r;
+  int64_t tap[GS_MAX_RANK];
   for (int d = last - 1; d >= 0; d--) {
     int64_t o = rest % w->out[d];
     start[d] = o * w->stride[d] - w->begin[d];
     rest /= w->out[d];
+    tap[d] = 0;
     if (p->kind == AVERAGE) outer *= p->count[d][o];
   }
   first(p, y, n);
   for (int64_t t = 0; t < taps; t++) {
     int64_t at = 0, stride = 1;
     bool in = true;
-    rest = t;
-    for (int d = last - 1; d >= 0 && in; d--) {
-      int64_t i = start[d] + rest % w->size[d] * w->dilation[d];
-      rest /= w->size[d];
-      in = i >= 0 && i < w->in[d];
+    for (int d = last - 1; d >= 0; d--) {
+      int64_t i = start[d] + tap[d] * w->dilation[d];
+      in = in && i >= 0 && i < w->in[d];
       at += i * stride;
       stride *= w->in[d];
     }
-    for (int64_t e = 0; in && e < w->size[last]; e++) {
-      int64_t lo = p->lo[e], hi = p->hi[e], off = e * w->dilation[last];
-      if (lo >= hi) continue;
-      const char *from = x + (at * w->in[last] + lo * w->stride[last] + off -
-                              w->begin[last]) * p->size;
-      if (p->join)
-        p->join(y + lo * p->size, from, hi - lo, w->stride[last]);
-      else
-        powers(p, y + lo * p->size, from, hi - lo, w->stride[last]);
-    }
+    for (int d = last - 1; d >= 0 && ++tap[d] == w->size[d]; d--) tap[d] = 0;
+    if (in) join_all(p, y, x + at * w->in[last] * p->size);
   }
   if (p->kind == AVERAGE) divide(p, y, outer, n);
   else if (p->kind == NORM && p->p != 1) root(p, y, n);
