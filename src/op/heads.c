@@ -65,6 +65,14 @@ void gs_heads_divide(gs_local *l, gs_node *n, const char *name, int f,
     gs_node_set_int(l->program, n, name, gs_ceil_div(all, by));
 }
 
+void gs_heads_local(gs_local *l, int64_t batch, int64_t kv, int64_t group) {
+  int at = batch != 1;
+  int heads = kv != 1 ? at++ : -1, groups = group != 1 ? at : -1;
+  gs_node *n = gs_local_same(l);
+  gs_heads_divide(l, n, "q_num_heads", heads, groups);
+  gs_heads_divide(l, n, "kv_num_heads", heads, -1);
+}
+
 void gs_local_mask(gs_local *l, int i) {
   const gs_value *v = gs_node_in(l->node, i);
   if (!v) return;

@@ -34,6 +34,11 @@ int64_t gs_heads_shards(const gs_local *l, int f);
  * ceil(value / the shards of factors f and g); -1: no factor. */
 void gs_heads_divide(gs_local *l, gs_node *n, const char *name, int f, int g);
 
+/* The local form of a node whose rule has the factors batch, kv heads and
+ * groups of queries, in this order (none for a size of 1): the node itself
+ * with q_num_heads and kv_num_heads divided. */
+void gs_heads_local(gs_local *l, int64_t batch, int64_t kv, int64_t group);
+
 /* Operand i with zeros where its last blocks are padded: positions and lengths
  * there would be out of range. Replaces l->in[i]; the caller puts it back. */
 void gs_local_mask(gs_local *l, int i);

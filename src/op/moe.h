@@ -27,6 +27,16 @@ enum {
 gs_status gs_moe_attributes(gs_arena *a, const gs_node *n, int fc3,
                             gs_err *e);
 
+/* Result 0: that of operand 0 with `out` elements in the last dim.  Also checks
+ * attribute k against the experts. */
+gs_status gs_moe_result(gs_graph *g, gs_node *n, int64_t experts, int64_t out,
+                        gs_err *e);
+
+/* Devices that share the experts: those of attribute `axes` of a node of
+ * ai.gshard. */
+gs_status gs_moe_shards(const gs_graph *g, const gs_node *n, int64_t *shards,
+                        gs_err *e);
+
 /* Bits of the weights of fc1, fc2 or fc3 (1, 2, 3) of a QMoE node. */
 int64_t gs_qmoe_bits(const gs_node *n, int fc);
 

@@ -47,6 +47,30 @@ gs_status gs_moe_attributes(gs_arena *a, const gs_node *n, int fc3,
   return GS_OK;
 }
 
+gs_status gs_moe_result(gs_graph *g, gs_node *n, int64_t experts, int64_t out,
+                        gs_err *e) {
+  const gs_value *x = n->in[X];
+  int64_t k = gs_node_int(n, "k", 1), dims[3];
+  if (k < 1 || k > experts)
+    return gs_heads_bad(g->arena, n, e, "k is %lld of %lld experts",
+                        (long long)k, (long long)experts);
+  for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d];
+  dims[x->rank - 1] = out;
+  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+}
+
+gs_status gs_moe_shards(const gs_graph *g, const gs_node *n, int64_t *shards,
+                        gs_err *e) {
+  const char *text = gs_node_string(n, "axes", NULL);
+  gs_axes axes;
+  if (!text || !g->mesh ||
+      gs_axes_parse(g->mesh, &text, &axes, NULL) != GS_OK || *text)
+    return gs_heads_bad(g->arena, n, e, "needs a mesh and the attribute "
+                        "'axes' that names axes of it");
+  *shards = gs_axes_size(g->mesh, &axes);
+  return GS_OK;
+}
+
 /* Experts are those of the router, or of one of `shards` devices. */
 static gs_status moe_shape(gs_graph *g, gs_node *n, int64_t shards,
                            gs_err *e) {
@@ -72,13 +96,7 @@ static gs_status moe_shape(gs_graph *g, gs_node *n, int64_t shards,
   GS_TRY(gs_heads_expect(a, n, B2, 2, (int64_t[]){all, out}, e));
   GS_TRY(gs_heads_expect(a, n, W3, 3, (int64_t[]){all, inner, in}, e));
   GS_TRY(gs_heads_expect(a, n, B3, 2, (int64_t[]){all, inner}, e));
-  int64_t k = gs_node_int(n, "k", 1), dims[3];
-  if (k < 1 || k > experts)
-    return gs_heads_bad(a, n, e, "k is %lld of %lld experts", (long long)k,
-                        (long long)experts);
-  for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d];
-  dims[x->rank - 1] = out;
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+  return gs_moe_result(g, n, experts, out, e);
 }
 
 gs_status gs_shape_ms_moe(gs_graph *g, gs_node *n, gs_err *e) {
@@ -86,13 +104,9 @@ gs_status gs_shape_ms_moe(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 gs_status gs_shape_g_moe(gs_graph *g, gs_node *n, gs_err *e) {
-  const char *text = gs_node_string(n, "axes", NULL);
-  gs_axes axes;
-  if (!text || !g->mesh ||
-      gs_axes_parse(g->mesh, &text, &axes, NULL) != GS_OK || *text)
-    return gs_heads_bad(g->arena, n, e, "needs a mesh and the attribute "
-                        "'axes' that names axes of it");
-  return moe_shape(g, n, gs_axes_size(g->mesh, &axes), e);
+  int64_t shards;
+  GS_TRY(gs_moe_shards(g, n, &shards, e));
+  return moe_shape(g, n, shards, e);
 }
 
 typedef struct factors {

@@ -116,13 +116,7 @@ static gs_status shape(gs_graph *g, gs_node *n, int64_t shards, gs_err *e) {
   GS_TRY(layer(a, n, 1, all, up, in, e));
   GS_TRY(layer(a, n, 2, all, out, inner, e));
   if (gs_node_in(n, W3)) GS_TRY(layer(a, n, 3, all, inner, in, e));
-  int64_t k = gs_node_int(n, "k", 1), dims[3];
-  if (k < 1 || k > experts)
-    return gs_heads_bad(a, n, e, "k is %lld of %lld experts", (long long)k,
-                        (long long)experts);
-  for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d];
-  dims[x->rank - 1] = out;
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+  return gs_moe_result(g, n, experts, out, e);
 }
 
 gs_status gs_shape_qmoe(gs_graph *g, gs_node *n, gs_err *e) {
@@ -130,13 +124,9 @@ gs_status gs_shape_qmoe(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 gs_status gs_shape_g_qmoe(gs_graph *g, gs_node *n, gs_err *e) {
-  const char *text = gs_node_string(n, "axes", NULL);
-  gs_axes axes;
-  if (!text || !g->mesh ||
-      gs_axes_parse(g->mesh, &text, &axes, NULL) != GS_OK || *text)
-    return gs_heads_bad(g->arena, n, e, "needs a mesh and the attribute "
-                        "'axes' that names axes of it");
-  return shape(g, n, gs_axes_size(g->mesh, &axes), e);
+  int64_t shards;
+  GS_TRY(gs_moe_shards(g, n, &shards, e));
+  return shape(g, n, shards, e);
 }
 
 /* How the inner size (rows of fc1 and fc3, columns of fc2) can be cut. */

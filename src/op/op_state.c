@@ -133,12 +133,7 @@ gs_status gs_local_linear_attention(gs_local *l, gs_err *e) {
   sizes s;
   (void)e;
   measure(l->node, &s);
-  int at = s.batch != 1, kv = -1, group = -1; /* in the rule's order */
-  if (s.kv != 1) kv = at++;
-  if (s.group != 1) group = at;
-  gs_node *n = gs_local_same(l);
-  gs_heads_divide(l, n, "q_num_heads", kv, group);
-  gs_heads_divide(l, n, "kv_num_heads", kv, -1);
+  gs_heads_local(l, s.batch, s.kv, s.group);
   return GS_OK;
 }
 
