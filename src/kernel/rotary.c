@@ -91,25 +91,39 @@ void gs_rotary_run(const gs_rotary *p, const void *x, void *y,
 
 enum { X, COS, SIN, IDS };
 
-static gs_status prep(gs_kctx *k) {
+/* What both forms say alike of operand 0; `flat`: heads lie in its last dim. */
+static gs_status begin(gs_kctx *k, gs_rotary **out, bool *flat) {
   const gs_view *x = &k->in[X];
   if (x->dtype != GS_FLOAT && x->dtype != GS_DOUBLE &&
       !gs_dtype_half(x->dtype))
     return gs_kernel_no_type(k, x->dtype);
-  gs_rotary *p = GS_NEW(k->arena, gs_rotary);
+  gs_rotary *p = *out = GS_NEW(k->arena, gs_rotary);
   k->state = p;
-  bool flat = x->rank == 3;
+  *flat = x->rank == 3;
   *p = (gs_rotary){.type = x->dtype, .batch = x->dims[0], .scale = 1};
   p->interleaved = gs_node_int(k->node, "interleaved", 0) != 0;
-  p->heads = flat ? gs_node_int(k->node, "num_heads", 1) : x->dims[1];
-  p->rows = x->dims[flat ? 1 : 2];
-  p->head = flat ? x->dims[2] / p->heads : x->dims[3];
   p->turn = gs_node_int(k->node, "rotary_embedding_dim", 0);
+  p->rows = x->dims[*flat ? 1 : 2];
+  return GS_OK;
+}
+
+/* Where heads and rows lie, once their numbers are known. */
+static void lay_out(gs_kctx *k, gs_rotary *p, bool flat) {
   if (!p->turn) p->turn = p->head;
   p->xb = p->yb = p->heads * p->rows * p->head;
   p->xh = p->yh = flat ? p->head : p->rows * p->head;
   p->xr = p->yr = flat ? p->heads * p->head : p->head;
   k->scratch_size = (size_t)(p->batch * p->rows) * sizeof(int64_t) + 64;
+}
+
+static gs_status prep(gs_kctx *k) {
+  const gs_view *x = &k->in[X];
+  gs_rotary *p;
+  bool flat;
+  GS_TRY(begin(k, &p, &flat));
+  p->heads = flat ? gs_node_int(k->node, "num_heads", 1) : x->dims[1];
+  p->head = flat ? x->dims[2] / p->heads : x->dims[3];
+  lay_out(k, p, flat);
   return GS_OK;
 }
 
@@ -138,29 +152,18 @@ enum { MS_X, MS_IDS, MS_COS, MS_SIN };
 
 static gs_status ms_prep(gs_kctx *k) {
   const gs_view *x = &k->in[MS_X];
-  if (x->dtype != GS_FLOAT && x->dtype != GS_DOUBLE &&
-      !gs_dtype_half(x->dtype))
-    return gs_kernel_no_type(k, x->dtype);
-  gs_rotary *p = GS_NEW(k->arena, gs_rotary);
-  k->state = p;
-  bool flat = x->rank == 3;
-  *p = (gs_rotary){.type = x->dtype, .batch = x->dims[0]};
+  gs_rotary *p;
+  bool flat;
+  GS_TRY(begin(k, &p, &flat));
   p->scale = gs_node_float(k->node, "scale", 1);
-  p->interleaved = gs_node_int(k->node, "interleaved", 0) != 0;
-  p->turn = gs_node_int(k->node, "rotary_embedding_dim", 0);
   int64_t heads = gs_node_int(k->node, "num_heads", 0);
   int64_t angles = 2 * k->in[MS_COS].dims[1];
-  p->rows = x->dims[flat ? 1 : 2];
   if (!flat) p->heads = x->dims[1];
   else p->heads = heads > 0 ? heads : angles > 0 ? x->dims[2] / angles : 0;
   p->head = !flat ? x->dims[3] : p->heads ? x->dims[2] / p->heads : 0;
-  if (!p->turn) p->turn = p->head;
   if (x->dtype == GS_DOUBLE && p->scale != 1)
     return gs_kernel_fail(k, GS_UNSUPPORTED, "a scale of angles in f64");
-  p->xb = p->yb = p->heads * p->rows * p->head;
-  p->xh = p->yh = flat ? p->head : p->rows * p->head;
-  p->xr = p->yr = flat ? p->heads * p->head : p->head;
-  k->scratch_size = (size_t)(p->batch * p->rows) * sizeof(int64_t) + 64;
+  lay_out(k, p, flat);
   return GS_OK;
 }
 
