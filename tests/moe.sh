@@ -82,7 +82,7 @@ if [ "${HAVE_MPI-1}" = 1 ] && command -v "${MPIRUN-mpirun}" > mpi 2>&1; then
   export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
   # MPI's own libraries keep memory at exit.
   ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0" \
-    timeout -k 5 60 "${MPIRUN-mpirun}" -n 4 gshard-run --random 1 --json \
+    timeout -k 5 1200 "${MPIRUN-mpirun}" -n 4 gshard-run --random 1 --json \
     program.onnx | digests > mpi
   ok 'the same bytes with four MPI ranks' cmp mpi four
 fi

@@ -37,7 +37,7 @@ result() { # result ok|not TEXT
 
 # compare RANKS PROGRAM: every line that the ranks print is one of threads'.
 compare() {
-  if timeout -k 5 120 "$mpirun" -n "$1" "$build/tests/$2" digest \
+  if timeout -k 5 1200 "$mpirun" -n "$1" "$build/tests/$2" digest \
       > "$temp/mpi" 2> "$temp/err" && [ -s "$temp/mpi" ] &&
       ! grep -vxFf "$temp/$2" "$temp/mpi"; then
     result ok "$2, $1 ranks${3-}"

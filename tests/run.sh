@@ -81,7 +81,7 @@ result $? "weights at odd offsets"
 expect 0 "the same, sharded" "$run" --random 1 --check "$odd" \
   "$temp/odd.onnx"
 # shellcheck disable=SC2086
-expect 0 "--timeout" "$run" --timeout 60 $made "$program"
+expect 0 "--timeout" "$run" --timeout 1200 $made "$program"
 expect 64 "a negative --timeout" "$run" --timeout -1 "$program"
 expect 66 "an input is missing" "$run" "$program"
 grep -q "input 'x' is not given" "$temp/err"
@@ -103,18 +103,18 @@ if [ -n "${HAVE_MPI-}" ] && command -v "$mpirun" > /dev/null 2>&1; then
   # shellcheck disable=SC2086
   for ranks in 1 2 4; do
     for what in program.onnx devices; do
-      timeout -k 5 100 "$mpirun" -n "$ranks" "$run" $made "$temp/$what" \
+      timeout -k 5 1200 "$mpirun" -n "$ranks" "$run" $made "$temp/$what" \
         > "$temp/out" 2> "$temp/err"
       cmp -s "$temp/out" "$temp/digest"
       result $? "$what on $ranks ranks: the same bytes"
     done
   done
   # shellcheck disable=SC2086
-  expect 0 "standard input and --check on 2 ranks" sh -c "timeout -k 5 100 \
+  expect 0 "standard input and --check on 2 ranks" sh -c "timeout -k 5 1200 \
     $mpirun -n 2 $run $made --check $model - < $program"
-  expect 76 "4 devices on 3 ranks" timeout -k 5 100 "$mpirun" -n 3 "$run" \
+  expect 76 "4 devices on 3 ranks" timeout -k 5 1200 "$mpirun" -n 3 "$run" \
     --random 1 "$program"
-  expect 65 "a rank that fails ends the job" timeout -k 5 100 "$mpirun" \
+  expect 65 "a rank that fails ends the job" timeout -k 5 1200 "$mpirun" \
     -n 4 "$run" --random 1 --range i=90:91 "$program"
   grep -q "rank [0-3] (.*): device [0-3]: step" "$temp/err"
   result $? "rank, host, device and step are said"

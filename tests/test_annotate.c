@@ -229,7 +229,7 @@ int main(int argc, char **argv) {
   }
   Suite *s = suite_create("annotate");
   TCase *t = tcase_create("cases");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, cases);
   tcase_add_test(t, broken_metadata);
   suite_add_tcase(s, t);

@@ -298,7 +298,7 @@ int main(void) {
   Suite *s = suite_create("blocks");
   TCase *t = tcase_create("blocks");
   tcase_add_test(t, blocks);
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

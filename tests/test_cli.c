@@ -165,7 +165,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("cli");
   TCase *t = tcase_create("parse");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, forms_of_options, 0, 2);
   tcase_add_test(t, optional_argument);
   tcase_add_test(t, operands);

@@ -370,7 +370,7 @@ END_TEST
 static Suite *suite(void) {
   Suite *s = suite_create("comm");
   TCase *t = tcase_create("comm");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, test_threads, 1, 5);
   tcase_add_loop_test(t, test_threads, 8, 9);
   tcase_add_test(t, test_failure);

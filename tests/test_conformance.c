@@ -34,7 +34,8 @@ static const char default_root[] = "/usr/include/onnx/backend/test/data";
 static const char *const groups[] = {"node", "simple", "pytorch-operator",
                                      "pytorch-converted", "microsoft"};
 static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=4}"};
-enum { NGROUP = 5, NMESH = 3, MAX_CASES = 4000, MAX_WHOLE = 40, SECONDS = 120 };
+enum { NGROUP = 5, NMESH = 3, MAX_CASES = 4000, MAX_WHOLE = 40 };
+enum { SECONDS = 1200 }; /* only for what hangs */
 
 typedef enum outcome { PASSED, FAILED, CRASHED } outcome;
 

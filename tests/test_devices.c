@@ -214,7 +214,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("devices");
   TCase *t = tcase_create("devices");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, specs_left);
   tcase_add_test(t, specs_read);

@@ -241,7 +241,7 @@ END_TEST
 
 static void add_more(TCase *t) {
   tcase_add_test(t, long_loop);
-  tcase_set_timeout(t, 60);
+  tcase_set_timeout(t, 1200);
 }
 
 int main(int argc, char **argv) {

@@ -189,7 +189,7 @@ static gs_tensor *run_graph(fixture *f, const gs_graph *g, int64_t ndevice,
                       .ndevice = ndevice,
                       .world = f->w,
                       .threads = 2,
-                      .timeout = 60};
+                      .timeout = 1200};
   gs_exec *exec;
   gs_tensor *y = NULL;
   gs_status s = gs_exec_new(&c, &exec, &f->err);
@@ -372,7 +372,7 @@ START_TEST(test_error) {
   output(g, n->out[0]);
   const gs_graph *graph = g;
   gs_exec_config c = {.graph = &graph, .ngraph = 1, .ndevice = 4,
-                      .timeout = 60};
+                      .timeout = 1200};
   gs_exec *exec;
   gs_status s = gs_exec_new(&c, &exec, &f.err);
   if (!s)
@@ -415,7 +415,7 @@ END_TEST
 static Suite *suite(void) {
   Suite *s = suite_create("exec");
   TCase *t = tcase_create("exec");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, test_mlp);
   tcase_add_test(t, test_moves);
   tcase_add_test(t, test_memory);

@@ -397,7 +397,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("gating");
   TCase *t = tcase_create("gating");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, test_reference);
   tcase_add_test(t, test_reached);
   tcase_add_loop_test(t, test_gating, 0, 2 * NKIND);

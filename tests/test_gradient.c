@@ -278,7 +278,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("gradient");
   TCase *t = tcase_create("gradient");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, all_covered);
   tcase_add_loop_test(t, differences, 0, 2 * NCASE);
   suite_add_tcase(s, t);

@@ -202,7 +202,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("infer");
   TCase *t = tcase_create("infer");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, folds_shapes);
   tcase_add_test(t, keeps_weights);

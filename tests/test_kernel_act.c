@@ -156,7 +156,7 @@ int main(void) {
   tcase_add_test(t, special_values);
   tcase_add_test(t, bits_do_not_depend_on_place);
   tcase_add_test(t, shifts);
-  tcase_set_timeout(t, 60);
+  tcase_set_timeout(t, 1200);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

@@ -435,7 +435,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_contract");
   TCase *c = tcase_create("all");
-  tcase_set_timeout(c, 120);
+  tcase_set_timeout(c, 1200);
   tcase_add_loop_test(c, matmul_ranks, 0, NTYPE);
   tcase_add_test(c, matmul_random);
   tcase_add_test(c, matmul_threads);

@@ -366,7 +366,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_convert");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, known_values);
   tcase_add_loop_test(t, round_trip, 0, NSMALL);
   tcase_add_loop_test(t, nearest_even, 0, NSMALL);

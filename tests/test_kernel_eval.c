@@ -84,7 +84,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_eval");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, every_row);
   tcase_add_test(t, constants);
   suite_add_tcase(s, t);

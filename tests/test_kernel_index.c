@@ -497,7 +497,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_index");
   TCase *c = tcase_create("all");
-  tcase_set_timeout(c, 120);
+  tcase_set_timeout(c, 1200);
   tcase_add_loop_test(c, gather, 0, NTYPE);
   tcase_add_test(c, gather_bad);
   tcase_add_loop_test(c, gather_elements, 0, NTYPE);

@@ -145,7 +145,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_math");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, accuracy, 0, NFUNCTION);
   tcase_add_test(t, special_values);
   tcase_add_test(t, bits_do_not_depend_on_place);

@@ -463,7 +463,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_move");
   TCase *c = tcase_create("all");
-  tcase_set_timeout(c, 120);
+  tcase_set_timeout(c, 1200);
   tcase_add_loop_test(c, transpose, 0, NSIZE);
   tcase_add_test(c, transpose_large);
   tcase_add_loop_test(c, expand_tile, 0, NSIZE);

@@ -588,7 +588,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_point");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, binary_ops, 0, NBINARY);
   tcase_add_loop_test(t, unary_ops, 0, NUNARY);
   tcase_add_loop_test(t, in_place, 0, 4);

@@ -192,7 +192,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_quant");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, codes);
   tcase_add_test(t, boxes);
   tcase_add_test(t, bytes);

@@ -155,7 +155,7 @@ int main(void) {
   tcase_add_test(t, powers);
   tcase_add_test(t, normal);
   tcase_add_test(t, multinomial);
-  tcase_set_timeout(t, 60);
+  tcase_set_timeout(t, 1200);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

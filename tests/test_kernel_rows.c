@@ -431,7 +431,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_rows");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, reductions_all, 0, NREDUCE);
   tcase_add_test(t, default_axes);
   tcase_add_test(t, empty);

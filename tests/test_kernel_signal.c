@@ -98,7 +98,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("kernel_signal");
   TCase *t = tcase_create("fft");
-  tcase_set_timeout(t, 120);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, every_length);
   tcase_add_loop_test(t, long_lengths, 0, 16);
   tcase_add_test(t, refused);

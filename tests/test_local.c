@@ -242,7 +242,7 @@ int main(int argc, char **argv) {
   testing = true;
   Suite *s = suite_create("local");
   TCase *t = tcase_create("local");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, cases);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

@@ -122,7 +122,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("npy");
   TCase *t = tcase_create("npy");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, fortran);
   tcase_add_test(t, big_endian);

@@ -205,7 +205,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("plan");
   TCase *t = tcase_create("plan");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_round_trip);
   tcase_add_test(t, test_empty);

@@ -77,7 +77,7 @@ static gs_status load(run *r, gs_graph **out) {
 static gs_status execute(run *r, const gs_graph *const *g, int ngraph,
                          int64_t devices, gs_tensor **out) {
   gs_exec_config config = {.graph = g, .ngraph = ngraph, .ndevice = devices,
-                           .threads = 1, .timeout = 30};
+                           .threads = 1, .timeout = 1200};
   gs_exec *x;
   GS_TRY(gs_exec_new(&config, &x, &r->e));
   gs_status s = GS_OK;
@@ -349,7 +349,7 @@ int main(int argc, char **argv) {
   int seeds = from_environment("GSHARD_RANDOM_SEEDS", DEFAULT_SEEDS);
   Suite *s = suite_create("random");
   TCase *t = tcase_create("graphs");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, random_graphs, 0,
                       (seeds + CASES_PER_TEST - 1) / CASES_PER_TEST);
   suite_add_tcase(s, t);

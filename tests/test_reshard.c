@@ -190,7 +190,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("reshard");
   TCase *t = tcase_create("pairs");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, random_pairs, 0, 50);
   tcase_add_loop_test(t, known_pairs, 0, (int)(sizeof pairs / sizeof *pairs));
   tcase_add_loop_test(t, scrambled, 0, 3);

@@ -229,7 +229,7 @@ int main(int argc, char **argv) {
   testing = true;
   Suite *s = suite_create("rule");
   TCase *t = tcase_create("rule");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, cases);
   tcase_add_test(t, flops);
   tcase_add_test(t, check);

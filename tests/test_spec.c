@@ -511,7 +511,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("spec");
   TCase *t = tcase_create("spec");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_patterns);
   tcase_add_test(t, test_bad_patterns);

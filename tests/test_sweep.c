@@ -470,11 +470,11 @@ int main(int argc, char **argv) {
   Suite *s = suite_create("sweep");
   TCase *t = tcase_create("operators");
   tcase_add_test(t, all_operators);
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   suite_add_tcase(s, t);
   t = tcase_create("types");
   tcase_add_test(t, types);
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   suite_add_tcase(s, t);
   t = tcase_create("cases");
   tcase_add_loop_test(t, sweep, 0, ncase * NMESH);

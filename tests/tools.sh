@@ -244,7 +244,7 @@ end_by() {
   env --default-signal=INT "$partition" -q --mesh a=2 -o late big.onnx &
   job=$!
   tries=0
-  while kill -0 $job 2> /dev/null && [ $tries -lt 1000 ]; do
+  while kill -0 $job 2> /dev/null && [ $tries -lt 100000 ]; do
     for name in late.*/*; do [ ! -e "$name" ] || break 2; done
     sleep 0.01
     tries=$((tries + 1))
