@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/math.h"
 #include "io/onnx_build.h"
 #include "op/op.h"

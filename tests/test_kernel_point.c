@@ -1,6 +1,6 @@
 /* Pointwise kernels against a naive evaluation in double (integers: exactly),
  * over types, broadcasting patterns, odd sizes and edge cases. */
-#include "base/map.h"
+#include "base/hash.h"
 #include "kernel/random.h"
 #include "kernel_harness.h"
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/hash.h"
 #include "cases.h"
 #include "exec/compare.h"
 #include "exec/random.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/hash.h"
 #include "base/map.h"
 #include "pass/specialise.h"
 #include "pass/upgrade.h"

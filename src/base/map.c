@@ -2,24 +2,8 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/math.h"
-
-/* A 64-bit multiply-and-fold hash over 8-byte words. */
-uint64_t gs_hash(const void *p, size_t n, uint64_t seed) {
-  const unsigned char *b = p;
-  uint64_t h = seed ^ (n * UINT64_C(0x9e3779b97f4a7c15));
-  while (n) {
-    uint64_t w = 0;
-    size_t k = n < 8 ? n : 8;
-    for (size_t i = 0; i < k; i++) w |= (uint64_t)b[i] << (8 * i);
-    h = (h ^ w) * UINT64_C(0xd6e8feb86659fd93);
-    h ^= h >> 32;
-    b += k;
-    n -= k;
-  }
-  h *= UINT64_C(0xd6e8feb86659fd93);
-  return h ^ (h >> 29);
-}
 
 void gs_map_init(gs_map *m, gs_arena *a) { *m = (gs_map){.arena = a}; }
 

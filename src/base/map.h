@@ -29,8 +29,6 @@ bool gs_map_has(const gs_map *m, const char *key);
 /* Stores a value, replacing an older one; copies a new key. */
 void gs_map_put(gs_map *m, const char *key, void *value);
 
-/* 64-bit hash of n bytes (stable across runs and machines). */
-uint64_t gs_hash(const void *p, size_t n, uint64_t seed);
 /* Smallest number of single-character edits from a to b, at most cap. */
 int gs_edit_distance(const char *a, const char *b, int cap);
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/map.h"
+#include "base/hash.h"
 #include "base/math.h"
 #include "kernel/convert.h"
 

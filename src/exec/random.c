@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
+#include "base/hash.h"
 #include "base/math.h"
 #include "kernel/convert.h"
 #include "kernel/random.h"

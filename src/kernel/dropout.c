@@ -3,7 +3,7 @@
  * (f64 for f64) and rounded once. */
 #include <string.h>
 
-#include "base/map.h"
+#include "base/hash.h"
 #include "base/math.h"
 #include "kernel/convert.h"
 #include "kernel/kernel.h"

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/hash.h"
 #include "kernel/coord.h"
 #include "kernel/support.h"
 

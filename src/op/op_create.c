@@ -2,6 +2,7 @@
  * shapes of other tensors as data. */
 #include <math.h>
 
+#include "base/hash.h"
 #include "base/math.h"
 #include "op/move.h"
 

@@ -1,6 +1,7 @@
 /* Bernoulli and Multinomial: shapes and local forms. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "op/local.h"
 #include "op/rule.h"
 #include "op/shape.h"

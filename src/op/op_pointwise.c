@@ -1,6 +1,7 @@
 /* Rules, shapes and local forms of the rows from "pointwise" on. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/math.h"
 #include "op/local.h"
 #include "op/rule.h"
