@@ -222,6 +222,43 @@ START_TEST(broken_metadata) {
 }
 END_TEST
 
+static const char *const scaled =
+    "mesh {dp=2, tp=2}\ninput x {tp,~} : f32[4,6]\n"
+    "constant w : f32[6,8]\ny = MatMul(x, w)\noutput y\n";
+
+/* The machine and its links come back as they were. */
+START_TEST(machine_in_file) {
+  gs_arena a;
+  gs_err e;
+  gs_graph *g;
+  gs_model *m;
+  gs_mesh *mesh;
+  gs_arena_init(&a);
+  gs_err_init(&e);
+  ck_assert_int_eq(load(&a, scaled, &g, &e), GS_OK);
+  ck_assert_int_eq(make_model(&a, g, &m, &e), GS_OK);
+  gs_mesh given = *g->mesh;
+  given.machine = (gs_machine){.flops = 2.5e12, .link_gbs = 0.125};
+  given.axis[1].gbps = 12.5;
+  g->mesh = &given;
+  ck_assert_int_eq(gs_model_annotate(m, g, NULL, &e), GS_OK);
+  ck_assert_int_eq(gs_model_shardings(m, g, &a, &mesh, &e), GS_OK);
+  ck_assert(!memcmp(&mesh->machine, &given.machine, sizeof given.machine));
+  ck_assert(!(mesh->axis[0].gbps > 0));
+  ck_assert_double_eq(mesh->axis[1].gbps, 12.5);
+  static const char *const bad[] = {"", "1:2:3", "1:2:3:4:5", "1:2:3:x",
+                                    "1:2:-3:4", "inf:1:1:1", "1:2:3:4:"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    gs_model_meta_set(m, "gshard.machine", bad[i]);
+    ck_assert_msg(gs_model_shardings(m, g, &a, &mesh, &e) == GS_DATA, "%s",
+                  bad[i]);
+  }
+  gs_model_close(m);
+  gs_err_free(&e);
+  gs_arena_free(&a);
+}
+END_TEST
+
 int main(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "--print")) {
     cases_run(argv[2], run_case, stdout);
@@ -232,6 +269,7 @@ int main(int argc, char **argv) {
   tcase_set_timeout(t, 1200);
   tcase_add_test(t, cases);
   tcase_add_test(t, broken_metadata);
+  tcase_add_test(t, machine_in_file);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

@@ -128,7 +128,12 @@ START_TEST(test_scalars) {
     ck_assert_int_eq(gs_yaml_bool(parse(not_bools[i]), &b, &err), GS_DATA);
   ck_assert_int_eq(gs_yaml_number(parse("1.25"), &d, &err), GS_OK);
   ck_assert_double_eq(d, 1.25);
-  static const char *const not_numbers[] = {"1e3", ".5", "1.", "-1", "inf"};
+  ck_assert_int_eq(gs_yaml_number(parse("2.5e12"), &d, &err), GS_OK);
+  ck_assert_double_eq(d, 2.5e12);
+  ck_assert_int_eq(gs_yaml_number(parse("5E-1"), &d, &err), GS_OK);
+  ck_assert_double_eq(d, 0.5);
+  static const char *const not_numbers[] = {"1e", "1e+", "1e1000", "1e999",
+                                            "1e3x", ".5", "1.", "-1", "inf"};
   for (size_t i = 0; i < sizeof not_numbers / sizeof *not_numbers; i++)
     ck_assert_int_eq(gs_yaml_number(parse(not_numbers[i]), &d, &err), GS_DATA);
   static const char *const names[] = {"no", "on", "y", "12:30", "2026-01-01"};

@@ -190,6 +190,9 @@ test_data() {
   for i in 0 1 2 3 4 5; do printf "\\00$i\\0\\0\\0\\0\\0\\0\\0"; done
 } > ids.npy
 ok "two inputs and two outputs" test_data
+ok "--mesh that says the same" "$partition" -q --mesh dp=2,tp=2 -o same.spmd \
+  functions.a.onnx
+ok "keeps device_ids" says 'device_ids: \[3, 1, 2, 0\]' same.spmd/plan.yaml
 ok "two inputs of a plan" "$run" -i x=x.npy -i ids=ids.npy ports.device
 ok "an existing output stays" gives 73 "$run" -q --random 1 -o y=y.npy mlp.onnx
 ok "but for -f" gives 0 "$run" -q -f --random 1 -o y=y.npy mlp.onnx

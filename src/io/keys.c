@@ -121,7 +121,10 @@ gs_status gs_key_text(gs_reader *r, const gs_yaml *v, const gs_key *k,
 
 gs_status gs_key_number(gs_reader *r, const gs_yaml *v, const gs_key *k,
                         void *into) {
-  return gs_yaml_number(v, FIELD(double), r->err);
+  GS_TRY(gs_yaml_number(v, FIELD(double), r->err));
+  if (*FIELD(double) > 0) return GS_OK;
+  return gs_fail_at(r->err, GS_DATA, &v->at, "%s must be more than 0",
+                    k->name);
 }
 
 gs_status gs_key_word(gs_reader *r, const gs_yaml *v, const gs_key *k,
@@ -155,7 +158,7 @@ static void value_schema(gs_buf *b, const gs_key *k) {
   } else if (k->fn == gs_key_int) {
     gs_buf_str(b, "{\"type\": \"integer\", \"minimum\": 0}");
   } else if (k->fn == gs_key_number) {
-    gs_buf_str(b, "{\"type\": \"number\", \"minimum\": 0}");
+    gs_buf_str(b, "{\"type\": \"number\", \"exclusiveMinimum\": 0}");
   } else if (k->fn == gs_key_ints) {
     gs_buf_str(b, "{\"type\": \"array\", "
                   "\"items\": {\"type\": \"integer\", \"minimum\": 0}}");

@@ -50,7 +50,7 @@ gs_key_fn gs_key_int;    /* int64_t, >= 0 */
 gs_key_fn gs_key_bytes;  /* int64_t, >= 1; see base/bytes.h */
 gs_key_fn gs_key_text;   /* const char * */
 gs_key_fn gs_key_word;   /* int: index in arg, a NULL-terminated list */
-gs_key_fn gs_key_number; /* double */
+gs_key_fn gs_key_number; /* double, > 0 */
 gs_key_fn gs_key_ints;   /* gs_int_list */
 
 typedef struct gs_int_list {

@@ -2,8 +2,10 @@
  *   gshard.mesh        mesh {dp=2, tp=4}
  *   gshard.device_ids  0,2,1,3            (when not the identity)
  *   gshard.cuts        tp:2               (sub-axes that a rule asked for)
- *   gshard.link        tp:30:1.2          (alpha in us, GB/s)
+ *   gshard.link        tp:30:1.2          (alpha_us, gbps; 0: not given)
+ *   gshard.machine     0:10:0:1.2         (the fields of gs_machine, likewise)
  *   gshard.flat        true               (GShard's flat numbering) */
+#include <float.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,9 +41,21 @@ static gs_status write_cuts(gs_model *m, const gs_mesh *mesh, const char *text,
 void gs_mesh_forget(gs_model *m) {
   static const char *const keys[] = {GS_KEY_MESH, "gshard.device_ids",
                                      "gshard.cuts", "gshard.link",
-                                     "gshard.flat"};
+                                     "gshard.machine", "gshard.flat"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     gs_model_meta_set(m, keys[i], NULL);
+}
+
+static const char *machine_text(gs_model *m, const gs_machine *x) {
+  gs_machine none = {0};
+  gs_buf b;
+  if (!memcmp(x, &none, sizeof none)) return NULL;
+  gs_buf_init(&b, m->arena);
+#define X(name, value, text)                                                   \
+  gs_buf_printf(&b, "%s%.9g", b.n ? ":" : "", x->name);
+  GS_MACHINE_FIELDS(X)
+#undef X
+  return b.at;
 }
 
 gs_status gs_mesh_write(gs_model *m, const gs_mesh *mesh, gs_err *e) {
@@ -63,6 +77,7 @@ gs_status gs_mesh_write(gs_model *m, const gs_mesh *mesh, gs_err *e) {
                     x->alpha_us, x->gbps);
   }
   gs_model_meta_set(m, "gshard.link", b.n ? b.at : NULL);
+  gs_model_meta_set(m, "gshard.machine", machine_text(m, &mesh->machine));
   return GS_OK;
 }
 
@@ -145,6 +160,29 @@ static gs_status read_links(const gs_model *m, gs_mesh *mesh, gs_err *e) {
   return GS_OK;
 }
 
+/* The next of the numbers between colons, >= 0; *s is NULL after the last and
+ * when there is none. */
+static bool read_field(const char **s, double *out) {
+  char *end;
+  const char *from = *s;
+  *s = NULL;
+  if (!from) return false;
+  *out = strtod(from, &end);
+  if (end == from || !(*out >= 0) || !(*out <= DBL_MAX)) return false;
+  if (*end == ':') *s = end + 1;
+  return *end == ':' || !*end;
+}
+
+static gs_status read_machine(const gs_model *m, gs_machine *out, gs_err *e) {
+  const char *s = gs_model_meta(m, "gshard.machine");
+  if (!s) return GS_OK;
+#define X(name, value, text)                                                   \
+  if (!read_field(&s, &out->name)) return bad(m, "gshard.machine", e);
+  GS_MACHINE_FIELDS(X)
+#undef X
+  return s ? bad(m, "gshard.machine", e) : GS_OK;
+}
+
 gs_status gs_mesh_read(const gs_model *m, gs_arena *a, gs_mesh **out,
                        gs_err *e) {
   *out = NULL;
@@ -158,6 +196,7 @@ gs_status gs_mesh_read(const gs_model *m, gs_arena *a, gs_mesh **out,
                    "mesh", text);
   GS_TRY(read_ids(m, a, mesh, e));
   GS_TRY(read_links(m, mesh, e));
+  GS_TRY(read_machine(m, &mesh->machine, e));
   const char *flat = gs_model_meta(m, "gshard.flat");
   mesh->flat = flat && !strcmp(flat, "true");
   *out = mesh;

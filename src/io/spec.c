@@ -57,9 +57,10 @@ static gs_status axes_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 
 static const gs_key link_keys[] = {
     {"alpha_us", gs_key_number, offsetof(gs_spec_mesh_axis, alpha_us), NULL,
-     NULL, "Latency of one message in microseconds.", false},
+     NULL, "Latency of one collective in microseconds.", false},
     {"gbps", gs_key_number, offsetof(gs_spec_mesh_axis, gbps), NULL, NULL,
-     "Bandwidth in gigabytes per second.", false},
+     "What a device sends in a second, in gigabits, as networks are named: 8 "
+     "are as much as a link_gbs of 1.", false},
 };
 static const gs_keys link_table = {"link", "a link", COUNT(link_keys),
                                    link_keys};
@@ -87,7 +88,8 @@ static const gs_key mesh_keys[] = {
      "Device at each position, row-major over the axes. Default: 0, 1, ...",
      false},
     {"link", link_key, 0, NULL, "{\"$ref\": \"#/$defs/links\"}",
-     "For an axis, the cost of its links: {alpha_us, gbps}.", false},
+     "For an axis, the cost of its links: {alpha_us, gbps}. Default: that of "
+     "the machine.", false},
 };
 static const gs_keys mesh_table = {"mesh", "a mesh", COUNT(mesh_keys),
                                    mesh_keys};
@@ -169,6 +171,26 @@ static gs_status devices_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   int64_t n = 0;
   GS_TRY(gs_yaml_int(v, 1, GS_MAX_DEVICES, &n, r->err));
   return take_devices(into, n, &v->at, r->err);
+}
+
+/* ---- the machine ---- */
+
+#define TEXT(value) #value
+#define DEFAULT(value) TEXT(value)
+static const gs_key machine_keys[] = {
+#define X(name, value, text)                                                   \
+  {#name, gs_key_number, offsetof(gs_machine, name), NULL, NULL,               \
+   text " Default: " DEFAULT(value) ".", false},
+    GS_MACHINE_FIELDS(X)
+#undef X
+};
+static const gs_keys machine_table = {"machine", "a machine",
+                                      COUNT(machine_keys), machine_keys};
+
+static gs_status machine_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k;
+  return gs_keys_read(r, v, &machine_table, &((gs_spec *)into)->machine);
 }
 
 /* ---- bind and options ---- */
@@ -369,11 +391,13 @@ static gs_status version_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/" name "\"}}"
 static const gs_key spec_keys[] = {
     {"version", version_key, 0, NULL, "{\"const\": 1}",
-     "Version of the format: 1.", true},
+     "Version of the format: 1, the default.", false},
     {"mesh", mesh_key, 0, &mesh_table, NULL, "The mesh of devices.", false},
     {"devices", devices_key, 0, NULL,
      "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 65536}",
      "Number of devices. Without a mesh: one axis d of that size.", false},
+    {"machine", machine_key, 0, &machine_table, NULL,
+     "What the cost model takes a device and its links to be.", false},
     {"bind", bind_key, 0, NULL, "{\"$ref\": \"#/$defs/bindings\"}",
      "Sizes of symbolic dims by name.", false},
     {"options", options_key, 0, &option_table, NULL, "Options.", false},
@@ -476,6 +500,7 @@ gs_status gs_spec_set_bind(gs_spec *s, const char *text, gs_err *e) {
 
 static const gs_keys *const tables[] = {
     &spec_table,         &mesh_table,         &link_table,
+    &machine_table,
     &option_table,       &gs_spec_rule_keys,  &gs_spec_match_keys,
     &gs_spec_dim_keys,   &gs_spec_split_keys, &gs_spec_assign_keys,
     &group_table,        &barrier_table,      &op_table,

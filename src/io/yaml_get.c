@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,12 +63,26 @@ gs_status gs_yaml_bool(const gs_yaml *y, bool *out, gs_err *e) {
   return GS_OK;
 }
 
+/* "e5", "E+5", "e-5" at s, or nothing; -1: neither.  The length of it. */
+static int exponent(const char *s, int *out) {
+  *out = 0;
+  if (!*s) return 0;
+  if (*s != 'e' && *s != 'E') return -1;
+  int sign = s[1] == '+' || s[1] == '-';
+  size_t n = strspn(s + 1 + sign, "0123456789");
+  if (!n || n > 3) return -1;
+  int value = (int)strtol(s + 1 + sign, NULL, 10);
+  *out = s[1] == '-' ? -value : value;
+  return 1 + sign + (int)n;
+}
+
 gs_status gs_yaml_number(const gs_yaml *y, double *out, gs_err *e) {
   const char *s = y->kind == GS_YAML_SCALAR && !y->quoted ? y->text : "";
   size_t n = strspn(s, "0123456789"), m = 0;
   if (n && s[n] == '.') m = 1 + strspn(s + n + 1, "0123456789");
-  if (!n || m == 1 || s[n + m] || n + m > 30)
-    return expected(y, "a number such as 12 or 0.5", e);
+  int power, more = exponent(s + n + m, &power);
+  if (!n || m == 1 || n + m > 30 || more < 0 || s[n + m + (size_t)more])
+    return expected(y, "a number such as 12, 0.5 or 2e12", e);
   /* Not strtod: its decimal point follows the locale. */
   double v = 0, unit = 1;
   for (size_t i = 0; i < n + m; i++) {
@@ -75,7 +90,11 @@ gs_status gs_yaml_number(const gs_yaml *y, double *out, gs_err *e) {
     v = v * 10 + (s[i] - '0');
     if (i > n) unit *= 10;
   }
-  *out = v / unit;
+  v /= unit;
+  for (; power > 0; power--) v *= 10;
+  for (; power < 0; power++) v /= 10;
+  if (!(v <= DBL_MAX)) return expected(y, "a smaller number", e);
+  *out = v;
   return GS_OK;
 }
 

@@ -34,6 +34,14 @@ int gs_mesh_find(const gs_mesh *m, const char *name) {
   return -1;
 }
 
+bool gs_mesh_same_axes(const gs_mesh *a, const gs_mesh *b) {
+  bool same = a->naxis == b->naxis;
+  for (int i = 0; same && i < a->naxis; i++)
+    same = a->axis[i].size == b->axis[i].size &&
+           !strcmp(a->axis[i].name, b->axis[i].name);
+  return same;
+}
+
 gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e) {
   int64_t size = m->axis[axis].size;
   if (pre < 1 || size % pre)

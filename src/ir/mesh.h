@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/status.h"
+#include "ir/machine.h"
 
 enum {
   GS_MAX_AXES = 16,      /* named axes of a mesh */
@@ -33,7 +34,8 @@ typedef struct gs_axis {
   const char *name;
   int64_t size; /* >= 1 */
   int first, n; /* its sub-axes: sub[first .. first+n) */
-  double alpha_us, gbps; /* link model; 0: the default */
+  double alpha_us; /* latency of its links; 0: that of the machine */
+  double gbps;     /* their bandwidth in gigabits per second; 0: likewise */
 } gs_axis;
 
 typedef struct gs_mesh {
@@ -44,6 +46,7 @@ typedef struct gs_mesh {
   int64_t ndevice;
   const int64_t *device_ids; /* position -> device id; NULL: identity */
   bool flat; /* made by `devices: N` (GShard's flat numbering) */
+  gs_machine machine; /* as given; gs_machine_default for the rest */
 } gs_mesh;
 
 /* An ordered list of sub-axes, major first: how one dim is split. */
@@ -61,6 +64,8 @@ gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e);
 /* Splits axes into sub-axes and computes strides. */
 gs_status gs_mesh_finish(gs_mesh *m, gs_err *e);
 int gs_mesh_find(const gs_mesh *m, const char *name); /* -1: none */
+/* The same names and sizes in the same order. */
+bool gs_mesh_same_axes(const gs_mesh *a, const gs_mesh *b);
 
 /* Product of the sizes; 1 for an empty list. */
 int64_t gs_axes_size(const gs_mesh *m, const gs_axes *a);

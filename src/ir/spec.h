@@ -129,7 +129,7 @@ typedef struct gs_spec_op {
 typedef struct gs_spec_mesh_axis {
   const char *name;
   int64_t size; /* 0: auto */
-  double alpha_us, gbps;
+  double alpha_us, gbps; /* as in gs_axis */
   gs_place at;
 } gs_spec_mesh_axis;
 
@@ -177,6 +177,7 @@ typedef struct gs_spec {
   gs_spec_mesh mesh;
   int64_t devices; /* `devices: N`; 0: not given */
   gs_place devices_at;
+  gs_machine machine; /* what is given; the rest is 0 */
   gs_spec_options options;
   GS_VEC(gs_spec_bind) bind;
   GS_VEC(gs_spec_rule) rule;

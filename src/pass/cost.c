@@ -26,17 +26,33 @@ double gs_cost_bytes(gs_move_kind k, double local, int64_t g) {
   return 0;
 }
 
+double gs_cost_local(const gs_mesh *m, double flops, double bytes) {
+  gs_machine machine = gs_machine_or(&m->machine, &gs_machine_default);
+  return flops / machine.flops + bytes / (machine.memory_gbs * 1e9);
+}
+
+/* The slowest link of the axes: what an axis does not say, the machine does. */
+static void link_of(const gs_mesh *m, const gs_axes *axes, double *alpha_us,
+                    double *gbs) {
+  gs_machine machine = gs_machine_or(&m->machine, &gs_machine_default);
+  for (int i = 0; i < axes->n; i++) {
+    const gs_axis *axis = &m->axis[m->sub[axes->at[i]].axis];
+    double alpha = axis->alpha_us > 0 ? axis->alpha_us : machine.alpha_us;
+    double speed = axis->gbps > 0 ? axis->gbps / 8 : machine.link_gbs;
+    if (!i || alpha > *alpha_us) *alpha_us = alpha;
+    if (!i || speed < *gbs) *gbs = speed;
+  }
+  if (axes->n) return;
+  *alpha_us = machine.alpha_us;
+  *gbs = machine.link_gbs;
+}
+
 double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
                     double local) {
   /* A local slice costs next to nothing, but more than not slicing. */
   if (k == GS_MOVE_SLICE) return 1e-9;
-  double alpha = GS_COST_ALPHA, bandwidth = GS_COST_BANDWIDTH;
-  for (int i = 0; i < axes->n; i++) {
-    const gs_axis *axis = &m->axis[m->sub[axes->at[i]].axis];
-    if (axis->alpha_us > 0 && axis->alpha_us * 1e-6 > alpha)
-      alpha = axis->alpha_us * 1e-6;
-    if (axis->gbps > 0 && axis->gbps * 1e9 / 8 < bandwidth)
-      bandwidth = axis->gbps * 1e9 / 8;
-  }
-  return alpha + gs_cost_bytes(k, local, gs_axes_size(m, axes)) / bandwidth;
+  double alpha_us, gbs;
+  link_of(m, axes, &alpha_us, &gbs);
+  return alpha_us * 1e-6 +
+         gs_cost_bytes(k, local, gs_axes_size(m, axes)) / (gbs * 1e9);
 }

@@ -1,17 +1,13 @@
 /* The cost model: seconds of compute and of communication.
  *
- * Communication is alpha + bytes / bandwidth per collective step with the
- * link model of the mesh axis (spec: mesh.link), or these defaults: shared
- * memory or a fast network.  Only ratios matter to the choices made here. */
+ * Communication is alpha + bytes / bandwidth per collective, with the link of
+ * the mesh axis (spec: mesh.link), else that of the machine (spec: machine,
+ * ir/machine.h); over several axes, the slowest of them.  Only ratios matter
+ * to the choices made here. */
 #ifndef GS_PASS_COST_H
 #define GS_PASS_COST_H
 
 #include "ir/mesh.h"
-
-#define GS_COST_ALPHA 10e-6      /* seconds per collective */
-#define GS_COST_BANDWIDTH 5e9    /* bytes per second and device */
-#define GS_COST_FLOPS 50e9       /* operations per second and device */
-#define GS_COST_MEMORY 10e9      /* bytes per second touched locally */
 
 typedef enum gs_move_kind {
   GS_MOVE_SLICE,
@@ -32,6 +28,8 @@ const char *gs_move_op(gs_move_kind k);
  *   all-reduce 2 (g-1)/g local; permute local; slice 0. */
 double gs_cost_bytes(gs_move_kind k, double local, int64_t g);
 
+/* Seconds of so many operations on so many bytes of a device's memory. */
+double gs_cost_local(const gs_mesh *m, double flops, double bytes);
 /* Seconds of one move over these axes. */
 double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
                     double local);

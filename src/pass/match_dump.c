@@ -70,6 +70,12 @@ static void annotation(gs_buf *b, const gs_spec *spec, const gs_mesh *m,
   gs_buf_char(b, '\n');
 }
 
+/* A key of a mapping in braces, if it is given. */
+static void number(gs_buf *b, const char *key, double x) {
+  if (x > 0)
+    gs_buf_printf(b, "%s%s: %.9g", b->at[b->n - 1] == '{' ? "" : ", ", key, x);
+}
+
 static void mesh(gs_buf *b, const gs_mesh *m) {
   if (m->flat) {
     gs_buf_printf(b, "devices: %lld\n", (long long)m->ndevice);
@@ -92,9 +98,21 @@ static void mesh(gs_buf *b, const gs_mesh *m) {
     if (!(a->alpha_us > 0) && !(a->gbps > 0)) continue;
     if (!any) gs_buf_str(b, "  link:\n");
     any = true;
-    gs_buf_printf(b, "    %s: {alpha_us: %.6f, gbps: %.6f}\n", a->name,
-                  a->alpha_us, a->gbps);
+    gs_buf_printf(b, "    %s: {", a->name);
+    number(b, "alpha_us", a->alpha_us);
+    number(b, "gbps", a->gbps);
+    gs_buf_str(b, "}\n");
   }
+}
+
+static void machine(gs_buf *b, const gs_machine *m) {
+  gs_machine none = {0};
+  if (!memcmp(m, &none, sizeof none)) return;
+  gs_buf_str(b, "machine: {");
+#define X(name, value, text) number(b, #name, m->name);
+  GS_MACHINE_FIELDS(X)
+#undef X
+  gs_buf_str(b, "}\n");
 }
 
 static void options(gs_buf *b, const gs_spec_options *o) {
@@ -157,6 +175,7 @@ void gs_spec_dump(gs_buf *b, const gs_spec *spec, const gs_graph *g,
                   const gs_match_result *r) {
   gs_buf_str(b, "version: 1\n");
   mesh(b, g->mesh);
+  machine(b, &g->mesh->machine);
   bindings(b, spec);
   options(b, &spec->options);
   if (r->annotation.n) gs_buf_str(b, "rules:\n");

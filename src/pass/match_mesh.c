@@ -294,14 +294,6 @@ static gs_status copy_mesh(gs_matching *m, const gs_mesh *old) {
   return GS_OK;
 }
 
-static bool same_axes(const gs_mesh *a, const gs_mesh *b) {
-  bool same = a->naxis == b->naxis;
-  for (int i = 0; same && i < a->naxis; i++)
-    same = a->axis[i].size == b->axis[i].size &&
-           !strcmp(a->axis[i].name, b->axis[i].name);
-  return same;
-}
-
 gs_axes gs_match_axes(const gs_mesh *mesh, const gs_spec_axes *a) {
   gs_axes out = {0};
   for (int i = 0; i < a->n; i++) {
@@ -381,7 +373,10 @@ static gs_status choose_mesh(gs_matching *m, const gs_mesh **old) {
     return GS_SPEC;
   }
   GS_TRY(given ? new_mesh(m) : copy_mesh(m, *old));
-  if (*old && !same_axes(*old, m->mesh)) {
+  m->mesh->machine = m->spec->machine;
+  if (*old)
+    m->mesh->machine = gs_machine_or(&m->spec->machine, &(*old)->machine);
+  if (*old && !gs_mesh_same_axes(*old, m->mesh)) {
     GS_TRY(drop_existing(m, *old));
     *old = NULL;
   }

@@ -149,7 +149,7 @@ static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
       bytes += (double)gs_sharding_bytes(p->m, c->out[i], n->out[i]->dtype,
                                          n->out[i]->dims);
   double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
-  return flops / GS_COST_FLOPS + bytes / GS_COST_MEMORY;
+  return gs_cost_local(p->m, flops, bytes);
 }
 
 /* Fills in what the assignment asks of operands and gives to results. */
