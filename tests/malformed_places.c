@@ -229,7 +229,7 @@ static const malformed greedy[] = {
     {"deep-40.onnx", deep_40, 65, "depth"},
     {"deep-1000.onnx", deep_1000, 65, "depth"},
     {"deep-10000.onnx", deep_10000, 65, "depth"},
-    {"bomb-nodes.onnx", empty_nodes, 65, "limit"},
+    {"bomb-nodes.onnx", empty_nodes, 65, "no operator"},
     {"bomb-inputs.onnx", empty_inputs, 65, ""},
     {"bomb-weights.onnx", empty_weights, 65, ""},
     {"bomb-metas.onnx", empty_metas, 0, ""},

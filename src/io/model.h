@@ -17,7 +17,7 @@
   X(call_depth, 100, "functions that call functions")                          \
   X(subgraph_depth, 32, "graphs inside graphs")                                \
   X(unknown_fields, 100000, "fields that the schema does not know")            \
-  X(memory_factor, 64, "bytes of memory per byte of structure")                \
+  X(memory_factor, 20, "bytes of memory per byte of structure")                \
   X(memory_base, INT64_C(67108864), "bytes of memory allowed besides")         \
   X(sparse_bytes, INT64_C(67108864), "bytes of a sparse tensor made dense")
 

@@ -49,10 +49,6 @@ gs_status gs_attr_resolve(gs_import *im, const gs_call *call,
   return GS_OK;
 }
 
-static gs_string string_of(gs_arena *a, const ProtobufCBinaryData *s) {
-  return (gs_string){gs_strndup(a, (const char *)s->data, s->len), s->len};
-}
-
 static gs_status import_list(gs_import *im, const Onnx__AttributeProto *p,
                              const char *place, gs_attr *out) {
   size_t n = out->kind == GS_ATTR_FLOATS ? p->n_floats
@@ -68,7 +64,7 @@ static gs_status import_list(gs_import *im, const Onnx__AttributeProto *p,
     out->ints = gs_memdup(im->a, p->ints, n * sizeof *p->ints);
   if (out->kind != GS_ATTR_STRINGS) return GS_OK;
   gs_string *s = GS_NEWS(im->a, n, gs_string);
-  for (size_t i = 0; i < n; i++) s[i] = string_of(im->a, &p->strings[i]);
+  for (size_t i = 0; i < n; i++) s[i] = gs_string_of(im->a, &p->strings[i]);
   out->strings = s;
   return GS_OK;
 }
@@ -111,7 +107,7 @@ gs_status gs_attr_import(gs_import *im, gs_scope *s,
     out->i = p->i;
     return GS_OK;
   case GS_ATTR_STRING:
-    out->s = string_of(im->a, &p->s);
+    out->s = gs_string_of(im->a, &p->s);
     return GS_OK;
   case GS_ATTR_TENSOR:
   case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR:

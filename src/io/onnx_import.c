@@ -144,8 +144,6 @@ static gs_status import_attrs(gs_import *im, gs_scope *s,
   *nattr = 0;
   for (size_t i = 0; i < p->n_attribute; i++) {
     const Onnx__AttributeProto *x = p->attribute[i];
-    if (!x->name || !*x->name)
-      return gs_fail(im->e, GS_DATA, place, "attribute %zu has no name", i);
     for (int k = 0; k < *nattr; k++)
       if (!strcmp((*attr)[k].name, x->name))
         return gs_fail(im->e, GS_DATA, place, "attribute '%s' is given twice",
@@ -254,8 +252,6 @@ static gs_status bind_attrs(gs_import *im, gs_scope *s,
                  f->attribute_proto[i]);
   for (size_t i = 0; i < p->n_attribute; i++) {
     const Onnx__AttributeProto *x = p->attribute[i];
-    if (!x->name || !*x->name)
-      return gs_fail(im->e, GS_DATA, place, "attribute %zu has no name", i);
     GS_TRY(gs_attr_resolve(im, s->call, x, place, &x, im->e));
     if (x) gs_map_put(&call->attr, x->name, (void *)(uintptr_t)x);
   }
@@ -345,8 +341,6 @@ static gs_status import_nodes(gs_import *im, gs_scope *s,
   for (size_t i = 0; i < n; i++) {
     const Onnx__NodeProto *p = node[i];
     const char *place = gs_node_proto_place(im, s, p);
-    if (!p->op_type || !*p->op_type)
-      return gs_fail(im->e, GS_DATA, place, "node %zu has no operator", i);
     if (++im->nodes > im->m->limit.nodes) /* graphs passed as attributes */
       return gs_fail(im->e, GS_DATA, place, "more than %" PRId64 " nodes after "
                      "inlining (limit nodes)", im->m->limit.nodes);
@@ -365,7 +359,7 @@ static gs_status import_nodes(gs_import *im, gs_scope *s,
 static gs_status import_initializer(gs_import *im, gs_scope *s,
                                     gs_tensor *t, const char *name,
                                     const char *place) {
-  if (!*name) return gs_fail(im->e, GS_DATA, place, "initializer without name");
+  if (!*name) return gs_fail(im->e, GS_DATA, place, "without name");
   gs_value *v;
   GS_TRY(define(im, s, name, place, &v));
   t->name = v->name;
@@ -406,8 +400,6 @@ static gs_status import_inputs(gs_import *im, gs_scope *s,
   gs_map_init(&seen, im->a);
   for (size_t i = 0; i < p->n_input; i++) {
     const char *name = text(p->input[i]->name);
-    if (!*name)
-      return gs_fail(im->e, GS_DATA, im->m->path, "input %zu has no name", i);
     if (gs_map_has(&seen, name))
       return gs_fail(im->e, GS_DATA, im->m->path, "input '%s' is given twice",
                      name);
@@ -474,9 +466,6 @@ static gs_status list_functions(gs_import *im) {
   for (size_t i = 0; i < p->n_functions; i++) {
     const Onnx__FunctionProto *f = p->functions[i];
     const char *key = gs_function_key(im->a, f->domain, f->name, f->overload);
-    if (!f->name || !*f->name)
-      return gs_fail(im->e, GS_DATA, im->m->path, "function %zu has no name",
-                     i);
     if (gs_map_has(&im->functions, key))
       return gs_fail(im->e, GS_DATA, im->m->path, "function '%s' is defined "
                      "twice", f->name);

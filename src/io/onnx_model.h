@@ -42,7 +42,7 @@ struct gs_model {
 typedef struct gs_scan {
   uint8_t *data; /* the compacted copy, from malloc: the caller frees it */
   size_t n;
-  int64_t memory; /* bytes that unpacking it will take, about */
+  int64_t memory; /* bytes that unpacking it takes, empty messages aside */
 } gs_scan;
 
 /* Checks the wire bytes of a message of type d and makes a copy in which
@@ -53,7 +53,10 @@ gs_status gs_scan_message(const char *file, const uint8_t *p, size_t n,
                           const ProtobufCMessageDescriptor *d,
                           const gs_model_limits *limit, gs_scan *out,
                           gs_err *e);
-/* Scan and unpack into the arena. */
+/* ---- onnx_unpack.c ---- */
+
+/* Scan and unpack into the arena, in time linear in n.  Messages without any
+ * field are shared: all of a type are the same one. */
 gs_status gs_unpack(gs_arena *a, const char *file, const uint8_t *p, size_t n,
                     const ProtobufCMessageDescriptor *d,
                     const gs_model_limits *limit, ProtobufCMessage **out,
@@ -70,6 +73,8 @@ gs_status gs_unpack_within(gs_arena *a, const char *file, const uint8_t *p,
 /* "tensor 'w'" in the arena; what stands for a nameless one. */
 const char *gs_tensor_place(gs_arena *a, const char *file,
                             const Onnx__TensorProto *t, const char *what);
+/* A copy that ends in NUL. */
+gs_string gs_string_of(gs_arena *a, const ProtobufCBinaryData *s);
 /* Validates keys and location of external_data. */
 gs_status gs_external_parse(const Onnx__TensorProto *t, const char *place,
                             gs_external *out, gs_err *e);
@@ -104,11 +109,11 @@ gs_status gs_each_tensor(ProtobufCMessage *msg, gs_tensor_visit *f, void *user,
 typedef bool gs_raw_source(void *user, const ProtobufCMessage *msg,
                            gs_tensor *out);
 /* Bytes of the message on the wire. */
-uint64_t gs_pack_size(gs_arena *a, const ProtobufCMessage *msg,
-                      gs_raw_source *raw, void *user);
+uint64_t gs_pack_size(const ProtobufCMessage *msg, gs_raw_source *raw,
+                      void *user);
 /* Streams the message.  The messages' unknown fields come last in each. */
-gs_status gs_pack(gs_arena *a, const ProtobufCMessage *msg, gs_raw_source *raw,
-                  void *user, gs_out *o, gs_err *e);
+gs_status gs_pack(const ProtobufCMessage *msg, gs_raw_source *raw, void *user,
+                  gs_out *o, gs_err *e);
 /* The raw bytes behind a reference, as a tensor of n bytes. */
 bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/onnx_model.h"
+#include "io/onnx_wire.h"
 
 enum { RAW_DATA = 9, PRIVATE_FIRST = 400000001 };
 
@@ -20,7 +21,6 @@ typedef struct packer {
   gs_err *e;
 } packer;
 
-
 static unsigned varint_size(uint64_t v) {
   unsigned n = 1;
   while (v >>= 7) n++;
@@ -29,34 +29,11 @@ static unsigned varint_size(uint64_t v) {
 
 static void put_varint(packer *p, uint64_t v) {
   uint8_t b[10];
-  size_t n = 0;
-  while (v >= 0x80) {
-    b[n++] = (uint8_t)(v | 0x80);
-    v >>= 7;
-  }
-  b[n++] = (uint8_t)v;
-  gs_out_write(p->o, b, n);
+  gs_out_write(p->o, b, gs_wire_put(b, v));
 }
 
 static void put_tag(packer *p, uint32_t id, unsigned wire) {
   put_varint(p, (uint64_t)id << 3 | wire);
-}
-
-/* Width of a scalar in memory: 8, 4 or (enum, bool) sizeof(int). */
-static size_t width_of(const ProtobufCFieldDescriptor *f) {
-  switch (f->type) {
-  case PROTOBUF_C_TYPE_INT64:
-  case PROTOBUF_C_TYPE_UINT64:
-  case PROTOBUF_C_TYPE_DOUBLE:
-    return 8;
-  case PROTOBUF_C_TYPE_STRING:
-  case PROTOBUF_C_TYPE_MESSAGE:
-    return sizeof(void *);
-  case PROTOBUF_C_TYPE_BYTES:
-    return sizeof(ProtobufCBinaryData);
-  default:
-    return 4;
-  }
 }
 
 static bool is_fixed(const ProtobufCFieldDescriptor *f) {
@@ -65,7 +42,7 @@ static bool is_fixed(const ProtobufCFieldDescriptor *f) {
 
 /* The number that goes on the wire; negative int32 are sign-extended. */
 static uint64_t scalar(const ProtobufCFieldDescriptor *f, const void *at) {
-  if (width_of(f) == 8) {
+  if (gs_wire_size(f) == 8) {
     uint64_t v;
     memcpy(&v, at, 8);
     return v;
@@ -77,12 +54,12 @@ static uint64_t scalar(const ProtobufCFieldDescriptor *f, const void *at) {
 
 static uint64_t scalar_size(const ProtobufCFieldDescriptor *f,
                             const void *at) {
-  return is_fixed(f) ? width_of(f) : varint_size(scalar(f, at));
+  return is_fixed(f) ? gs_wire_size(f) : varint_size(scalar(f, at));
 }
 
 static void put_scalar(packer *p, const ProtobufCFieldDescriptor *f,
                        const void *at) {
-  if (is_fixed(f)) gs_out_write(p->o, at, width_of(f));
+  if (is_fixed(f)) gs_out_write(p->o, at, gs_wire_size(f));
   else put_varint(p, scalar(f, at));
 }
 
@@ -141,7 +118,8 @@ static uint64_t item_size(packer *p, const ProtobufCFieldDescriptor *f,
 static uint64_t packed_size(const ProtobufCFieldDescriptor *f, const char *at,
                             size_t n) {
   uint64_t size = 0;
-  for (size_t i = 0; i < n; i++) size += scalar_size(f, at + i * width_of(f));
+  for (size_t i = 0; i < n; i++)
+    size += scalar_size(f, at + i * gs_wire_size(f));
   return size;
 }
 
@@ -157,7 +135,7 @@ static uint64_t field_size(packer *p, const ProtobufCMessage *msg,
   }
   uint64_t size = 0;
   for (size_t i = 0; i < n; i++)
-    size += tag + item_size(p, f, at + i * width_of(f));
+    size += tag + item_size(p, f, at + i * gs_wire_size(f));
   return size;
 }
 
@@ -193,10 +171,14 @@ static uint64_t message_size(packer *p, const ProtobufCMessage *msg) {
   return size;
 }
 
-uint64_t gs_pack_size(gs_arena *a, const ProtobufCMessage *msg,
-                      gs_raw_source *raw, void *user) {
-  packer p = {.arena = a, .raw = raw, .user = user};
-  return message_size(&p, msg);
+uint64_t gs_pack_size(const ProtobufCMessage *msg, gs_raw_source *raw,
+                      void *user) {
+  gs_arena a;
+  gs_arena_init(&a);
+  packer p = {.arena = &a, .raw = raw, .user = user};
+  uint64_t size = message_size(&p, msg);
+  gs_arena_free(&a);
+  return size;
 }
 
 /* ---- bytes ---- */
@@ -224,10 +206,7 @@ static gs_status put_item(packer *p, const ProtobufCFieldDescriptor *f,
     put_varint(p, p->size.at[p->next]);
     return put_message(p, message_at(at));
   default:
-    put_tag(p, f->id,
-            !is_fixed(f)          ? PROTOBUF_C_WIRE_TYPE_VARINT
-            : width_of(f) == 8    ? PROTOBUF_C_WIRE_TYPE_64BIT
-                                  : PROTOBUF_C_WIRE_TYPE_32BIT);
+    put_tag(p, f->id, (unsigned)gs_wire_type(f));
     put_scalar(p, f, at);
     return GS_OK;
   }
@@ -238,7 +217,7 @@ static gs_status put_field(packer *p, const ProtobufCMessage *msg,
   const char *at;
   size_t n;
   if (!values_of(msg, f, &at, &n)) return GS_OK;
-  size_t width = width_of(f);
+  size_t width = gs_wire_size(f);
   if (!(f->flags & PROTOBUF_C_FIELD_FLAG_PACKED)) {
     for (size_t i = 0; i < n; i++) GS_TRY(put_item(p, f, at + i * width));
     return GS_OK;
@@ -279,9 +258,13 @@ static gs_status put_message(packer *p, const ProtobufCMessage *msg) {
   return GS_OK;
 }
 
-gs_status gs_pack(gs_arena *a, const ProtobufCMessage *msg, gs_raw_source *raw,
-                  void *user, gs_out *o, gs_err *e) {
-  packer p = {.arena = a, .raw = raw, .user = user, .o = o, .e = e};
+gs_status gs_pack(const ProtobufCMessage *msg, gs_raw_source *raw, void *user,
+                  gs_out *o, gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  packer p = {.arena = &a, .raw = raw, .user = user, .o = o, .e = e};
   message_size(&p, msg);
-  return put_message(&p, msg);
+  gs_status s = put_message(&p, msg);
+  gs_arena_free(&a);
+  return s;
 }

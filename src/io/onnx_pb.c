@@ -153,7 +153,7 @@ static gs_status write_pb(gs_arena *a, const char *path, const gs_box *b,
   GS_TRY(build_box(m, b, &p, e));
   gs_out o;
   GS_TRY(gs_out_open(a, path, &o, e));
-  gs_status st = gs_pack(a, p, gs_raw_of, m, &o, e);
+  gs_status st = gs_pack(p, gs_raw_of, m, &o, e);
   if (!st) return gs_out_commit(&o, e);
   gs_out_abort(&o);
   return st;

@@ -1,10 +1,10 @@
-/* The guarded reader: a scan of the wire bytes before protobuf-c sees them.
+/* The guarded reader: a scan of the wire bytes before anything is made of
+ * them.
  *
- * protobuf-c recurses without a limit, takes up to 100 times the memory of
- * its input and copies every byte field.  The scan is iterative and driven by
- * protobuf-c's own descriptors; it refuses what no honest writer makes, adds
- * up the memory that unpacking would take, and writes a compacted copy in
- * which large raw_data is replaced by its place in the file.  So are the
+ * The scan is iterative and driven by protobuf-c's descriptors; it refuses
+ * what no honest writer makes, adds up the memory that unpacking takes, and
+ * writes a compacted copy in which large raw_data is replaced by its place in
+ * the file.  So are the
  * standard fields' lists of devices, one for every operand of every node,
  * when the shardings are also there as metadata: reading such a model costs
  * no more for many devices than for few. */
@@ -14,8 +14,9 @@
 #include "base/buf.h"
 #include "base/math.h"
 #include "io/onnx_model.h"
+#include "io/onnx_wire.h"
 
-enum { MAX_DEPTH = 256, MAX_FIELDS = 32 };
+enum { MAX_DEPTH = 256, ALIGN = 8 };
 enum { RAW_DATA = 9, REF_OFFSET = 400000001, REF_LENGTH = 400000002 };
 enum { REF_SOURCE = 400000003 };
 enum { MODEL_METADATA = 14, ENTRY_KEY = 1 };
@@ -27,9 +28,9 @@ typedef struct frame {
   size_t end;
   size_t length_at; /* in the copy: the length to be corrected */
   int length_bytes;
-  uint32_t fields;
   unsigned oneof; /* quantifier of the oneof that is set, or 0 */
-  uint32_t count[MAX_FIELDS];
+  uint32_t given; /* bit i: field i of d is there, and is not an empty name */
+  uint32_t count[GS_WIRE_FIELDS];
 } frame;
 
 typedef struct scanner {
@@ -85,31 +86,9 @@ static void put(scanner *s, const void *p, size_t n) {
   s->nout += n;
 }
 
-/* Reads a varint of at most max bytes before end; the number of bytes, or 0
- * for a malformed or truncated one. */
 static int varint(const scanner *s, size_t at, size_t end, int max,
                   uint64_t *value) {
-  uint64_t v = 0;
-  for (int i = 0; i < max && at + (size_t)i < end; i++) {
-    uint8_t b = s->p[at + (size_t)i];
-    if (i == 9 && b > 1) return 0;
-    v |= (uint64_t)(b & 0x7f) << (7 * i);
-    if (!(b & 0x80)) {
-      *value = v;
-      return i + 1;
-    }
-  }
-  return 0;
-}
-
-static size_t put_varint(uint8_t *p, uint64_t v) {
-  size_t n = 0;
-  while (v >= 0x80) {
-    p[n++] = (uint8_t)(v | 0x80);
-    v >>= 7;
-  }
-  p[n++] = (uint8_t)v;
-  return n;
+  return gs_wire_varint(s->p, at, end, max, value);
 }
 
 /* Offset of the first byte that is no UTF-8, or n. */
@@ -151,31 +130,11 @@ static gs_status check_string(scanner *s, const ProtobufCFieldDescriptor *f,
   return GS_OK;
 }
 
-static int wire_of(const ProtobufCFieldDescriptor *f) {
-  switch (f->type) {
-  case PROTOBUF_C_TYPE_FLOAT:
-  case PROTOBUF_C_TYPE_FIXED32:
-  case PROTOBUF_C_TYPE_SFIXED32:
-    return PROTOBUF_C_WIRE_TYPE_32BIT;
-  case PROTOBUF_C_TYPE_DOUBLE:
-  case PROTOBUF_C_TYPE_FIXED64:
-  case PROTOBUF_C_TYPE_SFIXED64:
-    return PROTOBUF_C_WIRE_TYPE_64BIT;
-  case PROTOBUF_C_TYPE_STRING:
-  case PROTOBUF_C_TYPE_BYTES:
-  case PROTOBUF_C_TYPE_MESSAGE:
-    return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-  default:
-    return PROTOBUF_C_WIRE_TYPE_VARINT;
-  }
-}
-
 /* A packed list of scalars in [at, at + n). */
 static gs_status check_packed(scanner *s, const ProtobufCFieldDescriptor *f,
                               size_t at, size_t n) {
-  int wire = wire_of(f);
-  size_t size = wire == PROTOBUF_C_WIRE_TYPE_32BIT ? 4 : 8;
-  if (wire != PROTOBUF_C_WIRE_TYPE_VARINT) {
+  size_t size = gs_wire_size(f);
+  if (gs_wire_type(f) != PROTOBUF_C_WIRE_TYPE_VARINT) {
     if (n % size)
       return bad(s, at, "%s: %zu bytes are no whole number of elements",
                  f->name, n);
@@ -187,7 +146,7 @@ static gs_status check_packed(scanner *s, const ProtobufCFieldDescriptor *f,
     int k = varint(s, i, at + n, 10, &v);
     if (!k) return bad(s, i, "malformed number in %s", f->name);
     i += (size_t)k;
-    s->memory += 8;
+    s->memory += (int64_t)size;
   }
   return GS_OK;
 }
@@ -217,7 +176,7 @@ static gs_status enter(scanner *s, const ProtobufCFieldDescriptor *f,
   if (s->depth >= s->limit->depth || s->depth + 1 >= MAX_DEPTH)
     return bad(s, s->at, "messages nest deeper than %lld (limit depth)",
                (long long)s->limit->depth);
-  if (d->n_fields > MAX_FIELDS)
+  if (d->n_fields > GS_WIRE_FIELDS)
     return gs_fail(s->e, GS_INTERNAL, s->file, "schema: %s has %u fields",
                    d->name, d->n_fields);
   frame *c = &s->stack[++s->depth];
@@ -226,12 +185,46 @@ static gs_status enter(scanner *s, const ProtobufCFieldDescriptor *f,
   c->length_bytes = bytes;
   static const uint8_t zeros[8];
   put(s, zeros, (size_t)bytes);
-  s->memory += (int64_t)d->sizeof_message + 16;
+  if (n) s->memory += (int64_t)d->sizeof_message;
+  return GS_OK;
+}
+
+/* What a message is nothing without; `as` is the field that it stands in. */
+static const struct {
+  const ProtobufCMessageDescriptor *d;
+  const char *as, *field, *error;
+} needed[] = {
+    {&onnx__node_proto__descriptor, NULL, "op_type", "no operator"},
+    {&onnx__attribute_proto__descriptor, NULL, "name", "no name"},
+    {&onnx__function_proto__descriptor, NULL, "name", "no name"},
+    {&onnx__value_info_proto__descriptor, "input", "name", "no name"},
+    {&onnx__value_info_proto__descriptor, "output", "name", "no name"},
+    {&onnx__tensor_proto__descriptor, "initializer", "name", "without name"},
+    {&onnx__sparse_tensor_proto__descriptor, NULL, "values",
+     "sparse tensor without values"},
+};
+
+static gs_status check_needed(scanner *s) {
+  const frame *c = &s->stack[s->depth];
+  for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+    if (needed[i].d != c->d ||
+        (needed[i].as && strcmp(needed[i].as, c->field->name)))
+      continue;
+    const ProtobufCFieldDescriptor *f =
+        protobuf_c_message_descriptor_get_field_by_name(c->d,
+                                                        needed[i].field);
+    if (!f)
+      return gs_fail(s->e, GS_INTERNAL, s->file, "schema: no %s",
+                     needed[i].field);
+    if (!(c->given >> (f - c->d->fields) & 1))
+      return bad(s, c->end, "%s", needed[i].error);
+  }
   return GS_OK;
 }
 
 /* Corrects the length of the finished message, in as many bytes as before. */
-static void leave(scanner *s) {
+static gs_status leave(scanner *s) {
+  GS_TRY(check_needed(s));
   const frame *c = &s->stack[s->depth--];
   size_t n = s->nout - c->length_at - (size_t)c->length_bytes;
   uint8_t *p = s->out + c->length_at;
@@ -240,12 +233,13 @@ static void leave(scanner *s) {
     p[i] = (uint8_t)((n & 0x7f) | (last ? 0 : 0x80));
     n >>= 7;
   }
+  return GS_OK;
 }
 
 static void put_field(scanner *s, uint32_t id, uint64_t value) {
   uint8_t b[16];
-  size_t n = put_varint(b, (uint64_t)id << 3);
-  n += put_varint(b + n, value);
+  size_t n = gs_wire_put(b, (uint64_t)id << 3);
+  n += gs_wire_put(b + n, value);
   put(s, b, n);
 }
 
@@ -253,15 +247,15 @@ static void put_field(scanner *s, uint32_t id, uint64_t value) {
 static void refer(scanner *s, const ProtobufCMessageDescriptor *d,
                   size_t start, size_t tag_end, size_t n) {
   uint8_t b[32]; /* at most 20 bytes: GS_SPEC_INLINE is larger */
-  size_t k = put_varint(b, (uint64_t)REF_OFFSET << 3);
-  k += put_varint(b + k, s->at);
-  k += put_varint(b + k, (uint64_t)REF_LENGTH << 3);
-  k += put_varint(b + k, n);
+  size_t k = gs_wire_put(b, (uint64_t)REF_OFFSET << 3);
+  k += gs_wire_put(b + k, s->at);
+  k += gs_wire_put(b + k, (uint64_t)REF_LENGTH << 3);
+  k += gs_wire_put(b + k, n);
   uint8_t length = (uint8_t)k;
   put(s, s->p + start, tag_end - start);
   put(s, &length, 1);
   put(s, b, k);
-  s->memory += (int64_t)d->sizeof_message + 16;
+  s->memory += (int64_t)d->sizeof_message;
   s->at += n;
 }
 
@@ -288,8 +282,10 @@ static gs_status delimited(scanner *s, const ProtobufCFieldDescriptor *f,
   }
   size_t at = s->at;
   s->at += (size_t)n;
-  if (f && f->type == PROTOBUF_C_TYPE_STRING)
+  if (f && f->type == PROTOBUF_C_TYPE_STRING) {
+    if (!n) top->given &= ~(UINT32_C(1) << (f - top->d->fields));
     GS_TRY(check_string(s, f, at, (size_t)n));
+  }
   if (f && f->type == PROTOBUF_C_TYPE_BYTES && f->id == RAW_DATA &&
       top->d == &onnx__tensor_proto__descriptor && n > GS_RAW_INLINE) {
     put_field(s, REF_OFFSET, at);
@@ -299,8 +295,8 @@ static gs_status delimited(scanner *s, const ProtobufCFieldDescriptor *f,
   if (f && f->type != PROTOBUF_C_TYPE_STRING &&
       f->type != PROTOBUF_C_TYPE_BYTES)
     GS_TRY(check_packed(s, f, at, (size_t)n));
-  else
-    s->memory += (int64_t)n + 32;
+  else if (n)
+    s->memory += (int64_t)n + 1;
   put(s, s->p + start, s->at - start);
   return GS_OK;
 }
@@ -323,7 +319,7 @@ static gs_status check_unknown(scanner *s, size_t start) {
   if (++s->unknown > s->limit->unknown_fields)
     return bad(s, start, "more than %lld unknown fields (limit "
                "unknown_fields)", (long long)s->limit->unknown_fields);
-  s->memory += 48;
+  s->memory += (int64_t)sizeof(ProtobufCMessageUnknownField) + 16;
   return GS_OK;
 }
 
@@ -340,15 +336,19 @@ static gs_status lookup(scanner *s, uint32_t id, int wire, size_t start,
       protobuf_c_message_descriptor_get_field(top->d, id);
   *out = f;
   *index = 0;
-  if (++top->fields > 16) s->memory += 40;
   if (!f) return check_unknown(s, start);
   bool packed = f->label == PROTOBUF_C_LABEL_REPEATED &&
                 wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-  if (wire != wire_of(f) && !packed)
+  if (wire != gs_wire_type(f) && !packed)
     return bad(s, start, "%s has wire type %d instead of %d", f->name, wire,
-               wire_of(f));
+               gs_wire_type(f));
   *index = top->count[f - top->d->fields]++;
-  if (f->label == PROTOBUF_C_LABEL_REPEATED) s->memory += 16;
+  top->given |= UINT32_C(1) << (f - top->d->fields);
+  if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+    if (!*index) s->memory += ALIGN; /* the list's end is aligned */
+    if (!packed || wire == gs_wire_type(f))
+      s->memory += (int64_t)gs_wire_size(f);
+  }
   return check_once(s, f, *index, start);
 }
 
@@ -396,7 +396,7 @@ static gs_status run(scanner *s) {
   for (;;) {
     while (s->at == s->stack[s->depth].end) {
       if (!s->depth) return GS_OK;
-      leave(s);
+      GS_TRY(leave(s));
     }
     GS_TRY(field(s));
     if (s->memory > budget(s))
@@ -405,39 +405,15 @@ static gs_status run(scanner *s) {
   }
 }
 
-/* The next field in [*at, end): its content is the n bytes at *from.  false:
- * there is none, or it is malformed, which the scan reports. */
-static bool next_field(const scanner *s, size_t *at, size_t end,
-                       uint64_t *tag, size_t *from, size_t *n) {
-  uint64_t v;
-  int k = varint(s, *at, end, 5, tag);
-  *from = *at + (size_t)k;
-  int wire = (int)(*tag & 7);
-  if (!k || wire == 3 || wire == 4 || wire > 5) return false;
-  *n = wire == PROTOBUF_C_WIRE_TYPE_32BIT ? 4 : 8;
-  if (wire == PROTOBUF_C_WIRE_TYPE_VARINT ||
-      wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED) {
-    k = varint(s, *from, end, 10, &v);
-    if (!k) return false;
-    if (wire == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED) *from += (size_t)k;
-    else v = (uint64_t)k;
-    if (v > SIZE_MAX / 2) return false;
-    *n = (size_t)v;
-  }
-  if (*n > end - *from) return false;
-  *at = *from + *n;
-  return true;
-}
-
 /* Has the model's metadata GS_KEY_MESH?  Cost O(fields of the model). */
 static bool has_mesh(const scanner *s) {
   enum { WIRE = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED };
   size_t at = 0, from, n, key, nkey;
   uint64_t tag;
-  while (next_field(s, &at, s->n, &tag, &from, &n)) {
+  while (gs_wire_next(s->p, &at, s->n, &tag, &from, &n)) {
     if (tag != (MODEL_METADATA << 3 | WIRE)) continue;
     for (size_t in = from;
-         next_field(s, &in, from + n, &tag, &key, &nkey);)
+         gs_wire_next(s->p, &in, from + n, &tag, &key, &nkey);)
       if (tag == (ENTRY_KEY << 3 | WIRE) && nkey == strlen(GS_KEY_MESH) &&
           !memcmp(s->p + key, GS_KEY_MESH, nkey))
         return true;
@@ -468,56 +444,5 @@ gs_status gs_scan_message(const char *file, const uint8_t *p, size_t n,
     return st;
   }
   *out = (gs_scan){.data = s.out, .n = s.nout, .memory = s.memory};
-  return GS_OK;
-}
-
-typedef struct allowance {
-  gs_arena *arena;
-  int64_t left;
-} allowance;
-
-static void *take(void *user, size_t n) {
-  allowance *w = user;
-  if (n > (uint64_t)w->left) return NULL;
-  w->left -= (int64_t)n;
-  return gs_alloc(w->arena, n ? n : 1);
-}
-
-static void give(void *user, void *p) {
-  (void)user;
-  (void)p;
-}
-
-gs_status gs_unpack(gs_arena *a, const char *file, const uint8_t *p, size_t n,
-                    const ProtobufCMessageDescriptor *d,
-                    const gs_model_limits *limit, ProtobufCMessage **out,
-                    gs_err *e) {
-  int64_t spare = limit->memory_base;
-  return gs_unpack_within(a, file, p, n, d, limit, &spare, out, e);
-}
-
-gs_status gs_unpack_within(gs_arena *a, const char *file, const uint8_t *p,
-                           size_t n, const ProtobufCMessageDescriptor *d,
-                           const gs_model_limits *limit, int64_t *spare,
-                           ProtobufCMessage **out, gs_err *e) {
-  gs_scan scan;
-  gs_model_limits now = *limit;
-  now.memory_base = *spare;
-  GS_TRY(gs_scan_message(file, p, n, d, &now, &scan, e));
-  int64_t most;
-  if (!gs_mul((int64_t)scan.n, limit->memory_factor, &most) ||
-      !gs_add(most, *spare, &most))
-    most = INT64_MAX;
-  allowance w = {.arena = a, .left = most};
-  ProtobufCAllocator alloc = {take, give, &w};
-  static const uint8_t none;
-  *out = protobuf_c_message_unpack(d, &alloc, scan.n,
-                                   scan.data ? scan.data : &none);
-  free(scan.data);
-  *spare = gs_min(*spare, w.left);
-  if (!*out)
-    return gs_fail(e, GS_DATA, file, "cannot be decoded as %s (or needs more "
-                   "than %lld bytes of memory)", d->short_name,
-                   (long long)most);
   return GS_OK;
 }

@@ -170,14 +170,16 @@ static gs_status narrow(const Onnx__TensorProto *t, const char *place,
   return GS_OK;
 }
 
+gs_string gs_string_of(gs_arena *a, const ProtobufCBinaryData *s) {
+  if (!s->len) return (gs_string){"", 0};
+  return (gs_string){gs_strndup(a, (const char *)s->data, s->len), s->len};
+}
+
 static gs_status strings_of(gs_arena *a, const Onnx__TensorProto *t,
                             gs_tensor *out) {
   gs_string *s = GS_NEWS(a, t->n_string_data, gs_string);
   for (size_t i = 0; i < t->n_string_data; i++)
-    s[i] = (gs_string){
-        gs_strndup(a, (const char *)t->string_data[i].data,
-                   t->string_data[i].len),
-        t->string_data[i].len};
+    s[i] = gs_string_of(a, &t->string_data[i]);
   out->strings = s;
   return GS_OK;
 }

@@ -161,7 +161,7 @@ static gs_status write_files(writer *w, const char *path, gs_err *e) {
     if (!st) st = write_sides(w, &data, e);
   }
   if (!st)
-    st = gs_pack(w->arena, &w->m->proto->base, gs_raw_of, w->m, &model, e);
+    st = gs_pack(&w->m->proto->base, gs_raw_of, w->m, &model, e);
   if (!st && w->side) st = gs_out_commit(&data, e);
   if (!st) return gs_out_commit(&model, e);
   gs_out_abort(&data);
@@ -188,7 +188,7 @@ static const char *directory(gs_arena *a, const char *path) {
 static gs_status write_model(writer *w, const char *path, gs_err *e) {
   ProtobufCMessage *msg = &w->m->proto->base;
   GS_TRY(gs_each_tensor(msg, place_tensor, w, e));
-  if (gs_pack_size(w->arena, msg, gs_raw_of, w->m) <= side_threshold)
+  if (gs_pack_size(msg, gs_raw_of, w->m) <= side_threshold)
     return write_files(w, path, e);
   if (!has_place(path)) {
     gs_fail(e, GS_UNSUPPORTED, w->m->path, "more than 1.5 GiB for a pipe");
