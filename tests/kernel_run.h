@@ -120,8 +120,10 @@ static inline gs_status kr_run(kr *t, const gs_kernel *kernel, int threads) {
                .out = t->out, .mesh = t->mesh, .position = t->position,
                .arena = &t->a, .threads = threads, .share = t->share,
                .err = &t->e};
-  for (int i = 0; i < t->nin; i++)
+  for (int i = 0; i < t->nin; i++) {
     if (t->variable[i]) in[i].data = NULL;
+    in[i].fixed = in[i].data;
+  }
   if (kernel->prep) GS_TRY(kernel->prep(&k));
   memcpy(in, t->in, sizeof in);
   if (k.scratch_size) {

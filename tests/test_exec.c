@@ -337,6 +337,44 @@ START_TEST(test_once) {
 }
 END_TEST
 
+/* A weight takes its packed form once, however many nodes and devices read
+ * it; once for each block where it is split. */
+static void packed_copies(int64_t ndevice, const char *split, int want) {
+  fixture f;
+  start(&f);
+  gs_graph *g = gs_graph_new(&f.arena, "uses");
+  if (ndevice > 1) set_mesh(g, "mesh {a=4}");
+  gs_value *v = input(g, "x", SHAPE(4, 512));
+  gs_value *w = weight(g, "w", SHAPE(512, 512), 1);
+  int64_t n = split ? 128 : 512;
+  if (split) {
+    w = shard(g, w, "w.0", split, SHAPE(512, 128));
+    v = op(g, "cut", "MatMul", v, w, SHAPE(4, 128));
+    w = shard(g, weight(g, "u", SHAPE(128, 512), 2), "u.0", "{~,a}",
+              SHAPE(128, 128));
+  }
+  for (int i = 0; i < 20; i++) v = op(g, "v", "MatMul", v, w, SHAPE(4, n));
+  output(g, v);
+  const gs_graph *graph = g;
+  gs_exec_config c = {.graph = &graph, .ngraph = 1, .ndevice = ndevice,
+                      .threads = 2};
+  gs_exec *x;
+  size_t bytes;
+  ck_assert(!gs_exec_new(&c, &x, &f.err));
+  ck_assert_int_eq(gs_exec_packed(x, &bytes), want);
+  size_t whole = (size_t)(split ? 512 + 128 : 512) * 512 * sizeof(float);
+  ck_assert(bytes >= whole && bytes < whole + whole / 4);
+  gs_exec_free(x);
+  stop(&f);
+}
+
+START_TEST(test_packed_once) {
+  packed_copies(1, NULL, 1);
+  packed_copies(4, NULL, 1);
+  packed_copies(4, "{~,a}", 8);
+}
+END_TEST
+
 /* A device that waits for one that never comes gives up. */
 START_TEST(test_timeout) {
   fixture f;
@@ -421,6 +459,7 @@ static Suite *suite(void) {
   tcase_add_test(t, test_memory);
   tcase_add_test(t, test_reuse);
   tcase_add_test(t, test_once);
+  tcase_add_test(t, test_packed_once);
   tcase_add_test(t, test_timeout);
   tcase_add_test(t, test_error);
   tcase_add_test(t, test_refused);

@@ -154,6 +154,12 @@ done
 ok "is stored once, whole" [ "$(wc -c < twice.spmd/weights.data)" -eq 16384 ]
 ok "or once for each cut" [ "$(wc -c < twice.device/weights.data)" -eq 32768 ]
 
+# On a device it counts once, however many nodes read it.
+ok "a report of it" gives 0 "$annotate" -n --mesh tp=2 --report=json twice.onnx
+ok "counts it once" says '"weight_bytes_per_device": 16384,' out
+ok "it fits where it fits once" gives 0 "$annotate" -n --mesh tp=2 \
+  --auto=20000B twice.onnx
+
 # Inputs and outputs by way of files and pipes.
 outputs() { # OPTION...: of one run with --random 1, into the directory out1
   rm -rf out1

@@ -156,6 +156,7 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
     /* Inputs and their slices are not there yet: NULL. */
     k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
     if (v) k->in[i].block = d->block[v->id];
+    if (v && gs_program_room(d->p, v)->fixed) k->in[i].fixed = k->in[i].data;
   }
   for (int i = 0; i < nout; i++) {
     const gs_value *v = gs_node_out(n, i);

@@ -17,7 +17,7 @@ typedef struct gs_device {
   int64_t position;
   gs_comm *comm;
   int threads;    /* for its kernels */
-  gs_kshare *share; /* NULL: the only device of the process */
+  gs_kshare *share; /* of all devices of the process */
   gs_arena arena; /* owned by the device's thread */
   gs_err err;
   char *mem;      /* activations, then scratch */

@@ -4,6 +4,7 @@
 
 #include "exec/device.h"
 #include "exec/run.h"
+#include "kernel/share.h"
 
 struct gs_exec {
   gs_arena arena;

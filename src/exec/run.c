@@ -137,7 +137,7 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     d->threads = each;
-    d->share = x->n > 1 ? &x->share : NULL;
+    d->share = &x->share;
     d->prefixed = c->ndevice > 1;
     gs_device *model = i && c->ngraph == 1 ? x->device : NULL;
     GS_TRY(load_device(x, d, model, e));
@@ -156,9 +156,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   if (!x) gs_out_of_memory(sizeof *x);
   gs_arena_init(&x->arena);
   gs_map_init(&x->slices, &x->arena);
-  pthread_mutex_init(&x->share.lock, NULL);
-  gs_arena_init(&x->share.arena);
-  gs_map_init(&x->share.made, &x->share.arena);
+  gs_kshare_init(&x->share);
   *out = x;
   x->config = *config;
   x->n = config->ndevice;
@@ -194,8 +192,7 @@ void gs_exec_free(gs_exec *x) {
   for (int64_t i = 0; x->device && i < x->n; i++)
     if (x->device[i].p) gs_device_free(&x->device[i]);
   if (x->device) gs_team_free(&x->team);
-  pthread_mutex_destroy(&x->share.lock);
-  gs_arena_free(&x->share.arena);
+  gs_kshare_free(&x->share);
   gs_arena_free(&x->arena);
   free(x);
 }
@@ -212,6 +209,11 @@ size_t gs_exec_arena_size(const gs_exec *x) {
     if (gs_program_size(x->device[i].p) > most)
       most = gs_program_size(x->device[i].p);
   return most;
+}
+
+int gs_exec_packed(const gs_exec *x, size_t *bytes) {
+  *bytes = x->share.bytes;
+  return x->share.n;
 }
 
 /* ---- inputs ---- */

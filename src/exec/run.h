@@ -49,5 +49,8 @@ gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
 uint64_t gs_exec_sent(const gs_exec *x, int64_t i);
 /* Bytes of activations per device as planned. */
 size_t gs_exec_arena_size(const gs_exec *x);
+/* How many weights kernels hold in a layout of their own (packed or widened),
+ * in all devices of this process, and how many bytes. */
+int gs_exec_packed(const gs_exec *x, size_t *bytes);
 
 #endif

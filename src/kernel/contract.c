@@ -74,57 +74,13 @@ static void scratch_for_half(gs_kctx *k, const plan *p) {
                       sizeof(float);
 }
 
-static void pack(gs_kctx *k, plan *p, gs_arena *to) {
-  const gs_view *b = &k->in[1];
-  if (!p->half) {
-    gs_gemm_pack(&p->g, to, b->data);
-    return;
-  }
-  gs_arena a;
-  gs_arena_init(&a);
-  float *wide = gs_alloc(&a, (size_t)b->n * sizeof *wide);
-  gs_half_widen(b->dtype, b->n, b->data, wide, 1);
-  gs_gemm_pack(&p->g, to, wide);
-  gs_arena_free(&a);
-}
-
-/* b as it is computed with, made once when it is a constant: panels for f32,
- * and widened before that for 16-bit floats.  A constant that is also a graph
- * input may be replaced later. */
-static void prepare_weight(gs_kctx *k, plan *p) {
-  const gs_view *b = &k->in[1];
-  const gs_value *v = gs_node_in(k->node, 1);
-  const gs_value *from = v && v->def ? gs_node_in(v->def, 0) : NULL;
-  if (!b->data || !b->n || !v || v->is_input || (from && from->is_input))
-    return;
-  gs_kshare *share = k->share;
-  if (!share) {
-    pack(k, p, k->arena);
-    return;
-  }
-  const gs_gemm *g = &p->g;
-  const char *key =
-      gs_sprintf(k->arena, "%p %d %lld %lld %lld %d %lld", b->data,
-                 (int)b->dtype, (long long)g->m, (long long)g->n,
-                 (long long)g->k, g->tb, (long long)g->ldb);
-  pthread_mutex_lock(&share->lock);
-  p->g.packed = gs_map_get(&share->made, key);
-  if (!p->g.packed) {
-    pack(k, p, &share->arena);
-    if (p->g.packed)
-      gs_map_put(&share->made, key,
-                 (void *)(uintptr_t)p->g.packed);
-  }
-  pthread_mutex_unlock(&share->lock);
-}
-
 static gs_status matmul_prep(gs_kctx *k) {
   plan *p = GS_NEW(k->arena, plan);
   p->g.batch = 1;
   GS_TRY(check_type(k, p));
   GS_TRY(matmul_shape(k, p));
   GS_TRY(matmul_batch(k, &p->g));
-  prepare_weight(k, p);
+  gs_gemm_keep(&p->g, k, 1, 0);
   scratch_for_half(k, p);
   k->state = p;
   return GS_OK;
@@ -204,7 +160,7 @@ static gs_status gemm_prep(gs_kctx *k) {
                           "alpha or beta is no integer, but the type %s is",
                           gs_dtype_get((int)a->dtype)->text);
   GS_TRY(gemm_addend(k, p));
-  prepare_weight(k, p);
+  gs_gemm_keep(&p->g, k, 1, 0);
   scratch_for_half(k, p);
   k->state = p;
   return GS_OK;

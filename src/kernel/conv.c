@@ -8,6 +8,7 @@
 #include "kernel/gemm.h"
 #include "kernel/onednn_conv.h"
 #include "kernel/par.h"
+#include "kernel/share.h"
 
 /* Operands.  From Z on those of FusedConv: what is added to the result, and
  * the scale, bias, mean and variance of a BatchNormalization before that. */
@@ -52,20 +53,6 @@ static void scale_weights(const gs_kctx *k, const plan *p, float *w,
   }
 }
 
-/* Packs the weights into `to`; b gets the scaled bias. */
-static bool pack(const gs_kctx *k, const plan *p, void *to, float *b) {
-  const gs_view *w = &k->in[W];
-  if (!p->half && !p->scaled) return gs_dnn_conv_pack(p->dnn, w->data, to);
-  gs_arena a;
-  gs_arena_init(&a);
-  float *wide = aligned(&a, (size_t)w->n * sizeof *wide);
-  if (p->half) gs_half_widen(w->dtype, w->n, w->data, wide, 1);
-  else scale_weights(k, p, wide, b);
-  bool ok = gs_dnn_conv_pack(p->dnn, wide, to);
-  gs_arena_free(&a);
-  return ok;
-}
-
 /* What the packed form depends on, besides the machine. */
 static const char *pack_key(gs_kctx *k, const plan *p) {
   const gs_conv_shape *s = &p->s;
@@ -76,7 +63,7 @@ static const char *pack_key(gs_kctx *k, const plan *p) {
                 p->epsilon, (long long)s->batch, (long long)s->group,
                 (long long)s->in, (long long)s->out);
   for (int i = W; i < k->nin; i++)
-    gs_buf_printf(&b, " %p", i == Z ? NULL : k->in[i].data);
+    gs_buf_printf(&b, " %p", i == Z ? NULL : k->in[i].fixed);
   for (int d = 0; d < s->w.n; d++)
     gs_buf_printf(&b, ", %lld %lld %lld %lld %lld %lld",
                   (long long)s->w.in[d], (long long)s->w.out[d],
@@ -85,42 +72,52 @@ static const char *pack_key(gs_kctx *k, const plan *p) {
   return b.at;
 }
 
-/* Whether operand i is the same in all runs, and known.  A constant that is
- * also a graph input may be replaced later. */
-static bool constant(const gs_kctx *k, int i) {
-  const gs_value *v = gs_node_in(k->node, i);
-  const gs_value *from = v && v->def ? gs_node_in(v->def, 0) : NULL;
-  return !v || (k->in[i].data && !v->is_input && !(from && from->is_input));
+/* Bytes of the weights as they are computed with; the scaled bias follows. */
+static size_t kept_bytes(const gs_kctx *k, const plan *p) {
+  return rounded(p->dnn ? gs_dnn_conv_packed_size(p->dnn)
+                        : (size_t)k->in[W].n * sizeof(float));
 }
 
-/* Weights that are constant are packed once for all devices, with the scaled
- * bias after them. */
+typedef struct packing {
+  const gs_kctx *k;
+  const plan *p;
+} packing;
+
+static bool pack(void *ctx, void *to) {
+  const packing *j = ctx;
+  const plan *p = j->p;
+  const gs_view *w = &j->k->in[W];
+  float *bias = (float *)(void *)((char *)to + kept_bytes(j->k, p));
+  if (!p->dnn) {
+    scale_weights(j->k, p, to, bias);
+    return true;
+  }
+  if (!p->half && !p->scaled) return gs_dnn_conv_pack(p->dnn, w->data, to);
+  gs_arena a;
+  gs_arena_init(&a);
+  float *wide = aligned(&a, (size_t)w->n * sizeof *wide);
+  if (p->half) gs_half_widen(w->dtype, w->n, w->data, wide, 1);
+  else scale_weights(j->k, p, wide, bias);
+  bool ok = gs_dnn_conv_pack(p->dnn, wide, to);
+  gs_arena_free(&a);
+  return ok;
+}
+
+/* Weights that are constant are packed once, with the scaled bias after
+ * them. */
 static void prepare_weights(gs_kctx *k, plan *p) {
+  if (!p->dnn && !p->scaled) return;
   for (int i = W; i < k->nin; i++) {
     bool matters = p->scaled ? i != Z : i == W;
-    if (matters && !constant(k, i)) return;
+    if (matters && gs_kernel_has(k, i) && !k->in[i].fixed) return;
   }
-  gs_arena *to = k->share ? &k->share->arena : k->arena;
-  size_t n = rounded(p->dnn ? gs_dnn_conv_packed_size(p->dnn)
-                            : (size_t)k->in[W].n * sizeof(float));
+  size_t n = kept_bytes(k, p);
   size_t bias = p->scaled ? (size_t)(p->s.group * p->s.out) * sizeof(float)
                           : 0;
-  if (!p->dnn && !p->scaled) return;
-  const char *key = k->share ? pack_key(k, p) : NULL;
-  if (key) pthread_mutex_lock(&k->share->lock);
-  char *made = key ? gs_map_get(&k->share->made, key) : NULL;
-  if (!made) {
-    char *fresh = aligned(to, n + bias);
-    float *b = (float *)(fresh + n);
-    bool ok = true;
-    if (p->dnn) ok = pack(k, p, fresh, b);
-    else scale_weights(k, p, (float *)fresh, b);
-    if (ok) made = fresh;
-    if (ok && key) gs_map_put(&k->share->made, key, made);
-  }
-  if (key) pthread_mutex_unlock(&k->share->lock);
-  p->weights = made;
-  if (made && bias) p->bias = (const float *)(made + n);
+  packing job = {k, p};
+  p->weights = gs_kernel_once(k, pack_key(k, p), n + bias, pack, &job);
+  if (p->weights && bias)
+    p->bias = (const float *)(const void *)((const char *)p->weights + n);
 }
 
 /* ---- preparing ---- */

@@ -3,6 +3,7 @@
 #include "base/math.h"
 #include "kernel/convert.h"
 #include "kernel/onednn.h"
+#include "kernel/share.h"
 #include "kernel/strided.h"
 
 enum { MANY_TILES = 8, SMALL_TILE = 128, PANEL = 512 };
@@ -51,7 +52,7 @@ static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
 
 /* Pieces of m and n: halved until there are enough for any thread count that
  * is likely, but never by what the thread count is. */
-static void grid(const gs_gemm *g, int64_t *gm, int64_t *gn) {
+static void grid(const gs_gemm *g, bool packed, int64_t *gm, int64_t *gn) {
   *gm = *gn = 1;
   while (g->batch * *gm * *gn < MANY_TILES) {
     int64_t m = g->m / *gm, n = g->n / *gn;
@@ -61,7 +62,7 @@ static void grid(const gs_gemm *g, int64_t *gm, int64_t *gn) {
     if (m >= n) *gm *= 2;
     else *gn *= 2;
   }
-  while (g->packed && g->n / *gn > PANEL) *gn *= 2;
+  while (packed && g->n / *gn > PANEL) *gn *= 2;
 }
 
 /* Elements of the panels before column n0, which starts one. */
@@ -72,16 +73,15 @@ static int64_t panels_before(const gs_gemm *g, int64_t gn, int64_t jn) {
   return rows * g->k;
 }
 
-bool gs_gemm_pack(gs_gemm *g, gs_arena *a, const float *b) {
-  int64_t gm, gn;
-  if (g->dtype != GS_FLOAT || g->batch != 1 || g->n < SMALL_TILE || !g->k)
-    return false;
-  g->packed = b; /* for grid */
-  grid(g, &gm, &gn);
-  int64_t total = panels_before(g, gn, gn);
-  float *p = gs_alloc(a, (size_t)total * sizeof *p + 64);
-  p = (float *)(((uintptr_t)p + 63) / 64 * 64);
-  g->packed = p;
+/* The panels of a product that they shall be made for. */
+typedef struct packing {
+  const gs_gemm *g;
+  const gs_view *b;
+  int64_t first; /* element of b */
+} packing;
+
+/* The matrix, f32, in panels of n / gn columns. */
+static void panels(const gs_gemm *g, int64_t gn, const float *b, float *p) {
   for (int64_t jn = 0; jn < gn; jn++) {
     int64_t n0 = g->n * jn / gn, n = g->n * (jn + 1) / gn - n0;
     gs_strided s;
@@ -91,7 +91,43 @@ bool gs_gemm_pack(gs_gemm *g, gs_arena *a, const float *b) {
     gs_strided_run(&s, b + n0 * (g->tb ? g->ldb : 1), p, 1);
     p += g->k * panel_row(n);
   }
+}
+
+static bool pack(void *ctx, void *to) {
+  const packing *p = ctx;
+  const gs_gemm *g = p->g;
+  size_t size = (size_t)gs_dtype_get((int)p->b->dtype)->bits / 8;
+  const void *from = (const char *)p->b->data + (size_t)p->first * size;
+  int64_t gm, gn;
+  grid(g, true, &gm, &gn);
+  if (!gs_dtype_half(p->b->dtype)) {
+    panels(g, gn, from, to);
+    return true;
+  }
+  gs_arena a;
+  gs_arena_init(&a);
+  int64_t n = g->ldb * ((g->tb ? g->n : g->k) - 1) + (g->tb ? g->k : g->n);
+  float *wide = gs_alloc(&a, (size_t)n * sizeof *wide);
+  gs_half_widen(p->b->dtype, n, from, wide, 1);
+  panels(g, gn, wide, to);
+  gs_arena_free(&a);
   return true;
+}
+
+void gs_gemm_keep(gs_gemm *g, gs_kctx *k, int i, int64_t first) {
+  const gs_view *b = &k->in[i];
+  int64_t gm, gn;
+  if (!b->fixed || !b->n || g->dtype != GS_FLOAT || g->batch != 1 ||
+      g->n < SMALL_TILE || !g->k)
+    return;
+  grid(g, true, &gm, &gn);
+  const char *key = gs_sprintf(
+      k->arena, "panels %p %lld %lld %lld %lld %d %lld", b->fixed,
+      (long long)first, (long long)g->n, (long long)g->k, (long long)gn,
+      g->tb, (long long)g->ldb);
+  packing p = {g, b, first};
+  g->packed = gs_kernel_once(
+      k, key, (size_t)panels_before(g, gn, gn) * sizeof(float), pack, &p);
 }
 
 static bool piece(const gs_gemm *g, int64_t item, int64_t gm, int64_t gn,
@@ -124,7 +160,7 @@ bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
     return true;
   }
   int64_t gm, gn;
-  grid(g, &gm, &gn);
+  grid(g, g->packed != NULL, &gm, &gn);
   int64_t items = g->batch * gm * gn;
   bool small = (double)total * (double)g->k < 5e5;
   int nt = small || threads < 1 ? 1 : (int)gs_min(threads, items);

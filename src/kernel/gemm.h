@@ -15,7 +15,7 @@ typedef struct gs_gemm {
   int64_t dims[GS_MAX_RANK];
   int64_t sa[GS_MAX_RANK], sb[GS_MAX_RANK]; /* strides in elements */
   int64_t batch;    /* product of dims */
-  const float *packed; /* b in panels, see gs_gemm_pack; or NULL */
+  const float *packed; /* b in panels, see gs_gemm_keep; or NULL */
 } gs_gemm;
 
 bool gs_gemm_has(gs_dtype t);
@@ -26,12 +26,14 @@ void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb);
 bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
                  int threads);
 
-/* For one f32 matrix b that is the same in all runs: copies it to panels of
- * adjacent columns, as wide as the pieces that the work is cut into.  Rows of
- * a wide b lie whole pages apart, which costs up to a third of the time; the
- * panels' do not.  b is not read any more.  false: not worth it (m and n so
- * small), or there is more than one matrix. */
-bool gs_gemm_pack(gs_gemm *g, gs_arena *a, const float *b);
+/* For prep, where b is operand i from element `first` on, or NULL: a matrix
+ * that is the same in all runs is copied to panels of adjacent columns, as
+ * wide as the pieces that the work is cut into, once for all products that
+ * cut it alike; 16-bit floats are widened on the way.  Rows of a wide b lie
+ * whole pages apart, which costs up to a third of the time; the panels' do
+ * not.  b is then not read any more (g->packed).  Left alone: what may change,
+ * other types, more than one matrix, few columns. */
+void gs_gemm_keep(gs_gemm *g, gs_kctx *k, int i, int64_t first);
 
 /* One m x n tile of the same (a, b, c at its first elements) for the types
  * that oneDNN has not; k > 0. */

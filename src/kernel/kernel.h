@@ -23,16 +23,14 @@ typedef struct gs_view {
   void *data; /* of gs_string for strings, which only boxes hold; operands are
                  not written, except where in[0].data equals out[0].data
                  (GS_OP_INPLACE rows) */
+  const void *fixed; /* operands, prep only: which constant it is, the same
+                        for all that have its elements; NULL: it may change
+                        from one run to the next */
   int block; /* 0: row-major */
   bool any;  /* results: `block` may be set */
 } gs_view;
 
-/* What the devices of a process make of constants once for all of them. */
-typedef struct gs_kshare {
-  pthread_mutex_t lock; /* guards the rest */
-  gs_arena arena;
-  gs_map made; /* what was made, from what (its address and layout) -> it */
-} gs_kshare;
+typedef struct gs_kshare gs_kshare; /* kernel/share.h */
 
 typedef struct gs_kctx {
   const gs_node *node;
@@ -45,13 +43,13 @@ typedef struct gs_kctx {
   size_t scratch_size; /* prep sets how many bytes run wants */
   void *scratch;       /* 64-aligned, shared between steps */
   int threads;         /* OpenMP threads that run may use */
-  gs_kshare *share;    /* prep only; NULL: there is only one device */
+  gs_kshare *share;    /* prep only; NULL: nobody else makes the same */
   gs_err *err;
 } gs_kctx;
 
 /* prep (may be NULL) runs once when the program is compiled: shapes and
  * types are final, in[i].data is set for constants only. It decodes
- * attributes, packs weights, and rejects what run cannot do
+ * attributes, packs weights (kernel/share.h), and rejects what run cannot do
  * (GS_UNSUPPORTED, naming the type).
  * run executes; it may fail on bad data (index out of range: GS_DATA). */
 typedef struct gs_kernel {

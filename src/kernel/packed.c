@@ -30,6 +30,7 @@ static gs_view *unpacked(gs_arena *a, const gs_view *v, int n, size_t **place,
     if (v[i].rank < 0 || !gs_dtype_packed(v[i].dtype)) continue;
     w[i].dtype = GS_UINT8;
     w[i].data = NULL;
+    w[i].fixed = NULL;
     (*place)[i] = *size;
     *size += ((size_t)v[i].n + 63) / 64 * 64;
   }

@@ -4,6 +4,7 @@
 #include "kernel/gemm.h"
 #include "kernel/igemm.h"
 #include "kernel/quant.h"
+#include "kernel/share.h"
 #include "kernel/support.h"
 
 typedef struct plan {
@@ -135,34 +136,32 @@ static void pack_b(const gs_kctx *k, const plan *p, int64_t batch,
   gs_igemm_pack_b(&x, p->n, p->k, to, threads);
 }
 
-static bool fixed(const gs_kctx *k, int i) {
-  if (!gs_kernel_has(k, i)) return true;
-  const gs_value *v = gs_node_in(k->node, i);
-  const gs_value *from = v && v->def ? gs_node_in(v->def, 0) : NULL;
-  return k->in[i].data && v && !v->is_input && !(from && from->is_input);
+typedef struct packing {
+  const gs_kctx *k;
+  const plan *p;
+} packing;
+
+static bool pack(void *ctx, void *to) {
+  const packing *j = ctx;
+  gs_arena a;
+  gs_arena_init(&a);
+  pack_b(j->k, j->p, 0, GS_NEWS(&a, j->p->n, int32_t), to, 1);
+  gs_arena_free(&a);
+  return true;
 }
 
 /* A single constant b is packed once for all devices and runs. */
 static void prepare_weight(gs_kctx *k, plan *p) {
   const gs_view *b = &k->in[p->ib];
-  if (b->rank > 2 || !b->n || !fixed(k, p->ib) || !fixed(k, p->zb)) return;
-  gs_kshare *share = k->share;
-  gs_arena *a = share ? &share->arena : k->arena;
-  const void *zero = gs_kernel_has(k, p->zb) ? k->in[p->zb].data : NULL;
+  bool zero = gs_kernel_has(k, p->zb);
+  if (b->rank > 2 || !b->n || !b->fixed || (zero && !k->in[p->zb].fixed))
+    return;
   const char *key = gs_sprintf(
-      k->arena, "bytes %p %p %d %lld %lld", b->data, zero, (int)b->dtype,
-      (long long)p->n, (long long)p->k);
-  if (share) pthread_mutex_lock(&share->lock);
-  if (share) p->packed = gs_map_get(&share->made, key);
-  if (!p->packed) {
-    int32_t *z = gs_alloc(k->arena, (size_t)p->n * sizeof *z);
-    char *to = gs_alloc(a, gs_igemm_b_size(p->n, p->k) + 64);
-    to = (char *)(((uintptr_t)to + 63) / 64 * 64);
-    pack_b(k, p, 0, z, to, 1);
-    p->packed = to;
-    if (share) gs_map_put(&share->made, key, to);
-  }
-  if (share) pthread_mutex_unlock(&share->lock);
+      k->arena, "bytes %p %p %d %lld %lld", b->fixed,
+      zero ? k->in[p->zb].fixed : NULL, (int)b->dtype, (long long)p->n,
+      (long long)p->k);
+  packing job = {k, p};
+  p->packed = gs_kernel_once(k, key, gs_igemm_b_size(p->n, p->k), pack, &job);
 }
 
 static void plan_integers(gs_kctx *k, plan *p) {

@@ -11,6 +11,7 @@
 
 #include "kernel/gemm.h"
 #include "kernel/par.h"
+#include "kernel/share.h"
 #include "kernel/support.h"
 #include "kernel/vmath.h"
 
@@ -122,11 +123,15 @@ static void direction(gs_kctx *k, plan *p) {
   p->reverse[1] = true;
 }
 
-/* Whether operand i never changes. */
-static bool fixed(const gs_kctx *k, int i) {
-  const gs_value *v = gs_node_in(k->node, i);
-  const gs_value *from = v && v->def ? gs_node_in(v->def, 0) : NULL;
-  return v && k->in[i].data && !v->is_input && !(from && from->is_input);
+typedef struct widening {
+  const gs_view *v;
+  gs_dtype type;
+} widening;
+
+static bool convert(void *ctx, void *to) {
+  const widening *w = ctx;
+  gs_convert(w->type, to, w->v->dtype, w->v->data, w->v->n, NULL);
+  return true;
 }
 
 /* Operands of 16 bits are widened: constants now, others in scratch. */
@@ -134,22 +139,17 @@ static void widen(gs_kctx *k, plan *p, size_t *top) {
   for (int i = 0; i < k->nin; i++) {
     const gs_view *v = &k->in[i];
     if (i == LENGTHS || v->rank < 0 || v->dtype == p->type) continue;
-    if (fixed(k, i)) {
-      char *to = gs_alloc(k->arena, (size_t)v->n * (size_t)p->wide + 1);
-      gs_convert(p->type, to, v->dtype, v->data, v->n, NULL);
-      p->kept[i] = to;
+    size_t bytes = (size_t)v->n * (size_t)p->wide;
+    if (v->fixed) {
+      widening w = {v, p->type};
+      p->kept[i] = gs_kernel_once(
+          k, gs_sprintf(k->arena, "wide %p %d", v->fixed, (int)p->type),
+          bytes, convert, &w);
     } else {
       p->at[i] = *top;
-      *top += ((size_t)v->n * (size_t)p->wide + 63) / 64 * 64;
+      *top += (bytes + 63) / 64 * 64;
     }
   }
-}
-
-static void pack(gs_kctx *k, const plan *p, gs_gemm *g, int i,
-                 int64_t elements) {
-  const char *b = p->kept[i] ? p->kept[i] : k->in[i].data;
-  if (fixed(k, i) && p->type == GS_FLOAT && k->in[i].n)
-    gs_gemm_pack(g, k->arena, (const float *)(const void *)b + elements);
 }
 
 static void products(gs_kctx *k, plan *p) {
@@ -162,16 +162,16 @@ static void products(gs_kctx *k, plan *p) {
     g.m = p->steps * p->batch;
     g.lda = g.ldb = gs_max(1, g.k);
     p->wx[d] = g;
-    pack(k, p, &p->wx[d], W, d * all * p->input);
+    gs_gemm_keep(&p->wx[d], k, W, d * all * p->input);
     g.m = p->batch;
     g.k = h;
     g.lda = g.ldb = gs_max(1, h);
     g.n = part;
     p->rh[d] = g;
-    pack(k, p, &p->rh[d], R, d * all * h);
+    gs_gemm_keep(&p->rh[d], k, R, d * all * h);
     g.n = all - part;
     p->rh2[d] = g;
-    if (g.n) pack(k, p, &p->rh2[d], R, d * all * h + part * h);
+    if (g.n) gs_gemm_keep(&p->rh2[d], k, R, d * all * h + part * h);
   }
 }
 

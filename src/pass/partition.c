@@ -222,8 +222,13 @@ static void count_uses(part *p) {
   for (int i = 0; i < p->g->output.n; i++) p->nuse[p->g->output.at[i]->id]++;
 }
 
+/* Bytes of constants and their blocks on one device: each once, however many
+ * nodes read it. */
 static double weight_bytes(const part *p) {
   double bytes = 0;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  bool *counted = GS_NEWS(&tmp, p->program->value.n + 1, bool);
   for (int i = 0; i < p->program->node.n; i++) {
     const gs_node *n = p->program->node.at[i];
     for (int k = 0; k < n->nin; k++) {
@@ -231,11 +236,13 @@ static double weight_bytes(const part *p) {
       if (!v || !v->constant) continue;
       bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
       const gs_value *held = shard ? n->out[0] : v;
-      if (gs_value_boxed(held)) continue;
+      if (gs_value_boxed(held) || counted[held->id]) continue;
+      counted[held->id] = true;
       int64_t count = gs_product(held->dims, held->rank);
       bytes += (double)gs_dtype_bytes(held->dtype, count);
     }
   }
+  gs_arena_free(&tmp);
   return bytes;
 }
 
