@@ -96,6 +96,25 @@ result $? "device, step and node are said"
 [ "$(grep -c error: "$temp/err")" = 1 ]
 result $? "in one message"
 
+# Devices that were stopped for longer than --timeout have not waited.
+stopped() {
+  "$run" --timeout 1 --random 1 --bench 1000000 "$program" > "$temp/out" \
+    2> "$temp/err" &
+  job=$!
+  for round in 1 2 3; do
+    sleep 1
+    kill -STOP $job || return 1
+    sleep 2
+    kill -CONT $job || return 1
+  done
+  sleep 1
+  kill -TERM $job || return 1
+  wait $job
+  [ $? = 143 ] && [ ! -s "$temp/err" ]
+}
+stopped
+result $? "a stopped job goes on"
+
 mpirun=${MPIRUN-mpirun}
 if [ -n "${HAVE_MPI-}" ] && command -v "$mpirun" > /dev/null 2>&1; then
   ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"

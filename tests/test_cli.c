@@ -1,11 +1,14 @@
 /* Parsing of command lines by the tables of options. */
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../tools/cli.h"
 #include "../tools/options.h"
+#include "base/math.h"
 
 enum { MAX_ARGS = 16 };
 
@@ -162,6 +165,34 @@ START_TEST(tables) {
 }
 END_TEST
 
+/* Messages of several processes on one terminal stay whole: each is one
+ * write, which such a pipe gives to one read. */
+START_TEST(whole_messages) {
+  int end[2];
+  char got[4096];
+  gs_err e;
+  gs_err_init(&e);
+  gs_fail(&e, GS_DATA, "a.onnx: node 'x'", "first\ttext");
+  gs_err_hint(&e, "some hint");
+  gs_warn(&e, NULL, "second");
+  ck_assert_int_eq(pipe2(end, O_DIRECT), 0);
+  fflush(stderr);
+  int kept = dup(2);
+  ck_assert_int_eq(dup2(end[1], 2), 2);
+  gs_err_print(&e, stderr, "rank 1", false);
+  gs_cli c = {.who = "rank 2"};
+  gs_cli_note(&c, "%s %d", "step", 3);
+  dup2(kept, 2);
+  close(end[1]);
+  got[gs_max(0, read(end[0], got, sizeof got - 1))] = 0;
+  ck_assert_str_eq(got, "rank 1: a.onnx: node 'x': error: first text\n"
+                        "  hint: some hint\nrank 1: warning: second\n");
+  got[gs_max(0, read(end[0], got, sizeof got - 1))] = 0;
+  ck_assert_str_eq(got, "rank 2: step 3\n");
+  gs_err_free(&e);
+}
+END_TEST
+
 int main(void) {
   Suite *s = suite_create("cli");
   TCase *t = tcase_create("parse");
@@ -172,6 +203,7 @@ int main(void) {
   tcase_add_loop_test(t, wrong_use, 0, sizeof wrong / sizeof *wrong);
   tcase_add_test(t, numbers_and_pairs);
   tcase_add_loop_test(t, tables, 0, 3);
+  tcase_add_test(t, whole_messages);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "io/io.h"
 #include "options.h"
@@ -248,29 +249,24 @@ gs_status gs_cli_pair(gs_cli *c, const char *name, int i, bool need,
 
 /* ---- messages ----------------------------------------------------------- */
 
-static void say(const gs_cli *c, const char *fmt, va_list ap)
-    __attribute__((format(printf, 2, 0)));
-
-static void say(const gs_cli *c, const char *fmt, va_list ap) {
-  fprintf(stderr, "%s: ", c->who);
-  vfprintf(stderr, fmt, ap);
-  fputc('\n', stderr);
-}
-
 void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
   if (c->quiet || c->silent) return;
+  gs_arena a;
+  gs_buf b;
   va_list ap;
+  gs_arena_init(&a);
+  gs_buf_init(&b, &a);
   va_start(ap, fmt);
-  say(c, fmt, ap);
+  gs_buf_printf(&b, "%s: %s\n", c->who, gs_vsprintf(&a, fmt, ap));
   va_end(ap);
+  fwrite(b.at, 1, b.n, stderr); /* one write: whole lines */
+  gs_arena_free(&a);
 }
 
 void gs_cli_step(gs_cli *c, const char *what) {
-  struct timespec ts;
   struct rusage used;
   if (c->quiet || c->silent || !c->verbose) return;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  double now = (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+  double now = gs_now();
   if (c->started > 0) {
     gs_cli_note(c, "%-10s %10.3f ms", what, (now - c->started) * 1e3);
     if (c->verbose > 1 && !getrusage(RUSAGE_SELF, &used))

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "io/npy.h"
 #include "run_check.h"
 #include "run_source.h"
@@ -439,12 +439,6 @@ static int by_time(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static double now(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
-
 static uint64_t most_sent(const job *j) {
   uint64_t most = 0;
   for (int64_t i = 0; i < gs_exec_count(j->exec); i++)
@@ -459,9 +453,9 @@ static gs_status bench(job *j, gs_err *e) {
   double *seconds = GS_NEWS(j->a, n, double);
   uint64_t before = most_sent(j);
   for (int64_t i = 0; i < n; i++) {
-    double start = now();
+    double start = gs_now();
     GS_TRY(run_once(j, e));
-    seconds[i] = now() - start;
+    seconds[i] = gs_now() - start;
     if (j->w) seconds[i] = gs_world_max(j->w, seconds[i]);
   }
   uint64_t sent = (most_sent(j) - before) / (uint64_t)n;

@@ -117,52 +117,58 @@ static int utf8_length(const unsigned char *s) {
   return n;
 }
 
-static void print_escaped(FILE *f, const char *text) {
+static void add_escaped(gs_buf *b, const char *text) {
   for (const unsigned char *s = (const unsigned char *)text; *s;) {
     int n = utf8_length(s);
     if (n) {
-      fwrite(s, 1, (size_t)n, f);
+      gs_buf_add(b, s, (size_t)n);
       s += n;
     } else if (*s == '\t' || *s == '\n') {
-      fputc(' ', f);
+      gs_buf_char(b, ' ');
       s++;
     } else {
-      fprintf(f, "\\x%02x", *s++);
+      gs_buf_printf(b, "\\x%02x", *s++);
     }
   }
 }
 
-static void print_diag(const gs_diag *d, FILE *f, const char *who,
-                       bool color) {
+static void add_diag(gs_buf *b, const gs_diag *d, const char *who,
+                     bool color) {
   const char *on = !color ? "" : d->warning ? "\033[1;35m" : "\033[1;31m";
   const char *off = color ? "\033[0m" : "";
-  if (who) fprintf(f, "%s: ", who);
+  if (who) gs_buf_printf(b, "%s: ", who);
   if (d->place) {
-    print_escaped(f, d->place);
-    fputs(": ", f);
+    add_escaped(b, d->place);
+    gs_buf_str(b, ": ");
   }
-  fprintf(f, "%s%s:%s ", on, d->warning ? "warning" : "error", off);
-  print_escaped(f, d->text);
-  fputc('\n', f);
+  gs_buf_printf(b, "%s%s:%s ", on, d->warning ? "warning" : "error", off);
+  add_escaped(b, d->text);
+  gs_buf_char(b, '\n');
   if (d->line) {
-    fputs("  ", f);
-    print_escaped(f, d->line);
-    fprintf(f, "\n  %*s%s", d->col > 1 ? d->col - 1 : 0, "", on);
-    for (int i = 0; i < d->width; i++) fputc('^', f);
-    fprintf(f, "%s\n", off);
+    gs_buf_str(b, "  ");
+    add_escaped(b, d->line);
+    gs_buf_printf(b, "\n  %*s%s", d->col > 1 ? d->col - 1 : 0, "", on);
+    for (int i = 0; i < d->width; i++) gs_buf_char(b, '^');
+    gs_buf_printf(b, "%s\n", off);
   }
   if (d->hint) {
-    fputs("  hint: ", f);
-    print_escaped(f, d->hint);
-    fputc('\n', f);
+    gs_buf_str(b, "  hint: ");
+    add_escaped(b, d->hint);
+    gs_buf_char(b, '\n');
   }
 }
 
 void gs_err_print(const gs_err *e, FILE *f, const char *who, bool color) {
-  for (int i = 0; i < e->n; i++) print_diag(&e->diag[i], f, who, color);
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_buf b;
+  gs_buf_init(&b, &a);
+  for (int i = 0; i < e->n; i++) add_diag(&b, &e->diag[i], who, color);
   if (e->dropped)
-    fprintf(f, "%s%s%d more not shown\n", who ? who : "", who ? ": " : "",
-            e->dropped);
+    gs_buf_printf(&b, "%s%s%d more not shown\n", who ? who : "",
+                  who ? ": " : "", e->dropped);
+  if (b.n) fwrite(b.at, 1, b.n, f);
+  gs_arena_free(&a);
 }
 
 void gs_err_print_json(const gs_err *e, FILE *f) {

@@ -85,7 +85,8 @@ void gs_err_hint(gs_err *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void gs_err_caret(gs_err *e, const char *line, size_t len, int col, int width);
 
-/* Prints every diagnostic as "who: place: error: text", line, caret, hint.
+/* Prints every diagnostic as "who: place: error: text", line, caret, hint; all
+ * in one write, so that those of several processes are not mixed.
  * Bytes that are no printable UTF-8 are escaped as \xNN. */
 void gs_err_print(const gs_err *e, FILE *f, const char *who, bool color);
 /* The same as a JSON array of {code, warning, place, message, hint}. */

@@ -6,8 +6,9 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 enum { SPINS = 4000, NAP_MS = 100 };
 
@@ -55,28 +56,24 @@ gs_status gs_team_lost(gs_err *e) {
   return gs_fail(e, GS_TIMEOUT, NULL, "another device failed");
 }
 
-static double now(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
+/* What a waiting loop remembers; zero at first. */
+typedef struct wait_state {
+  int spins;
+  gs_patience patience;
+} wait_state;
 
-/* One turn of a waiting loop; *spins counts them, *since is 0 at first. */
+/* One turn of a waiting loop. */
 static gs_status wait_on(gs_team *t, _Atomic uint32_t *word, uint32_t seen,
-                         int *spins, double *since, gs_err *e) {
+                         wait_state *w, gs_err *e) {
   if (atomic_load_explicit(&t->failed, memory_order_relaxed))
     return gs_team_lost(e);
-  if (t->spin && ++*spins < SPINS) {
+  if (t->spin && ++w->spins < SPINS) {
     __builtin_ia32_pause();
     return GS_OK;
   }
-  if (t->timeout > 0) {
-    double at = now();
-    if (*since == 0) *since = at;
-    if (at - *since > t->timeout)
-      return gs_fail(e, GS_TIMEOUT, NULL,
-                     "waited %g seconds for another device", t->timeout);
-  }
+  if (t->timeout > 0 && gs_waited(&w->patience) > t->timeout)
+    return gs_fail(e, GS_TIMEOUT, NULL,
+                   "waited %g seconds for another device", t->timeout);
   nap(word, seen);
   return GS_OK;
 }
@@ -118,11 +115,10 @@ gs_status gs_team_meet(gs_team *t, gs_meeting *m, gs_err *e) {
                ? gs_team_lost(e)
                : GS_OK;
   }
-  int spins = 0;
-  double since = 0;
+  wait_state w = {0};
   while (atomic_load_explicit(&m->turn, memory_order_acquire) == turn) {
     atomic_fetch_add(&m->sleepers, 1);
-    gs_status s = wait_on(t, &m->turn, turn, &spins, &since, e);
+    gs_status s = wait_on(t, &m->turn, turn, &w, e);
     atomic_fetch_sub(&m->sleepers, 1);
     GS_TRY(s);
   }
@@ -140,12 +136,11 @@ void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in) {
 gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,
                        size_t bytes, gs_err *e) {
   gs_mailbox *b = &t->box[from - t->first];
-  int spins = 0;
-  double since = 0;
+  wait_state w = {0};
   for (;;) {
     uint32_t sent = atomic_load(&b->sent);
     if (sent != atomic_load(&b->taken) && atomic_load(&b->to) == me) break;
-    GS_TRY(wait_on(t, &b->sent, sent, &spins, &since, e));
+    GS_TRY(wait_on(t, &b->sent, sent, &w, e));
   }
   memcpy(out, b->in, bytes);
   atomic_fetch_add(&b->taken, 1);
@@ -155,11 +150,10 @@ gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,
 
 gs_status gs_team_sent(gs_team *t, int64_t me, gs_err *e) {
   gs_mailbox *b = &t->box[me - t->first];
-  int spins = 0;
-  double since = 0;
+  wait_state w = {0};
   for (;;) {
     uint32_t taken = atomic_load(&b->taken);
     if (taken == atomic_load(&b->sent)) return GS_OK;
-    GS_TRY(wait_on(t, &b->taken, taken, &spins, &since, e));
+    GS_TRY(wait_on(t, &b->taken, taken, &w, e));
   }
 }
