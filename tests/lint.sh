@@ -71,7 +71,8 @@ only 'mpi\.h' 'src/exec/comm_mpi\.c'
 only '.*\.pb-c\.h|protobuf-c/.*|protobuf-c\.h' 'src/io/onnx_[^/]*\.[ch]'
 only 'yaml\.h' 'src/io/yaml\.c'
 only 'xxh[a-z0-9_]*\.h' 'src/base/hash\.c'
-only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/kernel/onednn(_conv)?\.c'
+only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/kernel/onednn_compat\.h'
+only 'kernel/onednn_compat\.h' 'src/kernel/onednn(_[a-z]+)?\.c'
 only 'check\.h' 'no file of src'
 
 # ---- sizes ------------------------------------------------------------------

@@ -1,12 +1,12 @@
 #include "exec/exec.h"
 
-#include <omp.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/math.h"
+#include "exec/crew.h"
 
 static const gs_program *program_of(const gs_exec *x, int64_t i) {
   return x->program[x->config.ngraph == 1 ? 0 : i];
@@ -16,39 +16,29 @@ static const gs_program *program_of(const gs_exec *x, int64_t i) {
 
 typedef gs_status device_fn(gs_device *d);
 
-static void one_device(gs_exec *x, int64_t i, device_fn *fn) {
-  gs_device *d = &x->device[i];
-  gs_status s = fn(d);
+/* What the threads are to do. */
+typedef struct task {
+  gs_exec *x;
+  device_fn *fn;
+} task;
+
+static void one_device(void *ctx, int64_t i) {
+  const task *t = ctx;
+  gs_device *d = &t->x->device[i];
+  gs_status s = t->fn(d);
   if (!s) return;
   int64_t none = 0;
   if (s != GS_TIMEOUT)
-    atomic_compare_exchange_strong(&x->failed, &none, i + 1);
+    atomic_compare_exchange_strong(&t->x->failed, &none, i + 1);
   d->comm->ops->fail(d->comm);
 }
 
 /* Calls fn for every device, each on a thread of its own; the diagnostics of
  * the first that failed go to e. */
 static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
+  task t = {x, fn};
   atomic_store(&x->failed, 0);
-  int started = 1;
-  if (x->n == 1) {
-    one_device(x, 0, fn);
-  } else {
-#pragma omp parallel num_threads((int)x->n)
-    {
-      /* With fewer threads than devices the first meeting would wait for
-       * ever. */
-      int threads = omp_get_num_threads();
-      if (threads == (int)x->n) one_device(x, omp_get_thread_num(), fn);
-#pragma omp master
-      started = threads;
-    }
-    if (started != (int)x->n)
-      return gs_fail(e, GS_RESOURCE, NULL,
-                     "%lld devices need as many threads; only %d started "
-                     "(see OMP_THREAD_LIMIT)",
-                     (long long)x->n, started);
-  }
+  GS_TRY(gs_crew_run(x->n, one_device, &t, e));
   int64_t who = atomic_load(&x->failed) - 1;
   for (int64_t i = 0; who < 0 && i < x->n; i++)
     if (x->device[i].err.first) who = i;
@@ -126,10 +116,7 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   const gs_exec_config *c = &x->config;
   int threads = c->threads > 0 ? c->threads : cores(c->world);
   int each = (int)gs_max(1, threads / x->n);
-  if (x->n > 1) {
-    omp_set_dynamic(0);
-    omp_set_max_active_levels(each > 1 ? 2 : 1);
-  }
+  gs_crew_init(x->n, each);
   gs_team_init(&x->team, x->first, x->n, c->timeout);
   x->device = GS_NEWS(&x->arena, x->n, gs_device);
   for (int64_t i = 0; i < x->n; i++)

@@ -1,22 +1,18 @@
 #include "kernel/onednn.h"
 
-#include <dnnl.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "kernel/onednn_compat.h"
 
 bool gs_onednn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
                      const float *a, int64_t lda, const float *b, int64_t ldb,
                      float *c, int64_t ldc) {
-#ifdef _OPENMP
-  /* oneDNN starts threads of its own unless it is told of only one. */
-  int threads = omp_get_max_threads();
-  if (threads != 1) omp_set_num_threads(1);
-#endif
+  int threads = gs_dnn_one_thread();
   dnnl_status_t s = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1.0f,
                                a, lda, b, ldb, 0.0f, c, ldc);
-#ifdef _OPENMP
-  if (threads != 1) omp_set_num_threads(threads);
-#endif
+  gs_dnn_old_threads(threads);
   return s == dnnl_success;
+}
+
+const char *gs_onednn_version(gs_arena *a) {
+  const dnnl_version_t *v = dnnl_version();
+  return gs_sprintf(a, "%d.%d.%d", v->major, v->minor, v->patch);
 }

@@ -1,9 +1,10 @@
 #include "kernel/onednn_conv.h"
 
-#include <dnnl.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+#include "kernel/onednn_compat.h"
 
 enum {
   SPATIAL = 3,      /* dims that the library has */
@@ -15,7 +16,7 @@ enum {
 
 /* A reorder between how a tensor is given and what the convolution wants. */
 typedef struct reorder {
-  dnnl_memory_desc_t from, to;
+  gs_dnn_desc from, to;
   dnnl_primitive_t run; /* NULL: both are the same */
 } reorder;
 
@@ -29,29 +30,9 @@ struct gs_dnn_conv {
   dnnl_stream_t stream;
   dnnl_primitive_t run;
   reorder src, weights, add, dst; /* dst: from what it wants */
-  dnnl_memory_desc_t bias_desc, pad_desc;
+  gs_dnn_desc bias_desc, pad_desc;
   size_t src_size, weights_size, dst_size, pad_size; /* of a piece, 64-fold */
 };
-
-/* ---- threads: oneDNN starts its own unless it is told of only one ---- */
-
-static int one_thread(void) {
-#ifdef _OPENMP
-  int threads = omp_get_max_threads();
-  if (threads != 1) omp_set_num_threads(1);
-  return threads;
-#else
-  return 1;
-#endif
-}
-
-static void old_threads(int threads) {
-#ifdef _OPENMP
-  if (threads != 1) omp_set_num_threads(threads);
-#else
-  (void)threads;
-#endif
-}
 
 static int thread_index(void) {
 #ifdef _OPENMP
@@ -100,38 +81,35 @@ static void cut(gs_dnn_conv *c) {
 static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
 
 /* Row-major, or channels in blocks. */
-static bool given_desc(dnnl_memory_desc_t *d, int n, const dnnl_dim_t *dims,
-                       int block) {
+static bool given_desc(gs_arena *a, gs_dnn_desc *d, int n,
+                       const dnnl_dim_t *dims, int block) {
   static const dnnl_format_tag_t tags[2][SPATIAL] = {
       {dnnl_nCw8c, dnnl_nChw8c, dnnl_nCdhw8c},
       {dnnl_nCw16c, dnnl_nChw16c, dnnl_nCdhw16c}};
   if (block)
     return dims[1] % block == 0 &&
-           dnnl_memory_desc_init_by_tag(d, n, dims, dnnl_f32,
-                                        tags[block == 16][n - 3]) ==
-               dnnl_success;
+           gs_dnn_desc_tagged(a, d, n, dims, tags[block == 16][n - 3]);
   dnnl_dims_t strides;
   dnnl_dim_t s = 1;
   for (int i = n - 1; i >= 0; i--) {
     strides[i] = s;
     s *= dims[i];
   }
-  return dnnl_memory_desc_init_by_strides(d, n, dims, dnnl_f32, strides) ==
-         dnnl_success;
+  return gs_dnn_desc_strided(a, d, n, dims, strides);
 }
 
-static bool any_desc(dnnl_memory_desc_t *d, int n, const dnnl_dim_t *dims) {
-  return dnnl_memory_desc_init_by_tag(d, n, dims, dnnl_f32,
-                                      dnnl_format_tag_any) == dnnl_success;
+static bool any_desc(gs_arena *a, gs_dnn_desc *d, int n,
+                     const dnnl_dim_t *dims) {
+  return gs_dnn_desc_tagged(a, d, n, dims, dnnl_format_tag_any);
 }
 
 static bool new_reorder(gs_dnn_conv *c, reorder *r) {
-  if (dnnl_memory_desc_equal(&r->from, &r->to)) return true;
+  if (dnnl_memory_desc_equal(r->from, r->to)) return true;
   dnnl_primitive_desc_t pd;
   dnnl_primitive_attr_t attr;
   if (dnnl_primitive_attr_create(&attr) != dnnl_success) return false;
-  bool ok = dnnl_reorder_primitive_desc_create(&pd, &r->from, c->engine,
-                                               &r->to, c->engine,
+  bool ok = dnnl_reorder_primitive_desc_create(&pd, r->from, c->engine, r->to,
+                                               c->engine,
                                                attr) == dnnl_success;
   dnnl_primitive_attr_destroy(attr);
   if (!ok) return false;
@@ -158,54 +136,55 @@ static void piece_dims(const gs_dnn_conv *c, dnnl_dims_t x, dnnl_dims_t w,
   }
 }
 
-static bool new_desc(gs_dnn_conv *c, dnnl_convolution_desc_t *d) {
+static bool new_desc(gs_dnn_conv *c, gs_arena *a, dnnl_primitive_attr_t attr,
+                     dnnl_primitive_desc_t *pd) {
   const gs_window *w = &c->p.w;
   int n = w->n + 2;
-  dnnl_dims_t x, k, y, stride, dilation, begin, end;
-  dnnl_dims_t bias = {c->p.group * c->p.out};
-  dnnl_memory_desc_t dx, dk, dy;
+  gs_dnn_window window;
+  dnnl_dims_t x, k, y, bias = {c->p.group * c->p.out};
+  gs_dnn_desc dx, dk, dy;
   piece_dims(c, x, k, y);
   for (int i = 0; i < w->n; i++) {
-    stride[i] = w->stride[i];
-    dilation[i] = w->dilation[i] - 1;
-    begin[i] = w->begin[i];
-    end[i] = (w->out[i] - 1) * w->stride[i] + gs_window_span(w, i) -
-             w->in[i] - w->begin[i];
+    window.stride[i] = w->stride[i];
+    window.dilation[i] = w->dilation[i] - 1;
+    window.before[i] = w->begin[i];
+    window.behind[i] = (w->out[i] - 1) * w->stride[i] +
+                       gs_window_span(w, i) - w->in[i] - w->begin[i];
   }
-  return any_desc(&dx, n, x) && any_desc(&dk, n + c->grouped, k) &&
-         any_desc(&dy, n, y) && given_desc(&c->bias_desc, 1, bias, 0) &&
-         dnnl_dilated_convolution_forward_desc_init(
-             d, dnnl_forward_inference, dnnl_convolution_direct, &dx, &dk,
-             c->form.bias ? &c->bias_desc : NULL, &dy, stride, dilation,
-             begin, end) == dnnl_success;
+  return any_desc(a, &dx, n, x) && any_desc(a, &dk, n + c->grouped, k) &&
+         any_desc(a, &dy, n, y) && given_desc(a, &c->bias_desc, 1, bias, 0) &&
+         gs_dnn_conv_desc(pd, c->engine, &window, dx, dk,
+                          c->form.bias ? c->bias_desc : NULL, dy, attr);
 }
 
 /* The blocks that the convolution gives; 0: none that others know. */
-static int result_block(const gs_dnn_conv *c, int n, const dnnl_dim_t *y) {
-  dnnl_memory_desc_t d;
+static int result_block(const gs_dnn_conv *c, gs_arena *a, int n,
+                        const dnnl_dim_t *y) {
+  gs_dnn_desc d;
   for (int block = 8; block <= 16; block += 8)
-    if (given_desc(&d, n, y, block) &&
-        dnnl_memory_desc_equal(&d, &c->dst.from))
+    if (given_desc(a, &d, n, y, block) &&
+        dnnl_memory_desc_equal(d, c->dst.from))
       return block;
   return 0;
 }
 
 /* What goes in and out, and how it is given. */
-static bool new_reorders(gs_dnn_conv *c, const_dnnl_primitive_desc_t pd,
-                         int *block) {
+static bool new_reorders(gs_dnn_conv *c, gs_arena *a,
+                         const_dnnl_primitive_desc_t pd, int *block) {
   int n = c->p.w.n + 2;
   dnnl_dims_t x, k, y;
   piece_dims(c, x, k, y);
-  c->src.to = *dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
-  c->weights.to = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-  c->dst.from = *dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+  if (!gs_dnn_desc_query(a, &c->src.to, pd, dnnl_query_src_md) ||
+      !gs_dnn_desc_query(a, &c->weights.to, pd, dnnl_query_weights_md) ||
+      !gs_dnn_desc_query(a, &c->dst.from, pd, dnnl_query_dst_md) ||
+      !gs_dnn_desc_query(a, &c->pad_desc, pd, dnnl_query_scratchpad_md))
+    return false;
   c->add.to = c->dst.from;
-  c->pad_desc = *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-  *block = c->form.any ? result_block(c, n, y) : 0;
-  return given_desc(&c->src.from, n, x, c->form.x) &&
-         given_desc(&c->weights.from, n + c->grouped, k, 0) &&
-         given_desc(&c->add.from, n, y, c->form.z) &&
-         given_desc(&c->dst.to, n, y, *block) && new_reorder(c, &c->src) &&
+  *block = c->form.any ? result_block(c, a, n, y) : 0;
+  return given_desc(a, &c->src.from, n, x, c->form.x) &&
+         given_desc(a, &c->weights.from, n + c->grouped, k, 0) &&
+         given_desc(a, &c->add.from, n, y, c->form.z) &&
+         given_desc(a, &c->dst.to, n, y, *block) && new_reorder(c, &c->src) &&
          new_reorder(c, &c->weights) && new_reorder(c, &c->dst) &&
          (!c->form.add || new_reorder(c, &c->add));
 }
@@ -215,8 +194,7 @@ static bool new_attr(const gs_dnn_conv *c, dnnl_primitive_attr_t *attr) {
   dnnl_post_ops_t post;
   if (dnnl_primitive_attr_create(attr) != dnnl_success) return false;
   if (dnnl_post_ops_create(&post) != dnnl_success) return false;
-  bool ok = (!c->form.add ||
-             dnnl_post_ops_append_sum(post, 1) == dnnl_success) &&
+  bool ok = (!c->form.add || gs_dnn_append_sum(post)) &&
             dnnl_primitive_attr_set_post_ops(*attr, post) == dnnl_success &&
             dnnl_primitive_attr_set_scratchpad_mode(
                 *attr, dnnl_scratchpad_mode_user) == dnnl_success;
@@ -224,19 +202,15 @@ static bool new_attr(const gs_dnn_conv *c, dnnl_primitive_attr_t *attr) {
   return ok;
 }
 
-static bool new_objects(gs_dnn_conv *c, int *block) {
-  dnnl_convolution_desc_t desc;
+static bool new_objects(gs_dnn_conv *c, gs_arena *a, int *block) {
   dnnl_primitive_attr_t attr = NULL;
   dnnl_primitive_desc_t pd = NULL;
   bool ok = dnnl_engine_create(&c->engine, dnnl_cpu, 0) == dnnl_success &&
             dnnl_stream_create(&c->stream, c->engine,
                                dnnl_stream_default_flags) == dnnl_success &&
-            new_desc(c, &desc) &&
-            new_attr(c, &attr) &&
-            dnnl_primitive_desc_create(&pd, &desc, attr, c->engine, NULL) ==
-                dnnl_success;
-  ok = ok && dnnl_primitive_create(&c->run, pd) == dnnl_success &&
-       new_reorders(c, pd, block);
+            new_attr(c, &attr) && new_desc(c, a, attr, &pd) &&
+            dnnl_primitive_create(&c->run, pd) == dnnl_success &&
+            new_reorders(c, a, pd, block);
   if (pd) dnnl_primitive_desc_destroy(pd);
   if (attr) dnnl_primitive_attr_destroy(attr);
   return ok;
@@ -274,16 +248,16 @@ gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
   c->form = *form;
   cut(c);
   gs_arena_at_end(a, destroy, c);
-  int threads = one_thread();
-  bool ok = new_objects(c, block);
-  old_threads(threads);
+  int threads = gs_dnn_one_thread();
+  bool ok = new_objects(c, a, block);
+  gs_dnn_old_threads(threads);
   if (!ok) return NULL;
   if (c->src.run)
-    c->src_size = rounded(dnnl_memory_desc_get_size(&c->src.to));
+    c->src_size = rounded(dnnl_memory_desc_get_size(c->src.to));
   if (c->dst.run)
-    c->dst_size = rounded(dnnl_memory_desc_get_size(&c->dst.from));
-  c->weights_size = rounded(dnnl_memory_desc_get_size(&c->weights.to));
-  c->pad_size = rounded(dnnl_memory_desc_get_size(&c->pad_desc));
+    c->dst_size = rounded(dnnl_memory_desc_get_size(c->dst.from));
+  c->weights_size = rounded(dnnl_memory_desc_get_size(c->weights.to));
+  c->pad_size = rounded(dnnl_memory_desc_get_size(c->pad_desc));
   return c;
 }
 
@@ -300,7 +274,7 @@ size_t gs_dnn_conv_scratch(const gs_dnn_conv *c, int threads) {
 
 /* The library does not write to what it reads. */
 static bool memory(const gs_dnn_conv *c, dnnl_exec_arg_t *arg, int id,
-                   const dnnl_memory_desc_t *d, const void *data) {
+                   gs_dnn_desc d, const void *data) {
   arg->arg = id;
   return dnnl_memory_create(&arg->memory, d, c->engine,
                             (void *)(uintptr_t)data) == dnnl_success;
@@ -319,15 +293,15 @@ static bool execute(const gs_dnn_conv *c, dnnl_primitive_t p, int n,
 static bool run_reorder(const gs_dnn_conv *c, const reorder *r,
                         const void *from, void *to) {
   dnnl_exec_arg_t arg[2] = {{0}};
-  bool ok = memory(c, &arg[0], DNNL_ARG_FROM, &r->from, from) &&
-            memory(c, &arg[1], DNNL_ARG_TO, &r->to, to);
+  bool ok = memory(c, &arg[0], DNNL_ARG_FROM, r->from, from) &&
+            memory(c, &arg[1], DNNL_ARG_TO, r->to, to);
   return execute(c, r->run, 2, arg, ok);
 }
 
 bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
   int64_t part = c->p.group * c->p.out * c->p.in * gs_conv_taps(&c->p);
   bool ok = true;
-  int threads = one_thread();
+  int threads = gs_dnn_one_thread();
   for (int64_t i = 0; i < c->parts && ok; i++) {
     char *to = (char *)packed + (size_t)i * c->weights_size;
     if (c->weights.run)
@@ -335,7 +309,7 @@ bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
     else
       memcpy(to, w + i * part, (size_t)part * sizeof *w);
   }
-  old_threads(threads);
+  gs_dnn_old_threads(threads);
   return ok;
 }
 
@@ -358,7 +332,7 @@ static int64_t result_place(const gs_dnn_conv *c, int64_t image,
 /* Puts the piece of z at hand where the convolution adds to it. */
 static bool add_to(const gs_dnn_conv *c, const float *z, void *to) {
   if (c->add.run) return run_reorder(c, &c->add, z, to);
-  memcpy(to, z, dnnl_memory_desc_get_size(&c->add.to));
+  memcpy(to, z, dnnl_memory_desc_get_size(c->add.to));
   return true;
 }
 
@@ -375,15 +349,15 @@ static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
   void *to = c->dst.run ? own : y;
   if (z && !add_to(c, z, to)) return false;
   bool ok =
-      memory(c, &arg[n++], DNNL_ARG_SRC, &c->src.to, x) &&
-      memory(c, &arg[n++], DNNL_ARG_WEIGHTS, &c->weights.to, packed) &&
-      memory(c, &arg[n++], DNNL_ARG_DST, &c->dst.from, to) &&
-      memory(c, &arg[n++], DNNL_ARG_SCRATCHPAD, &c->pad_desc, pad) &&
+      memory(c, &arg[n++], DNNL_ARG_SRC, c->src.to, x) &&
+      memory(c, &arg[n++], DNNL_ARG_WEIGHTS, c->weights.to, packed) &&
+      memory(c, &arg[n++], DNNL_ARG_DST, c->dst.from, to) &&
+      memory(c, &arg[n++], DNNL_ARG_SCRATCHPAD, c->pad_desc, pad) &&
       (!c->form.bias ||
-       memory(c, &arg[n++], DNNL_ARG_BIAS, &c->bias_desc, bias));
+       memory(c, &arg[n++], DNNL_ARG_BIAS, c->bias_desc, bias));
   ok = execute(c, c->run, n, arg, ok);
   if (c->form.relu)
-    relu(to, dnnl_memory_desc_get_size(&c->dst.from) / sizeof *y);
+    relu(to, dnnl_memory_desc_get_size(c->dst.from) / sizeof *y);
   return ok && (!c->dst.run || run_reorder(c, &c->dst, to, y));
 }
 
@@ -398,7 +372,7 @@ bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
   (void)nt;
 #pragma omp parallel num_threads(nt) if (nt > 1) reduction(+ : bad)
   {
-    int old = one_thread();
+    int old = gs_dnn_one_thread();
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < (c->src.run ? sources : 0); i++)
       bad += !run_reorder(c, &c->src,
@@ -419,7 +393,7 @@ bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
                     y + result_place(c, image, part), mine,
                     mine + c->dst_size);
     }
-    old_threads(old);
+    gs_dnn_old_threads(old);
   }
   return !bad;
 }

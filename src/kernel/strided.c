@@ -162,6 +162,7 @@ static void walk_init(walk *w, const gs_strided *s) {
   w->rank = 0;
   w->n = 1;
   w->tiled = false;
+  w->m = w->mto = 0;
   int last = s->rank - 1, run = -1;
   w->len = last < 0 ? 1 : s->dims[last];
   w->fs = last < 0 ? 1 : s->from[last];
