@@ -9,7 +9,7 @@ if ! command -v "$mpirun" > /dev/null 2>&1; then
   echo "skipped: no mpirun"
   exit 77
 fi
-if [ -z "${HAVE_MPI-}" ]; then
+if [ "${HAVE_MPI-0}" != 1 ]; then
   echo "skipped: built without MPI"
   exit 77
 fi

@@ -116,7 +116,7 @@ stopped
 result $? "a stopped job goes on"
 
 mpirun=${MPIRUN-mpirun}
-if [ -n "${HAVE_MPI-}" ] && command -v "$mpirun" > /dev/null 2>&1; then
+if [ "${HAVE_MPI-0}" = 1 ] && command -v "$mpirun" > /dev/null 2>&1; then
   ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
   export ASAN_OPTIONS
   # shellcheck disable=SC2086
