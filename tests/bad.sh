@@ -272,7 +272,8 @@ broken "64 MiB of zeros" 65 "plan.yaml" large
 broken "nested brackets" 65 "plan.yaml:1:" nested
 broken "a binary file" 65 "plan.yaml" binary
 broken "not YAML" 65 "plan.yaml:" append '}'
-broken "version 2" 69 "version 2" edit '1s/1/2/'
+broken "version 1" 69 "version 1" edit '1s/2/1/'
+broken "version 3" 69 "version 3" edit '1s/2/3/'
 broken "no version" 65 "version" edit 1d
 broken "an unknown key" 65 "'mood'" append 'mood: good'
 broken "a key twice" 65 "kind" append 'kind: spmd'
@@ -289,27 +290,29 @@ broken "a sharding of other rank" 65 "plan.yaml:" edit 's/{dp,~}/{dp}/'
 broken "an unknown type" 65 "'f33'" edit 's/dtype: f32/dtype: f33/'
 broken "a negative dim" 65 "plan.yaml:" edit 's/\[6, 10\]/[-6, 10]/'
 broken "a graph elsewhere" 65 "no name of a file" \
-  edit 's,- "\(program\|device0\).onnx",- "../x.onnx",'
+  edit 's,"\(program\|device0\).onnx","../x.onnx",'
 broken "an extra device" 65 "files" \
-  edit 's,^inputs:,  - "device9.onnx"\n&,'
+  edit 's,^inputs:,  - {name: "device9.onnx"\, size: 1\, hash: "0123456789abcdef"}\n&,'
 broken "weights elsewhere" 65 "no name of a file" \
   edit 's,weights.data,/etc/passwd,'
 broken "no graph" 66 ".onnx" no_graph
 broken "another graph" 76 ".onnx" other_graph
-broken "a graph of junk" 65 ".onnx" bad_graph
+broken "a graph of junk" 76 ".onnx" bad_graph
 broken "a link to nothing" 66 ".onnx" graph_outside
 broken "no weights" 66 "weights.data" rm weights.data
-broken "short weights" 74 "weights.data has" short
-broken "empty weights" 74 "weights.data has" hole
-broken "long weights" 74 "weights.data" long
+broken "short weights" 76 "weights.data" short
+broken "empty weights" 76 "weights.data" hole
+broken "long weights" 76 "weights.data" long
 broken "a FIFO for weights" 65 "FIFO" fifo
 broken "weights outside" 65 "out of the model's directory" weights_outside
 rm -f "$in/weights.data"
 swap() { mv device0.onnx x && mv device1.onnx device0.onnx; mv x device1.onnx; }
 cp -r "$in/device" "$in/swapped"
 (cd "$in/swapped" && swap)
-refused "swapped device graphs" 76 "not the graph of device" \
+refused "swapped device graphs" 76 "device0.onnx" \
   "$run" --random 1 -o out "$in/swapped"
+refused "swapped device graphs, on purpose" 76 "not the graph of device" \
+  "$run" --no-verify --random 1 -o out "$in/swapped"
 # One device that communicates otherwise than the rest would make them wait.
 sed 's/\[~, tp\]/[tp, ~]/' "$in/mlp.yaml" > "$in/other.yaml"
 "$annotate" -q -s "$in/other.yaml" -o "$in/other.onnx" "$in/mlp.onnx" &&
@@ -318,6 +321,8 @@ cp -r "$in/device" "$in/mixed"
 cp "$in/other/device1.onnx" "$in/mixed"
 refused "a device graph of another plan" 76 "device1.onnx" \
   "$run" --random 1 -o out "$in/mixed"
+refused "a device graph of another plan, on purpose" 76 "device1.onnx" \
+  "$run" --no-verify --random 1 -o out "$in/mixed"
 mkdir "$in/nothing"
 refused "an empty directory as plan" 66 "plan.yaml" \
   "$run" --random 1 -o out "$in/nothing"

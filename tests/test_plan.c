@@ -42,13 +42,15 @@ static gs_plan *sample(gs_plan_kind kind) {
   for (int i = 0; i < 12; i++) ids[i] = 11 - i;
   p->mesh.device_ids = ids;
   for (int i = 0; i < (kind == GS_PLAN_SPMD ? 1 : 12); i++)
-    *gs_push(&arena, &p->file) =
+    *gs_push(&arena, &p->file) = (gs_plan_file){
         kind == GS_PLAN_SPMD ? "program.onnx"
-                             : gs_sprintf(&arena, "device%04d.onnx", i);
+                             : gs_sprintf(&arena, "device%04d.onnx", i),
+        (uint64_t)i << 40, UINT64_MAX - (uint64_t)i};
   *gs_push(&arena, &p->input) = io(&p->mesh, "x \"1\"", GS_FLOAT, "{tp,~}");
   *gs_push(&arena, &p->input) = io(&p->mesh, "", GS_INT64, "{tp:(1)3,tp:(3)4}");
   *gs_push(&arena, &p->output) = io(&p->mesh, "y", GS_BFLOAT16, "{~,?}");
-  p->weights = (gs_plan_weights){"weights.data", 1 << 20, UINT64_MAX};
+  p->weights = (gs_plan_weights){"weights.data", 1 << 20, "weights.xxh3",
+                                 UINT64_MAX};
   gs_plan_collective *c = gs_push(&arena, &p->collective);
   *c = (gs_plan_collective){.op = "AllReduce", .tensor = "h.1",
                             .bytes = 4096, .origin = "s.yaml:5:5"};
@@ -68,7 +70,8 @@ static void round_trip(gs_plan_kind kind) {
   gs_plan *p = sample(kind), *q;
   size_t n, m;
   const char *text = text_of(p, &n);
-  gs_status s = gs_plan_parse(&arena, "plan.yaml", text, n, &q, &err);
+  gs_status s = gs_plan_parse(&arena, "plan.yaml", text, n, true, &q,
+                              &err);
   ck_assert_msg(s == GS_OK, "%s in\n%s", err.n ? err.diag[0].text : "?", text);
   ck_assert_str_eq(text_of(q, &m), text);
   ck_assert(q->hash == p->hash);
@@ -80,6 +83,8 @@ static void round_trip(gs_plan_kind kind) {
   ck_assert(gs_sharding_equal(q->input.at[1].sharding,
                               p->input.at[1].sharding));
   ck_assert(q->weights.hash == UINT64_MAX);
+  ck_assert_str_eq(q->weights.hashes, "weights.xxh3");
+  ck_assert(q->file.at[0].hash == UINT64_MAX);
   ck_assert_int_eq((int)q->collective.at[0].bytes, 4096);
 }
 
@@ -92,10 +97,10 @@ END_TEST
 START_TEST(test_empty) {
   gs_plan p = {.producer = "", .kind = GS_PLAN_SPMD}, *q;
   size_t n;
-  *gs_push(&arena, &p.file) = "a.onnx";
+  *gs_push(&arena, &p.file) = (gs_plan_file){"a.onnx", 0, 0};
   ok(gs_mesh_finish(&p.mesh, &err));
   const char *text = text_of(&p, &n);
-  ok(gs_plan_parse(&arena, "plan.yaml", text, n, &q, &err));
+  ok(gs_plan_parse(&arena, "plan.yaml", text, n, true, &q, &err));
   ck_assert_ptr_null(q->weights.file);
   ck_assert_int_eq((int)q->mesh.ndevice, 1);
 }
@@ -113,7 +118,7 @@ static void refuse(const char *from, const char *to, gs_status code,
                              at + strlen(from));
   gs_err_clear(&err);
   gs_status s = gs_plan_parse(&arena, "plan.yaml", changed, strlen(changed),
-                              &q, &err);
+                              true, &q, &err);
   ck_assert_msg(s == code, "%s -> %s: %d", from, to, (int)s);
   ck_assert_msg(strstr(err.diag[0].text, message), "%s", err.diag[0].text);
   ck_assert_msg(!strncmp(err.diag[0].place, "plan.yaml:", 10), "no place");
@@ -121,13 +126,18 @@ static void refuse(const char *from, const char *to, gs_status code,
 
 START_TEST(test_refused) {
   refuse("4096", "4097", GS_MISMATCH, "hash");
-  refuse("version: 1", "version: 2", GS_UNSUPPORTED, "plan version 2");
+  refuse("version: 2", "version: 1", GS_UNSUPPORTED, "plan version 1");
+  ck_assert_int_eq(err.n, 1); /* nothing of keys that it does not have */
+  refuse("version: 2", "version: 3", GS_UNSUPPORTED, "plan version 3");
   refuse("kind: spmd", "kind: spdm", GS_DATA, "expected kind");
   refuse("kind: spmd", "kind: device", GS_DATA, "has 12");
   refuse("\"program.onnx\"", "\"../program.onnx\"", GS_DATA, "no name");
   refuse("\"program.onnx\"", "\"..\"", GS_DATA, "no name");
   refuse("\"program.onnx\"", "\"\"", GS_DATA, "no name");
   refuse("\"weights.data\"", "\"/etc/passwd\"", GS_DATA, "no name");
+  refuse("\"weights.xxh3\"", "\"../weights.xxh3\"", GS_DATA, "no name");
+  refuse("size: 0, ", "size: -1, ", GS_DATA, "integer");
+  refuse(", hash: \"ffffffffffffffff\"}", "}", GS_DATA, "needs the key");
   refuse("\"{tp,~}\"", "\"{tp}\"", GS_DATA, "rank 2");
   refuse("\"{tp,~}\"", "\"{tp,tp}\"", GS_DATA, "twice");
   refuse("\"{tp,~}\"", "\"{xp,~}\"", GS_DATA, "no axis");
@@ -142,6 +152,18 @@ START_TEST(test_refused) {
   refuse("bytes_per_device", "bytes", GS_DATA, "unknown key");
   refuse("hash: \"ffff", "hash: \"FFFF", GS_DATA, "hexadecimal");
   refuse("producer:", "product:", GS_DATA, "unknown key");
+}
+END_TEST
+
+/* A changed plan can be run on purpose; its hash is then its own. */
+START_TEST(test_unverified) {
+  size_t n;
+  gs_plan *p = sample(GS_PLAN_SPMD), *q;
+  char *text = gs_strdup(&arena, text_of(p, &n));
+  memcpy(strstr(text, "4096"), "4097", 4);
+  ok(gs_plan_parse(&arena, "plan.yaml", text, n, false, &q, &err));
+  ck_assert_int_eq((int)q->collective.at[0].bytes, 4097);
+  ck_assert(q->hash != p->hash);
 }
 END_TEST
 
@@ -210,6 +232,7 @@ int main(void) {
   tcase_add_test(t, test_round_trip);
   tcase_add_test(t, test_empty);
   tcase_add_test(t, test_refused);
+  tcase_add_test(t, test_unverified);
   tcase_add_test(t, test_schema);
   tcase_add_test(t, test_manual);
   suite_add_tcase(s, t);

@@ -112,7 +112,7 @@ ok "a rank without the plan" gives 66 'none' \
 ok "a rank without the input" gives 66 "input 'x'" \
   -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" mlp.spmd
 truncate -s -1 mlp.device/weights.data
-ok "short weights" gives 74 'weights.data' -n 2 "$run" --random 1 mlp.device
+ok "short weights" gives 76 'weights.data' -n 2 "$run" --random 1 mlp.device
 
 # Hundredths of a second that a process has computed.
 ticks() {

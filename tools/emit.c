@@ -4,23 +4,23 @@
 
 #include "base/math.h"
 #include "io/onnx_build.h"
+#include "ir/plan.h"
 #include "op/op.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
 #endif
 
-enum { MAX_META = 64 };
-
 typedef struct meta {
-  int n;
-  const char *key[MAX_META], *value[MAX_META];
+  gs_arena *arena;
+  GS_VEC(const char *) key;
+  GS_VEC(const char *) value;
 } meta;
 
 static void add_meta(meta *m, const char *key, const char *value) {
-  if (m->n == MAX_META || !value) return;
-  m->key[m->n] = key;
-  m->value[m->n++] = value;
+  if (!value) return;
+  *gs_push(m->arena, &m->key) = key;
+  *gs_push(m->arena, &m->value) = value;
 }
 
 /* What a program says about itself in metadata_props. */
@@ -28,7 +28,7 @@ static void program_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
   gs_buf mesh;
   gs_buf_init(&mesh, a);
   gs_mesh_print(&mesh, o->graph->mesh);
-  add_meta(m, "gshard.program", "1");
+  add_meta(m, "gshard.program", GS_TEXT_OF(GS_PROGRAM_VERSION));
   add_meta(m, "gshard.mesh", mesh.at);
   add_meta(m, "gshard.device_ids",
            gs_model_meta(o->model, "gshard.device_ids"));
@@ -65,12 +65,13 @@ static void program_opsets(gs_arena *a, const gs_graph *g,
 
 void gs_emit_info(gs_arena *a, const gs_emit_options *o, gs_model_info *info) {
   meta *m = GS_NEW(a, meta);
+  m->arena = a;
   program_meta(a, o, m);
   *info = (gs_model_info){.producer_name = "gshard-partition",
                           .producer_version = PACKAGE_VERSION,
-                          .nmeta = m->n,
-                          .meta_key = m->key,
-                          .meta_value = m->value};
+                          .nmeta = m->key.n,
+                          .meta_key = m->key.at,
+                          .meta_value = m->value.at};
   program_opsets(a, o->partition->program, info);
 }
 
@@ -81,7 +82,8 @@ gs_status gs_emit_program(gs_arena *a, const gs_emit_options *o,
   info.source = o->model;
   gs_model *model;
   GS_TRY(gs_model_from_graph(a, o->partition->program, &info, &model, e));
-  gs_status s = gs_model_write(model, path, e);
+  gs_write_options w = {.file_sums = true, .all_blocks = o->hash_weights};
+  gs_status s = gs_model_write_with(model, path, &w, e);
   gs_model_close(model);
   return s;
 }

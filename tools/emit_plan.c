@@ -10,6 +10,7 @@
 enum { INLINE_BYTES = 1024 }; /* smaller constants stand in the graphs */
 
 #define WEIGHTS_FILE "weights.data"
+#define HASHES_FILE "weights.xxh3"
 
 typedef struct emitter {
   gs_arena *a;
@@ -80,14 +81,18 @@ static gs_status write_weights(emitter *m) {
   gs_out out;
   gs_plan_weights *w = &m->plan.weights;
   GS_TRY(gs_out_open(m->a, in_dir(m, WEIGHTS_FILE), &out, m->e));
+  gs_sums sums;
   gs_status s = gs_weights_write(&out, m->program->mesh, m->weight,
-                                 m->nweight, &w->size, &w->hash, m->e);
+                                 m->nweight, &sums, m->e);
   if (s) {
     gs_out_abort(&out);
     return s;
   }
+  GS_TRY(gs_out_commit(&out, m->e));
   w->file = WEIGHTS_FILE;
-  return gs_out_commit(&out, m->e);
+  w->size = sums.size;
+  w->hashes = HASHES_FILE;
+  return gs_sums_write(m->a, in_dir(m, HASHES_FILE), &sums, &w->hash, m->e);
 }
 
 static bool lies_in_weights(void *user, const gs_value *v, gs_extref *out) {
@@ -150,9 +155,10 @@ static gs_status write_graph(emitter *m, const gs_graph *g,
     gs_model_meta_set(model, "gshard.position",
                       gs_sprintf(m->a, "%lld", (long long)m->position));
   }
-  gs_status s = gs_model_write(model, in_dir(m, name), m->e);
+  gs_write_options w = {0};
+  gs_status s = gs_model_write_with(model, in_dir(m, name), &w, m->e);
   gs_model_close(model);
-  *gs_push(m->a, &m->plan.file) = name;
+  *gs_push(m->a, &m->plan.file) = (gs_plan_file){name, w.size, w.hash};
   return s;
 }
 

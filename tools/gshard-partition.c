@@ -112,7 +112,8 @@ static gs_status run(gs_cli *c, gs_err *e) {
                                                ? gs_cli_get(c, "emit")
                                                : "spmd",
                                            "device"),
-                         .force = c->force};
+                         .force = c->force,
+                         .hash_weights = gs_cli_has(c, "hash-weights")};
     GS_TRY(piped ? gs_emit_program(&c->arena, &o, "-", e)
                  : gs_emit_plan(&c->arena, &o, out, e));
     gs_cli_step(c, "write");

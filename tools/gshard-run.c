@@ -11,8 +11,6 @@
 #include "run_check.h"
 #include "run_source.h"
 
-enum { PLAN_VERSION = 1 };
-
 typedef struct job {
   gs_cli *c;
   gs_arena *a;
@@ -30,7 +28,8 @@ typedef struct job {
 
 /* Under MPI all ranks go on, or all return the status of the lowest that
  * failed, which alone prints. */
-static gs_status agree(job *j, gs_status s) {
+static gs_status agree(job *j, gs_status s, gs_err *e) {
+  s = gs_run_verify_blame(j->source.verify, s, e);
   if (!j->w || j->w->nrank == 1) return s;
   int who;
   gs_status all = gs_world_agree(j->w, s, &who);
@@ -39,7 +38,7 @@ static gs_status agree(job *j, gs_status s) {
 }
 #define AGREE(expr)                                                            \
   do {                                                                         \
-    gs_status agreed_ = agree(j, expr);                                        \
+    gs_status agreed_ = agree(j, expr, e);                                     \
     if (agreed_ != GS_OK) return agreed_;                                      \
   } while (0)
 
@@ -185,7 +184,8 @@ static gs_status make_missing(job *j, gs_err *e) {
 }
 
 static gs_status open_source(job *j, gs_err *e) {
-  GS_TRY(gs_source_open(j->a, j->w, j->c->operand.at[0], &j->source, e));
+  GS_TRY(gs_source_open(j->a, j->w, j->c->operand.at[0],
+                        !gs_cli_has(j->c, "no-verify"), &j->source, e));
   GS_TRY(give_files(j, e));
   GS_TRY(give_test_data(j, e));
   GS_TRY(check_ranges(j, e));
@@ -206,6 +206,8 @@ static gs_status new_exec(job *j, const gs_source *s, gs_world *w,
                            .world = w,
                            .threads = j->threads,
                            .timeout = j->timeout};
+  if (s->verify) config.reads = gs_run_verify_reads;
+  config.user = s->verify;
   GS_TRY(gs_exec_new(&config, out, e));
   for (int i = 0; i < g->input.n; i++)
     GS_TRY(gs_exec_give(*out, g->input.at[i]->name, s->input[i], e));
@@ -215,6 +217,7 @@ static gs_status new_exec(job *j, const gs_source *s, gs_world *w,
 /* Runs; a rank that fails prints its message and ends the job. */
 static gs_status run_once(job *j, gs_err *e) {
   gs_status s = gs_exec_run(j->exec, e);
+  s = gs_run_verify_blame(j->source.verify, s, e);
   if (s && j->w && j->w->nrank > 1) {
     gs_err_print(e, stderr, j->c->who, j->c->color);
     fflush(NULL);
@@ -360,7 +363,8 @@ static gs_status run_whole(job *j, gs_source *whole, gs_box ***out,
 }
 
 static gs_status open_whole(job *j, gs_source *whole, gs_err *e) {
-  GS_TRY(gs_source_open(j->a, NULL, gs_cli_get(j->c, "check"), whole, e));
+  GS_TRY(gs_source_open(j->a, NULL, gs_cli_get(j->c, "check"), false, whole,
+                        e));
   const gs_graph *g = j->source.graph;
   if (whole->ndevice != 1)
     return gs_fail(e, GS_USAGE, whole->path,
@@ -501,19 +505,27 @@ static gs_status finish(job *j, gs_err *e) {
   return result;
 }
 
+/* Whether all ranks run the same. */
+static gs_status check_world(job *j, gs_err *e) {
+  uint64_t digest = 0;
+  AGREE(gs_source_digest(&j->source, &digest, e));
+  AGREE(gs_world_check(j->w, digest, GS_PLAN_VERSION, j->source.ndevice, e));
+  return GS_OK;
+}
+
 static gs_status work(job *j, gs_err *e) {
   gs_cli_step(j->c, "");
   gs_status s = parse_numbers(j, e);
   if (!s) s = open_source(j, e);
   AGREE(s);
   gs_cli_step(j->c, "load");
-  if (j->w)
-    AGREE(gs_world_check(j->w, gs_source_hash(&j->source), PLAN_VERSION,
-                         j->source.ndevice, e));
+  if (j->w) GS_TRY(check_world(j, e));
   AGREE(new_exec(j, &j->source, j->w, &j->exec, e));
   gs_cli_step(j->c, "compile");
   GS_TRY(run_once(j, e));
   gs_cli_step(j->c, "run");
+  AGREE(gs_run_verify_wait(j->source.verify, e));
+  gs_cli_step(j->c, "verify");
   AGREE(collect(j->exec, j->a, j->source.graph, &j->output, e));
   return finish(j, e);
 }
@@ -542,6 +554,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
   GS_TRY(start_transport(&j, e));
   gs_status s = work(&j, e);
   print_results(&j, s);
+  gs_run_verify_end(j.source.verify);
   gs_exec_free(j.exec);
   if (j.w) {
     /* Before another rank's exit code makes the launcher end this one. */

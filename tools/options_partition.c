@@ -15,6 +15,10 @@ static const gs_option options[] = {
      .help = "spmd (the default): one program for all devices.  device: one "
              "graph for each device, with constant coordinates, which other "
              "runtimes can load."},
+    {.name = "hash-weights",
+     .help = "Hash all of the external files that a program refers to (-o -), "
+             "which reads them, and not only their first and last MiB.  "
+             "Weights that are copied into a plan are always hashed."},
     {.name = "report",
      .arg = "FORMAT",
      .flags = GS_OPT_OPTIONAL,

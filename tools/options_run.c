@@ -19,6 +19,10 @@ static const gs_option options[] = {
      .flags = GS_OPT_REPEAT,
      .help = "Draw the random integer input NAME from LO to HI - 1.  Takes "
              "the place of the input's metadata gshard.range."},
+    {.name = "no-verify",
+     .help = "Do not compare graphs and weights with the hashes that "
+             "gshard-partition wrote: runs a plan whose files were changed on "
+             "purpose."},
     {.name = "bind",
      .arg = "NAME=N",
      .flags = GS_OPT_REPEAT,

@@ -1,7 +1,5 @@
 #include "run_source.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -32,9 +30,10 @@ static gs_status set_program(gs_arena *a, gs_source *s, gs_err *e) {
   const char *version = gs_model_meta(s->model, "gshard.program");
   s->ndevice = 1;
   if (!version) return GS_OK;
-  if (strcmp(version, "1"))
+  if (strcmp(version, GS_TEXT_OF(GS_PROGRAM_VERSION)))
     return gs_fail(e, GS_UNSUPPORTED, s->path,
-                   "program version '%.20s'; this version runs 1", version);
+                   "program version '%.20s'; this version runs %d", version,
+                   GS_PROGRAM_VERSION);
   const char *text = gs_model_meta(s->model, "gshard.mesh");
   if (!text)
     return gs_fail(e, GS_DATA, s->path, "the program has no gshard.mesh");
@@ -86,12 +85,28 @@ static gs_status check_collectives(gs_arena *a, const gs_plan *plan,
                  k, plan->collective.n);
 }
 
+/* Reads the graph of position p of the plan in dir. */
+static gs_status read_graph(gs_arena *a, const gs_source *s, const char *dir,
+                            int64_t p, gs_model **model, gs_err *e) {
+  const gs_plan_file *f = &s->plan->file.at[p];
+  gs_model_sum sum = {f->size, f->hash};
+  gs_model_options o;
+  gs_model_options_init(&o);
+  if (s->verify) o.sum = &sum;
+  return gs_model_read(a, gs_sprintf(a, "%s/%s", dir, f->name), &o, model, e);
+}
+
+static gs_status verify_model(const gs_source *s, const gs_model *m,
+                              const gs_graph *g, gs_err *e) {
+  return s->verify ? gs_run_verify_model(s->verify, m, g, e) : GS_OK;
+}
+
 /* The graph of device position p, with whole inputs and outputs. */
-static gs_status open_device(gs_arena *a, gs_source *s, const char *path,
-                             int64_t p, gs_model **model, gs_graph **g,
-                             gs_err *e) {
+static gs_status open_device(gs_arena *a, gs_source *s, int64_t p,
+                             gs_model **model, gs_graph **g, gs_err *e) {
   const gs_plan *plan = s->plan;
-  GS_TRY(gs_model_read(a, path, NULL, model, e));
+  GS_TRY(read_graph(a, s, s->path, p, model, e));
+  const char *path = gs_model_path(*model);
   const char *at = gs_model_meta(*model, "gshard.position");
   int64_t position;
   if (!at || !gs_cli_parse_int(at, 0, GS_MAX_DEVICES, &position) ||
@@ -99,6 +114,7 @@ static gs_status open_device(gs_arena *a, gs_source *s, const char *path,
     return gs_fail(e, GS_MISMATCH, path,
                    "this is not the graph of device %lld", (long long)p);
   GS_TRY(gs_model_import(*model, g, e));
+  GS_TRY(verify_model(s, *model, *g, e));
   (*g)->mesh = &plan->mesh;
   GS_TRY(gs_pass_upgrade(*g, e));
   GS_TRY(check_collectives(a, plan, *g, path, e));
@@ -112,9 +128,9 @@ static gs_status open_device(gs_arena *a, gs_source *s, const char *path,
   return add_border(a, plan, *g, path, e);
 }
 
-static gs_status open_plan(gs_arena *a, gs_world *w, gs_source *s,
-                           const gs_plan *plan, gs_err *e) {
-  s->plan = plan;
+static gs_status open_devices(gs_arena *a, gs_world *w, gs_source *s,
+                              gs_err *e) {
+  const gs_plan *plan = s->plan;
   s->ndevice = plan->mesh.ndevice;
   int64_t ranks = w ? w->nrank : 1, n = s->ndevice / ranks;
   if (s->ndevice % ranks)
@@ -127,9 +143,7 @@ static gs_status open_plan(gs_arena *a, gs_world *w, gs_source *s,
     int64_t p = (w ? w->rank * n : 0) + i;
     gs_model *model;
     gs_graph *g;
-    GS_TRY(open_device(
-        a, s, gs_sprintf(a, "%s/%s", s->path, plan->file.at[p]), p, &model,
-        &g, e));
+    GS_TRY(open_device(a, s, p, &model, &g, e));
     s->device[i] = g;
     if (i) continue;
     s->model = model;
@@ -139,29 +153,14 @@ static gs_status open_plan(gs_arena *a, gs_world *w, gs_source *s,
 }
 
 /* The plan of a directory; NULL when path is none. */
-static gs_status find_plan(gs_arena *a, const char *path, gs_plan **out,
-                           gs_err *e) {
+static gs_status find_plan(gs_arena *a, const char *path, bool verify,
+                           gs_plan **out, gs_err *e) {
   struct stat st;
   *out = NULL;
   if (!strcmp(path, "-") || stat(path, &st) || !S_ISDIR(st.st_mode))
     return GS_OK;
-  return gs_plan_read(a, gs_sprintf(a, "%s/plan.yaml", path), out, e);
-}
-
-/* Whether the weights are those that the plan was written with, as far as a
- * look at the size tells: reading them all would cost more than running. */
-static gs_status check_weights(gs_arena *a, const char *dir,
-                               const gs_plan *plan, gs_err *e) {
-  struct stat st;
-  if (!plan->weights.file) return GS_OK;
-  const char *path = gs_sprintf(a, "%s/%s", dir, plan->weights.file);
-  if (stat(path, &st))
-    return gs_fail(e, GS_NOINPUT, path, "cannot be opened: %s",
-                   strerror(errno));
-  if ((uint64_t)st.st_size == plan->weights.size) return GS_OK;
-  return gs_fail(e, GS_IO, path, "has %lld bytes, the plan says %llu",
-                 (long long)st.st_size,
-                 (unsigned long long)plan->weights.size);
+  return gs_plan_read(a, gs_sprintf(a, "%s/plan.yaml", path), verify,
+                      out, e);
 }
 
 static bool same_io(const gs_value *v, const gs_plan_io *io) {
@@ -192,31 +191,39 @@ static gs_status check_program(gs_arena *a, const gs_plan *plan,
                  "outputs are others");
 }
 
-gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
-                         gs_source *s, gs_err *e) {
-  *s = (gs_source){.path = path};
-  gs_bindings_init(&s->bind, a);
-  gs_plan *plan;
-  const char *dir = path;
-  GS_TRY(find_plan(a, path, &plan, e));
-  if (plan && plan->kind == GS_PLAN_SPMD)
-    s->path = path = gs_sprintf(a, "%s/%s", path, plan->file.at[0]);
-  if (plan && plan->kind == GS_PLAN_DEVICE) {
-    GS_TRY(open_plan(a, w, s, plan, e));
-    GS_TRY(check_weights(a, dir, plan, e));
-    s->input = GS_NEWS(a, s->graph->input.n, const gs_box *);
-    return GS_OK;
-  }
-  if (w && w->nrank > 1 && !strcmp(path, "-"))
-    GS_TRY(read_for_all(a, w, &s->model, e));
-  else GS_TRY(gs_model_read(a, path, NULL, &s->model, e));
+/* The graph or the graphs of a plan. */
+static gs_status open_plan(gs_arena *a, gs_world *w, gs_source *s,
+                           gs_err *e) {
+  if (s->plan->kind == GS_PLAN_DEVICE) return open_devices(a, w, s, e);
+  GS_TRY(read_graph(a, s, s->path, 0, &s->model, e));
+  s->path = gs_model_path(s->model);
   GS_TRY(gs_model_import(s->model, &s->graph, e));
   GS_TRY(set_program(a, s, e));
-  if (plan) {
-    GS_TRY(check_program(a, plan, s, e));
-    GS_TRY(check_weights(a, dir, plan, e));
+  return check_program(a, s->plan, s, e);
+}
+
+static gs_status open_file(gs_arena *a, gs_world *w, gs_source *s,
+                           gs_err *e) {
+  if (w && w->nrank > 1 && !strcmp(s->path, "-"))
+    GS_TRY(read_for_all(a, w, &s->model, e));
+  else GS_TRY(gs_model_read(a, s->path, NULL, &s->model, e));
+  GS_TRY(gs_model_import(s->model, &s->graph, e));
+  return set_program(a, s, e);
+}
+
+gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
+                         bool verify, gs_source *s, gs_err *e) {
+  *s = (gs_source){.path = path, .no_verify = !verify};
+  gs_bindings_init(&s->bind, a);
+  gs_plan *plan;
+  GS_TRY(find_plan(a, path, verify, &plan, e));
+  s->plan = plan;
+  if (verify) GS_TRY(gs_run_verify_new(a, path, plan, &s->verify, e));
+  GS_TRY(plan ? open_plan(a, w, s, e) : open_file(a, w, s, e));
+  if (!s->device) {
+    GS_TRY(verify_model(s, s->model, s->graph, e));
+    GS_TRY(gs_pass_upgrade(s->graph, e));
   }
-  GS_TRY(gs_pass_upgrade(s->graph, e));
   s->input = GS_NEWS(a, s->graph->input.n, const gs_box *);
   return GS_OK;
 }
@@ -306,14 +313,53 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
   return gs_pass_infer(a, s->graph, &s->bind, e);
 }
 
-uint64_t gs_source_hash(const gs_source *s) {
-  if (s->plan) return s->plan->hash;
+/* ---- what ranks have in common ---- */
+
+static uint64_t graph_hash(const gs_graph *g) {
   gs_arena a;
-  gs_arena_init(&a);
   gs_buf b;
+  gs_arena_init(&a);
   gs_buf_init(&b, &a);
-  gs_graph_print(&b, s->graph);
+  gs_graph_print(&b, g);
   uint64_t h = gs_hash(b.at, b.n, 0);
   gs_arena_free(&a);
   return h;
+}
+
+/* Adds the external files of a model, as far as they are looked at: those
+ * whose hashes the model has are compared with these. */
+static gs_status add_files(const gs_source *s, uint64_t *h, gs_err *e) {
+  const char *location;
+  gs_file *f;
+  gs_status status = GS_OK;
+  gs_arena a;
+  gs_arena_init(&a);
+  for (int i = 0; gs_model_file_at(s->model, i, &location, &f); i++) {
+    if (!f) continue;
+    *h = gs_hash(&f->size, sizeof f->size, *h);
+    if (s->no_verify ||
+        gs_model_meta(s->model, gs_sprintf(&a, GS_KEY_FILE "%s", location)))
+      continue;
+    gs_buf b;
+    gs_sums sums;
+    gs_buf_init(&b, &a);
+    status = gs_sums_of(&a, f, true, &sums, e);
+    if (status) break;
+    gs_sums_print(&b, &sums);
+    *h = gs_hash(b.at, b.n, *h);
+  }
+  gs_arena_free(&a);
+  return status;
+}
+
+gs_status gs_source_digest(const gs_source *s, uint64_t *out, gs_err *e) {
+  if (!s->plan) {
+    *out = s->no_verify ? graph_hash(s->graph) : gs_model_hash(s->model);
+    return add_files(s, out, e);
+  }
+  *out = s->plan->hash;
+  if (!s->no_verify || s->device) return GS_OK;
+  uint64_t h = gs_model_hash(s->model);
+  *out = gs_hash(&h, sizeof h, *out);
+  return add_files(s, out, e);
 }

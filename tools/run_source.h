@@ -9,6 +9,7 @@
 #include "io/model.h"
 #include "io/plan.h"
 #include "pass/infer.h"
+#include "run_verify.h"
 
 typedef struct gs_source {
   const char *path;
@@ -18,6 +19,8 @@ typedef struct gs_source {
   const gs_graph **device; /* [ndevice_here] device graphs, NULL: none */
   int ndevice_here;
   int64_t ndevice;   /* 1 for plain models */
+  bool no_verify;    /* files may be others than those that were written */
+  gs_run_verify *verify; /* NULL: a plain model, or no_verify */
   gs_bindings bind;
   const gs_box **input; /* [inputs] NULL: not given */
   bool fixed; /* inputs keep their values: also floats may decide shapes */
@@ -26,9 +29,11 @@ typedef struct gs_source {
 /* Reads and imports path; with w, rank 0 reads standard input for all.
  * A model with metadata gshard.program becomes an SPMD program on its mesh.
  * A directory is a plan, from which each rank reads the graphs of its devices.
- * Shapes are not inferred yet (but for device graphs). */
+ * Shapes are not inferred yet (but for device graphs).  With `verify`,
+ * GS_MISMATCH for files of a plan that are not those that were written with
+ * it; weights are left to out->verify. */
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
-                         gs_source *out, gs_err *e);
+                         bool verify, gs_source *out, gs_err *e);
 /* The input `name` (NULL: the only one). */
 gs_status gs_source_find(const gs_source *s, const char *name, int *out,
                          gs_err *e);
@@ -41,7 +46,14 @@ gs_status gs_source_give(gs_source *s, const char *name, const gs_box *b,
  * axes of a ReduceSum, the k of a TopK).  GS_DATA when they contradict. */
 gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
                           gs_err *e);
-/* A hash that tells programs apart; O(graph). */
-uint64_t gs_source_hash(const gs_source *s);
+/* One number for all that ranks must have in common of what they read: two
+ * sources have the same digest when their plans, graphs and weights are equal.
+ * Of a plan: plan.yaml, and so the graphs and the hashes of all weights; with
+ * no_verify also its program as it is, and the size of the weights.  Of a
+ * file: all its bytes, sizes of external files, and their first and last MiB
+ * where the file does not have hashes of them; with no_verify its graph and
+ * the sizes.  Reads what it hashes: at most 2 GiB and 2 MiB for each external
+ * file.  GS_IO. */
+gs_status gs_source_digest(const gs_source *s, uint64_t *out, gs_err *e);
 
 #endif

@@ -19,4 +19,7 @@ struct gs_exec {
   _Atomic int64_t failed;  /* 1 + first device that failed by itself */
 };
 
+/* Part of gs_exec_new (reads.c): calls config.reads. */
+void gs_exec_tell_reads(gs_exec *x);
+
 #endif

@@ -169,6 +169,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
                      (long long)config->ndevice);
     GS_TRY(gs_program_new(&x->arena, g, &x->program[i], e));
   }
+  gs_exec_tell_reads(x);
   int ninput = config->graph[0]->input.n;
   x->given = GS_NEWS(&x->arena, ninput, bool);
   return new_devices(x, e);

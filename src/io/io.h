@@ -3,6 +3,7 @@
 #define GS_IO_IO_H
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include "ir/box.h"
 
@@ -69,10 +70,14 @@ typedef struct gs_out {
   uint64_t total;
   size_t n;
   uint8_t *buf;
+  gs_hasher *hasher; /* NULL: gs_out_hash was not called */
+  uint64_t hash;     /* of all bytes; set by gs_out_commit */
 } gs_out;
 
 /* GS_CANTCREATE when the file cannot be created. */
 gs_status gs_out_open(gs_arena *a, const char *path, gs_out *o, gs_err *e);
+/* Has the file's bytes hashed (gs_hash) on their way.  Before the first. */
+void gs_out_hash(gs_out *o);
 void gs_out_write(gs_out *o, const void *p, size_t n);
 void gs_out_zeros(gs_out *o, uint64_t n);
 /* Streams bytes [at, at + n) of a tensor through a bounded buffer. */

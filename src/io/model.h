@@ -29,11 +29,16 @@ typedef struct gs_model_limits {
 
 extern const gs_model_limits gs_model_limits_default;
 
+typedef struct gs_model_sum {
+  uint64_t size, hash; /* gs_hash of the file */
+} gs_model_sum;
+
 typedef struct gs_model_options {
   gs_model_limits limit;
   const char *const *data_dirs; /* more directories of external data */
   int ndata_dirs;               /* at most 16 */
   bool allow_hardlinks; /* external data with more than one link */
+  const gs_model_sum *sum; /* what the file was when it was written, or NULL */
 } gs_model_options;
 
 typedef struct gs_model gs_model;
@@ -43,7 +48,7 @@ void gs_model_options_init(gs_model_options *o);
 /* Reads a model from a file, or from standard input ("-").  Its memory is
  * that of its structure: raw_data above 4 KiB and external data stay in their
  * files.  opt NULL: defaults.  GS_NOINPUT, GS_DATA (malformed, over a limit),
- * GS_UNSUPPORTED (newer IR version, types).  Close with gs_model_close. */
+ * GS_UNSUPPORTED (newer IR version, types), GS_MISMATCH (opt->sum differs).  Close with gs_model_close. */
 gs_status gs_model_read(gs_arena *a, const char *path,
                         const gs_model_options *opt, gs_model **out,
                         gs_err *e);
@@ -55,6 +60,12 @@ gs_status gs_model_parse(gs_arena *a, const char *name, const void *data,
 void gs_model_close(gs_model *m);
 
 const char *gs_model_path(const gs_model *m);
+/* gs_hash of all bytes of the model's file, which reads them. */
+uint64_t gs_model_hash(const gs_model *m);
+/* The i-th external file of the model and its location, in the order of first
+ * use; false past the last.  *file is NULL when it does not exist. */
+bool gs_model_file_at(const gs_model *m, int i, const char **location,
+                      gs_file **file);
 int64_t gs_model_ir_version(const gs_model *m);
 /* Version at which a domain is imported, 0 if it is not. */
 int64_t gs_model_opset(const gs_model *m, const char *domain);
@@ -131,5 +142,18 @@ gs_status gs_model_binds(const gs_model *m, gs_arena *a,
  * External data below the output's directory stays where it is; other data
  * is copied into the file, or, past 1.5 GiB in all, into PATH.data. */
 gs_status gs_model_write(gs_model *m, const char *path, gs_err *e);
+
+typedef struct gs_write_options {
+  /* Every external file that the written model refers to gets an entry
+   * GS_KEY_FILE of the model's metadata with its hashes: of its first and last
+   * block, or with all_blocks of all of it, which is then read. */
+  bool file_sums, all_blocks;
+  uint64_t size, hash; /* of the model's file: results */
+} gs_write_options;
+/* metadata_props "gshard.file:LOCATION" holds gs_sums_print. */
+#define GS_KEY_FILE "gshard.file:"
+/* The same with options (NULL: none); m keeps the new entries. */
+gs_status gs_model_write_with(gs_model *m, const char *path,
+                              gs_write_options *opt, gs_err *e);
 
 #endif

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "io/onnx_model.h"
 
 const gs_model_limits gs_model_limits_default = {
@@ -153,8 +154,20 @@ static gs_status check_model(const gs_model *m, gs_err *e) {
   return GS_OK;
 }
 
+static gs_status check_sum(const gs_model *m, const gs_model_sum *sum,
+                           gs_err *e) {
+  if (!sum || (m->size == sum->size && gs_model_hash(m) == sum->hash))
+    return GS_OK;
+  gs_fail(e, GS_MISMATCH, m->path, "is not the file that the plan was written "
+          "with");
+  gs_err_hint(e, "it is damaged, was changed, or belongs to another plan: "
+              "partition again; --no-verify runs it as it is");
+  return GS_MISMATCH;
+}
+
 static gs_status read_message(gs_model *m, const char *dir_of,
                               const gs_model_options *opt, gs_err *e) {
+  GS_TRY(check_sum(m, opt->sum, e));
   GS_TRY(check_kind(m->path, m->data, m->size, e));
   ProtobufCMessage *msg;
   GS_TRY(gs_unpack(m->arena, m->path, m->data, m->size,
@@ -265,6 +278,18 @@ bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out) {
 /* ---- access ---- */
 
 const char *gs_model_path(const gs_model *m) { return m->path; }
+
+uint64_t gs_model_hash(const gs_model *m) {
+  return gs_hash(m->data, m->size, 0);
+}
+
+bool gs_model_file_at(const gs_model *m, int i, const char **location,
+                      gs_file **file) {
+  if (i >= m->files.n) return false;
+  *location = m->files.entry[i].key;
+  *file = m->files.entry[i].value;
+  return true;
+}
 
 int64_t gs_model_ir_version(const gs_model *m) { return m->proto->ir_version; }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "io/onnx_model.h"
+#include "io/sums.h"
 
 /* Other programs cannot read messages of 2 GiB: past this much, weights go to
  * a file of their own. */
@@ -34,6 +35,8 @@ typedef struct writer {
   GS_VEC(side) sides;
   uint64_t side_size;
   int nsource; /* sources of the model before this call */
+  gs_write_options *opt; /* NULL: none */
+  gs_map kept; /* location in the output -> gs_file that stays where it is */
 } writer;
 
 /* A location relative to dir at which a file can be found, or NULL. */
@@ -115,6 +118,7 @@ static gs_status place_tensor(void *user, Onnx__TensorProto *t, gs_err *e) {
   if (!f) return GS_OK; /* a file that does not exist stays so */
   const char *rel = relative(w, f->path);
   bool overwritten = rel && w->side && !strcmp(rel, w->side);
+  if (rel && !overwritten) gs_map_put(&w->kept, rel, f);
   if (rel && !overwritten && !strcmp(rel, x.location)) return GS_OK;
   *gs_push(w->arena, &w->saved) = (saved){t, *t};
   if (!rel || overwritten) return make_raw(w, t, f, &x, e);
@@ -150,10 +154,29 @@ static gs_status write_sides(writer *w, gs_out *o, gs_err *e) {
   return GS_OK;
 }
 
+/* Says in the model what the external files hold that it refers to. */
+static gs_status note_sums(writer *w, gs_err *e) {
+  if (!w->opt || !w->opt->file_sums) return GS_OK;
+  for (int i = 0; i < w->kept.n; i++) {
+    gs_sums sums;
+    gs_buf text;
+    gs_buf_init(&text, w->arena);
+    GS_TRY(gs_sums_of(w->arena, w->kept.entry[i].value, !w->opt->all_blocks,
+                      &sums, e));
+    gs_sums_print(&text, &sums);
+    gs_model_meta_set(w->m,
+                      gs_sprintf(w->arena, GS_KEY_FILE "%s",
+                                 w->kept.entry[i].key), text.at);
+  }
+  return GS_OK;
+}
+
 /* Both files are complete before either appears. */
 static gs_status write_files(writer *w, const char *path, gs_err *e) {
   gs_out model, data = {.fd = -1, .slot = -1};
+  GS_TRY(note_sums(w, e));
   GS_TRY(gs_out_open(w->arena, path, &model, e));
+  if (w->opt) gs_out_hash(&model);
   gs_status st = GS_OK;
   if (w->side) {
     const char *name = gs_sprintf(w->arena, "%s.data", path);
@@ -163,7 +186,12 @@ static gs_status write_files(writer *w, const char *path, gs_err *e) {
   if (!st)
     st = gs_pack(&w->m->proto->base, gs_raw_of, w->m, &model, e);
   if (!st && w->side) st = gs_out_commit(&data, e);
-  if (!st) return gs_out_commit(&model, e);
+  if (!st) st = gs_out_commit(&model, e);
+  if (!st && w->opt) {
+    w->opt->size = model.total;
+    w->opt->hash = model.hash;
+  }
+  if (!st) return st;
   gs_out_abort(&data);
   gs_out_abort(&model);
   return st;
@@ -197,15 +225,22 @@ static gs_status write_model(writer *w, const char *path, gs_err *e) {
   }
   const char *slash = strrchr(path, '/');
   w->side = gs_sprintf(w->arena, "%s.data", slash ? slash + 1 : path);
+  gs_map_init(&w->kept, w->arena);
   GS_TRY(gs_each_tensor(msg, place_tensor, w, e));
   GS_TRY(gs_each_tensor(msg, place_side, w, e));
   return write_files(w, path, e);
 }
 
 gs_status gs_model_write(gs_model *m, const char *path, gs_err *e) {
+  return gs_model_write_with(m, path, NULL, e);
+}
+
+gs_status gs_model_write_with(gs_model *m, const char *path,
+                              gs_write_options *opt, gs_err *e) {
   gs_arena a;
   gs_arena_init(&a);
-  writer w = {.m = m, .arena = &a, .nsource = m->source.n};
+  writer w = {.m = m, .arena = &a, .nsource = m->source.n, .opt = opt};
+  gs_map_init(&w.kept, &a);
   w.dir = directory(&a, path);
   gs_status st = write_model(&w, path, e);
   for (int i = w.saved.n; i-- > 0;) *w.saved.at[i].t = w.saved.at[i].before;

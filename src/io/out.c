@@ -124,8 +124,18 @@ gs_status gs_out_open(gs_arena *a, const char *path, gs_out *o, gs_err *e) {
   return GS_OK;
 }
 
+void gs_out_hash(gs_out *o) { o->hasher = gs_hasher_new(); }
+
+static void end_hash(gs_out *o) {
+  if (!o->hasher) return;
+  o->hash = gs_hasher_value(o->hasher);
+  gs_hasher_free(o->hasher);
+  o->hasher = NULL;
+}
+
 static void flush(gs_out *o) {
   const uint8_t *p = o->buf;
+  if (o->hasher) gs_hasher_add(o->hasher, o->buf, o->n);
   while (o->n && !o->error) {
     ssize_t k = write(o->fd, p, o->n);
     if (k < 0 && errno == EINTR) continue;
@@ -182,6 +192,7 @@ gs_status gs_out_tensor(gs_out *o, const gs_tensor *t, uint64_t at, uint64_t n,
 }
 
 void gs_out_abort(gs_out *o) {
+  end_hash(o);
   if (o->fd >= 0) close(o->fd);
   o->fd = -1;
   if (o->temp) unlink(o->temp);
@@ -205,6 +216,7 @@ static void sync_directory(gs_arena *a, const char *path) {
 
 gs_status gs_out_commit(gs_out *o, gs_err *e) {
   flush(o);
+  end_hash(o);
   if (!o->error && o->temp && fsync(o->fd)) o->error = errno;
   if (close(o->fd) && !o->error && errno != EINTR) o->error = errno;
   o->fd = -1;

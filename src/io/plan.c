@@ -7,15 +7,17 @@
 #include "io/io.h"
 #include "io/plan_keys.h"
 
-uint64_t gs_plan_hash_bytes(uint64_t h, const void *p, size_t n) {
-  return gs_hash(p, n, h ^ UINT64_C(0x67736861726421));
-}
-
 /* ---- writing ---- */
 
 static void json(gs_buf *b, const char *key, const char *text) {
   gs_buf_printf(b, "%s: ", key);
   gs_buf_json(b, text ? text : "");
+}
+
+/* ", size: N, hash: "...."}": ends an entry. */
+static void write_sum(gs_buf *b, uint64_t size, uint64_t hash) {
+  gs_buf_printf(b, ", size: %llu, hash: \"%016llx\"}\n",
+                (unsigned long long)size, (unsigned long long)hash);
 }
 
 static void write_mesh(gs_buf *b, const gs_mesh *m) {
@@ -89,18 +91,18 @@ static void write_body(gs_buf *b, const gs_plan *p) {
   write_mesh(b, &p->mesh);
   gs_buf_str(b, p->file.n ? "files:\n" : "files: []\n");
   for (int i = 0; i < p->file.n; i++) {
-    gs_buf_str(b, "  - ");
-    gs_buf_json(b, p->file.at[i]);
-    gs_buf_char(b, '\n');
+    gs_buf_str(b, "  - {");
+    json(b, "name", p->file.at[i].name);
+    write_sum(b, p->file.at[i].size, p->file.at[i].hash);
   }
   write_io(b, &p->mesh, "inputs", p->input.n, p->input.at);
   write_io(b, &p->mesh, "outputs", p->output.n, p->output.at);
   if (p->weights.file) {
     gs_buf_str(b, "weights: {");
     json(b, "file", p->weights.file);
-    gs_buf_printf(b, ", size: %llu, hash: \"%016llx\"}\n",
-                  (unsigned long long)p->weights.size,
-                  (unsigned long long)p->weights.hash);
+    gs_buf_str(b, ", ");
+    json(b, "hashes", p->weights.hashes);
+    write_sum(b, p->weights.size, p->weights.hash);
   }
   write_collectives(b, p);
 }
@@ -215,15 +217,18 @@ static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
                             gs_plan *p) {
   int64_t want = p->kind == GS_PLAN_SPMD ? 1 : p->mesh.ndevice;
   for (int i = 0; i < from->file.n; i++) {
-    GS_TRY(plain_name(r, from->file.at[i], from->file.at[i]->text));
-    *gs_push(r->arena, &p->file) = from->file.at[i]->text;
+    const gs_plan_file_reading *f = &from->file.at[i];
+    GS_TRY(plain_name(r, f->at, f->file.name));
+    *gs_push(r->arena, &p->file) = f->file;
   }
   if (p->file.n != want)
     return gs_fail_at(r->err, GS_DATA, &from->root->at,
                       "%d files; a plan of this kind has %lld", p->file.n,
                       (long long)want);
   p->weights = from->weights;
-  return p->weights.file ? plain_name(r, from->root, p->weights.file) : GS_OK;
+  if (!p->weights.file) return GS_OK;
+  GS_TRY(plain_name(r, from->root, p->weights.file));
+  return plain_name(r, from->root, p->weights.hashes);
 }
 
 static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
@@ -245,40 +250,42 @@ static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
     GS_TRY(make_collective(r, &p->mesh, &from->collective.at[i],
                            gs_push(r->arena, &p->collective)));
   p->hash = hash_of(p, r->arena);
-  if (p->hash == from->hash) return GS_OK;
+  if (p->hash == from->hash || !from->verify) return GS_OK;
   gs_fail_at(r->err, GS_MISMATCH, &from->root->at,
              "the plan's hash is %016llx, it says %016llx",
              (unsigned long long)p->hash, (unsigned long long)from->hash);
   gs_err_hint(r->err, "the file was changed after it was written; partition "
-                      "again");
+                      "again, or run it as it is with --no-verify");
   return GS_MISMATCH;
 }
 
-static gs_status from_tree(gs_arena *a, const gs_yaml *y, gs_plan **out,
-                           gs_err *e) {
+static gs_status from_tree(gs_arena *a, const gs_yaml *y, bool verify,
+                           gs_plan **out, gs_err *e) {
   gs_plan_reading *from = GS_NEW(a, gs_plan_reading);
+  from->verify = verify;
   gs_reader r = {a, e, from};
   from->root = y;
+  GS_TRY(gs_plan_version(&r, y));
   GS_TRY(gs_keys_read(&r, y, gs_plan_tables[0], from));
   *out = GS_NEW(a, gs_plan);
   return make_plan(&r, from, *out);
 }
 
 gs_status gs_plan_parse(gs_arena *a, const char *file, const char *text,
-                        size_t n, gs_plan **out, gs_err *e) {
+                        size_t n, bool verify, gs_plan **out, gs_err *e) {
   gs_yaml *y;
   GS_TRY(gs_yaml_parse(a, file, text, n, &gs_yaml_plan_limits, &y, e));
-  return from_tree(a, y, out, e);
+  return from_tree(a, y, verify, out, e);
 }
 
-gs_status gs_plan_read(gs_arena *a, const char *path, gs_plan **out,
-                       gs_err *e) {
+gs_status gs_plan_read(gs_arena *a, const char *path, bool verify,
+                       gs_plan **out, gs_err *e) {
   gs_yaml *y;
   gs_file *f; /* waiting for a FIFO in a directory would be for ever */
   GS_TRY(gs_file_open(a, path, &f, e));
   gs_file_close(f);
   GS_TRY(gs_yaml_read(a, path, &gs_yaml_plan_limits, &y, e));
-  return from_tree(a, y, out, e);
+  return from_tree(a, y, verify, out, e);
 }
 
 void gs_plan_schema(FILE *f) {

@@ -7,6 +7,7 @@
 #define LIST_OF(name)                                                          \
   "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/" name "\"}}"
 #define HASH "{\"type\": \"string\", \"pattern\": \"^[0-9a-f]{16}$\"}"
+#define SIZE "{\"type\": \"integer\", \"minimum\": 0}"
 
 static gs_status hash_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                           void *into) {
@@ -16,6 +17,14 @@ static gs_status hash_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
     return gs_fail_at(r->err, GS_DATA, &v->at,
                       "a hash has 16 hexadecimal digits");
   *(uint64_t *)(void *)((char *)into + k->offset) = strtoull(s, NULL, 16);
+  return GS_OK;
+}
+
+static gs_status size_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  int64_t n = 0;
+  GS_TRY(gs_yaml_int(v, 0, INT64_MAX, &n, r->err));
+  *(uint64_t *)(void *)((char *)into + k->offset) = (uint64_t)n;
   return GS_OK;
 }
 
@@ -80,15 +89,26 @@ static gs_status mesh_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 
 /* ---- files, inputs, outputs ---- */
 
+static const gs_key file_keys[] = {
+    {"name", gs_key_text, offsetof(gs_plan_file, name), NULL, NULL,
+     "Its name in the plan's directory.", true},
+    {"size", size_key, offsetof(gs_plan_file, size), NULL, SIZE,
+     "Its size in bytes.", true},
+    {"hash", hash_key, offsetof(gs_plan_file, hash), NULL, HASH,
+     "Hash of its content.", true},
+};
+static const gs_keys file_table = {"file", "a file", COUNT(file_keys),
+                                   file_keys};
+
 static gs_status files_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                            void *into) {
   (void)k;
   gs_plan_reading *p = into;
   GS_TRY(gs_yaml_list(v, r->err));
   for (int i = 0; i < v->item.n; i++) {
-    const char *s;
-    GS_TRY(gs_yaml_string(v->item.at[i], &s, r->err));
-    *gs_push(r->arena, &p->file) = v->item.at[i];
+    gs_plan_file_reading *f = gs_push(r->arena, &p->file);
+    f->at = v->item.at[i];
+    GS_TRY(gs_keys_read(r, f->at, &file_table, &f->file));
   }
   return GS_OK;
 }
@@ -138,22 +158,15 @@ static gs_status outputs_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 
 /* ---- weights and collectives ---- */
 
-static gs_status size_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                          void *into) {
-  (void)k;
-  int64_t n = 0;
-  GS_TRY(gs_yaml_int(v, 0, INT64_MAX, &n, r->err));
-  ((gs_plan_weights *)into)->size = (uint64_t)n;
-  return GS_OK;
-}
-
 static const gs_key weights_keys[] = {
     {"file", gs_key_text, offsetof(gs_plan_weights, file), NULL, NULL,
      "Name of the file in the plan's directory.", true},
-    {"size", size_key, 0, NULL, "{\"type\": \"integer\", \"minimum\": 0}",
+    {"hashes", gs_key_text, offsetof(gs_plan_weights, hashes), NULL, NULL,
+     "Name of the file with the hashes of its blocks.", true},
+    {"size", size_key, offsetof(gs_plan_weights, size), NULL, SIZE,
      "Its size in bytes.", true},
     {"hash", hash_key, offsetof(gs_plan_weights, hash), NULL, HASH,
-     "Hash of its content; all zeros when it was not computed.", true},
+     "Hash of the file of hashes.", true},
 };
 static const gs_keys weights_table = {"weights", "weights",
                                       COUNT(weights_keys), weights_keys};
@@ -203,23 +216,33 @@ static gs_status version_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   int64_t n = 0;
   GS_TRY(gs_yaml_int(v, 1, INT64_MAX, &n, r->err));
   if (n == GS_PLAN_VERSION) return GS_OK;
-  return gs_fail_at(r->err, GS_UNSUPPORTED, &v->at,
-                    "plan version %lld; this program knows version %d",
-                    (long long)n, GS_PLAN_VERSION);
+  gs_fail_at(r->err, GS_UNSUPPORTED, &v->at,
+             "plan version %lld; this program knows version %d", (long long)n,
+             GS_PLAN_VERSION);
+  gs_err_hint(r->err, "partition the model again with gshard-partition of "
+                      "this version");
+  return GS_UNSUPPORTED;
+}
+
+gs_status gs_plan_version(gs_reader *r, const gs_yaml *plan) {
+  const gs_yaml *v = plan->kind == GS_YAML_MAP
+                         ? gs_yaml_get(plan, "version")
+                         : NULL;
+  return v ? version_key(r, v, NULL, NULL) : GS_OK;
 }
 
 static const char *const kind_words[] = {"spmd", "device", NULL};
 #define PLAN(field) offsetof(gs_plan_reading, field)
 static const gs_key plan_keys[] = {
-    {"version", version_key, 0, NULL, "{\"const\": 1}",
-     "Version of the format: 1.", true},
+    {"version", version_key, 0, NULL,
+     "{\"const\": " GS_TEXT_OF(GS_PLAN_VERSION) "}",
+     "Version of the format: " GS_TEXT_OF(GS_PLAN_VERSION) ".", true},
     {"producer", gs_key_text, PLAN(producer), NULL, NULL,
      "The program that wrote the plan.", true},
     {"kind", gs_key_word, PLAN(kind), kind_words, NULL,
      "spmd: one program for all devices; device: a graph for each.", true},
     {"mesh", mesh_key, 0, &mesh_table, NULL, "The mesh of devices.", true},
-    {"files", files_key, 0, NULL,
-     "{\"type\": \"array\", \"items\": {\"type\": \"string\"}}",
+    {"files", files_key, 0, NULL, LIST_OF("file"),
      "The graphs, in the order of device positions; one for spmd.", true},
     {"inputs", inputs_key, 0, NULL, LIST_OF("io"),
      "Graph inputs and how they are split.", true},
@@ -236,7 +259,7 @@ static const gs_keys plan_table = {"plan", "a plan", COUNT(plan_keys),
                                    plan_keys};
 
 const gs_keys *const gs_plan_tables[] = {
-    &plan_table, &mesh_table,    &axis_table,       &cut_table,
-    &io_table,   &weights_table, &collective_table,
+    &plan_table, &mesh_table, &axis_table,    &cut_table,
+    &file_table, &io_table,   &weights_table, &collective_table,
 };
 const int gs_plan_ntable = COUNT(gs_plan_tables);

@@ -5,13 +5,13 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/math.h"
-#include "io/plan.h"
 #include "ir/packed.h"
 
 enum {
-  CHUNK = 64 << 20, /* mapped pages are given back after so many bytes */
-  PIECE = 1 << 20   /* what is hashed and written at a time */
+  CHUNK = 64 << 20,     /* mapped pages are given back after so many bytes */
+  PIECE = GS_SUMS_BLOCK /* what is hashed and written at a time */
 };
 
 typedef struct packer {
@@ -25,11 +25,12 @@ typedef struct packer {
   uint64_t touched; /* bytes read since pages were last given back */
   uint8_t *piece;   /* [PIECE] bytes on their way to the file */
   size_t filled;
-  uint64_t total, hash;
+  uint64_t total;
+  GS_VEC(uint64_t) hash; /* of each piece */
 } packer;
 
 static void flush(packer *k) {
-  k->hash = gs_plan_hash_bytes(k->hash, k->piece, k->filled);
+  *gs_push(k->o->arena, &k->hash) = gs_hash(k->piece, k->filled, 0);
   gs_out_write(k->o, k->piece, k->filled);
   k->filled = 0;
 }
@@ -165,12 +166,11 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
 }
 
 gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,
-                           uint64_t *size, uint64_t *hash, gs_err *e) {
+                           gs_sums *sums, gs_err *e) {
   packer k = {.o = o, .m = m, .piece = gs_alloc(o->arena, PIECE)};
   for (int i = 0; i < n; i++) GS_TRY(put_weight(&k, &w[i], e));
   if (k.filled) flush(&k);
-  *size = k.total;
-  *hash = k.hash;
+  *sums = (gs_sums){.size = k.total, .hash = k.hash.at};
   return GS_OK;
 }
 

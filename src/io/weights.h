@@ -3,6 +3,7 @@
 #define GS_IO_WEIGHTS_H
 
 #include "io/io.h"
+#include "io/sums.h"
 #include "ir/graph.h"
 
 /* Data in weights.data starts at multiples of this (ONNX: offsets SHOULD be
@@ -20,10 +21,10 @@ typedef struct gs_weight {
 /* Writes the weights one after another and sets their offsets.  Blocks lie
  * row-major by block index, padded with zeros; a split of dim 0 alone is the
  * tensor as it is, so nothing is rearranged.  Memory: a buffer of 1 MiB and
- * at most 64 MiB of mapped pages at a time.  *size gets the bytes written,
- * *hash their gs_plan_hash_bytes. */
+ * at most 64 MiB of mapped pages at a time.  *sums gets the size of what was
+ * written and the hashes of all its blocks. */
 gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,
-                           uint64_t *size, uint64_t *hash, gs_err *e);
+                           gs_sums *sums, gs_err *e);
 
 /* Offset of the block that device position p holds. */
 uint64_t gs_weight_offset(const gs_mesh *m, const gs_weight *w, int64_t p);

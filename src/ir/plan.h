@@ -5,7 +5,12 @@
 
 #include "ir/sharding.h"
 
-enum { GS_PLAN_VERSION = 1 };
+/* Versions of the plan directory, and of programs (metadata gshard.program).
+ * Macros, since they also stand in texts. */
+#define GS_PLAN_VERSION 2
+#define GS_PROGRAM_VERSION 1
+#define GS_TEXT_OF_(x) #x
+#define GS_TEXT_OF(x) GS_TEXT_OF_(x) /* GS_TEXT_OF(GS_PLAN_VERSION): "2" */
 
 typedef enum gs_plan_kind {
   GS_PLAN_SPMD,  /* one program for all devices */
@@ -20,10 +25,17 @@ typedef struct gs_plan_io { /* a graph input or output */
   gs_sharding *sharding; /* how it is split over the devices, or joined */
 } gs_plan_io;
 
-typedef struct gs_plan_weights { /* the file of all weights */
-  const char *file; /* in the plan's directory; NULL: none */
+typedef struct gs_plan_file { /* a graph */
+  const char *name; /* in the plan's directory */
   uint64_t size;    /* bytes */
-  uint64_t hash;    /* gs_plan_hash_bytes of its content; 0: not computed */
+  uint64_t hash;    /* gs_hash of them */
+} gs_plan_file;
+
+typedef struct gs_plan_weights { /* the file of all weights */
+  const char *file;   /* in the plan's directory; NULL: none */
+  uint64_t size;      /* bytes */
+  const char *hashes; /* the file of the hashes of its blocks (io/sums.h) */
+  uint64_t hash;      /* gs_hash of that file */
 } gs_plan_weights;
 
 typedef struct gs_plan_collective {
@@ -38,7 +50,7 @@ typedef struct gs_plan {
   const char *producer; /* "gshard 1.2" */
   gs_plan_kind kind;
   gs_mesh mesh;
-  GS_VEC(const char *) file; /* one (spmd), or one per position (device) */
+  GS_VEC(gs_plan_file) file; /* one (spmd), or one per position (device) */
   GS_VEC(gs_plan_io) input;
   GS_VEC(gs_plan_io) output;
   gs_plan_weights weights;
