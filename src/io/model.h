@@ -38,7 +38,8 @@ typedef struct gs_model_options {
   const char *const *data_dirs; /* more directories of external data */
   int ndata_dirs;               /* at most 16 */
   bool allow_hardlinks; /* external data with more than one link */
-  const gs_model_sum *sum; /* what the file was when it was written, or NULL */
+  const gs_model_sum *sum; /* what the file was when it was written; NULL:
+                              not known */
 } gs_model_options;
 
 typedef struct gs_model gs_model;
@@ -48,7 +49,8 @@ void gs_model_options_init(gs_model_options *o);
 /* Reads a model from a file, or from standard input ("-").  Its memory is
  * that of its structure: raw_data above 4 KiB and external data stay in their
  * files.  opt NULL: defaults.  GS_NOINPUT, GS_DATA (malformed, over a limit),
- * GS_UNSUPPORTED (newer IR version, types), GS_MISMATCH (opt->sum differs).  Close with gs_model_close. */
+ * GS_UNSUPPORTED (newer IR version, types), GS_MISMATCH (opt->sum differs).
+ * Close with gs_model_close. */
 gs_status gs_model_read(gs_arena *a, const char *path,
                         const gs_model_options *opt, gs_model **out,
                         gs_err *e);
