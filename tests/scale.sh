@@ -1,6 +1,6 @@
 #!/bin/sh
-# The SPMD program does not grow with the number of devices: the same model on
-# 8 and on 2048 devices gives programs whose sizes differ by less than 10 %.
+# Neither the SPMD program nor, without the standard fields, the annotated model
+# grows with the number of devices: their sizes differ by less than 10 %.
 set -u
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -28,10 +28,36 @@ for devices in 8 2048; do
   tell $? "partitioned for $devices devices"
 done
 
+alike() { # alike SIZE SIZE
+  [ "$1" -gt 1000 ] && [ $(($2 * 10)) -lt $(($1 * 11)) ] &&
+    [ $(($1 * 10)) -lt $(($2 * 11)) ]
+}
 small=$(wc -c < "$tmp/8.onnx") large=$(wc -c < "$tmp/2048.onnx")
-[ "$small" -gt 1000 ] && [ $((large * 10)) -lt $((small * 11)) ] &&
-  [ $((small * 10)) -lt $((large * 11)) ]
+alike "$small" "$large"
 tell $? "program of $small bytes on 8 devices, $large on 2048"
+
+# through PRESET DEVICES: the two sizes, annotated and partitioned.
+through() {
+  moe-transformer -q --preset "$1" --weights none -o "$tmp/moe.onnx" &&
+    gshard-annotate -q --standard-fields=no --mesh "ep=$2" -s "$spec" \
+      -o "$tmp/annotated.onnx" "$tmp/moe.onnx" &&
+    gshard-partition -q -o - "$tmp/annotated.onnx" > "$tmp/program.onnx" &&
+    wc -c < "$tmp/annotated.onnx" && wc -c < "$tmp/program.onnx"
+}
+for preset in 2048E-36L 1T; do
+  # Word splitting wanted: two numbers each.
+  # shellcheck disable=SC2046
+  set -- $(through $preset 8) $(through $preset 65536)
+  [ $# -eq 4 ]
+  tell $? "$preset through both tools on 8 and on 65536 devices"
+  alike "${1-0}" "${3-0}"
+  tell $? "$preset: annotated, ${1-no} bytes on 8 devices, ${3-no} on 65536"
+  alike "${2-0}" "${4-0}"
+  tell $? "$preset: program of ${2-no} bytes on 8 devices, ${4-no} on 65536"
+done
+gshard-annotate -q --mesh ep=65536 -s "$spec" "$tmp/moe.onnx" |
+  cmp - "$tmp/annotated.onnx"
+tell $? "65536 devices: no lists of devices unless asked for"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

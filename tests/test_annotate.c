@@ -94,7 +94,7 @@ static gs_status through_file(gs_arena *a, const char *text,
   s = gs_model_import(m, &g, e);
   if (!s) s = gs_pass_upgrade(g, e);
   if (!s) s = gs_pass_infer(a, g, NULL, e);
-  if (!s) s = gs_model_shardings(m, g, a, &mesh, e);
+  if (!s) s = gs_model_shardings(m, g, a, NULL, &mesh, NULL, e);
   gs_propagation done;
   if (!s) s = gs_pass_annotate(a, g, NULL, NULL, NULL, &done, e);
   if (!s) s = show(a, g, b, e);
@@ -212,7 +212,7 @@ START_TEST(broken_metadata) {
     ck_assert_int_eq(make_model(&a, g, &m, &e), GS_OK);
     ck_assert_int_eq(gs_model_annotate(m, g, NULL, &e), GS_OK);
     gs_model_graph_meta_set(m, bad[i].key, bad[i].value);
-    int status = (int)gs_model_shardings(m, g, &a, &mesh, &e);
+    int status = (int)gs_model_shardings(m, g, &a, NULL, &mesh, NULL, &e);
     ck_assert_msg(status == GS_DATA, "%s: %d", bad[i].key, status);
     ck_assert_int_ge(e.n, 1);
     gs_model_close(m);
@@ -242,7 +242,7 @@ START_TEST(machine_in_file) {
   given.axis[1].gbps = 12.5;
   g->mesh = &given;
   ck_assert_int_eq(gs_model_annotate(m, g, NULL, &e), GS_OK);
-  ck_assert_int_eq(gs_model_shardings(m, g, &a, &mesh, &e), GS_OK);
+  ck_assert_int_eq(gs_model_shardings(m, g, &a, NULL, &mesh, NULL, &e), GS_OK);
   ck_assert(!memcmp(&mesh->machine, &given.machine, sizeof given.machine));
   ck_assert(!(mesh->axis[0].gbps > 0));
   ck_assert_double_eq(mesh->axis[1].gbps, 12.5);
@@ -250,8 +250,8 @@ START_TEST(machine_in_file) {
                                     "1:2:-3:4", "inf:1:1:1", "1:2:3:4:"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     gs_model_meta_set(m, "gshard.machine", bad[i]);
-    ck_assert_msg(gs_model_shardings(m, g, &a, &mesh, &e) == GS_DATA, "%s",
-                  bad[i]);
+    gs_status s = gs_model_shardings(m, g, &a, NULL, &mesh, NULL, &e);
+    ck_assert_msg(s == GS_DATA, "%s", bad[i]);
   }
   gs_model_close(m);
   gs_err_free(&e);

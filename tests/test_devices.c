@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "edit_model.h"
 #include "io/onnx_model.h"
 #include "malformed.h"
 
@@ -86,7 +87,8 @@ static const char *const large_mesh = "mesh {dp=8, tp=16}";
 static uint8_t *large_annotated(bool standard_only, size_t *n) {
   gs_model *m;
   gs_graph *g = annotated(&m, large_mesh, "{tp,dp}");
-  gs_annotate_options opt = {.standard_only = standard_only};
+  gs_annotate_options opt = {.standard_only = standard_only,
+                             .fields = GS_FIELDS_YES};
   ck_assert_msg(!gs_model_annotate(m, g, &opt, &err), "%s", messages());
   ck_assert_int_eq(gs_model_write(m, in_dir("large.onnx"), &err), 0);
   gs_model_close(m);
@@ -103,7 +105,7 @@ static gs_status shardings(gs_model *m, const char **mesh_text) {
   gs_mesh *mesh;
   for (int i = 0; i < g->value.n; i++)
     gs_value_shape(g, g->value.at[i], 2, (const int64_t[]){2, 2});
-  gs_status st = gs_model_shardings(m, g, &arena, &mesh, &err);
+  gs_status st = gs_model_shardings(m, g, &arena, NULL, &mesh, NULL, &err);
   gs_buf b;
   gs_buf_init(&b, &arena);
   if (!st) gs_mesh_print(&b, mesh);
@@ -156,7 +158,10 @@ START_TEST(specs_read) {
   ck_assert_int_eq(shardings(m, &text), 0);
   ck_assert_str_eq(text, inferred);
   ck_assert_uint_eq(first_spec(m)->n_device, 128);
+  const char *count = gs_model_meta(m, "gshard.annotated");
+  gs_model_meta_set(m, "gshard.annotated", NULL); /* it comes after */
   gs_model_meta_set(m, "gshard.mesh", large_mesh);
+  gs_model_meta_set(m, "gshard.annotated", count);
   check_written(m, p, n);
   m = read_bytes(p, n);
   gs_model_meta_set(m, "gshard.mesh", NULL);
@@ -211,7 +216,9 @@ START_TEST(specs_replaced) {
 }
 END_TEST
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc == 5 && !strcmp(argv[1], "--edit"))
+    return edit_model(argv[2], argv[3], argv[4]);
   Suite *s = suite_create("devices");
   TCase *t = tcase_create("devices");
   tcase_set_timeout(t, 1200);

@@ -114,6 +114,9 @@ static gs_status write_model(job *j, const char *path, gs_err *e) {
                            .nbind = binds->n,
                            .bind_name = name,
                            .bind_value = value};
+  const char *fields = gs_cli_get(j->c, "standard-fields");
+  if (fields && !strcmp(fields, "yes")) o.fields = GS_FIELDS_YES;
+  if (fields && !strcmp(fields, "no")) o.fields = GS_FIELDS_NO;
   GS_TRY(gs_model_annotate(j->model.model, j->model.graph, &o, e));
   return gs_model_write(j->model.model, path, e);
 }
@@ -147,10 +150,26 @@ static gs_status annotate(job *j, bool spec, gs_err *e) {
                           &j->filled, &j->done, e);
 }
 
+static bool has_spec(const gs_cli *c) {
+  return gs_cli_count(c, "spec") || gs_cli_has(c, "mesh") ||
+         gs_cli_has(c, "auto");
+}
+
+/* A spec may replace what is lost; completing nothing is no use. */
+static gs_status judge(const job *j, gs_err *e) {
+  static const gs_loss_policy check = {false, GS_NO, GS_NO, GS_NO, GS_NO},
+                              complete = {.lost = GS_DATA},
+                              again = {.replaced = true};
+  return gs_load_judge(&j->model,
+                       gs_cli_has(j->c, "check") ? &check
+                       : has_spec(j->c)          ? &again
+                                                 : &complete,
+                       e);
+}
+
 static gs_status complete(job *j, gs_err *e) {
   gs_graph *g = j->model.graph;
-  bool spec = gs_cli_count(j->c, "spec") || gs_cli_has(j->c, "mesh") ||
-              gs_cli_has(j->c, "auto");
+  bool spec = has_spec(j->c);
   if (!spec && !g->mesh) {
     gs_fail(e, GS_SPEC, gs_model_path(j->model.model),
             "the model has no annotations and no spec is given");
@@ -192,7 +211,8 @@ static gs_status run(gs_cli *c, gs_err *e) {
   GS_TRY(read_spec(j, &bind, e));
   gs_cli_step(c, "spec");
   GS_TRY(gs_load(&c->arena, c->operand.at[0], &bind, &j->model, e));
-  GS_TRY(gs_load_shardings(&c->arena, &j->model, e));
+  GS_TRY(gs_load_shardings(&c->arena, &j->model,
+                           gs_cli_get(c, "configuration"), e));
   gs_cli_step(c, "load");
   if (gs_cli_has(c, "dump-spec")) return dump_spec(j, e);
   if (gs_cli_has(c, "list-tensors")) {
@@ -203,6 +223,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
   int n = g->value.n;
   gs_sharding **before = GS_NEWS(&c->arena, n + 1, gs_sharding *);
   for (int i = 0; i < n; i++) before[i] = g->value.at[i]->sharding;
+  GS_TRY(judge(j, e));
   GS_TRY(complete(j, e));
   const char *out = gs_cli_get(c, "output");
   bool quiet_stdout = out || gs_cli_has(c, "check") ||

@@ -72,6 +72,9 @@ static void report(job *j, bool piped) {
   fwrite(b.at, 1, b.n, stderr);
 }
 
+/* A plan for shardings that are not those of the user is of no use. */
+static const gs_loss_policy strict = {.lost = GS_DATA, .differ = GS_DATA};
+
 static gs_status run(gs_cli *c, gs_err *e) {
   job *j = GS_NEW(&c->arena, job);
   j->c = c;
@@ -87,7 +90,9 @@ static gs_status run(gs_cli *c, gs_err *e) {
   gs_bindings_init(&bind, &c->arena);
   GS_TRY(gs_load_binds(c, &bind, e));
   GS_TRY(gs_load(&c->arena, in, &bind, &j->model, e));
-  GS_TRY(gs_load_shardings(&c->arena, &j->model, e));
+  GS_TRY(gs_load_shardings(&c->arena, &j->model,
+                           gs_cli_get(c, "configuration"), e));
+  GS_TRY(gs_load_judge(&j->model, &strict, e));
   GS_TRY(find_mesh(j, e));
   gs_cli_step(c, "load");
   gs_graph *g = j->model.graph;

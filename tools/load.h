@@ -10,6 +10,7 @@ typedef struct gs_loaded {
   gs_model *model;
   gs_graph *graph; /* newest opset, shapes inferred, constants folded */
   gs_mesh *mesh;   /* of the annotations in the model; NULL: none */
+  gs_shard_audit audit; /* set by gs_load_shardings */
   gs_bindings bind;
 } gs_loaded;
 
@@ -19,8 +20,23 @@ typedef struct gs_loaded {
 gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
                   gs_loaded *out, gs_err *e);
 
-/* Adds the shardings that the model carries, and their mesh, to the graph. */
-gs_status gs_load_shardings(gs_arena *a, gs_loaded *l, gs_err *e);
+/* Adds the shardings that the model carries, and their mesh, to the graph: of
+ * a configuration of the standard fields when that is not NULL. */
+gs_status gs_load_shardings(gs_arena *a, gs_loaded *l,
+                            const char *configuration, gs_err *e);
+
+/* The status of each kind of loss; GS_OK: it is a warning. */
+typedef struct gs_loss_policy {
+  bool replaced;     /* a spec says again what is lost: nothing is told */
+  gs_status lost;    /* all shardings */
+  gs_status partial; /* some */
+  gs_status differ;  /* the standard fields were edited */
+  gs_status missing; /* or dropped in part */
+} gs_loss_policy;
+
+/* Says what has become of the annotations since they were written. */
+gs_status gs_load_judge(const gs_loaded *l, const gs_loss_policy *p,
+                        gs_err *e);
 
 /* All --bind NAME=N of the command line. */
 gs_status gs_load_binds(const gs_cli *c, gs_bindings *b, gs_err *e);

@@ -19,6 +19,11 @@ static const gs_option options[] = {
      .arg = "NAME=N",
      .flags = GS_OPT_REPEAT,
      .help = "Let the symbolic dimension NAME of the model be N."},
+    {.name = "configuration",
+     .arg = "NAME",
+     .help = "Read the shardings of configuration NAME of the model's "
+             "standard fields, also where the model has gshard's metadata.  "
+             "The default is the metadata, or else the first configuration."},
     {.name = "auto",
      .arg = "BYTES",
      .flags = GS_OPT_OPTIONAL,
@@ -36,6 +41,13 @@ static const gs_option options[] = {
      .help = "Write the annotated model to OUT, - for standard output, which "
              "is the default when that is no terminal.  The file appears "
              "complete or not at all."},
+    {.name = "standard-fields",
+     .arg = "WHEN",
+     .choices = "auto|yes|no",
+     .help = "Write ONNX's own multi-device fields, which list every device "
+             "for every use of a tensor, beside the metadata that gshard "
+             "reads: auto (the default) for meshes of at most 64 devices, yes "
+             "or no."},
     {.name = "report",
      .arg = "FORMAT",
      .flags = GS_OPT_OPTIONAL,

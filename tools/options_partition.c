@@ -36,6 +36,11 @@ static const gs_option options[] = {
      .arg = "NAME=N",
      .flags = GS_OPT_REPEAT,
      .help = "Let the symbolic dimension NAME of the model be N."},
+    {.name = "configuration",
+     .arg = "NAME",
+     .help = "Read the shardings of configuration NAME of the model's "
+             "standard fields, also where the model has gshard's metadata.  "
+             "The default is the metadata, or else the first configuration."},
     {.name = "dump",
      .arg = "PASS",
      .choices = "propagate|partition|all",

@@ -101,9 +101,22 @@ gs_status gs_model_need_data(const gs_model *m, const gs_graph *g, gs_err *e);
 
 /* ---- multi-device annotations (ONNX IR 11; reference: interop 1.1) ---- */
 
+/* The configuration of the standard fields that is ours. */
+#define GS_CONFIGURATION "gshard"
+
+/* Whether the standard fields are written beside the metadata.  They list every
+ * device at every use of a tensor. */
+typedef enum gs_fields {
+  GS_FIELDS_AUTO, /* for meshes of at most GS_FIELDS_DEVICES */
+  GS_FIELDS_YES,
+  GS_FIELDS_NO
+} gs_fields;
+enum { GS_FIELDS_DEVICES = 64 };
+
 typedef struct gs_annotate_options {
   const char *configuration; /* name of the configuration; NULL: "gshard" */
-  bool standard_only;        /* no gshard.* metadata */
+  bool standard_only;        /* no gshard.* metadata, fields in any case */
+  gs_fields fields;
   /* Where the sharding of a value comes from, or NULL. */
   const char *(*origin)(void *user, const gs_value *v);
   void *user;
@@ -114,23 +127,41 @@ typedef struct gs_annotate_options {
 
 /* Writes g->mesh and the shardings of g's values into the model: the standard
  * fields for every operand and result of the main graph's nodes, and metadata
- * (gshard.mesh, gshard.device_ids, gshard.bind of the model; gshard.sharding:V,
- * gshard.origin:V, gshard.use:RESULT:OPERAND and gshard.rule:RESULT of the
- * graph) for what those cannot hold.  Replaces what
- * an earlier call wrote; nothing else of the model changes. */
+ * (gshard.mesh, gshard.device_ids, gshard.machine, gshard.annotated and
+ * gshard.bind of the model; gshard.sharding:V, gshard.origin:V,
+ * gshard.use:RESULT:OPERAND and gshard.rule:RESULT of the graph) for what those
+ * cannot hold.  Replaces what an earlier call wrote; nothing else of the model
+ * changes.  Without the fields, size and cost do not depend on the number of
+ * devices. */
 gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
                             const gs_annotate_options *opt, gs_err *e);
 
+/* What has become of the annotations that gs_model_annotate wrote. */
+typedef struct gs_shard_audit {
+  bool metadata;      /* they were read from the metadata */
+  int tensors, split; /* that were annotated, and not replicated; -1: unknown */
+  int found, found_split; /* of those, that are in the graph */
+  const char *gone; /* an annotated tensor that is not in the graph, or NULL */
+  int missing;        /* statements of the standard fields that are gone */
+  const char *bare;   /* place of the first of them */
+  int differ;         /* those that contradict the metadata */
+  const char *place, *why; /* of the first of them */
+} gs_shard_audit;
+
 /* Reads annotations into g (imported from m): sets value->sharding, g->mesh
- * and *mesh_out.  With the metadata of gs_model_annotate the standard fields
- * are not read, at a cost that does not depend on the number of devices;
- * without it those of the first configuration are used, which need ranks
- * to be known, with a mesh of axes d0, d1, ... inferred from the lists of
- * devices.  *mesh_out = NULL when there are no annotations.  GS_DATA with the
- * node's name for fields that contradict the standard or each other;
- * GS_UNSUPPORTED for device lists that no mesh explains. */
+ * and *mesh_out.  Those of the metadata of gs_model_annotate, if there are any;
+ * else, or when a configuration is named, those of the standard fields, of that
+ * or of the first configuration.  They need ranks to be known, and give a mesh
+ * of axes d0, d1, ... inferred from the lists of devices, unless gshard.mesh
+ * explains them.  *mesh_out = NULL when there are no annotations.
+ * audit, unless NULL, tells how the model has changed since, and what is not
+ * carried out becomes a warning; cost O(bytes of the standard fields).
+ * GS_DATA with the node's name for fields that contradict the standard or each
+ * other, and for a configuration that is not there; GS_UNSUPPORTED for device
+ * lists that no mesh explains. */
 gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
-                             gs_mesh **mesh_out, gs_err *e);
+                             const char *configuration, gs_mesh **mesh_out,
+                             gs_shard_audit *audit, gs_err *e);
 /* Symbolic dims bound by the annotator: *count pairs in the arena.  GS_DATA
  * when the note is malformed. */
 gs_status gs_model_binds(const gs_model *m, gs_arena *a,

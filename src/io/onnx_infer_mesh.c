@@ -118,6 +118,50 @@ static void append_axes(const gs_mesh *m, const edges *x, const digit *g,
   }
 }
 
+/* The sub-axes of m whose strides a digit covers, major first. */
+static bool fit_digit(const gs_mesh *m, const digit *g, gs_axes *axes) {
+  int64_t size = 1, last = 0;
+  for (int i = 0; i < m->nsub; i++) {
+    const gs_sub *sub = &m->sub[i];
+    if (sub->stride < g->stride || sub->stride >= g->stride * g->size)
+      continue;
+    axes->at[axes->n++] = (uint8_t)i;
+    size *= sub->size;
+    last = sub->stride;
+  }
+  return size == g->size && last == g->stride;
+}
+
+static bool fit_one(gs_arena *a, const gs_stated *s, const gs_mesh *m,
+                    gs_sharding *out) {
+  gs_stated at = *s; /* by position in place of device */
+  int32_t *block = GS_NEWS(a, m->ndevice, int32_t);
+  for (int64_t p = 0; p < m->ndevice; p++)
+    block[p] = s->block[m->device_ids ? m->device_ids[p] : p];
+  at.block = block;
+  digits g;
+  for (int j = 0; j < s->ndim; j++) {
+    if (!find_digits(&at, j, m->ndevice, &g)) return false;
+    for (int k = 0; k < g.n; k++)
+      if (!fit_digit(m, &g.at[k], &out->dim[s->axis[j]].axes)) return false;
+  }
+  return true;
+}
+
+bool gs_fit_mesh(gs_arena *a, const gs_stated *s, int n, const gs_mesh *mesh,
+                 const int *rank, gs_sharding **out) {
+  gs_arena temp;
+  gs_arena_init(&temp);
+  bool fits = true;
+  for (int i = 0; fits && i < n; i++) {
+    out[i] = gs_sharding_new(a, rank[i], false);
+    fits = fit_one(&temp, &s[i], mesh, out[i]) &&
+           !gs_sharding_check(mesh, out[i], rank[i], s[i].place, NULL);
+  }
+  gs_arena_free(&temp);
+  return fits;
+}
+
 gs_status gs_infer_mesh(gs_arena *a, const gs_stated *s, int n,
                         int64_t ndevice, const int *rank, gs_mesh **mesh,
                         gs_sharding **out, gs_err *e) {

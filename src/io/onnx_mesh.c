@@ -41,7 +41,8 @@ static gs_status write_cuts(gs_model *m, const gs_mesh *mesh, const char *text,
 void gs_mesh_forget(gs_model *m) {
   static const char *const keys[] = {GS_KEY_MESH, "gshard.device_ids",
                                      "gshard.cuts", "gshard.link",
-                                     "gshard.machine", "gshard.flat"};
+                                     "gshard.machine", "gshard.flat",
+                                     GS_KEY_ANNOTATED};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     gs_model_meta_set(m, keys[i], NULL);
 }

@@ -12,8 +12,9 @@ enum { GS_RAW_INLINE = 4096 };
 enum { GS_SPEC_INLINE = 32 };
 /* The key of the model's metadata_props that says so. */
 #define GS_KEY_MESH "gshard.mesh"
-/* The newest IR version of the schema. */
-enum { GS_IR_NEWEST = 14 };
+/* IR versions: the first with metadata of graphs, the first with devices, and
+ * the newest of the schema. */
+enum { GS_IR_METADATA = 10, GS_IR_DEVICES = 11, GS_IR_NEWEST = 14 };
 
 /* External data of one tensor, as the model states it. */
 typedef struct gs_external {

@@ -14,6 +14,10 @@ typedef struct annotator {
   const gs_mesh *mesh;
   const gs_annotate_options *opt;
   const char *configuration;
+  bool fields;    /* write the standard fields */
+  int tensors, split; /* with metadata; of those, not replicated */
+  bool any;       /* the configuration is used by a node */
+  size_t *stated; /* [nvalue] 1 + the last node that states it */
   gs_map lists; /* axes -> device list: values split alike share theirs */
   gs_err *e;
 } annotator;
@@ -69,7 +73,7 @@ static const devices *devices_of(annotator *w, const gs_axes *axes) {
 }
 
 static Onnx__ShardedDimProto *sharded_dim(annotator *w, const gs_value *v,
-                                          int d) {
+                                          int d, int64_t shards) {
   gs_arena *a = w->m->arena;
   Onnx__ShardedDimProto *p = GS_NEW(a, Onnx__ShardedDimProto);
   onnx__sharded_dim_proto__init(p);
@@ -78,7 +82,7 @@ static Onnx__ShardedDimProto *sharded_dim(annotator *w, const gs_value *v,
   Onnx__SimpleShardedDimProto *s = GS_NEW(a, Onnx__SimpleShardedDimProto);
   onnx__simple_sharded_dim_proto__init(s);
   s->has_num_shards = 1;
-  s->num_shards = gs_axes_size(w->mesh, &v->sharding->dim[d].axes);
+  s->num_shards = shards;
   if (v->rank > d && v->dims[d] >= 0) {
     s->dim_case = ONNX__SIMPLE_SHARDED_DIM_PROTO__DIM_DIM_VALUE;
     s->dim_value = v->dims[d];
@@ -92,20 +96,19 @@ static Onnx__ShardedDimProto *sharded_dim(annotator *w, const gs_value *v,
   return p;
 }
 
-/* v gives dims and sharding; name is that of the tensor in the model. */
-static Onnx__ShardingSpecProto *sharding_spec(annotator *w, const char *name,
-                                              const gs_value *v) {
+static Onnx__ShardingSpecProto *sharding_spec(annotator *w, const gs_value *v,
+                                              const gs_sharding *s) {
   gs_arena *a = w->m->arena;
   Onnx__ShardingSpecProto *p = GS_NEW(a, Onnx__ShardingSpecProto);
   onnx__sharding_spec_proto__init(p);
-  p->tensor_name = gs_strdup(a, name);
-  const gs_sharding *s = v->sharding;
+  p->tensor_name = gs_strdup(a, v->name);
   gs_axes all = {0};
   p->sharded_dim = GS_NEWS(a, s->rank, Onnx__ShardedDimProto *);
   for (int d = 0; d < s->rank; d++) {
     if (!s->dim[d].axes.n) continue;
     all = gs_axes_cat(&all, &s->dim[d].axes);
-    p->sharded_dim[p->n_sharded_dim++] = sharded_dim(w, v, d);
+    p->sharded_dim[p->n_sharded_dim++] =
+        sharded_dim(w, v, d, gs_axes_size(w->mesh, &s->dim[d].axes));
   }
   const devices *list = devices_of(w, &all);
   p->n_device = list->n;
@@ -115,25 +118,14 @@ static Onnx__ShardingSpecProto *sharding_spec(annotator *w, const char *name,
   return p;
 }
 
-/* What `node` reads of v: v, or the value that this use has of its own. */
-static const gs_value *value_read(const annotator *w, const gs_node *node,
-                                  const gs_value *v) {
-  for (int i = 0; i < w->g->apart.n; i++) {
-    const gs_use_sharding *u = &w->g->apart.at[i];
-    if (u->node == node && u->value == v && u->own) return u->own;
-  }
-  return v;
-}
-
 /* Adds the tensor unless it is there (a node may use it twice). */
 static void add_spec(annotator *w, Onnx__NodeDeviceConfigurationProto *c,
-                     const gs_node *node, const char *name) {
+                     size_t number, const gs_node *node, const char *name) {
   const gs_value *v = *name ? gs_graph_find(w->g, name) : NULL;
-  if (v && node) v = value_read(w, node, v);
-  if (!v || !v->sharding) return;
-  for (size_t i = 0; i < c->n_sharding_spec; i++)
-    if (!strcmp(c->sharding_spec[i]->tensor_name, name)) return;
-  c->sharding_spec[c->n_sharding_spec++] = sharding_spec(w, name, v);
+  if (!v || !v->sharding || w->stated[v->id] == number) return;
+  w->stated[v->id] = number;
+  c->sharding_spec[c->n_sharding_spec++] =
+      sharding_spec(w, v, gs_use_sharding_of(w->g, node, v));
 }
 
 /* Drops the configuration that an earlier call wrote. */
@@ -147,7 +139,7 @@ static void drop_old(const char *name, Onnx__NodeProto *n) {
   n->n_device_configurations = k;
 }
 
-static void annotate_node(annotator *w, Onnx__NodeProto *n) {
+static void annotate_node(annotator *w, Onnx__NodeProto *n, size_t number) {
   gs_arena *a = w->m->arena;
   drop_old(w->configuration, n);
   Onnx__NodeDeviceConfigurationProto *c =
@@ -158,9 +150,10 @@ static void annotate_node(annotator *w, Onnx__NodeProto *n) {
       GS_NEWS(a, n->n_input + n->n_output, Onnx__ShardingSpecProto *);
   const gs_value *v = n->n_output ? gs_graph_find(w->g, n->output[0]) : NULL;
   const gs_node *node = v ? v->def : NULL;
-  for (size_t i = 0; i < n->n_input; i++) add_spec(w, c, node, n->input[i]);
-  for (size_t i = 0; i < n->n_output; i++)
-    add_spec(w, c, NULL, n->output[i]);
+  for (size_t i = 0; w->fields && i < n->n_input; i++)
+    add_spec(w, c, number, node, n->input[i]);
+  for (size_t i = 0; w->fields && i < n->n_output; i++)
+    add_spec(w, c, number, NULL, n->output[i]);
   if (v && v->def && v->def->stage >= 0) {
     c->has_pipeline_stage = 1;
     c->pipeline_stage = v->def->stage;
@@ -173,9 +166,11 @@ static void annotate_node(annotator *w, Onnx__NodeProto *n) {
   list[k] = c;
   n->device_configurations = list;
   n->n_device_configurations = k + 1;
+  w->any = true;
 }
 
-static void add_configuration(annotator *w) {
+/* Declares the configuration in place of an older one. */
+static void set_configuration(annotator *w) {
   gs_arena *a = w->m->arena;
   Onnx__ModelProto *p = w->m->proto;
   size_t k = 0;
@@ -183,6 +178,8 @@ static void add_configuration(annotator *w) {
     if (!p->configuration[i]->name ||
         strcmp(p->configuration[i]->name, w->configuration))
       p->configuration[k++] = p->configuration[i];
+  p->n_configuration = k;
+  if (!w->any) return;
   int64_t n = w->mesh->ndevice;
   for (int64_t i = 0; i < w->mesh->ndevice; i++)
     if (device_id(w->mesh, i) >= n) n = device_id(w->mesh, i) + 1;
@@ -228,6 +225,8 @@ static const char *sharding_text(annotator *w, const gs_value *v) {
 static void put_value(annotator *w, props *to, const gs_value *v) {
   gs_arena *a = w->m->arena;
   if (!v->sharding || is_twin(w->g, v)) return;
+  w->tensors++;
+  w->split += !gs_sharding_is_replicated(v->sharding);
   to->at[to->n++] = gs_sse_new(
       a, gs_sprintf(a, GS_KEY_SHARDING "%s", v->name), sharding_text(w, v));
   const char *from = w->opt->origin ? w->opt->origin(w->opt->user, v) : NULL;
@@ -290,6 +289,15 @@ static void write_binds(annotator *w) {
   gs_model_meta_set(w->m, "gshard.bind", none ? NULL : b.at);
 }
 
+static gs_status write_mesh(annotator *w) {
+  GS_TRY(gs_mesh_write(w->m, w->mesh, w->e));
+  gs_model_meta_set(w->m, GS_KEY_ANNOTATED,
+                    gs_annotated_text(w->m->arena, w->tensors, w->split,
+                                      w->fields && w->any ? w->configuration
+                                                         : NULL));
+  return GS_OK;
+}
+
 gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
                             const gs_annotate_options *opt, gs_err *e) {
   gs_annotate_options defaults = {0};
@@ -298,19 +306,24 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
     return gs_fail(e, GS_INTERNAL, m->path, "annotations without a mesh");
   annotator w = {.m = m, .g = g, .mesh = g->mesh, .opt = opt, .e = e};
   w.configuration = opt->configuration ? opt->configuration : GS_CONFIGURATION;
+  w.fields = opt->standard_only || opt->fields == GS_FIELDS_YES ||
+             (opt->fields == GS_FIELDS_AUTO &&
+              g->mesh->ndevice <= GS_FIELDS_DEVICES);
+  w.stated = GS_NEWS(m->arena, g->value.n + 1, size_t);
   gs_map_init(&w.lists, m->arena);
   for (int i = 0; i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
     if (v->sharding)
       GS_TRY(gs_sharding_check(g->mesh, v->sharding, v->rank, v->name, e));
   }
-  add_configuration(&w);
   for (size_t i = 0; i < m->proto->graph->n_node; i++)
-    annotate_node(&w, m->proto->graph->node[i]);
+    annotate_node(&w, m->proto->graph->node[i], i + 1);
+  set_configuration(&w);
   write_values(&w);
   write_binds(&w);
   gs_mesh_forget(m);
-  if (!opt->standard_only) GS_TRY(gs_mesh_write(m, g->mesh, e));
-  if (m->proto->ir_version < 11) m->proto->ir_version = 11;
+  if (!opt->standard_only) GS_TRY(write_mesh(&w));
+  int64_t least = w.any ? GS_IR_DEVICES : GS_IR_METADATA;
+  if (m->proto->ir_version < least) m->proto->ir_version = least;
   return GS_OK;
 }

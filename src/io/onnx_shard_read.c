@@ -1,7 +1,5 @@
-/* Multi-device annotations out of the model, every claim checked. */
-#include <errno.h>
+/* Multi-device annotations out of the standard fields, every claim checked. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -10,32 +8,22 @@
 
 typedef Onnx__NodeDeviceConfigurationProto node_config;
 typedef Onnx__ShardingSpecProto spec;
-
-typedef struct statement {
-  gs_value *v;
-  bool by_producer;
-} statement;
-
-typedef struct reader {
-  gs_model *m;
-  gs_graph *g;
-  gs_arena *a;
-  gs_map config;      /* name -> DeviceConfigurationProto */
-  const char *chosen; /* the configuration that is read; NULL: none yet */
-  int64_t ndevice;
-  GS_VEC(gs_stated) stated;
-  GS_VEC(statement) what; /* parallel to stated */
-  gs_map by_value;        /* name -> index in stated + 1 */
-  gs_map blocks;          /* list_key -> block list */
-  int64_t spare;          /* memory for specs that were left in the file */
-  gs_err *e;
-} reader;
+typedef gs_shard_reader reader;
 
 static const char *text(const char *s) { return s ? s : ""; }
 
+void gs_shard_reader_init(gs_shard_reader *r, gs_model *m, gs_graph *g,
+                          gs_arena *a, gs_err *e) {
+  *r = (gs_shard_reader){.m = m, .g = g, .a = a, .e = e};
+  r->spare = m->limit.memory_base;
+  gs_map_init(&r->config, a);
+  gs_map_init(&r->by_value, a);
+  gs_map_init(&r->blocks, a);
+}
+
 /* ---- configurations ---- */
 
-static gs_status check_configurations(reader *r) {
+gs_status gs_fields_configurations(gs_shard_reader *r) {
   const Onnx__ModelProto *p = r->m->proto;
   for (size_t i = 0; i < p->n_configuration; i++) {
     const Onnx__DeviceConfigurationProto *c = p->configuration[i];
@@ -236,8 +224,7 @@ static gs_status blocks_of(reader *r, const spec *p, const gs_stated *s,
 
 /* ---- collecting ---- */
 
-static bool same_statement(const gs_stated *a, const gs_stated *b,
-                           int64_t n) {
+bool gs_stated_same(const gs_stated *a, const gs_stated *b, int64_t n) {
   return a->ndim == b->ndim &&
          !memcmp(a->axis, b->axis, (size_t)a->ndim * sizeof *a->axis) &&
          !memcmp(a->shards, b->shards, (size_t)a->ndim * sizeof *a->shards) &&
@@ -251,12 +238,12 @@ static gs_status collect(reader *r, const gs_stated *s, gs_value *v,
   intptr_t i = (intptr_t)gs_map_get(&r->by_value, v->name);
   if (!i) {
     *gs_push(r->a, &r->stated) = *s;
-    *gs_push(r->a, &r->what) = (statement){v, by_producer};
+    *gs_push(r->a, &r->what) = (gs_statement){v, by_producer};
     gs_map_put(&r->by_value, v->name, (void *)(intptr_t)r->stated.n);
     return GS_OK;
   }
   gs_stated *old = &r->stated.at[i - 1];
-  bool differ = !same_statement(old, s, r->ndevice);
+  bool differ = !gs_stated_same(old, s, r->ndevice);
   if (differ)
     gs_warn(r->e, s->place, "another node states another sharding; %s counts",
             by_producer ? "this one" : "the other one");
@@ -267,23 +254,32 @@ static gs_status collect(reader *r, const gs_stated *s, gs_value *v,
   return GS_OK;
 }
 
-static gs_status read_spec(reader *r, const Onnx__NodeProto *n, const spec *p,
-                           const Onnx__DeviceConfigurationProto *c,
-                           const char *node) {
-  gs_stated s = {0};
-  bool is_output = false;
+gs_status gs_fields_statement(gs_shard_reader *r, const Onnx__NodeProto *n,
+                              const Onnx__ShardingSpecProto *p,
+                              const Onnx__DeviceConfigurationProto *c,
+                              const char *node, gs_stated *s, gs_value **v,
+                              bool *is_output) {
   const char *name = text(p->tensor_name);
-  s.place = gs_sprintf(r->a, "%s: tensor '%s'", node, name);
-  if (!*name || !names_tensor(n, name, &is_output))
+  *s = (gs_stated){.place = gs_sprintf(r->a, "%s: tensor '%s'", node, name)};
+  if (!*name || !names_tensor(n, name, is_output))
     return gs_fail(r->e, GS_DATA, node, "a sharding of '%s', which is no "
                    "operand or result of the node", name);
-  gs_value *v = gs_graph_find(r->g, name);
+  *v = gs_graph_find(r->g, name);
   int64_t product;
-  GS_TRY(read_dims(r, p, v, &s, &product));
-  const int32_t *block;
-  GS_TRY(blocks_of(r, p, &s, c->num_devices, product, &block));
-  if (!strcmp(c->name, r->chosen)) s.block = block;
-  return s.block && v ? collect(r, &s, v, is_output) : GS_OK;
+  GS_TRY(read_dims(r, p, *v, s, &product));
+  return blocks_of(r, p, s, c->num_devices, product, &s->block);
+}
+
+static gs_status read_spec(reader *r, const Onnx__NodeProto *n,
+                           const spec *p,
+                           const Onnx__DeviceConfigurationProto *c,
+                           const char *node) {
+  gs_stated s;
+  gs_value *v;
+  bool is_output;
+  GS_TRY(gs_fields_statement(r, n, p, c, node, &s, &v, &is_output));
+  return v && !strcmp(c->name, r->chosen) ? collect(r, &s, v, is_output)
+                                          : GS_OK;
 }
 
 /* Specs are still in the file when the model had metadata as it was read. */
@@ -326,16 +322,20 @@ static gs_status read_config(reader *r, const Onnx__NodeProto *n,
   return GS_OK;
 }
 
+const char *gs_fields_place(gs_arena *a, const gs_model *m,
+                            const Onnx__NodeProto *n) {
+  const char *name = text(n->name);
+  if (!*name && n->n_output) name = n->output[0];
+  return gs_sprintf(a, "%s: node '%s' (%s)", m->path, name, text(n->op_type));
+}
+
 static gs_status read_nodes(reader *r) {
   const Onnx__GraphProto *g = r->m->proto->graph;
   for (size_t i = 0; i < g->n_node; i++) {
     const Onnx__NodeProto *n = g->node[i];
-    const char *name = text(n->name);
-    if (!*name && n->n_output) name = n->output[0];
     for (size_t k = 0; k < n->n_device_configurations; k++) {
       const node_config *p = n->device_configurations[k];
-      const char *node = gs_sprintf(r->a, "%s: node '%s' (%s)", r->m->path,
-                                    name, text(n->op_type));
+      const char *node = gs_fields_place(r->a, r->m, n);
       for (size_t j = 0; j < k; j++)
         if (!strcmp(text(p->configuration_id),
                     text(n->device_configurations[j]->configuration_id)))
@@ -347,10 +347,30 @@ static gs_status read_nodes(reader *r) {
   return GS_OK;
 }
 
-static gs_status from_standard(reader *r, gs_mesh **mesh) {
-  GS_TRY(check_configurations(r));
+static gs_status choose(reader *r) {
+  if (!r->chosen) return GS_OK;
+  const Onnx__DeviceConfigurationProto *c = gs_map_get(&r->config, r->chosen);
+  if (c) {
+    r->ndevice = c->num_devices;
+    return GS_OK;
+  }
+  gs_fail(r->e, GS_DATA, r->m->path, "the model does not have a configuration "
+          "'%s'", r->chosen);
+  if (r->config.n) gs_err_hint(r->e, "it has '%s'", r->config.entry[0].key);
+  return GS_DATA;
+}
+
+gs_status gs_fields_read(gs_shard_reader *r, const gs_mesh *known,
+                         gs_mesh **mesh) {
+  const char *asked = r->chosen;
+  *mesh = NULL;
+  GS_TRY(gs_fields_configurations(r));
+  GS_TRY(choose(r));
   GS_TRY(read_nodes(r));
   int n = r->stated.n;
+  if (!n && asked)
+    return gs_fail(r->e, GS_DATA, r->m->path, "configuration '%s' shards "
+                   "nothing", asked);
   if (!n) return GS_OK;
   int *rank = GS_NEWS(r->a, n, int);
   gs_sharding **s = GS_NEWS(r->a, n, gs_sharding *);
@@ -360,131 +380,12 @@ static gs_status from_standard(reader *r, gs_mesh **mesh) {
       return gs_fail(r->e, GS_UNSUPPORTED, r->stated.at[i].place, "its rank is "
                      "not known");
   }
-  GS_TRY(gs_infer_mesh(r->a, r->stated.at, n, r->ndevice, rank, mesh, s,
-                       r->e));
+  if (known && known->ndevice == r->ndevice &&
+      gs_fit_mesh(r->a, r->stated.at, n, known, rank, s))
+    *mesh = gs_memdup(r->a, known, sizeof *known);
+  else
+    GS_TRY(gs_infer_mesh(r->a, r->stated.at, n, r->ndevice, rank, mesh, s,
+                         r->e));
   for (int i = 0; i < n; i++) r->what.at[i].v->sharding = s[i];
-  return GS_OK;
-}
-
-/* ---- metadata ---- */
-
-static gs_status parse_sharding(const reader *r, const gs_mesh *mesh,
-                                const char *place, const char *s, int rank,
-                                gs_sharding **out) {
-  gs_status st = gs_sharding_parse(r->a, mesh, s, out, r->e);
-  if (st || (rank >= 0 && (*out)->rank != rank))
-    return gs_fail(r->e, GS_DATA, place, "'%.80s' is no sharding of it", s);
-  return GS_OK;
-}
-
-static gs_status read_value(const reader *r, const gs_mesh *mesh,
-                            const char *place, const char *name,
-                            const char *s) {
-  gs_value *v = gs_graph_find(r->g, name);
-  if (v) return parse_sharding(r, mesh, place, s, v->rank, &v->sharding);
-  gs_warn(r->e, place, "the graph has no such tensor");
-  return GS_OK;
-}
-
-/* name is "result:operand". */
-static gs_status read_use(const reader *r, const gs_mesh *mesh,
-                          const char *place, const char *name,
-                          const char *s) {
-  const char *colon = strrchr(name, ':');
-  char *end = NULL;
-  long k = colon ? strtol(colon + 1, &end, 10) : -1;
-  if (k < 0 || *end || end == colon + 1)
-    return gs_fail(r->e, GS_DATA, place, "it must end in the number of an "
-                   "operand");
-  const char *result = gs_strndup(r->a, name, (size_t)(colon - name));
-  const gs_value *y = gs_graph_find(r->g, result);
-  gs_node *n = y ? y->def : NULL;
-  if (!n || k >= n->nin || !n->in[k])
-    return gs_fail(r->e, GS_DATA, place, "no node makes '%s' from operand "
-                   "%ld", result, k);
-  gs_use_sharding u = {
-      .node = n, .operand = (int)k, .value = n->in[k], .by = -1};
-  GS_TRY(parse_sharding(r, mesh, place, s, u.value->rank, &u.sharding));
-  for (int i = 0; i < r->g->apart.n; i++)
-    if (r->g->apart.at[i].node == n && r->g->apart.at[i].operand == k)
-      return gs_fail(r->e, GS_DATA, place, "it is stated twice");
-  *gs_push(r->g->arena, &r->g->apart) = u;
-  return GS_OK;
-}
-
-static gs_status read_rule(const reader *r, const char *place,
-                           const char *name, const char *s) {
-  const gs_value *y = gs_graph_find(r->g, name);
-  if (!y || !y->def)
-    return gs_fail(r->e, GS_DATA, place, "no node makes '%s'", name);
-  if (y->def->op)
-    return gs_fail(r->e, GS_DATA, place, "operator '%s' has a rule already",
-                   y->def->op_type);
-  y->def->rule = gs_strdup(r->g->arena, s);
-  return GS_OK;
-}
-
-static const char *behind(const char *key, const char *prefix) {
-  size_t n = strlen(prefix);
-  return strncmp(key, prefix, n) ? NULL : key + n;
-}
-
-static gs_status from_metadata(reader *r, const gs_mesh *mesh) {
-  const Onnx__GraphProto *g = r->m->proto->graph;
-  for (size_t i = 0; i < g->n_metadata_props; i++) {
-    const char *key = text(g->metadata_props[i]->key), *name;
-    const char *s = text(g->metadata_props[i]->value);
-    const char *place = gs_sprintf(r->a, "%s: metadata %s", r->m->path, key);
-    if ((name = behind(key, GS_KEY_SHARDING)))
-      GS_TRY(read_value(r, mesh, place, name, s));
-    else if ((name = behind(key, GS_KEY_USE)))
-      GS_TRY(read_use(r, mesh, place, name, s));
-    else if ((name = behind(key, GS_KEY_RULE)))
-      GS_TRY(read_rule(r, place, name, s));
-  }
-  return GS_OK;
-}
-
-gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
-                             gs_mesh **mesh_out, gs_err *e) {
-  reader r = {.m = m, .g = g, .a = a, .e = e};
-  r.spare = m->limit.memory_base;
-  gs_map_init(&r.config, a);
-  gs_map_init(&r.by_value, a);
-  gs_map_init(&r.blocks, a);
-  *mesh_out = NULL;
-  gs_mesh *mesh;
-  GS_TRY(gs_mesh_read(m, a, &mesh, e));
-  if (mesh) GS_TRY(from_metadata(&r, mesh));
-  else GS_TRY(from_standard(&r, &mesh));
-  g->mesh = mesh;
-  *mesh_out = mesh;
-  return GS_OK;
-}
-
-gs_status gs_model_binds(const gs_model *m, gs_arena *a,
-                         const char *const **names, const int64_t **values,
-                         int *count, gs_err *e) {
-  const char *s = gs_model_meta(m, "gshard.bind");
-  int most = 0, n = 0;
-  for (const char *p = s; p && *p; p++) most += *p == '=';
-  const char **name = GS_NEWS(a, most, const char *);
-  int64_t *value = GS_NEWS(a, most, int64_t);
-  while (s && *s) {
-    const char *end = s + strcspn(s, "\n"), *eq = end;
-    char *stop = NULL;
-    while (eq > s && *eq != '=') eq--; /* a name may hold '=' */
-    errno = 0;
-    if (eq > s && eq[1] >= '0' && eq[1] <= '9')
-      value[n] = strtoll(eq + 1, &stop, 10);
-    if (stop != end || errno)
-      return gs_fail(e, GS_DATA, m->path, "metadata gshard.bind: '%.*s' is "
-                     "not NAME=N", (int)(end - s > 80 ? 80 : end - s), s);
-    name[n++] = gs_strndup(a, s, (size_t)(eq - s));
-    s = *end ? end + 1 : end;
-  }
-  *names = name;
-  *values = value;
-  *count = n;
   return GS_OK;
 }

@@ -1,0 +1,180 @@
+#!/bin/sh
+# Annotated models after other tools have been at them: what is lost or edited
+# is told, and so is what gshard does not carry out.
+set -u
+build=$(pwd)
+edit=$build/tests/test_devices
+samples=$build/tests/test_onnx
+if [ ! -x "$edit" ] || [ ! -x "$samples" ]; then
+  echo "skipped: tests/test_devices or tests/test_onnx is not built"
+  exit 77
+fi
+unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
+passed=0 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+annotate=$build/tools/gshard-annotate
+partition=$build/tools/gshard-partition
+run=$build/tools/gshard-run
+
+# ok TEXT COMMAND...: one case, which holds when the command succeeds.
+ok() {
+  text=$1
+  shift
+  if "$@" > log 2>&1 < /dev/null; then
+    passed=$((passed + 1))
+  else
+    printf 'not ok: %s\n' "$text"
+    sed 's/^/  /' log | head -10
+    failed=$((failed + 1))
+  fi
+}
+# gives STATUS TEXT COMMAND...: it ends with that status and says so; TEXT -:
+# nothing on standard error.
+gives() {
+  want=$1 says=$2
+  shift 2
+  "$@" > out 2> err < /dev/null
+  got=$?
+  [ "$got" = "$want" ] || { echo "exit $got, not $want"; cat err; return 1; }
+  if [ "$says" = - ]; then [ ! -s err ]; else grep -q -e "$says" err; fi ||
+    { echo "not said: $says"; cat err; return 1; }
+}
+edited() { # edited KIND FROM: KIND.onnx
+  "$edit" --edit "$1" "$2.onnx" "$1.onnx" || exit 1
+}
+shardings() { "$annotate" --list-tensors "$@" | grep -v '{[~,]*}'; }
+
+"$samples" --samples . || exit 1
+cat > mlp.yaml << 'END_SPEC'
+mesh: {axes: {dp: 2, tp: 2}}
+rules:
+  - match: {tensor: x}
+    shard: [dp, ~]
+  - match: {tensor: "w[12]"}
+    shard: [~, tp]
+END_SPEC
+"$annotate" -q -s mlp.yaml -o a.onnx mlp.onnx || exit 1
+ok "as it was written" gives 0 - "$annotate" --check -q a.onnx
+
+# ---- all of it is gone ------------------------------------------------------
+for kind in lose-all rename-all lose-all-and-count; do
+  edited $kind a
+  ok "$kind: partition" gives 65 'simplify and convert first' \
+    "$partition" -q -o none $kind.onnx
+  ok "$kind: no plan" test ! -e none
+  ok "$kind: check" gives 1 'shardings' "$annotate" -q --check $kind.onnx
+  ok "$kind: annotate without a spec" gives 65 'give gshard-annotate the spec' \
+    "$annotate" -q -o none $kind.onnx
+done
+ok "the message counts" gives 65 'all 6 tensors that were split are lost' \
+  "$partition" -q -n lose-all.onnx
+again() {
+  gives 0 - "$annotate" -q -s mlp.yaml -o again.onnx lose-all.onnx &&
+    cmp again.onnx a.onnx
+}
+ok "with the spec all is as before" again
+
+# ---- a part of it is gone ---------------------------------------------------
+for kind in lose-half rename-input; do
+  edited $kind a
+  ok "$kind: partition warns" gives 0 'warning: [0-9]* of [0-9]* annotated' \
+    "$partition" -n $kind.onnx
+  ok "$kind: check" gives 1 'annotated tensors have lost' \
+    "$annotate" -q --check $kind.onnx
+done
+ok "which tensor" gives 0 "such as 'x'" "$partition" -n rename-input.onnx
+edited lose-count a
+ok "of an older version" gives 0 - "$partition" -q -n lose-count.onnx
+
+# ---- the standard fields alone ----------------------------------------------
+edited lose-metadata a
+shardings a.onnx > before
+ok "the fields are read" gives 0 'read from the standard fields' \
+  "$partition" -n lose-metadata.onnx
+shardings lose-metadata.onnx > after
+ok "on the same mesh" cmp before after
+for kind in lose-fields lose-node lose-configuration; do
+  edited $kind a
+  ok "$kind: partition warns" gives 0 'the metadata gshard.\* have them' \
+    "$partition" -n $kind.onnx
+  ok "$kind: check" gives 1 'standard fields' "$annotate" -q --check $kind.onnx
+  ok "$kind: written again" "$annotate" -q -o again.onnx $kind.onnx
+  ok "$kind: as before" cmp again.onnx a.onnx
+done
+
+# ---- edited -----------------------------------------------------------------
+for kind in move-axis turn-devices more-devices; do
+  edited $kind a
+  ok "$kind: partition" gives 65 'contradict the metadata' \
+    "$partition" -q -n $kind.onnx
+  ok "$kind: check" gives 1 'contradict the metadata' \
+    "$annotate" -q --check $kind.onnx
+  ok "$kind: the metadata win" gives 0 'warning: the standard fields' \
+    "$annotate" -o again.onnx $kind.onnx
+  ok "$kind: as before" cmp again.onnx a.onnx
+done
+ok "the place" gives 65 "node 'up' (MatMul): tensor 'x'" \
+  "$partition" -q -n move-axis.onnx
+ok "what they say" gives 65 'they say 1 x 2 parts, the metadata {dp,~}' \
+  "$partition" -q -n move-axis.onnx
+ok "the fields win if asked" "$annotate" -q --configuration gshard \
+  -o again.onnx move-axis.onnx
+ok "x is as they say" [ "$(shardings again.onnx | grep '^x : ')" = \
+  "x : f32[6,10] {~,dp}" ]
+ok "and complete" gives 0 - "$annotate" -q --check again.onnx
+equal() {
+  "$partition" -q --configuration gshard -o - move-axis.onnx |
+    "$run" -q --random 1 --check mlp.onnx -
+}
+ok "and equal to the whole" equal
+
+# ---- not carried out --------------------------------------------------------
+edited add-stages a
+ok "stages" gives 0 "node 'up' (MatMul): warning: pipeline_stage is not" \
+  "$partition" -n add-stages.onnx
+edited add-stages mlp
+ok "stages alone" gives 78 'pipeline_stage is not carried out' \
+  "$annotate" -n add-stages.onnx
+ok "stages and a mesh" gives 0 'every device runs all stages' \
+  "$annotate" -n --mesh d=2 add-stages.onnx
+edited add-twin a
+ok "a second configuration" gives 0 "of configuration 'p/twin' are not used" \
+  "$partition" -n add-twin.onnx
+ok "is read if asked" gives 0 "of configuration 'gshard' are not used" \
+  "$annotate" --configuration p/twin -o again.onnx add-twin.onnx
+ok "one that is not there" gives 65 "does not have a configuration 'other'" \
+  "$partition" -n --configuration other a.onnx
+edited add-names a
+ok "names of devices" gives 0 "('p/cuda', ...) are not used" \
+  "$partition" -n add-names.onnx
+"$annotate" -q --mesh tp=2 -o f.onnx functions.onnx
+edited add-inner f
+ok "inside of functions" gives 0 'inside of functions and inner graphs' \
+  "$partition" -n add-inner.onnx
+
+# ---- without the standard fields --------------------------------------------
+ok "--standard-fields=no" gives 0 - "$annotate" -q --standard-fields=no \
+  -s mlp.yaml -o no.onnx mlp.onnx
+ok "is smaller" [ "$(wc -c < no.onnx)" -lt "$(wc -c < a.onnx)" ]
+ok "and complete" gives 0 - "$annotate" -q --check no.onnx
+shardings no.onnx > after
+ok "the same shardings" cmp before after
+"$partition" -q -o - a.onnx > a.program
+"$partition" -q -o - no.onnx > no.program
+ok "the same program" cmp a.program no.program
+size() { # size DEVICES OPTION...: bytes of the annotated model
+  devices=$1
+  shift
+  "$annotate" -q --mesh d="$devices" "$@" -o size.onnx mlp.onnx &&
+    wc -c < size.onnx
+}
+ok "auto: 64 devices" [ "$(size 64)" -gt "$(size 64 --standard-fields=no)" ]
+ok "auto: 65 devices" [ "$(size 65)" -eq "$(size 65 --standard-fields=no)" ]
+ok "yes: 65 devices" [ "$(size 65 --standard-fields=yes)" -gt "$(size 65)" ]
+ok "with many devices" gives 0 - "$annotate" -q --check size.onnx
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
