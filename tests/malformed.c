@@ -82,11 +82,13 @@ static void add_opset(wire *w, uint32_t field, const char *domain,
   wire_msg(w, field, &o);
 }
 
-static void finish(wire *out, wire *graph) {
+static void finish_of(wire *out, wire *graph, int opset) {
   wire_int(out, MODEL_IR, 10);
   wire_msg(out, MODEL_GRAPH, graph);
-  add_opset(out, MODEL_OPSET, "", 18);
+  add_opset(out, MODEL_OPSET, "", opset);
 }
+
+static void finish(wire *out, wire *graph) { finish_of(out, graph, 18); }
 
 wire base_model(void) {
   wire out = {0}, g = {0}, w = weight();
@@ -117,11 +119,13 @@ void piece_with_node(wire *out, wire *n) {
 }
 
 /* Two nodes of the caller and the weight. */
-void piece_with_graph(wire *out, wire *g) {
+void piece_with_graph(wire *out, wire *g) { piece_of_opset(out, g, 18); }
+
+void piece_of_opset(wire *out, wire *g, int opset) {
   wire w = weight();
   wire_msg(g, GRAPH_INIT, &w);
   add_ports(g);
-  finish(out, g);
+  finish_of(out, g, opset);
 }
 
 /* ---- the file as a whole ---- */

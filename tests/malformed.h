@@ -44,10 +44,14 @@ int malformed_setup(const char *dir);
  * `test_onnx --malformed DIR` does this. */
 int malformed_write(const char *dir);
 
+/* Writes one file, and prints its line. */
+typedef int malformed_put(const char *dir, const char *name, const wire *w,
+                          int code, const char *fragment);
+
 /* Models with external data in every place, and models that want memory. */
-int malformed_places(int (*put)(const char *dir, const char *name,
-                                const wire *w, int code, const char *text),
-                     const char *dir);
+int malformed_places(malformed_put *put, const char *dir);
+/* Models with nodes that their operator's schema does not allow. */
+int malformed_nodes(malformed_put *put, const char *dir);
 
 /* The pieces of the base model: z = Add(Relu(x), w) on f32[2,2]. */
 wire base_model(void);

@@ -35,6 +35,8 @@ void piece_with_weight(wire *out, wire *w);
 void piece_with_node(wire *out, wire *n);
 /* Nodes of the caller, weight w, input x and output z. */
 void piece_with_graph(wire *out, wire *g);
+/* The same for another opset. */
+void piece_of_opset(wire *out, wire *g, int opset);
 
 extern const int64_t piece_square[2];
 

@@ -240,9 +240,7 @@ static const malformed greedy[] = {
 
 /* ---- all of them ---- */
 
-int malformed_places(int (*put)(const char *dir, const char *name,
-                                const wire *w, int code, const char *text),
-                     const char *dir) {
+int malformed_places(malformed_put *put, const char *dir) {
   int failed = 0;
   char name[64];
   for (size_t i = 0; i < sizeof locations / sizeof *locations; i++)

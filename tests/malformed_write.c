@@ -33,6 +33,6 @@ int malformed_write(const char *dir) {
   int failed = put_all(dir, malformed_models, malformed_nmodels) |
                put_all(dir, malformed_devices, malformed_ndevices) |
                put_all(dir, malformed_tensors, malformed_ntensors) |
-               malformed_places(put, dir);
+               malformed_places(put, dir) | malformed_nodes(put, dir);
   return failed ? 74 : 0;
 }

@@ -7,6 +7,7 @@
 #include "cases_main.h"
 #include "op/function.h"
 #include "pass/infer.h"
+#include "op/schema.h"
 #include "pass/upgrade.h"
 
 static void print_error(gs_buf *b, gs_err *e) {
@@ -150,7 +151,8 @@ END_TEST
 typedef struct sample {
   const gs_function *f;
   unsigned choice; /* mixed radix; 0 left when all choices are made */
-  bool wrong;      /* an attribute lacks, or is a text that no test knows */
+  bool wrong;      /* an attribute is missing, not what the schema says, or a
+                      text that no test knows */
 } sample;
 
 static unsigned choose(sample *s, unsigned n) {
@@ -282,6 +284,7 @@ START_TEST(every_form) {
       gs_err_init(&e);
       s = (sample){.f = &all.at.at[i], .choice = k};
       gs_graph *g = sample_graph(&tmp, &s);
+      if (gs_schema_check(g, g->node.at[0], &e)) s.wrong = true;
       gs_status status = gs_pass_upgrade(g, &e);
       ck_assert_msg(!status || s.wrong, "%s: %s", s.f->name,
                     status ? e.diag[0].text : "");

@@ -70,3 +70,16 @@ int gs_edit_distance(const char *a, const char *b, int cap) {
   }
   return (int)gs_min(row[nb], cap);
 }
+
+gs_nearest gs_nearest_to(const char *word) {
+  int limit = (int)(strlen(word) / 3) + 2;
+  return (gs_nearest){.word = word, .distance = limit > 4 ? 4 : limit};
+}
+
+void gs_nearest_try(gs_nearest *n, const char *candidate) {
+  int d = gs_edit_distance(n->word, candidate, n->distance);
+  if (d < n->distance) {
+    n->distance = d;
+    n->best = candidate;
+  }
+}

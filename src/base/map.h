@@ -32,4 +32,13 @@ void gs_map_put(gs_map *m, const char *key, void *value);
 /* Smallest number of single-character edits from a to b, at most cap. */
 int gs_edit_distance(const char *a, const char *b, int cap);
 
+/* The best of a few candidates for a misspelt word; best stays NULL when all
+ * are too far from it. */
+typedef struct gs_nearest {
+  const char *word, *best;
+  int distance;
+} gs_nearest;
+gs_nearest gs_nearest_to(const char *word);
+void gs_nearest_try(gs_nearest *n, const char *candidate);
+
 #endif

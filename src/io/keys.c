@@ -5,33 +5,14 @@
 #include "base/bytes.h"
 #include "base/map.h"
 
-/* The best of a few candidates for a misspelt word. */
-typedef struct nearest {
-  const char *word, *best;
-  int distance;
-} nearest;
-
-static void consider(nearest *n, const char *candidate) {
-  int d = gs_edit_distance(n->word, candidate, n->distance);
-  if (d < n->distance) {
-    n->distance = d;
-    n->best = candidate;
-  }
-}
-
-static nearest nearest_to(const char *word) {
-  int limit = (int)(strlen(word) / 3) + 2;
-  return (nearest){.word = word, .distance = limit > 4 ? 4 : limit};
-}
-
 gs_status gs_unknown_word(gs_reader *r, const gs_yaml *v, const char *what,
                           const char *const *words) {
   gs_buf b;
   gs_buf_init(&b, r->arena);
-  nearest near = nearest_to(v->kind == GS_YAML_SCALAR ? v->text : "");
+  gs_nearest near = gs_nearest_to(v->kind == GS_YAML_SCALAR ? v->text : "");
   for (int i = 0; words[i]; i++) {
     gs_buf_printf(&b, "%s%s", i ? ", " : "", words[i]);
-    if (v->kind == GS_YAML_SCALAR) consider(&near, words[i]);
+    if (v->kind == GS_YAML_SCALAR) gs_nearest_try(&near, words[i]);
   }
   gs_fail_at(r->err, GS_DATA, &v->at, "expected %s (one of %s), not %s", what,
              b.at, gs_yaml_what(r->arena, v));
@@ -59,8 +40,8 @@ static gs_status unknown(gs_reader *r, const gs_yaml *key,
     gs_err_hint(r->err, "merge keys are not supported");
     return GS_DATA;
   }
-  nearest near = nearest_to(key->text);
-  for (int i = 0; i < t->n; i++) consider(&near, t->key[i].name);
+  gs_nearest near = gs_nearest_to(key->text);
+  for (int i = 0; i < t->n; i++) gs_nearest_try(&near, t->key[i].name);
   if (near.best) gs_err_hint(r->err, "did you mean '%s'?", near.best);
   return GS_DATA;
 }

@@ -163,6 +163,33 @@ static bool is_constant(const Onnx__NodeProto *p) {
          !memcmp(op, name, sizeof name);
 }
 
+/* Its attribute is named after its type. */
+static gs_status check_constant(gs_import *im, const gs_attr *attr,
+                                const char *place) {
+  static const struct {
+    gs_attr_kind kind;
+    const char *name;
+  } names[] = {
+      {GS_ATTR_TENSOR, "value"},        {GS_ATTR_TENSOR, "sparse_value"},
+      {GS_ATTR_FLOAT, "value_float"},   {GS_ATTR_FLOATS, "value_floats"},
+      {GS_ATTR_INT, "value_int"},       {GS_ATTR_INTS, "value_ints"},
+      {GS_ATTR_STRING, "value_string"}, {GS_ATTR_STRINGS, "value_strings"},
+  };
+  gs_nearest near = gs_nearest_to(attr->name);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (names[i].kind == attr->kind && !strcmp(names[i].name, attr->name))
+      return GS_OK;
+    gs_nearest_try(&near, names[i].name);
+  }
+  gs_fail(im->e, GS_DATA, place, near.best && !strcmp(near.best, attr->name)
+                                     ? "attribute '%.80s' has another type"
+                                     : "unknown attribute '%.80s'",
+          attr->name);
+  if (near.best && strcmp(near.best, attr->name))
+    gs_err_hint(im->e, "did you mean '%s'?", near.best);
+  return GS_DATA;
+}
+
 static gs_status import_constant(gs_import *im, gs_scope *s,
                                  const Onnx__NodeProto *p,
                                  const char *place) {
@@ -174,6 +201,7 @@ static gs_status import_constant(gs_import *im, gs_scope *s,
                    "%zu results instead of 1, 0 and 1", n, p->n_input,
                    p->n_output);
   const gs_tensor *t;
+  GS_TRY(check_constant(im, &attr[0], place));
   GS_TRY(gs_attr_tensor(im, &attr[0], place, &t));
   gs_value *v;
   GS_TRY(define(im, s, text(p->output[0]), place, &v));
@@ -241,6 +269,23 @@ static gs_status import_nodes(gs_import *im, gs_scope *s,
 
 /* ---- functions ---- */
 
+static gs_status check_formal(gs_import *im, const Onnx__FunctionProto *f,
+                              const char *name, const char *place) {
+  gs_nearest near = gs_nearest_to(name);
+  if (!strncmp(name, "__", 2)) return GS_OK; /* another program's */
+  for (size_t i = 0; i < f->n_attribute + f->n_attribute_proto; i++) {
+    const char *formal = i < f->n_attribute
+                             ? f->attribute[i]
+                             : f->attribute_proto[i - f->n_attribute]->name;
+    if (!strcmp(formal, name)) return GS_OK;
+    gs_nearest_try(&near, formal);
+  }
+  gs_fail(im->e, GS_DATA, place, "function '%s' has no attribute '%.80s'",
+          f->name, name);
+  if (near.best) gs_err_hint(im->e, "did you mean '%s'?", near.best);
+  return GS_DATA;
+}
+
 static gs_status bind_attrs(gs_import *im, gs_scope *s,
                             const Onnx__NodeProto *p, const char *place,
                             gs_call *call) {
@@ -252,6 +297,7 @@ static gs_status bind_attrs(gs_import *im, gs_scope *s,
                  f->attribute_proto[i]);
   for (size_t i = 0; i < p->n_attribute; i++) {
     const Onnx__AttributeProto *x = p->attribute[i];
+    GS_TRY(check_formal(im, f, x->name, place));
     GS_TRY(gs_attr_resolve(im, s->call, x, place, &x, im->e));
     if (x) gs_map_put(&call->attr, x->name, (void *)(uintptr_t)x);
   }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "op/schema.h"
 #include "pass/expand.h"
 #include "pass/upgrade_scan.h"
 
@@ -496,6 +497,7 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
     int from = g->node.n;
     const gs_domain *d = gs_domain_find(n->domain);
     if (d) GS_TRY(check_version(g, n, d, e));
+    GS_TRY(gs_schema_check(g, n, e));
     if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
     if (n->op) n->opset = d->newest;

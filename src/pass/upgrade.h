@@ -9,7 +9,8 @@
  * to the newest form, and sets n->op and n->opset (the newest of its
  * domain).  Operators without a row are expanded (pass/expand.h); those
  * without a function too keep op NULL and their version.
- * Subgraphs in attributes are not entered.
+ * Every node is first compared with its schema (op/schema.h).  So are the
+ * nodes of graphs in attributes.
  *
  * requires: nodes in order of execution; shapes need not be known, but where
  *           the operand of an old Softmax has a declared rank, the result is
@@ -18,7 +19,7 @@
  * errors:   GS_UNSUPPORTED for a version that gs_domain_find does not list,
  *           naming node and both versions, and for a
  *           form before 7 that needs ranks that are not known; GS_DATA for
- *           attributes that the old form does not allow.
+ *           what its schema does not allow.
  * cost:     O(nodes). */
 gs_status gs_pass_upgrade(gs_graph *g, gs_err *e);
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes into src/op/ops.def the types that test_sweep finds for each row.
 
-usage: types.py OPS_DEF < LINES      (run in the build directory as
-       CK_RUN_CASE=types tests/test_sweep 2>&1 | .../types.py .../ops.def)
+usage: row_types.py OPS_DEF < LINES      (run in the build directory as
+       CK_RUN_CASE=types tests/test_sweep 2>&1 | .../row_types.py .../ops.def)
 """
 import re
 import sys

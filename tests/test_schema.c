@@ -1,0 +1,103 @@
+/* The table of schemas: its order, its text, and that every operator that has
+ * a row or a function is in it. */
+#include <check.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "op/function.h"
+#include "op/schema.h"
+
+/* "NAME:TYPE!{A,B}[1..9]"; false when it is something else. */
+static bool well_formed(const char *s, size_t n) {
+  static const char *const types[] = {"float", "int", "string", "tensor",
+                                      "graph", "floats", "ints", "strings",
+                                      "type"};
+  char text[512], name[64], type[16], rest[512] = "", tail[8] = "";
+  long long least, most;
+  ck_assert_uint_lt(n, sizeof text);
+  snprintf(text, sizeof text, "%.*s", (int)n, s);
+  if (sscanf(text, "%63[A-Za-z0-9_]:%15[a-z]%511s", name, type, rest) < 2)
+    return false;
+  bool known = false;
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    if (!strcmp(types[i], type)) known = true;
+  const char *values = rest + (*rest == '!');
+  bool text_like = !strncmp(type, "string", 6), int_like = !strncmp(type, "int",
+                                                                    3);
+  if (!known || !*values) return known;
+  if (*values == '{')
+    return text_like && strchr(values, '}') == values + strlen(values) - 1;
+  if (sscanf(values, "[%lld..%lld]%7s", &least, &most, tail) == 2)
+    return int_like && least < most;
+  int end = 0;
+  return int_like && sscanf(values, "[%lld..]%n", &least, &end) == 1 && end &&
+         !values[end];
+}
+
+START_TEST(table) {
+  for (int i = 0; i < gs_nschema; i++) {
+    const gs_schema *s = &gs_schemas[i], *last = i ? s - 1 : NULL;
+    int order = last ? strcmp(last->domain, s->domain) : -1;
+    if (!order) order = strcmp(last->name, s->name);
+    if (!order) order = last->since - s->since;
+    ck_assert_msg(order < 0, "%s %d is not in order", s->name, s->since);
+    ck_assert_msg(s->min_in <= s->max_in && s->min_out <= s->max_out, "%s",
+                  s->name);
+    for (const char *t = s->attributes; *t;) {
+      size_t n = strcspn(t, " ");
+      ck_assert_msg(strspn(t, "?") == n || well_formed(t, n), "%s: '%.*s'",
+                    s->name, (int)n, t);
+      t += n + (t[n] == ' ');
+    }
+  }
+}
+END_TEST
+
+START_TEST(complete) {
+  gs_arena a;
+  gs_err e;
+  gs_functions all;
+  gs_arena_init(&a);
+  gs_err_init(&e);
+  for (int i = 0; i < gs_nop; i++)
+    ck_assert_msg(gs_schema_find(gs_ops[i].domain, gs_ops[i].name,
+                                 gs_ops[i].since) != NULL,
+                  "%s has a row in ops.def, but no schema", gs_ops[i].name);
+  ck_assert_int_eq(gs_functions_parse(&a, gs_functions_text, &all, &e), 0);
+  for (int i = 0; i < all.at.n; i++)
+    ck_assert_msg(gs_schema_find(all.at.at[i].domain, all.at.at[i].name,
+                                 all.at.at[i].since) != NULL,
+                  "%s is a function, but has no schema", all.at.at[i].name);
+  gs_arena_free(&a);
+  gs_err_free(&e);
+}
+END_TEST
+
+START_TEST(versions) {
+  ck_assert_ptr_null(gs_schema_find("", "Gelu", 19));
+  ck_assert_int_eq(gs_schema_find("", "Gelu", 20)->since, 20);
+  ck_assert_int_eq(gs_schema_find("", "Gelu", INT_MAX)->since, 20);
+  ck_assert_int_eq(gs_schema_find("ai.onnx", "Add", 6)->since, 6);
+  ck_assert_int_eq(gs_schema_find("", "Add", 13)->since, 7);
+  ck_assert_ptr_null(gs_schema_find("", "NoSuchOperator", 20));
+  ck_assert_ptr_null(gs_schema_find("org.example", "Add", 20));
+  const gs_schema *s = gs_schema_find("com.microsoft", "Gelu", 1);
+  ck_assert_str_eq(s->domain, "com.microsoft");
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("schema");
+  TCase *t = tcase_create("schema");
+  tcase_set_timeout(t, 1200);
+  tcase_add_test(t, table);
+  tcase_add_test(t, complete);
+  tcase_add_test(t, versions);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}
