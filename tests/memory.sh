@@ -15,11 +15,16 @@ cd "$work" || exit 1
 
 annotate=$build/tools/gshard-annotate
 partition=$build/tools/gshard-partition
+run=$build/tools/gshard-run
+if [ ! -x "$build/tests/test_onnx" ]; then
+  echo "skipped: tests/test_onnx is not built"
+  exit 77
+fi
 
-# Which calls are made to fail: the first 400 one by one, then one of each 211,
+# Which calls are made to fail: the first 400 one by one, then one of each 997,
 # for a library may make thousands that are all alike.
 turns() {
-  awk -v n="$1" 'BEGIN { for (i = 1; i <= n; i += i < 400 ? 1 : 211) print i }'
+  awk -v n="$1" 'BEGIN { for (i = 1; i <= n; i += i < 400 ? 1 : 997) print i }'
 }
 
 # sweep TEXT KIND COMMAND...: one case.
@@ -48,13 +53,83 @@ sweep() {
   fi
 }
 
-"$annotate" -q -s "$data/data/mlp.yaml" -o mlp.onnx "$data/data/mlp.onnx" ||
-  exit 1
+# ok TEXT COMMAND...: one case, which holds when the command succeeds.
+ok() {
+  text=$1
+  shift
+  if "$@" > log 2>&1 < /dev/null; then
+    passed=$((passed + 1))
+  else
+    printf 'not ok: %s\n' "$text"
+    sed 's/^/  /' log | head -10
+    failed=$((failed + 1))
+  fi
+}
+
+"$build/tests/test_onnx" --samples . || exit 1
+cat > mlp.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 2, tp: 2}}
+rules:
+  - match: {tensor: "w[12]"}
+    shard: [~, tp]
+END
+"$annotate" -q -s mlp.yaml -o mlp.a.onnx mlp.onnx &&
+  "$partition" -q -o four mlp.a.onnx || exit 1
 for kind in malloc mmap; do
-  sweep "annotate: $kind" $kind "$annotate" -q -s "$data/data/mlp.yaml" -o - \
-    "$data/data/mlp.onnx"
-  sweep "partition: $kind" $kind "$partition" -q -f -o plan mlp.onnx
+  sweep "annotate: $kind" $kind "$annotate" -q -s mlp.yaml -o - mlp.onnx
+  sweep "partition: $kind" $kind "$partition" -q -f -o plan mlp.a.onnx
 done
+for kind in malloc mmap thread; do
+  sweep "run, 4 devices: $kind" $kind "$run" -q -j4 --random 1 four
+  sweep "run, 2 threads: $kind" $kind "$run" -q -j2 --random 1 conv.onnx
+  sweep "run, boxes: $kind" $kind "$run" -q -j1 \
+    --test-data "$data/data/dynamic" "$data/data/dynamic/model.onnx"
+done
+
+# The message says what wanted how much.
+says_for() { # TEXT SPEC COMMAND...
+  want=$1 spec=$2
+  shift 2
+  failing "$spec" "$@" > out 2> err
+  got=$?
+  cat err
+  [ $got = 71 ] && grep -q "$want" err
+}
+ok "threads of devices are named" says_for "ran out for the threads of" \
+  thread:2 "$run" -q --random 1 four
+ok "a mapped file is named" says_for 'conv.onnx: .* its [0-9]* bytes' mmap:1+ \
+  "$run" -q --random 1 conv.onnx
+
+# An address space of KiB that is too small at some point; below the least one
+# the loader cannot bring up the libraries.
+bounded() { (ulimit -v "$1" && shift && exec "$@"); }
+least=0
+room() {
+  wrong=
+  while [ $least -lt 1000000 ] &&
+    ! bounded $least "$run" --version > /dev/null 2>&1; do
+    least=$((least + 8192))
+  done
+  for more in 0 1 2 3 4 6 8 12 16 24 32 48 64 96 128 192 256; do
+    bounded $((least + more * 1024)) timeout -k 5 100 "$@" > out 2> err
+    got=$?
+    if [ $got = 0 ] || { [ $got = 71 ] && [ -s err ]; }; then continue; fi
+    echo "$more MiB: exit $got: $(head -c 200 err)"
+    wrong=1
+  done
+  [ -z "$wrong" ]
+}
+ok "little room: 4 devices" room "$run" -q -j4 --random 1 four
+ok "little room: a convolution" room "$run" -q -j2 --random 1 conv.onnx
+truncate -s 1073741824 big.bin
+refused() {
+  bounded 600000 "$run" -q --random 1 big.onnx > out 2> err
+  got=$?
+  cat err
+  [ $got = 71 ] && grep -q '1073741824 bytes wanted for w' err
+}
+ok "no room for a file of weights" refused
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -189,13 +189,28 @@ static void big(wire *out) {
   finish(out, &g, 18);
 }
 
+/* y = Conv(x, w), of four images. */
+static void conv(wire *out) {
+  static const int64_t dims[] = {64, 16, 3, 3};
+  static float data[64 * 16 * 9];
+  wire g = {0}, w = piece_tensor("w", FLOAT, 4, dims);
+  for (int i = 0; i < 64 * 16 * 9; i++) data[i] = (float)(i % 7 - 3);
+  piece_add_node(&g, "Conv", "c", "x", "w", "y");
+  wire_str(&g, GRAPH_NAME, "conv");
+  wire_blob(&w, TENSOR_RAW, data, sizeof data);
+  wire_msg(&g, GRAPH_INIT, &w);
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 4, (const int64_t[]){4, 16, 24, 24});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 4, (const int64_t[]){4, 64, 22, 22});
+  finish(out, &g, 18);
+}
+
 static const struct {
   const char *name;
   void (*make)(wire *out);
 } samples[] = {
     {"mlp.onnx", mlp}, {"any.onnx", any_batch}, {"functions.onnx", functions},
     {"old.onnx", old}, {"ports.onnx", ports},   {"big.onnx", big},
-    {"twice.onnx", twice},
+    {"twice.onnx", twice}, {"conv.onnx", conv},
 };
 
 int samples_write(const char *dir) {

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/ending.h"
 #include "base/map.h"
 #include "io/io.h"
 #include "options.h"
@@ -378,6 +379,7 @@ int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
   gs_err e;
   guard_descriptors();
   guard_signals();
+  gs_ending_guard(t->name, gs_io_remove_temps);
   gs_err_init(&e);
   gs_status s = gs_cli_parse(&c, t, argc, argv, &e);
   if (s == GS_OK && !print_only(&c)) s = run(&c, &e);
@@ -386,5 +388,6 @@ int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
   gs_err_free(&e);
   gs_arena_free(&c.arena);
   if (closed != GS_OK && (s == GS_OK || s == GS_NO)) s = closed;
+  gs_ending_meant();
   return (int)s;
 }

@@ -15,6 +15,7 @@ static gs_status put_all(gs_bindings *to, const gs_bindings *from,
 gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
                   gs_loaded *out, gs_err *e) {
   *out = (gs_loaded){0};
+  gs_busy_with(path);
   GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
   if (gs_model_meta(out->model, "gshard.program") ||
       gs_model_meta(out->model, "gshard.position")) {

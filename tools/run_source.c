@@ -214,6 +214,7 @@ static gs_status open_file(gs_arena *a, gs_world *w, gs_source *s,
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          bool verify, gs_source *s, gs_err *e) {
   *s = (gs_source){.path = path, .no_verify = !verify};
+  gs_busy_with(path);
   gs_bindings_init(&s->bind, a);
   gs_plan *plan;
   GS_TRY(find_plan(a, path, verify, &plan, e));

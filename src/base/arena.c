@@ -18,11 +18,6 @@ struct gs_arena_end {
 
 enum { BLOCK = 64 * 1024, ALIGN = 16 };
 
-void gs_out_of_memory(size_t wanted) {
-  fprintf(stderr, "gshard: error: out of memory (%zu bytes wanted)\n", wanted);
-  exit(GS_RESOURCE);
-}
-
 void gs_arena_init(gs_arena *a) { *a = (gs_arena){0}; }
 
 static void run_ends(gs_arena *a) {

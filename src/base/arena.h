@@ -2,7 +2,7 @@
  *
  * Nothing here returns NULL: when memory runs out gs_out_of_memory() ends the
  * process with GS_RESOURCE after one message, so that callers have no cleanup
- * paths.  Files under construction are removed by an atexit handler. */
+ * paths. */
 #ifndef GS_BASE_ARENA_H
 #define GS_BASE_ARENA_H
 
@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "base/ending.h"
 
 typedef struct gs_arena_block gs_arena_block;
 
@@ -21,8 +23,6 @@ typedef struct gs_arena {
   size_t used, size; /* bytes used and usable in head */
   size_t total;      /* bytes handed out since init */
 } gs_arena;
-
-_Noreturn void gs_out_of_memory(size_t wanted);
 
 void gs_arena_init(gs_arena *a);
 void gs_arena_free(gs_arena *a);

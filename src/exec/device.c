@@ -210,14 +210,23 @@ static gs_status prepare_step(gs_device *d, int s) {
   return GS_OK;
 }
 
+/* For messages of out of memory: no text is made, steps are many. */
+static void busy_with_step(const gs_device *d, int s) {
+  const gs_node *n = d->p->step.at[s].node;
+  gs_busy_with(*n->name ? n->name : n->op_type);
+}
+
 gs_status gs_device_prepare(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
+    busy_with_step(d, s);
     gs_status status = prepare_step(d, s);
     if (status) return at_step(d, s, status);
   }
+  gs_busy_with("activations");
   /* gs_alloc zeroes, which also touches every page now. */
   d->mem = gs_alloc64(&d->arena, d->p->arena_size + d->scratch_size + 64);
   d->scratch = d->mem + d->p->arena_size;
+  gs_busy_with(NULL);
   gs_device_bind(d);
   return GS_OK;
 }
@@ -245,6 +254,7 @@ gs_status gs_device_run(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
     gs_bound *b = &d->bound[s];
     if (d->p->step.at[s].once) continue;
+    busy_with_step(d, s);
     gs_status status =
         b->k ? gs_kernel_run(d->p->step.at[s].kernel, b->k)
         : b->coll
@@ -252,5 +262,6 @@ gs_status gs_device_run(gs_device *d) {
             : gs_boxed_run(d, s);
     if (status) return at_step(d, s, status);
   }
+  gs_busy_with(NULL);
   return GS_OK;
 }

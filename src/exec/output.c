@@ -65,6 +65,7 @@ gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
   const gs_exit *exit = &x->program[0]->exit[i];
   const gs_value *v = exit->value;
   *out = NULL;
+  gs_busy_with(v->name);
   if (gs_value_boxed(v)) {
     gs_box *b;
     GS_TRY(gs_exec_result(x, a, i, &b, e));

@@ -38,7 +38,9 @@ static void one_device(void *ctx, int64_t i) {
 static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
   task t = {x, fn};
   atomic_store(&x->failed, 0);
+  gs_busy_with("the threads of the devices");
   GS_TRY(gs_crew_run(x->n, one_device, &t, e));
+  gs_busy_with(NULL);
   int64_t who = atomic_load(&x->failed) - 1;
   for (int64_t i = 0; who < 0 && i < x->n; i++)
     if (x->device[i].err.first) who = i;
@@ -78,6 +80,7 @@ static void load_constant(gs_exec *x, gs_device *d, const gs_load *l) {
   }
   *at = gs_map_get(&x->slices, key.at);
   if (*at) return;
+  gs_busy_with(l->from->name);
   *at = gs_alloc64(&x->arena, gs_value_bytes(l->to));
   gs_load_copy(p, l, d->position, whole, *at);
   gs_map_put(&x->slices, key.at, *at);
@@ -90,6 +93,7 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
     const gs_value *v = g->value.at[i];
     if (!v->constant || gs_value_boxed(v) || d->p->room[i].root != i)
       continue;
+    gs_busy_with(v->name);
     if (model) d->data[i] = model->data[i];
     else GS_TRY(gs_constant_data(&x->arena, v, &d->data[i], e));
   }
@@ -97,6 +101,7 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
     const gs_load *l = &d->p->load.at[i];
     if (l->from->constant) load_constant(x, d, l);
   }
+  gs_busy_with(NULL);
   return d->p->boxes ? gs_boxed_load(&x->arena, d, e) : GS_OK;
 }
 
@@ -297,6 +302,7 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
                        gs_err *e) {
   const gs_graph *g = x->program[0]->g;
   int at = 0;
+  gs_busy_with(name);
   while (at < g->input.n && strcmp(g->input.at[at]->name, name)) at++;
   if (at == g->input.n)
     return gs_fail(e, GS_USAGE, name, "the model has no such input");
@@ -328,6 +334,7 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
     GS_TRY(check_input(v, &b->t, e));
     give_input(d, v, data);
   }
+  gs_busy_with(NULL);
   x->given[at] = true;
   return GS_OK;
 }

@@ -134,6 +134,12 @@ gs_status gs_file_open(gs_arena *a, const char *path, gs_file **out,
   return GS_OK;
 }
 
+gs_status gs_file_unmapped(const gs_file *f, gs_err *e) {
+  return gs_fail(e, GS_RESOURCE, f->path,
+                 "its %llu bytes cannot be mapped into memory",
+                 (unsigned long long)f->size);
+}
+
 void gs_file_close(gs_file *f) {
   if (!f) return;
   unwatch(f);

@@ -18,6 +18,8 @@ gs_status gs_file_open(gs_arena *a, const char *path, gs_file **out,
 gs_file *gs_file_wrap(gs_arena *a, const char *path, int fd, uint64_t size);
 /* Unmaps and closes; NULL is allowed. */
 void gs_file_close(gs_file *f);
+/* Fails with GS_RESOURCE: f is open but has no map. */
+gs_status gs_file_unmapped(const gs_file *f, gs_err *e);
 
 /* The whole content of a file, a pipe or standard input ("-"), followed by a
  * NUL byte.  GS_DATA when it has more than max bytes. */

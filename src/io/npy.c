@@ -246,8 +246,7 @@ gs_status gs_npy_read(gs_arena *a, const char *path, gs_tensor **out,
   gs_file *f;
   GS_TRY(gs_file_open(a, path, &f, e));
   gs_status st = GS_OK;
-  if (f->size && !f->map)
-    st = gs_fail(e, GS_RESOURCE, path, "cannot be mapped into memory");
+  if (f->size && !f->map) st = gs_file_unmapped(f, e);
   if (!st) st = build(a, path, f->map, f->size, f, out, e);
   if (st || !(*out)->file) gs_file_close(f);
   return st;

@@ -220,7 +220,7 @@ gs_status gs_model_read(gs_arena *a, const char *path,
   } else {
     st = gs_file_open(a, path, &m->file, e);
     if (!st && m->file->size && !m->file->map)
-      st = gs_fail(e, GS_RESOURCE, path, "cannot be mapped into memory");
+      st = gs_file_unmapped(m->file, e);
     if (!st) {
       m->data = m->file->map;
       m->size = m->file->size;

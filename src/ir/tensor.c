@@ -43,6 +43,10 @@ const void *gs_tensor_bytes(const gs_tensor *t) {
   if (!f->map) {
     if (!f->size) return NULL;
     void *map = mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, f->fd, 0);
+    if (map == MAP_FAILED && errno == ENOMEM) {
+      gs_busy_with(t->name && *t->name ? t->name : f->path);
+      gs_out_of_memory(f->size);
+    }
     if (map == MAP_FAILED) return NULL;
     f->map = map;
   }

@@ -54,8 +54,8 @@ int64_t gs_tensor_count(const gs_tensor *t);
 /* A zeroed tensor in memory.  Fails (GS_RESOURCE) when the size overflows. */
 gs_status gs_tensor_new(gs_arena *a, gs_dtype dtype, int rank,
                         const int64_t *dims, gs_tensor **out, gs_err *e);
-/* The elements, mapping the file on first use; NULL for strings, and for
- * tensors known by shape only. */
+/* The elements, mapping the file on first use (out of memory when there is no
+ * room for it); NULL for strings, and for tensors known by shape only. */
 const void *gs_tensor_bytes(const gs_tensor *t);
 /* Reads bytes [at, at + n) of the tensor into p with pread (no mapping). */
 gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,

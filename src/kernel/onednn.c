@@ -1,5 +1,6 @@
 #include "kernel/onednn.h"
 
+#include "base/ending.h"
 #include "kernel/onednn_compat.h"
 
 bool gs_onednn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
@@ -9,6 +10,7 @@ bool gs_onednn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
   dnnl_status_t s = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1.0f,
                                a, lda, b, ldb, 0.0f, c, ldc);
   gs_dnn_old_threads(threads);
+  if (s == dnnl_out_of_memory) gs_out_of_memory(0);
   return s == dnnl_success;
 }
 

@@ -1,5 +1,7 @@
 #include "kernel/onednn_compat.h"
 
+#include "base/ending.h"
+
 #ifdef _OPENMP
 #include <omp.h>
 #else
@@ -103,10 +105,12 @@ bool gs_dnn_append_sum(dnnl_post_ops_t post) {
 int gs_dnn_one_thread(void) {
   int threads = omp_get_max_threads();
   if (threads != 1) omp_set_num_threads(1);
+  gs_library_enter("oneDNN");
   return threads;
 }
 
 void gs_dnn_old_threads(int threads) {
+  gs_library_leave();
   if (threads != 1) omp_set_num_threads(threads);
 }
 
@@ -116,13 +120,14 @@ void gs_dnn_old_threads(int threads) {
  * process and has these functions. */
 int gs_dnn_one_thread(void) {
   void *get = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
-  if (!get) return 1;
-  int threads = ((int (*)(void))get)();
-  gs_dnn_old_threads(1);
+  int threads = get ? ((int (*)(void))get)() : 1;
+  if (get) gs_dnn_old_threads(1);
+  gs_library_enter("oneDNN");
   return threads;
 }
 
 void gs_dnn_old_threads(int threads) {
+  gs_library_leave();
   void *set = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
   if (set) ((void (*)(int))set)(threads);
 }
