@@ -137,6 +137,8 @@ if [ "${HAVE_MPI-0}" = 1 ] && command -v "$mpirun" > /dev/null 2>&1; then
     -n 4 "$run" --random 1 --range i=90:91 "$program"
   grep -q "rank [0-3] (.*): device [0-3]: step" "$temp/err"
   result $? "rank, host, device and step are said"
+  [ "$(grep -c 'error:' "$temp/err")" = 1 ]
+  result $? "by one rank"
 else
   echo "skipped: mpi"
 fi

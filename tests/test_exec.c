@@ -477,7 +477,7 @@ static int print_digests(void) {
   fixture f;
   start(&f);
   if (gs_world_launched()) {
-    gs_status s = gs_world_init(&f.arena, &f.w, &f.err);
+    gs_status s = gs_world_init(&f.arena, 600, &f.w, &f.err);
     if (s) return (int)s;
   }
   gs_tensor *x = data(&f.arena, SHAPE(B, I));
@@ -485,7 +485,7 @@ static int print_digests(void) {
   x = data(&f.arena, SHAPE(5, 7));
   print_digest("moves y", run_graph(&f, moves_program(&f.arena), 4, x, 0));
   print_digest("moves z", run_graph(&f, moves_program(&f.arena), 4, x, 1));
-  if (f.w) gs_world_finalize(f.w);
+  if (f.w && gs_world_finalize(f.w, &f.err)) return 1;
   stop(&f);
   return 0;
 }

@@ -454,9 +454,9 @@ static int print_digests(void) {
   gs_err e;
   gs_arena_init(&a);
   gs_err_init(&e);
-  if (gs_world_launched() && gs_world_init(&a, &world, &e)) return 1;
+  if (gs_world_launched() && gs_world_init(&a, 600, &world, &e)) return 1;
   for (int i = first_of_sweep; i < ncase; i++) digest_case(i);
-  if (world) gs_world_finalize(world);
+  if (world && gs_world_finalize(world, &e)) return 1;
   gs_err_free(&e);
   gs_arena_free(&a);
   return 0;

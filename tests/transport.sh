@@ -2,53 +2,13 @@
 # gshard-run on threads and on MPI ranks: the same bytes of every form of a
 # model; jobs that cannot work end soon and say why.
 set -u
-build=$(pwd)
-mpirun=${MPIRUN-mpirun}
-if ! command -v "$mpirun" > /dev/null 2>&1 || [ "${HAVE_MPI-1}" = 0 ]; then
-  echo "skipped: no MPI"
-  exit 77
-fi
+# shellcheck source=tests/launch.sh
+. "$(dirname "$0")/launch.sh"
 if [ ! -x tests/test_onnx ]; then
   echo "skipped: tests/test_onnx is not built"
   exit 77
 fi
-OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
-# MPI's own libraries keep memory at exit.
-ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
-export ASAN_OPTIONS
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-run=$build/tools/gshard-run
-
-ok() { # ok TEXT COMMAND...
-  text=$1
-  shift
-  if "$@" > log 2>&1; then
-    passed=$((passed + 1))
-    echo "ok: $text"
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' log | head -10
-    failed=$((failed + 1))
-  fi
-}
-job() { timeout -k 5 1200 "$mpirun" "$@"; }
-
-# gives CODE FRAGMENT ARGUMENTS...: a job that fails.
-gives() {
-  want=$1 fragment=$2
-  shift 2
-  job "$@" > out 2> err < /dev/null
-  got=$?
-  [ $got = "$want" ] || { echo "exit $got, not $want"; cat err; return 1; }
-  grep -q -e "$fragment" err || { cat err; return 1; }
-  [ ! -s out ] || { cat out; return 1; }
-}
 
 "$build/tests/test_onnx" --samples . || exit 1
 cat > mlp.yaml << 'END'
@@ -101,16 +61,15 @@ for form in mlp.program mlp.spmd mlp.device; do
   ok "$form on 3 ranks" gives 76 '4 devices cannot be spread' \
     -n 3 "$run" --random 1 $form
 done
-ok "the program of another plan on one rank" gives 76 'different plans' \
+ok "the program of another plan on one rank" gives 76 'another plan' \
   -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" --random 1 other.spmd
-ok "device graphs of another plan on one rank" gives 76 'different plans' \
+ok "device graphs of another plan on one rank" gives 76 'another plan' \
   -n 1 "$run" --random 1 mlp.device : -n 1 "$run" --random 1 other.device
-ok "another form of the plan on one rank" gives 76 'different plans' \
+ok "another form of the plan on one rank" gives 76 'another plan' \
   -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" --random 1 mlp.device
 ok "a rank without the plan" gives 66 'none' \
   -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" --random 1 none
-ok "a rank without the input" gives 66 "input 'x'" \
-  -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" mlp.spmd
+ok "an input is missing" gives 66 "input 'x'" -n 2 "$run" mlp.spmd
 truncate -s -1 mlp.device/weights.data
 ok "short weights" gives 76 'weights.data' -n 2 "$run" --random 1 mlp.device
 
@@ -122,7 +81,7 @@ ticks() {
 # (One that is killed inside MPI_Init may make Open MPI's launcher wait.)
 killed() {
   rm -f pid.*
-  job -n 4 sh -c 'echo $$ > pid.$OMPI_COMM_WORLD_RANK; exec "$@"' sh \
+  job -n 4 sh -c "$told" sh \
     "$run" --random 1 --bench 1000000 mlp.spmd > out 2> err < /dev/null &
   launcher=$!
   tries=0
@@ -137,16 +96,8 @@ killed() {
   cat err
   echo "exit $got"
   [ $got != 0 ] && [ $got != 124 ] || return 1
-  for file in pid.*; do
-    tries=0 # the launcher does not wait for the others' end
-    while kill -0 "$(cat "$file")" 2> /dev/null; do
-      [ $tries -lt 1200 ] || { echo "$file lives"; return 1; }
-      sleep 0.1
-      tries=$((tries + 1))
-    done
-  done
+  all_gone
 }
 ok "a killed rank ends the job" killed
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

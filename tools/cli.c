@@ -349,7 +349,7 @@ static bool stdout_is_data(const gs_cli *c) {
   return false;
 }
 
-static void report(const gs_cli *c, gs_status s, const gs_err *e) {
+void gs_cli_report(const gs_cli *c, gs_status s, const gs_err *e) {
   bool quiet = c->quiet && e->first == GS_OK;
   if (!c->silent && !quiet) gs_err_print(e, stderr, c->who, c->color);
   if (!c->silent && c->json && s != GS_OK && s != GS_NO &&
@@ -381,9 +381,9 @@ int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
   guard_signals();
   gs_ending_guard(t->name, gs_io_remove_temps);
   gs_err_init(&e);
-  gs_status s = gs_cli_parse(&c, t, argc, argv, &e);
-  if (s == GS_OK && !print_only(&c)) s = run(&c, &e);
-  report(&c, s, &e);
+  gs_status s = c.bad = gs_cli_parse(&c, t, argc, argv, &e);
+  if (s ? t->joined && t->joined() : !print_only(&c)) s = run(&c, &e);
+  gs_cli_report(&c, s, &e);
   gs_status closed = close_stdout(&c);
   gs_err_free(&e);
   gs_arena_free(&c.arena);

@@ -22,6 +22,8 @@ enum {
                                as --name=ARG only */
   GS_OPT_HIDDEN = 1 << 2,   /* in no help text */
   GS_OPT_ALONE = 1 << 3,    /* prints something and needs no operands */
+  GS_OPT_ALIKE = 1 << 4,    /* the ranks of an MPI job have the same values */
+  GS_OPT_ALIKE_USE = 1 << 5, /* or use it as often, with values of their own */
 };
 
 typedef struct gs_option {
@@ -47,6 +49,9 @@ typedef struct gs_tool {
                                      the tool takes none */
   const gs_option *options; /* the tool's own; the common ones are added */
   gs_example examples[4];   /* ends with what == NULL */
+  void (*built)(FILE *f);   /* adds lines to --version, or NULL */
+  bool (*joined)(void);     /* whether other processes wait for this one: run
+                               is then called after wrong use as well */
 } gs_tool;
 
 extern const gs_tool gs_tool_annotate, gs_tool_partition, gs_tool_run;
@@ -66,6 +71,7 @@ typedef struct gs_cli {
   GS_VEC(const char *) operand;
   int verbose; /* number of -v */
   double started; /* clock of gs_cli_step, seconds; 0: not started */
+  gs_status bad; /* of the command line; its diagnostics are in run's e */
   bool quiet, dry_run, force, json;
   bool color;  /* whether stderr gets colours */
   bool silent; /* set by ranks that leave messages to another one */
@@ -79,6 +85,10 @@ typedef struct gs_cli {
  * (SIGBUS: GS_IO).  Returns main's exit code. */
 int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
                 int argc, char **argv);
+
+/* Prints the diagnostics of run as gs_cli_main does, for a tool that does not
+ * return to it. */
+void gs_cli_report(const gs_cli *c, gs_status s, const gs_err *e);
 
 /* Parses only.  Errors: GS_USAGE with a hint. */
 gs_status gs_cli_parse(gs_cli *c, const gs_tool *t, int argc, char **argv,

@@ -92,6 +92,7 @@ void gs_cli_version(const gs_tool *t, FILE *f) {
   fputs(" +sanitizer", f);
 #endif
   fputc('\n', f);
+  if (t->built) t->built(f);
 }
 
 /* ---- mdoc --------------------------------------------------------------- */

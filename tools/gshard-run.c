@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "io/npy.h"
 #include "run_check.h"
+#include "run_ranks.h"
 #include "run_source.h"
 
 typedef struct job {
@@ -21,18 +22,22 @@ typedef struct job {
   bool made_up; /* --random */
   int threads;
   double timeout; /* seconds to wait for another device; 0: for ever */
+  bool torn; /* ranks have stopped at different places */
   gs_exec *exec;
   gs_box **output; /* [outputs]; rank 0 only */
   gs_buf text, json;  /* what goes to stdout */
 } job;
 
+static bool many(const job *j) { return j->w && j->w->nrank > 1; }
+
 /* Under MPI all ranks go on, or all return the status of the lowest that
  * failed, which alone prints. */
 static gs_status agree(job *j, gs_status s, gs_err *e) {
   s = gs_run_verify_blame(j->source.verify, s, e);
-  if (!j->w || j->w->nrank == 1) return s;
+  if (!many(j) || s == GS_TIMEOUT) return s; /* who waits is not heard */
   int who;
-  gs_status all = gs_world_agree(j->w, s, &who);
+  gs_status all;
+  GS_TRY(gs_world_agree(j->w, s, &all, &who, e));
   if (who >= 0 && who != j->w->rank) j->c->silent = true;
   return all;
 }
@@ -46,21 +51,55 @@ static bool is_first(const job *j) { return !j->w || j->w->rank == 0; }
 
 /* ---- setting up ---- */
 
+/* Each of these processes would do all the work. */
+static gs_status no_threads(int n, gs_err *e) {
+  gs_fail(e, GS_USAGE, NULL,
+          "--transport threads, but the launcher started %d processes", n);
+  gs_err_hint(e, "leave the option out, or start one process");
+  return GS_USAGE;
+}
+
+/* Also a rank that is told to use threads, or that has a wrong command line,
+ * joins the others: they would wait for it. */
 static gs_status start_transport(job *j, gs_err *e) {
-  const char *name = gs_cli_get(j->c, "transport");
-  bool mpi = name ? !strcmp(name, "mpi") : gs_world_launched();
-  if (!mpi) return GS_OK;
-  gs_status s = gs_world_init(j->a, &j->w, e);
-  if (s == GS_UNSUPPORTED && !name) {
-    /* Started by a launcher, but built without MPI: every rank would do the
-     * same work. */
-    gs_err_hint(e, "--transport threads runs everything in this process");
+  gs_cli *c = j->c;
+  const char *name = gs_cli_get(c, "transport");
+  bool threads = name && !strcmp(name, "threads");
+  int rank, started = gs_world_started(&rank);
+  gs_status bad = c->bad;
+  j->timeout = 600;
+  if (!bad) bad = gs_cli_double(c, "timeout", 0, &j->timeout, e);
+  if (threads || !name) {
+    if (!gs_world_launched() || (threads && started == 1)) return bad;
+  }
+  gs_err why;
+  gs_err_init(&why);
+  gs_status s = gs_world_init(j->a, j->timeout, &j->w, &why);
+  if (s != GS_UNSUPPORTED || !threads) gs_err_move(e, &why);
+  gs_err_free(&why);
+  if (s == GS_UNSUPPORTED) { /* a build without MPI: all say the same */
+    c->silent = rank > 0;
+    if (threads) return bad || started <= 1 ? bad : no_threads(started, e);
+    if (!name) gs_err_hint(e, "started without mpirun, devices are threads");
   }
   GS_TRY(s);
-  if (j->w->nrank > 1)
-    j->c->who = gs_sprintf(j->a, "gshard-run: rank %d (%s)", j->w->rank,
-                           j->w->host);
-  return GS_OK;
+  if (threads && !many(j)) {
+    gs_world *alone = j->w;
+    j->w = NULL;
+    GS_TRY(gs_world_finalize(alone, e));
+    return bad;
+  }
+  if (many(j))
+    c->who = gs_sprintf(j->a, "gshard-run: %s",
+                        gs_world_name(j->a, j->w, j->w->rank));
+  if (threads && !bad) bad = no_threads(j->w->nrank, e);
+  return bad;
+}
+
+/* The same message lies on all ranks. */
+static gs_status same(job *j, gs_status s) {
+  if (s == GS_MISMATCH && j->w->rank) j->c->silent = true;
+  return s;
 }
 
 static gs_status parse_numbers(job *j, gs_err *e) {
@@ -71,8 +110,6 @@ static gs_status parse_numbers(job *j, gs_err *e) {
   GS_TRY(gs_cli_int(c, "random", 0, INT64_MAX, &seed, e));
   for (int i = 0; i < gs_cli_count(c, "bind"); i++)
     GS_TRY(gs_bindings_parse(&j->bind, gs_cli_at(c, "bind", i), e));
-  j->timeout = 600;
-  GS_TRY(gs_cli_double(c, "timeout", 0, &j->timeout, e));
   j->threads = (int)threads;
   j->random.seed = (uint64_t)seed;
   j->made_up = gs_cli_has(c, "random");
@@ -214,16 +251,23 @@ static gs_status new_exec(job *j, const gs_source *s, gs_world *w,
   return GS_OK;
 }
 
-/* Runs; a rank that fails prints its message and ends the job. */
-static gs_status run_once(job *j, gs_err *e) {
+/* Runs; seconds may be NULL. */
+static gs_status run_once(job *j, double *seconds, gs_err *e) {
+  double start = gs_now();
   gs_status s = gs_exec_run(j->exec, e);
+  if (seconds) *seconds = gs_now() - start;
   s = gs_run_verify_blame(j->source.verify, s, e);
-  if (s && j->w && j->w->nrank > 1) {
-    gs_err_print(e, stderr, j->c->who, j->c->color);
-    fflush(NULL);
-    gs_world_abort(j->w, (int)s);
-  }
+  if (s) j->torn = true; /* others may wait for this rank */
   return s;
+}
+
+/* Leaves ranks behind that do not know why: one says it, and ends all. */
+static _Noreturn void give_up(job *j, gs_status s, gs_err *e) {
+  if (s == GS_TIMEOUT) gs_world_blame(j->w, e);
+  gs_world_speak(j->w);
+  gs_cli_report(j->c, s, e);
+  fflush(NULL);
+  gs_world_abort(j->w, (int)s);
 }
 
 static gs_status collect(gs_exec *x, gs_arena *a, const gs_graph *g,
@@ -396,7 +440,7 @@ static gs_status check_integers(job *j, gs_source *whole, bool *exact,
     GS_TRY(gs_exec_give(j->exec, s->graph->input.at[i]->name, b, e));
     if (whole) GS_TRY(gs_source_give(whole, s->graph->input.at[i]->name, b, e));
   }
-  GS_TRY(run_once(j, e));
+  GS_TRY(run_once(j, NULL, e));
   gs_box **got, **want;
   GS_TRY(collect(j->exec, j->a, s->graph, &got, e));
   if (!whole) return GS_OK;
@@ -457,10 +501,8 @@ static gs_status bench(job *j, gs_err *e) {
   double *seconds = GS_NEWS(j->a, n, double);
   uint64_t before = most_sent(j);
   for (int64_t i = 0; i < n; i++) {
-    double start = gs_now();
-    GS_TRY(run_once(j, e));
-    seconds[i] = gs_now() - start;
-    if (j->w) seconds[i] = gs_world_max(j->w, seconds[i]);
+    GS_TRY(run_once(j, &seconds[i], e));
+    if (j->w) GS_TRY(gs_world_max(j->w, &seconds[i], e));
   }
   uint64_t sent = (most_sent(j) - before) / (uint64_t)n;
   qsort(seconds, (size_t)n, sizeof *seconds, by_time);
@@ -508,21 +550,23 @@ static gs_status finish(job *j, gs_err *e) {
 /* Whether all ranks run the same. */
 static gs_status check_world(job *j, gs_err *e) {
   uint64_t digest = 0;
+  if (!many(j)) return GS_OK;
   AGREE(gs_source_digest(&j->source, &digest, e));
-  AGREE(gs_world_check(j->w, digest, GS_PLAN_VERSION, j->source.ndevice, e));
-  return GS_OK;
+  return same(j, gs_ranks_source(j->w, &j->source, digest, e));
 }
 
-static gs_status work(job *j, gs_err *e) {
+/* bad: what this rank found wrong before. */
+static gs_status work(job *j, gs_status bad, gs_err *e) {
   gs_cli_step(j->c, "");
-  gs_status s = parse_numbers(j, e);
-  if (!s) s = open_source(j, e);
-  AGREE(s);
+  AGREE(bad);
+  if (many(j)) GS_TRY(same(j, gs_ranks_meet(j->c, j->w, e)));
+  AGREE(parse_numbers(j, e));
+  AGREE(open_source(j, e));
   gs_cli_step(j->c, "load");
-  if (j->w) GS_TRY(check_world(j, e));
+  GS_TRY(check_world(j, e));
   AGREE(new_exec(j, &j->source, j->w, &j->exec, e));
   gs_cli_step(j->c, "compile");
-  GS_TRY(run_once(j, e));
+  GS_TRY(run_once(j, NULL, e));
   gs_cli_step(j->c, "run");
   AGREE(gs_run_verify_wait(j->source.verify, e));
   gs_cli_step(j->c, "verify");
@@ -551,17 +595,21 @@ static gs_status run(gs_cli *c, gs_err *e) {
   job j = {.c = c, .a = &c->arena};
   gs_buf_init(&j.text, j.a);
   gs_buf_init(&j.json, j.a);
-  GS_TRY(start_transport(&j, e));
-  gs_status s = work(&j, e);
+  gs_status s = start_transport(&j, e);
+  if (j.w || !s) s = work(&j, s, e);
+  if (many(&j) && (s == GS_TIMEOUT || j.torn)) give_up(&j, s, e);
   print_results(&j, s);
   gs_run_verify_end(j.source.verify);
   gs_exec_free(j.exec);
   if (j.w) {
     /* Before another rank's exit code makes the launcher end this one. */
-    if (s && e->n && !c->silent) gs_err_print(e, stderr, c->who, c->color);
-    c->silent = c->silent || (s && e->n);
+    if (s && e->n) {
+      gs_cli_report(c, s, e);
+      c->silent = true;
+    }
     fflush(NULL);
-    gs_world_finalize(j.w);
+    gs_status left = gs_world_finalize(j.w, e);
+    if (left) give_up(&j, left, e);
   }
   return s;
 }

@@ -1,31 +1,35 @@
 #include "cli.h"
+#include "exec/world.h"
 #include "list_ops.h"
+#include "run_ranks.h"
 
 static const gs_option options[] = {
     {.name = "input",
      .letter = 'i',
      .arg = "NAME=FILE",
-     .flags = GS_OPT_REPEAT,
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE_USE,
      .group = "Input",
      .help = "Read the graph input NAME from FILE: .npy, or .pb for an ONNX "
              "TensorProto.  FILE may be - for standard input (as .npy)."},
     {.name = "random",
      .arg = "SEED",
+     .flags = GS_OPT_ALIKE,
      .help = "Make up the inputs that are not given: floats are normally "
              "distributed, integers 0 or 1 or in their range.  The same seed "
              "gives the same inputs, however the model is sharded."},
     {.name = "range",
      .arg = "NAME=LO:HI",
-     .flags = GS_OPT_REPEAT,
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
      .help = "Draw the random integer input NAME from LO to HI - 1.  Takes "
              "the place of the input's metadata gshard.range."},
     {.name = "no-verify",
+     .flags = GS_OPT_ALIKE_USE,
      .help = "Do not compare graphs and weights with the hashes that "
              "gshard-partition wrote: runs a plan whose files were changed on "
              "purpose."},
     {.name = "bind",
      .arg = "NAME=N",
-     .flags = GS_OPT_REPEAT,
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
      .help = "Let the symbolic dimension NAME of a plain model be N."},
     {.name = "output",
      .letter = 'o',
@@ -46,15 +50,18 @@ static const gs_option options[] = {
     {.name = "timeout",
      .arg = "SECONDS",
      .help = "Give up, with exit code 75, when a device has waited this long "
-             "for another; 0: wait for ever.  The default is 600."},
+             "for another, or a rank for one that does not answer; 0: wait "
+             "for ever.  The default is 600."},
     {.name = "check",
      .arg = "MODEL",
+     .flags = GS_OPT_ALIKE_USE,
      .group = "Comparing",
      .help = "Also run the unpartitioned MODEL on the same inputs and "
              "compare the outputs; print the worst element, exit 1 if they "
              "differ by more than the tolerances."},
     {.name = "test-data",
      .arg = "DIR",
+     .flags = GS_OPT_ALIKE_USE,
      .help = "Feed input_N.pb of DIR and compare the outputs with "
              "output_N.pb; print the worst element, exit 1 on a mismatch."},
     {.name = "rtol",
@@ -66,6 +73,7 @@ static const gs_option options[] = {
              "the largest absolute value of the tensor."},
     {.name = "bench",
      .arg = "N",
+     .flags = GS_OPT_ALIKE,
      .group = "Measuring",
      .help = "Run N times and print the shortest and the median time and the "
              "bytes moved."},
@@ -83,6 +91,8 @@ const gs_tool gs_tool_run = {
     .min_operands = 1,
     .max_operands = 1,
     .options = options,
+    .built = gs_ranks_built,
+    .joined = gs_world_launched,
     .examples =
         {{"Run a plan on threads and write its outputs to a directory",
           "gshard-run -i x=x.npy -o out plan"},

@@ -15,13 +15,15 @@ static gs_status read_for_all(gs_arena *a, gs_world *w, gs_model **out,
   size_t n = 0;
   gs_status s = GS_OK;
   if (w->rank == 0) s = gs_slurp(a, "-", (size_t)1 << 31, &data, &n, e);
-  uint64_t head[2] = {(uint64_t)s, n};
-  gs_world_bcast(w, head, sizeof head);
+  uint64_t *head = GS_NEWS(a, 2, uint64_t);
+  head[0] = (uint64_t)s;
+  head[1] = n;
+  GS_TRY(gs_world_bcast(w, head, 2 * sizeof *head, e));
   if (head[0] && w->rank)
     return gs_fail(e, (gs_status)head[0], "-", "rank 0 could not read it");
   GS_TRY(s);
   if (w->rank) data = gs_alloc(a, (size_t)head[1] + 1);
-  gs_world_bcast(w, (void *)(uintptr_t)data, head[1]);
+  GS_TRY(gs_world_bcast(w, (void *)(uintptr_t)data, head[1], e));
   return gs_model_parse(a, "-", data, (size_t)head[1], NULL, out, e);
 }
 
@@ -132,11 +134,8 @@ static gs_status open_devices(gs_arena *a, gs_world *w, gs_source *s,
                               gs_err *e) {
   const gs_plan *plan = s->plan;
   s->ndevice = plan->mesh.ndevice;
-  int64_t ranks = w ? w->nrank : 1, n = s->ndevice / ranks;
-  if (s->ndevice % ranks)
-    return gs_fail(e, GS_MISMATCH, s->path,
-                   "%lld devices cannot be spread evenly over %lld ranks",
-                   (long long)s->ndevice, (long long)ranks);
+  int64_t n = s->ndevice / (w ? w->nrank : 1);
+  if (w) GS_TRY(gs_world_spread(w, s->ndevice, e));
   s->device = GS_NEWS(a, n, const gs_graph *);
   s->ndevice_here = (int)n;
   for (int64_t i = 0; i < n; i++) {

@@ -4,33 +4,19 @@
  * rank, from shared memory as in comm_thread.c.  Reductions exchange parts,
  * combine them in ascending order and gather the results, so that they give
  * the same bytes as threads do.  MPI is called by one thread at a time. */
-#include "exec/world.h"
-
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-#ifdef HAVE_MPI /* world.c has what stands in for it otherwise */
+#ifdef HAVE_MPI
+#include "exec/world_mpi.h"
 
-#include <mpi.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/math.h"
 
 /* All-reduces up to this many bytes are done whole by every member. */
-enum { SMALL = 4096, POLLS = 4096 };
-
-typedef struct mpi_world {
-  gs_world base;
-  MPI_Comm data, control; /* between devices, between ranks */
-  pthread_mutex_t lock;   /* one thread at a time in MPI */
-  int level;              /* thread support of MPI */
-  int most_tag;
-  size_t chunk; /* bytes of one message */
-} mpi_world;
+enum { SMALL = 4096, POLLS = 64 };
 
 typedef struct mpi_comm {
   gs_comm base;
@@ -39,6 +25,8 @@ typedef struct mpi_comm {
   gs_arena *arena;
   int64_t each; /* devices per rank */
   GS_VEC(MPI_Request) request;
+  GS_VEC(int) peer;  /* ranks of these messages; -1: all */
+  GS_VEC(int) noted; /* ranks that the talk knows this device to wait for */
   char *scratch;
   size_t scratch_size;
   const void **at;  /* [nat] operands of a reduction */
@@ -47,125 +35,19 @@ typedef struct mpi_comm {
   gs_meeting *meeting; /* of the local members; NULL: only the caller */
 } mpi_comm;
 
-/* ---- the world ---- */
-
-gs_status gs_world_init(gs_arena *a, gs_world **out, gs_err *e) {
-  mpi_world *w = GS_NEW(a, mpi_world);
-  if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &w->level) !=
-      MPI_SUCCESS)
-    return gs_fail(e, GS_RESOURCE, NULL, "MPI cannot be initialised");
-  MPI_Comm_dup(MPI_COMM_WORLD, &w->data);
-  MPI_Comm_dup(MPI_COMM_WORLD, &w->control);
-  MPI_Comm_rank(w->control, &w->base.rank);
-  MPI_Comm_size(w->control, &w->base.nrank);
-  MPI_Comm here;
-  MPI_Comm_split_type(w->control, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
-                      &here);
-  MPI_Comm_size(here, &w->base.nlocal);
-  MPI_Comm_free(&here);
-  if (gethostname(w->base.host, sizeof w->base.host - 1))
-    memcpy(w->base.host, "?", 2);
-  int *most, found;
-  MPI_Comm_get_attr(w->data, MPI_TAG_UB, &most, &found);
-  w->most_tag = found ? *most : 32767;
-  w->chunk = (size_t)1 << 30;
-  pthread_mutex_init(&w->lock, NULL);
-  *out = &w->base;
-  return GS_OK;
-}
-
-void gs_world_finalize(gs_world *base) {
-  mpi_world *w = (mpi_world *)base;
-  MPI_Comm_free(&w->data);
-  MPI_Comm_free(&w->control);
-  pthread_mutex_destroy(&w->lock);
-  MPI_Finalize();
-}
-
-void gs_world_abort(gs_world *w, int code) {
-  (void)w;
-  MPI_Abort(MPI_COMM_WORLD, code);
-  _Exit(code);
-}
-
-void gs_world_chunk(gs_world *w, size_t bytes) {
-  ((mpi_world *)w)->chunk = bytes;
-}
-
-gs_status gs_world_agree(gs_world *base, gs_status mine, int *rank) {
-  mpi_world *w = (mpi_world *)base;
-  int who = mine ? base->rank : base->nrank, lowest, status = (int)mine;
-  MPI_Allreduce(&who, &lowest, 1, MPI_INT, MPI_MIN, w->control);
-  *rank = lowest == base->nrank ? -1 : lowest;
-  if (*rank < 0) return GS_OK;
-  MPI_Bcast(&status, 1, MPI_INT, lowest, w->control);
-  return (gs_status)status;
-}
-
-gs_status gs_world_check(gs_world *base, uint64_t plan, int version,
-                         int64_t ndevice, gs_err *e) {
-  mpi_world *w = (mpi_world *)base;
-  uint64_t mine[3] = {plan, (uint64_t)version, (uint64_t)ndevice};
-  uint64_t x[6], most[6];
-  for (int i = 0; i < 3; i++) {
-    x[2 * i] = mine[i];
-    x[2 * i + 1] = ~mine[i];
-  }
-  MPI_Allreduce(x, most, 6, MPI_UINT64_T, MPI_MAX, w->control);
-  static const char *const what[] = {"plans", "plan format versions",
-                                     "numbers of devices"};
-  for (int i = 0; i < 3; i++)
-    if (most[2 * i] != ~most[2 * i + 1])
-      return gs_fail(e, GS_MISMATCH, NULL,
-                     "the ranks have different %s (this one: %llx)", what[i],
-                     (unsigned long long)mine[i]);
-  if (ndevice % base->nrank)
-    return gs_fail(e, GS_MISMATCH, NULL,
-                   "%lld devices cannot be spread evenly over %d ranks",
-                   (long long)ndevice, base->nrank);
-  return GS_OK;
-}
-
-void gs_world_bcast(gs_world *base, void *p, uint64_t n) {
-  mpi_world *w = (mpi_world *)base;
-  for (uint64_t at = 0; at < n; at += w->chunk) {
-    uint64_t part = n - at < w->chunk ? n - at : w->chunk;
-    MPI_Bcast((char *)p + at, (int)part, MPI_BYTE, 0, w->control);
-  }
-}
-
-void gs_world_send(gs_world *base, int to, const void *p, size_t n) {
-  mpi_world *w = (mpi_world *)base;
-  for (size_t at = 0; at < n; at += w->chunk) {
-    size_t part = n - at < w->chunk ? n - at : w->chunk;
-    MPI_Send((const char *)p + at, (int)part, MPI_BYTE, to, 0, w->control);
-  }
-}
-
-void gs_world_recv(gs_world *base, int from, void *p, size_t n) {
-  mpi_world *w = (mpi_world *)base;
-  for (size_t at = 0; at < n; at += w->chunk) {
-    size_t part = n - at < w->chunk ? n - at : w->chunk;
-    MPI_Recv((char *)p + at, (int)part, MPI_BYTE, from, 0, w->control,
-             MPI_STATUS_IGNORE);
-  }
-}
-
-double gs_world_max(gs_world *base, double x) {
-  double most;
-  MPI_Allreduce(&x, &most, 1, MPI_DOUBLE, MPI_MAX,
-                ((mpi_world *)base)->control);
-  return most;
-}
-
 /* ---- messages ---- */
+
+static MPI_Request *new_request(mpi_comm *c, int peer) {
+  *gs_push(c->arena, &c->peer) = peer;
+  return gs_push(c->arena, &c->request);
+}
 
 static void send_to(mpi_comm *c, int64_t to, const void *p, size_t n) {
   int tag = (int)(c->base.position % c->each * c->each + to % c->each);
   for (size_t at = 0; at < n; at += c->w->chunk) {
     size_t part = n - at < c->w->chunk ? n - at : c->w->chunk;
     MPI_Isend((const char *)p + at, (int)part, MPI_BYTE, (int)(to / c->each),
-              tag, c->w->data, gs_push(c->arena, &c->request));
+              tag, c->w->data, new_request(c, (int)(to / c->each)));
   }
   c->base.bytes_sent += n;
 }
@@ -175,44 +57,68 @@ static void recv_from(mpi_comm *c, int64_t from, void *p, size_t n) {
   for (size_t at = 0; at < n; at += c->w->chunk) {
     size_t part = n - at < c->w->chunk ? n - at : c->w->chunk;
     MPI_Irecv((char *)p + at, (int)part, MPI_BYTE, (int)(from / c->each), tag,
-              c->w->data, gs_push(c->arena, &c->request));
+              c->w->data, new_request(c, (int)(from / c->each)));
   }
 }
 
-static void lock(mpi_comm *c) {
-  if (c->each > 1) pthread_mutex_lock(&c->w->lock);
-}
-static void unlock(mpi_comm *c) {
-  if (c->each > 1) pthread_mutex_unlock(&c->w->lock);
+/* ---- waiting ---- */
+
+/* Tells the talk for which ranks this device waits: those of messages that
+ * have not come. */
+static void note(mpi_comm *c) {
+  gs_mpi_lock(c->w);
+  c->noted.n = 0;
+  for (int i = 0; i < c->request.n; i++) {
+    int done;
+    MPI_Test(&c->request.at[i], &done, MPI_STATUS_IGNORE);
+    if (!done) *gs_push(c->arena, &c->noted) = c->peer.at[i];
+  }
+  gs_talk_wait(c->w, c->noted.at, c->noted.n);
+  gs_mpi_unlock(c->w);
 }
 
-static double now(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+static void unnote(mpi_comm *c) {
+  gs_mpi_lock(c->w);
+  gs_talk_go(c->w, c->noted.at, c->noted.n);
+  gs_mpi_unlock(c->w);
+}
+
+static gs_status waited_for(mpi_comm *c, gs_err *e) {
+  int peer = c->noted.n ? c->noted.at[0] : -1;
+  return gs_fail(e, GS_TIMEOUT, NULL, "waited %g seconds for %s",
+                 c->me.team->timeout,
+                 peer < 0 ? "another rank"
+                          : gs_world_name(c->arena, &c->w->base, peer));
 }
 
 /* Waits for all messages of the caller. */
 static gs_status settle(mpi_comm *c, gs_err *e) {
   gs_team *t = c->me.team;
-  double since = 0;
-  for (unsigned polls = 1;; polls++) {
+  gs_patience patience = {0};
+  gs_status s = GS_OK;
+  bool noted = false;
+  for (unsigned polls = 1; !s; polls++) {
     int done;
-    lock(c);
-    MPI_Testall(c->request.n, c->request.at, &done, MPI_STATUSES_IGNORE);
-    unlock(c);
+    gs_mpi_lock(c->w);
+    MPI_Testall(c->request.n, c->request.at, &done, c->w->no_status);
+    gs_mpi_unlock(c->w);
     if (done) break;
     if (atomic_load_explicit(&t->failed, memory_order_relaxed))
-      return gs_team_lost(e);
-    if (polls > 64) sched_yield();
-    if (polls % POLLS || t->timeout <= 0) continue;
-    double at = now();
-    if (since == 0) since = at;
-    if (at - since > t->timeout)
-      return gs_fail(e, GS_TIMEOUT, NULL,
-                     "waited %g seconds for another rank", t->timeout);
+      s = gs_team_lost(e);
+    if (s || polls <= POLLS) continue;
+    sched_yield();
+    double waited = gs_waited(&patience);
+    bool late = t->timeout > 0 && waited > t->timeout;
+    if (!noted && (late || waited > GS_NOTED_AFTER)) {
+      note(c);
+      noted = true;
+    }
+    if (late) s = waited_for(c, e);
   }
-  c->request.n = 0;
+  if (s && !noted) note(c);
+  if (s) return s;
+  if (noted) unnote(c);
+  c->request.n = c->peer.n = 0;
   return GS_OK;
 }
 
@@ -268,7 +174,7 @@ static gs_status exchange(gs_comm *base, const gs_group *g, const void *in,
                           void *out, size_t bytes, size_t step, gs_err *e) {
   mpi_comm *c = (mpi_comm *)base;
   find_local(c, g);
-  lock(c);
+  gs_mpi_lock(c->w);
   for (int k = 1; k < g->n; k++) {
     int i = (g->me + k) % g->n, j = (g->me + g->n - k) % g->n;
     if (!is_local(c, g->member[j]))
@@ -276,7 +182,7 @@ static gs_status exchange(gs_comm *base, const gs_group *g, const void *in,
     if (!is_local(c, g->member[i]))
       send_to(c, g->member[i], (const char *)in + (size_t)i * step, bytes);
   }
-  unlock(c);
+  gs_mpi_unlock(c->w);
   GS_TRY(publish(c, in, out, e));
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) continue;
@@ -323,7 +229,7 @@ static gs_status reduce_parts(mpi_comm *c, const gs_group *g, const parts *p,
   find_local(c, g);
   size_t slot = (my_bytes + 63) / 64 * 64;
   char *got = need_scratch(c, slot * (size_t)(g->n - c->nlocal) + 64);
-  lock(c);
+  gs_mpi_lock(c->w);
   for (int i = 0, k = 0; i < g->n; i++) {
     if (is_local(c, g->member[i])) continue;
     recv_from(c, g->member[i], got + slot * (size_t)k, my_bytes);
@@ -335,7 +241,7 @@ static gs_status reduce_parts(mpi_comm *c, const gs_group *g, const parts *p,
     size_t bytes = part(p, g, i, &at);
     send_to(c, g->member[i], (const char *)in + at, bytes);
   }
-  unlock(c);
+  gs_mpi_unlock(c->w);
   GS_TRY(publish(c, in, out, e));
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) continue;
@@ -363,7 +269,7 @@ static gs_status reduce_scatter(gs_comm *base, const gs_group *g,
 static gs_status gather_parts(mpi_comm *c, const gs_group *g, const parts *p,
                               void *out, gs_err *e) {
   size_t at, mine, my_bytes = part(p, g, g->me, &mine);
-  lock(c);
+  gs_mpi_lock(c->w);
   for (int k = 1; k < g->n; k++) {
     int i = (g->me + k) % g->n, j = (g->me + g->n - k) % g->n;
     if (!is_local(c, g->member[j])) {
@@ -373,7 +279,7 @@ static gs_status gather_parts(mpi_comm *c, const gs_group *g, const parts *p,
     if (!is_local(c, g->member[i]))
       send_to(c, g->member[i], (char *)out + mine, my_bytes);
   }
-  unlock(c);
+  gs_mpi_unlock(c->w);
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) continue;
     size_t bytes = part(p, g, i, &at);
@@ -394,14 +300,14 @@ static gs_status reduce_small(mpi_comm *c, const gs_group *g, const void *in,
   _Alignas(64) char whole[SMALL];
   find_local(c, g);
   char *got = need_scratch(c, SMALL * (size_t)g->n);
-  lock(c);
+  gs_mpi_lock(c->w);
   for (int k = 1; k < g->n; k++) {
     int i = (g->me + k) % g->n;
     if (is_local(c, g->member[i])) continue;
     recv_from(c, g->member[i], got + SMALL * (size_t)i, bytes);
     send_to(c, g->member[i], in, bytes);
   }
-  unlock(c);
+  gs_mpi_unlock(c->w);
   GS_TRY(publish(c, in, out, e));
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) c->at[i] = got + SMALL * (size_t)i;
@@ -441,10 +347,10 @@ static gs_status permute(gs_comm *base, int64_t to, int64_t from,
   mpi_comm *c = (mpi_comm *)base;
   gs_team *t = c->me.team;
   int64_t me = base->position;
-  lock(c);
+  gs_mpi_lock(c->w);
   if (!is_local(c, from)) recv_from(c, from, out, bytes);
   if (!is_local(c, to)) send_to(c, to, in, bytes);
-  unlock(c);
+  gs_mpi_unlock(c->w);
   if (to != me && is_local(c, to)) {
     gs_team_post(t, me, to, in);
     base->bytes_sent += bytes;
@@ -463,9 +369,9 @@ static gs_status barrier(gs_comm *base, gs_err *e) {
   gs_meeting *m = gs_team_meeting(&c->me, all, (int)t->n);
   GS_TRY(gs_team_meet(t, m, e));
   if (base->position == t->first) {
-    lock(c);
-    MPI_Ibarrier(c->w->data, gs_push(c->arena, &c->request));
-    unlock(c);
+    gs_mpi_lock(c->w);
+    MPI_Ibarrier(c->w->data, new_request(c, -1));
+    gs_mpi_unlock(c->w);
     GS_TRY(settle(c, e));
   }
   return gs_team_meet(t, m, e);

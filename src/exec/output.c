@@ -91,10 +91,10 @@ gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
     if (p >= x->first && p < x->first + x->n) {
       const void *block = block_of(x, p, i, &exit);
       if (whole) put(m, exit, p, block, whole);
-      else gs_world_send(w, 0, block, bytes);
+      else GS_TRY(gs_world_send(w, 0, block, bytes, e));
     } else if (whole) {
       if (!copy) copy = gs_alloc(&x->arena, bytes);
-      gs_world_recv(w, (int)(p / x->n), copy, bytes);
+      GS_TRY(gs_world_recv(w, (int)(p / x->n), copy, bytes, e));
       put(m, exit, p, copy, whole);
     }
   }

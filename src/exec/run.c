@@ -28,8 +28,7 @@ static void one_device(void *ctx, int64_t i) {
   gs_status s = t->fn(d);
   if (!s) return;
   int64_t none = 0;
-  if (s != GS_TIMEOUT)
-    atomic_compare_exchange_strong(&t->x->failed, &none, i + 1);
+  atomic_compare_exchange_strong(&t->x->failed, &none, i + 1);
   d->comm->ops->fail(d->comm);
 }
 
@@ -153,12 +152,8 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   x->config = *config;
   x->n = config->ndevice;
   if (config->world) {
-    int64_t ranks = config->world->nrank;
-    if (config->ndevice % ranks)
-      return gs_fail(e, GS_MISMATCH, NULL,
-                     "%lld devices cannot be spread evenly over %lld ranks",
-                     (long long)config->ndevice, (long long)ranks);
-    x->n /= ranks;
+    GS_TRY(gs_world_spread(config->world, config->ndevice, e));
+    x->n /= config->world->nrank;
     x->first = x->n * config->world->rank;
   }
   if (config->ngraph != 1 && config->ngraph != x->n)

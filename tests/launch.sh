@@ -1,0 +1,79 @@
+# What scripts that start MPI jobs share: skips without MPI, a folder to work
+# in, cases.  Read by them in the build directory.
+build=$(pwd)
+mpirun=${MPIRUN-mpirun}
+run=$build/tools/gshard-run
+if ! command -v "$mpirun" > /dev/null 2>&1 || [ "${HAVE_MPI-1}" = 0 ]; then
+  echo "skipped: no MPI"
+  exit 77
+fi
+# As root, and with more ranks than cores.
+OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
+export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
+# MPI's own libraries keep memory at exit.
+ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
+export ASAN_OPTIONS
+passed=0 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+ok() { # ok TEXT COMMAND...
+  text=$1
+  shift
+  if "$@" > "$work/log" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok: $text"
+  else
+    printf 'not ok: %s\n' "$text"
+    sed 's/^/  /' "$work/log" | head -10
+    failed=$((failed + 1))
+  fi
+}
+
+# A job; what hangs is ended.
+job() { timeout -k 5 1200 "$mpirun" "$@"; }
+
+# gives CODE FRAGMENT ARGUMENTS...: a job that fails, and says so once.
+gives() {
+  want=$1 fragment=$2
+  shift 2
+  job "$@" > out 2> err < /dev/null
+  got=$?
+  [ $got = "$want" ] || { echo "exit $got, not $want"; cat err; return 1; }
+  grep -q -e "$fragment" err || { cat err; return 1; }
+  [ ! -s out ] || { cat out; return 1; }
+  [ "$(grep -c '^gshard-run.*error:' err)" = 1 ] || { cat err; return 1; }
+}
+
+# Every rank leaves its process in pid.RANK, then becomes COMMAND.
+# shellcheck disable=SC2016
+told='echo $$ > pid.${OMPI_COMM_WORLD_RANK-$PMI_RANK}; exec "$@"'
+
+# Waits for a file with something in it.
+appears() {
+  tries=0
+  while [ ! -s "$1" ]; do
+    [ $tries -lt 6000 ] || { echo "no $1"; return 1; }
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+}
+
+# No rank is left; launchers do not wait for the end of all.
+all_gone() {
+  for file in pid.*; do
+    tries=0
+    while kill -0 "$(cat "$file")" 2> /dev/null; do
+      [ $tries -lt 600 ] || { echo "$file lives"; return 1; }
+      sleep 0.1
+      tries=$((tries + 1))
+    done
+  done
+}
+
+done_all() {
+  printf '%d passed, %d failed\n' "$passed" "$failed"
+  [ "$failed" -eq 0 ]
+}
