@@ -65,6 +65,24 @@ START_TEST(big_endian) {
 }
 END_TEST
 
+/* Every byte but 0 is true, whether the elements are mapped or copied. */
+START_TEST(bools) {
+  const uint8_t bytes[] = {0, 1, 85, 255}, want[] = {0, 1, 1, 1};
+  const uint8_t turned[] = {0, 1, 1, 1};
+  gs_tensor *t = read_npy("{'descr': '|b1', 'fortran_order': False, "
+                          "'shape': (4,), }                       "
+                          "                              \n", bytes, 4);
+  ck_assert_int_eq(t->dtype, GS_BOOL);
+  ck_assert_mem_eq(gs_tensor_bytes(t), want, 4);
+  t = read_npy("{'descr': '|b1', 'fortran_order': True, 'shape': (2, 2), }",
+               bytes, 4);
+  ck_assert_mem_eq(gs_tensor_bytes(t), turned, 4);
+  t = read_npy("{'descr': '|u1', 'fortran_order': False, 'shape': (4,), }",
+               bytes, 4);
+  ck_assert_mem_eq(gs_tensor_bytes(t), bytes, 4);
+}
+END_TEST
+
 START_TEST(round_trips) {
   const int64_t shapes[4][3] = {{2, 3, 4}, {5, 0, 1}, {7, 1, 1}, {0, 0, 0}};
   for (int type = 1; type < GS_NDTYPE; type++)
@@ -126,6 +144,7 @@ int main(void) {
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, fortran);
   tcase_add_test(t, big_endian);
+  tcase_add_test(t, bools);
   tcase_add_test(t, round_trips);
   tcase_add_test(t, exact_bytes);
   tcase_add_test(t, full_disk);

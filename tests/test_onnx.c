@@ -379,7 +379,8 @@ START_TEST(all_types) {
       ck_assert_int_eq(gs_tensor_new(&arena, (gs_dtype)t, 1, dims, &made,
                                      &err), 0);
       for (uint64_t i = 0; i < made->nbytes; i++)
-        ((uint8_t *)(uintptr_t)made->data)[i] = (uint8_t)(i * 7 + 1);
+        ((uint8_t *)(uintptr_t)made->data)[i] =
+            (uint8_t)(t == GS_BOOL ? i & 1 : i * 7 + 1);
     }
     const char *path = in_dir("t.pb");
     ck_assert_int_eq(gs_pb_write(path, made, &err), 0);
@@ -419,6 +420,55 @@ START_TEST(int32_data) {
                    "\x21\3", 2);
   ck_assert_mem_eq(typed(GS_UINT2, 5, 2, (const int64_t[]){0xe4, 1}),
                    "\xe4\1", 2);
+  ck_assert_mem_eq(typed(GS_BOOL, 4, 4, (const int64_t[]){0, 1, 85, 255}),
+                   "\0\1\1\1", 4);
+}
+END_TEST
+
+static void bool_weight(wire *graph, const char *name, const uint8_t *bytes,
+                        size_t n, const char *location) {
+  wire t = {0}, x = {0};
+  wire_int(&t, 1, (int64_t)n);
+  wire_int(&t, 2, GS_BOOL);
+  wire_str(&t, 8, name);
+  if (location) {
+    wire_str(&x, 1, "location");
+    wire_str(&x, 2, location);
+    wire_msg(&t, 13, &x);
+    wire_int(&t, 14, 1);
+  } else {
+    wire_blob(&t, 9, bytes, n);
+  }
+  wire_msg(graph, 5, &t);
+}
+
+/* Bytes of bool, wherever they lie: in the message, in the model's file, in
+ * external data. */
+START_TEST(bool_bytes) {
+  enum { LARGE = 10000 };
+  static uint8_t bytes[LARGE];
+  static const char *const names[] = {"small", "large", "external"};
+  wire out = {0}, g = {0};
+  for (int i = 0; i < LARGE; i++) bytes[i] = (uint8_t)(i % 3 * 100);
+  put_file(in_dir("w.bin"), bytes, LARGE);
+  bool_weight(&g, names[0], bytes, 10, NULL);
+  bool_weight(&g, names[1], bytes, LARGE, NULL);
+  bool_weight(&g, names[2], NULL, LARGE, "w.bin");
+  wire_int(&out, 1, 8);
+  wire_msg(&out, 7, &g);
+  opset(&out, 8, "", 18);
+  put_file(in_dir("b.onnx"), out.at, out.n);
+  wire_free(&out);
+  gs_model *m;
+  gs_status st = gs_model_read(&arena, in_dir("b.onnx"), NULL, &m, &err);
+  ck_assert_msg(!st, "%s", messages());
+  const gs_graph *graph = import(m);
+  for (int k = 0; k < 3; k++) {
+    const gs_tensor *t = gs_graph_find(graph, names[k])->constant;
+    const uint8_t *p = gs_tensor_bytes(t);
+    for (uint64_t i = 0; i < t->nbytes; i++) ck_assert_int_eq(p[i], i % 3 > 0);
+  }
+  gs_model_close(m);
 }
 END_TEST
 
@@ -777,6 +827,7 @@ int main(int argc, char **argv) {
   tcase_add_test(t, passing_function);
   tcase_add_test(t, all_types);
   tcase_add_test(t, int32_data);
+  tcase_add_test(t, bool_bytes);
   tcase_add_test(t, linked_store);
   tcase_add_test(t, relocation);
   tcase_add_test(t, missing_data);

@@ -434,6 +434,24 @@ START_TEST(test_mesh) {
 }
 END_TEST
 
+/* A search through the names that are there would take hours. */
+START_TEST(test_binds) {
+  enum { N = 1000000 };
+  gs_spec s;
+  char text[32];
+  gs_spec_init(&s, &arena);
+  for (int i = 0; i < N; i++) {
+    snprintf(text, sizeof text, "n%d=%d", i, i);
+    ck_assert_int_eq(gs_spec_set_bind(&s, text, &err), GS_OK);
+  }
+  ck_assert_int_eq(gs_spec_set_bind(&s, "n7=7", &err), GS_OK);
+  ck_assert_int_eq(gs_spec_set_bind(&s, "n7=8", &err), GS_DATA);
+  ck_assert_int_eq(s.bind.n, N);
+  ck_assert_int_eq((int)gs_spec_bound(&s, "n999999"), 999999);
+  ck_assert_int_eq((int)gs_spec_bound(&s, "n1000000"), -1);
+}
+END_TEST
+
 START_TEST(test_files_add_up) {
   gs_spec s;
   gs_spec_init(&s, &arena);
@@ -526,6 +544,7 @@ int main(void) {
   tcase_add_test(t, test_assign);
   tcase_add_test(t, test_fallback);
   tcase_add_test(t, test_mesh);
+  tcase_add_test(t, test_binds);
   tcase_add_test(t, test_files_add_up);
   tcase_add_test(t, test_existing);
   tcase_add_test(t, test_hints);

@@ -61,7 +61,7 @@ void *gs_alloc(gs_arena *a, size_t n) {
   if (n > SIZE_MAX - ALIGN) gs_out_of_memory(n);
   n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
   a->total += n;
-  if (n > a->size - a->used) {
+  if (!a->head || n > a->size - a->used) {
     /* A large piece gets a block of its own behind the head, so that the
      * room left in the head stays usable. */
     bool own = n > BLOCK / 4 && a->head;

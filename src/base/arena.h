@@ -32,7 +32,7 @@ void gs_arena_reset(gs_arena *a);
 /* fn(p) is called when the arena is freed or reset, in the opposite order of
  * these calls and before any memory goes: for objects of libraries. */
 void gs_arena_at_end(gs_arena *a, void (*fn)(void *p), void *p);
-/* n zeroed bytes, aligned to 16. */
+/* n zeroed bytes, aligned to 16; not NULL for n = 0 either. */
 void *gs_alloc(gs_arena *a, size_t n);
 /* n * size zeroed bytes; overflow counts as out of memory. */
 void *gs_calloc(gs_arena *a, size_t n, size_t size);

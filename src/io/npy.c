@@ -232,6 +232,7 @@ static gs_status build(gs_arena *a, const char *path, const uint8_t *p,
   } else {
     convert(a, &h, p + at, t);
   }
+  gs_tensor_clean_bools(a, t);
   return GS_OK;
 }
 

@@ -267,11 +267,9 @@ static gs_status import_shape(gs_arena *a, const Onnx__TensorProto *t,
   return GS_OK;
 }
 
-gs_status gs_tensor_import(gs_arena *a, gs_model *m,
-                           const Onnx__TensorProto *t, const char *place,
-                           gs_tensor **result, gs_err *e) {
-  gs_tensor *out = GS_NEW(a, gs_tensor);
-  *result = out;
+static gs_status import_tensor(gs_arena *a, gs_model *m,
+                               const Onnx__TensorProto *t, const char *place,
+                               gs_tensor *out, gs_err *e) {
   if (t->name) out->name = gs_strdup(a, t->name);
   GS_TRY(import_shape(a, t, place, out, e));
   if (t->segment)
@@ -290,6 +288,16 @@ gs_status gs_tensor_import(gs_arena *a, gs_model *m,
   if (p.field && !strcmp(p.field, "raw_data"))
     return import_raw(a, m, t, place, &p, out, e);
   return import_typed(a, t, place, &p, out, e);
+}
+
+gs_status gs_tensor_import(gs_arena *a, gs_model *m,
+                           const Onnx__TensorProto *t, const char *place,
+                           gs_tensor **result, gs_err *e) {
+  gs_tensor *out = *result = GS_NEW(a, gs_tensor);
+  GS_TRY(import_tensor(a, m, t, place, out, e));
+  if (gs_tensor_clean_bools(a, out) && m) /* no longer that of the file */
+    gs_map_put(&m->refs, gs_sprintf(a, "%p", (void *)out), NULL);
+  return GS_OK;
 }
 
 /* ---- sparse tensors, made dense ---- */

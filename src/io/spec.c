@@ -11,6 +11,7 @@
 
 void gs_spec_init(gs_spec *s, gs_arena *a) {
   *s = (gs_spec){.arena = a, .options = {.strict = true}};
+  gs_map_init(&s->bound, a);
 }
 
 /* ---- the mesh ---- */
@@ -196,9 +197,8 @@ static gs_status machine_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 /* ---- bind and options ---- */
 
 int64_t gs_spec_bound(const gs_spec *s, const char *name) {
-  for (int i = 0; i < s->bind.n; i++)
-    if (!strcmp(s->bind.at[i].name, name)) return s->bind.at[i].size;
-  return -1;
+  intptr_t k = (intptr_t)gs_map_get(&s->bound, name);
+  return k ? s->bind.at[k - 1].size : -1;
 }
 
 static gs_status take_bind(gs_spec *s, const char *name, int64_t size,
@@ -207,7 +207,9 @@ static gs_status take_bind(gs_spec *s, const char *name, int64_t size,
   if (old >= 0 && old != size)
     return gs_fail_at(e, GS_DATA, at, "'%.60s' is bound to %lld and to %lld",
                       name, (long long)old, (long long)size);
-  if (old < 0) *gs_push(s->arena, &s->bind) = (gs_spec_bind){name, size, *at};
+  if (old >= 0) return GS_OK;
+  *gs_push(s->arena, &s->bind) = (gs_spec_bind){name, size, *at};
+  gs_map_put(&s->bound, name, (void *)(intptr_t)s->bind.n);
   return GS_OK;
 }
 

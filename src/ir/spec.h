@@ -5,6 +5,7 @@
 #ifndef GS_IR_SPEC_H
 #define GS_IR_SPEC_H
 
+#include "base/map.h"
 #include "ir/place.h"
 #include "ir/sharding.h"
 
@@ -180,6 +181,7 @@ typedef struct gs_spec {
   gs_machine machine; /* what is given; the rest is 0 */
   gs_spec_options options;
   GS_VEC(gs_spec_bind) bind;
+  gs_map bound; /* name -> 1 + index in bind, as a pointer */
   GS_VEC(gs_spec_rule) rule;
   GS_VEC(gs_spec_group) group;
   GS_VEC(gs_spec_barrier) barrier;

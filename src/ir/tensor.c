@@ -81,6 +81,20 @@ gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
   return GS_OK;
 }
 
+bool gs_tensor_clean_bools(gs_arena *a, gs_tensor *t) {
+  if (t->dtype != GS_BOOL || (!t->data && !t->file)) return false;
+  const uint8_t *from = gs_tensor_bytes(t);
+  uint8_t all = 0;
+  for (uint64_t i = 0; from && i < t->nbytes; i++) all |= from[i];
+  if (all <= 1) return false;
+  uint8_t *to = gs_alloc(a, t->nbytes);
+  for (uint64_t i = 0; i < t->nbytes; i++) to[i] = from[i] != 0;
+  t->data = to;
+  t->file = NULL;
+  t->offset = 0;
+  return true;
+}
+
 /* Data may lie at any offset in a file: no typed access. */
 static int64_t int_at(const void *data, gs_dtype t, int64_t i) {
   int32_t v32;

@@ -57,6 +57,11 @@ gs_status gs_tensor_new(gs_arena *a, gs_dtype dtype, int rank,
 /* The elements, mapping the file on first use (out of memory when there is no
  * room for it); NULL for strings, and for tensors known by shape only. */
 const void *gs_tensor_bytes(const gs_tensor *t);
+/* Makes every element of a tensor of bool 0 or 1, as kernels expect: other
+ * bytes are true, and the elements move to the arena when there are such.
+ * Whoever makes tensors of foreign bytes calls it; of other types nothing is
+ * read.  Returns whether it changed t. */
+bool gs_tensor_clean_bools(gs_arena *a, gs_tensor *t);
 /* Reads bytes [at, at + n) of the tensor into p with pread (no mapping). */
 gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
                          gs_err *e);

@@ -10,4 +10,7 @@ enum { GS_TEXT_MAX_DATA = 32 };
 /* Characters of a name that needs no quotes. */
 bool gs_text_is_name_char(char c);
 
+/* Is it an attribute's name that needs no quotes? */
+bool gs_text_is_attribute(const char *name);
+
 #endif

@@ -319,8 +319,14 @@ static gs_status inner_graph(parser *p, gs_attr *a) {
 
 static gs_status attribute(parser *p, gs_node *n) {
   const char *start = p->s;
-  while (isalnum((unsigned char)*p->s) || *p->s == '_' || *p->s == '.') p->s++;
-  gs_attr a = {.name = gs_strndup(p->a, start, (size_t)(p->s - start))};
+  gs_attr a = {0};
+  if (*p->s == '"') {
+    GS_TRY(name(p, &a.name));
+  } else {
+    while (isalnum((unsigned char)*p->s) || *p->s == '_' || *p->s == '.')
+      p->s++;
+    a.name = gs_strndup(p->a, start, (size_t)(p->s - start));
+  }
   if (p->s == start || *p->s != '=') return bad(p, "name=value is expected");
   p->s++;
   if (*p->s == '"') {
@@ -369,67 +375,107 @@ static gs_status operand(parser *p, gs_value **out) {
   return *out ? GS_OK : bad(p, "this value is not defined yet");
 }
 
-static gs_status node(parser *p) {
-  enum { MOST = 256 };
-  const char *result[MOST], *op, *label = "";
-  gs_value *in[MOST];
-  int nout = 0, nin = 0, formal = -1;
-  do {
-    if (nout == MOST) return bad(p, "too many results");
-    GS_TRY(name(p, &result[nout++]));
-  } while (eat(p, ","));
-  if (!eat(p, "=")) return bad(p, "'=' is expected");
-  GS_TRY(name(p, &op));
+/* "domain.Op", "domain"."Op" or "Op". */
+static gs_status operator_name(parser *p, const char **domain,
+                               const char **op) {
   space(p);
-  if (*p->s == '\'') {
-    gs_string s;
-    GS_TRY(quoted(p, '\'', &s));
-    label = s.at;
+  bool quote = *p->s == '"';
+  GS_TRY(name(p, op));
+  *domain = "";
+  if (quote && *p->s == '.') {
+    *domain = *op;
+    p->s++;
+    return name(p, op);
   }
-  if (!eat(p, "(")) return bad(p, "'(' is expected");
+  const char *dot = quote ? NULL : strrchr(*op, '.');
+  if (!dot) return GS_OK;
+  *domain = gs_strndup(p->a, *op, (size_t)(dot - *op));
+  *op = dot + 1;
+  return GS_OK;
+}
+
+typedef GS_VEC(const char *) names;
+typedef GS_VEC(gs_value *) values;
+
+/* NULL for a result that is left out. */
+static gs_status results(parser *p, names *out) {
+  do {
+    space(p);
+    bool quote = *p->s == '"';
+    const char *text;
+    GS_TRY(name(p, &text));
+    *gs_push(p->a, out) = quote || strcmp(text, "_") ? text : NULL;
+  } while (eat(p, ","));
+  return GS_OK;
+}
+
+/* "a, b | c)"; *formal: how many stand before the "|". */
+static gs_status operands(parser *p, values *in, int *formal) {
+  *formal = -1;
   while (!eat(p, ")")) {
-    if (nin == MOST) return bad(p, "too many operands");
-    if (formal < 0 && eat(p, "|")) {
-      formal = nin;
+    if (*formal < 0 && eat(p, "|")) {
+      *formal = in->n;
       continue;
     }
-    GS_TRY(operand(p, &in[nin++]));
-    if (formal >= 0 && !in[nin - 1])
+    gs_value *v;
+    GS_TRY(operand(p, &v));
+    *gs_push(p->a, in) = v;
+    if (*formal >= 0 && !v)
       return bad(p, "a captured operand cannot be left out");
-    if (!eat(p, ",") && *p->s != ')' && (*p->s != '|' || formal >= 0))
+    if (!eat(p, ",") && *p->s != ')' && (*p->s != '|' || *formal >= 0))
       return bad(p, "',' or ')' is expected");
   }
-  const char *dot = strrchr(op, '.');
-  const char *domain =
-      dot ? gs_strndup(p->a, op, (size_t)(dot - op)) : "";
-  gs_node *n = gs_node_new(p->g, domain, dot ? dot + 1 : op, label, nin, nout);
-  if (nin) memcpy(n->in, in, (size_t)nin * sizeof *in);
-  n->ncapture = formal < 0 ? 0 : nin - formal;
-  for (space(p); isalpha((unsigned char)*p->s); space(p))
-    GS_TRY(attribute(p, n));
-  for (int i = 0; i < nout; i++) {
+  if (*formal < 0) *formal = in->n;
+  return GS_OK;
+}
+
+static gs_status define_results(parser *p, gs_node *n, const names *result) {
+  for (int i = 0; i < result->n; i++) {
     if (i && !eat(p, ",")) return bad(p, "a type for each result is expected");
-    if (!strcmp(result[i], "_")) {
+    if (!result->at[i]) {
       if (!eat(p, "_")) return bad(p, "'_' is expected");
       continue;
     }
-    if (gs_graph_find(p->g, result[i]))
+    if (gs_graph_find(p->g, result->at[i]))
       return bad(p, "a value is defined twice");
-    gs_value *v = gs_value_new(p->g, result[i], GS_UNDEFINED, -1, NULL);
+    gs_value *v = gs_value_new(p->g, result->at[i], GS_UNDEFINED, -1, NULL);
     gs_node_output(n, i, v);
     space(p);
     if (*p->s == ':' || *p->s == '{') GS_TRY(type(p, v));
-    else if (nout == 1) break; /* types may be left to inference */
+    else if (result->n == 1) break; /* types may be left to inference */
     else return bad(p, "a type is expected");
   }
   return GS_OK;
 }
 
+static gs_status node(parser *p) {
+  names result = {0};
+  values in = {0};
+  const char *op, *domain;
+  gs_string label = {"", 0};
+  int formal;
+  GS_TRY(results(p, &result));
+  if (!eat(p, "=")) return bad(p, "'=' is expected");
+  GS_TRY(operator_name(p, &domain, &op));
+  space(p);
+  if (*p->s == '\'') GS_TRY(quoted(p, '\'', &label));
+  if (!eat(p, "(")) return bad(p, "'(' is expected");
+  GS_TRY(operands(p, &in, &formal));
+  gs_node *n = gs_node_new(p->g, domain, op, label.at, in.n, result.n);
+  if (in.n) memcpy(n->in, in.at, (size_t)in.n * sizeof *in.at);
+  n->ncapture = in.n - formal;
+  for (space(p); isalpha((unsigned char)*p->s) || *p->s == '"'; space(p))
+    GS_TRY(attribute(p, n));
+  return define_results(p, n, &result);
+}
+
 static gs_status capture(parser *p) {
   const char *text;
+  space(p);
+  bool quote = *p->s == '"';
   GS_TRY(name(p, &text));
   gs_value *v = NULL;
-  if (strcmp(text, "_")) {
+  if (quote || strcmp(text, "_")) {
     if (gs_graph_find(p->g, text)) return bad(p, "a value is defined twice");
     v = gs_value_new(p->g, text, GS_UNDEFINED, -1, NULL);
     GS_TRY(type(p, v));

@@ -10,6 +10,12 @@ bool gs_text_is_name_char(char c) {
   return isalnum((unsigned char)c) || (c && strchr("_./:-*+%$@#", c));
 }
 
+bool gs_text_is_attribute(const char *name) {
+  if (!isalpha((unsigned char)*name)) return false;
+  while (isalnum((unsigned char)*name) || *name == '_' || *name == '.') name++;
+  return !*name;
+}
+
 static void print_quoted(gs_buf *b, const char *s, size_t n, char quote) {
   gs_buf_char(b, quote);
   for (size_t i = 0; i < n; i++) {
@@ -21,18 +27,39 @@ static void print_quoted(gs_buf *b, const char *s, size_t n, char quote) {
   gs_buf_char(b, quote);
 }
 
+/* Does the parser take these characters for a name, and nothing else? */
+static bool is_bare(const char *name) {
+  static const char *const taken[] = {"_",     "graph",    "mesh",  "input",
+                                      "output", "constant", "capture"};
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+    if (!strcmp(name, taken[i])) return false;
+  if (!*name || strchr("#:=", *name)) return false;
+  for (const char *s = name; *s; s++)
+    if (!gs_text_is_name_char(*s)) return false;
+  return name[strlen(name) - 1] != ':'; /* ambiguous before a type */
+}
+
+static void print_text(gs_buf *b, const char *name) {
+  if (is_bare(name)) gs_buf_str(b, name);
+  else print_quoted(b, name, strlen(name), '"');
+}
+
 static void print_name(gs_buf *b, const gs_value *v) {
-  if (!v) {
-    gs_buf_char(b, '_');
-    return;
+  if (v) print_text(b, v->name);
+  else gs_buf_char(b, '_');
+}
+
+/* "domain.Op", or "domain"."Op" where that would be read otherwise. */
+static void print_operator(gs_buf *b, const gs_node *n) {
+  bool bare = is_bare(n->op_type) && !strchr(n->op_type, '.');
+  if (*n->domain) {
+    if (bare && is_bare(n->domain)) gs_buf_str(b, n->domain);
+    else print_quoted(b, n->domain, strlen(n->domain), '"');
+    gs_buf_char(b, '.');
+    bare = bare && is_bare(n->domain);
   }
-  bool bare = *v->name && strcmp(v->name, "_") && !strchr("#:=", v->name[0]);
-  for (const char *s = v->name; *s; s++)
-    if (!gs_text_is_name_char(*s)) bare = false;
-  /* "a:" before a type would be ambiguous. */
-  if (bare && v->name[strlen(v->name) - 1] == ':') bare = false;
-  if (bare) gs_buf_str(b, v->name);
-  else print_quoted(b, v->name, strlen(v->name), '"');
+  if (bare) gs_buf_str(b, n->op_type);
+  else print_quoted(b, n->op_type, strlen(n->op_type), '"');
 }
 
 static void print_float(gs_buf *b, double f, int digits) {
@@ -130,7 +157,10 @@ static void print_kind(gs_buf *b, gs_kind kind, gs_dtype dtype) {
 static void print_body(gs_buf *b, const gs_graph *g);
 
 static void print_attr(gs_buf *b, const gs_attr *a) {
-  gs_buf_printf(b, " %s=", a->name);
+  gs_buf_char(b, ' ');
+  if (gs_text_is_attribute(a->name)) gs_buf_str(b, a->name);
+  else print_quoted(b, a->name, strlen(a->name), '"');
+  gs_buf_char(b, '=');
   switch (a->kind) {
     case GS_ATTR_INT: gs_buf_printf(b, "%lld", (long long)a->i); break;
     case GS_ATTR_FLOAT: print_float(b, a->f, 9); break;
@@ -190,7 +220,8 @@ static void print_node(gs_buf *b, const gs_graph *g, const gs_node *n) {
     if (i) gs_buf_str(b, ", ");
     print_name(b, n->out[i]);
   }
-  gs_buf_printf(b, " = %s%s%s", n->domain, *n->domain ? "." : "", n->op_type);
+  gs_buf_str(b, " = ");
+  print_operator(b, n);
   if (*n->name) {
     gs_buf_char(b, ' ');
     print_quoted(b, n->name, strlen(n->name), '\'');

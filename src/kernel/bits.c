@@ -95,12 +95,14 @@ const gs_kernel gs_kernel_bitwise_or = {prep_or, gs_pw_run};
 const gs_kernel gs_kernel_bitwise_xor = {prep_xor, gs_pw_run};
 const gs_kernel gs_kernel_bitwise_not = {prep_not, gs_pw_run};
 
-/* A bool is one byte of 0 or 1, and stays what it is. */
+/* A bool is one byte of 0 or 1: any other byte is made 1. */
 static gs_status bit_cast_run(gs_kctx *k) {
   const gs_view *x = &k->in[0], *y = &k->out[0];
   int64_t bytes = gs_dtype_bytes((int)x->dtype, x->n);
   if (bytes < 0) return gs_kernel_no_type(k, x->dtype);
   if (bytes && x->data != y->data) memcpy(y->data, x->data, (size_t)bytes);
+  uint8_t *to = y->data;
+  for (int64_t i = 0; y->dtype == GS_BOOL && i < bytes; i++) to[i] = to[i] != 0;
   return GS_OK;
 }
 const gs_kernel gs_kernel_bit_cast = {NULL, bit_cast_run};
