@@ -38,8 +38,9 @@ typedef struct gs_tensor_map {
 } gs_tensor_map;
 
 typedef struct gs_rule {
-  int nfactor;
-  gs_factor factor[GS_MAX_FACTORS];
+  gs_arena *arena; /* of all that follows */
+  int nfactor, room;
+  gs_factor *factor; /* [room] */
   int nin, nout;
   gs_tensor_map *in, *out; /* absent operands have rank 0 */
 } gs_rule;
@@ -140,6 +141,8 @@ gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
 /* Shardy-like text: "([i,k],[k,j])->([i,j]) {i=8,j=16,k=32} reduction={k}
  * need_replication={}". */
 void gs_rule_print(gs_buf *b, const gs_rule *r);
+/* A copy in this arena, no larger than the rule needs. */
+void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out);
 gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e);
 
 /* Generic checks (arity, shapes known), then the row's shape function.

@@ -132,8 +132,12 @@ gs_status gs_shape_einsum(gs_graph *g, gs_node *n, gs_err *e) {
   gs_rule r;
   for (int i = 1; i < n->nin; i++)
     GS_TRY(gs_shape_same_type(g->arena, n, 0, i, e));
-  GS_TRY(gs_terms_einsum(&t, g->arena, n, e));
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_status s = gs_terms_einsum(&t, &tmp, n, e);
   t.free_results = true;
-  GS_TRY(gs_terms_rule(&t, &r, e));
-  return gs_shape_from_rule(g, n, &r, e);
+  if (!s) s = gs_terms_rule(&t, &r, e);
+  if (!s) s = gs_shape_from_rule(g, n, &r, e);
+  gs_arena_free(&tmp);
+  return s;
 }

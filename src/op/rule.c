@@ -14,7 +14,7 @@ static void begin_maps(gs_arena *a, int n, gs_value *const *v,
 }
 
 void gs_rule_begin(gs_arena *a, const gs_node *n, gs_rule *r) {
-  r->nfactor = 0;
+  *r = (gs_rule){.arena = a};
   r->nin = n->nin;
   r->nout = n->nout;
   r->in = GS_NEWS(a, n->nin, gs_tensor_map);
@@ -28,6 +28,9 @@ int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
     r->nfactor = GS_MAX_FACTORS + 1; /* reported by gs_rule_of */
     return GS_MAX_FACTORS - 1;
   }
+  if (r->nfactor == r->room)
+    r->factor = gs_vec_grow(r->arena, r->factor, r->nfactor, &r->room,
+                            sizeof *r->factor);
   r->factor[r->nfactor] = (gs_factor){.size = size, .kind = kind};
   return r->nfactor++;
 }
@@ -108,6 +111,23 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   for (int f = 0; op && !boxed && !n->rule && f < r->nfactor; f++)
     if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
   return gs_rule_check(n, r, e);
+}
+
+static gs_tensor_map *copy_maps(gs_arena *a, const gs_tensor_map *t, int n) {
+  gs_tensor_map *copy = gs_memdup(a, t, (size_t)n * sizeof *t);
+  for (int i = 0; i < n; i++)
+    copy[i].dim =
+        gs_memdup(a, t[i].dim, (size_t)t[i].rank * sizeof *t[i].dim);
+  return copy;
+}
+
+void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out) {
+  *out = *r;
+  out->arena = a;
+  out->room = r->nfactor;
+  out->factor = gs_memdup(a, r->factor, (size_t)r->nfactor * sizeof *r->factor);
+  out->in = copy_maps(a, r->in, r->nin);
+  out->out = copy_maps(a, r->out, r->nout);
 }
 
 /* ---- checking ---- */

@@ -196,16 +196,24 @@ static gs_status check_arity(gs_arena *a, const gs_node *n, gs_err *e) {
   return GS_OK;
 }
 
+/* What a rule's text makes of the operands; the rule itself is dropped. */
+static gs_status shape_by_text(gs_graph *g, gs_node *n, const char *text,
+                               gs_err *e) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_rule r;
+  gs_status s = gs_rule_parse_results(&tmp, text, n, &r, e);
+  if (!s) s = gs_shape_from_rule(g, n, &r, e);
+  gs_arena_free(&tmp);
+  return s;
+}
+
 /* No row: the shapes that the model declares, or the user's rule gives. */
 static gs_status unknown_operator(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = n->out[i];
     if (!v || (gs_shape_known(v) && v->dtype != GS_UNDEFINED)) continue;
-    if (n->rule) {
-      gs_rule r;
-      GS_TRY(gs_rule_parse_results(g->arena, n->rule, n, &r, e));
-      return gs_shape_from_rule(g, n, &r, e);
-    }
+    if (n->rule) return shape_by_text(g, n, n->rule, e);
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "unknown operator of domain '%s' version %d, and the "
                    "model does not declare the shape of '%s'",
@@ -251,7 +259,5 @@ gs_status gs_shape_from_rule(gs_graph *g, gs_node *n, const gs_rule *r,
 }
 
 gs_status gs_shape_by_rule(gs_graph *g, gs_node *n, gs_err *e) {
-  gs_rule r;
-  GS_TRY(gs_rule_parse_results(g->arena, n->op->einsum, n, &r, e));
-  return gs_shape_from_rule(g, n, &r, e);
+  return shape_by_text(g, n, n->op->einsum, e);
 }

@@ -49,7 +49,7 @@ static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
 }
 
 static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
-                           const choice *c) {
+                           gs_arena *tmp, const choice *c) {
   gs_local l = {.node = n,
                 .rule = r,
                 .factor = c->as.axis,
@@ -57,15 +57,15 @@ static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
                 .program = p->program,
                 .mesh = p->m,
                 .reduce = n->op ? n->op->combine : GS_REDUCE_SUM};
-  l.in = GS_NEWS(p->a, n->nin + 1, gs_value *);
-  l.out = GS_NEWS(p->a, n->nout + 1, gs_value *);
-  l.out_dims = GS_NEWS(p->a, n->nout + 1, int64_t *);
+  l.in = GS_NEWS(tmp, n->nin + 1, gs_value *);
+  l.out = GS_NEWS(tmp, n->nout + 1, gs_value *);
+  l.out_dims = GS_NEWS(tmp, n->nout + 1, int64_t *);
   l.out_sharding = c->out;
   for (int i = 0; i < n->nin; i++)
     if (n->in[i]) l.in[i] = operand(p, n, r, i, c);
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
-    l.out_dims[i] = GS_NEWS(p->a, gs_max(n->out[i]->rank, 0) + 1, int64_t);
+    l.out_dims[i] = GS_NEWS(tmp, gs_max(n->out[i]->rank, 0) + 1, int64_t);
     gs_sharding_local(p->m, c->out[i], n->out[i]->dims, l.out_dims[i]);
   }
   return l;
@@ -132,7 +132,7 @@ static void add_results(part *p, const gs_node *n, gs_local *l,
   gs_local first = *l;
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
-    add_result(p, n->out[i], i, l, c->out[i]);
+    add_result(p, n->out[i], i, l, gs_sharding_copy(p->a, c->out[i]));
     l->finish = first.finish;
     l->reduce = first.reduce;
     l->kept = first.kept;
@@ -146,7 +146,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   int before = p->out->collective.n;
   choice *c = GS_NEW(tmp, choice);
   gs_part_choose(p, n, r, tmp, c);
-  gs_local l = make_local(p, n, r, c);
+  gs_local l = make_local(p, n, r, tmp, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
   bool boxed = gs_node_boxed(n);
@@ -190,7 +190,7 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
     *gs_push(p->a, &p->program->output) = x;
     return;
   }
-  gs_sharding *home = gs_part_home(p, v);
+  const gs_sharding *home = gs_part_home(p, v);
   const version *x = gs_part_need(p, v, home);
   bool boxed = gs_value_boxed(v); /* every device holds it whole */
   const char *domain = boxed ? "" : "ai.gshard";
@@ -291,6 +291,7 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   part p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
   p.program = out->program = gs_graph_new(a, g->name);
   p.program->mesh = g->mesh;
+  p.home = GS_NEWS(a, g->value.n + 1, gs_sharding *);
   p.versions = GS_NEWS(a, g->value.n + 1, version *);
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
   p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);

@@ -8,9 +8,10 @@
 
 enum { MAX_FORMS = 4 }; /* versions of an operand that are looked at */
 
+/* Assignments that differ; few, however many operands a node has. */
 typedef struct offers {
-  int n;
   gs_assignment *at;
+  int n, cap;
 } offers;
 
 /* Adds the axes of `from` that are not used yet to factor f, if they continue
@@ -36,12 +37,17 @@ static bool same_assignment(const gs_rule *r, const gs_assignment *a,
   return true;
 }
 
-static void add_offer(const part *p, const gs_rule *r, offers *o,
-                      gs_assignment *as) {
-  gs_assignment_legalise(p->m, r, as);
+static void add_new(const gs_rule *r, gs_arena *tmp, offers *o,
+                    const gs_assignment *as) {
   for (int i = 0; i < o->n; i++)
     if (same_assignment(r, &o->at[i], as)) return;
-  o->at[o->n++] = *as;
+  *gs_push(tmp, o) = *as;
+}
+
+static void add_offer(const part *p, const gs_rule *r, gs_arena *tmp,
+                      offers *o, gs_assignment *as) {
+  gs_assignment_legalise(p->m, r, as);
+  add_new(r, tmp, o, as);
 }
 
 /* The factor that takes further axes best: passed through, evenly divided,
@@ -63,7 +69,7 @@ static int roomy_factor(const part *p, const gs_rule *r,
 
 /* Axes that split what must be whole split something else meanwhile: two
  * all-to-alls cost less than to gather and to compute everywhere. */
-static void offer_moved(const part *p, const gs_rule *r,
+static void offer_moved(const part *p, const gs_rule *r, gs_arena *tmp,
                         const gs_assignment *lead, gs_assignment as,
                         gs_subset used, offers *o) {
   bool moved = false;
@@ -78,57 +84,49 @@ static void offer_moved(const part *p, const gs_rule *r,
     used |= gs_axes_set(axes);
     moved = true;
   }
-  if (moved) add_offer(p, r, o, &as);
+  if (moved) add_offer(p, r, tmp, o, &as);
 }
 
-/* Assignments that follow slot `lead`: alone, filled up by the others, and
+/* Assignments that follow `lead`, one of those seen: alone, filled up by the others, and
  * with the axes of its whole factors moved to others. */
-static void offer_lead(const part *p, const gs_rule *r,
-                       const gs_assignment *seen, int nslot, int lead,
-                       offers *o) {
+static void offer_lead(const part *p, const gs_rule *r, gs_arena *tmp,
+                       const offers *seen, int lead, offers *o) {
   gs_assignment as = {0};
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++)
-    grant(r, &as, f, &seen[lead].axis[f], &used);
+    grant(r, &as, f, &seen->at[lead].axis[f], &used);
   gs_assignment alone = as;
-  add_offer(p, r, o, &alone);
-  offer_moved(p, r, &seen[lead], as, used, o);
-  for (int s = 0; s < nslot; s++)
+  add_offer(p, r, tmp, o, &alone);
+  offer_moved(p, r, tmp, &seen->at[lead], as, used, o);
+  for (int s = 0; s < seen->n; s++)
     for (int f = 0; s != lead && f < r->nfactor; f++)
-      grant(r, &as, f, &seen[s].axis[f], &used);
-  add_offer(p, r, o, &as);
+      grant(r, &as, f, &seen->at[s].axis[f], &used);
+  add_offer(p, r, tmp, o, &as);
 }
 
 /* Adds what a sharding of this slot gives to the factors, if it is new. */
-static void see(const part *p, const gs_rule *r, const gs_slot *slot,
-                const gs_sharding *s, gs_assignment *seen, int *k) {
-  gs_assignment *as = &seen[*k];
-  memset(as, 0, sizeof *as);
-  gs_project(p->m, r, slot->map, s, as);
-  for (int j = 0; j < *k; j++)
-    if (same_assignment(r, &seen[j], as)) return;
-  ++*k;
+static void see(const part *p, const gs_rule *r, gs_arena *tmp,
+                const gs_slot *slot, const gs_sharding *s, offers *seen) {
+  gs_assignment as = {0};
+  gs_project(p->m, r, slot->map, s, &as);
+  add_new(r, tmp, seen, &as);
 }
 
 /* Different shardings of the slots' values, as factors see them. */
-static int collect(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
-                   gs_assignment **out) {
-  int most = r->nin + r->nout, k = 0;
-  gs_slot *slot = GS_NEWS(tmp, most, gs_slot);
-  gs_slots(n, r, slot, most);
-  gs_assignment *seen = GS_NEWS(tmp, (1 + MAX_FORMS) * most + 1,
-                                gs_assignment);
-  for (int i = 0; i < most; i++)
-    if (slot[i].value) see(p, r, &slot[i], slot[i].value->sharding, seen, &k);
-  for (int i = 0; i < most; i++) {
-    const version *x = slot[i].value && !slot[i].result
-                           ? p->versions[slot[i].value->id]
-                           : NULL;
-    for (int j = 0; x && j < MAX_FORMS; j++, x = x->next)
-      see(p, r, &slot[i], x->sharding, seen, &k);
+static offers collect(part *p, const gs_node *n, const gs_rule *r,
+                      gs_arena *tmp) {
+  offers seen = {0};
+  for (int i = 0; i < r->nin + r->nout; i++) {
+    gs_slot slot = gs_slot_at(n, r, i);
+    if (slot.value) see(p, r, tmp, &slot, slot.value->sharding, &seen);
   }
-  *out = seen;
-  return k;
+  for (int i = 0; i < r->nin; i++) {
+    gs_slot slot = gs_slot_at(n, r, i);
+    const version *x = slot.value ? p->versions[slot.value->id] : NULL;
+    for (int j = 0; x && j < MAX_FORMS; j++, x = x->next)
+      see(p, r, tmp, &slot, x->sharding, &seen);
+  }
+  return seen;
 }
 
 /* Compute and memory time of the node's local form. */
@@ -154,22 +152,22 @@ static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
 
 /* Fills in what the assignment asks of operands and gives to results. */
 static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
-                         gs_subset carried, choice *c) {
-  c->in = GS_NEWS(p->a, r->nin + 1, gs_sharding *);
-  c->out = GS_NEWS(p->a, r->nout + 1, gs_sharding *);
+                         gs_arena *tmp, gs_subset carried, choice *c) {
+  c->in = GS_NEWS(tmp, r->nin + 1, gs_sharding *);
+  c->out = GS_NEWS(tmp, r->nout + 1, gs_sharding *);
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
   c->carried = carried & used ? 0 : carried;
   bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
-    c->in[i] = gs_unproject(p->a, &r->in[i], &c->as);
+    c->in[i] = gs_unproject(tmp, &r->in[i], &c->as);
     if (all || i == 0)
       c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->carried;
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
-    c->out[i] = gs_unproject(p->a, &r->out[i], &c->as);
+    c->out[i] = gs_unproject(tmp, &r->out[i], &c->as);
     c->out[i]->partial = gs_assignment_partial(r, &c->as) | c->carried;
     c->out[i]->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
   }
@@ -193,16 +191,14 @@ static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
 
 void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
                     choice *best) {
-  gs_assignment *seen;
-  int k = collect(p, n, r, tmp, &seen);
-  offers o = {0, GS_NEWS(tmp, 3 * k + 1, gs_assignment)};
-  for (int s = 0; s < k; s++) offer_lead(p, r, seen, k, s, &o);
-  if (!o.n) o.n = 1; /* nothing is split */
+  offers seen = collect(p, n, r, tmp), o = {0};
+  for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
+  if (!o.n) gs_push(tmp, &o)->axis[0].n = 0; /* nothing is split */
   gs_subset carried = gs_part_carried(p, n);
   best->seconds = INFINITY;
   for (int i = 0; i < o.n; i++) {
     choice c = {.as = o.at[i]};
-    shape_choice(p, n, r, carried, &c);
+    shape_choice(p, n, r, tmp, carried, &c);
     c.seconds = choice_seconds(p, n, r, &c);
     if (c.seconds < best->seconds || i == 0) *best = c;
   }

@@ -29,6 +29,7 @@ typedef struct part {
   gs_graph *program;
   gs_partition *out;
   gs_resharder resharder;
+  gs_sharding **home; /* [nvalue] see gs_part_home; NULL: not asked for yet */
   version **versions; /* [nvalue] newest first */
   int *nuse;          /* [nvalue] operands and outputs that read it */
   const gs_node **reader; /* [nvalue] the last node that reads it */
@@ -59,7 +60,7 @@ version *gs_part_add(part *p, const gs_value *v, gs_sharding *s,
 version *gs_part_move(part *p, const gs_value *v, const version *x,
                       const gs_sharding *want);
 /* v's sharding in the model without partial axes. */
-gs_sharding *gs_part_home(part *p, const gs_value *v);
+const gs_sharding *gs_part_home(part *p, const gs_value *v);
 /* The local value of x with padding of the dims in `dims` set to fill. */
 gs_value *gs_part_masked(part *p, const gs_value *v, version *x,
                          uint64_t dims, double fill);

@@ -10,8 +10,9 @@
  * than their sharding says; larger ones stay in blocks and are gathered. */
 enum { SMALL_CONSTANT = 64 * 1024 };
 
-gs_sharding *gs_part_home(part *p, const gs_value *v) {
-  gs_sharding *s = gs_sharding_copy(p->a, v->sharding);
+const gs_sharding *gs_part_home(part *p, const gs_value *v) {
+  if (p->home[v->id]) return p->home[v->id];
+  gs_sharding *s = p->home[v->id] = gs_sharding_copy(p->a, v->sharding);
   s->partial = 0;
   for (int d = 0; d < s->rank; d++) {
     s->dim[d].open = false;

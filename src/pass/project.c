@@ -100,11 +100,14 @@ gs_subset gs_assignment_partial(const gs_rule *r, const gs_assignment *as) {
   return set;
 }
 
+gs_slot gs_slot_at(const gs_node *n, const gs_rule *r, int s) {
+  if (s < r->nin) return (gs_slot){&r->in[s], gs_node_in(n, s), false, s};
+  s -= r->nin;
+  return (gs_slot){&r->out[s], gs_node_out(n, s), true, s};
+}
+
 int gs_slots(const gs_node *n, const gs_rule *r, gs_slot *slot, int max) {
   int k = 0;
-  for (int i = 0; i < r->nin && k < max; i++)
-    slot[k++] = (gs_slot){&r->in[i], gs_node_in(n, i), false, i};
-  for (int i = 0; i < r->nout && k < max; i++)
-    slot[k++] = (gs_slot){&r->out[i], gs_node_out(n, i), true, i};
+  for (; k < r->nin + r->nout && k < max; k++) slot[k] = gs_slot_at(n, r, k);
   return k;
 }

@@ -41,6 +41,8 @@ typedef struct gs_slot {
   int index;
 } gs_slot;
 int gs_slots(const gs_node *n, const gs_rule *r, gs_slot *slot, int max);
+/* Slot number s alone. */
+gs_slot gs_slot_at(const gs_node *n, const gs_rule *r, int s);
 
 
 

@@ -15,7 +15,8 @@
  * is given anything, so the order of nodes and of rules says nothing.  What
  * comes from the producer goes before what uses ask for.  Constants that are
  * not annotated follow, and lead nobody.
- * Cost: O(levels * changes * uses of a value). */
+ * Cost: O(levels * (nodes + uses of the values that change)), whatever the
+ * number of operands of a node; memory O(nodes + operands). */
 #ifndef GS_PASS_PROPAGATE_H
 #define GS_PASS_PROPAGATE_H
 
@@ -53,7 +54,7 @@ typedef struct gs_propagation {
   const gs_subset *filled; /* likewise */
   bool *stated;        /* [nvalue] annotated, with at least one closed dim */
   gs_origin **origin;  /* [nvalue] NULL or [nsub] */
-  int sweeps;          /* node visits, for reports */
+  int64_t visits;      /* of nodes: the work that was done */
 } gs_propagation;
 
 gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
