@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "ir/spec.h"
-#include "pass/propagate.h"
+#include "pass/propagate_impl.h"
 
 enum { MAX_CHAIN = 40 };
 
@@ -22,12 +22,37 @@ static int stated_rule(const gs_propagation *p, const gs_value *v, int axis) {
 
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis) {
-  for (int hop = 0; hop < p->graph->value.n; hop++) {
-    const gs_origin *o = origin_of(p, v, axis);
-    if (!o || !o->from) break;
-    v = o->from;
+  const gs_origin *o = origin_of(p, v, axis);
+  return o && o->from ? o->rule : stated_rule(p, v, axis);
+}
+
+/* The chain of one axis from v to where its end is known; all values on the
+ * way learn it. */
+static void find_end(const gs_propagation *p, const gs_value *v, int axis,
+                     bool *known) {
+  const gs_value *end = v;
+  const gs_origin *o;
+  while (!known[end->id] && (o = origin_of(p, end, axis)) && o->from)
+    end = o->from;
+  int rule = gs_propagation_axis_rule(p, end, axis);
+  for (; v != end; v = o->from) {
+    o = origin_of(p, v, axis);
+    p->origin[v->id][axis].rule = rule;
+    known[v->id] = true;
   }
-  return stated_rule(p, v, axis);
+}
+
+void gs_prop_find_ends(gs_propagation *p) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  int n = p->graph->value.n;
+  bool *known = GS_NEWS(&tmp, n + 1, bool);
+  for (int axis = 0; axis < p->graph->mesh->nsub; axis++) {
+    memset(known, 0, (size_t)n * sizeof *known);
+    for (int i = 0; i < n; i++)
+      find_end(p, p->graph->value.at[i], axis, known);
+  }
+  gs_arena_free(&tmp);
 }
 
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v) {

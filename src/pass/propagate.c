@@ -184,6 +184,7 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
   gs_arena_free(&p.tmp);
   gs_arena_free(&p.kept);
   GS_TRY(status);
+  gs_prop_find_ends(out);
   for (int i = 0; i < g->value.n; i++)
     for (int d = 0; d < g->value.at[i]->sharding->rank; d++)
       g->value.at[i]->sharding->dim[d].open = false;

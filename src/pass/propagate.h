@@ -24,7 +24,7 @@
 
 /* Why a sub-axis splits a dim of a value. */
 typedef struct gs_origin {
-  int rule;             /* of the spec; -1: the model's own annotation */
+  int rule;             /* where the chain ends: what stated the axis there */
   const gs_node *via;   /* node it came through; NULL: stated by the rule */
   const gs_value *from; /* value on the other side of that node */
 } gs_origin;

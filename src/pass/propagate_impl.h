@@ -81,6 +81,10 @@ double gs_prop_weight(const visit *v, int s, int d, int axis);
 void gs_prop_remember(prop *p, const gs_node *n, int s, int d, int axis);
 gs_origin *gs_prop_origin(const prop *p, const gs_value *v);
 
+/* Notes with every origin what stated the axis at the end of its chain;
+ * O(values * axes). */
+void gs_prop_find_ends(gs_propagation *p);
+
 /* Gives v what all its uses agree on. */
 gs_status gs_prop_back(prop *p, gs_value *v, bool *changed);
 /* Lets the members of a group take over each other's axes. */
