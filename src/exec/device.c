@@ -232,6 +232,7 @@ gs_status gs_device_prepare(gs_device *d) {
 }
 
 void gs_device_bind(gs_device *d) {
+  d->moved = false;
   for (int s = 0; s < d->p->step.n; s++) {
     const gs_node *n = d->p->step.at[s].node;
     gs_bound *b = &d->bound[s];
@@ -250,6 +251,7 @@ void gs_device_bind(gs_device *d) {
 }
 
 gs_status gs_device_run(gs_device *d) {
+  if (d->moved) gs_device_bind(d);
   if (d->box) gs_boxed_rewind(d);
   for (int s = 0; s < d->p->step.n; s++) {
     gs_bound *b = &d->bound[s];

@@ -15,7 +15,7 @@ struct gs_exec {
   gs_kshare share;
   gs_device *device;       /* [n] */
   gs_map slices;           /* place and range of a block -> its copy */
-  bool *given;             /* [inputs] */
+  bool *given;             /* [values of the first graph] inputs */
   _Atomic int64_t failed;  /* 1 + first device that failed by itself */
 };
 

@@ -64,7 +64,10 @@ static gs_status split_of(gs_program *p, gs_arena *a, const gs_node *n,
 static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
                           gs_err *e) {
   gs_load *l = gs_push(a, &p->load);
-  *l = (gs_load){.node = n, .from = n->in[0], .to = n->out[0]};
+  int *first = &p->loaded[n->in[0]->id];
+  *l = (gs_load){
+      .node = n, .from = n->in[0], .to = n->out[0], .next = *first};
+  *first = p->load.n;
   GS_TRY(split_of(p, a, n, l->from->rank, &l->split, e));
   for (int d = 0; d < l->from->rank; d++)
     if (l->to->rank != l->from->rank ||
@@ -239,6 +242,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
   gs_program *p = GS_NEW(a, gs_program);
   p->g = g;
   p->room = GS_NEWS(a, g->value.n, gs_room);
+  p->loaded = GS_NEWS(a, g->value.n, int);
   p->exit = GS_NEWS(a, g->output.n, gs_exit);
   for (int i = 0; i < g->value.n; i++)
     GS_TRY(check_value(p, a, g->value.at[i], e));

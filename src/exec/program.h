@@ -48,6 +48,7 @@ typedef struct gs_load {
   const gs_node *node;
   const gs_value *from, *to;
   const gs_sharding *split;
+  int next; /* 1 + the next load from the same value; 0: none */
 } gs_load;
 
 /* How an output leaves the devices. */
@@ -61,6 +62,7 @@ typedef struct gs_program {
   const gs_graph *g;
   GS_VEC(gs_step) step;
   GS_VEC(gs_load) load;
+  int *loaded; /* [values] 1 + the first load from it; 0: none */
   gs_exit *exit;   /* [outputs] */
   gs_room *room;   /* [values] */
   size_t arena_size; /* bytes per device, without scratch */

@@ -170,8 +170,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
     GS_TRY(gs_program_new(&x->arena, g, &x->program[i], e));
   }
   gs_exec_tell_reads(x);
-  int ninput = config->graph[0]->input.n;
-  x->given = GS_NEWS(&x->arena, ninput, bool);
+  x->given = GS_NEWS(&x->arena, config->graph[0]->value.n, bool);
   return new_devices(x, e);
 }
 
@@ -209,9 +208,9 @@ int gs_exec_packed(const gs_exec *x, size_t *bytes) {
 /* Gives device d its part of input v. */
 static void give_input(gs_device *d, const gs_value *v, const void *whole) {
   d->data[v->id] = (void *)(uintptr_t)whole;
-  for (int i = 0; i < d->p->load.n; i++) {
-    const gs_load *l = &d->p->load.at[i];
-    if (l->from != v) continue;
+  d->moved = true;
+  for (int i = d->p->loaded[v->id]; i; i = d->p->load.at[i - 1].next) {
+    const gs_load *l = &d->p->load.at[i - 1];
     const void *inside = gs_load_inside(d->p, l, d->position, whole);
     void **at = &d->data[l->to->id];
     if (inside) {
@@ -225,7 +224,6 @@ static void give_input(gs_device *d, const gs_value *v, const void *whole) {
     *at = *own;
     gs_load_copy(d->p, l, d->position, whole, *at);
   }
-  gs_device_bind(d);
 }
 
 static gs_status check_input(const gs_value *v, const gs_tensor *t,
@@ -296,12 +294,10 @@ static gs_status readable_box(gs_exec *x, const char *name, const gs_box *b,
 gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
                        gs_err *e) {
   const gs_graph *g = x->program[0]->g;
-  int at = 0;
   gs_busy_with(name);
-  while (at < g->input.n && strcmp(g->input.at[at]->name, name)) at++;
-  if (at == g->input.n)
+  const gs_value *first = gs_graph_find(g, name);
+  if (!first || !first->is_input)
     return gs_fail(e, GS_USAGE, name, "the model has no such input");
-  const gs_value *first = g->input.at[at];
   bool boxed = gs_value_boxed(first);
   gs_box *mine = NULL;
   const void *data = NULL;
@@ -330,7 +326,7 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
     give_input(d, v, data);
   }
   gs_busy_with(NULL);
-  x->given[at] = true;
+  x->given[first->id] = true;
   return GS_OK;
 }
 
@@ -343,7 +339,7 @@ gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
 gs_status gs_exec_run(gs_exec *x, gs_err *e) {
   const gs_graph *g = x->program[0]->g;
   for (int i = 0; i < g->input.n; i++)
-    if (!x->given[i])
+    if (!x->given[g->input.at[i]->id])
       return gs_fail(e, GS_NOINPUT, g->input.at[i]->name,
                      "this input of the model was not given");
   return all_devices(x, gs_device_run, e);

@@ -344,6 +344,8 @@ gs_status gs_model_from_graph(gs_arena *a, const gs_graph *g,
   m->path = gs_strdup(a, g->name && *g->name ? g->name : "graph");
   m->limit = gs_model_limits_default;
   gs_map_init(&m->files, a);
+  m->inputs = GS_NEW(a, gs_names);
+  m->meta = GS_NEW(a, gs_names);
   gs_map_init(&m->refs, a);
   m->base = info->source;
   m->proto = GS_NEW(a, Onnx__ModelProto);

@@ -23,6 +23,13 @@ typedef struct gs_external {
   bool has_length;
 } gs_external;
 
+/* Entries of a list of the model by their names. */
+typedef struct gs_names {
+  gs_map at;
+  const void *list; /* what was listed; another list is listed anew */
+  size_t n;
+} gs_names;
+
 struct gs_model {
   gs_arena *arena;
   const char *path; /* as named; "<stdin>" */
@@ -35,6 +42,7 @@ struct gs_model {
   gs_map files; /* location -> gs_file, NULL when there is none */
   const gs_model *base; /* whose files tensors refer to (made from a graph) */
   GS_VEC(const gs_tensor *) source; /* for raw_ref_source */
+  gs_names *inputs, *meta; /* of the graph */
   gs_map refs; /* address of a gs_tensor -> gs_external */
 };
 

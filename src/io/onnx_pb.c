@@ -14,6 +14,8 @@ static gs_model *holder(gs_arena *a, const char *path, const uint8_t *p,
   m->data = p;
   m->size = n;
   gs_map_init(&m->files, a);
+  m->inputs = GS_NEW(a, gs_names);
+  m->meta = GS_NEW(a, gs_names);
   gs_map_init(&m->refs, a);
   return m;
 }

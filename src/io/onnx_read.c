@@ -187,6 +187,8 @@ static gs_model *new_model(gs_arena *a, const char *path,
   m->path = gs_strdup(a, path);
   m->limit = opt->limit;
   gs_map_init(&m->files, a);
+  m->inputs = GS_NEW(a, gs_names);
+  m->meta = GS_NEW(a, gs_names);
   gs_map_init(&m->refs, a);
   return m;
 }
@@ -345,9 +347,25 @@ void gs_model_meta_set(gs_model *m, const char *key, const char *value) {
              key, value);
 }
 
+/* Whether `names` lists what now stands in the model; if not it is empty. */
+static bool is_listed(const gs_model *m, gs_names *names, const void *list,
+                      size_t n) {
+  if (names->list == list && names->n == n) return true;
+  names->list = list;
+  names->n = n;
+  gs_map_init(&names->at, m->arena);
+  return false;
+}
+
 const char *gs_model_graph_meta(const gs_model *m, const char *key) {
   const Onnx__GraphProto *g = m->proto->graph;
-  return gs_sse_get(g->metadata_props, g->n_metadata_props, key);
+  if (!is_listed(m, m->meta, g->metadata_props, g->n_metadata_props))
+    for (size_t i = 0; i < g->n_metadata_props; i++) /* the last one counts */
+      if (g->metadata_props[i]->key)
+        gs_map_put(&m->meta->at, g->metadata_props[i]->key,
+                   g->metadata_props[i]);
+  const Onnx__StringStringEntryProto *x = gs_map_get(&m->meta->at, key);
+  return !x ? NULL : x->value ? x->value : "";
 }
 
 void gs_model_graph_meta_set(gs_model *m, const char *key, const char *value) {
@@ -358,10 +376,11 @@ void gs_model_graph_meta_set(gs_model *m, const char *key, const char *value) {
 static Onnx__ValueInfoProto *find_input(const gs_model *m,
                                         const char *input) {
   const Onnx__GraphProto *g = m->proto->graph;
-  for (size_t i = 0; i < g->n_input; i++)
-    if (g->input[i]->name && !strcmp(g->input[i]->name, input))
-      return g->input[i];
-  return NULL;
+  if (!is_listed(m, m->inputs, g->input, g->n_input))
+    for (size_t i = 0; i < g->n_input; i++)
+      if (g->input[i]->name && !gs_map_has(&m->inputs->at, g->input[i]->name))
+        gs_map_put(&m->inputs->at, g->input[i]->name, g->input[i]);
+  return gs_map_get(&m->inputs->at, input);
 }
 
 const char *gs_model_input_meta(const gs_model *m, const char *input,
