@@ -87,8 +87,8 @@ static void offer_moved(const part *p, const gs_rule *r, gs_arena *tmp,
   if (moved) add_offer(p, r, tmp, o, &as);
 }
 
-/* Assignments that follow `lead`, one of those seen: alone, filled up by the others, and
- * with the axes of its whole factors moved to others. */
+/* Assignments that follow number `lead` of those seen: alone, filled up by
+ * the others, and with the axes of its whole factors moved to others. */
 static void offer_lead(const part *p, const gs_rule *r, gs_arena *tmp,
                        const offers *seen, int lead, offers *o) {
   gs_assignment as = {0};
