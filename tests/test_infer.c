@@ -183,9 +183,45 @@ START_TEST(refuses_bindings) {
 }
 END_TEST
 
+/* What results replaces what is declared; one warning says so. */
+START_TEST(replaces_declared) {
+  const char *text = after("input x : f32[4,6]\n"
+                           "constant s : i64[3] = [0, 2, 3]\n"
+                           "h = Relu(x) : f32[7]\n"
+                           "a = Abs(h) : f32[?,6]\n"
+                           "c = Neg(a) : f32[4,5]\n"
+                           "y = Reshape(c, s) : f32[1,12]\n"
+                           "output y\n", NULL);
+  ck_assert_ptr_nonnull(strstr(text, "h = Relu(x) : f32[4,6]"));
+  ck_assert_ptr_nonnull(strstr(text, "y = Reshape(c, s) : f32[4,2,3]"));
+  ck_assert_int_eq(err.n, 1);
+  ck_assert(err.diag[0].warning);
+  ck_assert_str_eq(err.diag[0].place, "node 'h' (Relu)");
+  ck_assert_str_eq(err.diag[0].text,
+                   "result 'h' is f32[4,6], but the model declares f32[7], "
+                   "which is ignored; so are the declared shapes of 2 other "
+                   "tensors");
+  gs_err_clear(&err);
+  after("input x : f32[2]\nh = Relu(x) : f32[3]\noutput h\n", NULL);
+  ck_assert_int_eq(err.n, 1);
+  ck_assert_str_eq(err.diag[0].text, "result 'h' is f32[2], but the model "
+                                     "declares f32[3], which is ignored");
+}
+END_TEST
+
+/* An operator that was read by a declared rank cannot be read again. */
+START_TEST(relies_on_ranks) {
+  gs_graph *g = parse("input x : f32[2,3]\nh = Relu(x) : f32[6]\n"
+                      "y = Neg(h)\noutput y\n");
+  gs_graph_find(g, "h")->relied = true;
+  ck_assert_int_eq(infer(g, NULL), GS_DATA);
+  ck_assert_ptr_nonnull(strstr(err.diag[0].text, "declares f32[6]"));
+}
+END_TEST
+
 START_TEST(reports) {
-  fails("input x : f32[2,3]\ny = Relu(x) : f32[2,4]\noutput y\n", GS_DATA,
-        "declares f32[2,4]");
+  fails("input x : f32[2,3]\ny = Relu(x) : f16[2,3]\noutput y\n", GS_DATA,
+        "declares f16[2,3]");
   gs_err_clear(&err);
   fails("input x : f32[4611686018427387904,4]\noutput x\n", GS_DATA,
         "too large");
@@ -212,6 +248,8 @@ int main(void) {
   tcase_add_test(t, reports_all_unbound);
   tcase_add_test(t, warns_of_unused);
   tcase_add_test(t, refuses_bindings);
+  tcase_add_test(t, replaces_declared);
+  tcase_add_test(t, relies_on_ranks);
   tcase_add_test(t, reports);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

@@ -30,13 +30,13 @@ static void need_type(builder *b, gs_dtype t) {
 
 /* ---- values ---- */
 
-static Onnx__TensorShapeProto *build_shape(builder *b, const gs_value *v) {
-  Onnx__TensorShapeProto *s = GS_NEW(b->a, Onnx__TensorShapeProto);
+Onnx__TensorShapeProto *gs_shape_proto(gs_arena *a, const gs_value *v) {
+  Onnx__TensorShapeProto *s = GS_NEW(a, Onnx__TensorShapeProto);
   onnx__tensor_shape_proto__init(s);
   s->n_dim = (size_t)v->rank;
-  s->dim = GS_NEWS(b->a, v->rank, Onnx__TensorShapeProto__Dimension *);
+  s->dim = GS_NEWS(a, v->rank, Onnx__TensorShapeProto__Dimension *);
   Onnx__TensorShapeProto__Dimension *d =
-      GS_NEWS(b->a, v->rank, Onnx__TensorShapeProto__Dimension);
+      GS_NEWS(a, v->rank, Onnx__TensorShapeProto__Dimension);
   for (int i = 0; i < v->rank; i++) {
     onnx__tensor_shape_proto__dimension__init(&d[i]);
     s->dim[i] = &d[i];
@@ -45,7 +45,7 @@ static Onnx__TensorShapeProto *build_shape(builder *b, const gs_value *v) {
       d[i].dim_value = v->dims[i];
     } else if (v->dim_names && v->dim_names[i]) {
       d[i].value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-      d[i].dim_param = gs_strdup(b->a, v->dim_names[i]);
+      d[i].dim_param = gs_strdup(a, v->dim_names[i]);
     }
   }
   return s;
@@ -86,7 +86,7 @@ static Onnx__TypeProto *build_type(builder *b, gs_kind kind, gs_dtype dtype,
   onnx__type_proto__tensor__init(t->tensor_type);
   t->tensor_type->has_elem_type = 1;
   t->tensor_type->elem_type = (int32_t)dtype;
-  if (v && v->rank >= 0) t->tensor_type->shape = build_shape(b, v);
+  if (v && v->rank >= 0) t->tensor_type->shape = gs_shape_proto(b->a, v);
   return top;
 }
 

@@ -131,6 +131,8 @@ const char *gs_sse_get(Onnx__StringStringEntryProto *const *list, size_t n,
                        const char *key);
 void gs_sse_set(gs_arena *a, Onnx__StringStringEntryProto ***list, size_t *n,
                 const char *key, const char *value);
+/* The dims of v, symbolic names where they are not known. */
+Onnx__TensorShapeProto *gs_shape_proto(gs_arena *a, const gs_value *v);
 Onnx__StringStringEntryProto *gs_sse_new(gs_arena *a, const char *key,
                                          const char *value);
 

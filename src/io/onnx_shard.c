@@ -279,6 +279,27 @@ static void write_values(annotator *w) {
   p->n_metadata_props = to.n;
 }
 
+/* Declared shapes that did not come out become those that did, or go. */
+static void correct_value(annotator *w, Onnx__ValueInfoProto *p, bool inner) {
+  if (!p->name || !p->type || !gs_map_has(w->g->stale, p->name)) return;
+  if (p->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) return;
+  const gs_value *v = inner ? NULL : gs_graph_find(w->g, p->name);
+  p->type->tensor_type->shape =
+      v && v->rank >= 0 ? gs_shape_proto(w->m->arena, v) : NULL;
+}
+
+static void correct_shapes(annotator *w, Onnx__GraphProto *p, bool inner) {
+  for (size_t i = 0; i < p->n_value_info; i++)
+    correct_value(w, p->value_info[i], inner);
+  for (size_t i = 0; i < p->n_output; i++)
+    correct_value(w, p->output[i], inner);
+  for (size_t i = 0; i < p->n_node; i++)
+    for (size_t k = 0; k < p->node[i]->n_attribute; k++) {
+      const Onnx__AttributeProto *at = p->node[i]->attribute[k];
+      if (at->g) correct_shapes(w, at->g, true);
+    }
+}
+
 static void write_binds(annotator *w) {
   gs_buf b;
   gs_buf_init(&b, w->m->arena);
@@ -321,6 +342,7 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
   set_configuration(&w);
   write_values(&w);
   write_binds(&w);
+  if (g->stale && g->stale->n) correct_shapes(&w, m->proto->graph, false);
   gs_mesh_forget(m);
   if (!opt->standard_only) GS_TRY(write_mesh(&w));
   int64_t least = w.any ? GS_IR_DEVICES : GS_IR_METADATA;

@@ -50,6 +50,8 @@ struct gs_value {
   int64_t *dims;    /* [rank]; -1: not known (never after gs_pass_infer, which
                        leaves the whole shape open instead) */
   const char **dim_names; /* [rank] symbolic names or NULL; or NULL */
+  bool relied;      /* an older or expanded operator was read by the rank that
+                       the model declares: it must be the one that results */
   const gs_tensor *constant; /* initializer or folded value, or NULL */
   bool computed;    /* the constant was folded: it is no weight */
   gs_node *def;     /* producer; NULL for inputs and constants */
@@ -76,6 +78,8 @@ struct gs_node {
                          model declares them (set by gs_pass_infer) */
   int opset;          /* version of its domain; newest after gs_pass_upgrade */
   int stage;          /* ONNX pipeline_stage; -1: none */
+  const int64_t *coerced; /* axis of an old form over all dims from it on, read
+                             as the new one by a declared shape; or NULL */
   const char *rule;   /* factor rule given by the user, or NULL: the row's */
 };
 
@@ -104,6 +108,9 @@ struct gs_graph {
                                  not in `input`; NULL: not read here */
   GS_VEC(gs_use_sharding) apart;
   gs_map by_name; /* name -> gs_value */
+  const gs_map *stale; /* names of values, those of inner graphs too, that do
+                          not have the shapes which the model declares (set by
+                          gs_pass_infer); or NULL */
   int fresh;      /* counter for generated names */
 };
 

@@ -98,11 +98,18 @@ static void view_box(const gs_box *b, gs_view *w) {
                  .data = gs_box_data(b)};
 }
 
+static bool same_shape(const gs_value *v, const gs_value *w) {
+  bool same = v->dtype == w->dtype && v->rank == w->rank;
+  for (int d = 0; d < v->rank && same; d++) same = v->dims[d] == w->dims[d];
+  return same;
+}
+
+/* In the place that is planned for them where they fit it. */
 static gs_status make_results(gs_boxrun *k, const gs_node *n, gs_view *out) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = n->out[i];
     if (!v) continue;
-    if (k->place && k->place[i]) {
+    if (k->place && k->place[i] && same_shape(v, k->node->out[i])) {
       k->out[i] = GS_NEW(k->arena, gs_box);
       gs_box_view(k->out[i], v->dtype, v->rank, v->dims, k->place[i]);
     } else {

@@ -402,7 +402,9 @@ static gs_status gqa_operands(gs_arena *a, const gs_node *n, const gqa *s,
   GS_TRY(need_type(a, n, G_LENGTHS, GS_INT32, e));
   GS_TRY(need_type(a, n, G_TOTAL, GS_INT32, e));
   GS_TRY(need_type(a, n, G_IDS, GS_INT64, e));
-  GS_TRY(gs_heads_expect(a, n, G_LENGTHS, 1, &s->batch, e));
+  int64_t column[2] = {s->batch, 1}; /* as older exporters have it */
+  bool tall = gs_node_in(n, G_LENGTHS)->rank == 2;
+  GS_TRY(gs_heads_expect(a, n, G_LENGTHS, tall ? 2 : 1, column, e));
   GS_TRY(gs_heads_expect(a, n, G_IDS, 2, each, e));
   GS_TRY(gs_heads_expect(a, n, G_SINK, 1, &heads, e));
   if (c && 2 * angles[1] > s->head)
@@ -414,13 +416,16 @@ static gs_status gqa_operands(gs_arena *a, const gs_node *n, const gqa *s,
                     (int64_t[]){s->batch, heads, s->queries, -1}, e);
 }
 
-/* Rows of the caches that result: those of a past that has room, else the
- * constant total_sequence_length, else what the model declares. */
+/* Rows of the caches that result: as many as the past has or, if that is more,
+ * the constant total_sequence_length.  Where only a run knows the total, what
+ * the model declares or, if it declares nothing, the past and what is new; a
+ * declared length that the past exceeds is the total in a buffer of the past's
+ * length. */
 static gs_status gqa_capacity(gs_graph *g, const gs_node *n, const gqa *s,
                               int64_t *rows, gs_err *e) {
   const int64_t *total;
   int count;
-  const gs_value *y = gs_node_out(n, 1);
+  const gs_value *y = gs_node_out(n, 1) ? n->out[1] : gs_node_out(n, 2);
   *rows = gs_max(s->past, s->queries);
   total = gs_value_int_list(g->arena, n->in[G_TOTAL], &count);
   if (total && count == 1) {
@@ -430,13 +435,11 @@ static gs_status gqa_capacity(gs_graph *g, const gs_node *n, const gqa *s,
     *rows = gs_max(*rows, *total);
     return GS_OK;
   }
-  if (y && y->rank == 4 && y->dims[2] >= *rows) *rows = y->dims[2];
-  else if (s->past && (y || gs_node_out(n, 2)))
-    return gs_fail_open(e, gs_node_place(g->arena, n),
-                        "operand %d '%s' decides a shape but is not constant, "
-                        "and the model does not declare the shape of '%s'",
-                        G_TOTAL, n->in[G_TOTAL]->name,
-                        y ? y->name : "present_value");
+  if (y && y->rank == 4 && y->dims[2] >= 0)
+    *rows = gs_max(*rows, y->dims[2]);
+  else if (!gs_add(s->past, s->queries, rows))
+    return gs_heads_bad(g->arena, n, e, "a past of %lld is too long",
+                        (long long)s->past);
   return GS_OK;
 }
 

@@ -9,15 +9,9 @@
 
 bool gs_shape_known(const gs_value *v) { return gs_value_shaped(v); }
 
-static bool contradicts(const gs_value *v, gs_dtype dtype, int rank,
-                        const int64_t *dims) {
-  if (v->kind != GS_TENSOR) return true;
-  if (v->dtype != GS_UNDEFINED && v->dtype != dtype) return true;
-  if (v->rank < 0) return false;
-  if (v->rank != rank) return true;
-  for (int d = 0; d < rank; d++)
-    if (v->dims[d] >= 0 && v->dims[d] != dims[d]) return true;
-  return false;
+static bool contradicts(const gs_value *v, gs_dtype dtype) {
+  return v->kind != GS_TENSOR ||
+         (v->dtype != GS_UNDEFINED && v->dtype != dtype);
 }
 
 gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
@@ -33,7 +27,7 @@ gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "result '%s' is too large: %s", v->name,
                    gs_shape_text(a, dtype, rank, dims));
-  if (contradicts(v, dtype, rank, dims))
+  if (contradicts(v, dtype))
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "result '%s' is %s, but the model declares %s", v->name,
                    gs_shape_text(a, dtype, rank, dims),
@@ -55,6 +49,7 @@ gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
                    "result '%s' is %s of %s, but the model declares %s of %s",
                    v->name, gs_kind_text(kind), gs_dtype_get((int)dtype)->text,
                    gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
+  gs_value_open(v);
   v->kind = kind;
   if (dtype != GS_UNDEFINED) v->dtype = dtype;
   return GS_OK;

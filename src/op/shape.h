@@ -11,12 +11,13 @@
 bool gs_shape_known(const gs_value *v);
 
 /* Sets type and shape of output i of n (nothing when it is left out); n->in
- * are known.  A declared type or shape that contradicts is GS_DATA. */
+ * are known.  It replaces a declared shape, which may be stale (shape inference
+ * says so); a declared type that contradicts is GS_DATA. */
 gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
                        int rank, const int64_t *dims, gs_err *e);
 /* Sets kind and element type (GS_UNDEFINED: not known) of output i, whose
- * shape only a run knows; a declared shape stays.  GS_DATA when the model
- * declares another kind or type. */
+ * shape only a run knows; a declared one is forgotten, for it is often that of
+ * an example.  GS_DATA when the model declares another kind or type. */
 gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
                         gs_dtype dtype, gs_err *e);
 /* The same with type and shape of operand 0. */

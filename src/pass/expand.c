@@ -195,7 +195,8 @@ static bool holds(const expansion *x, const gs_fn_test *t) {
   if (t->name) {
     int in = gs_function_in(x->f, t->name);
     int out = gs_function_out(x->f, t->name);
-    const gs_value *v = gs_node_in(x->n, in);
+    gs_value *v = gs_node_in(x->n, in);
+    if (t->rank && v) v->relied = true;
     if (t->rank) there = v && v->rank == t->equal->i;
     else if (t->type) there = v && (int64_t)v->dtype == t->equal->i;
     else there = in >= 0 ? gs_node_in(x->n, in) : gs_node_out(x->n, out);

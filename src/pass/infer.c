@@ -8,6 +8,7 @@
 #include "base/math.h"
 #include "kernel/kernel.h"
 #include "op/shape.h"
+#include "pass/upgrade.h"
 
 /* ---- bindings ---- */
 
@@ -182,7 +183,91 @@ static gs_status fold(gs_graph *g, gs_node *n, gs_err *e) {
   return GS_OK;
 }
 
+/* ---- declared shapes ---- */
+
+/* A result as the model declares it. */
+typedef struct said {
+  bool there;
+  int rank;
+  const int64_t *dims;
+} said;
+
+/* What is declared of the results of n; NULL: nothing. */
+static said *declared(gs_infer *f, const gs_node *n) {
+  said *s = NULL;
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
+    if (!v || v->rank < 0) continue;
+    if (!s) s = GS_NEWS(f->a, n->nout, said);
+    s[i] = (said){true, v->rank, v->dims};
+  }
+  return s;
+}
+
+static bool differs(const gs_value *v, const said *s) {
+  bool other = v->rank != s->rank;
+  for (int d = 0; d < s->rank && !other; d++)
+    other = s->dims[d] >= 0 && s->dims[d] != v->dims[d];
+  return other;
+}
+
+/* Notes results that have another shape than the model declares.  An operator
+ * that was read by a declared rank cannot be read again here. */
+static gs_status note_stale(gs_infer *f, const gs_node *n, const said *s) {
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
+    if (!v || !s[i].there || v->rank < 0 || !differs(v, &s[i])) continue;
+    const char *place = gs_node_place(f->a, n);
+    const char *now = gs_shape_text(f->a, v->dtype, v->rank, v->dims);
+    const char *then = gs_shape_text(f->a, v->dtype, s[i].rank, s[i].dims);
+    if (v->relied && v->rank != s[i].rank) {
+      gs_fail(f->e, GS_DATA, place, "result '%s' is %s, but the model declares "
+              "%s, and how an older operator is to be read depends on it",
+              v->name, now, then);
+      gs_err_hint(f->e, "remove or correct the declared shape");
+      return GS_DATA;
+    }
+    if (!f->stale.n) {
+      f->where = place;
+      f->what = gs_sprintf(f->a, "result '%s' is %s, but the model declares %s",
+                           v->name, now, then);
+    }
+    gs_map_put(&f->stale, v->name, f);
+  }
+  return GS_OK;
+}
+
+/* One warning for all of them. */
+static void warn_stale(const gs_infer *f) {
+  int others = f->stale.n - 1;
+  if (others < 0) return;
+  if (!others) gs_warn(f->e, f->where, "%s, which is ignored", f->what);
+  else
+    gs_warn(f->e, f->where,
+            "%s, which is ignored; so are the declared shapes of %d other "
+            "tensor%s", f->what, others, others == 1 ? "" : "s");
+}
+
 /* ---- nodes ---- */
+
+/* The declared shape of an output of the graph that depends on data is often
+ * that of an example: it is not relied on where no node needs it. */
+static void forget_results(const gs_infer *f, gs_node *n) {
+  for (int i = 0; i < n->nout; i++) {
+    gs_value *v = n->out[i];
+    if (v && v->kind == GS_TENSOR && v->is_output && v->id < f->nread &&
+        !f->read[v->id])
+      gs_value_open(v);
+  }
+}
+
+bool *gs_infer_read(gs_infer *f, const gs_graph *g) {
+  bool *read = GS_NEWS(f->a, g->value.n + 1, bool);
+  for (int i = 0; i < g->node.n; i++)
+    for (int k = 0; k < g->node.at[i]->nin; k++)
+      if (g->node.at[i]->in[k]) read[g->node.at[i]->in[k]->id] = true;
+  return read;
+}
 
 /* The row's shape function; *open when the shapes are known at run time
  * only, which is no error.  Inside a graph that may never run (the other
@@ -196,7 +281,10 @@ static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n,
     if (n->in[i] && (n->in[i]->dtype == GS_UNDEFINED ||
                      !gs_value_shaped(n->in[i])))
       *open = true;
-  if (*open && n->op) return GS_OK;
+  if (*open && n->op) {
+    forget_results(f, n);
+    return GS_OK;
+  }
   if (*open)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "an unknown operator of domain '%s' reads a value whose "
@@ -214,11 +302,28 @@ static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n,
   return s;
 }
 
+/* An old operator over all dims from its axis on, which was read as one over
+ * one dim: a declared shape said that there is only one. */
+static gs_status infer_flattened(gs_infer *f, gs_graph *g, gs_node *n) {
+  int from = g->node.n;
+  gs_upgrade_flatten(g, n, *n->coerced);
+  n->coerced = NULL;
+  gs_node *made[] = {g->node.at[from], g->node.at[from + 1], n,
+                     g->node.at[from + 2]};
+  g->node.n = from;
+  for (int i = 0; i < 4; i++) GS_TRY(gs_infer_node(f, g, made[i]));
+  return GS_OK;
+}
+
 gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   bool open = false, taken = false;
+  said *s = declared(f, n);
   const gs_boxed *b = n->op ? gs_boxed_of(n->op) : NULL;
   if (b && b->enter) GS_TRY(gs_infer_bodies(f, g, n, b, &taken));
   if (taken) return GS_OK;
+  if (n->coerced && !gs_upgrade_one_dim(n->in[0], *n->coerced))
+    return infer_flattened(f, g, n);
+  n->coerced = NULL;
   GS_TRY(shapes(f, g, n, &open));
   n->open = open;
   if (!open && (carried(n) || may_fold(n))) GS_TRY(fold(g, n, f->e));
@@ -226,6 +331,7 @@ gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
     gs_value *v = n->out[i];
     if (v && !gs_value_shaped(v)) gs_value_open(v);
   }
+  if (s) GS_TRY(note_stale(f, n, s));
   *gs_push(g->arena, &g->node) = n;
   return GS_OK;
 }
@@ -233,9 +339,15 @@ gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
 gs_status gs_infer_graph(gs_infer *f, gs_graph *g) {
   int count = g->node.n;
   gs_node **old = g->node.at;
+  const bool *read = f->read;
+  int nread = f->nread;
+  f->read = gs_infer_read(f, g);
+  f->nread = g->value.n;
   g->node.at = NULL; /* nodes of a graph that is taken apart come between */
   g->node.n = g->node.cap = 0;
   for (int i = 0; i < count; i++) GS_TRY(gs_infer_node(f, g, old[i]));
+  f->read = read;
+  f->nread = nread;
   for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
   gs_graph_prune(g);
   return GS_OK;
@@ -244,6 +356,10 @@ gs_status gs_infer_graph(gs_infer *f, gs_graph *g) {
 gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,
                         gs_err *e) {
   gs_infer f = {.a = a, .e = e};
+  gs_map_init(&f.stale, g->arena);
   GS_TRY(bind_all(a, g, b, e));
-  return gs_infer_graph(&f, g);
+  gs_status s = gs_infer_graph(&f, g);
+  g->stale = gs_memdup(g->arena, &f.stale, sizeof f.stale);
+  warn_stale(&f);
+  return s;
 }

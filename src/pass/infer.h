@@ -26,9 +26,12 @@ enum { GS_MAX_FOLD = 1 << 20 };
 /* Gives every value a type and a concrete shape where it has one before the
  * graph runs, and every constant expression its value.
  *
- * Where a shape depends on data (a row whose results do, a shape operand that
- * is not constant, a value that is no tensor), results keep what the model
- * declares or stay open (gs_value_boxed), and so do those that depend on them.
+ * A shape that results replaces the one that the model declares, which may be
+ * stale: one warning names the first and counts the others.  A declared type
+ * that differs is an error.  Where a shape operand is not constant, results
+ * keep what is declared.  Where it is not, and where a shape depends on data (a
+ * row whose results do, a value that is no tensor), they stay open
+ * (gs_value_boxed), and so do those that depend on them.
  * Graphs in attributes are inferred with the types of what they are given; a
  * branch whose condition is constant takes the place of its node.
  *

@@ -151,41 +151,50 @@ static gs_status upgrade_bool_result(gs_graph *g, gs_node *n, const change *c,
   return GS_OK;
 }
 
+bool gs_upgrade_one_dim(const gs_value *x, int64_t axis) {
+  if (axis == -1) return true;
+  if (x->rank < 0 || axis < -x->rank || axis >= x->rank) return false;
+  if (axis < 0) axis += x->rank;
+  for (int64_t d = axis + 1; d < x->rank; d++)
+    if (x->dims[d] != 1) return false;
+  return true;
+}
+
+void gs_upgrade_flatten(gs_graph *g, gs_node *n, int64_t axis) {
+  gs_value *x = n->in[0], *y = n->out[0];
+  gs_node *flat = new_node(g, n, "Flatten", x, NULL, "flat");
+  gs_node_set_int(g, flat, "axis", axis);
+  n->in[0] = new_result(g, flat, x->dtype);
+  gs_node_set_int(g, n, "axis", -1);
+  gs_node_output(n, 0, gs_value_new(g, new_name(g, n, "rows"), x->dtype, -1,
+                                    NULL));
+  gs_node *shape = new_node(g, n, "Shape", x, NULL, "shape");
+  gs_node *back = new_node(g, n, "Reshape", n->out[0],
+                           new_result(g, shape, GS_INT64), "back");
+  gs_node_output(back, 0, y);
+}
+
 /* Softmax was over all dims from `axis` (default 1) on, taken as one.  Where
- * that is the last dim alone, only the default differs; else the operand is
+ * that is one dim alone, only the default differs; else the operand is
  * flattened before and its shape restored after. */
 static gs_status upgrade_coerced(gs_graph *g, gs_node *n, const change *c,
                                  gs_err *e) {
   int64_t axis = gs_node_int(n, c->name, 1);
-  gs_value *x = gs_node_in(n, 0), *y = gs_node_out(n, 0);
-  gs_node *flat, *back, *shape;
-  bool last = x && x->rank >= 0;
-  if (!x || !y) return GS_OK; /* arity is checked with the shapes */
-  if (axis == -1 || (x->rank > 0 && axis == x->rank - 1)) {
-    gs_node_set_int(g, n, c->name, -1);
-    return GS_OK;
-  }
-  if (x->rank >= 0 && (axis < -x->rank || axis > x->rank))
+  const gs_value *x = gs_node_in(n, 0);
+  if (!x || !gs_node_out(n, 0)) return GS_OK; /* arity: with the shapes */
+  bool known = x->rank >= 0 && !x->def;
+  if (known && (axis < -x->rank || axis > x->rank))
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                    "axis %lld is out of range for '%s' of rank %d",
                    (long long)axis, x->name, x->rank);
-  for (int64_t d = axis < 0 ? axis + x->rank : axis; last && d < x->rank - 1;
-       d++)
-    last = x->dims[d + 1] == 1; /* nothing but size 1 after the axis */
-  if (last && axis != x->rank) {
-    gs_node_set_int(g, n, c->name, axis);
+  if (!gs_upgrade_one_dim(x, axis)) {
+    gs_upgrade_flatten(g, n, axis);
     return GS_OK;
   }
-  flat = new_node(g, n, "Flatten", x, NULL, "flat");
-  gs_node_set_int(g, flat, "axis", axis);
-  n->in[0] = new_result(g, flat, x->dtype);
-  gs_node_set_int(g, n, c->name, -1);
-  gs_node_output(n, 0, gs_value_new(g, new_name(g, n, "rows"), x->dtype, -1,
-                                    NULL));
-  shape = new_node(g, n, "Shape", x, NULL, "shape");
-  back = new_node(g, n, "Reshape", n->out[0], new_result(g, shape, GS_INT64),
-                  "back");
-  gs_node_output(back, 0, y);
+  /* What the model declares may be stale. */
+  if (axis != -1 && x->def)
+    n->coerced = gs_memdup(g->arena, &axis, sizeof axis);
+  gs_node_set_int(g, n, c->name, axis == x->rank - 1 ? -1 : axis);
   return GS_OK;
 }
 
@@ -206,6 +215,7 @@ static gs_status upgrade_one_way(gs_graph *g, gs_node *n, const change *c,
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "'%s' of opset %d, with operands of unknown rank", c->name,
                    n->opset);
+  x->relied = y->relied = true;
   if (axis < 0) axis += x->rank;
   if (at->kind != GS_ATTR_INT || axis < 0 || axis + y->rank > x->rank)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
@@ -261,11 +271,13 @@ static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
   gs_value *x = gs_node_in(n, 0), *y = gs_node_in(n, c->at);
   int64_t add[GS_MAX_RANK];
   if (!x || !y) return GS_OK; /* arity is checked with the shapes */
+  y->relied = true;
   if (y->rank == 0 || (y->rank == 1 && y->dims[0] == 1)) return GS_OK;
   if (x->rank < 0 || y->rank < 0)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "'%s' of opset %d, with operands of unknown rank", c->name,
                    n->opset);
+  x->relied = y->relied = true;
   int count = x->rank - 1 - y->rank;
   if (y->rank != 1 || count <= 0) return GS_OK;
   for (int i = 0; i < count; i++) add[i] = i + 1;

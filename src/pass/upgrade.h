@@ -14,7 +14,8 @@
  *
  * requires: nodes in order of execution; shapes need not be known, but where
  *           the operand of an old Softmax has a declared rank, the result is
- *           one node instead of four.
+ *           one node instead of four (shape inference looks whether it has
+ *           that rank).
  * ensures:  n->op set for every operator with a row; ids restored.
  * errors:   GS_UNSUPPORTED for a version that gs_domain_find does not list,
  *           naming node and both versions, and for a
@@ -22,5 +23,12 @@
  *           what its schema does not allow.
  * cost:     O(nodes). */
 gs_status gs_pass_upgrade(gs_graph *g, gs_err *e);
+
+/* All dims of x from `axis` on, taken as one, are that of the axis. */
+bool gs_upgrade_one_dim(const gs_value *x, int64_t axis);
+/* Flattens the operand of n, an operator over the last dim, from `axis` on
+ * and restores its shape after: appends to g, in this order, a Flatten, a
+ * Shape, which go before n, and a Reshape, which goes after it. */
+void gs_upgrade_flatten(gs_graph *g, gs_node *n, int64_t axis);
 
 #endif
