@@ -41,7 +41,7 @@ static const char *scoped_name(gs_import *im, const gs_scope *s,
 }
 
 /* Makes the value that `name` stands for in scope s. */
-static gs_status define(gs_import *im, gs_scope *s, const char *name,
+static gs_status declare(gs_import *im, gs_scope *s, const char *name,
                         const char *place, gs_value **out) {
   if (gs_map_has(&s->names, name))
     return gs_fail(im->e, GS_DATA, place, "tensor '%s' is defined twice",
@@ -56,8 +56,16 @@ static gs_status define(gs_import *im, gs_scope *s, const char *name,
   }
   gs_map_put(&s->names, name, v);
   *out = v;
+  return GS_OK;
+}
+
+/* The same for the result of a node, with what value_info says of it.  Inputs
+ * and constants say themselves what they are. */
+static gs_status define(gs_import *im, gs_scope *s, const char *name,
+                        const char *place, gs_value **out) {
+  GS_TRY(declare(im, s, name, place, out));
   const Onnx__TypeProto *type = gs_map_get(&s->types, name);
-  return type ? gs_type_apply(im, s->g, v, type, false) : GS_OK;
+  return type ? gs_type_apply(im, s->g, *out, type, false) : GS_OK;
 }
 
 /* The scope that knows name, and its value there; NULL: none does. */
@@ -204,7 +212,7 @@ static gs_status import_constant(gs_import *im, gs_scope *s,
   GS_TRY(check_constant(im, &attr[0], place));
   GS_TRY(gs_attr_tensor(im, &attr[0], place, &t));
   gs_value *v;
-  GS_TRY(define(im, s, text(p->output[0]), place, &v));
+  GS_TRY(declare(im, s, text(p->output[0]), place, &v));
   v->constant = t;
   v->dtype = t->dtype;
   gs_value_shape(s->g, v, t->rank, t->dims);
@@ -407,12 +415,9 @@ static gs_status import_initializer(gs_import *im, gs_scope *s,
                                     const char *place) {
   if (!*name) return gs_fail(im->e, GS_DATA, place, "without name");
   gs_value *v;
-  GS_TRY(define(im, s, name, place, &v));
+  GS_TRY(declare(im, s, name, place, &v));
   t->name = v->name;
   v->constant = t;
-  if (v->dtype != GS_UNDEFINED && v->dtype != t->dtype)
-    return gs_fail(im->e, GS_DATA, place, "has type %s but is declared as %s",
-                   gs_dtype_get(t->dtype)->text, gs_dtype_get(v->dtype)->text);
   v->dtype = t->dtype;
   gs_value_shape(s->g, v, t->rank, t->dims);
   v->dim_names = NULL;
@@ -452,7 +457,7 @@ static gs_status import_inputs(gs_import *im, gs_scope *s,
     gs_map_put(&seen, name, s);
     gs_value *v = gs_map_get(&s->names, name);
     if (v && v->constant) continue; /* a default value, taken as constant */
-    GS_TRY(define(im, s, name, im->m->path, &v));
+    GS_TRY(declare(im, s, name, im->m->path, &v));
     v->is_input = true;
     /* Only the main graph's inputs must say what they are. */
     GS_TRY(gs_type_apply(im, s->g, v, p->input[i]->type, !s->outer));

@@ -85,6 +85,18 @@ def shapes():
           [twice])
 
 
+def facts():
+    """Inputs, initializers and constants say themselves what they are."""
+    nodes = [N("Constant", [], ["c"], value=const("c", np.ones(6, "float32"))),
+             N("Add", ["x", "w"], ["s"]), N("Mul", ["s", "c"], ["y"])]
+    graph = h.make_graph(
+        nodes, "facts", [info("x", [4, 6])], [info("y", [4, 6])],
+        [weight("w", 6)],
+        value_info=[info("x", [5]), info("w", [9], T.INT64), info("c", [7])])
+    x = random.normal(size=(4, 6)).astype(np.float32)
+    write("facts", graph, {"x": x}, 18)
+
+
 def softmax():
     """An old Softmax takes all dims from its axis on as one: how many that are
     must not be read off a shape from before an edit."""
@@ -133,6 +145,7 @@ def attention(name, past, total, fixed, outputs, lengths, column=False):
 
 
 shapes()
+facts()
 softmax()
 attention("lengths-column", 7, 8, True, "declared", [7, 4], column=True)
 attention("buffer", 12, 5, True, "declared", [4, 2])
