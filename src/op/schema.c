@@ -232,19 +232,23 @@ static gs_status check_present(const check *c, int least, int most) {
   return GS_OK;
 }
 
+/* Is it the last version of its operator? */
+static bool is_last(const gs_schema *s) {
+  return s + 1 == gs_schemas + gs_nschema ||
+         compare(s + 1, s->domain, s->name) != 0;
+}
+
 gs_status gs_schema_check(gs_graph *g, const gs_node *n, gs_err *e) {
   const gs_schema *s = gs_schema_find(n->domain, n->op_type, n->opset);
   if (!s) return GS_OK;
   check c = {g, n, s, e};
   /* The newest form is that of the operator's row, if it has one. */
-  const gs_op *op = gs_op_find(n->domain, n->op_type);
-  bool last = s == gs_schema_find(n->domain, n->op_type, INT_MAX);
-  int least = op && last ? op->min_in : s->min_in;
-  int most = op && last ? op->max_in : s->max_in;
-  int fewest = op && last ? op->min_out : s->min_out;
-  int greatest = op && last ? op->max_out : s->max_out;
+  const gs_op *op = is_last(s) ? gs_op_find(n->domain, n->op_type) : NULL;
+  int least = op ? op->min_in : s->min_in;
+  int most = op ? op->max_in : s->max_in;
   GS_TRY(check_number(&c, "operand", gs_node_formal(n), least, most));
-  GS_TRY(check_number(&c, "result", n->nout, fewest, greatest));
+  GS_TRY(check_number(&c, "result", n->nout, op ? op->min_out : s->min_out,
+                      op ? op->max_out : s->max_out));
   GS_TRY(check_present(&c, least, most));
   return check_attributes(&c);
 }
