@@ -62,6 +62,13 @@ ok "two against two: as rank 0" \
   -n 1 "$run" --random 1 plan : -n 1 "$run" --random 2 plan
 ok "standard input on one rank" gives 76 'another source' \
   -n 1 "$run" --random 1 plan : -n 1 "$run" --random 1 -
+ok "an input from standard input" gives 69 'name a file' \
+  -n 2 "$run" -i x=- plan
+places() {
+  job -n 2 "$run" -v --random 1 plan 2> err && cat err &&
+    grep -q "devices 2 to 3 on rank 1 ($host)" err
+}
+ok "-v says where the devices are" places
 ok "threads on all ranks" gives 64 'the launcher started 4 processes' \
   -n 4 "$run" --transport threads --random 1 plan
 ok "threads on one rank" gives 64 "rank 1 ($host).*--transport threads" \
@@ -89,10 +96,10 @@ grep -q 'rank 0: not all ranks of the job have started' err ||
 ok "which is said" [ $? = 0 ]
 
 # ---- ranks that are lost ----------------------------------------------------
-# lost RANK: stopped while the job runs.
+# lost RANK RANKS: stopped while the job runs.
 lost() {
   rm -f pid.*
-  job -n 4 sh -c "$told" sh "$run" --timeout 3 --random 1 --bench 1000000 \
+  job -n "$2" sh -c "$told" sh "$run" --timeout 3 --random 1 --bench 1000000 \
     plan > out 2> err < /dev/null &
   launcher=$!
   appears "pid.$1" || return 1
@@ -106,8 +113,9 @@ lost() {
     grep -q "error: rank $1 ($host) does not answer" err && all_gone
 }
 for rank in 0 1 3; do
-  ok "rank $rank is stopped" lost $rank
+  ok "rank $rank is stopped" lost $rank 4
 done
+ok "a rank with two devices is stopped" lost 1 2
 
 # A rank that is at work is not lost: rank 0 gets its input late.
 late() {

@@ -125,6 +125,10 @@ static gs_status give_files(job *j, gs_err *e) {
     int at;
     GS_TRY(gs_cli_pair(j->c, "input", i, false, &name, &file, e));
     GS_TRY(gs_source_find(&j->source, name, &at, e));
+    if (many(j) && !strcmp(file, "-"))
+      return gs_fail(e, GS_UNSUPPORTED, NULL,
+                     "-i %s: the launcher gives standard input to one rank "
+                     "only; name a file", gs_cli_at(j->c, "input", i));
     GS_TRY(gs_box_load(j->a, file, j->source.graph->input.at[at]->kind, &b,
                        e));
     j->source.input[at] = b;
@@ -555,6 +559,19 @@ static gs_status check_world(job *j, gs_err *e) {
   return same(j, gs_ranks_source(j->w, &j->source, digest, e));
 }
 
+/* With -v: where the devices are. */
+static void tell_places(const job *j) {
+  int64_t n = j->source.ndevice, each = many(j) ? n / j->w->nrank : n;
+  if (!j->c->verbose || !is_first(j)) return;
+  if (!j->w)
+    gs_cli_note(j->c, "transport threads, devices 0 to %lld in this process",
+                (long long)n - 1);
+  for (int r = 0; j->w && r < j->w->nrank; r++)
+    gs_cli_note(j->c, "transport mpi, devices %lld to %lld on rank %d (%s)",
+                (long long)(r * each), (long long)((r + 1) * each - 1), r,
+                j->w->host[r]);
+}
+
 /* bad: what this rank found wrong before. */
 static gs_status work(job *j, gs_status bad, gs_err *e) {
   gs_cli_step(j->c, "");
@@ -564,6 +581,7 @@ static gs_status work(job *j, gs_status bad, gs_err *e) {
   AGREE(open_source(j, e));
   gs_cli_step(j->c, "load");
   GS_TRY(check_world(j, e));
+  tell_places(j);
   AGREE(new_exec(j, &j->source, j->w, &j->exec, e));
   gs_cli_step(j->c, "compile");
   GS_TRY(run_once(j, NULL, e));

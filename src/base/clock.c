@@ -1,11 +1,18 @@
 #include "base/clock.h"
 
-#include <time.h>
-
 double gs_now(void) {
   struct timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
   return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+struct timespec gs_later(int ms) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  t.tv_nsec += ms % 1000 * 1000000L;
+  t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+  t.tv_nsec %= 1000000000;
+  return t;
 }
 
 double gs_waited(gs_patience *p) {

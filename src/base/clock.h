@@ -2,8 +2,13 @@
 #ifndef GS_BASE_CLOCK_H
 #define GS_BASE_CLOCK_H
 
+#include <time.h>
+
 /* Seconds of a clock that goes forward evenly; its zero means nothing. */
 double gs_now(void);
+
+/* The time in so many milliseconds, for the timed waits of pthread. */
+struct timespec gs_later(int ms);
 
 /* How long a wait has lasted; zero at first. */
 typedef struct gs_patience {

@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
-enum { NAP_NS = 100000000 };
+enum { NAP_MS = 100 };
 
 static _Noreturn void end_process(const gs_guard *g) {
   char line[512];
@@ -27,13 +26,7 @@ static void *watch(void *p) {
   gs_patience patience = {0};
   pthread_mutex_lock(&g->lock);
   while (!g->over) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += NAP_NS;
-    if (until.tv_nsec >= 1000000000) {
-      until.tv_nsec -= 1000000000;
-      until.tv_sec++;
-    }
+    struct timespec until = gs_later(NAP_MS);
     pthread_cond_timedwait(&g->cond, &g->lock, &until);
     if (!g->over && gs_waited(&patience) > g->seconds) end_process(g);
   }

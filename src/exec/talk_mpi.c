@@ -11,10 +11,8 @@
 #include "exec/world_mpi.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -26,15 +24,6 @@ enum { TURN_MS = 50, SHORT_MS = 5 };
 static double grace(const mpi_world *w) {
   double s = w->base.timeout;
   return s < 2 ? 2 : s > 10 ? 10 : s;
-}
-
-static struct timespec later(int ms) {
-  struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
-  t.tv_nsec += ms * 1000000L;
-  t.tv_sec += t.tv_nsec / 1000000000;
-  t.tv_nsec %= 1000000000;
-  return t;
 }
 
 /* ---- words; the caller holds the lock ---- */
@@ -98,10 +87,10 @@ static void *listen_on(void *p) {
   uint32_t calls = 0;
   pthread_mutex_lock(&t->gate);
   while (!t->stop) {
-    struct timespec until = later(TURN_MS);
+    struct timespec until = gs_later(TURN_MS);
     pthread_cond_timedwait(&t->wake, &t->gate, &until);
     pthread_mutex_unlock(&t->gate);
-    until = later(TURN_MS);
+    until = gs_later(TURN_MS);
     if (!pthread_mutex_timedlock(&w->lock, &until)) {
       hear(w);
       gs_mpi_unlock(w);

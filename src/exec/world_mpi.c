@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "exec/guard.h"
@@ -255,10 +254,8 @@ gs_status gs_world_finalize(gs_world *base, gs_err *e) {
 void gs_world_abort(gs_world *base, int code) {
   mpi_world *w = (mpi_world *)base;
   gs_guard g;
-  struct timespec until;
   gs_guard_start(&g, 10, code, NULL, NULL);
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec++;
+  struct timespec until = gs_later(1000);
   pthread_mutex_timedlock(&w->lock, &until); /* or without */
   MPI_Abort(MPI_COMM_WORLD, code);
   _Exit(code);
