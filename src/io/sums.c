@@ -26,20 +26,22 @@ bool gs_sums_get(const gs_sums *s, int64_t i, uint64_t *hash) {
   return true;
 }
 
-gs_status gs_sums_load(const gs_file *f, int64_t i, void *p, size_t *n,
-                       gs_err *e) {
+int gs_sums_load(const gs_file *f, int64_t i, void *p, size_t *n) {
   uint64_t at = (uint64_t)i * GS_SUMS_BLOCK, left = f->size - at;
   size_t want = left < GS_SUMS_BLOCK ? (size_t)left : GS_SUMS_BLOCK;
   for (*n = 0; *n < want;) {
     ssize_t k = pread(f->fd, (char *)p + *n, want - *n, (off_t)(at + *n));
     if (k < 0 && errno == EINTR) continue;
-    if (k <= 0)
-      return gs_fail(e, GS_IO, f->path,
-                     "cannot be read at byte %" PRIu64 ": %s", at + *n,
-                     k ? strerror(errno) : "the file became shorter");
+    if (k <= 0) return k ? errno : ENODATA;
     *n += (size_t)k;
   }
-  return GS_OK;
+  return 0;
+}
+
+gs_status gs_sums_unread(const gs_file *f, int64_t i, int why, gs_err *e) {
+  return gs_fail(e, GS_IO, f->path, "block %" PRId64 ", from byte %" PRIu64
+                 " on, cannot be read: %s", i, (uint64_t)i * GS_SUMS_BLOCK,
+                 why == ENODATA ? "the file became shorter" : strerror(why));
 }
 
 gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_sums *out,
@@ -54,8 +56,9 @@ gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_sums *out,
   for (int64_t i = 0; i < n && !s; i++) {
     size_t bytes;
     int64_t at = ends && i ? gs_sums_count(f->size) - 1 : i;
-    s = gs_sums_load(f, at, block, &bytes, e);
-    if (!s) hash[i] = gs_hash(block, bytes, 0);
+    int why = gs_sums_load(f, at, block, &bytes);
+    if (why) s = gs_sums_unread(f, at, why, e);
+    else hash[i] = gs_hash(block, bytes, 0);
   }
   gs_arena_free(&tmp);
   out->hash = hash;

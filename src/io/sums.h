@@ -18,10 +18,11 @@ typedef struct gs_sums {
 int64_t gs_sums_count(uint64_t size);
 /* The hash that block i should have; false: not known. */
 bool gs_sums_get(const gs_sums *s, int64_t i, uint64_t *hash);
-/* Bytes of block i of f into p[GS_SUMS_BLOCK].  GS_IO when the file cannot be
- * read or became shorter. */
-gs_status gs_sums_load(const gs_file *f, int64_t i, void *p, size_t *n,
-                       gs_err *e);
+/* Bytes of block i of f into p[GS_SUMS_BLOCK].  0, or the errno of what
+ * failed; ENODATA when the file became shorter. */
+int gs_sums_load(const gs_file *f, int64_t i, void *p, size_t *n);
+/* GS_IO for such a failure. */
+gs_status gs_sums_unread(const gs_file *f, int64_t i, int why, gs_err *e);
 /* Reads f, or two blocks of it, and computes its hashes. */
 gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_sums *out,
                      gs_err *e);

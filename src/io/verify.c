@@ -20,6 +20,7 @@ typedef struct job { /* a block to verify */
   int file;
   int64_t block;
   uint64_t got;
+  int why; /* it could not be read: gs_sums_load */
 } job;
 
 struct gs_verify {
@@ -29,7 +30,8 @@ struct gs_verify {
   GS_VEC(int) open_file;
   job *job;
   int64_t njob;
-  void *buffer[2];        /* of the thread, of who waits */
+  size_t block;           /* bytes of the largest */
+  void *buffer[2];        /* [block] of the thread; of who waits, or NULL */
   _Atomic int64_t next;   /* the job that is taken next */
   _Atomic int64_t bad;    /* the first job that failed; njob: none */
   bool started, threaded;
@@ -98,6 +100,9 @@ static void list_jobs(gs_verify *v) {
   v->job = GS_NEWS(v->arena, most, job);
   for (int k = 0; k < v->file.n; k++) {
     const known *f = &v->file.at[k];
+    uint64_t size = f->sums.size;
+    size = size < GS_SUMS_BLOCK ? size : GS_SUMS_BLOCK;
+    if (size > v->block) v->block = (size_t)size;
     for (int64_t i = 0; i < gs_sums_count(f->sums.size); i++)
       if (f->wanted[i] && gs_sums_get(&f->sums, i, &hash))
         v->job[v->njob++] = (job){.file = k, .block = i};
@@ -115,18 +120,20 @@ static void mark_bad(gs_verify *v, int64_t i) {
   atomic_store(&v->next, v->njob);
 }
 
+/* Memory is made for the first job: often there is none left for who waits. */
 static void do_jobs(gs_verify *v, void *buffer) {
   for (;;) {
     int64_t i = atomic_fetch_add(&v->next, 1);
     if (i >= v->njob) return;
+    if (!buffer) buffer = v->buffer[1] = gs_alloc(v->arena, v->block);
     job *j = &v->job[i];
     const known *f = &v->file.at[j->file];
     size_t n;
     uint64_t want = 0;
     gs_sums_get(&f->sums, j->block, &want);
-    gs_status s = gs_sums_load(f->file, j->block, buffer, &n, NULL);
-    if (!s) j->got = gs_hash(buffer, n, 0);
-    if (s || j->got != want) mark_bad(v, i);
+    j->why = gs_sums_load(f->file, j->block, buffer, &n);
+    if (!j->why) j->got = gs_hash(buffer, n, 0);
+    if (j->why || j->got != want) mark_bad(v, i);
   }
 }
 
@@ -141,8 +148,7 @@ void gs_verify_start(gs_verify *v) {
   atomic_store(&v->bad, v->njob);
   v->started = true;
   if (!v->njob) return;
-  for (int i = 0; i < 2; i++)
-    v->buffer[i] = gs_alloc(v->arena, GS_SUMS_BLOCK);
+  v->buffer[0] = gs_alloc(v->arena, v->block);
   /* Without a thread gs_verify_wait does it all. */
   v->threaded = !pthread_create(&v->thread, NULL, thread_main, v);
 }
@@ -156,14 +162,15 @@ static gs_status tell(const gs_verify *v, int64_t i, gs_err *e) {
   const job *j = &v->job[i];
   const known *f = &v->file.at[j->file];
   uint64_t want = 0, at = (uint64_t)j->block * GS_SUMS_BLOCK;
-  size_t n = 0;
+  uint64_t end = at + GS_SUMS_BLOCK;
+  if (j->why) return gs_sums_unread(f->file, j->block, j->why, e);
   gs_sums_get(&f->sums, j->block, &want);
-  GS_TRY(gs_sums_load(f->file, j->block, v->buffer[1], &n, e));
   gs_fail(e, GS_MISMATCH, f->file->path,
           "block %" PRId64 ", bytes %" PRIu64 " to %" PRIu64
           ", is not what it was when the model was partitioned: its hash is "
           "%016" PRIx64 ", not %016" PRIx64,
-          j->block, at, at + n - 1, j->got, want);
+          j->block, at, (end < f->sums.size ? end : f->sums.size) - 1, j->got,
+          want);
   gs_err_hint(e, "the file is damaged, was changed, or belongs to another "
                  "model; --no-verify runs with it as it is");
   return GS_MISMATCH;
