@@ -74,6 +74,7 @@ model() {
   says 0 "$1: partitioned" "$declares" log
 }
 model shapes batch.yaml 1
+model needed batch.yaml 0
 model facts batch.yaml 0
 model softmax batch.yaml 1
 model lengths-column attention.yaml 0

@@ -200,12 +200,15 @@ static gs_status store(gs_device *d, gs_boxstep *x, int i) {
     return GS_OK;
   }
   bool fits = is_like(b, v);
-  if (!fits)
-    return gs_boxrun_fail(&x->run, GS_DATA,
-                          "result '%s' is %s where %s was expected", v->name,
-                          gs_box_text(x->run.arena, b),
-                          gs_shape_text(x->run.arena, v->dtype, v->rank,
-                                        v->dims));
+  if (!fits) {
+    gs_boxrun_fail(&x->run, GS_DATA,
+                   "result '%s' is %s where %s was expected", v->name,
+                   gs_box_text(x->run.arena, b),
+                   gs_shape_text(x->run.arena, v->dtype, v->rank, v->dims));
+    gs_err_hint(x->run.err, "the model declares that shape, but it depends on "
+                "data: remove it from value_info and from the outputs");
+    return GS_DATA;
+  }
   size_t n = gs_value_bytes(v);
   if (n && gs_box_data(b) != x->run.place[i])
     memcpy(x->run.place[i], gs_box_data(b), n);

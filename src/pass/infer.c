@@ -250,23 +250,13 @@ static void warn_stale(const gs_infer *f) {
 
 /* ---- nodes ---- */
 
-/* The declared shape of an output of the graph that depends on data is often
- * that of an example: it is not relied on where no node needs it. */
-static void forget_results(const gs_infer *f, gs_node *n) {
+/* Declared shapes of what depends on data are often those of an example: they
+ * are not relied on, but for single elements. */
+static void forget_results(gs_node *n) {
   for (int i = 0; i < n->nout; i++) {
     gs_value *v = n->out[i];
-    if (v && v->kind == GS_TENSOR && v->is_output && v->id < f->nread &&
-        !f->read[v->id])
-      gs_value_open(v);
+    if (v && v->kind == GS_TENSOR && v->rank > 0) gs_value_open(v);
   }
-}
-
-bool *gs_infer_read(gs_infer *f, const gs_graph *g) {
-  bool *read = GS_NEWS(f->a, g->value.n + 1, bool);
-  for (int i = 0; i < g->node.n; i++)
-    for (int k = 0; k < g->node.at[i]->nin; k++)
-      if (g->node.at[i]->in[k]) read[g->node.at[i]->in[k]->id] = true;
-  return read;
 }
 
 /* The row's shape function; *open when the shapes are known at run time
@@ -282,7 +272,7 @@ static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n,
                      !gs_value_shaped(n->in[i])))
       *open = true;
   if (*open && n->op) {
-    forget_results(f, n);
+    forget_results(n);
     return GS_OK;
   }
   if (*open)
@@ -339,15 +329,9 @@ gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
 gs_status gs_infer_graph(gs_infer *f, gs_graph *g) {
   int count = g->node.n;
   gs_node **old = g->node.at;
-  const bool *read = f->read;
-  int nread = f->nread;
-  f->read = gs_infer_read(f, g);
-  f->nread = g->value.n;
   g->node.at = NULL; /* nodes of a graph that is taken apart come between */
   g->node.n = g->node.cap = 0;
   for (int i = 0; i < count; i++) GS_TRY(gs_infer_node(f, g, old[i]));
-  f->read = read;
-  f->nread = nread;
   for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
   gs_graph_prune(g);
   return GS_OK;

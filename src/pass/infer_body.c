@@ -40,7 +40,10 @@ static void forget_outputs(gs_graph *b) {
 /* Forgets the captured values that b reads no more, now that nodes were
  * folded. */
 static void drop_unread(gs_infer *f, gs_graph *b) {
-  const bool *read = gs_infer_read(f, b);
+  bool *read = GS_NEWS(f->a, b->value.n + 1, bool);
+  for (int i = 0; i < b->node.n; i++)
+    for (int k = 0; k < b->node.at[i]->nin; k++)
+      if (b->node.at[i]->in[k]) read[b->node.at[i]->in[k]->id] = true;
   for (int i = 0; i < b->capture.n; i++) {
     const gs_value *v = b->capture.at[i];
     if (v && !read[v->id] && !v->is_output) b->capture.at[i] = NULL;

@@ -8,8 +8,6 @@
 typedef struct gs_infer {
   gs_arena *a;
   int depth; /* graphs in graphs */
-  const bool *read; /* [nread] values of the graph at hand that nodes read */
-  int nread;
   gs_map stale; /* names of results of other shapes than declared */
   const char *where, *what; /* the first of them: its node, both shapes */
   gs_err *e;
@@ -17,8 +15,6 @@ typedef struct gs_infer {
 
 /* Infers the nodes of g, whose inputs have their types, and prunes it. */
 gs_status gs_infer_graph(gs_infer *f, gs_graph *g);
-/* Which values of g its nodes read, by id. */
-bool *gs_infer_read(gs_infer *f, const gs_graph *g);
 /* Infers n and appends it to g. */
 gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n);
 /* Infers the graphs in the attributes of n.  *taken: n always runs one of

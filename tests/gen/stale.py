@@ -97,6 +97,18 @@ def facts():
     write("facts", graph, {"x": x}, 18)
 
 
+def needed():
+    """The shape of a result that depends on data, and that others need."""
+    nodes = [N("NonZero", ["x"], ["places"]),
+             N("Transpose", ["places"], ["pairs"], name="turn", perm=[1, 0]),
+             N("Neg", ["pairs"], ["y"])]
+    graph = h.make_graph(
+        nodes, "needed", [info("x", [4, 6])], [info("y", None, T.INT64)], [],
+        value_info=[info("pairs", [9, 2], T.INT64)])
+    x = np.arange(24, dtype=np.float32).reshape(4, 6) % 5 - 2
+    write("needed", graph, {"x": x}, 18)
+
+
 def softmax():
     """An old Softmax takes all dims from its axis on as one: how many that are
     must not be read off a shape from before an edit."""
@@ -145,6 +157,7 @@ def attention(name, past, total, fixed, outputs, lengths, column=False):
 
 
 shapes()
+needed()
 facts()
 softmax()
 attention("lengths-column", 7, 8, True, "declared", [7, 4], column=True)
