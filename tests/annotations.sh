@@ -94,7 +94,7 @@ edited lose-metadata a
 shardings a.onnx > before
 ok "the fields are read" gives 0 'read from the standard fields' \
   "$partition" -n lose-metadata.onnx
-shardings lose-metadata.onnx > after
+shardings -q lose-metadata.onnx > after
 ok "on the same mesh" cmp before after
 for kind in lose-fields lose-node lose-configuration; do
   edited $kind a
@@ -154,6 +154,33 @@ ok "names of devices" gives 0 "('p/cuda', ...) are not used" \
 edited add-inner f
 ok "inside of functions" gives 0 'inside of functions and inner graphs' \
   "$partition" -n add-inner.onnx
+
+# ---- specs ------------------------------------------------------------------
+cat > ids.yaml << 'END_SPEC'
+mesh: {axes: {dp: 2, tp: 2}, device_ids: [3, 1, 2, 0], link: {tp: {gbps: 80}}}
+options: {memory_per_device: 1GiB}
+rules: [{match: {tensor: x}, shard: [dp, ~]}]
+END_SPEC
+dumped() { # dumped TEXT OPTION...: the spec that is understood says TEXT
+  text=$1
+  shift
+  "$annotate" -q --dump-spec "$@" mlp.onnx > dump && grep -q -e "$text" dump
+}
+ok "an option without effect" gives 0 'not used without auto: fill' \
+  "$annotate" -n -s ids.yaml mlp.onnx
+ok "--mesh of another size" gives 0 'device_ids are dropped' \
+  "$annotate" -s ids.yaml --mesh dp=4,tp=2 -o ids.onnx mlp.onnx
+ok "keeps links" dumped 'tp: {gbps: 80}' -s ids.yaml --mesh dp=4,tp=2
+"$annotate" -q -s ids.yaml -o ids.onnx mlp.onnx
+ok "of a model" gives 0 'device_ids are dropped' \
+  "$partition" -n --mesh dp=4,tp=2 ids.onnx
+ok "the same mesh keeps them" gives 0 - "$partition" -q -n --mesh dp=2,tp=2 \
+  ids.onnx
+echo 'mesh: {axes: {dp: 2, tp: 2}, link: {dp: {alpha_us: 3}}}' > more.yaml
+ok "two specs: device_ids" dumped 'device_ids: \[3, 1, 2, 0\]' -s ids.yaml \
+  -s more.yaml
+ok "two specs: the first link" grep -q 'tp: {gbps: 80}' dump
+ok "two specs: the second link" grep -q 'dp: {alpha_us: 3}' dump
 
 # ---- without the standard fields --------------------------------------------
 ok "--standard-fields=no" gives 0 - "$annotate" -q --standard-fields=no \

@@ -147,6 +147,24 @@ static void fused_inside(wire *out) {
   with_spec(out, &s);
 }
 
+/* Dim 0 as two parts, the first of which is sharded. */
+static void fused(wire *out, int64_t first, int64_t second) {
+  wire s = spec_of("x"), d = {0};
+  add_devices(&s, 2, order);
+  wire_int(&d, 1, 0);
+  for (int i = 0; i < 2; i++) {
+    wire x = {0};
+    wire_int(&x, 1, i ? second : first);
+    wire_int(&x, 3, i ? 1 : 2);
+    wire_msg(&d, 2, &x);
+  }
+  wire_msg(&s, 4, &d);
+  with_spec(out, &s);
+}
+static void fused_uneven(wire *out) { fused(out, 1, 2); }
+static void fused_product(wire *out) { fused(out, 2, 2); }
+static void fused_negative(wire *out) { fused(out, -2, -1); }
+
 /* Two groups of which the first holds `member`. */
 static void groups(wire *out, int64_t key, int64_t key2, int n,
                    int64_t member) {
@@ -267,6 +285,9 @@ const malformed malformed_devices[] = {
     {"dev-ids-none.onnx", no_devices, 65, "lists 0 devices for 2"},
     {"dev-no-simple.onnx", no_simple, 65, "no simple_sharding"},
     {"dev-fused.onnx", fused_inside, 69, "sharded inside"},
+    {"dev-fused-uneven.onnx", fused_uneven, 69, "first part of 1 is sharded"},
+    {"dev-fused-size.onnx", fused_product, 65, "its parts are 4 elements"},
+    {"dev-fused-negative.onnx", fused_negative, 65, "dim_value is -2"},
     {"dev-group-itself.onnx", group_itself, 65, "groups do not nest"},
     {"dev-group-cycle.onnx", group_cycle, 65, "groups do not nest"},
     {"dev-group-twice.onnx", group_twice, 65, "group -1 is given twice"},

@@ -42,7 +42,10 @@ static gs_status find_mesh(job *j, gs_err *e) {
   gs_mesh *mesh = GS_NEW(a, gs_mesh);
   GS_TRY(gs_mesh_parse(text, a, mesh, e));
   if (g->mesh && gs_mesh_same_axes(g->mesh, mesh)) return GS_OK;
-  if (g->mesh) mesh->machine = g->mesh->machine;
+  if (g->mesh) gs_mesh_inherit(mesh, g->mesh);
+  if (g->mesh && g->mesh->device_ids)
+    gs_warn(e, "--mesh", "the model's gshard.device_ids are dropped: they are "
+            "of another mesh");
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     if (!v->sharding) continue;

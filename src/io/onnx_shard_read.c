@@ -57,6 +57,31 @@ static bool names_tensor(const Onnx__NodeProto *n, const char *name,
   return false;
 }
 
+/* The parts of a fused dim, as far as their sizes are known, make up the dim,
+ * and the first, which may be split, has shards of one size: else blocks of the
+ * whole are others. */
+static gs_status check_fused(const reader *r, const char *place,
+                             const Onnx__ShardedDimProto *p, int axis,
+                             const gs_value *v) {
+  int64_t product = 1, dim = v && v->rank >= 0 ? v->dims[axis] : -1;
+  for (size_t i = 0; i < p->n_simple_sharding; i++) {
+    const Onnx__SimpleShardedDimProto *x = p->simple_sharding[i];
+    if (x->dim_case != ONNX__SIMPLE_SHARDED_DIM_PROTO__DIM_DIM_VALUE)
+      return GS_OK;
+    if (x->dim_value < 0 || !gs_mul(product, x->dim_value, &product))
+      return gs_fail(r->e, GS_DATA, place, "axis %d: dim_value is %" PRId64,
+                     axis, x->dim_value);
+  }
+  if (dim >= 0 && product != dim)
+    return gs_fail(r->e, GS_DATA, place, "axis %d: its parts are %" PRId64
+                   " elements, the dim has %" PRId64, axis, product, dim);
+  const Onnx__SimpleShardedDimProto *x = p->simple_sharding[0];
+  if (x->dim_value % x->num_shards == 0) return GS_OK;
+  return gs_fail(r->e, GS_UNSUPPORTED, place, "axis %d is a fused dim whose "
+                 "first part of %" PRId64 " is sharded unevenly", axis,
+                 x->dim_value);
+}
+
 /* A dim cut in several parts (one that was fused by a reshape) is a plain one
  * as long as only its first part is sharded. */
 static gs_status read_shards(const reader *r, const char *place,
@@ -82,7 +107,8 @@ static gs_status read_shards(const reader *r, const char *place,
   if (!last)
     return gs_fail(r->e, GS_UNSUPPORTED, place, "axis %d is a fused dim that "
                    "is sharded inside", axis);
-  if (!v || v->rank < 0 || p->n_simple_sharding != 1) return GS_OK;
+  if (p->n_simple_sharding > 1) return check_fused(r, place, p, axis, v);
+  if (!v || v->rank < 0) return GS_OK;
   const Onnx__SimpleShardedDimProto *x = p->simple_sharding[0];
   int64_t dim = v->dims[axis];
   const char *symbol = v->dim_names ? v->dim_names[axis] : NULL;

@@ -117,6 +117,12 @@ static bool same_axes(const gs_spec_mesh *a, const gs_spec_mesh *b) {
   return same;
 }
 
+/* What is given of a link replaces what was given before. */
+static void link_or(gs_spec_mesh_axis *a, double alpha_us, double gbps) {
+  if (alpha_us > 0) a->alpha_us = alpha_us;
+  if (gbps > 0) a->gbps = gbps;
+}
+
 /* Takes a mesh unless it contradicts one that was given before. */
 static gs_status take_mesh(gs_spec *s, const gs_spec_mesh *m, gs_err *e) {
   gs_spec_mesh *old = &s->mesh;
@@ -125,7 +131,16 @@ static gs_status take_mesh(gs_spec *s, const gs_spec_mesh *m, gs_err *e) {
     gs_err_hint(e, "the first is at %s", gs_place_text(s->arena, &old->at));
     return GS_DATA;
   }
-  if (!old->naxis || m->ndevice_id) *old = *m;
+  if (!old->naxis) {
+    *old = *m;
+    return GS_OK;
+  }
+  if (m->ndevice_id) {
+    old->ndevice_id = m->ndevice_id;
+    old->device_id = m->device_id;
+  }
+  for (int i = 0; i < m->naxis; i++)
+    link_or(&old->axis[i], m->axis[i].alpha_us, m->axis[i].gbps);
   return GS_OK;
 }
 
@@ -483,6 +498,13 @@ gs_status gs_spec_set_mesh(gs_spec *s, const char *text, gs_err *e) {
       return gs_fail(e, GS_USAGE, at.file, "expected ',' at '%.60s'", p - 1);
   }
   if (same_axes(&s->mesh, &m)) return GS_OK; /* with its links and ids */
+  for (int i = 0; i < m.naxis; i++)
+    for (int k = 0; k < s->mesh.naxis; k++)
+      if (!strcmp(m.axis[i].name, s->mesh.axis[k].name))
+        link_or(&m.axis[i], s->mesh.axis[k].alpha_us, s->mesh.axis[k].gbps);
+  if (s->mesh.ndevice_id)
+    gs_warn_at(e, &s->mesh.at, "device_ids are dropped: --mesh gives another "
+               "mesh");
   s->mesh = m;
   s->devices = 0;
   return GS_OK;

@@ -42,6 +42,18 @@ bool gs_mesh_same_axes(const gs_mesh *a, const gs_mesh *b) {
   return same;
 }
 
+void gs_mesh_inherit(gs_mesh *m, const gs_mesh *old) {
+  m->machine = gs_machine_or(&m->machine, &old->machine);
+  for (int i = 0; i < m->naxis; i++) {
+    int k = gs_mesh_find(old, m->axis[i].name);
+    if (k < 0) continue;
+    if (!(m->axis[i].alpha_us > 0)) m->axis[i].alpha_us = old->axis[k].alpha_us;
+    if (!(m->axis[i].gbps > 0)) m->axis[i].gbps = old->axis[k].gbps;
+  }
+  if (!m->device_ids && gs_mesh_same_axes(m, old))
+    m->device_ids = old->device_ids;
+}
+
 gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e) {
   int64_t size = m->axis[axis].size;
   if (pre < 1 || size % pre)

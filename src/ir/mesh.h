@@ -58,6 +58,9 @@ typedef struct gs_axes {
 /* Adds a named axis (minor to those before it).  Errors: GS_SPEC for a
  * duplicate name, size < 1 or a limit. */
 gs_status gs_mesh_add(gs_mesh *m, const char *name, int64_t size, gs_err *e);
+/* Takes over what m does not give: the machine, the links of axes of the same
+ * names, and the device_ids of a mesh with the same axes. */
+void gs_mesh_inherit(gs_mesh *m, const gs_mesh *old);
 /* Requires that sub-axis boundaries (pre, pre*k) of an axis exist; call after
  * all axes are added and before gs_mesh_finish. */
 gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e);

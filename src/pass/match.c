@@ -225,6 +225,8 @@ gs_status gs_pass_match(gs_arena *a, const gs_spec *spec, gs_graph *g,
   *out = (gs_match_result){0};
   out->rule = GS_NEWS(g->arena, spec->rule.n, gs_rule_count);
   m.uses = gs_graph_uses(a, g);
+  if (spec->options.memory && spec->options.choose == GS_AUTO_OFF)
+    gs_warn(e, "options.memory_per_device", "is not used without auto: fill");
   GS_TRY(gs_match_mesh(&m));
   GS_TRY(gs_match_ops(&m));
   collector c = {.m = &m};

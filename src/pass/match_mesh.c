@@ -374,8 +374,7 @@ static gs_status choose_mesh(gs_matching *m, const gs_mesh **old) {
   }
   GS_TRY(given ? new_mesh(m) : copy_mesh(m, *old));
   m->mesh->machine = m->spec->machine;
-  if (*old)
-    m->mesh->machine = gs_machine_or(&m->spec->machine, &(*old)->machine);
+  if (*old) gs_mesh_inherit(m->mesh, *old);
   if (*old && !gs_mesh_same_axes(*old, m->mesh)) {
     GS_TRY(drop_existing(m, *old));
     *old = NULL;
