@@ -259,7 +259,30 @@ START_TEST(machine_in_file) {
 }
 END_TEST
 
+/* Reads a graph and prints it again: the same text? */
+static int text_again(const char *path) {
+  gs_arena a;
+  gs_err e;
+  gs_graph *g;
+  gs_buf b;
+  const uint8_t *text;
+  size_t n;
+  gs_arena_init(&a);
+  gs_err_init(&e);
+  gs_buf_init(&b, &a);
+  gs_status s = gs_slurp(&a, path, SIZE_MAX / 4, &text, &n, &e);
+  if (!s) s = gs_graph_parse(&a, (const char *)text, path, &g, &e);
+  if (!s) gs_graph_print(&b, g);
+  bool same = !s && b.n == n && !memcmp(b.at, text, n);
+  if (!s && !same) printf("printed:\n%s", b.at);
+  gs_err_print(&e, stdout, "test_annotate", false);
+  gs_err_free(&e);
+  gs_arena_free(&a);
+  return !same;
+}
+
 int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--text")) return text_again(argv[2]);
   if (argc == 3 && !strcmp(argv[1], "--print")) {
     cases_run(argv[2], run_case, stdout);
     return 0;

@@ -89,7 +89,7 @@ const gs_tool gs_tool_annotate = {
         {{"Shard a model as its spec says and show what follows from it",
           "gshard-annotate -s model.yaml --report -o sharded.onnx model.onnx"},
          {"Why is this tensor split?",
-          "gshard-annotate -s model.yaml --explain h1 -o /dev/null model.onnx"},
+          "gshard-annotate -s model.yaml --explain h -o /dev/null model.onnx"},
          {"Annotate, partition and run without files between",
           "gshard-annotate -s model.yaml model.onnx | gshard-partition -o - "
           "| gshard-run --random 1 --check model.onnx -"},
