@@ -357,12 +357,16 @@ for tool in annotate partition run; do
     "mlp.onnx/new"
   ${tool}_to "/proc" 73 "${file%new}/proc/new" "/proc/new"
 done
+mkdir "$in/full"
+touch "$in/full/precious"
 annotate_to "a directory" 73 "$in/sub" "is a directory"
 run_to "a file" 73 "$in/w.bin" "w.bin"
 run_to "a file that exists" 73 "y=$in/w.bin" "exists already"
 partition_to "a plan that exists" 73 "$in/spmd" "exists already"
+annotate_to "a file that exists" 73 "$in/w.bin" "exists already"
+annotate_to "its own input" 73 "$in/mlp.onnx" "exists already"
 refused "partition -f to something else" 73 "not replaced" \
-  "$partition" -q -f -o "$in/sub" "$in/ready.onnx"
+  "$partition" -q -f -o "$in/full" "$in/ready.onnx"
 refused "partition -f to a file" 73 "not replaced" \
   "$partition" -q -f -o "$in/w.bin" "$in/ready.onnx"
 refused "partition without -o" 64 "-o" "$partition" -q "$in/ready.onnx"
@@ -419,7 +423,7 @@ fi
 # An older output stays as it is when the new one fails.
 cp "$in/mlp.onnx" "$in/older.onnx"
 refused "annotate over an older model" 65 "raw-short" \
-  "$annotate" --mesh a=2 -o "$in/older.onnx" "$in/raw-short.onnx"
+  "$annotate" -f --mesh a=2 -o "$in/older.onnx" "$in/raw-short.onnx"
 cmp -s "$in/mlp.onnx" "$in/older.onnx" && pass || fail "older model" "changed"
 
 # Limits of the process.

@@ -139,7 +139,7 @@ ok "megatron.yaml has at most 10 rules: $rules" [ "$rules" -le 10 ]
 moe-transformer -q --layers 2 -o model.onnx
 auto() { gshard-annotate --mesh ep=4 --auto "$@" model.onnx; }
 shardings() { gshard-annotate --list-tensors "$1" | grep '{'; }
-auto --report -o annotated.onnx > said 2>&1
+auto --report -f -o annotated.onnx > said 2>&1
 ok 'auto: says what it chose' grep -q 'chosen by options.auto' said
 ok 'auto: splits the experts' grep -q 'dim 0 of encoder/layer_1/moe/wi' said
 ok 'auto: and the batch' grep -q 'dim 0 of source' said

@@ -204,13 +204,105 @@ static void conv(wire *out) {
   finish(out, &g, 18);
 }
 
+/* y = x w with a weight of 400 bytes in small.bin. */
+static void external(wire *out) {
+  wire g = {0}, x = {0};
+  wire w = piece_tensor("w", FLOAT, 2, (const int64_t[]){10, 10});
+  piece_add_node(&g, "MatMul", "mm", "x", "w", "y");
+  wire_str(&g, GRAPH_NAME, "external");
+  wire_str(&x, 1, "location");
+  wire_str(&x, 2, "small.bin");
+  wire_msg(&w, TENSOR_EXTERNAL, &x);
+  wire_int(&w, TENSOR_LOCATION, 1);
+  wire_msg(&g, GRAPH_INIT, &w);
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){6, 10});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){6, 10});
+  finish(out, &g, 18);
+}
+
+/* Outputs whose names are like each other, or cannot be those of files. */
+static void outputs(wire *out) {
+  static const char *const name[] = {"a/b", "a_b", "a%2Fb", "..", "\033[2J"};
+  wire g = {0};
+  wire_str(&g, GRAPH_NAME, "outputs");
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 1, (const int64_t[]){6});
+  for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+    piece_add_node(&g, i % 2 ? "Neg" : "Abs", "", "x", NULL, name[i]);
+    add_port(&g, GRAPH_OUTPUT, name[i], FLOAT, 1, (const int64_t[]){6});
+  }
+  finish(out, &g, 18);
+}
+
+/* What a terminal obeys: ESC, a line end, a C1 control, a change of direction,
+ * DEL.  As part of every name of a model. */
+#define HOSTILE(name) "\033]0;t\a\nforged \302\23331m\342\200\256\177" name
+
+/* The names of mlp.onnx, hostile. */
+static void hostile(wire *out) {
+  wire g = {0}, p = {0}, n = piece_node("MatMul", HOSTILE("up"), HOSTILE("x"),
+                                        HOSTILE("w1"), HOSTILE("h"));
+  wire_str(&n, 6, HOSTILE("doc"));
+  wire_msg(&g, GRAPH_NODE, &n);
+  piece_add_node(&g, "Relu", HOSTILE("relu"), HOSTILE("h"), NULL,
+                 HOSTILE("r"));
+  piece_add_node(&g, "MatMul", HOSTILE("down"), HOSTILE("r"), HOSTILE("w2"),
+                 HOSTILE("y"));
+  piece_add_node(&g, "NonZero", HOSTILE("nonzero"), HOSTILE("y"), NULL,
+                 HOSTILE("z"));
+  wire_str(&g, GRAPH_NAME, HOSTILE("graph"));
+  add_weight(&g, HOSTILE("w1"), 10, 34);
+  add_weight(&g, HOSTILE("w2"), 34, 10);
+  wire_str(&g, 10, HOSTILE("doc"));
+  wire v = typed(HOSTILE("x"), FLOAT, 2, (const int64_t[]){6, 10});
+  wire_str(&v, 3, HOSTILE("doc"));
+  wire_str(&p, 1, "gshard.range");
+  wire_str(&p, 2, HOSTILE("range"));
+  wire_msg(&v, 4, &p);
+  wire_msg(&g, GRAPH_INPUT, &v);
+  add_port(&g, GRAPH_OUTPUT, HOSTILE("y"), FLOAT, 2, (const int64_t[]){6, 10});
+  finish(out, &g, 18);
+  wire_str(&p, 1, HOSTILE("key"));
+  wire_str(&p, 2, HOSTILE("value"));
+  wire_msg(out, 14, &p);
+}
+
+/* An operator, a domain, an attribute and a dim of which nobody knows. */
+static void hostile_op(wire *out) {
+  wire g = {0}, a = {0}, o = {0}, dim = {0}, shape = {0}, tensor = {0};
+  wire type = {0}, x = {0};
+  wire n = piece_node(HOSTILE("Op"), HOSTILE("node"), HOSTILE("x"), NULL,
+                      HOSTILE("y"));
+  wire_str(&n, NODE_DOMAIN, HOSTILE("domain"));
+  wire_str(&a, ATTR_NAME, HOSTILE("attribute"));
+  wire_str(&a, 4, HOSTILE("text"));
+  wire_int(&a, ATTR_TYPE, 3);
+  wire_msg(&n, NODE_ATTR, &a);
+  wire_msg(&g, GRAPH_NODE, &n);
+  wire_str(&g, GRAPH_NAME, "g");
+  wire_str(&dim, 2, HOSTILE("dim"));
+  wire_msg(&shape, 1, &dim);
+  wire_int(&tensor, 1, FLOAT);
+  wire_msg(&tensor, 2, &shape);
+  wire_msg(&type, 1, &tensor);
+  wire_str(&x, VALUE_NAME, HOSTILE("x"));
+  wire_msg(&x, VALUE_TYPE, &type);
+  wire_msg(&g, GRAPH_INPUT, &x);
+  add_port(&g, GRAPH_OUTPUT, HOSTILE("y"), FLOAT, 1, (const int64_t[]){6});
+  finish(out, &g, 18);
+  wire_str(&o, 1, HOSTILE("domain"));
+  wire_int(&o, 2, 1);
+  wire_msg(out, MODEL_OPSET, &o);
+}
+
 static const struct {
   const char *name;
   void (*make)(wire *out);
 } samples[] = {
     {"mlp.onnx", mlp}, {"any.onnx", any_batch}, {"functions.onnx", functions},
     {"old.onnx", old}, {"ports.onnx", ports},   {"big.onnx", big},
-    {"twice.onnx", twice}, {"conv.onnx", conv},
+    {"twice.onnx", twice}, {"conv.onnx", conv}, {"external.onnx", external},
+    {"outputs.onnx", outputs}, {"hostile.onnx", hostile},
+    {"hostile-op.onnx", hostile_op},
 };
 
 int samples_write(const char *dir) {

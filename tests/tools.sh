@@ -230,7 +230,7 @@ report=$schemas/gshard-report.schema.json
 fits() { "$same" --json "$report" "$1"; }
 for m in mlp functions ports old any; do
   ok "$m: report of annotate" gives 0 "$annotate" -s $m.yaml --report=json \
-    -o r.onnx $m.onnx
+    -o $m.r.onnx $m.onnx
   ok "$m: as its schema says" fits out
   ok "$m: report of partition" gives 0 "$partition" -n --report=json -o r \
     $m.a.onnx

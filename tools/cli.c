@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/ending.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "io/io.h"
 #include "options.h"
 
@@ -250,6 +251,19 @@ gs_status gs_cli_pair(gs_cli *c, const char *name, int i, bool need,
 
 /* ---- messages ----------------------------------------------------------- */
 
+void gs_cli_print(FILE *f, const gs_buf *text) {
+  gs_buf b;
+  gs_buf_init(&b, text->arena);
+  for (size_t at = 0; at < text->n;) {
+    const char *end = memchr(text->at + at, '\n', text->n - at);
+    size_t n = end ? (size_t)(end - text->at) - at : text->n - at;
+    gs_text_add(&b, text->at + at, n);
+    if (end) gs_buf_char(&b, '\n');
+    at += n + 1;
+  }
+  fwrite(b.at, 1, b.n, f); /* one write: whole lines */
+}
+
 void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
   if (c->quiet || c->silent) return;
   gs_arena a;
@@ -260,7 +274,7 @@ void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
   va_start(ap, fmt);
   gs_buf_printf(&b, "%s: %s\n", c->who, gs_vsprintf(&a, fmt, ap));
   va_end(ap);
-  fwrite(b.at, 1, b.n, stderr); /* one write: whole lines */
+  gs_cli_print(stderr, &b);
   gs_arena_free(&a);
 }
 

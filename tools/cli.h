@@ -12,6 +12,7 @@
 #ifndef GS_TOOLS_CLI_H
 #define GS_TOOLS_CLI_H
 
+#include "base/buf.h"
 #include "base/status.h"
 
 enum {
@@ -119,6 +120,10 @@ bool gs_cli_parse_int(const char *s, int64_t min, int64_t max, int64_t *out);
 
 /* ---- messages to stderr ---- */
 
+/* The one way by which text gets out that may hold something of a file:
+ * control characters but line ends are escaped (base/text.h).  Names in it go
+ * through gs_text, for a line end in one would be taken for the text's. */
+void gs_cli_print(FILE *f, const gs_buf *text);
 /* "who: text", unless -q. */
 void gs_cli_note(const gs_cli *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -82,7 +82,8 @@ gs_status gs_emit_program(gs_arena *a, const gs_emit_options *o,
   info.source = o->model;
   gs_model *model;
   GS_TRY(gs_model_from_graph(a, o->partition->program, &info, &model, e));
-  gs_write_options w = {.file_sums = true, .all_blocks = o->hash_weights};
+  gs_write_options w = {.replace = o->force, .file_sums = true,
+                        .all_blocks = o->hash_weights};
   gs_status s = gs_model_write_with(model, path, &w, e);
   gs_model_close(model);
   return s;

@@ -28,8 +28,10 @@ void gs_emit_info(gs_arena *a, const gs_emit_options *o,
 
 /* A directory with plan.yaml, the graphs and weights.data; it appears by
  * rename when it is complete.  GS_CANTCREATE if it exists already and
- * `force` is not given. */
+ * `force` is not given, or if it holds files that are not of its plan. */
 gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
                        gs_err *e);
+/* Whether dir may be made, for telling so before the work. */
+gs_status gs_emit_check(gs_arena *a, const char *dir, bool force, gs_err *e);
 
 #endif

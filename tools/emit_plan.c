@@ -80,7 +80,7 @@ static gs_status write_weights(emitter *m) {
   if (!m->nweight) return GS_OK;
   gs_out out;
   gs_plan_weights *w = &m->plan.weights;
-  GS_TRY(gs_out_open(m->a, in_dir(m, WEIGHTS_FILE), &out, m->e));
+  GS_TRY(gs_out_open(m->a, in_dir(m, WEIGHTS_FILE), false, &out, m->e));
   gs_sums sums;
   gs_status s = gs_weights_write(&out, m->program->mesh, m->weight,
                                  m->nweight, &sums, m->e);
@@ -218,7 +218,7 @@ static gs_status write_plan(emitter *m) {
   gs_buf_init(&b, m->a);
   gs_plan_write(&b, p);
   gs_out out;
-  GS_TRY(gs_out_open(m->a, in_dir(m, "plan.yaml"), &out, m->e));
+  GS_TRY(gs_out_open(m->a, in_dir(m, "plan.yaml"), false, &out, m->e));
   gs_out_write(&out, b.at, b.n);
   return gs_out_commit(&out, m->e);
 }
@@ -233,12 +233,20 @@ static gs_status fill_dir(emitter *m) {
   return write_plan(m);
 }
 
+gs_status gs_emit_check(gs_arena *a, const char *dir, bool force, gs_err *e) {
+  const char *const *owned;
+  int n = gs_plan_owned(a, dir, &owned);
+  return gs_out_dir_check(a, dir, force, owned, n, e);
+}
+
 gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
                        gs_err *e) {
   gs_out_dir out;
-  GS_TRY(gs_out_dir_open(a, dir, "plan.yaml", o->force, &out, e));
+  const char *const *owned;
+  int n = gs_plan_owned(a, dir, &owned);
+  GS_TRY(gs_out_dir_open(a, dir, o->force, owned, n, &out, e));
   emitter m = {.a = a, .o = o, .program = o->partition->program,
-               .dir = out.temp, .e = e};
+               .dir = out.temp.path, .e = e};
   gs_status s = fill_dir(&m);
   if (!s) return gs_out_dir_commit(a, &out, e);
   gs_out_dir_abort(&out);

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/text.h"
+#include "io/io.h"
 #include "io/spec.h"
 #include "load.h"
 #include "pass/annotate.h"
@@ -42,15 +44,13 @@ static gs_status read_spec(job *j, gs_bindings *bind, gs_err *e) {
   return gs_load_binds(c, bind, e);
 }
 
-static void print(FILE *f, const gs_buf *b) { fwrite(b->at, 1, b->n, f); }
-
 static void list_tensors(job *j) {
   gs_buf b;
   gs_buf_init(&b, &j->c->arena);
   const gs_graph *g = j->model.graph;
   for (int i = 0; i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
-    gs_buf_printf(&b, "%s : %s", v->name,
+    gs_buf_printf(&b, "%s : %s", gs_text(b.arena, v->name),
                   gs_shape_text(b.arena, v->dtype, v->rank, v->dims));
     if (v->sharding && g->mesh) {
       gs_buf_char(&b, ' ');
@@ -58,7 +58,7 @@ static void list_tensors(job *j) {
     }
     gs_buf_char(&b, '\n');
   }
-  print(stdout, &b);
+  gs_cli_print(stdout, &b);
 }
 
 static const char *rule_text(void *context, int rule) {
@@ -76,7 +76,7 @@ static gs_status explain(job *j, FILE *f, gs_err *e) {
     gs_buf_init(&b, &j->c->arena);
     gs_propagation_explain(&b, &j->done, v, rule_text, j);
     gs_report_moves(&b, &j->report, v, rule_text, j);
-    print(f, &b);
+    gs_cli_print(f, &b);
   }
   return GS_OK;
 }
@@ -87,12 +87,12 @@ static void report(job *j, FILE *f) {
   const char *format = gs_cli_get(j->c, "report");
   if (j->c->json || (format && !strcmp(format, "json"))) {
     gs_report_json(&b, &j->report);
-    print(f, &b);
+    gs_cli_print(f, &b);
     return;
   }
   if (gs_cli_has(j->c, "report")) gs_report_text(&b, &j->report);
   else if (!j->c->quiet) gs_report_summary(&b, &j->report);
-  print(stderr, &b);
+  gs_cli_print(stderr, &b);
 }
 
 static const char *origin(void *user, const gs_value *v) {
@@ -118,7 +118,8 @@ static gs_status write_model(job *j, const char *path, gs_err *e) {
   if (fields && !strcmp(fields, "yes")) o.fields = GS_FIELDS_YES;
   if (fields && !strcmp(fields, "no")) o.fields = GS_FIELDS_NO;
   GS_TRY(gs_model_annotate(j->model.model, j->model.graph, &o, e));
-  return gs_model_write(j->model.model, path, e);
+  gs_write_options w = {.replace = j->c->force};
+  return gs_model_write_with(j->model.model, path, &w, e);
 }
 
 /* --check: were all annotations there already, and the same? */
@@ -199,7 +200,7 @@ static gs_status dump_spec(job *j, gs_err *e) {
   gs_buf b;
   gs_buf_init(&b, &j->c->arena);
   gs_spec_dump(&b, &j->spec, j->model.graph, &j->match);
-  print(stdout, &b);
+  gs_cli_print(stdout, &b);
   return GS_OK;
 }
 
@@ -208,6 +209,8 @@ static gs_status run(gs_cli *c, gs_err *e) {
   j->c = c;
   gs_bindings bind;
   gs_cli_step(c, "");
+  if (gs_cli_has(c, "output"))
+    GS_TRY(gs_out_check(&c->arena, gs_cli_get(c, "output"), c->force, e));
   GS_TRY(read_spec(j, &bind, e));
   gs_cli_step(c, "spec");
   GS_TRY(gs_load(&c->arena, c->operand.at[0], &bind, &j->model, e));

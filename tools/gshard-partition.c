@@ -23,7 +23,7 @@ static void dump(const job *j, const char *pass, const gs_graph *g) {
   gs_buf_init(&b, &j->c->arena);
   gs_buf_printf(&b, "# after %s\n", pass);
   gs_graph_print(&b, g);
-  fwrite(b.at, 1, b.n, stderr);
+  gs_cli_print(stderr, &b);
 }
 
 /* The mesh of the model, or that of --mesh if there is none or it replaces it;
@@ -67,12 +67,12 @@ static void report(job *j, bool piped) {
   const char *format = gs_cli_get(j->c, "report");
   if (j->c->json || (format && !strcmp(format, "json"))) {
     gs_report_json(&b, &j->report);
-    fwrite(b.at, 1, b.n, piped ? stderr : stdout);
+    gs_cli_print(piped ? stderr : stdout, &b);
     return;
   }
   if (gs_cli_has(j->c, "report")) gs_report_text(&b, &j->report);
   else if (!j->c->quiet) gs_report_summary(&b, &j->report);
-  fwrite(b.at, 1, b.n, stderr);
+  gs_cli_print(stderr, &b);
 }
 
 /* A plan for shardings that are not those of the user is of no use. */
@@ -88,6 +88,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
                    "say where the plan goes: -o DIR, or -o - for a program");
   bool piped = out && !strcmp(out, "-") && !c->dry_run;
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
+  if (out && !piped) GS_TRY(gs_emit_check(&c->arena, out, c->force, e));
   gs_cli_step(c, "");
   gs_bindings bind;
   gs_bindings_init(&bind, &c->arena);

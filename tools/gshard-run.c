@@ -1,14 +1,13 @@
 /* gshard-run: a plan, a program or a plain model and inputs in, outputs out. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "io/npy.h"
 #include "run_check.h"
+#include "run_output.h"
 #include "run_ranks.h"
 #include "run_source.h"
 
@@ -25,6 +24,7 @@ typedef struct job {
   bool torn; /* ranks have stopped at different places */
   gs_exec *exec;
   gs_box **output; /* [outputs]; rank 0 only */
+  gs_run_output out;
   gs_buf text, json;  /* what goes to stdout */
 } job;
 
@@ -284,64 +284,6 @@ static gs_status collect(gs_exec *x, gs_arena *a, const gs_graph *g,
 
 /* ---- results ---- */
 
-static const char *plain_name(gs_arena *a, const char *name) {
-  char *s = gs_strdup(a, name);
-  for (char *p = s; *p; p++)
-    if (*p == '/' || *p == '\\' || (unsigned char)*p < ' ') *p = '_';
-  return *s && *s != '.' ? s : gs_sprintf(a, "_%s", s);
-}
-
-static gs_status save(job *j, const char *path, const gs_box *b, gs_err *e) {
-  if (!strcmp(path, "-")) GS_TRY(gs_cli_check_stdout(j->c, e));
-  else if (!j->c->force && !access(path, F_OK)) {
-    gs_fail(e, GS_CANTCREATE, path, "exists already");
-    gs_err_hint(e, "-f replaces it");
-    return GS_CANTCREATE;
-  }
-  return j->c->dry_run ? GS_OK : gs_box_save(path, b, e);
-}
-
-static gs_status save_all(job *j, const char *dir, gs_err *e) {
-  const gs_graph *g = j->source.graph;
-  if (!j->c->dry_run && mkdir(dir, 0777) && errno != EEXIST)
-    return gs_fail(e, GS_CANTCREATE, dir, "cannot be created: %s",
-                   strerror(errno));
-  for (int i = 0; i < g->output.n; i++) {
-    /* What .npy does not know is written as .pb. */
-    bool npy = j->output[i]->kind == GS_TENSOR &&
-               gs_dtype_get((int)j->output[i]->t.dtype)->npy != NULL;
-    const char *path =
-        gs_sprintf(j->a, "%s/%s.%s", dir,
-                   plain_name(j->a, g->output.at[i]->name),
-                   npy ? "npy" : "pb");
-    GS_TRY(save(j, path, j->output[i], e));
-  }
-  return GS_OK;
-}
-
-static gs_status save_outputs(job *j, gs_err *e) {
-  const gs_graph *g = j->source.graph;
-  for (int k = 0; k < gs_cli_count(j->c, "output"); k++) {
-    const char *name, *file;
-    GS_TRY(gs_cli_pair(j->c, "output", k, false, &name, &file, e));
-    if (!name && strcmp(file, "-")) {
-      GS_TRY(save_all(j, file, e));
-      continue;
-    }
-    if (!name && g->output.n != 1)
-      return gs_fail(e, GS_USAGE, NULL,
-                     "the model has %d outputs: write -o NAME=-",
-                     g->output.n);
-    int i = 0;
-    while (i < g->output.n && name && strcmp(g->output.at[i]->name, name))
-      i++;
-    if (i == g->output.n)
-      return gs_fail(e, GS_USAGE, NULL, "the model has no output '%s'", name);
-    GS_TRY(save(j, file, j->output[i], e));
-  }
-  return GS_OK;
-}
-
 static void describe_outputs(job *j) {
   const gs_graph *g = j->source.graph;
   gs_buf_str(&j->json, "\"outputs\": [");
@@ -349,8 +291,9 @@ static void describe_outputs(job *j) {
     const gs_box *b = j->output[i];
     const gs_tensor *t = &b->t;
     unsigned long long digest = gs_box_digest(b);
-    gs_buf_printf(&j->text, "%s : %s %016llx\n", g->output.at[i]->name,
-                  gs_box_text(j->a, b), digest);
+    gs_buf_printf(&j->text, "%s : %s %016llx\n",
+                  gs_text(j->a, g->output.at[i]->name), gs_box_text(j->a, b),
+                  digest);
     gs_buf_str(&j->json, i ? ", {\"name\": " : "{\"name\": ");
     gs_buf_json(&j->json, g->output.at[i]->name);
     gs_buf_printf(&j->json, ", \"type\": \"%s\"",
@@ -532,7 +475,7 @@ static gs_status finish(job *j, gs_err *e) {
   gs_status s = GS_OK, result = GS_OK;
   if (is_first(j)) {
     describe_outputs(j);
-    s = save_outputs(j, e);
+    s = gs_run_output_save(&j->out, j->output, e);
     if (!s && gs_cli_has(j->c, "test-data")) {
       s = check_test_data(j, e);
       if (s == GS_NO && !e->n) {
@@ -572,6 +515,12 @@ static void tell_places(const job *j) {
                 j->w->host[r]);
 }
 
+/* Rank 0 alone writes. */
+static gs_status plan_outputs(job *j, gs_err *e) {
+  if (!is_first(j)) return GS_OK;
+  return gs_run_output_plan(j->c, j->source.graph, &j->out, e);
+}
+
 /* bad: what this rank found wrong before. */
 static gs_status work(job *j, gs_status bad, gs_err *e) {
   gs_cli_step(j->c, "");
@@ -579,6 +528,7 @@ static gs_status work(job *j, gs_status bad, gs_err *e) {
   if (many(j)) GS_TRY(same(j, gs_ranks_meet(j->c, j->w, e)));
   AGREE(parse_numbers(j, e));
   AGREE(open_source(j, e));
+  AGREE(plan_outputs(j, e));
   gs_cli_step(j->c, "load");
   GS_TRY(check_world(j, e));
   tell_places(j);
@@ -605,7 +555,7 @@ static void print_results(job *j, gs_status s) {
     fprintf(f, "{\"devices\": %lld, %s}\n", (long long)j->source.ndevice,
             j->json.at);
   } else if (f == stdout || !j->c->quiet) {
-    fwrite(j->text.at, 1, j->text.n, f);
+    gs_cli_print(f, &j->text);
   }
 }
 

@@ -38,8 +38,10 @@ static const gs_option options[] = {
      .group = "Output",
      .help = "Write all outputs as .npy files into the directory DIR, or the "
              "output NAME to FILE (.npy or .pb, - for standard output as "
-             ".npy).  Without it a line for each output is printed, with "
-             "type, shape and a digest of its bytes."},
+             ".npy).  In DIR the file is named after the output, with %2F in "
+             "place of a slash and %XX of whatever else no file should be "
+             "called.  All files appear or none.  Without -o a line for each "
+             "output is printed, with type, shape and a digest of its bytes."},
     {.name = "transport",
      .arg = "NAME",
      .choices = "threads|mpi",

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/math.h"
+#include "base/text.h"
 
 /* Of a note "dp=TEXT; tp=TEXT" the text for that axis; else all of it. */
 static char *noted_for(gs_arena *a, const char *note, const char *axis) {
@@ -172,7 +173,7 @@ static void text_choices(gs_buf *b, const gs_report *r) {
   for (int i = 0; i < r->fill->choice.n; i++) {
     const gs_fill_choice *c = &r->fill->choice.at[i];
     gs_buf_printf(b, "  %-8s dim %d of %s", r->graph->mesh->axis[c->axis].name,
-                  c->dim[0], c->value[0]->name);
+                  c->dim[0], gs_text(b->arena, c->value[0]->name));
     if (c->n > 1) gs_buf_printf(b, " and %d like it", c->n - 1);
     gs_buf_printf(b, ": %s, %s\n", seconds_text(b->arena, c->after.seconds),
                   gs_bytes_text(b->arena, c->after.bytes));
@@ -185,7 +186,7 @@ static void text_rules(gs_buf *b, const gs_report *r) {
   for (int i = 0; i < r->spec->rule.n; i++)
     gs_buf_printf(b, "  %6lld tensors  %s\n",
                   (long long)r->match->rule[i].matched,
-                  gs_rule_origin(b->arena, r->spec, i));
+                  gs_text(b->arena, gs_rule_origin(b->arena, r->spec, i)));
 }
 
 static int by_size(const void *a, const void *b) {
@@ -208,7 +209,7 @@ static void text_replicated(gs_buf *b, const gs_report *r) {
   for (int i = 0; i < list.n && i < SHOWN; i++)
     gs_buf_printf(b, "  %10s  %s : %s\n",
                   gs_bytes_text(b->arena, whole_bytes(list.at[i])),
-                  list.at[i]->name,
+                  gs_text(b->arena, list.at[i]->name),
                   gs_shape_text(b->arena, list.at[i]->dtype,
                                 list.at[i]->rank, list.at[i]->dims));
 }
@@ -228,11 +229,11 @@ static void text_collectives(gs_buf *b, const gs_report *r) {
     const gs_collective *c = &p->collective.at[i];
     gs_buf_printf(b, "  %-17s %-8s %10s  %s %s -> %s for %s", c->op,
                   axes_text(b->arena, r->graph->mesh, &c->axes),
-                  gs_bytes_text(b->arena, c->bytes), c->value->name, c->from,
-                  c->to,
+                  gs_bytes_text(b->arena, c->bytes),
+                  gs_text(b->arena, c->value->name), c->from, c->to,
                   c->node ? gs_node_place(b->arena, c->node)
                           : "an output of the graph");
-    const char *origin = gs_report_cause(b->arena, r, c);
+    const char *origin = gs_text(b->arena, gs_report_cause(b->arena, r, c));
     gs_buf_printf(b, "%s%s\n", *origin ? ", by " : "", origin);
   }
   if (p->fallback.n)
@@ -256,7 +257,7 @@ void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
                           : "an output of the graph");
     const gs_value *by = c->axes.n ? carrier(c, c->axes.at[0]) : NULL;
     if (!by || by == v) continue; /* told above */
-    gs_buf_printf(b, "    the axis splits '%s' ", by->name);
+    gs_buf_printf(b, "    the axis splits '%s' ", gs_text(b->arena, by->name));
     gs_sharding_print(b, r->graph->mesh, by->sharding);
     gs_buf_char(b, '\n');
     gs_propagation_chain(b, r->propagation, by, c->axes.at[0], rule_text,

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/text.h"
+
 gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
                            gs_box *const *got, gs_box *const *want,
                            const gs_tolerance *tol, bool *same, gs_err *e) {
@@ -12,7 +14,8 @@ gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
   for (int i = 0; i < n; i++) {
     gs_comparison c;
     const gs_tensor *worst = NULL;
-    const char *name = got[i]->t.name ? got[i]->t.name : "";
+    const char *name =
+        gs_text(b->arena, got[i]->t.name ? got[i]->t.name : "");
     GS_TRY(gs_compare_box(got[i], want[i], tol, &c, &worst, e));
     if (!c.same_bytes) bytes = false;
     if (c.worst >= 0 && c.distance > most) most = c.distance;

@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "base/utf8.h"
+
 void gs_buf_init(gs_buf *b, gs_arena *a) {
   *b = (gs_buf){.arena = a, .at = gs_alloc(a, 64), .cap = 63};
 }
@@ -42,19 +45,32 @@ void gs_buf_printf(gs_buf *b, const char *fmt, ...) {
   va_end(again);
 }
 
+/* Adds what is not shown as \uNNNN; bytes that are not UTF-8, which JSON cannot
+ * hold, as U+FFFD.  YAML does not know the pairs that JSON has for what lies
+ * beyond: that stays as it is.  The bytes that it took. */
+static size_t json_escape(gs_buf *b, const char *s, size_t n) {
+  uint32_t c;
+  size_t k = gs_utf8_get(s, n, &c);
+  if (c >= 0xd800 && c < 0xe000) c = 0xfffd;
+  if (c > 0xffff) gs_buf_add(b, s, k);
+  else gs_buf_printf(b, "\\u%04x", c);
+  return k;
+}
+
 void gs_buf_json(gs_buf *b, const char *s) {
+  const char *end = s + strlen(s);
   gs_buf_char(b, '"');
-  for (; *s; s++) {
-    unsigned char c = (unsigned char)*s;
-    if (c == '"' || c == '\\') {
-      gs_buf_char(b, '\\');
-      gs_buf_char(b, (char)c);
-    } else if (c == '\n') {
+  while (s < end) {
+    int n = gs_text_printable(s, (size_t)(end - s));
+    if (*s == '"' || *s == '\\') gs_buf_char(b, '\\');
+    if (n) {
+      gs_buf_add(b, s, (size_t)n);
+      s += n;
+    } else if (*s == '\n') {
       gs_buf_str(b, "\\n");
-    } else if (c < 0x20 || c == 0x7f) {
-      gs_buf_printf(b, "\\u%04x", c);
+      s++;
     } else {
-      gs_buf_char(b, (char)c);
+      s += json_escape(b, s, (size_t)(end - s));
     }
   }
   gs_buf_char(b, '"');

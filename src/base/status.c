@@ -1,8 +1,9 @@
 #include "base/status.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
+#include "base/text.h"
 
 const char *gs_status_text(gs_status s) {
   switch (s) {
@@ -99,36 +100,14 @@ void gs_err_caret(gs_err *e, const char *line, size_t len, int col,
   d->width = width < 1 ? 1 : width;
 }
 
-/* Length of the valid, printable UTF-8 sequence at s, 0 if there is none. */
-static int utf8_length(const unsigned char *s) {
-  if (s[0] >= 0x20 && s[0] < 0x7f) return 1;
-  int n = s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-          : s[0] >= 0xe0              ? 3
-          : s[0] >= 0xc2              ? 2
-                                      : 0;
-  if (s[0] >= 0xf5) return 0;
-  for (int i = 1; i < n; i++)
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  /* C1 controls, overlong forms and surrogates. */
-  if (s[0] == 0xc2 && s[1] < 0xa0) return 0;
-  if (s[0] == 0xe0 && s[1] < 0xa0) return 0;
-  if (s[0] == 0xed && s[1] > 0x9f) return 0;
-  if (s[0] == 0xf0 && s[1] < 0x90) return 0;
-  return n;
-}
-
+/* On one line: a message that holds several has them side by side. */
 static void add_escaped(gs_buf *b, const char *text) {
-  for (const unsigned char *s = (const unsigned char *)text; *s;) {
-    int n = utf8_length(s);
-    if (n) {
-      gs_buf_add(b, s, (size_t)n);
-      s += n;
-    } else if (*s == '\t' || *s == '\n') {
-      gs_buf_char(b, ' ');
-      s++;
-    } else {
-      gs_buf_printf(b, "\\x%02x", *s++);
-    }
+  for (; *text; text++) {
+    size_t n = strcspn(text, "\t\n");
+    gs_text_add(b, text, n);
+    text += n;
+    if (!*text) return;
+    gs_buf_char(b, ' ');
   }
 }
 
@@ -136,7 +115,10 @@ static void add_diag(gs_buf *b, const gs_diag *d, const char *who,
                      bool color) {
   const char *on = !color ? "" : d->warning ? "\033[1;35m" : "\033[1;31m";
   const char *off = color ? "\033[0m" : "";
-  if (who) gs_buf_printf(b, "%s: ", who);
+  if (who) {
+    add_escaped(b, who);
+    gs_buf_str(b, ": ");
+  }
   if (d->place) {
     add_escaped(b, d->place);
     gs_buf_str(b, ": ");

@@ -30,7 +30,11 @@ static void watch(const gs_file *f) {
       continue;
     size_t n = strlen(f->path), max = sizeof watched[i].path - 1;
     const char *tail = n > max ? f->path + (n - max) : f->path;
-    memcpy(watched[i].path, tail, strlen(tail) + 1);
+    n = strlen(tail);
+    for (size_t k = 0; k <= n; k++) /* what a terminal might obey: '?' */
+      watched[i].path[k] = k == n                          ? 0
+                           : tail[k] < ' ' || tail[k] > '~' ? '?'
+                                                            : tail[k];
     return;
   }
 }

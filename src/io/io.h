@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "io/temp.h"
 #include "ir/box.h"
 
 /* ---- reading ---- */
@@ -59,15 +60,17 @@ gs_status gs_dirs_file(gs_arena *a, const gs_dirs *d, const char *location,
 
 /* ---- writing ---- */
 
-/* A file under construction: bytes go to a temporary name beside the final
- * one and appear there by rename, so that readers see the old file, the new
- * file, or none.  Errors are kept and reported by gs_out_commit. */
+/* A file under construction: bytes go to a temporary file beside the final
+ * one (io/temp.h) and appear there by rename, so that readers see the old
+ * file, the new file, or none.  Errors of writing are kept and reported by
+ * gs_out_finish. */
 typedef struct gs_out {
   gs_arena *arena;
   const char *path; /* final; "-" is standard output */
-  const char *temp; /* NULL: standard output or a device */
+  gs_temp temp;     /* none for standard output and devices */
+  bool replace;     /* a file that exists */
+  int placed;       /* how it got its final name */
   int fd;
-  int slot;   /* in the table of files to remove at exit */
   int error;  /* errno of the first failure */
   uint64_t total;
   size_t n;
@@ -76,8 +79,13 @@ typedef struct gs_out {
   uint64_t hash;     /* of all bytes; set by gs_out_commit */
 } gs_out;
 
+/* GS_CANTCREATE where opening path would fail: it exists and is not to be
+ * replaced, is a directory, or its directory cannot be written to.  For
+ * telling so before the work. */
+gs_status gs_out_check(gs_arena *a, const char *path, bool replace, gs_err *e);
 /* GS_CANTCREATE when the file cannot be created. */
-gs_status gs_out_open(gs_arena *a, const char *path, gs_out *o, gs_err *e);
+gs_status gs_out_open(gs_arena *a, const char *path, bool replace, gs_out *o,
+                      gs_err *e);
 /* Has the file's bytes hashed (gs_hash) on their way.  Before the first. */
 void gs_out_hash(gs_out *o);
 void gs_out_write(gs_out *o, const void *p, size_t n);
@@ -85,26 +93,53 @@ void gs_out_zeros(gs_out *o, uint64_t n);
 /* Streams bytes [at, at + n) of a tensor through a bounded buffer. */
 gs_status gs_out_tensor(gs_out *o, const gs_tensor *t, uint64_t at, uint64_t n,
                         gs_err *e);
-/* Flushes, syncs, closes and renames; every error of the file is reported
- * here (GS_IO), and then nothing is left behind. */
+/* Flushes, syncs and closes; every error of the file is reported here (GS_IO),
+ * and then nothing is left behind. */
+gs_status gs_out_finish(gs_out *o, gs_err *e);
+/* Gives n finished files their final names; when one cannot have it, none
+ * has. */
+gs_status gs_out_publish(gs_out *const *out, int n, gs_err *e);
+/* Both for one file. */
 gs_status gs_out_commit(gs_out *o, gs_err *e);
 /* Gives up; removes the temporary file. */
 void gs_out_abort(gs_out *o);
+/* Makes a rename to path survive a crash; a file system that cannot is no
+ * error. */
+void gs_out_sync_parent(gs_arena *a, const char *path);
+
+/* Files that appear together or not at all. */
+typedef struct gs_out_set {
+  gs_arena *arena;
+  bool replace;
+  GS_VEC(gs_out *) out;
+} gs_out_set;
+
+void gs_out_set_init(gs_out_set *s, gs_arena *a, bool replace);
+/* One more file, which the set finishes where its writer has not. */
+gs_status gs_out_set_open(gs_out_set *s, const char *path, gs_out **out,
+                          gs_err *e);
+gs_status gs_out_set_commit(gs_out_set *s, gs_err *e);
+void gs_out_set_abort(gs_out_set *s);
 
 /* A directory of plain files under construction, beside its final name. */
 typedef struct gs_out_dir {
   const char *path; /* final, without a '/' at the end */
-  const char *temp; /* where its files are written */
+  gs_temp temp;     /* temp.path: where its files are written */
   bool replace;
-  int slot;
+  const char *const *owned; /* names of files that may be replaced */
+  int nowned;
 } gs_out_dir;
 
 /* GS_CANTCREATE when path exists; with `replace` only when it is something
- * else than an empty directory or one that holds the file `mark`. */
-gs_status gs_out_dir_open(gs_arena *a, const char *path, const char *mark,
-                          bool replace, gs_out_dir *o, gs_err *e);
+ * else than a directory of files whose names are in `owned`. */
+gs_status gs_out_dir_open(gs_arena *a, const char *path, bool replace,
+                          const char *const *owned, int nowned, gs_out_dir *o,
+                          gs_err *e);
+/* Whether that would succeed; makes nothing. */
+gs_status gs_out_dir_check(gs_arena *a, const char *path, bool replace,
+                           const char *const *owned, int nowned, gs_err *e);
 /* Puts it in its place and removes what was there; on an error nothing is
- * left behind. */
+ * left behind, and the old one stays. */
 gs_status gs_out_dir_commit(gs_arena *a, gs_out_dir *o, gs_err *e);
 /* Gives up; removes the directory. */
 void gs_out_dir_abort(gs_out_dir *o);
@@ -125,7 +160,9 @@ gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e);
  * anything but tensors. */
 gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
                          gs_box **out, gs_err *e);
-/* The same backwards; the box says what it is. */
-gs_status gs_pb_write_box(const char *path, const gs_box *b, gs_err *e);
+/* The same backwards, into one more file of the set; the box says what it
+ * is. */
+gs_status gs_pb_write_box(gs_out_set *files, const char *path,
+                          const gs_box *b, gs_err *e);
 
 #endif

@@ -170,13 +170,8 @@ gs_status gs_model_binds(const gs_model *m, gs_arena *a,
 
 /* ---- writing ---- */
 
-/* Writes the model to a file (by rename) or to standard output ("-").
- * Weights are streamed.  Unknown fields, functions and doc strings are kept.
- * External data below the output's directory stays where it is; other data
- * is copied into the file, or, past 1.5 GiB in all, into PATH.data. */
-gs_status gs_model_write(gs_model *m, const char *path, gs_err *e);
-
 typedef struct gs_write_options {
+  bool replace; /* a file that exists */
   /* Every external file that the written model refers to gets an entry
    * GS_KEY_FILE of the model's metadata with its hashes: of its first and last
    * block, or with all_blocks of all of it, which is then read. */
@@ -185,8 +180,17 @@ typedef struct gs_write_options {
 } gs_write_options;
 /* metadata_props "gshard.file:LOCATION" holds gs_sums_print. */
 #define GS_KEY_FILE "gshard.file:"
-/* The same with options (NULL: none); m keeps the new entries. */
+
+/* Writes the model to a file (by rename) or to standard output ("-").
+ * Weights are streamed.  Unknown fields, functions and doc strings are kept.
+ * External data below the output's directory stays where it is; other data
+ * is copied into the file, or, past 1.5 GiB in all, into PATH.data.
+ * GS_CANTCREATE for a file that exists where it is not to be replaced, and
+ * always for one that the model's weights lie in.  m keeps new entries of its
+ * metadata. */
 gs_status gs_model_write_with(gs_model *m, const char *path,
                               gs_write_options *opt, gs_err *e);
+/* Replaces a file; no other options. */
+gs_status gs_model_write(gs_model *m, const char *path, gs_err *e);
 
 #endif

@@ -265,33 +265,23 @@ static void build_header(gs_buf *b, const gs_tensor *t) {
   gs_buf_char(b, '\n');
 }
 
-static gs_status write_npy(gs_arena *a, const char *path, const gs_tensor *t,
-                           gs_err *e) {
-  gs_buf b;
-  gs_buf_init(&b, a);
-  build_header(&b, t);
-  gs_out o;
-  GS_TRY(gs_out_open(a, path, &o, e));
-  const uint8_t start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0,
-                             (uint8_t)b.n, (uint8_t)(b.n >> 8)};
-  gs_out_write(&o, start, sizeof start);
-  gs_out_write(&o, b.at, b.n);
-  gs_status st = gs_out_tensor(&o, t, 0, t->nbytes, e);
-  if (!st) return gs_out_commit(&o, e);
-  gs_out_abort(&o);
-  return st;
-}
-
-gs_status gs_npy_write(const char *path, const gs_tensor *t, gs_err *e) {
+gs_status gs_npy_write(gs_out_set *files, const char *path, const gs_tensor *t,
+                       gs_err *e) {
   if (!gs_dtype_get(t->dtype)->npy)
     return gs_fail(e, GS_UNSUPPORTED, path, ".npy files cannot hold elements "
                    "of type %s; write a .pb file",
                    gs_dtype_get(t->dtype)->text);
-  gs_arena a;
-  gs_arena_init(&a);
-  gs_status st = write_npy(&a, path, t, e);
-  gs_arena_free(&a);
-  return st;
+  gs_buf b;
+  gs_buf_init(&b, files->arena);
+  build_header(&b, t);
+  gs_out *o;
+  GS_TRY(gs_out_set_open(files, path, &o, e));
+  const uint8_t start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0,
+                             (uint8_t)b.n, (uint8_t)(b.n >> 8)};
+  gs_out_write(o, start, sizeof start);
+  gs_out_write(o, b.at, b.n);
+  GS_TRY(gs_out_tensor(o, t, 0, t->nbytes, e));
+  return gs_out_finish(o, e);
 }
 
 static bool is_pb(const char *path) {
@@ -305,10 +295,6 @@ gs_status gs_tensor_load(gs_arena *a, const char *path, gs_tensor **out,
                      : gs_npy_read(a, path, out, e);
 }
 
-gs_status gs_tensor_save(const char *path, const gs_tensor *t, gs_err *e) {
-  return is_pb(path) ? gs_pb_write(path, t, e) : gs_npy_write(path, t, e);
-}
-
 gs_status gs_box_load(gs_arena *a, const char *path, gs_kind kind,
                       gs_box **out, gs_err *e) {
   if (is_pb(path)) return gs_pb_read_box(a, path, kind, out, e);
@@ -320,9 +306,10 @@ gs_status gs_box_load(gs_arena *a, const char *path, gs_kind kind,
   return GS_OK;
 }
 
-gs_status gs_box_save(const char *path, const gs_box *b, gs_err *e) {
-  if (is_pb(path)) return gs_pb_write_box(path, b, e);
-  if (b->kind == GS_TENSOR) return gs_npy_write(path, &b->t, e);
+gs_status gs_box_save(gs_out_set *files, const char *path, const gs_box *b,
+                      gs_err *e) {
+  if (is_pb(path)) return gs_pb_write_box(files, path, b, e);
+  if (b->kind == GS_TENSOR) return gs_npy_write(files, path, &b->t, e);
   return gs_fail(e, GS_USAGE, path, "%s is written to a .pb file",
                  gs_kind_text(b->kind));
 }

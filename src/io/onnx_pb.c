@@ -148,28 +148,27 @@ static gs_status build_box(gs_model *m, const gs_box *b,
   return GS_OK;
 }
 
-static gs_status write_pb(gs_arena *a, const char *path, const gs_box *b,
-                          gs_err *e) {
+gs_status gs_pb_write_box(gs_out_set *files, const char *path,
+                          const gs_box *b, gs_err *e) {
+  gs_arena *a = files->arena;
   gs_model *m = holder(a, path, NULL, 0);
   ProtobufCMessage *p;
   GS_TRY(build_box(m, b, &p, e));
-  gs_out o;
-  GS_TRY(gs_out_open(a, path, &o, e));
-  gs_status st = gs_pack(p, gs_raw_of, m, &o, e);
-  if (!st) return gs_out_commit(&o, e);
-  gs_out_abort(&o);
-  return st;
-}
-
-gs_status gs_pb_write_box(const char *path, const gs_box *b, gs_err *e) {
-  gs_arena a;
-  gs_arena_init(&a);
-  gs_status st = write_pb(&a, path, b, e);
-  gs_arena_free(&a);
-  return st;
+  gs_out *o;
+  GS_TRY(gs_out_set_open(files, path, &o, e));
+  GS_TRY(gs_pack(p, gs_raw_of, m, o, e));
+  return gs_out_finish(o, e);
 }
 
 gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_out_set files;
+  gs_out_set_init(&files, &a, true);
   gs_box b = {.kind = GS_TENSOR, .t = *t};
-  return gs_pb_write_box(path, &b, e);
+  gs_status s = gs_pb_write_box(&files, path, &b, e);
+  if (!s) s = gs_out_set_commit(&files, e);
+  else gs_out_set_abort(&files);
+  gs_arena_free(&a);
+  return s;
 }

@@ -35,7 +35,7 @@ typedef struct writer {
   GS_VEC(side) sides;
   uint64_t side_size;
   int nsource; /* sources of the model before this call */
-  gs_write_options *opt; /* NULL: none */
+  gs_write_options *opt;
   gs_map kept; /* location in the output -> gs_file that stays where it is */
 } writer;
 
@@ -156,7 +156,7 @@ static gs_status write_sides(writer *w, gs_out *o, gs_err *e) {
 
 /* Says in the model what the external files hold that it refers to. */
 static gs_status note_sums(writer *w, gs_err *e) {
-  if (!w->opt || !w->opt->file_sums) return GS_OK;
+  if (!w->opt->file_sums) return GS_OK;
   for (int i = 0; i < w->kept.n; i++) {
     gs_sums sums;
     gs_buf text;
@@ -171,29 +171,31 @@ static gs_status note_sums(writer *w, gs_err *e) {
   return GS_OK;
 }
 
-/* Both files are complete before either appears. */
-static gs_status write_files(writer *w, const char *path, gs_err *e) {
-  gs_out model, data = {.fd = -1, .slot = -1};
-  GS_TRY(note_sums(w, e));
-  GS_TRY(gs_out_open(w->arena, path, &model, e));
-  if (w->opt) gs_out_hash(&model);
-  gs_status st = GS_OK;
+static gs_status fill_files(writer *w, const char *path, gs_out_set *files,
+                            gs_err *e) {
+  gs_out *model, *data;
+  GS_TRY(gs_out_set_open(files, path, &model, e));
+  gs_out_hash(model);
   if (w->side) {
     const char *name = gs_sprintf(w->arena, "%s.data", path);
-    st = gs_out_open(w->arena, name, &data, e);
-    if (!st) st = write_sides(w, &data, e);
+    GS_TRY(gs_out_set_open(files, name, &data, e));
+    GS_TRY(write_sides(w, data, e));
   }
-  if (!st)
-    st = gs_pack(&w->m->proto->base, gs_raw_of, w->m, &model, e);
-  if (!st && w->side) st = gs_out_commit(&data, e);
-  if (!st) st = gs_out_commit(&model, e);
-  if (!st && w->opt) {
-    w->opt->size = model.total;
-    w->opt->hash = model.hash;
-  }
-  if (!st) return st;
-  gs_out_abort(&data);
-  gs_out_abort(&model);
+  GS_TRY(gs_pack(&w->m->proto->base, gs_raw_of, w->m, model, e));
+  GS_TRY(gs_out_finish(model, e));
+  w->opt->size = model->total;
+  w->opt->hash = model->hash;
+  return GS_OK;
+}
+
+/* Both files are complete before either appears. */
+static gs_status write_files(writer *w, const char *path, gs_err *e) {
+  gs_out_set files;
+  GS_TRY(note_sums(w, e));
+  gs_out_set_init(&files, w->arena, w->opt->replace);
+  gs_status st = fill_files(w, path, &files, e);
+  if (!st) return gs_out_set_commit(&files, e);
+  gs_out_set_abort(&files);
   return st;
 }
 
@@ -231,8 +233,23 @@ static gs_status write_model(writer *w, const char *path, gs_err *e) {
   return write_files(w, path, e);
 }
 
+/* A model in the place of weights that it refers to would destroy both. */
+static gs_status check_apart(writer *w, const char *path, gs_err *e) {
+  char real[PATH_MAX], other[PATH_MAX];
+  if (!has_place(path) || !realpath(path, real)) return GS_OK;
+  for (const gs_model *m = w->m; m; m = m->base)
+    for (int i = 0; i < m->files.n; i++) {
+      const gs_file *f = m->files.entry[i].value;
+      if (f && realpath(f->path, other) && !strcmp(real, other))
+        return gs_fail(e, GS_CANTCREATE, path, "holds the external data of "
+                       "'%s' and is not replaced", w->m->path);
+    }
+  return GS_OK;
+}
+
 gs_status gs_model_write(gs_model *m, const char *path, gs_err *e) {
-  return gs_model_write_with(m, path, NULL, e);
+  gs_write_options opt = {.replace = true};
+  return gs_model_write_with(m, path, &opt, e);
 }
 
 gs_status gs_model_write_with(gs_model *m, const char *path,
@@ -242,7 +259,8 @@ gs_status gs_model_write_with(gs_model *m, const char *path,
   writer w = {.m = m, .arena = &a, .nsource = m->source.n, .opt = opt};
   gs_map_init(&w.kept, &a);
   w.dir = directory(&a, path);
-  gs_status st = write_model(&w, path, e);
+  gs_status st = check_apart(&w, path, e);
+  if (!st) st = write_model(&w, path, e);
   for (int i = w.saved.n; i-- > 0;) *w.saved.at[i].t = w.saved.at[i].before;
   m->source.n = w.nsource;
   gs_arena_free(&a);

@@ -1,126 +1,74 @@
 /* Writing files: whole or not at all. */
-#include "io/io.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BUFFER = 256 * 1024, MAX_TEMPS = 64 };
+#include "io/io.h"
 
-/* Temporary files, and directories (their names end in '/'), to remove when
- * the process ends early.  Like the table of mapped files this is reached from
- * signal handlers and atexit, which take no argument. */
-static char *temps[MAX_TEMPS];
+enum { BUFFER = 256 * 1024 };
 
-/* What the kernel says of a file in a directory (getdents64(2)). */
-typedef struct entry {
-  uint64_t inode;
-  int64_t next;
-  uint16_t size;
-  uint8_t type;
-  char name[];
-} entry;
+static gs_status exists_already(const char *path, gs_err *e) {
+  gs_fail(e, GS_CANTCREATE, path, "exists already");
+  gs_err_hint(e, "-f replaces it");
+  return GS_CANTCREATE;
+}
 
-/* Calls visit for every file; the number of files, -1 on an error.  Safe in a
- * signal handler, which opendir() is not. */
-static int each_file(int dir, void (*visit)(int dir, const char *name)) {
-  char buf[8192] __attribute__((aligned(8)));
-  int count = 0;
-  for (;;) {
-    long n = syscall(SYS_getdents64, dir, buf, sizeof buf);
-    if (n <= 0) return n ? -1 : count;
-    for (long at = 0; at < n;) {
-      const entry *f = (const entry *)(const void *)(buf + at);
-      at += f->size;
-      if (!strcmp(f->name, ".") || !strcmp(f->name, "..")) continue;
-      count++;
-      if (visit) visit(dir, f->name);
-    }
+/* The directory that path lies in. */
+static const char *parent(gs_arena *a, const char *path) {
+  const char *slash = strrchr(path, '/');
+  return !slash          ? "."
+         : slash == path ? "/"
+                         : gs_strndup(a, path, (size_t)(slash - path));
+}
+
+/* A device, a FIFO, or a name of what stands behind a descriptor, such as
+ * /dev/stdout: written to as it is. */
+static bool is_special(const char *path, const struct stat *st) {
+  struct stat link;
+  if (!S_ISREG(st->st_mode)) return true;
+  return (!strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6)) &&
+         !lstat(path, &link) && S_ISLNK(link.st_mode);
+}
+
+gs_status gs_out_check(gs_arena *a, const char *path, bool replace,
+                       gs_err *e) {
+  struct stat st;
+  if (!strcmp(path, "-")) return GS_OK;
+  if (!stat(path, &st)) {
+    if (S_ISDIR(st.st_mode))
+      return gs_fail(e, GS_CANTCREATE, path, "is a directory");
+    if (is_special(path, &st)) return GS_OK;
+    if (!replace) return exists_already(path, e);
+  } else if (!replace && !lstat(path, &st)) {
+    return exists_already(path, e); /* a link to nothing */
   }
+  if (*path && !access(parent(a, path), W_OK | X_OK)) return GS_OK;
+  return gs_fail(e, GS_CANTCREATE, path, "cannot be created: %s",
+                 strerror(*path ? errno : ENOENT));
 }
 
-static void unlink_in(int dir, const char *name) { unlinkat(dir, name, 0); }
-
-/* Removes a directory of plain files. */
-static void remove_dir(const char *path) {
-  /* Files that go while they are listed may hide others. */
-  for (int tries = 0; tries < 64 && rmdir(path) && errno == ENOTEMPTY;
-       tries++) {
-    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (dir < 0) return;
-    each_file(dir, unlink_in);
-    close(dir);
-  }
-}
-
-void gs_io_remove_temps(void) {
-  for (int i = 0; i < MAX_TEMPS; i++) {
-    const char *t = __atomic_load_n(&temps[i], __ATOMIC_ACQUIRE);
-    if (t && t[strlen(t) - 1] == '/') remove_dir(t);
-    else if (t) unlink(t);
-  }
-}
-
-/* Remembers a file or directory until forget(); -1 when the table is full. */
-static int remember(const char *path) {
-  static bool registered;
-  if (!__atomic_exchange_n(&registered, true, __ATOMIC_ACQ_REL))
-    atexit(gs_io_remove_temps);
-  char *copy = strdup(path);
-  if (!copy) gs_out_of_memory(strlen(path));
-  for (int i = 0; i < MAX_TEMPS; i++) {
-    char *none = NULL;
-    if (__atomic_compare_exchange_n(&temps[i], &none, copy, false,
-                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-      return i;
-  }
-  free(copy);
-  return -1;
-}
-
-static void forget(int slot) {
-  if (slot < 0) return;
-  free(__atomic_exchange_n(&temps[slot], NULL, __ATOMIC_ACQ_REL));
-}
-
-/* Creates a file beside path under a name that nobody guesses or owns. */
-static int create_temp(gs_arena *a, const char *path, const char **name) {
-  char *t = gs_sprintf(a, "%s.XXXXXX", path);
-  int fd = mkostemp(t, O_CLOEXEC);
-  if (fd < 0) return fd;
-  mode_t mask = umask(0);
-  umask(mask);
-  fchmod(fd, 0666 & ~mask);
-  *name = t;
-  return fd;
-}
-
-gs_status gs_out_open(gs_arena *a, const char *path, gs_out *o, gs_err *e) {
-  *o = (gs_out){.arena = a, .path = path, .fd = -1, .slot = -1};
-  o->buf = gs_alloc(a, BUFFER);
+gs_status gs_out_open(gs_arena *a, const char *path, bool replace, gs_out *o,
+                      gs_err *e) {
+  *o = (gs_out){.arena = a, .path = path, .replace = replace, .fd = -1,
+                .temp.lock = -1};
+  struct stat st;
   if (!strcmp(path, "-")) {
     o->path = "<stdout>";
     o->fd = dup(STDOUT_FILENO);
-    if (o->fd < 0)
-      return gs_fail(e, GS_CANTCREATE, o->path, "%s", strerror(errno));
-    return GS_OK;
+  } else {
+    GS_TRY(gs_out_check(a, path, replace, e));
+    bool special = !stat(path, &st) && is_special(path, &st);
+    if (!special) GS_TRY(gs_temp_new(a, path, &o->fd, &o->temp, e));
+    else o->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
   }
-  struct stat st;
-  bool exists = stat(path, &st) == 0;
-  if (exists && S_ISDIR(st.st_mode))
-    return gs_fail(e, GS_CANTCREATE, path, "is a directory");
-  if (exists && !S_ISREG(st.st_mode)) /* a device or FIFO is written to */
-    o->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-  else
-    o->fd = create_temp(a, path, &o->temp);
   if (o->fd < 0)
-    return gs_fail(e, GS_CANTCREATE, path, "cannot be created: %s",
+    return gs_fail(e, GS_CANTCREATE, o->path, "cannot be created: %s",
                    strerror(errno));
-  if (o->temp) o->slot = remember(o->temp);
+  o->buf = malloc(BUFFER);
+  if (!o->buf) gs_out_of_memory(BUFFER);
   return GS_OK;
 }
 
@@ -195,123 +143,131 @@ void gs_out_abort(gs_out *o) {
   end_hash(o);
   if (o->fd >= 0) close(o->fd);
   o->fd = -1;
-  if (o->temp) unlink(o->temp);
-  o->temp = NULL;
-  forget(o->slot);
-  o->slot = -1;
+  free(o->buf);
+  o->buf = NULL;
+  gs_temp_remove(&o->temp);
 }
 
-/* Makes the rename survive a crash; a file system that cannot is no error. */
-static void sync_directory(gs_arena *a, const char *path) {
-  const char *slash = strrchr(path, '/');
-  const char *dir = !slash          ? "."
-                    : slash == path ? "/"
-                                    : gs_strndup(a, path, (size_t)(slash -
-                                                                   path));
-  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+void gs_out_sync_parent(gs_arena *a, const char *path) {
+  int fd = open(parent(a, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;
   fsync(fd);
   close(fd);
 }
 
-gs_status gs_out_commit(gs_out *o, gs_err *e) {
+gs_status gs_out_finish(gs_out *o, gs_err *e) {
   flush(o);
   end_hash(o);
-  if (!o->error && o->temp && fsync(o->fd)) o->error = errno;
+  if (!o->error && o->temp.path && fsync(o->fd)) o->error = errno;
   if (close(o->fd) && !o->error && errno != EINTR) o->error = errno;
   o->fd = -1;
-  if (!o->error && o->temp && rename(o->temp, o->path)) o->error = errno;
-  if (o->error) {
-    int error = o->error;
-    gs_out_abort(o);
-    return gs_fail(e, GS_IO, o->path, "cannot be written: %s",
-                   strerror(error));
+  free(o->buf);
+  o->buf = NULL;
+  if (!o->error) return GS_OK;
+  gs_out_abort(o);
+  return gs_fail(e, GS_IO, o->path, "cannot be written: %s",
+                 strerror(o->error));
+}
+
+/* ---- final names ---- */
+
+/* How a file got its name, and so how it can lose it again. */
+enum { NOT, NEW, SWAPPED, OVER };
+
+/* For file systems that know neither of renameat2's ways. */
+static int place_slowly(gs_out *o) {
+  if (o->replace) {
+    if (rename(o->temp.path, o->path)) return -1;
+    o->placed = OVER;
+    return 0;
   }
-  if (o->temp) sync_directory(o->arena, o->path);
-  o->temp = NULL;
-  forget(o->slot);
-  o->slot = -1;
-  return GS_OK;
-}
-
-/* ---- directories ---- */
-
-static bool is_empty(const char *path) {
-  int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (dir < 0) return false;
-  bool empty = each_file(dir, NULL) == 0;
-  close(dir);
-  return empty;
-}
-
-/* Whether the directory at path may be made, or replaced. */
-static gs_status check_target(gs_arena *a, const char *path, const char *mark,
-                              bool replace, gs_err *e) {
   struct stat st;
-  if (lstat(path, &st)) return GS_OK;
-  if (!replace) {
-    gs_fail(e, GS_CANTCREATE, path, "the %s exists already",
-            S_ISDIR(st.st_mode) ? "directory" : "file");
-    gs_err_hint(e, "-f replaces it");
-    return GS_CANTCREATE;
+  if (!lstat(o->path, &st)) {
+    errno = EEXIST;
+    return -1;
   }
-  bool ours = S_ISDIR(st.st_mode) &&
-              (!access(gs_sprintf(a, "%s/%s", path, mark), F_OK) ||
-               is_empty(path));
-  if (ours) return GS_OK;
-  return gs_fail(e, GS_CANTCREATE, path,
-                 "it exists without a %s; it is not replaced", mark);
+  if (rename(o->temp.path, o->path)) return -1;
+  o->placed = NEW;
+  return 0;
 }
 
-gs_status gs_out_dir_open(gs_arena *a, const char *path, const char *mark,
-                          bool replace, gs_out_dir *o, gs_err *e) {
-  size_t n = strlen(path);
-  while (n > 1 && path[n - 1] == '/') n--;
-  *o = (gs_out_dir){.path = gs_strndup(a, path, n), .replace = replace};
-  GS_TRY(check_target(a, o->path, mark, replace, e));
-  char *temp = gs_sprintf(a, "%s.XXXXXX", o->path);
-  if (!*o->path || !mkdtemp(temp))
-    return gs_fail(e, GS_CANTCREATE, path, "cannot be created: %s",
-                   strerror(*o->path ? errno : ENOENT));
-  o->temp = temp;
-  o->slot = remember(gs_sprintf(a, "%s/", temp));
-  mode_t mask = umask(0);
-  umask(mask);
-  chmod(temp, 0777 & ~mask);
+/* The old file, if any, takes the temporary name. */
+static int place(gs_out *o) {
+  const char *temp = o->temp.path;
+  struct stat st;
+  if (!lstat(o->path, &st) && S_ISDIR(st.st_mode)) {
+    errno = EISDIR;
+    return -1;
+  }
+  if (!renameat2(AT_FDCWD, temp, AT_FDCWD, o->path, RENAME_NOREPLACE)) {
+    o->placed = NEW;
+    return 0;
+  }
+  if (errno == EEXIST && o->replace &&
+      !renameat2(AT_FDCWD, temp, AT_FDCWD, o->path, RENAME_EXCHANGE)) {
+    o->placed = SWAPPED;
+    return 0;
+  }
+  return errno == EINVAL || errno == ENOSYS ? place_slowly(o) : -1;
+}
+
+static void take_back(gs_out *o) {
+  if (o->placed == NEW) rename(o->path, o->temp.path);
+  else if (o->placed == SWAPPED)
+    renameat2(AT_FDCWD, o->temp.path, AT_FDCWD, o->path, RENAME_EXCHANGE);
+  if (o->placed == OVER) gs_temp_keep(&o->temp);
+  else gs_temp_remove(&o->temp);
+}
+
+gs_status gs_out_publish(gs_out *const *out, int n, gs_err *e) {
+  int done = 0, why = 0;
+  for (; done < n && !why; done++)
+    if (out[done]->temp.path && place(out[done])) why = errno;
+  if (why) {
+    const char *path = out[done - 1]->path;
+    for (int i = 0; i < n; i++) take_back(out[i]);
+    if (why == EEXIST) return exists_already(path, e);
+    return gs_fail(e, GS_IO, path, "cannot be written: %s", strerror(why));
+  }
+  for (int i = 0; i < n; i++) {
+    gs_out *o = out[i];
+    if (!o->temp.path) continue;
+    if (o->placed == SWAPPED) gs_temp_remove(&o->temp);
+    else gs_temp_keep(&o->temp);
+    gs_out_sync_parent(o->arena, o->path);
+  }
   return GS_OK;
 }
 
-void gs_out_dir_abort(gs_out_dir *o) {
-  if (o->temp) remove_dir(o->temp);
-  o->temp = NULL;
-  forget(o->slot);
-  o->slot = -1;
+gs_status gs_out_commit(gs_out *o, gs_err *e) {
+  GS_TRY(gs_out_finish(o, e));
+  return gs_out_publish(&o, 1, e);
 }
 
-/* For file systems that can only rename: what is replaced is out of the way
- * for a moment. */
-static int swap_slowly(gs_arena *a, gs_out_dir *o) {
-  const char *old = gs_sprintf(a, "%s.old", o->temp);
-  bool there = o->replace && !rename(o->path, old);
-  int failed = rename(o->temp, o->path), why = errno;
-  if (there && failed) rename(old, o->path);
-  else if (there) remove_dir(old);
-  errno = why;
-  return failed;
+/* ---- several files ---- */
+
+void gs_out_set_init(gs_out_set *s, gs_arena *a, bool replace) {
+  *s = (gs_out_set){.arena = a, .replace = replace};
 }
 
-gs_status gs_out_dir_commit(gs_arena *a, gs_out_dir *o, gs_err *e) {
-  unsigned how = o->replace ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-  int failed = renameat2(AT_FDCWD, o->temp, AT_FDCWD, o->path, how);
-  if (failed && (errno == EINVAL || errno == ENOSYS || errno == ENOENT))
-    failed = swap_slowly(a, o);
-  if (failed) {
-    int why = errno;
-    gs_out_dir_abort(o);
-    return gs_fail(e, GS_CANTCREATE, o->path, "cannot be created: %s",
-                   strerror(why));
-  }
-  gs_out_dir_abort(o); /* what was replaced, if anything */
-  sync_directory(a, o->path);
+gs_status gs_out_set_open(gs_out_set *s, const char *path, gs_out **out,
+                          gs_err *e) {
+  gs_out *o = GS_NEW(s->arena, gs_out);
+  GS_TRY(gs_out_open(s->arena, gs_strdup(s->arena, path), s->replace, o, e));
+  *gs_push(s->arena, &s->out) = *out = o;
   return GS_OK;
+}
+
+gs_status gs_out_set_commit(gs_out_set *s, gs_err *e) {
+  for (int i = 0; i < s->out.n; i++)
+    if (s->out.at[i]->fd >= 0) {
+      gs_status st = gs_out_finish(s->out.at[i], e);
+      if (st) gs_out_set_abort(s);
+      GS_TRY(st);
+    }
+  return gs_out_publish(s->out.at, s->out.n, e);
+}
+
+void gs_out_set_abort(gs_out_set *s) {
+  for (int i = 0; i < s->out.n; i++) gs_out_abort(s->out.at[i]);
 }

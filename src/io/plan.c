@@ -302,3 +302,43 @@ void gs_plan_schema(FILE *f) {
 void gs_plan_manual(gs_buf *b) {
   gs_keys_mdoc(b, gs_plan_tables, gs_plan_ntable);
 }
+
+/* ---- what belongs to it ---- */
+
+typedef GS_VEC(const char *) names;
+
+static void add_name(gs_arena *a, const gs_yaml *y, names *out) {
+  if (y && y->kind == GS_YAML_SCALAR) *gs_push(a, out) = y->text;
+}
+
+/* The files of the first version were names alone. */
+static void add_names(gs_arena *a, const gs_yaml *plan, names *out) {
+  const gs_yaml *files = gs_yaml_get(plan, "files");
+  const gs_yaml *weights = gs_yaml_get(plan, "weights");
+  for (int i = 0; files && i < files->item.n; i++) {
+    const gs_yaml *f = files->item.at[i];
+    add_name(a, f->kind == GS_YAML_MAP ? gs_yaml_get(f, "name") : f, out);
+  }
+  if (!weights || weights->kind != GS_YAML_MAP) return;
+  add_name(a, gs_yaml_get(weights, "file"), out);
+  add_name(a, gs_yaml_get(weights, "hashes"), out);
+}
+
+int gs_plan_owned(gs_arena *a, const char *dir, const char *const **out) {
+  const char *path = gs_sprintf(a, "%s/plan.yaml", dir);
+  gs_yaml *y;
+  gs_file *f;
+  names list = {0};
+  *out = NULL;
+  /* Only files are looked at: opening a FIFO would wait. */
+  if (gs_file_open(a, path, &f, NULL)) return 0;
+  gs_status s = gs_yaml_parse(a, path, f->map ? (const char *)f->map : "",
+                              f->map ? f->size : 0, &gs_yaml_plan_limits, &y,
+                              NULL);
+  gs_file_close(f);
+  if (s || y->kind != GS_YAML_MAP) return 0;
+  *gs_push(a, &list) = "plan.yaml";
+  add_names(a, y, &list);
+  *out = list.at;
+  return list.n;
+}

@@ -112,7 +112,7 @@ gs_status gs_sums_write(gs_arena *a, const char *path, const gs_sums *s,
   gs_out o;
   size_t bytes = (size_t)held(s) * sizeof *s->hash;
   *hash = gs_hash(s->hash, bytes, 0);
-  GS_TRY(gs_out_open(a, path, &o, e));
+  GS_TRY(gs_out_open(a, path, false, &o, e));
   gs_out_write(&o, s->hash, bytes);
   return gs_out_commit(&o, e);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "base/text.h"
 
 gs_graph *gs_graph_new(gs_arena *a, const char *name) {
   gs_graph *g = GS_NEW(a, gs_graph);
@@ -191,8 +192,8 @@ char *gs_node_place(gs_arena *a, const gs_node *n) {
   const char *dot = *n->domain ? "." : "";
   const char *label = *n->name ? n->name : n->origin;
   if (!*label && gs_node_out(n, 0)) label = n->out[0]->name;
-  return gs_sprintf(a, "node '%s' (%s%s%s)", label, n->domain, dot,
-                    n->op_type);
+  return gs_sprintf(a, "node '%s' (%s%s%s)", gs_text(a, label),
+                    gs_text(a, n->domain), dot, gs_text(a, n->op_type));
 }
 
 gs_uses gs_graph_uses(gs_arena *a, const gs_graph *g) {

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "ir/graph.h"
 #include "ir/text.h"
 
@@ -18,11 +19,12 @@ bool gs_text_is_attribute(const char *name) {
 
 static void print_quoted(gs_buf *b, const char *s, size_t n, char quote) {
   gs_buf_char(b, quote);
-  for (size_t i = 0; i < n; i++) {
-    unsigned char c = (unsigned char)s[i];
-    if (c == (unsigned char)quote || c == '\\') gs_buf_printf(b, "\\%c", c);
-    else if (c < 0x20 || c == 0x7f) gs_buf_printf(b, "\\x%02x", c);
-    else gs_buf_char(b, (char)c);
+  for (size_t i = 0; i < n;) {
+    int k = gs_text_printable(s + i, n - i);
+    if (s[i] == quote || s[i] == '\\') gs_buf_char(b, '\\');
+    if (k) gs_buf_add(b, s + i, (size_t)k);
+    else gs_buf_printf(b, "\\x%02x", (unsigned char)s[i]);
+    i += k ? (size_t)k : 1;
   }
   gs_buf_char(b, quote);
 }

@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "kernel/utf8.h"
+#include "base/utf8.h"
 
 enum { MAX_CODE = 200000, MAX_DEPTH = 500, MAX_REPEAT = 1000 };
 

@@ -7,9 +7,9 @@
 #include <wctype.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "kernel/boxed.h"
 #include "kernel/regex.h"
-#include "kernel/utf8.h"
 #include "op/shape.h"
 
 static gs_status strings_of(gs_boxrun *k, int i, gs_box **b) {

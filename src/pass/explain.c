@@ -1,6 +1,7 @@
 /* Where shardings come from: the chains that propagation left behind. */
 #include <string.h>
 
+#include "base/text.h"
 #include "ir/spec.h"
 #include "pass/propagate_impl.h"
 
@@ -65,7 +66,7 @@ int gs_propagation_rule(const gs_propagation *p, const gs_value *v) {
 }
 
 static void hop_text(gs_buf *b, const gs_origin *o) {
-  gs_buf_printf(b, "    from '%s'", o->from->name);
+  gs_buf_printf(b, "    from '%s'", gs_text(b->arena, o->from->name));
   if (o->via) gs_buf_printf(b, " through %s", gs_node_place(b->arena, o->via));
   else gs_buf_str(b, " in the same group");
   gs_buf_char(b, '\n');
@@ -75,10 +76,14 @@ static void stated_text(gs_buf *b, const gs_propagation *p, const gs_value *v,
                         int axis, gs_rule_text *rule_text, void *context) {
   int rule = stated_rule(p, v, axis);
   if (rule == GS_RULE_FILL)
-    gs_buf_printf(b, "chosen by options.auto for '%s'\n", v->name);
+    gs_buf_printf(b, "chosen by options.auto for '%s'\n",
+                  gs_text(b->arena, v->name));
   else if (rule >= 0)
-    gs_buf_printf(b, "stated by %s\n", rule_text(context, rule));
-  else gs_buf_printf(b, "stated by the model for '%s'\n", v->name);
+    gs_buf_printf(b, "stated by %s\n",
+                  gs_text(b->arena, rule_text(context, rule)));
+  else
+    gs_buf_printf(b, "stated by the model for '%s'\n",
+                  gs_text(b->arena, v->name));
 }
 
 static int chain_length(const gs_propagation *p, const gs_value *v,
@@ -154,8 +159,8 @@ static void explain_whole(gs_buf *b, const gs_propagation *p,
     const gs_node *n = p->graph->node.at[i];
     const gs_value *next = touches(n, v) ? sharded_at(n) : NULL;
     if (!next) continue;
-    gs_buf_printf(b, ": the axes of '%s' do not pass %s\n", next->name,
-                  gs_node_place(b->arena, n));
+    gs_buf_printf(b, ": the axes of '%s' do not pass %s\n",
+                  gs_text(b->arena, next->name), gs_node_place(b->arena, n));
     return;
   }
   gs_buf_str(b, ": no annotation reaches it\n");
@@ -164,7 +169,7 @@ static void explain_whole(gs_buf *b, const gs_propagation *p,
 void gs_propagation_explain(gs_buf *b, const gs_propagation *p,
                             const gs_value *v, gs_rule_text *rule_text,
                             void *context) {
-  gs_buf_printf(b, "%s ", v->name);
+  gs_buf_printf(b, "%s ", gs_text(b->arena, v->name));
   gs_sharding_print(b, p->graph->mesh, v->sharding);
   gs_buf_char(b, '\n');
   for (int d = 0; d < v->sharding->rank; d++)

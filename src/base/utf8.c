@@ -1,4 +1,4 @@
-#include "kernel/utf8.h"
+#include "base/utf8.h"
 
 size_t gs_utf8_get(const char *s, size_t n, uint32_t *c) {
   const unsigned char *u = (const unsigned char *)s;

@@ -1,6 +1,6 @@
 /* Characters of UTF-8 text. */
-#ifndef GS_KERNEL_UTF8_H
-#define GS_KERNEL_UTF8_H
+#ifndef GS_BASE_UTF8_H
+#define GS_BASE_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>

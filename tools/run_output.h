@@ -1,0 +1,36 @@
+/* Where the outputs of a run go: the option -o of gshard-run. */
+#ifndef GS_TOOLS_RUN_OUTPUT_H
+#define GS_TOOLS_RUN_OUTPUT_H
+
+#include "cli.h"
+#include "ir/box.h"
+#include "ir/graph.h"
+
+typedef struct gs_output_dir {
+  const char *path;
+  bool fresh; /* it does not exist yet */
+} gs_output_dir;
+
+typedef struct gs_output_file {
+  int output;       /* of the graph */
+  const char *path; /* "-" is standard output */
+  int dir;          /* index of its directory, -1: it was named itself */
+} gs_output_file;
+
+typedef struct gs_run_output {
+  gs_cli *c;
+  GS_VEC(gs_output_dir) dir;
+  GS_VEC(gs_output_file) file;
+} gs_run_output;
+
+/* Finds out what goes where, before the work.  Errors: GS_USAGE for names that
+ * the graph does not have or two outputs in one file, GS_CANTCREATE for what
+ * exists without -f or cannot be created. */
+gs_status gs_run_output_plan(gs_cli *c, const gs_graph *g, gs_run_output *out,
+                             gs_err *e);
+/* Writes them, box[i] being output i: all files appear or none, and a new
+ * directory only when it is complete. */
+gs_status gs_run_output_save(const gs_run_output *r, gs_box *const *box,
+                             gs_err *e);
+
+#endif
