@@ -34,7 +34,7 @@ static int cases_main(int argc, char **argv, const char *name, case_fn *run,
   cases_maker = run;
   Suite *s = suite_create(name);
   TCase *t = tcase_create("cases");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, cases);
   if (more) more(t);
   suite_add_tcase(s, t);

@@ -327,7 +327,7 @@ int main(void) {
   Suite *s = suite_create("growth");
   TCase *t = tcase_create("memory");
   tcase_add_checked_fixture(t, setup, teardown);
-  tcase_set_timeout(t, 600);
+  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, grows, 0, sizeof families / sizeof *families);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

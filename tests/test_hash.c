@@ -57,7 +57,7 @@ END_TEST
 int main(void) {
   Suite *s = suite_create("hash");
   TCase *t = tcase_create("hash");
-  tcase_set_timeout(t, 300);
+  tcase_set_timeout(t, 1200);
   tcase_add_test(t, values);
   tcase_add_test(t, pieces);
   tcase_add_test(t, every_bit);

@@ -145,17 +145,33 @@ static gs_status opset_of(gs_import *im, const gs_scope *s,
   return GS_OK;
 }
 
+/* Has an attribute before the i-th its name?  A map is only worth its memory
+ * where there are many. */
+static bool is_repeated(const Onnx__NodeProto *p, size_t i, gs_map *seen) {
+  enum { FEW = 16 };
+  const char *name = p->attribute[i]->name;
+  if (p->n_attribute > FEW) {
+    bool had = gs_map_has(seen, name);
+    gs_map_put(seen, name, seen);
+    return had;
+  }
+  while (i--)
+    if (!strcmp(p->attribute[i]->name, name)) return true;
+  return false;
+}
+
 static gs_status import_attrs(gs_import *im, gs_scope *s,
                               const Onnx__NodeProto *p, const char *place,
                               gs_attr **attr, int *nattr) {
+  gs_map seen;
+  gs_map_init(&seen, im->a);
   *attr = GS_NEWS(im->a, p->n_attribute, gs_attr);
   *nattr = 0;
   for (size_t i = 0; i < p->n_attribute; i++) {
     const Onnx__AttributeProto *x = p->attribute[i];
-    for (int k = 0; k < *nattr; k++)
-      if (!strcmp((*attr)[k].name, x->name))
-        return gs_fail(im->e, GS_DATA, place, "attribute '%s' is given twice",
-                       x->name);
+    if (is_repeated(p, i, &seen))
+      return gs_fail(im->e, GS_DATA, place, "attribute '%s' is given twice",
+                     x->name);
     GS_TRY(gs_attr_resolve(im, s->call, x, place, &x, im->e));
     if (x) GS_TRY(gs_attr_import(im, s, x, place, &(*attr)[(*nattr)++]));
   }
