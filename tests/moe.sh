@@ -48,7 +48,10 @@ held() {
     awk -F '"bytes_per_device": ' '{ n += $2 } END { print n + 0 }'
 }
 equal() { gshard-run -q --random "${1-1}" --check model.onnx program.onnx; }
-digests() { grep -o '"digest": "[^"]*"'; }
+# What a run gave, and what it sent.
+digests() { grep -oE '"(digest|bytes_sent|wire_bytes)": "?[^",}]*'; }
+# field NAME FILE: the number that stands under it.
+field() { grep -o "\"$1\": [0-9]*" "$2" | head -n 1 | grep -o '[0-9]*$'; }
 
 # moe TEXT SPEC MESH EXPERTS SHARDS OPTION...: SHARDS devices share each
 # expert weight; models have two layers of experts.
@@ -66,12 +69,16 @@ moe() {
   is "$text: wi on a device" $((2 * block)) "$(held moe/wi)"
   is "$text: wo on a device" $((2 * block)) "$(held moe/wo)"
   ok "$text: equal to the whole" equal 1
+  gshard-run -q --random 1 --json program.onnx > sent
+  is "$text: bytes sent" "$(field sent_bytes_per_device report)" \
+    "$(field bytes_sent sent)"
 }
 
 moe 'E = D = 4' moe-transformer.yaml ep=4 4 4
 ok 'equal to the whole for other tokens' equal 2
 gshard-run --random 1 --json program.onnx | digests > four
 ok 'E = D = 4: outputs' grep -q digest four
+ok 'E = D = 4: what was sent' grep -q wire_bytes four
 gshard-run --random 1 --json -j 1 program.onnx | digests > one
 ok 'the same bytes with one thread' cmp one four
 if [ "${HAVE_MPI-1}" = 1 ] && command -v "${MPIRUN-mpirun}" > mpi 2>&1; then

@@ -279,7 +279,7 @@ static uint64_t run(int64_t n, gs_world *w, void (*body)(device *),
       if (w) gs_world_abort(w, 1);
       exit(1);
     }
-    uint64_t sent = d[i].comm->bytes_sent;
+    uint64_t sent = d[i].comm->wire_bytes;
     digest += gs_hash(&sent, sizeof sent, d[i].digest);
     gs_err_free(&d[i].err);
     gs_arena_free(&d[i].arena);

@@ -150,7 +150,8 @@ static gs_status make_inputs(gs_arena *a, const char *text, const gs_graph *g,
 static gs_world *world; /* of mpirun, else NULL */
 
 static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
-                         const input_set *in, gs_tensor **out, gs_err *e) {
+                         const input_set *in, gs_tensor **out,
+                         uint64_t *sent, gs_err *e) {
   gs_exec_config config = {
       .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
   if (devices > 1) config.world = world;
@@ -159,6 +160,7 @@ static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
   for (int i = 0; i < g->input.n && !s; i++)
     s = gs_exec_input(x, g->input.at[i]->name, in->at[i], e);
   if (!s) s = gs_exec_run(x, e);
+  if (!s && sent) *sent = gs_exec_sent(x);
   for (int i = 0; i < g->output.n && !s; i++)
     s = gs_exec_output(x, a, i, &out[i], e);
   gs_exec_free(x);
@@ -230,6 +232,18 @@ static gs_status make_program(gs_arena *a, const char *text,
   return gs_pass_partition(a, g, made, e);
 }
 
+/* A run sends what was predicted. */
+static void check_sent(const char *text, const gs_partition *made,
+                       uint64_t sent, gs_err *e) {
+  double bytes = 0;
+  for (int i = 0; i < made->collective.n; i++)
+    bytes += made->collective.at[i].bytes;
+  if (bytes >= (double)sent && bytes <= (double)sent) return;
+  fprintf(stderr, "%.0f bytes predicted, %llu sent\n", bytes,
+          (unsigned long long)sent);
+  fail_case(text, made->program, "other bytes are sent", e);
+}
+
 static void try_sharding(const char *text, const char *mesh_text, int f,
                          int second, int mode, const input_set *in,
                          gs_tensor **want) {
@@ -241,10 +255,12 @@ static void try_sharding(const char *text, const char *mesh_text, int f,
   gs_partition made;
   gs_status s = make_program(&a, text, mesh_text, f, second, mode, &g, &made,
                              &e);
+  uint64_t sent = 0;
   gs_tensor **got = GS_NEWS(&a, g->output.n + 1, gs_tensor *);
   if (s) fail_case(text, g, "cannot be partitioned", &e);
-  s = execute(&a, made.program, g->mesh->ndevice, in, got, &e);
+  s = execute(&a, made.program, g->mesh->ndevice, in, got, &sent, &e);
   if (s) fail_case(text, made.program, "the program fails", &e);
+  check_sent(text, &made, sent, &e);
   for (int i = 0; i < g->output.n; i++) {
     gs_comparison c;
     gs_tolerance exact = {0};
@@ -274,7 +290,7 @@ static bool sweep_case(const char *text, const char *mesh) {
              g->input.n <= 32;
   gs_tensor **want = can ? GS_NEWS(&a, g->output.n, gs_tensor *) : NULL;
   can = can && !make_inputs(&a, text, g, &in, &e) &&
-        !execute(&a, g, 1, &in, want, &e);
+        !execute(&a, g, 1, &in, want, NULL, &e);
   gs_rule *r = GS_NEW(&a, gs_rule);
   if (can) ck_assert_int_eq(gs_rule_of(&a, g->node.at[0], r, &e), GS_OK);
   bool two = strchr(mesh, ',') != NULL;
@@ -364,7 +380,7 @@ static bool runs_with(const char *text, gs_dtype from, int t, bool ranges) {
              g->input.n <= 32;
   gs_tensor **out = can ? GS_NEWS(&a, g->output.n, gs_tensor *) : NULL;
   can = can && !make_inputs(&a, b.at, g, &in, &e) &&
-        !execute(&a, g, 1, &in, out, &e);
+        !execute(&a, g, 1, &in, out, NULL, &e);
   gs_err_free(&e);
   gs_arena_free(&a);
   return can;
@@ -439,7 +455,7 @@ static void digest_case(int index) {
     gs_partition made;
     gs_tensor **out = GS_NEWS(&a, g->output.n, gs_tensor *);
     must(!make_program(&a, text, "{p=2}", f, f, 0, &g, &made, &e), text);
-    if (execute(&a, made.program, 2, &in, out, &e)) break; /* bad data */
+    if (execute(&a, made.program, 2, &in, out, NULL, &e)) break; /* bad data */
     for (int i = 0; i < g->output.n; i++)
       if (out[i]) hash = gs_hash(out[i]->data, out[i]->nbytes, hash);
   }

@@ -427,6 +427,26 @@ static gs_status check_whole(job *j, gs_err *e) {
   return result;
 }
 
+/* ---- what was sent ---- */
+
+/* Of all ranks, what the device sent that sent most since `before`. */
+static double wire_since(job *j, uint64_t before) {
+  double wire = (double)(gs_exec_wire(j->exec) - before);
+  return j->w ? gs_world_max(j->w, wire) : wire;
+}
+
+/* Of the one run that there was. */
+static void describe_sent(job *j) {
+  uint64_t bytes = gs_exec_sent(j->exec);
+  double wire = wire_since(j, 0);
+  if (!is_first(j)) return;
+  gs_buf_printf(&j->json, ", \"bytes_sent\": %llu, \"wire_bytes\": %.0f",
+                (unsigned long long)bytes, wire);
+  if (j->c->verbose && !j->c->quiet)
+    gs_cli_note(j->c, "sent per device %llu bytes, %.0f on the wire",
+                (unsigned long long)bytes, wire);
+}
+
 /* ---- --bench ---- */
 
 static int by_time(const void *a, const void *b) {
@@ -434,38 +454,34 @@ static int by_time(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static uint64_t most_sent(const job *j) {
-  uint64_t most = 0;
-  for (int64_t i = 0; i < gs_exec_count(j->exec); i++)
-    if (gs_exec_sent(j->exec, i) > most) most = gs_exec_sent(j->exec, i);
-  return most;
-}
-
 static gs_status bench(job *j, gs_err *e) {
   int64_t n = 0;
   GS_TRY(gs_cli_int(j->c, "bench", 1, 1000000, &n, e));
   if (!n) return GS_OK;
   double *seconds = GS_NEWS(j->a, n, double);
-  uint64_t before = most_sent(j);
+  uint64_t bytes = gs_exec_sent(j->exec), wire = gs_exec_wire(j->exec);
   for (int64_t i = 0; i < n; i++) {
     GS_TRY(run_once(j, &seconds[i], e));
     if (j->w) GS_TRY(gs_world_max(j->w, &seconds[i], e));
   }
-  uint64_t sent = (most_sent(j) - before) / (uint64_t)n;
+  bytes = (gs_exec_sent(j->exec) - bytes) / (uint64_t)n;
+  double most = wire_since(j, wire) / (double)n;
   qsort(seconds, (size_t)n, sizeof *seconds, by_time);
   double median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
   size_t memory = gs_exec_arena_size(j->exec);
   gs_buf_printf(&j->text,
                 "bench: %lld runs, min %.3f ms, median %.3f ms; per device "
-                "%llu bytes sent, %zu bytes of activations\n",
+                "%llu bytes sent (%.0f on the wire), %zu bytes of "
+                "activations\n",
                 (long long)n, seconds[0] * 1e3, median * 1e3,
-                (unsigned long long)sent, memory);
+                (unsigned long long)bytes, most, memory);
   gs_buf_printf(&j->json,
                 ", \"bench\": {\"runs\": %lld, \"min_ms\": %.6f, "
                 "\"median_ms\": %.6f, \"bytes_sent\": %llu, "
+                "\"wire_bytes\": %.0f, "
                 "\"activation_bytes\": %zu}",
                 (long long)n, seconds[0] * 1e3, median * 1e3,
-                (unsigned long long)sent, memory);
+                (unsigned long long)bytes, most, memory);
   return GS_OK;
 }
 
@@ -485,6 +501,7 @@ static gs_status finish(job *j, gs_err *e) {
     }
   }
   AGREE(s);
+  describe_sent(j);
   GS_TRY(bench(j, e));
   if (gs_cli_has(j->c, "check")) {
     s = check_whole(j, e);

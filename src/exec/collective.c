@@ -244,13 +244,16 @@ enum {
 static const gs_role roles[] = {
     [ROW_GShard] = {.kind = GS_ROLE_LOAD},
     [ROW_GUnshard] = {.kind = GS_ROLE_EXIT},
-    [ROW_GAllReduce] = {GS_ROLE_STEP, true, prep_all_reduce, run_all_reduce},
-    [ROW_GReduceScatter] = {GS_ROLE_STEP, false, prep_reduce_scatter,
-                            run_reduce_scatter},
-    [ROW_GAllGather] = {GS_ROLE_STEP, false, prep_all_gather, run_all_gather},
-    [ROW_GAllToAll] = {GS_ROLE_STEP, false, prep_all_to_all, run_all_to_all},
-    [ROW_GCollectivePermute] = {GS_ROLE_STEP, false, prep_permute,
-                                run_permute},
+    [ROW_GAllReduce] = {GS_ROLE_STEP, GS_MOVE_ALL_REDUCE, true, prep_all_reduce,
+                        run_all_reduce},
+    [ROW_GReduceScatter] = {GS_ROLE_STEP, GS_MOVE_REDUCE_SCATTER, false,
+                            prep_reduce_scatter, run_reduce_scatter},
+    [ROW_GAllGather] = {GS_ROLE_STEP, GS_MOVE_ALL_GATHER, false,
+                        prep_all_gather, run_all_gather},
+    [ROW_GAllToAll] = {GS_ROLE_STEP, GS_MOVE_ALL_TO_ALL, false, prep_all_to_all,
+                      run_all_to_all},
+    [ROW_GCollectivePermute] = {GS_ROLE_STEP, GS_MOVE_PERMUTE, false,
+                                prep_permute, run_permute},
 };
 
 const gs_role *gs_role_of(const gs_op *op) {
@@ -272,5 +275,9 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   else
     GS_TRY(gs_group_of(a, n, mesh, p, &c->group, e));
   *out = c;
-  return c->role->prep(a, c, e);
+  GS_TRY(c->role->prep(a, c, e));
+  c->bytes = (uint64_t)gs_move_bytes(c->role->move, c->x->dtype, c->x->rank,
+                                     c->x->dims, c->y->dims, c->dim,
+                                     c->group.n);
+  return GS_OK;
 }

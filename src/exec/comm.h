@@ -49,7 +49,8 @@ typedef struct gs_comm_ops {
 struct gs_comm {
   const gs_comm_ops *ops;
   int64_t position, ndevice;
-  uint64_t bytes_sent; /* payload handed to other devices so far */
+  uint64_t wire_bytes; /* payload handed to other devices so far, the trades
+                          of bytes for latency included */
 };
 
 /* Bytes of n elements of a type of whole bytes; the size is known to fit. */
@@ -72,7 +73,5 @@ gs_comm *gs_comm_self(gs_arena *a);
  * all-reduce over n members splits between them. */
 void gs_reduce_part(int64_t total, int n, int i, int64_t *first,
                     int64_t *count);
-/* Payload that one device hands to others, the same for all transports. */
-uint64_t gs_all_reduce_sent(const gs_group *g, size_t bytes);
 
 #endif

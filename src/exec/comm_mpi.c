@@ -49,7 +49,7 @@ static void send_to(mpi_comm *c, int64_t to, const void *p, size_t n) {
     MPI_Isend((const char *)p + at, (int)part, MPI_BYTE, (int)(to / c->each),
               tag, c->w->data, new_request(c, (int)(to / c->each)));
   }
-  c->base.bytes_sent += n;
+  c->base.wire_bytes += n;
 }
 
 static void recv_from(mpi_comm *c, int64_t from, void *p, size_t n) {
@@ -190,7 +190,7 @@ static gs_status exchange(gs_comm *base, const gs_group *g, const void *in,
     l++;
     memcpy((char *)out + (size_t)i * bytes,
            (const char *)from + (size_t)g->me * step, bytes);
-    if (i != g->me) base->bytes_sent += bytes;
+    if (i != g->me) base->wire_bytes += bytes;
   }
   GS_TRY(settle(c, e));
   return meet(c, e);
@@ -248,7 +248,7 @@ static gs_status reduce_parts(mpi_comm *c, const gs_group *g, const parts *p,
     const void *from = c->meeting ? c->meeting->in[l] : in;
     l++;
     c->at[i] = (const char *)from + mine;
-    if (i != g->me) c->base.bytes_sent += part(p, g, i, &at);
+    if (i != g->me) c->base.wire_bytes += part(p, g, i, &at);
   }
   GS_TRY(settle(c, e));
   size_t size = gs_span(p->t, 1);
@@ -285,7 +285,7 @@ static gs_status gather_parts(mpi_comm *c, const gs_group *g, const parts *p,
     size_t bytes = part(p, g, i, &at);
     if (i != g->me) {
       memcpy((char *)out + at, (const char *)c->meeting->out[l] + at, bytes);
-      c->base.bytes_sent += my_bytes;
+      c->base.wire_bytes += my_bytes;
     }
     l++;
   }
@@ -312,6 +312,7 @@ static gs_status reduce_small(mpi_comm *c, const gs_group *g, const void *in,
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) c->at[i] = got + SMALL * (size_t)i;
     else c->at[i] = c->meeting ? c->meeting->in[l++] : in;
+    if (is_local(c, g->member[i]) && i != g->me) c->base.wire_bytes += bytes;
   }
   GS_TRY(settle(c, e));
   GS_TRY(gs_reduce_many(t, r, g->n, c->at, whole, count, e));
@@ -324,22 +325,15 @@ static gs_status all_reduce(gs_comm *base, const gs_group *g, const void *in,
                             void *out, int64_t count, gs_dtype t, gs_reduce r,
                             gs_err *e) {
   mpi_comm *c = (mpi_comm *)base;
-  uint64_t before = base->bytes_sent;
   size_t bytes = gs_span(t, count);
-  if (bytes <= SMALL) {
-    GS_TRY(reduce_small(c, g, in, out, count, t, r, e));
-  } else {
-    parts p = {.total = count, .count = -1, .t = t};
-    size_t at;
-    part(&p, g, g->me, &at);
-    GS_TRY(reduce_parts(c, g, &p, r, in, out, (char *)out + at, e));
-    GS_TRY(meet(c, e));
-    GS_TRY(gather_parts(c, g, &p, out, e));
-    GS_TRY(meet(c, e));
-  }
-  /* Counted alike in all transports. */
-  base->bytes_sent = before + gs_all_reduce_sent(g, bytes);
-  return GS_OK;
+  if (bytes <= SMALL) return reduce_small(c, g, in, out, count, t, r, e);
+  parts p = {.total = count, .count = -1, .t = t};
+  size_t at;
+  part(&p, g, g->me, &at);
+  GS_TRY(reduce_parts(c, g, &p, r, in, out, (char *)out + at, e));
+  GS_TRY(meet(c, e));
+  GS_TRY(gather_parts(c, g, &p, out, e));
+  return meet(c, e);
 }
 
 static gs_status permute(gs_comm *base, int64_t to, int64_t from,
@@ -353,7 +347,7 @@ static gs_status permute(gs_comm *base, int64_t to, int64_t from,
   gs_mpi_unlock(c->w);
   if (to != me && is_local(c, to)) {
     gs_team_post(t, me, to, in);
-    base->bytes_sent += bytes;
+    base->wire_bytes += bytes;
   }
   if (from == me) memcpy(out, in, bytes);
   else if (is_local(c, from)) GS_TRY(gs_team_take(t, me, from, out, bytes, e));

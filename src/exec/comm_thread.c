@@ -35,7 +35,7 @@ static gs_status all_gather(gs_comm *base, const gs_group *g, const void *in,
     int i = (g->me + k) % g->n; /* not all at the same peer */
     memcpy((char *)out + (size_t)i * bytes, m->in[i], bytes);
   }
-  base->bytes_sent += bytes * (size_t)(g->n - 1);
+  base->wire_bytes += bytes * (size_t)(g->n - 1);
   return gs_team_meet(c->me.team, m, e);
 }
 
@@ -49,7 +49,7 @@ static gs_status all_to_all(gs_comm *base, const gs_group *g, const void *in,
     memcpy((char *)out + (size_t)i * bytes,
            (const char *)m->in[i] + (size_t)g->me * bytes, bytes);
   }
-  base->bytes_sent += bytes * (size_t)(g->n - 1);
+  base->wire_bytes += bytes * (size_t)(g->n - 1);
   return gs_team_meet(c->me.team, m, e);
 }
 
@@ -73,18 +73,21 @@ static gs_status all_reduce(gs_comm *base, const gs_group *g, const void *in,
   gs_team *team = c->me.team;
   size_t bytes = gs_span(t, count);
   gs_meeting *m;
-  base->bytes_sent += gs_all_reduce_sent(g, bytes);
   GS_TRY(publish(c, g, in, out, &m, e));
   if (bytes <= SMALL) {
     _Alignas(64) char whole[SMALL];
     GS_TRY(reduce_range(c, m, 0, count, t, r, whole, e));
     GS_TRY(gs_team_meet(team, m, e));
     memcpy(out, whole, bytes);
+    base->wire_bytes += bytes * (size_t)(g->n - 1);
     return GS_OK;
   }
   int64_t first, n;
   gs_reduce_part(count, g->n, g->me, &first, &n);
   char *mine = (char *)out + gs_span(t, first);
+  /* All parts but its own, then its own to all. */
+  base->wire_bytes += bytes - gs_span(t, n);
+  base->wire_bytes += gs_span(t, n) * (size_t)(g->n - 1);
   GS_TRY(reduce_range(c, m, first, n, t, r, mine, e));
   GS_TRY(gs_team_meet(team, m, e));
   for (int k = 1; k < g->n; k++) {
@@ -104,7 +107,7 @@ static gs_status reduce_scatter(gs_comm *base, const gs_group *g,
   gs_meeting *m;
   GS_TRY(publish(c, g, in, out, &m, e));
   GS_TRY(reduce_range(c, m, g->me * count, count, t, r, out, e));
-  base->bytes_sent +=
+  base->wire_bytes +=
       gs_span(t, count) * (size_t)(g->n - 1);
   return gs_team_meet(c->me.team, m, e);
 }
@@ -116,7 +119,7 @@ static gs_status permute(gs_comm *base, int64_t to, int64_t from,
   int64_t me = base->position;
   if (to != me) {
     gs_team_post(t, me, to, in);
-    base->bytes_sent += bytes;
+    base->wire_bytes += bytes;
   }
   if (from == me) memcpy(out, in, bytes);
   else GS_TRY(gs_team_take(t, me, from, out, bytes, e));

@@ -250,6 +250,11 @@ void gs_device_bind(gs_device *d) {
   }
 }
 
+static gs_status run_collective(gs_device *d, const gs_coll *c) {
+  d->bytes_sent += c->bytes;
+  return c->role->run(c, d->comm, d->scratch, &d->err);
+}
+
 gs_status gs_device_run(gs_device *d) {
   if (d->moved) gs_device_bind(d);
   if (d->box) gs_boxed_rewind(d);
@@ -260,7 +265,7 @@ gs_status gs_device_run(gs_device *d) {
     gs_status status =
         b->k ? gs_kernel_run(d->p->step.at[s].kernel, b->k)
         : b->coll
-            ? b->coll->role->run(b->coll, d->comm, d->scratch, &d->err)
+            ? run_collective(d, b->coll)
             : gs_boxed_run(d, s);
     if (status) return at_step(d, s, status);
   }

@@ -27,6 +27,7 @@ typedef struct gs_device {
   int *block;     /* [values] of channels that it lies in, see gs_view */
   void **own;     /* [values] memory for blocks of inputs */
   gs_bound *bound; /* [steps] */
+  uint64_t bytes_sent; /* by the collectives run so far: gs_move_bytes */
   bool moved;     /* inputs lie elsewhere than the steps know */
   bool prefixed;  /* messages name the device */
   gs_box **box;   /* [values] where p->boxes: those of GS_HOME_BOX that are

@@ -8,6 +8,7 @@
 
 #include "exec/comm.h"
 #include "kernel/kernel.h"
+#include "op/moves.h"
 
 typedef enum gs_home {
   GS_HOME_NONE,     /* not computed (only its shape is known) */
@@ -111,6 +112,7 @@ struct gs_coll {
   bool pack, unpack; /* through scratch before, after the call */
   size_t half;       /* bytes of scratch that packing takes */
   size_t scratch_size;
+  uint64_t bytes;    /* gs_move_bytes */
 };
 
 typedef enum gs_role_kind {
@@ -121,6 +123,7 @@ typedef enum gs_role_kind {
 
 typedef struct gs_role {
   gs_role_kind kind;
+  gs_move_kind move; /* of GS_ROLE_STEP */
   bool inplace; /* out may be in */
   gs_status (*prep)(gs_arena *a, gs_coll *c, gs_err *e);
   gs_status (*run)(const gs_coll *c, gs_comm *comm, void *scratch, gs_err *e);

@@ -131,7 +131,3 @@ void gs_reduce_part(int64_t total, int n, int i, int64_t *first,
   *first = gs_min(i * part, total);
   *count = gs_min(part, total - *first);
 }
-
-uint64_t gs_all_reduce_sent(const gs_group *g, size_t bytes) {
-  return 2 * (uint64_t)bytes * (uint64_t)(g->n - 1) / (uint64_t)g->n;
-}

@@ -186,8 +186,14 @@ void gs_exec_free(gs_exec *x) {
 
 int64_t gs_exec_count(const gs_exec *x) { return x->n; }
 
-uint64_t gs_exec_sent(const gs_exec *x, int64_t i) {
-  return x->device[i].comm->bytes_sent;
+uint64_t gs_exec_sent(const gs_exec *x) { return x->device[0].bytes_sent; }
+
+uint64_t gs_exec_wire(const gs_exec *x) {
+  uint64_t most = 0;
+  for (int64_t i = 0; i < x->n; i++)
+    if (x->device[i].comm->wire_bytes > most)
+      most = x->device[i].comm->wire_bytes;
+  return most;
 }
 
 size_t gs_exec_arena_size(const gs_exec *x) {

@@ -50,8 +50,12 @@ gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
 gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
                          gs_err *e);
 
-/* Bytes that device i of this process has handed to others so far. */
-uint64_t gs_exec_sent(const gs_exec *x, int64_t i);
+/* Bytes that a device has sent so far, by the formulas of its collectives
+ * (gs_move_bytes): the same for all devices and transports. */
+uint64_t gs_exec_sent(const gs_exec *x);
+/* What the transport really handed to other devices, of the device of this
+ * process that handed most. */
+uint64_t gs_exec_wire(const gs_exec *x);
 /* Bytes of activations per device as planned. */
 size_t gs_exec_arena_size(const gs_exec *x);
 /* How many weights kernels hold in a layout of their own (packed or widened),

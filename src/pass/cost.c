@@ -1,31 +1,5 @@
 #include "pass/cost.h"
 
-const char *gs_move_op(gs_move_kind k) {
-  static const char *const op[GS_NMOVE] = {
-      [GS_MOVE_SLICE] = "Shard",
-      [GS_MOVE_ALL_GATHER] = "AllGather",
-      [GS_MOVE_ALL_TO_ALL] = "AllToAll",
-      [GS_MOVE_PERMUTE] = "CollectivePermute",
-      [GS_MOVE_ALL_REDUCE] = "AllReduce",
-      [GS_MOVE_REDUCE_SCATTER] = "ReduceScatter",
-  };
-  return op[k];
-}
-
-double gs_cost_bytes(gs_move_kind k, double local, int64_t g) {
-  double n = (double)g;
-  switch (k) {
-    case GS_MOVE_ALL_GATHER: return (n - 1) * local;
-    case GS_MOVE_ALL_TO_ALL:
-    case GS_MOVE_REDUCE_SCATTER: return (n - 1) / n * local;
-    case GS_MOVE_ALL_REDUCE: return 2 * (n - 1) / n * local;
-    case GS_MOVE_PERMUTE: return local;
-    case GS_MOVE_SLICE:
-    case GS_NMOVE: break;
-  }
-  return 0;
-}
-
 double gs_cost_local(const gs_mesh *m, double flops, double bytes) {
   gs_machine machine = gs_machine_or(&m->machine, &gs_machine_default);
   return flops / machine.flops + bytes / (machine.memory_gbs * 1e9);
@@ -48,11 +22,10 @@ static void link_of(const gs_mesh *m, const gs_axes *axes, double *alpha_us,
 }
 
 double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
-                    double local) {
+                    double bytes) {
   /* A local slice costs next to nothing, but more than not slicing. */
   if (k == GS_MOVE_SLICE) return 1e-9;
   double alpha_us, gbs;
   link_of(m, axes, &alpha_us, &gbs);
-  return alpha_us * 1e-6 +
-         gs_cost_bytes(k, local, gs_axes_size(m, axes)) / (gbs * 1e9);
+  return alpha_us * 1e-6 + bytes / (gbs * 1e9);
 }

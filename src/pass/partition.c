@@ -132,6 +132,7 @@ static void add_results(part *p, const gs_node *n, gs_local *l,
   gs_local first = *l;
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
+    if (!p->nuse[n->out[i]->id]) l->finish = NULL; /* nobody reads it */
     add_result(p, n->out[i], i, l, gs_sharding_copy(p->a, c->out[i]));
     l->finish = first.finish;
     l->reduce = first.reduce;
@@ -224,6 +225,18 @@ static void count_uses(part *p) {
 
 /* Bytes of constants and their blocks on one device: each once, however many
  * nodes read it. */
+/* Moves whose results were pruned, for nothing reads them, cost nothing. */
+static void drop_pruned(part *p) {
+  int kept = 0;
+  for (int i = 0; i < p->out->collective.n; i++) {
+    const gs_collective *c = &p->out->collective.at[i];
+    if (gs_graph_find(p->program, c->result))
+      p->out->collective.at[kept++] = *c;
+    else p->out->seconds -= c->seconds;
+  }
+  p->out->collective.n = kept;
+}
+
 static double weight_bytes(const part *p) {
   double bytes = 0;
   gs_arena tmp;
@@ -316,6 +329,7 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   GS_TRY(status);
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);
+  drop_pruned(&p);
   out->weight_bytes = weight_bytes(&p);
   out->peak_bytes = peak_bytes(&p);
   return gs_graph_check(p.program, e);

@@ -181,7 +181,7 @@ static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
   for (int i = 0; i < r->nout; i++) {
     if (!c->out[i]) continue;
     const gs_value *v = n->out[i];
-    if (gs_value_boxed(v)) continue;
+    if (gs_value_boxed(v) || !p->nuse[v->id]) continue;
     t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, c->out[i],
                     gs_part_home(p, v))
              ->seconds;

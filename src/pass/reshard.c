@@ -23,6 +23,7 @@ typedef struct step {
   const struct step *from; /* NULL for the start */
   state at;
   double seconds; /* from the start */
+  double bytes;   /* of the move */
   bool done;
   gs_move_kind kind;
   int dim, to;
@@ -32,7 +33,8 @@ typedef struct step {
 typedef struct search {
   gs_arena *tmp;
   const gs_mesh *m;
-  int rank, bits;
+  int rank;
+  gs_dtype dtype;
   const int64_t *dims;
   int nunit;
   gs_axes unit[MAX_UNITS];
@@ -168,11 +170,16 @@ static int64_t shards(const search *s, const state *st, int d, int n) {
   return p;
 }
 
-static double local_bytes(const search *s, const state *st) {
-  double n = (double)s->bits / 8;
-  for (int d = 0; d < s->rank; d++)
-    n *= (double)gs_ceil_div(s->dims[d], shards(s, st, d, st->n[d]));
-  return n;
+/* What a move over g devices sends; `to` is what an all-to-all splits. */
+static double move_bytes(const search *s, gs_move_kind kind,
+                         const state *before, const state *after, int to,
+                         int64_t g) {
+  int64_t x[GS_MAX_RANK], y[GS_MAX_RANK];
+  for (int d = 0; d < s->rank; d++) {
+    x[d] = gs_ceil_div(s->dims[d], shards(s, before, d, before->n[d]));
+    y[d] = gs_ceil_div(s->dims[d], shards(s, after, d, after->n[d]));
+  }
+  return gs_move_bytes(kind, s->dtype, s->rank, x, y, to, g);
 }
 
 /* Can the units of dim d from position k on be dropped or added? */
@@ -232,9 +239,9 @@ static void offer(search *s, const state *at, gs_move_kind kind,
   gs_axes axes = {0};
   for (int u = 0; u < s->nunit; u++)
     if (units >> u & 1) axes = gs_axes_cat(&axes, &s->unit[u]);
-  double seconds = s->now->seconds +
-                   gs_cost_move(s->m, kind, &axes,
-                                local_bytes(s, &s->now->at));
+  double bytes = move_bytes(s, kind, &s->now->at, at, to,
+                            gs_axes_size(s->m, &axes));
+  double seconds = s->now->seconds + gs_cost_move(s->m, kind, &axes, bytes);
   if (seconds >= s->bound) return;
   state_key key = key_of(s, at);
   step *old = gs_map_get(&s->seen, key.at);
@@ -243,6 +250,7 @@ static void offer(search *s, const state *at, gs_move_kind kind,
   *x = (step){.from = s->now,
               .at = *at,
               .seconds = seconds,
+              .bytes = bytes,
               .kind = kind,
               .dim = dim,
               .to = to,
@@ -469,8 +477,7 @@ static gs_path *make_path(gs_arena *a, search *s, const step *end,
     mv->dim = x->dim;
     mv->to = x->to;
     mv->after = to_sharding(a, s, &x->at, like);
-    mv->bytes = gs_cost_bytes(x->kind, local_bytes(s, &x->from->at),
-                              gs_axes_size(s->m, &mv->axes));
+    mv->bytes = x->bytes;
     mv->seconds = x->seconds - x->from->seconds;
   }
   return p;
@@ -503,7 +510,7 @@ const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
     s->tmp = &tmp;
     s->m = r->mesh;
     s->rank = rank;
-    s->bits = gs_dtype_get(dtype)->bits;
+    s->dtype = dtype;
     s->dims = dims;
     find_units(s, from, to);
     s->goal = to_state(s, to);
