@@ -430,21 +430,24 @@ static gs_status check_whole(job *j, gs_err *e) {
 /* ---- what was sent ---- */
 
 /* Of all ranks, what the device sent that sent most since `before`. */
-static double wire_since(job *j, uint64_t before) {
-  double wire = (double)(gs_exec_wire(j->exec) - before);
-  return j->w ? gs_world_max(j->w, wire) : wire;
+static gs_status wire_since(job *j, uint64_t before, double *wire,
+                            gs_err *e) {
+  *wire = (double)(gs_exec_wire(j->exec) - before);
+  return j->w ? gs_world_max(j->w, wire, e) : GS_OK;
 }
 
 /* Of the one run that there was. */
-static void describe_sent(job *j) {
+static gs_status describe_sent(job *j, gs_err *e) {
   uint64_t bytes = gs_exec_sent(j->exec);
-  double wire = wire_since(j, 0);
-  if (!is_first(j)) return;
+  double wire;
+  GS_TRY(wire_since(j, 0, &wire, e));
+  if (!is_first(j)) return GS_OK;
   gs_buf_printf(&j->json, ", \"bytes_sent\": %llu, \"wire_bytes\": %.0f",
                 (unsigned long long)bytes, wire);
   if (j->c->verbose && !j->c->quiet)
     gs_cli_note(j->c, "sent per device %llu bytes, %.0f on the wire",
                 (unsigned long long)bytes, wire);
+  return GS_OK;
 }
 
 /* ---- --bench ---- */
@@ -465,7 +468,9 @@ static gs_status bench(job *j, gs_err *e) {
     if (j->w) GS_TRY(gs_world_max(j->w, &seconds[i], e));
   }
   bytes = (gs_exec_sent(j->exec) - bytes) / (uint64_t)n;
-  double most = wire_since(j, wire) / (double)n;
+  double most;
+  GS_TRY(wire_since(j, wire, &most, e));
+  most /= (double)n;
   qsort(seconds, (size_t)n, sizeof *seconds, by_time);
   double median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
   size_t memory = gs_exec_arena_size(j->exec);
@@ -501,7 +506,7 @@ static gs_status finish(job *j, gs_err *e) {
     }
   }
   AGREE(s);
-  describe_sent(j);
+  GS_TRY(describe_sent(j, e));
   GS_TRY(bench(j, e));
   if (gs_cli_has(j->c, "check")) {
     s = check_whole(j, e);
