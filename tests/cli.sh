@@ -44,6 +44,10 @@ for name in annotate partition run; do
   ok "$name with an unknown option" gives 64 "$tool" --colr=never x
   ok "$name suggests an option" says 'did you mean --color' "$work/err"
   ok "$name leaves stdout alone" quiet "$work/out"
+  ok "$name --vers is --version" gives 0 "$tool" --vers
+  ok "$name says so" says '^gshard-' "$work/out"
+  ok "$name --ver may be two" gives 64 "$tool" --ver
+  ok "$name names both" says 'may be --verbose or --version' "$work/err"
   ok "$name with surplus operands" gives 64 "$tool" a b
   ok "$name with a wrong choice" gives 64 "$tool" --color=blue x
   ok "$name on a full disk" full "$tool" --help

@@ -137,6 +137,26 @@ for table in tools/options_*.c; do
 done
 rule 'every option of a table is asked for'
 
+# A hint that names an option which no tool has.
+options=$(sed -n 's/.*\.name = "\([a-z-]*\)".*/\1/p' tools/options*.c |
+  sort -u | paste -sd '|' -)
+{
+  # shellcheck disable=SC2046
+  grep -nE '"[^"]*--[a-z][a-z-]+' $(find src tools -name '*.c') /dev/null
+  grep -nE '(^|[[:space:]`])--[a-z][a-z-]+' README.md /dev/null
+  grep -nE '(Fl -|\\-\\-)[a-z]' man/*.in man/*.5 /dev/null |
+    sed 's/Fl -/--/g; s/\\-/-/g'
+} | awk -v known="^--($options)\$" '
+  /^tools\/gendoc|moe-transformer|--without-mpi/ { next } # of other programs
+  { line = $0
+    while (match(line, /--[a-z][a-z-]+/)) {
+      name = substr(line, RSTART, RLENGTH)
+      sub(/-+$/, "", name)
+      if (name !~ known) print name ": " $0
+      line = substr(line, RSTART + RLENGTH)
+    } }' > "$found"
+rule 'options that texts name are in a table'
+
 : > "$found"
 if command -v nm > /dev/null && [ -f "$build/libgshard.a" ]; then
   nm -g --defined-only "$build/libgshard.a" 2> /dev/null |

@@ -204,6 +204,32 @@ static void conv(wire *out) {
   finish(out, &g, 18);
 }
 
+/* twice.onnx, computed in f16. */
+static void half(wire *out) {
+  enum { FLOAT16 = 10 };
+  wire g = {0}, n, a;
+  static const char *const cast[][3] = {
+      {"x", "xh", "in"}, {"w", "wh", "weight"}, {"yh", "y", "out"}};
+  for (int i = 0; i < 3; i++) {
+    if (i == 2) {
+      piece_add_node(&g, "MatMul", "a", "xh", "wh", "h");
+      piece_add_node(&g, "MatMul", "b", "h", "wh", "yh");
+    }
+    n = piece_node("Cast", cast[i][2], cast[i][0], NULL, cast[i][1]);
+    a = (wire){0};
+    wire_str(&a, ATTR_NAME, "to");
+    wire_int(&a, ATTR_I, i == 2 ? FLOAT : FLOAT16);
+    wire_int(&a, ATTR_TYPE, 2);
+    wire_msg(&n, NODE_ATTR, &a);
+    wire_msg(&g, GRAPH_NODE, &n);
+  }
+  wire_str(&g, GRAPH_NAME, "half");
+  add_weight(&g, "w", 64, 64);
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){4, 64});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){4, 64});
+  finish(out, &g, 18);
+}
+
 /* y = x w with a weight of 400 bytes in small.bin. */
 static void external(wire *out) {
   wire g = {0}, x = {0};
@@ -302,7 +328,7 @@ static const struct {
     {"old.onnx", old}, {"ports.onnx", ports},   {"big.onnx", big},
     {"twice.onnx", twice}, {"conv.onnx", conv}, {"external.onnx", external},
     {"outputs.onnx", outputs}, {"hostile.onnx", hostile},
-    {"hostile-op.onnx", hostile_op},
+    {"hostile-op.onnx", hostile_op}, {"half.onnx", half},
 };
 
 int samples_write(const char *dir) {

@@ -160,6 +160,10 @@ ok "counts it once" says '"weight_bytes_per_device": 16384,' out
 ok "it fits where it fits once" gives 0 "$annotate" -n --mesh tp=2 \
   --auto=20000B twice.onnx
 
+# A product over a split dim, in f16: partial sums are rounded.
+"$annotate" -q -s twice.yaml -o half.a.onnx half.onnx
+ok "f16 is partitioned" "$partition" -q -o half.spmd half.a.onnx
+
 # Inputs and outputs by way of files and pipes.
 outputs() { # OPTION...: of one run with --random 1, into the directory out1
   rm -rf out1
@@ -224,6 +228,21 @@ ok "is the schema of the source" cmp out "$schemas/gshard-spec.schema.json"
 ok "--list-ops" gives 0 "$run" --list-ops
 ok "with MatMul" says 'MatMul' out
 
+
+# ---- operands in the place of others ---------------------------------------
+ok "model and spec swapped" gives 64 "$annotate" -n -s mlp.onnx mlp.yaml
+ok "how it should be" says 'hint: -s mlp.yaml mlp.onnx' err
+ok "two on standard input" gives 64 "$annotate" -n -s - -
+ok "is said" says 'standard input can be read once' err
+ok "two specs on standard input" gives 64 "$annotate" -n -s - -s - mlp.onnx
+for file in plan.yaml weights.data device0.onnx; do
+  ok "a plan's $file alone" gives 65 "$run" --random 1 mlp.device/$file
+  ok "$file: what to give" says 'directory' err
+done
+ok "--check of f16 sums" gives 0 "$run" --random 1 --check half.onnx half.spmd
+ok "are equal as f16" says '^check: 1 output' out
+ok "but not exactly" gives 1 "$run" --random 1 --rtol 0 --atol 0 \
+  --check half.onnx half.spmd
 
 # ---- reports ----------------------------------------------------------------
 report=$schemas/gshard-report.schema.json

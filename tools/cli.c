@@ -69,7 +69,12 @@ static gs_status parse_long(gs_cli *c, int argc, char **argv, int *i,
                             gs_err *e) {
   const char *s = argv[*i] + 2, *eq = strchr(s, '=');
   const char *name = eq ? gs_strndup(&c->arena, s, (size_t)(eq - s)) : s;
-  const gs_option *o = gs_option_find(c->tool, name);
+  const gs_option *o = gs_option_find(c->tool, name), *other = NULL;
+  if (!o) o = gs_option_short_for(c->tool, name, &other);
+  if (other)
+    return usage(c, e, NULL,
+                 gs_sprintf(&c->arena, "--%s may be --%s or --%s", name,
+                            o->name, other->name));
   if (!o)
     return usage(c, e, nearest(c, name),
                  gs_sprintf(&c->arena, "unknown option --%s", name));

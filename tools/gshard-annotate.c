@@ -22,6 +22,33 @@ typedef struct job {
   gs_report report;
 } job;
 
+static bool ends_in(const char *s, const char *end) {
+  size_t n = strlen(s), k = strlen(end);
+  return n > k && !strcmp(s + n - k, end);
+}
+
+/* Operands in each other's place, or two of them on standard input. */
+static gs_status check_operands(const gs_cli *c, gs_err *e) {
+  const char *model = c->operand.at[0];
+  bool piped = !strcmp(model, "-");
+  for (int i = 0; i < gs_cli_count(c, "spec"); i++) {
+    const char *spec = gs_cli_at(c, "spec", i);
+    if (ends_in(spec, ".onnx") &&
+        (ends_in(model, ".yaml") || ends_in(model, ".yml"))) {
+      gs_fail(e, GS_USAGE, spec, "this is the spec, and '%s' the model?",
+              model);
+      gs_err_hint(e, "-s %s %s", model, spec);
+      return GS_USAGE;
+    }
+    if (strcmp(spec, "-")) continue;
+    if (piped)
+      return gs_fail(e, GS_USAGE, NULL, "standard input can be read once: it "
+                     "is the model or a spec");
+    piped = true;
+  }
+  return GS_OK;
+}
+
 static gs_status read_spec(job *j, gs_bindings *bind, gs_err *e) {
   gs_cli *c = j->c;
   gs_spec_init(&j->spec, &c->arena);
@@ -209,6 +236,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
   j->c = c;
   gs_bindings bind;
   gs_cli_step(c, "");
+  GS_TRY(check_operands(c, e));
   if (gs_cli_has(c, "output"))
     GS_TRY(gs_out_check(&c->arena, gs_cli_get(c, "output"), c->force, e));
   GS_TRY(read_spec(j, &bind, e));

@@ -375,7 +375,8 @@ static gs_status open_whole(job *j, gs_source *whole, gs_err *e) {
 
 /* Runs both on whole numbers: sums of products of them do not round, so that
  * models of such operators (and weights) must agree exactly. */
-static gs_status check_integers(job *j, gs_source *whole, bool *exact,
+static gs_status check_integers(job *j, gs_source *whole,
+                                const gs_tolerance *tol, bool *exact,
                                 gs_err *e) {
   gs_source *s = &j->source;
   int n = s->graph->input.n;
@@ -392,10 +393,8 @@ static gs_status check_integers(job *j, gs_source *whole, bool *exact,
   GS_TRY(collect(j->exec, j->a, s->graph, &got, e));
   if (!whole) return GS_OK;
   GS_TRY(run_whole(j, whole, &want, e));
-  /* Distances are for information: everything is within this tolerance. */
-  gs_tolerance any = {.atol = INFINITY};
   return gs_check_outputs(&j->text, "check, integer-valued data",
-                          s->graph->output.n, got, want, &any, exact, e);
+                          s->graph->output.n, got, want, tol, exact, e);
 }
 
 static gs_status check_whole(job *j, gs_err *e) {
@@ -404,21 +403,28 @@ static gs_status check_whole(job *j, gs_err *e) {
   bool same = false, exact = false;
   if (w) s = open_whole(j, w, e);
   AGREE(s);
+  int n = j->source.graph->output.n;
+  gs_tolerance *tol = GS_NEWS(j->a, n + 1, gs_tolerance);
   if (w) {
-    gs_tolerance tol = {.rtol = 1e-3, .scale = 1e-5};
     gs_box **want;
-    s = tolerances(j, &tol, e);
+    gs_check_tolerances(j->a, w->graph, tol);
+    for (int i = 0; i < n && !s; i++) s = tolerances(j, &tol[i], e);
     if (!s) s = run_whole(j, w, &want, e);
     if (!s)
-      s = gs_check_outputs(&j->text, "check", j->source.graph->output.n,
-                           j->output, want, &tol, &same, e);
+      s = gs_check_outputs(&j->text, "check", n, j->output, want, tol, &same,
+                           e);
     if (s == GS_NO && !e->n) {
       result = s;
       s = GS_OK;
     }
   }
   AGREE(s);
-  AGREE(check_integers(j, w, &exact, e));
+  s = check_integers(j, w, tol, &exact, e);
+  if (s == GS_NO && !e->n) {
+    result = s;
+    s = GS_OK;
+  }
+  AGREE(s);
   gs_buf_printf(&j->json,
                 ", \"check\": {\"equal\": %s, \"same_bytes\": %s, "
                 "\"integers_exact\": %s}",

@@ -74,6 +74,19 @@ const gs_option *gs_option_find(const gs_tool *t, const char *name) {
   return NULL;
 }
 
+const gs_option *gs_option_short_for(const gs_tool *t, const char *name,
+                                     const gs_option **other) {
+  const gs_option *o, *found = NULL;
+  *other = NULL;
+  for (int i = 0; *name && (o = gs_option_at(t, i)); i++) {
+    if (o->flags & GS_OPT_HIDDEN || strncmp(o->name, name, strlen(name)))
+      continue;
+    if (found) *other = o;
+    else found = o;
+  }
+  return found;
+}
+
 const gs_option *gs_option_letter(const gs_tool *t, char letter) {
   const gs_option *o;
   for (int i = 0; (o = gs_option_at(t, i)); i++)

@@ -12,4 +12,9 @@ const gs_option *gs_option_at(const gs_tool *t, int i);
 const gs_option *gs_option_find(const gs_tool *t, const char *name);
 const gs_option *gs_option_letter(const gs_tool *t, char letter);
 
+/* The visible row whose name starts with `name`, and another one where there
+ * are several; NULL: none. */
+const gs_option *gs_option_short_for(const gs_tool *t, const char *name,
+                                     const gs_option **other);
+
 #endif

@@ -68,11 +68,14 @@ static const gs_option options[] = {
              "output_N.pb; print the worst element, exit 1 on a mismatch."},
     {.name = "rtol",
      .arg = "R",
-     .help = "Relative tolerance of comparisons; the default is 1e-3."},
+     .help = "Relative tolerance of comparisons; the default is 1e-3, and for "
+             "outputs that are computed through a coarser type, such as f16, "
+             "eight units in its last place."},
     {.name = "atol",
      .arg = "A",
      .help = "Absolute tolerance of comparisons; the default is 1e-5 times "
-             "the largest absolute value of the tensor."},
+             "the largest absolute value of the tensor, or as many units as "
+             "above."},
     {.name = "bench",
      .arg = "N",
      .flags = GS_OPT_ALIKE,

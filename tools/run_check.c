@@ -4,6 +4,26 @@
 
 #include "base/text.h"
 
+void gs_check_tolerances(gs_arena *a, const gs_graph *g, gs_tolerance *tol) {
+  gs_tolerance *of = GS_NEWS(a, g->value.n + 1, gs_tolerance);
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    gs_tolerance most = {0};
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k] && of[n->in[k]->id].rtol > most.rtol)
+        most = of[n->in[k]->id];
+    for (int k = 0; k < n->nout; k++) {
+      if (!n->out[k]) continue;
+      gs_tolerance own = gs_tolerance_of(n->out[k]->dtype);
+      of[n->out[k]->id] = own.rtol > most.rtol ? own : most;
+    }
+  }
+  for (int i = 0; i < g->output.n; i++) {
+    const gs_value *v = g->output.at[i];
+    tol[i] = v->def ? of[v->id] : gs_tolerance_of(v->dtype);
+  }
+}
+
 gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
                            gs_box *const *got, gs_box *const *want,
                            const gs_tolerance *tol, bool *same, gs_err *e) {
@@ -16,7 +36,7 @@ gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
     const gs_tensor *worst = NULL;
     const char *name =
         gs_text(b->arena, got[i]->t.name ? got[i]->t.name : "");
-    GS_TRY(gs_compare_box(got[i], want[i], tol, &c, &worst, e));
+    GS_TRY(gs_compare_box(got[i], want[i], &tol[i], &c, &worst, e));
     if (!c.same_bytes) bytes = false;
     if (c.worst >= 0 && c.distance > most) most = c.distance;
     if (c.equal) continue;

@@ -3,11 +3,16 @@
 #define GS_TOOLS_RUN_CHECK_H
 
 #include "exec/compare.h"
+#include "ir/graph.h"
+
+/* tol[i]: the tolerance of output i of g, by the coarsest type of floats that
+ * it is computed through.  O(operands). */
+void gs_check_tolerances(gs_arena *a, const gs_graph *g, gs_tolerance *tol);
 
 /* Compares n outputs with what was expected and adds a line for each that
  * differs, or one for all ("4 outputs equal: largest distance 1e-7"), each
  * after `what`.  *same (may be NULL): all bytes are the same.  GS_NO when one
- * is out of tolerance. */
+ * is out of its tolerance, tol[i]. */
 gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
                            gs_box *const *got, gs_box *const *want,
                            const gs_tolerance *tol, bool *same, gs_err *e);

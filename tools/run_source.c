@@ -30,6 +30,13 @@ static gs_status read_for_all(gs_arena *a, gs_world *w, gs_model **out,
 /* Makes a program of the graph when the model says that it is one. */
 static gs_status set_program(gs_arena *a, gs_source *s, gs_err *e) {
   const char *version = gs_model_meta(s->model, "gshard.program");
+  const char *position = gs_model_meta(s->model, "gshard.position");
+  if (position && !s->device) {
+    gs_fail(e, GS_DATA, s->path, "is the graph of device %.20s of a plan",
+            position);
+    gs_err_hint(e, "gshard-run runs the plan: give its directory");
+    return GS_DATA;
+  }
   s->ndevice = 1;
   if (!version) return GS_OK;
   if (strcmp(version, GS_TEXT_OF(GS_PROGRAM_VERSION)))
@@ -210,6 +217,24 @@ static gs_status open_file(gs_arena *a, gs_world *w, gs_source *s,
   return set_program(a, s, e);
 }
 
+/* A file of a plan that is nothing without the others. */
+static gs_status check_alone(gs_arena *a, const char *path, gs_err *e) {
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  const char *dir = !slash ? "." : slash == path
+                        ? "/" : gs_strndup(a, path, (size_t)(slash - path));
+  const char *const *owned;
+  size_t len = strlen(name);
+  if (len > 5 && !strcmp(name + len - 5, ".onnx")) return GS_OK;
+  int n = gs_plan_owned(a, dir, &owned);
+  for (int i = 0; i < n; i++) {
+    if (strcmp(owned[i], name)) continue;
+    gs_fail(e, GS_DATA, path, "is a file of a plan");
+    gs_err_hint(e, "the plan is its directory: %s", dir);
+    return GS_DATA;
+  }
+  return GS_OK;
+}
+
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          bool verify, gs_source *s, gs_err *e) {
   *s = (gs_source){.path = path, .no_verify = !verify};
@@ -218,6 +243,7 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
   gs_plan *plan;
   GS_TRY(find_plan(a, path, verify, &plan, e));
   s->plan = plan;
+  if (!plan) GS_TRY(check_alone(a, path, e));
   if (verify) GS_TRY(gs_run_verify_new(a, path, plan, &s->verify, e));
   GS_TRY(plan ? open_plan(a, w, s, e) : open_file(a, w, s, e));
   if (!s->device) {

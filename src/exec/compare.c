@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/math.h"
+#include "base/text.h"
 #include "kernel/convert.h"
 
 enum { BLOCK = 512 }; /* even: packed types stay on byte boundaries */
@@ -28,6 +29,24 @@ static void widen(gs_dtype t, const void *data, int64_t at, int64_t n,
   _Alignas(64) char copy[BLOCK * sizeof(double)];
   memcpy(copy, from, (size_t)((n * bits + 7) / 8));
   gs_convert(GS_DOUBLE, out, t, copy, n, NULL);
+}
+
+gs_tolerance gs_tolerance_of(gs_dtype t) {
+  gs_tolerance tol = {.rtol = 1e-3, .scale = 1e-5};
+  if (gs_dtype_get((int)t)->cls != 'f' || !gs_convert_knows(t)) return tol;
+  /* The distance from 1 to the next number of the type. */
+  double unit = 1;
+  for (double step = 0.5; step > 1e-4; step /= 2) {
+    double next = 1 + step, x;
+    _Alignas(16) char bytes[16];
+    gs_convert(t, bytes, GS_DOUBLE, &next, 1, NULL);
+    gs_convert(GS_DOUBLE, &x, t, bytes, 1, NULL);
+    if (x < next || x > next) break;
+    unit = step;
+  }
+  if (unit < 5e-4) return tol;
+  tol.rtol = tol.scale = fmin(8 * unit, 0.5);
+  return tol;
 }
 
 static double largest_of(gs_dtype t, const void *want, int64_t n) {
@@ -64,6 +83,39 @@ static void consider(gs_comparison *c, int64_t at, double got, double want,
   c->want = want;
   c->distance = d;
   c->allowed = allowed;
+}
+
+/* Integers of up to 64 bits, which a double cannot always tell apart. */
+static void compare_integers(const gs_tensor *got, const gs_tensor *want,
+                             gs_comparison *c) {
+  gs_dtype t = got->dtype;
+  bool is_signed = gs_dtype_get((int)t)->cls == 'i';
+  gs_dtype wide = is_signed ? GS_INT64 : GS_UINT64;
+  int64_t bits = gs_dtype_get((int)t)->bits;
+  const char *x = gs_tensor_bytes(got), *y = gs_tensor_bytes(want);
+  uint64_t a[BLOCK], b[BLOCK], most = 0;
+  _Alignas(64) char copy[BLOCK * sizeof(uint64_t)];
+  for (int64_t at = 0; at < c->n; at += BLOCK) {
+    int64_t m = gs_min(BLOCK, c->n - at), bytes = (m * bits + 7) / 8;
+    memcpy(copy, x + at * bits / 8, (size_t)bytes);
+    gs_convert(wide, a, t, copy, m, NULL);
+    memcpy(copy, y + at * bits / 8, (size_t)bytes);
+    gs_convert(wide, b, t, copy, m, NULL);
+    for (int64_t i = 0; i < m; i++) {
+      bool more = is_signed ? (int64_t)a[i] > (int64_t)b[i] : a[i] > b[i];
+      uint64_t d = more ? a[i] - b[i] : b[i] - a[i];
+      c->bad += d != 0;
+      if (d <= most) continue;
+      most = d;
+      c->worst = at + i;
+      c->got_bits = a[i];
+      c->want_bits = b[i];
+    }
+  }
+  c->distance = (double)most;
+  if (c->worst < 0) return;
+  c->got = is_signed ? (double)(int64_t)c->got_bits : (double)c->got_bits;
+  c->want = is_signed ? (double)(int64_t)c->want_bits : (double)c->want_bits;
 }
 
 static gs_status same_shape(const gs_tensor *got, const gs_tensor *want,
@@ -114,6 +166,11 @@ gs_status gs_compare(const gs_tensor *got, const gs_tensor *want,
   c->same_bytes = !memcmp(x, y, (size_t)got->nbytes);
   c->largest = largest_of(t, y, n);
   bool exact = exact_type(t);
+  if (exact && t != GS_BOOL && !c->same_bytes) {
+    compare_integers(got, want, c);
+    c->equal = c->bad == 0;
+    return GS_OK;
+  }
   double base = exact ? 0 : tol->atol + tol->scale * c->largest;
   double a[BLOCK], b[BLOCK];
   for (int64_t at = 0; !c->same_bytes && at < n; at += BLOCK) {
@@ -124,10 +181,13 @@ gs_status gs_compare(const gs_tensor *got, const gs_tensor *want,
       consider(c, at + i, a[i], b[i],
                base + (exact ? 0 : tol->rtol * fabs(b[i])));
   }
-  /* 64-bit integers that differ by less than a double can tell. */
-  if (exact && !c->same_bytes && c->worst < 0 && t != GS_BOOL) c->bad = 1;
   c->equal = c->bad == 0;
   return GS_OK;
+}
+
+static void print_whole(gs_buf *b, bool is_signed, uint64_t x) {
+  if (is_signed) gs_buf_printf(b, "%lld", (long long)x);
+  else gs_buf_printf(b, "%llu", (unsigned long long)x);
 }
 
 void gs_comparison_print(gs_buf *b, const gs_tensor *t,
@@ -149,8 +209,17 @@ void gs_comparison_print(gs_buf *b, const gs_tensor *t,
     gs_buf_printf(b, d ? ",%lld" : "%lld", (long long)index[d]);
   if (t->dtype == GS_STRING) {
     gs_string s = t->strings[c->worst];
-    gs_buf_printf(b, "] is not '%.*s'", (int)gs_min((int64_t)s.n, 80),
-                  s.n ? s.at : "");
+    gs_buf_str(b, "] is not '");
+    gs_text_add(b, s.n ? s.at : "", (size_t)gs_min((int64_t)s.n, 80));
+    gs_buf_char(b, '\'');
+    return;
+  }
+  char cls = gs_dtype_get((int)t->dtype)->cls;
+  if (cls == 'i' || cls == 'u') {
+    gs_buf_str(b, "] is ");
+    print_whole(b, cls == 'i', c->got_bits);
+    gs_buf_str(b, ", expected ");
+    print_whole(b, cls == 'i', c->want_bits);
     return;
   }
   gs_buf_printf(b, "]%s is %.9g, expected %.9g: distance %.3g, allowed %.3g",

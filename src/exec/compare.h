@@ -12,12 +12,18 @@ typedef struct gs_tolerance {
   double rtol, atol, scale;
 } gs_tolerance;
 
+/* What a different order of sums may make of numbers of this type: 1e-3 and
+ * 1e-5 (scale) for f32 and finer ones; for coarser types eight units in the
+ * last place of the largest number, at most half of it. */
+gs_tolerance gs_tolerance_of(gs_dtype t);
+
 typedef struct gs_comparison {
   bool equal;      /* within the tolerance everywhere */
   bool same_bytes;
   int64_t n, bad;  /* numbers compared, and how many are out of tolerance */
   int64_t worst;   /* row-major index of the worst one; -1: all are the same */
   double got, want, distance, allowed; /* there; distance may be infinite */
+  uint64_t got_bits, want_bits; /* there, of integers: exact */
   double largest;  /* max|want| over finite elements */
 } gs_comparison;
 

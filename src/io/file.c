@@ -344,7 +344,7 @@ static gs_status check_opened(gs_arena *a, const gs_dirs *d, int fd,
     close(fd);
     gs_fail(e, GS_DATA, place, "external data: '%s' has %lu hard links", name,
             (unsigned long)st.st_nlink);
-    gs_err_hint(e, "--allow-hardlinks accepts it");
+    gs_err_hint(e, "a copy of the file has one: cp, then mv over it");
     return GS_DATA;
   }
   *out = gs_file_wrap(a, name, fd, (uint64_t)st.st_size);
@@ -365,7 +365,7 @@ gs_status gs_dirs_file(gs_arena *a, const gs_dirs *d, const char *location,
     if (errno == EXDEV || errno == ELOOP || errno == EAGAIN) {
       gs_fail(e, GS_DATA, place, "external data: '%s' leads out of the "
               "model's directory", location);
-      gs_err_hint(e, "--external-data-dir DIR names another directory");
+      gs_err_hint(e, "copy the file into it, or move the model");
       return GS_DATA;
     }
     return gs_fail(e, errno == EMFILE || errno == ENFILE ? GS_RESOURCE

@@ -5,7 +5,7 @@
 #include "io/io.h"
 #include "ir/graph.h"
 
-/* What a reader accepts; every limit has an option and stands in the manual.
+/* What a reader accepts; every limit stands in the manual.
  *  name, default, meaning */
 #define GS_MODEL_LIMITS(X)                                                     \
   X(file_bytes, INT64_C(2147483647), "bytes of a model file")                  \
