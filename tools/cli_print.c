@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "ir/plan.h"
 #include "options.h"
 
 #ifndef PACKAGE_VERSION
@@ -91,7 +92,8 @@ void gs_cli_version(const gs_tool *t, FILE *f) {
 #ifdef __SANITIZE_ADDRESS__
   fputs(" +sanitizer", f);
 #endif
-  fputc('\n', f);
+  fprintf(f, "\nFormats: plan %d, program %d\n", GS_PLAN_VERSION,
+          GS_PROGRAM_VERSION);
   if (t->built) t->built(f);
 }
 
