@@ -41,10 +41,10 @@ for name in annotate partition run; do
   ok "$name --help leaves stderr alone" quiet "$work/err"
   ok "$name --version" gives 0 "$tool" --version
   ok "$name --version names the licence" says Apache-2.0 "$work/out"
+  ok "$name --version names the formats" says '^Formats: plan [0-9]' "$work/out"
   ok "$name with an unknown option" gives 64 "$tool" --colr=never x
   ok "$name suggests an option" says 'did you mean --color' "$work/err"
   ok "$name leaves stdout alone" quiet "$work/out"
-  ok "$name --version names the formats" says '^Formats: plan [0-9]' "$work/out"
   ok "$name --vers is --version" gives 0 "$tool" --vers
   ok "$name says so" says '^gshard-' "$work/out"
   ok "$name --ver may be two" gives 64 "$tool" --ver
