@@ -223,6 +223,15 @@ ok "--explain names the rule" says 'mlp.yaml:4' out
 ok "--explain writes no model" sh -c '! grep -q MatMulMatMul out'
 ok "--list-tensors" gives 0 "$annotate" --list-tensors mlp.a.onnx
 ok "with shardings" says '^w1 : f32\[10,34\] {~,tp}' out
+cat > array.json << 'END'
+{"type": "array", "items": {"type": "object"}}
+END
+ok "--list-tensors --json" gives 0 "$annotate" --json --list-tensors mlp.a.onnx
+ok "is JSON" "$same" --json array.json out
+ok "with the tensors" says '{"name": "w1", "dtype": "f32", "dims": .10, 34., "sharding": "{~,tp}"}' out
+ok "--list-ops --json" gives 0 "$run" --list-ops --json
+ok "is JSON too" "$same" --json array.json out
+ok "with the operators" says '"operator": "MatMul", "opset": 13, "inputs": .2, 2.' out
 ok "--print-schema" gives 0 "$annotate" --print-schema
 ok "is the schema of the source" cmp out "$schemas/gshard-spec.schema.json"
 ok "--list-ops" gives 0 "$run" --list-ops

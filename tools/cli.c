@@ -343,7 +343,8 @@ static bool print_only(const gs_cli *c) {
   const gs_tool *t = c->tool;
   for (int i = 0; i < c->use.n; i++) {
     const gs_option *o = c->use.at[i].option;
-    if (o->print) o->print(stdout);
+    if (o->print_json && c->json) o->print_json(stdout);
+    else if (o->print) o->print(stdout);
     else if (!strcmp(o->name, "help")) gs_cli_help(t, stdout);
     else if (!strcmp(o->name, "version")) gs_cli_version(t, stdout);
     else if (!strcmp(o->name, "print-man-options"))

@@ -36,6 +36,7 @@ typedef struct gs_option {
   const char *group;   /* heading that starts here, NULL: as the row before */
   const char *help;    /* sentences, wrapped when shown */
   void (*print)(FILE *f); /* the option prints this and ends the tool */
+  void (*print_json)(FILE *f); /* instead of it with --json; NULL: the same */
 } gs_option;
 
 typedef struct gs_example {

@@ -88,6 +88,35 @@ static void list_tensors(job *j) {
   gs_cli_print(stdout, &b);
 }
 
+/* [{name, dtype, dims, sharding}]: null for a size or sharding that is not
+ * known. */
+static void list_json(job *j) {
+  gs_buf b;
+  gs_buf_init(&b, &j->c->arena);
+  const gs_graph *g = j->model.graph;
+  gs_buf_char(&b, '[');
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    gs_buf_str(&b, i ? ",\n  {\"name\": " : "\n  {\"name\": ");
+    gs_buf_json(&b, v->name);
+    gs_buf_str(&b, ", \"dtype\": ");
+    gs_buf_json(&b, gs_dtype_get((int)v->dtype)->text);
+    gs_buf_str(&b, v->rank < 0 ? ", \"dims\": null" : ", \"dims\": [");
+    for (int d = 0; d < v->rank; d++) {
+      gs_buf_str(&b, d ? ", " : "");
+      if (v->dims[d] < 0) gs_buf_str(&b, "null");
+      else gs_buf_printf(&b, "%lld", (long long)v->dims[d]);
+    }
+    gs_buf_str(&b, v->rank < 0 ? ", \"sharding\": " : "], \"sharding\": ");
+    if (v->sharding && g->mesh)
+      gs_buf_json(&b, gs_sharding_text(b.arena, g->mesh, v->sharding));
+    else gs_buf_str(&b, "null");
+    gs_buf_char(&b, '}');
+  }
+  gs_buf_str(&b, "\n]\n");
+  fwrite(b.at, 1, b.n, stdout);
+}
+
 static const char *rule_text(void *context, int rule) {
   job *j = context;
   return gs_rule_origin(&j->c->arena, &j->spec, rule);
@@ -247,7 +276,8 @@ static gs_status run(gs_cli *c, gs_err *e) {
   gs_cli_step(c, "load");
   if (gs_cli_has(c, "dump-spec")) return dump_spec(j, e);
   if (gs_cli_has(c, "list-tensors")) {
-    list_tensors(j);
+    if (c->json) list_json(j);
+    else list_tensors(j);
     return GS_OK;
   }
   gs_graph *g = j->model.graph;

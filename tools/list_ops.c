@@ -242,6 +242,38 @@ void gs_ops_list(FILE *f) {
   gs_arena_free(&a);
 }
 
+static void json_range(gs_buf *b, const char *key, int from, int to) {
+  gs_buf_printf(b, ", \"%s\": [%d, ", key, from);
+  if (to == INT_MAX) gs_buf_str(b, "null]");
+  else gs_buf_printf(b, "%d]", to);
+}
+
+void gs_ops_list_json(FILE *f) {
+  gs_arena a;
+  gs_buf b;
+  gs_arena_init(&a);
+  gs_buf_init(&b, &a);
+  const row *all = sorted(&a);
+  gs_buf_char(&b, '[');
+  for (const row *r = all; r->name; r++) {
+    gs_buf_str(&b, r == all ? "\n  {\"domain\": " : ",\n  {\"domain\": ");
+    gs_buf_json(&b, domain_of(r));
+    gs_buf_str(&b, ", \"operator\": ");
+    gs_buf_json(&b, r->name);
+    gs_buf_printf(&b, ", \"opset\": %d", r->since);
+    json_range(&b, "inputs", r->in0, r->in1);
+    json_range(&b, "outputs", r->out0, r->out1);
+    gs_buf_str(&b, ", \"types\": ");
+    gs_buf_json(&b, types_of(r));
+    gs_buf_str(&b, ", \"shards\": ");
+    gs_buf_json(&b, how(&a, r));
+    gs_buf_char(&b, '}');
+  }
+  gs_buf_str(&b, "\n]\n");
+  fwrite(b.at, 1, b.n, f);
+  gs_arena_free(&a);
+}
+
 /* Those of ai.gshard are described by hand. */
 static bool described(const row *r) { return !strcmp(r->domain, "ai.gshard"); }
 

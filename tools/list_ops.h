@@ -6,6 +6,8 @@
 
 /* One line each: domain, name, opset, operands, results, how it shards. */
 void gs_ops_list(FILE *f);
+/* The same as an array of objects. */
+void gs_ops_list_json(FILE *f);
 /* The same in mdoc, without those of ai.gshard. */
 void gs_ops_man(FILE *f);
 

@@ -70,7 +70,7 @@ static const gs_option options[] = {
              "exit."},
     {.name = "list-tensors",
      .help = "Print one line for each tensor of the model, with name, type, "
-             "shape and sharding, and exit."},
+             "shape and sharding, and exit; with --json an array of objects."},
     {.name = "print-schema",
      .flags = GS_OPT_ALONE,
      .help = "Print the JSON Schema of the spec and exit.",

@@ -84,8 +84,10 @@ static const gs_option options[] = {
              "bytes moved."},
     {.name = "list-ops",
      .flags = GS_OPT_ALONE,
-     .help = "Print the table of operators and exit.",
-     .print = gs_ops_list},
+     .help = "Print the table of operators and exit; with --json as an array "
+             "of objects.",
+     .print = gs_ops_list,
+     .print_json = gs_ops_list_json},
     {0},
 };
 
