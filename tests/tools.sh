@@ -88,6 +88,13 @@ for m in mlp functions ports old any; do
   ok "$m: the shardings are read back" round_trip $m.a.onnx $m.c.onnx
   ok "$m: the same bytes again" cmp $m.a.onnx $m.c.onnx
   ok "$m: the dumped spec is a spec" dumped $m
+  ok "$m: as JSON" gives 0 "$annotate" --json -s $m.yaml --dump-spec $m.onnx
+  cp out $m.dump.json
+  ok "$m: it is the same spec" gives 0 "$annotate" --json -s $m.dump.json \
+    --dump-spec $m.onnx
+  sed 's/"why": "[^"]*"//g' $m.dump.json > a.txt
+  sed 's/"why": "[^"]*"//g' out > b.txt
+  ok "$m: which gives itself" cmp a.txt b.txt
   ok "$m: with the same shardings" round_trip $m.a.onnx $m.dumped.onnx
 done
 

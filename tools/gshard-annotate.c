@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "io/io.h"
 #include "io/spec.h"
+#include "io/yaml.h"
 #include "load.h"
 #include "pass/annotate.h"
 #include "report.h"
@@ -256,7 +257,18 @@ static gs_status dump_spec(job *j, gs_err *e) {
   gs_buf b;
   gs_buf_init(&b, &j->c->arena);
   gs_spec_dump(&b, &j->spec, j->model.graph, &j->match);
-  gs_cli_print(stdout, &b);
+  if (!j->c->json) {
+    gs_cli_print(stdout, &b);
+    return GS_OK;
+  }
+  gs_yaml *y;
+  gs_buf json;
+  gs_buf_init(&json, b.arena);
+  GS_TRY(gs_yaml_parse(b.arena, "--dump-spec", b.at, b.n,
+                       &gs_yaml_plan_limits, &y, e));
+  gs_yaml_json(&json, y);
+  gs_buf_char(&json, '\n');
+  fwrite(json.at, 1, json.n, stdout);
   return GS_OK;
 }
 

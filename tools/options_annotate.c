@@ -67,7 +67,7 @@ static const gs_option options[] = {
     {.name = "dump-spec",
      .help = "Print the spec as it was understood, with defaults filled in "
              "and every tensor named, also those that --auto has chosen, and "
-             "exit."},
+             "exit; with --json as JSON, which a spec may be."},
     {.name = "list-tensors",
      .help = "Print one line for each tensor of the model, with name, type, "
              "shape and sharding, and exit; with --json an array of objects."},

@@ -8,6 +8,7 @@
 #ifndef GS_IO_YAML_H
 #define GS_IO_YAML_H
 
+#include "base/buf.h"
 #include "ir/place.h"
 
 typedef enum gs_yaml_kind {
@@ -53,6 +54,11 @@ bool gs_yaml_is_null(const gs_yaml *y);
 bool gs_yaml_is_word(const gs_yaml *y, const char *word);
 /* "a list", "a mapping", "'text'" for messages. */
 const char *gs_yaml_what(gs_arena *a, const gs_yaml *y);
+
+/* Appends the tree as JSON, which is YAML too: unquoted numbers, true, false
+ * and null as such.  A JSON string is quoted, so the bare word `open` of specs
+ * becomes {"open": true}. */
+void gs_yaml_json(gs_buf *b, const gs_yaml *y);
 
 /* Scalars as the schema wants them; GS_DATA with the accepted form. */
 gs_status gs_yaml_int(const gs_yaml *y, int64_t min, int64_t max, int64_t *out,

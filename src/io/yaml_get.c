@@ -113,3 +113,37 @@ gs_status gs_yaml_map(const gs_yaml *y, gs_err *e) {
   return y->kind == GS_YAML_MAP ? GS_OK
                                 : expected(y, "a mapping {key: value}", e);
 }
+
+static bool is_number(const gs_yaml *y) {
+  double x;
+  const char *s = y->text + (*y->text == '-');
+  return !y->quoted && *s >= '0' && *s <= '9' && (*s != '0' || s[1] != *s) &&
+         gs_yaml_number(y, &x, NULL) == GS_OK;
+}
+
+static void json_scalar(gs_buf *b, const gs_yaml *y) {
+  if (gs_yaml_is_null(y)) gs_buf_str(b, "null");
+  else if (gs_yaml_is_word(y, "open")) gs_buf_str(b, "{\"open\": true}");
+  else if (is_number(y) || gs_yaml_is_word(y, "true") ||
+           gs_yaml_is_word(y, "false"))
+    gs_buf_str(b, y->text);
+  else gs_buf_json(b, y->text);
+}
+
+void gs_yaml_json(gs_buf *b, const gs_yaml *y) {
+  if (y->kind == GS_YAML_SCALAR) {
+    json_scalar(b, y);
+    return;
+  }
+  bool map = y->kind == GS_YAML_MAP;
+  gs_buf_char(b, map ? '{' : '[');
+  for (int i = 0; i < y->item.n; i++) {
+    if (i) gs_buf_str(b, ", ");
+    if (map) {
+      gs_buf_json(b, y->key.at[i]->text);
+      gs_buf_str(b, ": ");
+    }
+    gs_yaml_json(b, y->item.at[i]);
+  }
+  gs_buf_char(b, map ? '}' : ']');
+}
