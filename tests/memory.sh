@@ -122,6 +122,29 @@ room() {
 }
 ok "little room: 4 devices" room "$run" -q -j4 --random 1 four
 ok "little room: a convolution" room "$run" -q -j2 --random 1 conv.onnx
+# Weights are in memory once: 64 MiB of them and less than that for the rest,
+# where they are packed as they lie and where every device has a part of them.
+once() {
+  "$run" -vv --random 1 "$@" > out 2> err || { cat err; return 1; }
+  most=$(sed -n 's/.* \([0-9]*\) KiB resident at most/\1/p' err | tail -1)
+  echo "$most KiB"
+  [ "$most" -gt 65536 ] && [ "$most" -lt 118784 ]
+}
+truncate -s 67108864 heavy.bin
+cat > heavy.yaml << 'END'
+version: 1
+mesh: {axes: {tp: 4}}
+rules:
+  - match: {tensor: "w?"}
+    shard: [~, tp]
+END
+"$annotate" -q -s heavy.yaml -o heavy.a.onnx heavy.onnx || exit 1
+ok "weights once: a model" once heavy.onnx
+for form in spmd device; do
+  "$partition" -q --emit $form -o heavy.$form heavy.a.onnx || exit 1
+  ok "weights once: a plan ($form)" once heavy.$form
+done
+
 truncate -s 1073741824 big.bin
 refused() {
   bounded 600000 "$run" -q --random 1 big.onnx > out 2> err

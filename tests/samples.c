@@ -189,6 +189,33 @@ static void big(wire *out) {
   finish(out, &g, 18);
 }
 
+/* y = x w0 w1 w2 w3: weights of 16 MiB each in heavy.bin, with no blocks. */
+static void heavy(wire *out) {
+  static const char *const name[] = {"x", "a", "b", "c", "y"};
+  static const int64_t dims[] = {2048, 2048};
+  wire g = {0};
+  for (int i = 0; i < 4; i++) {
+    char weight[8], offset[24];
+    wire w, where = {0}, from = {0};
+    snprintf(weight, sizeof weight, "w%d", i);
+    snprintf(offset, sizeof offset, "%d", i * 4 * 2048 * 2048);
+    w = piece_tensor(weight, FLOAT, 2, dims);
+    wire_str(&where, 1, "location");
+    wire_str(&where, 2, "heavy.bin");
+    wire_msg(&w, TENSOR_EXTERNAL, &where);
+    wire_str(&from, 1, "offset");
+    wire_str(&from, 2, offset);
+    wire_msg(&w, TENSOR_EXTERNAL, &from);
+    wire_int(&w, TENSOR_LOCATION, 1);
+    wire_msg(&g, GRAPH_INIT, &w);
+    piece_add_node(&g, "MatMul", name[i + 1], name[i], weight, name[i + 1]);
+  }
+  wire_str(&g, GRAPH_NAME, "heavy");
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){4, 2048});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){4, 2048});
+  finish(out, &g, 18);
+}
+
 /* y = Conv(x, w), of four images. */
 static void conv(wire *out) {
   static const int64_t dims[] = {64, 16, 3, 3};
@@ -324,6 +351,7 @@ static const struct {
   const char *name;
   void (*make)(wire *out);
 } samples[] = {
+    {"heavy.onnx", heavy},
     {"mlp.onnx", mlp}, {"any.onnx", any_batch}, {"functions.onnx", functions},
     {"old.onnx", old}, {"ports.onnx", ports},   {"big.onnx", big},
     {"twice.onnx", twice}, {"conv.onnx", conv}, {"external.onnx", external},

@@ -59,11 +59,14 @@ void gs_load_copy(const gs_program *p, const gs_load *l, int64_t position,
 
 /* ---- constants ---- */
 
-/* A pointer that kernels may read as elements of t: aligned to them. */
-const void *gs_data_aligned(gs_arena *a, const gs_tensor *t, const void *p) {
-  const gs_dtype_info *info = gs_dtype_get((int)t->dtype);
+bool gs_data_fits(gs_dtype t, const void *p) {
+  const gs_dtype_info *info = gs_dtype_get((int)t);
   size_t unit = (size_t)(info->bits + 7) / 8 / (info->cls == 'c' ? 2 : 1);
-  if (unit && (uintptr_t)p % unit == 0) return p;
+  return unit && (uintptr_t)p % unit == 0;
+}
+
+const void *gs_data_aligned(gs_arena *a, const gs_tensor *t, const void *p) {
+  if (gs_data_fits(t->dtype, p)) return p;
   void *copy = gs_alloc64(a, (size_t)t->nbytes);
   return memcpy(copy, p, (size_t)t->nbytes);
 }
@@ -138,6 +141,30 @@ static gs_view view_of(const gs_value *v, void *data) {
                    .data = data};
 }
 
+/* Which constant v is: what holds it, for its address may be used again. */
+static const void *which(const gs_device *d, const gs_value *v) {
+  int root = gs_program_room(d->p, v)->root;
+  return d->held && d->held[root] ? d->held[root] : gs_device_data(d, v);
+}
+
+/* Has the constant there that v is, if it is one. */
+static void fetch(gs_device *d, const gs_value *v) {
+  int root = v ? gs_program_room(d->p, v)->root : -1;
+  if (d->held && v && d->held[root] && !d->data[root])
+    d->data[root] = gs_held_get(d->held[root]);
+}
+
+/* Step s is prepared: what it does not read any more may go. */
+static void let_go(gs_device *d, int s) {
+  const gs_step *step = &d->p->step.at[s];
+  const gs_kctx *k = d->bound[s].k;
+  for (int i = 0; d->held && k && i < step->node->nin; i++) {
+    const gs_value *v = step->node->in[i];
+    gs_held *h = v ? d->held[gs_program_room(d->p, v)->root] : NULL;
+    if (h && (step->once || k->in[i].unread)) gs_held_done(h);
+  }
+}
+
 /* A kernel's context: outputs have at least the row's places, so that kernels
  * may look at optional ones that the node has not. */
 static gs_kctx *new_context(gs_device *d, const gs_node *n) {
@@ -156,7 +183,7 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
     /* Inputs and their slices are not there yet: NULL. */
     k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
     if (v) k->in[i].block = d->block[v->id];
-    if (v && gs_program_room(d->p, v)->fixed) k->in[i].fixed = k->in[i].data;
+    if (v && gs_program_room(d->p, v)->fixed) k->in[i].fixed = which(d, v);
   }
   for (int i = 0; i < nout; i++) {
     const gs_value *v = gs_node_out(n, i);
@@ -177,8 +204,13 @@ static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
   for (int i = 0; i < k->nout; i++) {
     const gs_value *v = gs_node_out(step->node, i);
     if (!v) continue;
-    k->out[i].data = gs_alloc64(&d->arena, gs_value_bytes(v));
-    d->data[v->id] = k->out[i].data;
+    if (d->held) {
+      d->held[v->id] = gs_held_result(&d->arena, d->p, v);
+      d->data[v->id] = gs_held_get(d->held[v->id]);
+    } else {
+      d->data[v->id] = gs_alloc64(&d->arena, gs_value_bytes(v));
+    }
+    k->out[i].data = d->data[v->id];
   }
   gs_arena a;
   gs_arena_init(&a);
@@ -218,10 +250,14 @@ static void busy_with_step(const gs_device *d, int s) {
 
 gs_status gs_device_prepare(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
+    const gs_node *n = d->p->step.at[s].node;
     busy_with_step(d, s);
+    for (int i = 0; i < n->nin; i++) fetch(d, n->in[i]);
     gs_status status = prepare_step(d, s);
     if (status) return at_step(d, s, status);
+    let_go(d, s);
   }
+  for (int i = 0; i < d->p->g->output.n; i++) fetch(d, d->p->exit[i].block);
   gs_busy_with("activations");
   /* gs_alloc zeroes, which also touches every page now. */
   d->mem = gs_alloc64(&d->arena, d->p->arena_size + d->scratch_size + 64);
@@ -243,7 +279,9 @@ void gs_device_bind(gs_device *d) {
       continue;
     }
     for (int i = 0; i < n->nin; i++)
-      if (n->in[i]) b->k->in[i].data = gs_device_data(d, n->in[i]);
+      if (n->in[i])
+        b->k->in[i].data =
+            b->k->in[i].unread ? NULL : gs_device_data(d, n->in[i]);
     for (int i = 0; i < n->nout; i++)
       if (n->out[i]) b->k->out[i].data = gs_device_data(d, n->out[i]);
     b->k->scratch = d->scratch;

@@ -2,7 +2,7 @@
 #ifndef GS_EXEC_DEVICE_H
 #define GS_EXEC_DEVICE_H
 
-#include "exec/program.h"
+#include "exec/held.h"
 
 /* A step bound to memory: a kernel's context, a collective, or a node that
  * runs on boxes. */
@@ -25,6 +25,8 @@ typedef struct gs_device {
   void *scratch;
   void **data;    /* [values] NULL: not known yet */
   int *block;     /* [values] of channels that it lies in, see gs_view */
+  gs_held **held; /* [values] constants and what is made of them once; NULL:
+                     the device of a graph in an attribute */
   void **own;     /* [values] memory for blocks of inputs */
   gs_bound *bound; /* [steps] */
   uint64_t bytes_sent; /* by the collectives run so far: gs_move_bytes */
@@ -63,6 +65,8 @@ gs_status gs_device_prepare(gs_device *d);
 /* A pointer to the elements of constant v that kernels may read. */
 gs_status gs_constant_data(gs_arena *a, const gs_value *v, void **out,
                            gs_err *e);
+/* Whether p is aligned for elements of t. */
+bool gs_data_fits(gs_dtype t, const void *p);
 /* p, or a copy where it is not aligned for elements of t. */
 const void *gs_data_aligned(gs_arena *a, const gs_tensor *t, const void *p);
 /* Copies data pointers into the views after inputs have changed. */

@@ -14,7 +14,7 @@ struct gs_exec {
   gs_team team;
   gs_kshare share;
   gs_device *device;       /* [n] */
-  gs_map slices;           /* place and range of a block -> its copy */
+  gs_holdings holdings;    /* constants of all devices */
   bool *given;             /* [values of the first graph] inputs */
   _Atomic int64_t failed;  /* 1 + first device that failed by itself */
 };

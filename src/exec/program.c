@@ -237,6 +237,17 @@ static void lifetimes(gs_program *p) {
   }
 }
 
+static void count_readers(gs_arena *a, gs_program *p) {
+  p->readers = GS_NEWS(a, p->g->value.n, int);
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    for (int i = 0; i < n->nin; i++)
+      if (n->in[i]) p->readers[gs_program_room(p, n->in[i])->root]++;
+  }
+  for (int i = 0; i < p->g->output.n; i++)
+    p->readers[gs_program_room(p, p->exit[i].block)->root]++;
+}
+
 gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
                          gs_err *e) {
   gs_program *p = GS_NEW(a, gs_program);
@@ -252,6 +263,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
   gs_program_close(a, p);
   for (int i = 0; i < g->output.n; i++) GS_TRY(add_exit(p, a, i, e));
   lifetimes(p);
+  count_readers(a, p);
   gs_program_memory(a, p);
   *out = p;
   return GS_OK;

@@ -69,6 +69,8 @@ typedef struct gs_program {
   size_t arena_size; /* bytes per device, without scratch */
   bool boxes;        /* there are boxed values or steps */
   int *uses;  /* [values] operands and outputs that are it */
+  int *readers; /* [values] operands of steps, and outputs, that lie in the
+                   room of which it is the root */
   int *maker; /* [values] the step that makes it, or -1 */
   bool *any;  /* [values] all that read it take blocks of channels */
 } gs_program;

@@ -56,52 +56,31 @@ static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
 
 /* ---- loading ---- */
 
-/* The block of a constant: in the constant itself, or copied once for all
- * devices with the same coordinates. */
-static void load_constant(gs_exec *x, gs_device *d, const gs_load *l) {
+/* Finds the constants of d and their blocks; nothing is copied yet. */
+static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
   const gs_program *p = d->p;
-  const void *whole = d->data[gs_program_room(p, l->from)->root];
-  const void *inside = gs_load_inside(p, l, d->position, whole);
-  void **at = &d->data[l->to->id];
-  if (inside) {
-    *at = (void *)(uintptr_t)inside;
-    return;
-  }
-  gs_buf key;
-  gs_buf_init(&key, &d->arena);
-  gs_buf_printf(&key, "%p", whole);
-  for (int i = 0; i < l->from->rank; i++) {
-    int64_t first, count;
-    gs_sharding_range(p->g->mesh, l->split, i, l->from->dims[i], d->position,
-                      &first, &count);
-    gs_buf_printf(&key, " %lld+%lld/%lld", (long long)first,
-                  (long long)count, (long long)l->to->dims[i]);
-  }
-  *at = gs_map_get(&x->slices, key.at);
-  if (*at) return;
-  gs_busy_with(l->from->name);
-  *at = gs_alloc64(&x->arena, gs_value_bytes(l->to));
-  gs_load_copy(p, l, d->position, whole, *at);
-  gs_map_put(&x->slices, key.at, *at);
-}
-
-static gs_status load_device(gs_exec *x, gs_device *d, gs_device *model,
-                             gs_err *e) {
-  const gs_graph *g = d->p->g;
+  const gs_graph *g = p->g;
+  d->held = GS_NEWS(&d->arena, g->value.n, gs_held *);
   for (int i = 0; i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
-    if (!v->constant || gs_value_boxed(v) || d->p->room[i].root != i)
-      continue;
+    const gs_tensor *t;
+    if (!v->constant || gs_value_boxed(v) || p->room[i].root != i) continue;
     gs_busy_with(v->name);
-    if (model) d->data[i] = model->data[i];
-    else GS_TRY(gs_constant_data(&x->arena, v, &d->data[i], e));
+    GS_TRY(gs_holdings_tensor(&x->holdings, v, &t, e));
+    if (p->readers[i]) d->held[i] = gs_held_whole(&x->holdings, p, v, t);
   }
-  for (int i = 0; i < d->p->load.n; i++) {
-    const gs_load *l = &d->p->load.at[i];
-    if (l->from->constant) load_constant(x, d, l);
+  for (int i = 0; i < p->load.n; i++) {
+    const gs_load *l = &p->load.at[i];
+    const gs_tensor *t;
+    if (!l->from->constant) continue;
+    gs_busy_with(l->from->name);
+    GS_TRY(gs_holdings_tensor(&x->holdings, l->from, &t, e));
+    if (p->readers[l->to->id])
+      d->held[l->to->id] =
+          gs_held_block(&x->holdings, p, l, d->position, t);
   }
   gs_busy_with(NULL);
-  return d->p->boxes ? gs_boxed_load(&x->arena, d, e) : GS_OK;
+  return p->boxes ? gs_boxed_load(&x->arena, d, e) : GS_OK;
 }
 
 /* ---- making ---- */
@@ -130,8 +109,7 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
     d->threads = each;
     d->share = &x->share;
     d->prefixed = c->ndevice > 1;
-    gs_device *model = i && c->ngraph == 1 ? x->device : NULL;
-    GS_TRY(load_device(x, d, model, e));
+    GS_TRY(load_device(x, d, e));
     if (c->world)
       GS_TRY(gs_comm_mpi(c->world, &x->team, &d->arena, d->position,
                          c->ndevice, &d->comm, e));
@@ -146,7 +124,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   gs_exec *x = calloc(1, sizeof *x);
   if (!x) gs_out_of_memory(sizeof *x);
   gs_arena_init(&x->arena);
-  gs_map_init(&x->slices, &x->arena);
+  gs_holdings_init(&x->holdings, &x->arena, config->ngraph > 1);
   gs_kshare_init(&x->share);
   *out = x;
   x->config = *config;

@@ -1,8 +1,5 @@
 #include "io/weights.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <string.h>
 
 #include "base/hash.h"
@@ -54,12 +51,7 @@ static void append(packer *k, const uint8_t *p, uint64_t n) {
  * memory. */
 static void give_back(packer *k) {
   k->touched = 0;
-  const gs_file *f = k->t->file;
-  if (k->t->data || !f || !f->map) return;
-  long page = sysconf(_SC_PAGESIZE);
-  uint64_t first = k->t->offset / (uint64_t)page * (uint64_t)page;
-  uint64_t end = k->t->offset + k->t->nbytes;
-  madvise((void *)(uintptr_t)(f->map + first), end - first, MADV_DONTNEED);
+  if (k->data) gs_file_release(k->t->file, k->data, (size_t)k->t->nbytes);
 }
 
 static void put(packer *k, const uint8_t *p, uint64_t n) {

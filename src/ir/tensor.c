@@ -54,6 +54,16 @@ const void *gs_tensor_bytes(const gs_tensor *t) {
   return f->map + t->offset;
 }
 
+void gs_file_release(const gs_file *f, const void *p, size_t n) {
+  const uint8_t *from = p;
+  if (!f || !f->map || !n || from < f->map || from >= f->map + f->size)
+    return;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t first = (size_t)(from - f->map) / page * page;
+  madvise((void *)(uintptr_t)(f->map + first), n + (size_t)(from - f->map) -
+          first, MADV_DONTNEED);
+}
+
 gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
                          gs_err *e) {
   const char *name = t->name ? t->name : "";

@@ -62,6 +62,9 @@ const void *gs_tensor_bytes(const gs_tensor *t);
  * Whoever makes tensors of foreign bytes calls it; of other types nothing is
  * read.  Returns whether it changed t. */
 bool gs_tensor_clean_bools(gs_arena *a, gs_tensor *t);
+/* Lets the pages go that hold n bytes from p on, where these lie in f's
+ * mapping; who reads them again gets them from the file.  f may be NULL. */
+void gs_file_release(const gs_file *f, const void *p, size_t n);
 /* Reads bytes [at, at + n) of the tensor into p with pread (no mapping). */
 gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
                          gs_err *e);

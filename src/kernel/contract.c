@@ -81,6 +81,7 @@ static gs_status matmul_prep(gs_kctx *k) {
   GS_TRY(matmul_shape(k, p));
   GS_TRY(matmul_batch(k, &p->g));
   gs_gemm_keep(&p->g, k, 1, 0);
+  k->in[1].unread = p->g.packed != NULL;
   scratch_for_half(k, p);
   k->state = p;
   return GS_OK;
@@ -161,6 +162,7 @@ static gs_status gemm_prep(gs_kctx *k) {
                           gs_dtype_get((int)a->dtype)->text);
   GS_TRY(gemm_addend(k, p));
   gs_gemm_keep(&p->g, k, 1, 0);
+  k->in[1].unread = p->g.packed != NULL;
   scratch_for_half(k, p);
   k->state = p;
   return GS_OK;

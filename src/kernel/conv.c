@@ -116,6 +116,7 @@ static void prepare_weights(gs_kctx *k, plan *p) {
                           : 0;
   packing job = {k, p};
   p->weights = gs_kernel_once(k, pack_key(k, p), n + bias, pack, &job);
+  k->in[W].unread = p->weights != NULL;
   if (p->weights && bias)
     p->bias = (const float *)(const void *)((const char *)p->weights + n);
 }

@@ -26,6 +26,7 @@ typedef struct gs_view {
   const void *fixed; /* operands, prep only: which constant it is, the same
                         for all that have its elements; NULL: it may change
                         from one run to the next */
+  bool unread; /* operands: prep has made of the constant what run reads */
   int block; /* 0: row-major */
   bool any;  /* results: `block` may be set */
 } gs_view;

@@ -162,6 +162,7 @@ static void prepare_weight(gs_kctx *k, plan *p) {
       (long long)p->k);
   packing job = {k, p};
   p->packed = gs_kernel_once(k, key, gs_igemm_b_size(p->n, p->k), pack, &job);
+  k->in[p->ib].unread = p->packed != NULL;
 }
 
 static void plan_integers(gs_kctx *k, plan *p) {

@@ -155,6 +155,7 @@ static void widen(gs_kctx *k, plan *p, size_t *top) {
 static void products(gs_kctx *k, plan *p) {
   int64_t h = p->hidden, all = p->gates * h;
   int64_t part = p->cell == GRU && !p->linear_first ? 2 * h : all;
+  bool w = true, r = true;
   for (int64_t d = 0; d < p->dirs; d++) {
     gs_gemm g = {.dtype = p->type, .tb = true, .batch = 1};
     g.k = p->input;
@@ -172,7 +173,11 @@ static void products(gs_kctx *k, plan *p) {
     g.n = all - part;
     p->rh2[d] = g;
     if (g.n) gs_gemm_keep(&p->rh2[d], k, R, d * all * h + part * h);
+    w = w && p->wx[d].packed;
+    r = r && p->rh[d].packed && (!g.n || p->rh2[d].packed);
   }
+  k->in[W].unread = w;
+  k->in[R].unread = r;
 }
 
 static size_t take(const plan *p, size_t *top, int64_t n) {
@@ -373,18 +378,23 @@ static void step(void *ctx, int64_t lo, int64_t hi) {
   }
 }
 
+/* Operand i from row `row` of `width` elements on; NULL: it is packed. */
+static const char *matrix(const job *j, int i, int64_t row, int64_t width) {
+  return j->in[i] ? j->in[i] + row * width * j->p->wide : NULL;
+}
+
 static bool steps(job *j) {
   const plan *p = j->p;
   const gs_kctx *k = j->k;
   int64_t h = p->hidden, all = p->gates * h, d = j->dir;
-  const char *r = j->in[R] + d * all * h * p->wide;
+  const char *r = matrix(j, R, d * all, h);
   for (j->t = 0; j->t < p->steps; j->t++) {
     if (!gs_gemm_run(&p->rh[d], j->h, r, j->hr, k->threads)) return false;
     if (p->cell == GRU)
       gs_parallel(k->threads, p->batch, 2 * all, first_half, j);
     if (p->cell == GRU && !p->linear_first &&
-        !gs_gemm_run(&p->rh2[d], j->c, r + 2 * h * h * p->wide, j->hr2,
-                     k->threads))
+        !gs_gemm_run(&p->rh2[d], j->c, matrix(j, R, d * all + 2 * h, h),
+                     j->hr2, k->threads))
       return false;
     gs_parallel(k->threads, p->batch, 4 * all, step, j);
   }
@@ -459,7 +469,7 @@ static gs_status run(gs_kctx *k) {
     load_state(&j, H0, j.h);
     load_state(&j, C0, j.c);
     bool ok = gs_gemm_run(&p->wx[j.dir], j.in[X],
-                          j.in[W] + j.dir * all * p->input * p->wide, j.xw,
+                          matrix(&j, W, j.dir * all, p->input), j.xw,
                           k->threads);
     if (!ok || !steps(&j))
       return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
