@@ -227,6 +227,13 @@ ok "--json names the output" says '"name": "y"' out
 # ---- looking inside ---------------------------------------------------------
 ok "--explain" gives 0 "$annotate" -s mlp.yaml --explain y mlp.onnx
 ok "--explain names the rule" says 'mlp.yaml:4' out
+ok "--explain of a name that is near" gives 64 "$annotate" -n -s mlp.yaml \
+  --explain w11 mlp.onnx
+ok "suggests it" says "did you mean 'w1'" err
+ok "--explain of a node" gives 64 "$annotate" -n -s mlp.yaml --explain up \
+  mlp.onnx
+ok "says what it makes" says "the node of that name makes 'h'" err
+ok "--explain" gives 0 "$annotate" -s mlp.yaml --explain y mlp.onnx
 ok "--explain writes no model" sh -c '! grep -q MatMulMatMul out'
 ok "--list-tensors" gives 0 "$annotate" --list-tensors mlp.a.onnx
 ok "with shardings" says '^w1 : f32\[10,34\] {~,tp}' out

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/map.h"
 #include "base/text.h"
 #include "io/io.h"
 #include "io/spec.h"
@@ -123,12 +124,33 @@ static const char *rule_text(void *context, int rule) {
   return gs_rule_origin(&j->c->arena, &j->spec, rule);
 }
 
+/* Says what was meant: a result of the node of that name, or a tensor whose
+ * name is near. */
+static gs_status no_tensor(const gs_graph *g, const char *name, gs_err *e) {
+  int least = 3;
+  const char *near = NULL;
+  gs_fail(e, GS_USAGE, NULL, "the model has no tensor '%s'", name);
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    if (strcmp(n->name, name) || !gs_node_out(n, 0)) continue;
+    gs_err_hint(e, "the node of that name makes '%s'", n->out[0]->name);
+    return GS_USAGE;
+  }
+  for (int i = 0; i < g->value.n; i++) {
+    int d = gs_edit_distance(name, g->value.at[i]->name, least);
+    if (d >= least) continue;
+    least = d;
+    near = g->value.at[i]->name;
+  }
+  if (near) gs_err_hint(e, "did you mean '%s'?", near);
+  return GS_USAGE;
+}
+
 static gs_status explain(job *j, FILE *f, gs_err *e) {
   for (int i = 0; i < gs_cli_count(j->c, "explain"); i++) {
     const char *name = gs_cli_at(j->c, "explain", i);
     const gs_value *v = gs_graph_find(j->model.graph, name);
-    if (!v)
-      return gs_fail(e, GS_USAGE, NULL, "the model has no tensor '%s'", name);
+    if (!v) return no_tensor(j->model.graph, name, e);
     gs_buf b;
     gs_buf_init(&b, &j->c->arena);
     gs_propagation_explain(&b, &j->done, v, rule_text, j);
