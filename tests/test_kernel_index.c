@@ -479,7 +479,7 @@ START_TEST(g_random) {
         gs_node_set_ints(r.g, r.n, "shape", (int64_t[]){5, 2, 7}, 3);
         if (seeded) gs_node_set(r.g, r.n, &seed);
         gs_node_set_int(r.g, r.n, "stream",
-                        (int64_t)gs_hash(name, strlen(name), 0));
+                        (int64_t)gs_stream_key(name, 0));
         kr_ok(&r, &gs_kernel_g_random_uniform, 1);
         for (int64_t i = 0; i < 16; i++) {
           int64_t a = p % 3 * 2 + i / 8, c = p / 3 * 4 + i % 4;

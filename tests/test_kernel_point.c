@@ -545,7 +545,7 @@ START_TEST(dropout) {
   gs_node_output(h.node, 0, v);
   h.k.node = h.node;
   gs_uniform u = {.dtype = GS_FLOAT, .low = 0, .high = 1, .key = 77};
-  if (_i < 4) u.key = gs_hash("y", 1, 0);
+  if (_i < 4) u.key = gs_stream_key("y", 0);
   else gs_node_set_int(h.graph, h.node, "seed", 77);
   gs_view *x = h_in(&h, t, 2, dims), *y = h_out(&h, t, 2, dims);
   fill(x, false, 9);

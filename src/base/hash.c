@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+#include <string.h>
+
 /* The library may have code for several instruction sets, and choose. */
 #ifdef HAVE_XXH3_64BITS_WITHSEED_DISPATCH
 #include <xxh_x86dispatch.h>
@@ -34,3 +36,19 @@ uint64_t gs_hasher_value(const gs_hasher *h) {
 }
 
 void gs_hasher_free(gs_hasher *h) { XXH3_freeState(state_of(h)); }
+
+/* Multiplies and folds the name in words of eight bytes. */
+uint64_t gs_stream_key(const char *name, uint64_t seed) {
+  const uint64_t odd = UINT64_C(0xd6e8feb86659fd93);
+  size_t n = strlen(name);
+  uint64_t h = seed ^ (n * UINT64_C(0x9e3779b97f4a7c15));
+  for (size_t at = 0; at < n; at += 8) {
+    uint64_t word = 0;
+    for (size_t i = at; i < n && i < at + 8; i++)
+      word |= (uint64_t)(unsigned char)name[i] << (8 * (i - at));
+    h = (h ^ word) * odd;
+    h ^= h >> 32;
+  }
+  h *= odd;
+  return h ^ (h >> 29);
+}

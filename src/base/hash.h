@@ -19,4 +19,9 @@ void gs_hasher_add(gs_hasher *h, const void *p, size_t n);
 uint64_t gs_hasher_value(const gs_hasher *h);
 void gs_hasher_free(gs_hasher *h);
 
+
+/* The key of the stream of random numbers that `name` has under `seed`.  What
+ * a model draws hangs on it: it is fixed here and follows no library. */
+uint64_t gs_stream_key(const char *name, uint64_t seed);
+
 #endif

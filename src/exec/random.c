@@ -71,7 +71,7 @@ gs_status gs_random_tensor(gs_arena *a, const char *name, gs_dtype dtype,
   (*out)->name = gs_strdup(a, name);
   char *to = (char *)(uintptr_t)(*out)->data;
   int64_t n = gs_tensor_count(*out) * (is_complex ? 2 : 1);
-  uint64_t key = gs_hash(name, strlen(name), r->seed);
+  uint64_t key = gs_stream_key(name, r->seed);
   int64_t bits = gs_dtype_get((int)t)->bits;
   for (int64_t at = 0; at < n; at += BLOCK) {
     double f[BLOCK];

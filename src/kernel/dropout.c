@@ -35,7 +35,7 @@ static uint64_t key_of(const gs_node *n) {
   const gs_attr *seed = gs_node_attr(n, "seed");
   if (seed && seed->kind == GS_ATTR_INT) return (uint64_t)seed->i;
   const char *name = n->out[0] ? n->out[0]->name : "";
-  return gs_hash(name, strlen(name), 0);
+  return gs_stream_key(name, 0);
 }
 
 static void keep_all(gs_kctx *k, const gs_view *mask) {

@@ -107,7 +107,7 @@ static uint64_t key_of(const gs_node *n) {
   }
   if (stream) return (uint64_t)stream->i;
   const char *name = n->out[0]->name;
-  return gs_hash(name, strlen(name), 0);
+  return gs_stream_key(name, 0);
 }
 
 static gs_status plan_new(gs_kctx *k, bool is_normal, plan **out) {

@@ -254,7 +254,7 @@ static gs_status draw_block(gs_local *l, const char *op_type) {
   }
   if (!seed)
     gs_node_set_int(g, n, "stream",
-                    (int64_t)gs_hash(y->name, strlen(y->name), 0));
+                    (int64_t)gs_stream_key(y->name, 0));
   gs_node_set_ints(g, n, "shape", y->dims, y->rank);
   gs_node_set_string(g, n, "split",
                      gs_sharding_text(g->arena, l->mesh, split));

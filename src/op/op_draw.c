@@ -68,7 +68,7 @@ double gs_node_seed(const gs_node *n) {
   const gs_attr *seed = gs_node_attr(n, "seed");
   if (seed && seed->kind == GS_ATTR_FLOAT) return seed->f;
   const char *name = n->nout && n->out[0] ? n->out[0]->name : "";
-  return (double)(gs_hash(name, strlen(name), 0) >> 40); /* exact in f32 */
+  return (double)(gs_stream_key(name, 0) >> 40); /* exact in f32 */
 }
 
 /* What the draws of this device's rows depend on. */

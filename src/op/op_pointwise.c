@@ -218,7 +218,7 @@ static gs_value *draw(gs_local *l) {
   gs_node_set_int(g, u, "stream",
                   seed && seed->kind == GS_ATTR_INT
                       ? seed->i
-                      : (int64_t)gs_hash(y->name, strlen(y->name), 0));
+                      : (int64_t)gs_stream_key(y->name, 0));
   gs_node_set_int(g, u, "dtype", GS_FLOAT);
   gs_node_set(g, u, &(gs_attr){.name = "low", .kind = GS_ATTR_FLOAT, .f = 0});
   gs_node_set(g, u, &(gs_attr){.name = "high", .kind = GS_ATTR_FLOAT, .f = 1});
@@ -273,7 +273,7 @@ gs_status gs_local_dropout(gs_local *l, gs_err *e) {
     const gs_attr *seed = gs_node_attr(n, "seed");
     if (!seed || seed->kind != GS_ATTR_INT)
       gs_node_set_int(l->program, n, "seed",
-                      (int64_t)gs_hash(name, strlen(name), 0));
+                      (int64_t)gs_stream_key(name, 0));
     return GS_OK;
   }
   l->out[0] = gs_local_like(l, "Identity", l->in, 1)->out[0];
