@@ -171,6 +171,22 @@ ok "it fits where it fits once" gives 0 "$annotate" -n --mesh tp=2 \
 "$annotate" -q -s twice.yaml -o half.a.onnx half.onnx
 ok "f16 is partitioned" "$partition" -q -o half.spmd half.a.onnx
 
+# A small weight that its use does not split is held whole, and said to be.
+cat > held.yaml << 'END'
+version: 1
+mesh: {axes: {tp: 2}}
+rules:
+  - {match: {tensor: x}, shard: [tp, ~]}
+  - {match: {tensor: w}, shard: [tp, ~]}
+END
+ok "a small weight" gives 0 "$annotate" -n -s held.yaml --explain w twice.onnx
+ok "is explained as whole" says 'held whole, small' out
+ok "a report of it" gives 0 "$annotate" -n -s held.yaml --report=json \
+  twice.onnx
+ok "says so" says '"held": "whole, small", "bytes_per_device": 16384}' out
+ok "as the schema has it" "$same" --json "$schemas/gshard-report.schema.json" \
+  out
+
 # Inputs and outputs by way of files and pipes.
 outputs() { # OPTION...: of one run with --random 1, into the directory out1
   rm -rf out1

@@ -140,6 +140,26 @@ static void collective_counts(gs_buf *b, const gs_partition *p) {
   if (!any) gs_buf_str(b, "none");
 }
 
+static bool held_whole(const gs_report *r, const gs_value *v) {
+  return r->partition->whole && r->partition->whole[v->id];
+}
+
+/* The sharding of such a weight is not what devices hold of it. */
+static void small_weights(gs_buf *b, const gs_report *r) {
+  int n = 0;
+  const gs_value *first = NULL;
+  for (int i = 0; i < r->graph->value.n; i++) {
+    const gs_value *v = r->graph->value.at[i];
+    if (!held_whole(r, v)) continue;
+    if (!n++) first = v;
+  }
+  if (!n) return;
+  gs_buf_printf(b, "whole, small: %s", first->name);
+  if (n > 1) gs_buf_printf(b, " and %d more of the sharded tensors", n - 1);
+  gs_buf_printf(b, ", at most %s each\n",
+                gs_bytes_text(b->arena, GS_SMALL_CONSTANT));
+}
+
 void gs_report_summary(gs_buf *b, const gs_report *r) {
   totals t = count(r);
   gs_mesh_print(b, r->graph->mesh);
@@ -149,6 +169,7 @@ void gs_report_summary(gs_buf *b, const gs_report *r) {
                   r->spec->rule.n);
   gs_buf_printf(b, "tensors: %d sharded, %d replicated\n", t.sharded,
                 t.replicated);
+  small_weights(b, r);
   gs_buf_printf(b, "per device: weights %s of %s, activations %s, sent %s\n",
                 gs_bytes_text(b->arena, r->partition->weight_bytes),
                 gs_bytes_text(b->arena, t.weights),
@@ -246,6 +267,9 @@ static void text_collectives(gs_buf *b, const gs_report *r) {
 
 void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
                      gs_rule_text *rule_text, void *context) {
+  if (held_whole(r, v))
+    gs_buf_printf(b, "  held whole, small: a weight of at most %s is not "
+                  "gathered\n", gs_bytes_text(b->arena, GS_SMALL_CONSTANT));
   for (int i = 0; i < r->partition->collective.n; i++) {
     const gs_collective *c = &r->partition->collective.at[i];
     if (c->value != v) continue;
@@ -310,6 +334,10 @@ static void json_tensors(gs_buf *b, const gs_report *r) {
     json_pair(b, "origin", gs_report_origin(b->arena, r, v), ", ");
     int64_t bytes = gs_sharding_bytes(r->graph->mesh, v->sharding, v->dtype,
                                       v->dims);
+    if (held_whole(r, v)) {
+      json_pair(b, "held", "whole, small", ", ");
+      bytes = (int64_t)whole_bytes(v);
+    }
     gs_buf_printf(b, "\"bytes_per_device\": %lld}",
                   (long long)(bytes < 0 ? 0 : bytes));
   }

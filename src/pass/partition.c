@@ -259,6 +259,32 @@ static double weight_bytes(const part *p) {
   return bytes;
 }
 
+/* Constants that are split, but read whole by a node of the program. */
+static void find_whole(part *p) {
+  const gs_graph *g = p->program;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  bool *read = GS_NEWS(&tmp, g->value.n + 1, bool);
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
+    for (int k = 0; k < n->nin && !shard; k++)
+      if (n->in[k]) read[n->in[k]->id] = true;
+  }
+  p->out->whole = GS_NEWS(p->a, p->g->value.n + 1, bool);
+  for (int i = 0; i < p->g->value.n; i++) {
+    const gs_value *v = p->g->value.at[i];
+    if (!v->constant || gs_sharding_is_replicated(v->sharding)) continue;
+    for (const version *x = p->versions[v->id]; x; x = x->next) {
+      int id = x->local->id; /* that of another value if it was pruned */
+      if (!x->local->def && id < g->value.n && g->value.at[id] == x->local &&
+          read[id])
+        p->out->whole[v->id] = true;
+    }
+  }
+  gs_arena_free(&tmp);
+}
+
 /* Whether v is, or is a block of, a constant or an input: counted elsewhere. */
 static bool is_given(const gs_value *v) {
   const gs_node *n = v->def;
@@ -330,6 +356,7 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);
   drop_pruned(&p);
+  find_whole(&p);
   out->weight_bytes = weight_bytes(&p);
   out->peak_bytes = peak_bytes(&p);
   return gs_graph_check(p.program, e);

@@ -11,6 +11,10 @@
 #include "op/op.h"
 #include "pass/cost.h"
 
+/* Bytes of a constant that is read whole wherever it is used otherwise than its
+ * sharding says; larger ones stay in blocks and are gathered. */
+enum { GS_SMALL_CONSTANT = 64 * 1024 };
+
 typedef struct gs_collective {
   const char *op;         /* "AllReduce" */
   gs_axes axes;
@@ -32,6 +36,8 @@ typedef struct gs_partition {
   gs_graph *program;
   GS_VEC(gs_collective) collective; /* in order of execution */
   GS_VEC(gs_fallback) fallback;
+  bool *whole; /* [values of the model] constants that their shardings split,
+                  but that are small and held whole */
   double flops;        /* per device */
   double seconds;      /* of one run by the cost model, nothing overlapped */
   double weight_bytes; /* per device: blocks of constants and nothing else */

@@ -6,10 +6,6 @@
 #include "base/math.h"
 #include "pass/partition_impl.h"
 
-/* Constants up to this size are read whole wherever they are used otherwise
- * than their sharding says; larger ones stay in blocks and are gathered. */
-enum { SMALL_CONSTANT = 64 * 1024 };
-
 const gs_sharding *gs_part_home(part *p, const gs_value *v) {
   if (p->home[v->id]) return p->home[v->id];
   gs_sharding *s = p->home[v->id] = gs_sharding_copy(p->a, v->sharding);
@@ -55,7 +51,7 @@ static bool refines(const part *p, const gs_value *v, const gs_sharding *fine,
  * part that its sharding in the model gives it, and parts of that. */
 static bool readable(part *p, const gs_value *v, const gs_sharding *want) {
   if (v->def || want->partial) return false;
-  if (v->constant && v->constant->nbytes <= SMALL_CONSTANT) return true;
+  if (v->constant && v->constant->nbytes <= GS_SMALL_CONSTANT) return true;
   return refines(p, v, want, v->sharding);
 }
 
