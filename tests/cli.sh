@@ -42,6 +42,8 @@ for name in annotate partition run; do
   ok "$name --version" gives 0 "$tool" --version
   ok "$name --version names the licence" says Apache-2.0 "$work/out"
   ok "$name --version names the formats" says '^Formats: plan [0-9]' "$work/out"
+  ok "$name --version names oneDNN and the instruction set" says \
+    '^Kernels: [A-Za-z0-9-]*, oneDNN [0-9]*\.[0-9]' "$work/out"
   ok "$name with an unknown option" gives 64 "$tool" --colr=never x
   ok "$name suggests an option" says 'did you mean --color' "$work/err"
   ok "$name leaves stdout alone" quiet "$work/out"

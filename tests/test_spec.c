@@ -427,6 +427,21 @@ START_TEST(test_mesh) {
                                     "99999999"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     ck_assert_int_eq(gs_spec_set_mesh(&s, bad[i], &err), GS_USAGE);
+  static const char *const meant[][2] = {{"2x3", "--mesh dp=2,tp=3"},
+                                         {"2,2", "--mesh dp=2,tp=2"},
+                                         {"dp2", "--mesh dp=2"},
+                                         {"dp2,tp=4", "--mesh dp=2,tp=4"},
+                                         {"a=2xb=3", "--mesh a=2,b=3"},
+                                         {"x2,y2", "--mesh x=2,y=2"},
+                                         {"2x2x2x2", "a number of devices"},
+                                         {"dp", "a number of devices"}};
+  for (size_t i = 0; i < sizeof meant / sizeof *meant; i++) {
+    gs_err said;
+    gs_err_init(&said);
+    ck_assert_int_eq(gs_spec_set_mesh(&s, meant[i][0], &said), GS_USAGE);
+    ck_assert_ptr_nonnull(strstr(said.diag[0].hint, meant[i][1]));
+    gs_err_free(&said);
+  }
   ck_assert_int_eq(gs_spec_set_bind(&s, "batch=16", &err), GS_OK);
   ck_assert_int_eq((int)gs_spec_bound(&s, "batch"), 16);
   ck_assert_int_eq(gs_spec_set_bind(&s, "batch=17", &err), GS_DATA);

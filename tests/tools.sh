@@ -54,6 +54,13 @@ rules:
 END
 sed 's/, tp: 2/, tp: 2}, device_ids: [3, 1, 2, 0/; s/0}}$/0]}/' mlp.yaml \
   > functions.yaml
+cat > uneven.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 4, tp: 3}}
+rules:
+  - {match: {tensor: x}, shard: [dp, ~]}
+  - {match: {tensor: w1}, shard: [~, tp]}
+END
 cat > ports.yaml << 'END'
 version: 1
 mesh: {axes: {dp: 4}}
@@ -246,9 +253,9 @@ ok "--explain names the rule" says 'mlp.yaml:4' out
 ok "--explain of a name that is near" gives 64 "$annotate" -n -s mlp.yaml \
   --explain w11 mlp.onnx
 ok "suggests it" says "did you mean 'w1'" err
-ok "--explain of a node" gives 64 "$annotate" -n -s mlp.yaml --explain up \
+ok "--explain of a node" gives 0 "$annotate" -n -q -s mlp.yaml --explain up \
   mlp.onnx
-ok "says what it makes" says "the node of that name makes 'h'" err
+ok "explains what it makes" says '^h {' out
 ok "--explain" gives 0 "$annotate" -s mlp.yaml --explain y mlp.onnx
 ok "--explain writes no model" sh -c '! grep -q MatMulMatMul out'
 ok "--list-tensors" gives 0 "$annotate" --list-tensors mlp.a.onnx
@@ -297,6 +304,23 @@ done
 ok "a report in a pipeline goes to stderr" gives 0 "$annotate" -s mlp.yaml \
   --report=json -o - mlp.onnx
 ok "as its schema says" fits err
+
+# Six rows over four devices: blocks of 2, and one that is empty.
+ok "a summary of uneven dims" gives 0 "$annotate" -n -s uneven.yaml mlp.onnx
+ok "names the worst" says \
+  '^uneven: [0-9]* dims\?, padding of at most 33.3%, for dim 0 of x (6) over dp (4)$' err
+ok "a text report of uneven dims" gives 0 "$annotate" -n --report \
+  -s uneven.yaml mlp.onnx
+ok "has each" says '33.3%  dim 0 of y (6) over dp (4): blocks of 2, the last 2, 1 empty' err
+ok "a short last block too" says \
+  '5.88%  dim 1 of w1 (34) over tp (3): blocks of 12, the last 10$' err
+ok "a JSON report of uneven dims" gives 0 "$annotate" -n --report=json \
+  -s uneven.yaml mlp.onnx
+ok "as its schema says" fits out
+ok "has them" says '{"tensor": "x", "dim": 0, "size": 6, "shards": 4, "block": 2, "last": 2, "empty": 1}' out
+ok "even dims" gives 0 "$annotate" -n -s mlp.yaml --report mlp.onnx
+ok "are not uneven" sh -c '! grep -e uneven -e "do not divide" err'
+
 ok "a text report" gives 0 "$partition" -n --report -o r mlp.a.onnx
 ok "a text report leaves stdout alone" test ! -s out
 sed 's/"version": 1/"version": 2/' err > other.json

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "ir/plan.h"
+#include "kernel/isa.h"
+#include "kernel/onednn.h"
 #include "options.h"
 
 #ifndef PACKAGE_VERSION
@@ -76,6 +78,20 @@ void gs_cli_help(const gs_tool *t, FILE *f) {
           t->name);
 }
 
+/* What kernels are compiled for and run with here. */
+static void kernels(FILE *f) {
+#ifdef GS_HAVE_X86
+  static const char *const isa[GS_NISA] = {"SSE2", "AVX2", "AVX-512"};
+  const char *text = isa[gs_isa()];
+#else
+  const char *text = "baseline";
+#endif
+  gs_arena a;
+  gs_arena_init(&a);
+  fprintf(f, "Kernels: %s, oneDNN %s\n", text, gs_onednn_version(&a));
+  gs_arena_free(&a);
+}
+
 void gs_cli_version(const gs_tool *t, FILE *f) {
   fprintf(f, "%s " PACKAGE_VERSION "\n", t->name);
   fputs("Licence: Apache-2.0.  There is no warranty.\nFeatures:", f);
@@ -94,6 +110,7 @@ void gs_cli_version(const gs_tool *t, FILE *f) {
 #endif
   fprintf(f, "\nFormats: plan %d, program %d\n", GS_PLAN_VERSION,
           GS_PROGRAM_VERSION);
+  kernels(f);
   if (t->built) t->built(f);
 }
 

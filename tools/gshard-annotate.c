@@ -124,18 +124,11 @@ static const char *rule_text(void *context, int rule) {
   return gs_rule_origin(&j->c->arena, &j->spec, rule);
 }
 
-/* Says what was meant: a result of the node of that name, or a tensor whose
- * name is near. */
+/* Suggests a tensor whose name is near. */
 static gs_status no_tensor(const gs_graph *g, const char *name, gs_err *e) {
   int least = 3;
   const char *near = NULL;
-  gs_fail(e, GS_USAGE, NULL, "the model has no tensor '%s'", name);
-  for (int i = 0; i < g->node.n; i++) {
-    const gs_node *n = g->node.at[i];
-    if (strcmp(n->name, name) || !gs_node_out(n, 0)) continue;
-    gs_err_hint(e, "the node of that name makes '%s'", n->out[0]->name);
-    return GS_USAGE;
-  }
+  gs_fail(e, GS_USAGE, NULL, "the model has no tensor or node '%s'", name);
   for (int i = 0; i < g->value.n; i++) {
     int d = gs_edit_distance(name, g->value.at[i]->name, least);
     if (d >= least) continue;
@@ -146,17 +139,37 @@ static gs_status no_tensor(const gs_graph *g, const char *name, gs_err *e) {
   return GS_USAGE;
 }
 
-static gs_status explain(job *j, FILE *f, gs_err *e) {
-  for (int i = 0; i < gs_cli_count(j->c, "explain"); i++) {
-    const char *name = gs_cli_at(j->c, "explain", i);
-    const gs_value *v = gs_graph_find(j->model.graph, name);
-    if (!v) return no_tensor(j->model.graph, name, e);
-    gs_buf b;
-    gs_buf_init(&b, &j->c->arena);
-    gs_propagation_explain(&b, &j->done, v, rule_text, j);
-    gs_report_moves(&b, &j->report, v, rule_text, j);
-    gs_cli_print(f, &b);
+static void explain_value(job *j, FILE *f, const gs_value *v) {
+  gs_buf b;
+  gs_buf_init(&b, &j->c->arena);
+  gs_propagation_explain(&b, &j->done, v, rule_text, j);
+  gs_report_moves(&b, &j->report, v, rule_text, j);
+  gs_cli_print(f, &b);
+}
+
+/* A tensor of that name, else what the nodes of that name make. */
+static gs_status explain_name(job *j, FILE *f, const char *name, gs_err *e) {
+  const gs_graph *g = j->model.graph;
+  const gs_value *v = gs_graph_find(g, name);
+  if (v) {
+    explain_value(j, f, v);
+    return GS_OK;
   }
+  int found = 0;
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    for (int k = 0; k < n->nout && !strcmp(n->name, name); k++) {
+      if (!n->out[k]) continue;
+      explain_value(j, f, n->out[k]);
+      found++;
+    }
+  }
+  return found ? GS_OK : no_tensor(g, name, e);
+}
+
+static gs_status explain(job *j, FILE *f, gs_err *e) {
+  for (int i = 0; i < gs_cli_count(j->c, "explain"); i++)
+    GS_TRY(explain_name(j, f, gs_cli_at(j->c, "explain", i), e));
   return GS_OK;
 }
 

@@ -39,8 +39,8 @@ const gs_option gs_common_options[] = {
     {.name = "version",
      .letter = 'V',
      .flags = GS_OPT_ALONE,
-     .help = "Print the version, the licence and what was built in, and "
-             "exit."},
+     .help = "Print the version, the licence, what was built in and the "
+             "instruction set that kernels use, and exit."},
     {.name = "print-man-options", .flags = GS_OPT_ALONE | GS_OPT_HIDDEN},
     {.name = "print-completion",
      .arg = "SHELL",

@@ -60,7 +60,8 @@ static const gs_option options[] = {
      .arg = "TENSOR",
      .flags = GS_OPT_REPEAT,
      .help = "Say why TENSOR is sharded as it is: the rule of the spec, then "
-             "the chain of nodes that carried it there."},
+             "the chain of nodes that carried it there.  The name of a node "
+             "stands for all that it makes, unless a tensor has it."},
     {.name = "check",
      .help = "Write nothing; exit 1 if the annotations of the model are not "
              "complete and consistent as they stand."},

@@ -154,10 +154,62 @@ static void small_weights(gs_buf *b, const gs_report *r) {
     if (!n++) first = v;
   }
   if (!n) return;
-  gs_buf_printf(b, "whole, small: %s", first->name);
+  gs_buf_printf(b, "whole, small: %s", gs_text(b->arena, first->name));
   if (n > 1) gs_buf_printf(b, " and %d more of the sharded tensors", n - 1);
   gs_buf_printf(b, ", at most %s each\n",
                 gs_bytes_text(b->arena, GS_SMALL_CONSTANT));
+}
+
+/* A dim that its axes do not divide. */
+typedef struct uneven {
+  const gs_value *value;
+  int dim;
+  int64_t size, shards, block;
+  int64_t last;  /* elements of the last shard that has any */
+  int64_t empty; /* shards behind it */
+} uneven;
+typedef GS_VEC(uneven) uneven_list;
+
+/* Elements of padding for each element. */
+static double padding(const uneven *u) {
+  return (double)u->shards * (double)u->block / (double)u->size - 1;
+}
+
+static uneven_list uneven_dims(gs_arena *a, const gs_report *r) {
+  uneven_list list = {0};
+  const gs_mesh *m = r->graph->mesh;
+  for (int i = 0; i < r->graph->value.n; i++) {
+    const gs_value *v = r->graph->value.at[i];
+    for (int d = 0; d < v->rank && !held_whole(r, v); d++) {
+      int64_t n = v->dims[d];
+      int64_t shards = gs_axes_size(m, &v->sharding->dim[d].axes);
+      if (n < 1 || n % shards == 0) continue;
+      int64_t block = gs_sharding_block(m, v->sharding, d, n);
+      int64_t full = (n - 1) / block; /* shards before the last */
+      *gs_push(a, &list) = (uneven){v, d, n, shards, block, n - full * block,
+                                    shards - full - 1};
+    }
+  }
+  return list;
+}
+
+static void uneven_text(gs_buf *b, const gs_report *r, const uneven *u) {
+  gs_buf_printf(b, "dim %d of %s (%lld) over ", u->dim,
+                gs_text(b->arena, u->value->name), (long long)u->size);
+  gs_axes_print(b, r->graph->mesh, &u->value->sharding->dim[u->dim].axes);
+  gs_buf_printf(b, " (%lld)", (long long)u->shards);
+}
+
+static void summarise_uneven(gs_buf *b, const gs_report *r) {
+  uneven_list list = uneven_dims(b->arena, r);
+  if (!list.n) return;
+  const uneven *most = list.at;
+  for (int i = 1; i < list.n; i++)
+    if (padding(&list.at[i]) > padding(most)) most = &list.at[i];
+  gs_buf_printf(b, "uneven: %d dim%s, padding of at most %.3g%%, for ",
+                list.n, list.n == 1 ? "" : "s", 100 * padding(most));
+  uneven_text(b, r, most);
+  gs_buf_char(b, '\n');
 }
 
 void gs_report_summary(gs_buf *b, const gs_report *r) {
@@ -170,6 +222,7 @@ void gs_report_summary(gs_buf *b, const gs_report *r) {
   gs_buf_printf(b, "tensors: %d sharded, %d replicated\n", t.sharded,
                 t.replicated);
   small_weights(b, r);
+  summarise_uneven(b, r);
   gs_buf_printf(b, "per device: weights %s of %s, activations %s, sent %s\n",
                 gs_bytes_text(b->arena, r->partition->weight_bytes),
                 gs_bytes_text(b->arena, t.weights),
@@ -235,6 +288,20 @@ static void text_replicated(gs_buf *b, const gs_report *r) {
                                 list.at[i]->rank, list.at[i]->dims));
 }
 
+static void text_uneven(gs_buf *b, const gs_report *r) {
+  uneven_list list = uneven_dims(b->arena, r);
+  if (list.n) gs_buf_str(b, "\ndims that their axes do not divide\n");
+  for (int i = 0; i < list.n; i++) {
+    const uneven *u = &list.at[i];
+    gs_buf_printf(b, "  %9.3g%%  ", 100 * padding(u));
+    uneven_text(b, r, u);
+    gs_buf_printf(b, ": blocks of %lld, the last %lld", (long long)u->block,
+                  (long long)u->last);
+    if (u->empty) gs_buf_printf(b, ", %lld empty", (long long)u->empty);
+    gs_buf_char(b, '\n');
+  }
+}
+
 static const char *axes_text(gs_arena *a, const gs_mesh *m,
                              const gs_axes *axes) {
   gs_buf b;
@@ -293,6 +360,7 @@ void gs_report_text(gs_buf *b, const gs_report *r) {
   gs_report_summary(b, r);
   text_rules(b, r);
   text_choices(b, r);
+  text_uneven(b, r);
   text_replicated(b, r);
   text_collectives(b, r);
 }
@@ -340,6 +408,22 @@ static void json_tensors(gs_buf *b, const gs_report *r) {
     }
     gs_buf_printf(b, "\"bytes_per_device\": %lld}",
                   (long long)(bytes < 0 ? 0 : bytes));
+  }
+  gs_buf_str(b, "\n  ],\n");
+}
+
+static void json_uneven(gs_buf *b, const gs_report *r) {
+  uneven_list list = uneven_dims(b->arena, r);
+  gs_buf_str(b, "  \"uneven\": [");
+  for (int i = 0; i < list.n; i++) {
+    const uneven *u = &list.at[i];
+    gs_buf_str(b, i ? ",\n    {" : "\n    {");
+    json_pair(b, "tensor", u->value->name, ", ");
+    gs_buf_printf(b, "\"dim\": %d, \"size\": %lld, \"shards\": %lld, "
+                  "\"block\": %lld, \"last\": %lld, \"empty\": %lld}", u->dim,
+                  (long long)u->size, (long long)u->shards,
+                  (long long)u->block, (long long)u->last,
+                  (long long)u->empty);
   }
   gs_buf_str(b, "\n  ],\n");
 }
@@ -412,6 +496,7 @@ void gs_report_json(gs_buf *b, const gs_report *r) {
   json_rules(b, r);
   json_choices(b, r);
   json_tensors(b, r);
+  json_uneven(b, r);
   json_collectives(b, r);
   gs_buf_printf(b,
                 "  \"tensors_sharded\": %d,\n  \"tensors_replicated\": %d,\n"

@@ -16,13 +16,14 @@ void gs_spec_init(gs_spec *s, gs_arena *a) {
 
 /* ---- the mesh ---- */
 
+static const char axis_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "abcdefghijklmnopqrstuvwxyz_";
+
 static bool axis_name(const char *s) {
-  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "abcdefghijklmnopqrstuvwxyz_";
   size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                        "0123456789_.-");
-  return *s && strchr(letters, *s) && !s[n] && n < 64 && strcmp(s, "open") &&
-         strcmp(s, "null") && strcmp(s, "none");
+  return *s && strchr(axis_letters, *s) && !s[n] && n < 64 &&
+         strcmp(s, "open") && strcmp(s, "null") && strcmp(s, "none");
 }
 
 static gs_status bad_axis_name(gs_reader *r, const gs_place *at,
@@ -472,6 +473,49 @@ static gs_status assignment(gs_spec *s, const char **text, const char *option,
   return GS_OK;
 }
 
+/* "2x2", "2,2" or "dp2": the same as the option takes it, with the usual names
+ * where none are given. */
+static void hint_mesh(gs_arena *a, const char *text, gs_err *e) {
+  static const char *const usual[] = {"dp", "tp", "pp"};
+  enum { USUAL = sizeof usual / sizeof *usual };
+  gs_buf b;
+  gs_buf_init(&b, a);
+  int n = 0;
+  for (const char *p = text; *p && n < GS_MAX_AXES; n++) {
+    if (n && p[-1] != ',' && strchr("xX*", *p)) p++;
+    size_t name = strspn(p, axis_letters);
+    const char *size = p + name + (p[name] == '=');
+    size_t digits = strspn(size, "0123456789");
+    if (!digits || digits > 6 || (!name && n >= USUAL)) break;
+    gs_buf_printf(&b, "%s%s=%.*s", n ? "," : "",
+                  name ? gs_strndup(a, p, name) : usual[n], (int)digits, size);
+    p = size + digits + (size[digits] == ',');
+    if (*p) continue;
+    gs_err_hint(e, "--mesh %s", b.at);
+    return;
+  }
+  gs_err_hint(e, "--mesh dp=2,tp=4, or a number of devices");
+}
+
+/* The axes of --mesh. */
+static gs_status mesh_axes(gs_spec *s, const char *text, gs_spec_mesh *m,
+                           gs_err *e) {
+  const char *option = m->at.file;
+  for (const char *p = text;;) {
+    if (m->naxis == GS_MAX_AXES)
+      return gs_fail(e, GS_USAGE, option, "more than %d axes", GS_MAX_AXES);
+    gs_spec_mesh_axis *a = &m->axis[m->naxis++];
+    a->at = m->at;
+    GS_TRY(assignment(s, &p, option, &a->name, &a->size, e));
+    if (!axis_name(a->name) || a->size < 1)
+      return gs_fail(e, GS_USAGE, option, "'%.60s' is not an axis and size",
+                     a->name);
+    if (!*p) return GS_OK;
+    if (*p++ != ',')
+      return gs_fail(e, GS_USAGE, option, "expected ',' at '%.60s'", p - 1);
+  }
+}
+
 gs_status gs_spec_set_mesh(gs_spec *s, const char *text, gs_err *e) {
   gs_place at = {.file = "--mesh"};
   size_t digits = strspn(text, "0123456789");
@@ -484,18 +528,10 @@ gs_status gs_spec_set_mesh(gs_spec *s, const char *text, gs_err *e) {
     return GS_OK;
   }
   gs_spec_mesh m = {.at = at};
-  for (const char *p = text;;) {
-    if (m.naxis == GS_MAX_AXES)
-      return gs_fail(e, GS_USAGE, at.file, "more than %d axes", GS_MAX_AXES);
-    gs_spec_mesh_axis *a = &m.axis[m.naxis++];
-    a->at = at;
-    GS_TRY(assignment(s, &p, at.file, &a->name, &a->size, e));
-    if (!axis_name(a->name) || a->size < 1)
-      return gs_fail(e, GS_USAGE, at.file, "'%.60s' is no axis and size",
-                     a->name);
-    if (!*p) break;
-    if (*p++ != ',')
-      return gs_fail(e, GS_USAGE, at.file, "expected ',' at '%.60s'", p - 1);
+  gs_status status = mesh_axes(s, text, &m, e);
+  if (status) {
+    hint_mesh(s->arena, text, e);
+    return status;
   }
   if (same_axes(&s->mesh, &m)) return GS_OK; /* with its links and ids */
   for (int i = 0; i < m.naxis; i++)
