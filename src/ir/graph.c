@@ -1,5 +1,6 @@
 #include "ir/graph.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/math.h"
@@ -144,6 +145,15 @@ void gs_node_set(gs_graph *g, gs_node *n, const gs_attr *attr) {
   if (n->nattr) memcpy(bigger, n->attr, (size_t)n->nattr * sizeof *bigger);
   bigger[n->nattr++] = copy;
   n->attr = bigger;
+}
+
+void gs_node_set_all(gs_graph *g, gs_node *n, const gs_node *from) {
+  assert(!n->nattr);
+  n->nattr = from->nattr;
+  n->attr =
+      gs_memdup(g->arena, from->attr, (size_t)n->nattr * sizeof *n->attr);
+  for (int i = 0; i < n->nattr; i++)
+    n->attr[i].name = gs_strdup(g->arena, n->attr[i].name);
 }
 
 void gs_node_set_int(gs_graph *g, gs_node *n, const char *name, int64_t i) {

@@ -145,6 +145,9 @@ const char *gs_node_string(const gs_node *n, const char *name,
 /* The list and its length; NULL and 0 when absent. */
 const int64_t *gs_node_ints(const gs_node *n, const char *name, int *count);
 void gs_node_set(gs_graph *g, gs_node *n, const gs_attr *attr); /* copies */
+/* Gives n, which has no attributes yet, those of `from`; in one piece, since
+ * setting them one by one takes memory by the square of their number. */
+void gs_node_set_all(gs_graph *g, gs_node *n, const gs_node *from);
 void gs_node_set_int(gs_graph *g, gs_node *n, const char *name, int64_t i);
 void gs_node_set_ints(gs_graph *g, gs_node *n, const char *name,
                       const int64_t *v, int count);

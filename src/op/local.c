@@ -13,7 +13,7 @@ gs_node *gs_local_same(gs_local *l) {
   n->origin = from->origin;
   n->ncapture = from->ncapture;
   n->open = from->open;
-  for (int i = 0; i < from->nattr; i++) gs_node_set(g, n, &from->attr[i]);
+  gs_node_set_all(g, n, from);
   for (int i = 0; i < n->nin; i++) n->in[i] = l->in[i];
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = from->out[i];

@@ -189,7 +189,7 @@ gs_status gs_local_resize(gs_local *l, gs_err *e) {
   else in[3] = gs_value_ints(g, "sizes", sizes, count);
   gs_node *m = gs_local_emit(l, "", n->op_type, in, scaled ? 3 : 4,
                              n->in[0]->dtype, n->in[0]->rank, l->out_dims[0]);
-  for (int i = 0; i < n->nattr; i++) gs_node_set(g, m, &n->attr[i]);
+  gs_node_set_all(g, m, n);
   gs_node_set_ints(g, m, "axes", axes, count);
   l->out[0] = m->out[0];
   return GS_OK;

@@ -93,7 +93,7 @@ static gs_node *copy_node(maker *k, const gs_node *n) {
   for (int i = 0; i < n->nin; i++) c->in[i] = mapped(k, n->in[i]);
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) gs_node_output(c, i, mapped(k, n->out[i]));
-  for (int i = 0; i < n->nattr; i++) gs_node_set(k->to, c, &n->attr[i]);
+  gs_node_set_all(k->to, c, n);
   return c;
 }
 

@@ -413,7 +413,7 @@ static gs_status upgrade_asymmetric(gs_graph *g, gs_node *n, const change *c,
   gs_node_set_string(g, n, "nearest_mode", less ? "ceil" : "floor");
   if (!less || !more) return GS_OK;
   gs_node *up = new_node(g, n, n->op_type, n->in[0], NULL, "up");
-  for (int i = 0; i < n->nattr; i++) gs_node_set(g, up, &n->attr[i]);
+  gs_node_set_all(g, up, n);
   gs_node_set_string(g, up, "nearest_mode", "floor");
   set_operand(g, up, c->at, scales_of(g, up, scales, more, nmore));
   n->in[c->at] = scales_of(g, n, scales, less, nless);

@@ -46,7 +46,7 @@ gs_status gs_upgrade_batched_scan(gs_graph *g, gs_node *n, gs_err *e) {
                    count, scanned);
   each = gs_graph_new(g->arena, body->name);
   gs_node *s = scan_sequence(each, n);
-  for (int i = 0; i < n->nattr; i++) gs_node_set(each, s, &n->attr[i]);
+  gs_node_set_all(each, s, n);
   gs_node_drop(s, "directions");
   gs_node_drop(n, "directions");
   if (directions)
