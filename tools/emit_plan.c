@@ -235,7 +235,8 @@ static gs_status fill_dir(emitter *m) {
 
 gs_status gs_emit_check(gs_arena *a, const char *dir, bool force, gs_err *e) {
   const char *const *owned;
-  int n = gs_plan_owned(a, dir, &owned);
+  int n;
+  GS_TRY(gs_plan_owned(a, dir, &owned, &n, e));
   return gs_out_dir_check(a, dir, force, owned, n, e);
 }
 
@@ -243,7 +244,8 @@ gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
                        gs_err *e) {
   gs_out_dir out;
   const char *const *owned;
-  int n = gs_plan_owned(a, dir, &owned);
+  int n;
+  GS_TRY(gs_plan_owned(a, dir, &owned, &n, e));
   GS_TRY(gs_out_dir_open(a, dir, o->force, owned, n, &out, e));
   emitter m = {.a = a, .o = o, .program = o->partition->program,
                .dir = out.temp.path, .e = e};

@@ -225,7 +225,8 @@ static gs_status check_alone(gs_arena *a, const char *path, gs_err *e) {
   const char *const *owned;
   size_t len = strlen(name);
   if (len > 5 && !strcmp(name + len - 5, ".onnx")) return GS_OK;
-  int n = gs_plan_owned(a, dir, &owned);
+  int n;
+  GS_TRY(gs_plan_owned(a, dir, &owned, &n, e));
   for (int i = 0; i < n; i++) {
     if (strcmp(owned[i], name)) continue;
     gs_fail(e, GS_DATA, path, "is a file of a plan");

@@ -324,21 +324,37 @@ static void add_names(gs_arena *a, const gs_yaml *plan, names *out) {
   add_name(a, gs_yaml_get(weights, "hashes"), out);
 }
 
-int gs_plan_owned(gs_arena *a, const char *dir, const char *const **out) {
+/* Passes on what has to do with the machine and not with the file. */
+static gs_status unless_unreadable(gs_status s, gs_err *mine, gs_err *e) {
+  if (s == GS_RESOURCE && e) gs_err_move(e, mine);
+  gs_err_free(mine);
+  return s == GS_RESOURCE ? s : GS_OK;
+}
+
+gs_status gs_plan_owned(gs_arena *a, const char *dir, const char *const **out,
+                        int *n, gs_err *e) {
   const char *path = gs_sprintf(a, "%s/plan.yaml", dir);
   gs_yaml *y;
   gs_file *f;
   names list = {0};
+  gs_err mine;
   *out = NULL;
+  *n = 0;
+  gs_err_init(&mine);
   /* Only files are looked at: opening a FIFO would wait. */
-  if (gs_file_open(a, path, &f, NULL)) return 0;
-  gs_status s = gs_yaml_parse(a, path, f->map ? (const char *)f->map : "",
-                              f->map ? f->size : 0, &gs_yaml_plan_limits, &y,
-                              NULL);
+  gs_status s = gs_file_open(a, path, &f, &mine);
+  if (s) return unless_unreadable(s, &mine, e);
+  if (f->size && !f->map) s = gs_file_unmapped(f, &mine);
+  else
+    s = gs_yaml_parse(a, path, f->size ? (const char *)f->map : "",
+                      (size_t)f->size, &gs_yaml_plan_limits, &y, &mine);
   gs_file_close(f);
-  if (s || y->kind != GS_YAML_MAP) return 0;
+  if (s) return unless_unreadable(s, &mine, e);
+  gs_err_free(&mine);
+  if (y->kind != GS_YAML_MAP) return GS_OK;
   *gs_push(a, &list) = "plan.yaml";
   add_names(a, y, &list);
   *out = list.at;
-  return list.n;
+  *n = list.n;
+  return GS_OK;
 }

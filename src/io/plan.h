@@ -20,9 +20,11 @@ gs_status gs_plan_read(gs_arena *a, const char *path, bool verify,
 gs_status gs_plan_parse(gs_arena *a, const char *file, const char *text,
                         size_t n, bool verify, gs_plan **out, gs_err *e);
 
-/* Names of the files that the plan in dir consists of, plan.yaml among them,
- * whatever its version.  None where there is no readable plan.yaml. */
-int gs_plan_owned(gs_arena *a, const char *dir, const char *const **out);
+/* Names of the n files that the plan in dir consists of, plan.yaml among them,
+ * whatever its version.  None where there is no readable plan.yaml; running
+ * out of memory while it is read is an error. */
+gs_status gs_plan_owned(gs_arena *a, const char *dir, const char *const **out,
+                        int *n, gs_err *e);
 
 /* The JSON Schema, as in schemas/gshard-plan.schema.json. */
 void gs_plan_schema(FILE *f);
