@@ -72,7 +72,7 @@ done
 ok "the message counts" gives 65 'all 6 tensors that were split are lost' \
   "$partition" -q -n lose-all.onnx
 again() {
-  gives 0 - "$annotate" -q -s mlp.yaml -o again.onnx lose-all.onnx &&
+  gives 0 - "$annotate" -q -s mlp.yaml -f -o again.onnx lose-all.onnx &&
     cmp again.onnx a.onnx
 }
 ok "with the spec all is as before" again
@@ -101,7 +101,7 @@ for kind in lose-fields lose-node lose-configuration; do
   ok "$kind: partition warns" gives 0 'the metadata gshard.\* have them' \
     "$partition" -n $kind.onnx
   ok "$kind: check" gives 1 'standard fields' "$annotate" -q --check $kind.onnx
-  ok "$kind: written again" "$annotate" -q -o again.onnx $kind.onnx
+  ok "$kind: written again" "$annotate" -q -f -o again.onnx $kind.onnx
   ok "$kind: as before" cmp again.onnx a.onnx
 done
 
@@ -113,7 +113,7 @@ for kind in move-axis turn-devices more-devices; do
   ok "$kind: check" gives 1 'contradict the metadata' \
     "$annotate" -q --check $kind.onnx
   ok "$kind: the metadata win" gives 0 'warning: the standard fields' \
-    "$annotate" -o again.onnx $kind.onnx
+    "$annotate" -f -o again.onnx $kind.onnx
   ok "$kind: as before" cmp again.onnx a.onnx
 done
 ok "the place" gives 65 "node 'up' (MatMul): tensor 'x'" \
@@ -121,7 +121,7 @@ ok "the place" gives 65 "node 'up' (MatMul): tensor 'x'" \
 ok "what they say" gives 65 'they say 1 x 2 parts, the metadata {dp,~}' \
   "$partition" -q -n move-axis.onnx
 ok "the fields win if asked" "$annotate" -q --configuration gshard \
-  -o again.onnx move-axis.onnx
+  -f -o again.onnx move-axis.onnx
 ok "x is as they say" [ "$(shardings again.onnx | grep '^x : ')" = \
   "x : f32[6,10] {~,dp}" ]
 ok "and complete" gives 0 - "$annotate" -q --check again.onnx
@@ -144,7 +144,7 @@ edited add-twin a
 ok "a second configuration" gives 0 "of configuration 'p/twin' are not used" \
   "$partition" -n add-twin.onnx
 ok "is read if asked" gives 0 "of configuration 'gshard' are not used" \
-  "$annotate" --configuration p/twin -o again.onnx add-twin.onnx
+  "$annotate" --configuration p/twin -f -o again.onnx add-twin.onnx
 ok "one that is not there" gives 65 "does not have a configuration 'other'" \
   "$partition" -n --configuration other a.onnx
 edited add-names a
@@ -169,9 +169,9 @@ dumped() { # dumped TEXT OPTION...: the spec that is understood says TEXT
 ok "an option without effect" gives 0 'not used without auto: fill' \
   "$annotate" -n -s ids.yaml mlp.onnx
 ok "--mesh of another size" gives 0 'device_ids are dropped' \
-  "$annotate" -s ids.yaml --mesh dp=4,tp=2 -o ids.onnx mlp.onnx
+  "$annotate" -s ids.yaml --mesh dp=4,tp=2 -f -o ids.onnx mlp.onnx
 ok "keeps links" dumped 'tp: {gbps: 80}' -s ids.yaml --mesh dp=4,tp=2
-"$annotate" -q -s ids.yaml -o ids.onnx mlp.onnx
+"$annotate" -q -s ids.yaml -f -o ids.onnx mlp.onnx
 ok "of a model" gives 0 'device_ids are dropped' \
   "$partition" -n --mesh dp=4,tp=2 ids.onnx
 ok "the same mesh keeps them" gives 0 - "$partition" -q -n --mesh dp=2,tp=2 \
@@ -195,7 +195,7 @@ ok "the same program" cmp a.program no.program
 size() { # size DEVICES OPTION...: bytes of the annotated model
   devices=$1
   shift
-  "$annotate" -q --mesh d="$devices" "$@" -o size.onnx mlp.onnx &&
+  "$annotate" -q --mesh d="$devices" "$@" -f -o size.onnx mlp.onnx &&
     wc -c < size.onnx
 }
 ok "auto: 64 devices" [ "$(size 64)" -gt "$(size 64 --standard-fields=no)" ]

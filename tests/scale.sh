@@ -40,7 +40,7 @@ tell $? "program of $small bytes on 8 devices, $large on 2048"
 through() {
   moe-transformer -q --preset "$1" --weights none -o "$tmp/moe.onnx" &&
     gshard-annotate -q --standard-fields=no --mesh "ep=$2" -s "$spec" \
-      -o "$tmp/annotated.onnx" "$tmp/moe.onnx" &&
+      -f -o "$tmp/annotated.onnx" "$tmp/moe.onnx" &&
     gshard-partition -q -o - "$tmp/annotated.onnx" > "$tmp/program.onnx" &&
     wc -c < "$tmp/annotated.onnx" && wc -c < "$tmp/program.onnx"
 }
