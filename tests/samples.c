@@ -7,7 +7,7 @@
 
 #include "malformed_pieces.h"
 
-enum { VALUE_NAME = 1, VALUE_TYPE = 2, FLOAT = 1, INT64 = 7 };
+enum { VALUE_NAME = 1, VALUE_TYPE = 2, FLOAT = 1, INT32 = 6, INT64 = 7 };
 
 /* A value of this type; a dim of -1 is the symbol "n". */
 static wire typed(const char *name, int type, int rank, const int64_t *dims) {
@@ -257,6 +257,56 @@ static void half(wire *out) {
   finish(out, &g, 18);
 }
 
+/* Token ids that index a table of 50 rows once converted and reshaped, and one
+ * of 60 rows as they are. */
+static void tokens(wire *out) {
+  static const int64_t flat = 200;
+  wire g = {0}, a = {0}, n = piece_node("Cast", "wide", "ids", NULL, "c");
+  wire_str(&a, ATTR_NAME, "to");
+  wire_int(&a, ATTR_I, INT64);
+  wire_int(&a, ATTR_TYPE, 2);
+  wire_msg(&n, NODE_ATTR, &a);
+  wire_msg(&g, GRAPH_NODE, &n);
+  piece_add_node(&g, "Reshape", "flat", "c", "shape", "f");
+  piece_add_node(&g, "Gather", "look", "table", "f", "y");
+  piece_add_node(&g, "Gather", "large", "more", "ids", "z");
+  piece_add_node(&g, "Neg", "neg", "ids", NULL, "seen");
+  wire_str(&g, GRAPH_NAME, "tokens");
+  add_weight(&g, "table", 50, 8);
+  add_weight(&g, "more", 60, 8);
+  wire s = piece_tensor("shape", INT64, 1, (const int64_t[]){1});
+  wire_blob(&s, TENSOR_RAW, &flat, sizeof flat);
+  wire_msg(&g, GRAPH_INIT, &s);
+  add_port(&g, GRAPH_INPUT, "ids", INT32, 2, (const int64_t[]){2, 100});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){200, 8});
+  add_port(&g, GRAPH_OUTPUT, "z", FLOAT, 3, (const int64_t[]){2, 100, 8});
+  add_port(&g, GRAPH_OUTPUT, "seen", INT32, 2, (const int64_t[]){2, 100});
+  finish(out, &g, 18);
+}
+
+/* y = x, but `then` where x is exactly 2. */
+static void where_two(wire *out, float then) {
+  const float value[] = {2, then};
+  static const char *const name[] = {"two", "then"};
+  wire g = {0};
+  piece_add_node(&g, "Equal", "is", "x", "two", "c");
+  wire n = piece_node("Where", "choose", "c", "then", "y");
+  wire_str(&n, NODE_IN, "x");
+  wire_msg(&g, GRAPH_NODE, &n);
+  wire_str(&g, GRAPH_NAME, "two");
+  for (int i = 0; i < 2; i++) {
+    wire w = piece_tensor(name[i], FLOAT, 1, (const int64_t[]){1});
+    wire_blob(&w, TENSOR_RAW, &value[i], sizeof *value);
+    wire_msg(&g, GRAPH_INIT, &w);
+  }
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){6, 10});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){6, 10});
+  finish(out, &g, 18);
+}
+
+static void two(wire *out) { where_two(out, 2); }
+static void three(wire *out) { where_two(out, 3); }
+
 /* y = x w with a weight of 400 bytes in small.bin. */
 static void external(wire *out) {
   wire g = {0}, x = {0};
@@ -357,6 +407,7 @@ static const struct {
     {"twice.onnx", twice}, {"conv.onnx", conv}, {"external.onnx", external},
     {"outputs.onnx", outputs}, {"hostile.onnx", hostile},
     {"hostile-op.onnx", hostile_op}, {"half.onnx", half},
+    {"tokens.onnx", tokens}, {"two.onnx", two}, {"three.onnx", three},
 };
 
 int samples_write(const char *dir) {

@@ -69,6 +69,13 @@ rules:
     shard: [dp, ~]
 END
 cp ports.yaml old.yaml
+cat > two.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 2}}
+rules:
+  - match: {tensor: "{x,ids}"}
+    shard: [dp, ~]
+END
 sed 's/^mesh.*/&\nbind: {n: 7}/' ports.yaml > any.yaml
 
 # ---- annotated models -------------------------------------------------------
@@ -289,6 +296,53 @@ ok "--check of f16 sums" gives 0 "$run" --random 1 --check half.onnx half.spmd
 ok "are equal as f16" says '^check: 1 output' out
 ok "but not exactly" gives 1 "$run" --random 1 --rtol 0 --atol 0 \
   --check half.onnx half.spmd
+# Only whole numbers come to where these models differ.
+"$annotate" -q --mesh dp=2 -s two.yaml -o two.a.onnx two.onnx
+ok "a model is partitioned" "$partition" -q -o two.spmd two.a.onnx
+ok "--check of it" gives 0 "$run" --random 1 --check two.onnx two.spmd
+ok "has the same bytes" says '^check: 1 output, the same bytes' out
+ok "on whole numbers too" \
+  says '^check, integer-valued data: 1 output, the same bytes' out
+ok "--check of another" gives 1 "$run" --random 1 --check three.onnx two.spmd
+ok "has the same bytes" says '^check: 1 output, the same bytes' out
+ok "but not on whole numbers" \
+  says "^check, integer-valued data: output 'y': .* of 60 elements differ" out
+ok "as JSON" gives 1 "$run" --json --random 1 --check three.onnx two.spmd
+ok "says both" says \
+  '"equal": false, "same_bytes": true, "integers_exact": false' out
+ok "whole numbers in f16" gives 0 "$run" --random 1 --check half.onnx half.spmd
+ok "sums of others are near" says '^check: 1 output equal within tolerance' out
+ok "their sums are exact" says \
+  '^check, integer-valued data: 1 output, the same bytes' out
+
+# ---- made-up indices --------------------------------------------------------
+"$annotate" -q -s two.yaml -o tokens.a.onnx tokens.onnx
+for form in spmd device; do
+  "$partition" -q --emit $form -o tokens.$form tokens.a.onnx
+done
+"$partition" -q -o - tokens.a.onnx > tokens.program.onnx
+# drawn NAME: the numbers that a run with these options saw, sorted.
+drawn() {
+  name=$1
+  shift
+  rm -f seen.npy
+  "$run" -q --random 1 "$@" -o seen=seen.npy && tail -c 800 seen.npy |
+    od -An -v -td4 | tr -s ' ' '\n' | sed '/^$/d; s/^-//' | sort -n > "$name"
+}
+between() { # LEAST MOST FILE: all numbers are, and some are near both ends
+  awk -v a="$1" -v b="$2" '$1 < a || $1 > b {bad = 1} $1 < a + 5 {low = 1}
+    $1 > b - 5 {high = 1} END {exit bad || !low || !high || NR != 200}' "$3"
+}
+ok "made-up indices" drawn whole.txt tokens.onnx
+ok "are rows of the smallest table" between 0 49 whole.txt
+for form in spmd device program.onnx; do
+  ok "made-up indices of $form" drawn $form.txt tokens.$form
+  ok "are the same" cmp whole.txt $form.txt
+  ok "$form computes the same" \
+    "$run" --random 1 --check tokens.onnx tokens.$form
+  ok "--range wins for $form" drawn some.txt --range ids=10:20 tokens.$form
+  ok "all numbers are in it" between 10 19 some.txt
+done
 
 # ---- reports ----------------------------------------------------------------
 report=$schemas/gshard-report.schema.json

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "io/npy.h"
+#include "pass/ranges.h"
 #include "run_check.h"
 #include "run_output.h"
 #include "run_ranks.h"
@@ -19,6 +20,7 @@ typedef struct job {
   gs_bindings bind;
   gs_random random;
   bool made_up; /* --random */
+  const int64_t *indexed; /* gs_pass_ranges of a plain model; NULL: not yet */
   int threads;
   double timeout; /* seconds to wait for another device; 0: for ever */
   bool torn; /* ranks have stopped at different places */
@@ -162,9 +164,10 @@ static gs_status give_test_data(job *j, gs_err *e) {
   return GS_OK;
 }
 
-/* The range of a made-up input: --range, or the input's metadata. */
-static gs_status range_of(job *j, const char *name, gs_random *r,
-                          gs_err *e) {
+/* The range of a made-up input: --range, the input's metadata, or that of the
+ * indices for which a plain model uses it. */
+static gs_status range_of(job *j, int at, gs_random *r, gs_err *e) {
+  const char *name = j->source.graph->input.at[at]->name;
   const char *text =
       gs_model_input_meta(j->source.model, name, "gshard.range");
   if (!text) /* programs keep it in the model's metadata */
@@ -175,7 +178,14 @@ static gs_status range_of(job *j, const char *name, gs_random *r,
     GS_TRY(gs_cli_pair(j->c, "range", i, true, &key, &value, e));
     if (!strcmp(key, name)) text = value;
   }
-  return text ? gs_random_range(r, text, e) : GS_OK;
+  if (text) return gs_random_range(r, text, e);
+  if (j->source.graph->mesh) return GS_OK; /* a program's sizes are local */
+  if (!j->indexed) j->indexed = gs_pass_ranges(j->a, j->source.graph);
+  if (j->indexed[at]) {
+    r->ranged = true;
+    r->high = j->indexed[at];
+  }
+  return GS_OK;
 }
 
 static gs_status check_ranges(job *j, gs_err *e) {
@@ -200,7 +210,7 @@ static gs_status make_up(job *j, int i, bool integers, gs_box **out,
                    gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
   gs_random r = j->random;
   r.integers = integers;
-  GS_TRY(range_of(j, v->name, &r, e));
+  GS_TRY(range_of(j, i, &r, e));
   GS_TRY(gs_random_tensor(j->a, v->name, v->dtype, v->rank, v->dims, &r, &t,
                           e));
   *out = gs_box_of(j->a, t);
@@ -373,8 +383,9 @@ static gs_status open_whole(job *j, gs_source *whole, gs_err *e) {
   return gs_model_need_data(whole->model, whole->graph, e);
 }
 
-/* Runs both on whole numbers: sums of products of them do not round, so that
- * models of such operators (and weights) must agree exactly. */
+/* Runs both on whole numbers: where all that is computed are sums of products
+ * of them, nothing rounds and the bytes are the same.  It is judged by the
+ * same tolerances, for other operators round. */
 static gs_status check_integers(job *j, gs_source *whole,
                                 const gs_tolerance *tol, bool *exact,
                                 gs_err *e) {

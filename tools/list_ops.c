@@ -20,6 +20,7 @@ typedef struct row {
 #define R(fn) #fn
 #define K(name)
 #define BOX(name)
+#define INDEX(operand, of, kind)
 #define T(text) .types = (text),
 static const row rows[] = {
 #define OP(sym, name_, domain_, opset, min_in, max_in, min_out, max_out,       \

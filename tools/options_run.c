@@ -15,13 +15,16 @@ static const gs_option options[] = {
      .arg = "SEED",
      .flags = GS_OPT_ALIKE,
      .help = "Make up the inputs that are not given: floats are normally "
-             "distributed, integers 0 or 1 or in their range.  The same seed "
+             "distributed, integers lie in their range, those that index a "
+             "dim in that dim (token ids in the vocabulary), and others are "
+             "0 or 1.  The same seed "
              "gives the same inputs, however the model is sharded."},
     {.name = "range",
      .arg = "NAME=LO:HI",
      .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
      .help = "Draw the random integer input NAME from LO to HI - 1.  Takes "
-             "the place of the input's metadata gshard.range."},
+             "the place of the input's metadata gshard.range, and of the size "
+             "of the dim that it indexes."},
     {.name = "no-verify",
      .flags = GS_OPT_ALIKE_USE,
      .help = "Do not compare graphs and weights with the hashes that "
@@ -59,8 +62,11 @@ static const gs_option options[] = {
      .flags = GS_OPT_ALIKE_USE,
      .group = "Comparing",
      .help = "Also run the unpartitioned MODEL on the same inputs and "
-             "compare the outputs; print the worst element, exit 1 if they "
-             "differ by more than the tolerances."},
+             "compare the outputs; then run both again with small whole "
+             "numbers in place of the floats, of which sums seldom round.  "
+             "Of each comparison a line says that the bytes are the same, or "
+             "how far the worst element is off; exit 1 if one differs by "
+             "more than the tolerances."},
     {.name = "test-data",
      .arg = "DIR",
      .flags = GS_OPT_ALIKE_USE,

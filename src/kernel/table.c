@@ -4,8 +4,9 @@
 static const gs_kernel gs_kernel_none;
 
 /* Prototypes; `none` above has neither prep nor run.  A cell is K(kernel), or
- * K(kernel) BOX(how it runs on boxes), then T(types). */
+ * K(kernel) BOX(how it runs on boxes), then INDEX(..) and T(types). */
 #define T(types)
+#define INDEX(operand, of, kind)
 #define K(name) extern const gs_kernel gs_kernel_##name;
 #define BOX(name) extern const gs_boxed gs_boxed_##name;
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
@@ -32,6 +33,7 @@ static const struct {
 #undef K
 #undef BOX
 #undef OP
+#undef INDEX
 #undef T
 };
 

@@ -31,6 +31,8 @@
 #define SAME .local = NULL
 #define K(name)
 #define BOX(name)
+#define INDEX(at, from, what)                                                  \
+  .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
 #define T(text) .types = (text),
 #define POINTWISE GS_OP_POINTWISE
 #define LINEAR GS_OP_LINEAR
@@ -44,6 +46,7 @@
 #define EXIT GS_OP_EXIT
 #define MESH GS_OP_MESH
 #define MOVES GS_OP_MOVES
+#define VALUES GS_OP_VALUES
 #define TYPE1 GS_OP_TYPE1
 #define OPEN GS_OP_OPEN
 

@@ -80,9 +80,26 @@ enum {
   GS_OP_MOVES = 1 << 21,    /* moves elements without a look at them: the
                                kernel may see u8 in place of packed types */
   GS_OP_TYPE1 = 1 << 11,    /* reads the type of operand 1, not its data */
+  GS_OP_VALUES = 1 << 22,   /* its results hold elements of operand 0, in
+                               any order, perhaps of another type */
   GS_OP_OPEN = 1 << 20, /* its shape function takes operands of unknown shape,
                            sequences and optionals */
 };
+
+/* Which operand of a row holds indices, and what they count. */
+typedef enum gs_index_kind {
+  GS_INDEX_NONE,
+  GS_INDEX_AXIS,  /* dim `axis` (0) of operand `of` */
+  GS_INDEX_TUPLE, /* the last dim: places in the dims from `batch_dims` (0) on
+                     of operand `of` */
+  GS_INDEX_ROWS,  /* dim 0 of operand `of` */
+  GS_INDEX_MADE,  /* dim `axis` (-1) of the result */
+} gs_index_kind;
+
+typedef struct gs_index {
+  int8_t operand, of;
+  uint8_t kind; /* gs_index_kind */
+} gs_index;
 
 struct gs_op {
   const char *name;
@@ -100,6 +117,7 @@ struct gs_op {
   const char *types;  /* of the operand that the result has, else of operand 0:
                          those that run, as gs_op_types_text writes them; NULL:
                          any */
+  gs_index index;
   int id;             /* row number */
 };
 
@@ -148,6 +166,11 @@ gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e);
 /* Generic checks (arity, shapes known), then the row's shape function.
  * GS_UNSUPPORTED when the node has no row and its outputs no shape. */
 gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e);
+
+/* How many values an index in operand i of n may have, counted from 0: the
+ * size of the dim that it counts, of several dims the smallest.  0: operand i
+ * does not hold indices, or the sizes are not known. */
+int64_t gs_index_count(const gs_node *n, int i);
 
 /* Floating-point operations of a node over these factor sizes (global or
  * local): flops * product of sizes. */

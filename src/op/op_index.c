@@ -324,3 +324,37 @@ gs_status gs_shape_one_hot(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(one_hot_depth(g, n, &dims[axis], e));
   return gs_shape_set(g, n, 0, v->dtype, x->rank + 1, dims, e);
 }
+
+/* ---- how far indices go ---- */
+
+/* The size of dim `axis`; 0 where it is not known. */
+static int64_t dim_of(const gs_value *v, int64_t axis) {
+  if (!v || v->rank < 1) return 0;
+  if (axis < 0) axis += v->rank;
+  if (axis < 0 || axis >= v->rank) return 0;
+  return gs_max(v->dims[axis], 0);
+}
+
+/* Of all dims that the tuples name. */
+static int64_t least_named(const gs_node *n, const gs_value *of,
+                           const gs_value *index) {
+  int64_t first = gs_node_int(n, "batch_dims", 0), least = INT64_MAX;
+  int64_t k = dim_of(index, -1);
+  for (int64_t d = 0; d < k; d++)
+    least = gs_min(least, dim_of(of, first + d));
+  return k ? least : 0;
+}
+
+int64_t gs_index_count(const gs_node *n, int i) {
+  if (!n->op || !n->op->index.kind || n->op->index.operand != i) return 0;
+  const gs_value *of = gs_node_in(n, n->op->index.of);
+  switch ((gs_index_kind)n->op->index.kind) {
+  case GS_INDEX_AXIS: return dim_of(of, gs_node_int(n, "axis", 0));
+  case GS_INDEX_TUPLE: return least_named(n, of, gs_node_in(n, i));
+  case GS_INDEX_ROWS: return dim_of(of, 0);
+  case GS_INDEX_MADE:
+    return dim_of(gs_node_out(n, 0), gs_node_int(n, "axis", -1));
+  case GS_INDEX_NONE: break;
+  }
+  return 0;
+}
