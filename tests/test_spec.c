@@ -365,6 +365,55 @@ START_TEST(test_styles) {
 }
 END_TEST
 
+/* Weights and biases by one rule: in one operator, and added to a product. */
+START_TEST(test_style_bias) {
+  gs_graph *g = graph_of(
+      "graph styles\n"
+      "input x : f32[4,8]\n"
+      "input image : f32[2,3,9,9]\n"
+      "constant a.w : f32[8,16]\n"
+      "constant a.b : f32[16]\n"
+      "constant c.w : f32[16,8]\n"
+      "constant c.b : f32[1,8]\n"
+      "constant norm.w : f32[8]\n"
+      "constant norm.b : f32[8]\n"
+      "constant k.w : f32[6,3,3,3]\n"
+      "constant k.b : f32[6]\n"
+      "h = Gemm (x, a.w, a.b) : f32[4,16]\n"
+      "p = MatMul (h, c.w) : f32[4,8]\n"
+      "s = Add (c.b, p) : f32[4,8]\n"
+      "y = LayerNormalization (s, norm.w, norm.b) : f32[4,8]\n"
+      "z = Conv (image, k.w, k.b) : f32[2,6,7,7]\n"
+      "output y\n"
+      "output z\n");
+  static const char *const rule =
+      HEAD "rules:\n  - {match: {tensor: \"[%s].*\"}, style: %s, expect: 6}\n";
+  applied *a = apply_ok(g, gs_sprintf(&arena, rule, "ack", "colwise"));
+  ck_assert_str_eq(got(a, "a.w"), "{~,tp}");
+  ck_assert_str_eq(got(a, "a.b"), "{tp}");
+  ck_assert_str_eq(got(a, "c.w"), "{~,tp}");
+  ck_assert_str_eq(got(a, "c.b"), "{~,tp}");
+  ck_assert_str_eq(got(a, "k.w"), "{tp,~,~,~}");
+  ck_assert_str_eq(got(a, "k.b"), "{tp}");
+  a = apply_ok(g, gs_sprintf(&arena, rule, "ack", "rowwise"));
+  ck_assert_str_eq(got(a, "a.w"), "{tp,~}");
+  ck_assert_str_eq(got(a, "a.b"), "{~}");
+  ck_assert_str_eq(got(a, "c.w"), "{tp,~}");
+  ck_assert_str_eq(got(a, "c.b"), "{~,~}");
+  ck_assert_str_eq(got(a, "k.w"), "{~,tp,~,~}");
+  ck_assert_str_eq(got(a, "k.b"), "{~}");
+  static const char *const style[] = {"colwise", "rowwise"};
+  for (int i = 0; i < 2; i++) {
+    fails(g, gs_sprintf(&arena, HEAD "rules:\n  - {match: {tensor: norm.w}, "
+                        "style: %s}\n", style[i]), GS_SPEC,
+          "is for matrix weights and their biases; 'norm.w' has rank 1 and is "
+          "neither (say the dims with shard");
+    fails(g, gs_sprintf(&arena, HEAD "rules:\n  - {match: {tensor: norm.b}, "
+                        "style: %s}\n", style[i]), GS_SPEC, "'norm.b'");
+  }
+}
+END_TEST
+
 START_TEST(test_splits) {
   applied *a =
       rules("  - {match: {tensor: tokens}, split: {dim: 0, parts: 2}}\n"
@@ -555,6 +604,7 @@ int main(void) {
   tcase_add_test(t, test_order);
   tcase_add_test(t, test_uses);
   tcase_add_test(t, test_styles);
+  tcase_add_test(t, test_style_bias);
   tcase_add_test(t, test_splits);
   tcase_add_test(t, test_assign);
   tcase_add_test(t, test_fallback);

@@ -92,11 +92,23 @@ static bool in_map(const gs_tensor_map *t, int f) {
   return false;
 }
 
-/* Whether a factor is in operand k and in no other. */
-static bool only_in(const gs_rule *r, int k, int f) {
+/* Whether operands i and k are summed together over some factor. */
+static bool summed_with(const gs_rule *r, int i, int k) {
+  for (int f = 0; f < r->nfactor; f++)
+    if (r->factor[f].kind == GS_SUMMED && in_map(&r->in[i], f) &&
+        in_map(&r->in[k], f))
+      return true;
+  return false;
+}
+
+/* Whether a factor is in operand k and in no other, but for the bias of what
+ * k is summed with. */
+static bool own(const gs_rule *r, int k, int f) {
+  bool sums = summed_with(r, k, k);
   for (int i = 0; i < r->nin; i++)
-    if (in_map(&r->in[i], f) != (i == k)) return false;
-  return true;
+    if (i != k && in_map(&r->in[i], f) && (!sums || summed_with(r, i, k)))
+      return false;
+  return in_map(&r->in[k], f);
 }
 
 /* The factor before f in the order of the weight's dims; -1: none. */
@@ -119,9 +131,9 @@ static int column_factor(const gs_rule *r, int k) {
   for (int d = out->rank - 1; d >= 0; d--)
     for (int i = out->dim[d].n - 1; i >= 0; i--) {
       int f = out->dim[d].f[i];
-      bool own = r->factor[f].kind == GS_PASS && only_in(r, k, f);
+      bool column = r->factor[f].kind == GS_PASS && own(r, k, f);
       bool next = found < 0 || factor_before(&r->in[k], found) == f;
-      if (own && next) found = f;
+      if (column && next) found = f;
       else if (found >= 0) return found;
     }
   return found;
@@ -136,12 +148,57 @@ static int row_factor(const gs_rule *r, int k) {
   return -1;
 }
 
-/* The dim of operand k that the style splits; -1 if there is none. */
+/* Of a style: no dim fits, or the tensor is whole. */
+enum { NO_DIM = -1, WHOLE = -2 };
+
+/* The major factor of a tensor's last dim; -1: none. */
+static int last_factor(const gs_tensor_map *t) {
+  return t->rank > 0 && t->dim[t->rank - 1].n ? t->dim[t->rank - 1].f[0] : -1;
+}
+
+static bool is_vector(const gs_value *v) {
+  for (int d = 0; d < v->rank - 1; d++)
+    if (v->dims[d] != 1) return false;
+  return v->rank > 0;
+}
+
+/* Whether n is a product with the columns of a matrix along its last dim. */
+static gs_status has_columns(gs_matching *m, const gs_node *n, bool *out) {
+  gs_rule *r = GS_NEW(m->arena, gs_rule);
+  GS_TRY(gs_rule_of(m->arena, n, r, m->err));
+  *out = false;
+  for (int k = 0; k < r->nin && r->nout; k++) {
+    int f = row_factor(r, k) < 0 ? -1 : column_factor(r, k);
+    if (f >= 0 && f == last_factor(&r->out[0])) *out = true;
+  }
+  return GS_OK;
+}
+
+/* Whether operand k of n, of rule r, is a vector along the columns of a matrix
+ * weight: the bias in the operator of the weight, or added to its result. */
+static gs_status is_bias(gs_matching *m, const gs_node *n, const gs_rule *r,
+                         int k, bool *out) {
+  *out = false;
+  int f = last_factor(&r->in[k]);
+  if (f < 0 || !is_vector(n->in[k])) return GS_OK;
+  bool sum = n->op && n->op->flags & GS_OP_POINTWISE &&
+             n->op->flags & GS_OP_ADDITIVE;
+  for (int i = 0; i < r->nin && !*out; i++) {
+    if (i == k || !n->in[i]) continue;
+    if (row_factor(r, i) >= 0) *out = column_factor(r, i) == f;
+    else if (sum && n->in[i]->def && last_factor(&r->in[i]) == f)
+      GS_TRY(has_columns(m, n->in[i]->def, out));
+  }
+  return GS_OK;
+}
+
+/* The dim of operand k that the style splits, NO_DIM or WHOLE. */
 static gs_status style_dim(gs_matching *m, int style, const gs_node *n, int k,
                            int *out) {
-  *out = -1;
+  *out = NO_DIM;
+  int rank = n->in[k]->rank;
   if (style == GS_STYLE_EXPERT) {
-    *out = n->in[k]->rank > 0 ? 0 : -1;
+    *out = rank > 0 ? 0 : NO_DIM;
     return GS_OK;
   }
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1) && k == 0;
@@ -149,6 +206,10 @@ static gs_status style_dim(gs_matching *m, int style, const gs_node *n, int k,
   gs_rule *r = GS_NEW(m->arena, gs_rule);
   GS_TRY(gs_rule_of(m->arena, n, r, m->err));
   if (k >= r->nin || !r->nout) return GS_OK;
+  bool bias = false;
+  if (style != GS_STYLE_VOCAB) GS_TRY(is_bias(m, n, r, k, &bias));
+  if (bias) *out = style == GS_STYLE_COLWISE ? rank - 1 : WHOLE;
+  if (bias || (style == GS_STYLE_COLWISE && rank < 2)) return GS_OK;
   int f = style == GS_STYLE_COLWISE ? column_factor(r, k) : row_factor(r, k);
   for (int d = 0; f >= 0 && d < r->in[k].rank; d++)
     if (r->in[k].dim[d].n && r->in[k].dim[d].f[0] == f) *out = d;
@@ -162,11 +223,12 @@ static const char *const style_text[] = {"colwise", "rowwise", "vocab",
 static gs_status style_of_uses(gs_matching *m, const gs_spec_rule *r,
                                const gs_value *v, int *out) {
   const gs_node *first = NULL;
-  *out = -1;
+  *out = NO_DIM;
   for (int u = m->uses.first[v->id]; u < m->uses.first[v->id + 1]; u++) {
     int d;
     const gs_use *use = &m->uses.use[u];
     GS_TRY(style_dim(m, r->style, use->node, use->index, &d));
+    if (d == WHOLE && !first) *out = WHOLE;
     if (d < 0) continue;
     if (first && d != *out)
       return gs_fail_at(m->err, GS_SPEC, &r->act,
@@ -180,21 +242,32 @@ static gs_status style_of_uses(gs_matching *m, const gs_spec_rule *r,
   return GS_OK;
 }
 
-static gs_status set_style(gs_matching *m, const gs_spec_rule *r, gs_value *v,
-                           gs_node *node, int operand, gs_sharding *s) {
-  int d = -1;
-  if (r->style == GS_STYLE_REPLICATE) return GS_OK;
-  if (node) GS_TRY(style_dim(m, r->style, node, operand, &d));
-  else if (r->style == GS_STYLE_EXPERT) d = v->rank > 0 ? 0 : -1;
-  else GS_TRY(style_of_uses(m, r, v, &d));
-  if (d < 0) {
+static gs_status no_style_dim(gs_matching *m, const gs_spec_rule *r,
+                              const gs_value *v, const gs_node *node) {
+  bool matrix = r->style == GS_STYLE_COLWISE || r->style == GS_STYLE_ROWWISE;
+  if (matrix && v->rank < 2) {
+    gs_fail_at(m->err, GS_SPEC, &r->act,
+               "style %s is for matrix weights and their biases; '%s' has rank "
+               "%d and is neither", style_text[r->style], v->name, v->rank);
+  } else {
     gs_fail_at(m->err, GS_SPEC, &r->act,
                "style %s does not fit '%s'%s%s: its operators have no such dim",
                style_text[r->style], v->name, node ? " in " : "",
                node ? gs_node_place(m->arena, node) : "");
-    gs_err_hint(m->err, "say the dims with shard: [...]");
-    return GS_SPEC;
   }
+  gs_err_hint(m->err, "say the dims with shard: [...]");
+  return GS_SPEC;
+}
+
+static gs_status set_style(gs_matching *m, const gs_spec_rule *r, gs_value *v,
+                           gs_node *node, int operand, gs_sharding *s) {
+  int d = NO_DIM;
+  if (r->style == GS_STYLE_REPLICATE) return GS_OK;
+  if (node) GS_TRY(style_dim(m, r->style, node, operand, &d));
+  else if (r->style == GS_STYLE_EXPERT) d = v->rank > 0 ? 0 : NO_DIM;
+  else GS_TRY(style_of_uses(m, r, v, &d));
+  if (d == NO_DIM) return no_style_dim(m, r, v, node);
+  if (d == WHOLE) return GS_OK;
   gs_axes axes;
   GS_TRY(gs_match_style_axis(m, r, &axes));
   GS_TRY(set_axes(m, r, &r->act, &axes, v, d, s));
