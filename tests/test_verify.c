@@ -84,7 +84,7 @@ END_TEST
 START_TEST(ranges) {
   gs_sums s;
   gs_file *f = opened();
-  ok(gs_sums_of(&arena, f, false, &s, &err));
+  ok(gs_sums_of(&arena, f, false, NULL, &s, &err));
   gs_file_close(f);
   ck_assert_int_eq(verify(&s, 0, N), GS_OK);
   flip(3 * B);
@@ -110,7 +110,7 @@ END_TEST
 START_TEST(ends) {
   gs_sums s;
   gs_file *f = opened();
-  ok(gs_sums_of(&arena, f, true, &s, &err));
+  ok(gs_sums_of(&arena, f, true, NULL, &s, &err));
   gs_file_close(f);
   flip(2 * B);
   ck_assert_int_eq(verify(&s, 0, N), GS_OK); /* has no hash */
@@ -126,7 +126,7 @@ END_TEST
 START_TEST(files) {
   gs_sums s;
   gs_file *f = opened(), *g = opened();
-  ok(gs_sums_of(&arena, f, false, &s, &err));
+  ok(gs_sums_of(&arena, f, false, NULL, &s, &err));
   gs_verify *v = gs_verify_new(&arena);
   ok(gs_verify_file(v, f, &s, &err));
   ok(gs_verify_file(v, g, &s, &err));
@@ -146,7 +146,7 @@ END_TEST
 START_TEST(shorter) {
   gs_sums s;
   gs_file *f = opened();
-  ok(gs_sums_of(&arena, f, false, &s, &err));
+  ok(gs_sums_of(&arena, f, false, NULL, &s, &err));
   gs_verify *v = gs_verify_new(&arena);
   ok(gs_verify_file(v, f, &s, &err));
   gs_verify_range(v, f, 0, N);
@@ -174,7 +174,7 @@ START_TEST(text) {
   gs_file *f = opened();
   for (int only_ends = 0; only_ends < 2; only_ends++) {
     gs_sums s, t;
-    ok(gs_sums_of(&arena, f, only_ends, &s, &err));
+    ok(gs_sums_of(&arena, f, only_ends, NULL, &s, &err));
     ck_assert(gs_sums_parse(&arena, text_of(&s), &t));
     ck_assert_str_eq(text_of(&t), text_of(&s));
     ck_assert_int_eq(t.ends, only_ends);
@@ -194,7 +194,7 @@ END_TEST
 START_TEST(table) {
   gs_sums s, t;
   uint64_t hash;
-  ok(gs_sums_of(&arena, opened(), false, &s, &err));
+  ok(gs_sums_of(&arena, opened(), false, NULL, &s, &err));
   const char *file = gs_sprintf(&arena, "%s.xxh3", path);
   ok(gs_sums_write(&arena, file, &s, &hash, &err));
   ok(gs_sums_read(&arena, file, N, hash, &t, &err));

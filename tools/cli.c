@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "io/io.h"
 #include "options.h"
+#include "progress.h"
 
 /* ---- parsing ------------------------------------------------------------ */
 
@@ -271,6 +272,7 @@ void gs_cli_print(FILE *f, const gs_buf *text) {
 
 void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
   if (c->quiet || c->silent) return;
+  gs_line_erase(c);
   gs_arena a;
   gs_buf b;
   va_list ap;
@@ -285,6 +287,7 @@ void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
 
 void gs_cli_step(gs_cli *c, const char *what) {
   struct rusage used;
+  gs_cli_end(c);
   if (c->quiet || c->silent || !c->verbose) return;
   double now = gs_now();
   if (c->started > 0) {
@@ -371,6 +374,7 @@ static bool stdout_is_data(const gs_cli *c) {
 
 void gs_cli_report(const gs_cli *c, gs_status s, const gs_err *e) {
   bool quiet = c->quiet && e->first == GS_OK;
+  gs_cli_end(c);
   if (!c->silent && !quiet) gs_err_print(e, stderr, c->who, c->color);
   if (!c->silent && c->json && s != GS_OK && s != GS_NO &&
       !stdout_is_data(c)) {
@@ -402,7 +406,11 @@ int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
   gs_ending_guard(t->name, gs_io_remove_temps);
   gs_err_init(&e);
   gs_status s = c.bad = gs_cli_parse(&c, t, argc, argv, &e);
-  if (s ? t->joined && t->joined() : !print_only(&c)) s = run(&c, &e);
+  if (s ? t->joined && t->joined() : !print_only(&c)) {
+    gs_line_start(&c);
+    s = run(&c, &e);
+    gs_line_stop(&c);
+  }
   gs_cli_report(&c, s, &e);
   gs_status closed = close_stdout(&c);
   gs_err_free(&e);

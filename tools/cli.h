@@ -65,6 +65,8 @@ typedef struct gs_option_use { /* one use of an option, in order */
   const char *value; /* NULL: without an argument */
 } gs_option_use;
 
+struct gs_line; /* progress.h */
+
 typedef struct gs_cli {
   gs_arena arena;
   const gs_tool *tool;
@@ -73,6 +75,7 @@ typedef struct gs_cli {
   GS_VEC(const char *) operand;
   int verbose; /* number of -v */
   double started; /* clock of gs_cli_step, seconds; 0: not started */
+  struct gs_line *line; /* on the terminal; NULL: none */
   gs_status bad; /* of the command line; its diagnostics are in run's e */
   bool quiet, dry_run, force, json;
   bool color;  /* whether stderr gets colours */

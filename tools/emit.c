@@ -86,7 +86,8 @@ gs_status gs_emit_program(gs_arena *a, const gs_emit_options *o,
   gs_model *model;
   GS_TRY(gs_model_from_graph(a, o->partition->program, &info, &model, e));
   gs_write_options w = {.replace = o->force, .file_sums = true,
-                        .all_blocks = o->hash_weights};
+                        .all_blocks = o->hash_weights,
+                        .progress = o->progress};
   gs_status s = gs_model_write_with(model, path, &w, e);
   gs_model_close(model);
   return s;

@@ -14,6 +14,7 @@ typedef struct gs_emit_options {
   const gs_report *report;       /* for the origins of collectives */
   bool device;                   /* one graph per device */
   bool force;                    /* replace an existing directory */
+  gs_progress *progress; /* of what is written; or NULL */
   bool hash_weights; /* all blocks of files that a program refers to */
 } gs_emit_options;
 

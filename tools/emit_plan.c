@@ -82,6 +82,7 @@ static gs_status write_weights(emitter *m) {
   gs_plan_weights *w = &m->plan.weights;
   GS_TRY(gs_out_open(m->a, in_dir(m, WEIGHTS_FILE), false, &out, m->e));
   gs_sums sums;
+  out.progress = m->o->progress;
   gs_status s = gs_weights_write(&out, m->program->mesh, m->weight,
                                  m->nweight, &sums, m->e);
   if (s) {
@@ -155,7 +156,7 @@ static gs_status write_graph(emitter *m, const gs_graph *g,
     gs_model_meta_set(model, "gshard.position",
                       gs_sprintf(m->a, "%lld", (long long)m->position));
   }
-  gs_write_options w = {0};
+  gs_write_options w = {.progress = m->o->progress};
   gs_status s = gs_model_write_with(model, in_dir(m, name), &w, m->e);
   gs_model_close(model);
   *gs_push(m->a, &m->plan.file) = (gs_plan_file){name, w.size, w.hash};

@@ -11,6 +11,7 @@
 #include "io/yaml.h"
 #include "load.h"
 #include "pass/annotate.h"
+#include "progress.h"
 #include "report.h"
 
 typedef struct job {
@@ -210,7 +211,9 @@ static gs_status write_model(job *j, const char *path, gs_err *e) {
   if (fields && !strcmp(fields, "yes")) o.fields = GS_FIELDS_YES;
   if (fields && !strcmp(fields, "no")) o.fields = GS_FIELDS_NO;
   GS_TRY(gs_model_annotate(j->model.model, j->model.graph, &o, e));
-  gs_write_options w = {.replace = j->c->force};
+  gs_write_options w = {.replace = j->c->force,
+                        .progress = gs_cli_progress(j->c)};
+  gs_cli_begin(j->c, "writing");
   return gs_model_write_with(j->model.model, path, &w, e);
 }
 
@@ -269,8 +272,10 @@ static gs_status complete(job *j, gs_err *e) {
     gs_err_hint(e, "give a spec with -s, or a mesh with --mesh dp=2,tp=4");
     return GS_SPEC;
   }
+  gs_cli_begin(j->c, "annotating");
   GS_TRY(annotate(j, spec, e));
   gs_cli_step(j->c, "annotate");
+  gs_cli_begin(j->c, "partitioning");
   GS_TRY(gs_pass_partition(&j->c->arena, g, &j->predicted, e));
   gs_cli_step(j->c, "partition");
   j->report = (gs_report){.tool = "gshard-annotate",
@@ -317,6 +322,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
     GS_TRY(gs_out_check(&c->arena, gs_cli_get(c, "output"), c->force, e));
   GS_TRY(read_spec(j, &bind, e));
   gs_cli_step(c, "spec");
+  gs_cli_begin(c, "reading");
   GS_TRY(gs_load(&c->arena, c->operand.at[0], &bind, &j->model, e));
   GS_TRY(gs_load_shardings(&c->arena, &j->model,
                            gs_cli_get(c, "configuration"), e));

@@ -6,6 +6,7 @@
 #include "emit.h"
 #include "load.h"
 #include "pass/annotate.h"
+#include "progress.h"
 #include "report.h"
 
 typedef struct job {
@@ -93,6 +94,7 @@ static gs_status run(gs_cli *c, gs_err *e) {
   gs_bindings bind;
   gs_bindings_init(&bind, &c->arena);
   GS_TRY(gs_load_binds(c, &bind, e));
+  gs_cli_begin(c, "reading");
   GS_TRY(gs_load(&c->arena, in, &bind, &j->model, e));
   GS_TRY(gs_load_shardings(&c->arena, &j->model,
                            gs_cli_get(c, "configuration"), e));
@@ -100,9 +102,11 @@ static gs_status run(gs_cli *c, gs_err *e) {
   GS_TRY(find_mesh(j, e));
   gs_cli_step(c, "load");
   gs_graph *g = j->model.graph;
+  gs_cli_begin(c, "propagating");
   GS_TRY(gs_pass_annotate(&c->arena, g, NULL, NULL, NULL, &j->done, e));
   gs_cli_step(c, "propagate");
   dump(j, "propagate", g);
+  gs_cli_begin(c, "partitioning");
   GS_TRY(gs_pass_partition(&c->arena, g, &j->made, e));
   gs_cli_step(c, "partition");
   dump(j, "partition", j->made.program);
@@ -122,7 +126,9 @@ static gs_status run(gs_cli *c, gs_err *e) {
                                                : "spmd",
                                            "device"),
                          .force = c->force,
+                         .progress = gs_cli_progress(c),
                          .hash_weights = gs_cli_has(c, "hash-weights")};
+    gs_cli_begin(c, "writing");
     GS_TRY(piped ? gs_emit_program(&c->arena, &o, "-", e)
                  : gs_emit_plan(&c->arena, &o, out, e));
     gs_cli_step(c, "write");

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "io/npy.h"
 #include "pass/ranges.h"
+#include "progress.h"
 #include "run_check.h"
 #include "run_output.h"
 #include "run_ranks.h"
@@ -566,15 +567,19 @@ static gs_status work(job *j, gs_status bad, gs_err *e) {
   AGREE(bad);
   if (many(j)) GS_TRY(same(j, gs_ranks_meet(j->c, j->w, e)));
   AGREE(parse_numbers(j, e));
+  gs_cli_begin(j->c, "reading");
   AGREE(open_source(j, e));
   AGREE(plan_outputs(j, e));
   gs_cli_step(j->c, "load");
   GS_TRY(check_world(j, e));
   tell_places(j);
+  gs_cli_begin(j->c, "compiling");
   AGREE(new_exec(j, &j->source, j->w, &j->exec, e));
   gs_cli_step(j->c, "compile");
+  gs_cli_begin(j->c, "running");
   GS_TRY(run_once(j, NULL, e));
   gs_cli_step(j->c, "run");
+  gs_cli_begin(j->c, "verifying");
   AGREE(gs_run_verify_wait(j->source.verify, e));
   gs_cli_step(j->c, "verify");
   AGREE(collect(j->exec, j->a, j->source.graph, &j->output, e));

@@ -370,7 +370,7 @@ static gs_status add_files(const gs_source *s, uint64_t *h, gs_err *e) {
     gs_buf b;
     gs_sums sums;
     gs_buf_init(&b, &a);
-    status = gs_sums_of(&a, f, true, &sums, e);
+    status = gs_sums_of(&a, f, true, NULL, &sums, e);
     if (status) break;
     gs_sums_print(&b, &sums);
     *h = gs_hash(b.at, b.n, *h);

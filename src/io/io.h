@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/progress.h"
 #include "base/status.h"
 #include "io/temp.h"
 #include "ir/box.h"
@@ -77,6 +78,7 @@ typedef struct gs_out {
   uint8_t *buf;
   gs_hasher *hasher; /* NULL: gs_out_hash was not called */
   uint64_t hash;     /* of all bytes; set by gs_out_commit */
+  gs_progress *progress; /* counts what is written; or NULL */
 } gs_out;
 
 /* GS_CANTCREATE where opening path would fail: it exists and is not to be
@@ -111,6 +113,7 @@ void gs_out_sync_parent(gs_arena *a, const char *path);
 typedef struct gs_out_set {
   gs_arena *arena;
   bool replace;
+  gs_progress *progress; /* of files that are opened from now on; or NULL */
   GS_VEC(gs_out *) out;
 } gs_out_set;
 

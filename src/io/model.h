@@ -176,6 +176,7 @@ typedef struct gs_write_options {
    * GS_KEY_FILE of the model's metadata with its hashes: of its first and last
    * block, or with all_blocks of all of it, which is then read. */
   bool file_sums, all_blocks;
+  gs_progress *progress; /* of what is written and hashed; or NULL */
   uint64_t size, hash; /* of the model's file: results */
 } gs_write_options;
 /* metadata_props "gshard.file:LOCATION" holds gs_sums_print. */

@@ -162,7 +162,7 @@ static gs_status note_sums(writer *w, gs_err *e) {
     gs_buf text;
     gs_buf_init(&text, w->arena);
     GS_TRY(gs_sums_of(w->arena, w->kept.entry[i].value, !w->opt->all_blocks,
-                      &sums, e));
+                      w->opt->progress, &sums, e));
     gs_sums_print(&text, &sums);
     gs_model_meta_set(w->m,
                       gs_sprintf(w->arena, GS_KEY_FILE "%s",
@@ -176,6 +176,9 @@ static gs_status fill_files(writer *w, const char *path, gs_out_set *files,
   gs_out *model, *data;
   GS_TRY(gs_out_set_open(files, path, &model, e));
   gs_out_hash(model);
+  gs_progress_expect(w->opt->progress,
+                     gs_pack_size(&w->m->proto->base, gs_raw_of, w->m) +
+                         w->side_size);
   if (w->side) {
     const char *name = gs_sprintf(w->arena, "%s.data", path);
     GS_TRY(gs_out_set_open(files, name, &data, e));
@@ -193,6 +196,7 @@ static gs_status write_files(writer *w, const char *path, gs_err *e) {
   gs_out_set files;
   GS_TRY(note_sums(w, e));
   gs_out_set_init(&files, w->arena, w->opt->replace);
+  files.progress = w->opt->progress;
   gs_status st = fill_files(w, path, &files, e);
   if (!st) return gs_out_set_commit(&files, e);
   gs_out_set_abort(&files);

@@ -93,6 +93,7 @@ static void flush(gs_out *o) {
     }
     p += k;
     o->n -= (size_t)k;
+    gs_progress_add(o->progress, (uint64_t)k);
   }
   o->n = 0;
 }
@@ -254,6 +255,7 @@ gs_status gs_out_set_open(gs_out_set *s, const char *path, gs_out **out,
                           gs_err *e) {
   gs_out *o = GS_NEW(s->arena, gs_out);
   GS_TRY(gs_out_open(s->arena, gs_strdup(s->arena, path), s->replace, o, e));
+  o->progress = s->progress;
   *gs_push(s->arena, &s->out) = *out = o;
   return GS_OK;
 }

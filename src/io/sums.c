@@ -44,8 +44,8 @@ gs_status gs_sums_unread(const gs_file *f, int64_t i, int why, gs_err *e) {
                  why == ENODATA ? "the file became shorter" : strerror(why));
 }
 
-gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_sums *out,
-                     gs_err *e) {
+gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_progress *p,
+                     gs_sums *out, gs_err *e) {
   *out = (gs_sums){.size = f->size, .ends = ends};
   int64_t n = held(out);
   uint64_t *hash = GS_NEWS(a, n, uint64_t);
@@ -53,12 +53,14 @@ gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_sums *out,
   gs_arena_init(&tmp);
   void *block = gs_alloc(&tmp, GS_SUMS_BLOCK);
   gs_status s = GS_OK;
+  if (!ends) gs_progress_expect(p, f->size);
   for (int64_t i = 0; i < n && !s; i++) {
     size_t bytes;
     int64_t at = ends && i ? gs_sums_count(f->size) - 1 : i;
     int why = gs_sums_load(f, at, block, &bytes);
     if (why) s = gs_sums_unread(f, at, why, e);
     else hash[i] = gs_hash(block, bytes, 0);
+    if (!ends) gs_progress_add(p, bytes);
   }
   gs_arena_free(&tmp);
   out->hash = hash;

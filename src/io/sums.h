@@ -4,6 +4,7 @@
 #define GS_IO_SUMS_H
 
 #include "base/buf.h"
+#include "base/progress.h"
 #include "ir/tensor.h"
 
 enum { GS_SUMS_BLOCK = 1 << 20 }; /* bytes of a block; the last may have less */
@@ -23,9 +24,9 @@ bool gs_sums_get(const gs_sums *s, int64_t i, uint64_t *hash);
 int gs_sums_load(const gs_file *f, int64_t i, void *p, size_t *n);
 /* GS_IO for such a failure. */
 gs_status gs_sums_unread(const gs_file *f, int64_t i, int why, gs_err *e);
-/* Reads f, or two blocks of it, and computes its hashes. */
-gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_sums *out,
-                     gs_err *e);
+/* Reads f, or two blocks of it, and computes its hashes.  p may be NULL. */
+gs_status gs_sums_of(gs_arena *a, const gs_file *f, bool ends, gs_progress *p,
+                     gs_sums *out, gs_err *e);
 
 /* ---- as text: "SIZE ends|all HASH..." ---- */
 
