@@ -112,6 +112,11 @@ static bool equal(const json *a, const json *b) {
 }
 
 static bool is_a(const json *j, const json *type) {
+  if (type->type == '[') { /* one of them */
+    const json *x = type->first;
+    while (x && !is_a(j, x)) x = x->next;
+    return x != NULL;
+  }
   static const char *const names[] = {"object", "array", "string", "integer",
                                       "number", "boolean", "boolean", "null"};
   static const char first[] = "{[\"00tfn";

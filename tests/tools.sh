@@ -265,6 +265,43 @@ ok "--explain of a node" gives 0 "$annotate" -n -q -s mlp.yaml --explain up \
 ok "explains what it makes" says '^h {' out
 ok "--explain" gives 0 "$annotate" -s mlp.yaml --explain y mlp.onnx
 ok "--explain writes no model" sh -c '! grep -q MatMulMatMul out'
+explains() { # ARGUMENT...: as JSON, which is as its schema says
+  gives 0 "$annotate" -n --json "$@" &&
+    "$same" --json "$schemas/gshard-report.schema.json" out
+}
+ok "--explain as JSON" explains -s mlp.yaml --explain y --explain up mlp.onnx
+ok "explains the tensors alone" [ "$(grep -c '"split"' out)" = 2 ]
+ok "the axes of each dim" says '"split": \[\["dp"\], \["tp"\]\]' out
+ok "a node of the chain" \
+  says '{"tensor": "h", "node": "relu", "op_type": "Relu"}' out
+ok "the place in the spec" says '{"tensor": "x", "stated_by": "mlp.yaml:4:5"}' \
+  out
+ok "the collective" says \
+  '"kind": "ReduceScatter", "axes": \["tp"\], "bytes": 60, ' out
+ok "of an output" says '"needed_by": null' out
+ok "it is one object" [ "$(grep -c '^{' out)" = 1 ]
+ok "the same by --report=json" gives 0 "$annotate" -n --report=json \
+  -s mlp.yaml --explain y mlp.onnx
+ok "as its schema says" "$same" --json "$schemas/gshard-report.schema.json" out
+ok "a small weight as JSON" explains -s held.yaml --explain w twice.onnx
+ok "is held whole" says '"held": "whole, small"' out
+ok "a carrier" explains -s twice.yaml --explain y twice.onnx
+ok "is the operand that is split" says '"carrier": "h", "origins": \[' out
+ok "no axis comes" says \
+  '"replicated": {"tensor": "h", "node": "b", "op_type": "MatMul"}' out
+cat > turned.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 2}}
+rules:
+  - {match: {tensor: x}, shard: [~, dp]}
+  - {match: {tensor: h}, shard: [dp, ~]}
+END
+ok "what a node needs" explains -s turned.yaml --explain x mlp.onnx
+ok "names the node" says '"needed_by": {"node": "up", "op_type": "MatMul"}' out
+ok "what nothing reaches" explains --mesh dp=2 --explain x mlp.onnx
+ok "is replicated for no reason" says '"replicated": {}' out
+ok "--explain of no tensor as JSON" gives 64 "$annotate" -n --json \
+  -s mlp.yaml --explain w11 mlp.onnx
 ok "--list-tensors" gives 0 "$annotate" --list-tensors mlp.a.onnx
 ok "with shardings" says '^w1 : f32\[10,34\] {~,tp}' out
 cat > array.json << 'END'

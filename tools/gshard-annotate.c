@@ -140,8 +140,16 @@ static gs_status no_tensor(const gs_graph *g, const char *name, gs_err *e) {
   return GS_USAGE;
 }
 
+static bool reports_json(const job *j) {
+  const char *format = gs_cli_get(j->c, "report");
+  return j->c->json || (format && !strcmp(format, "json"));
+}
+
+/* A report that is JSON has the explanations in it. */
 static void explain_value(job *j, FILE *f, const gs_value *v) {
   gs_buf b;
+  *gs_push(&j->c->arena, &j->report.explain) = v;
+  if (reports_json(j)) return;
   gs_buf_init(&b, &j->c->arena);
   gs_propagation_explain(&b, &j->done, v, rule_text, j);
   gs_report_moves(&b, &j->report, v, rule_text, j);
@@ -177,8 +185,7 @@ static gs_status explain(job *j, FILE *f, gs_err *e) {
 static void report(job *j, FILE *f) {
   gs_buf b;
   gs_buf_init(&b, &j->c->arena);
-  const char *format = gs_cli_get(j->c, "report");
-  if (j->c->json || (format && !strcmp(format, "json"))) {
+  if (reports_json(j)) {
     gs_report_json(&b, &j->report);
     gs_cli_print(f, &b);
     return;

@@ -61,7 +61,9 @@ static const gs_option options[] = {
      .flags = GS_OPT_REPEAT,
      .help = "Say why TENSOR is sharded as it is: the rule of the spec, then "
              "the chain of nodes that carried it there.  The name of a node "
-             "stands for all that it makes, unless a tensor has it."},
+             "stands for all that it makes, unless a tensor has it.  With "
+             "--json or --report=json the explanations are the member "
+             "\"explained\" of the report."},
     {.name = "check",
      .help = "Write nothing; exit 1 if the annotations of the model are not "
              "complete and consistent as they stand."},

@@ -20,10 +20,8 @@ static char *noted_for(gs_arena *a, const char *note, const char *axis) {
   return gs_strdup(a, note);
 }
 
-/* What put sub-axis `axis` on v: a rule of the spec, or what the model
- * notes. */
-static char *axis_origin(gs_arena *a, const gs_report *r, const gs_value *v,
-                         int axis) {
+char *gs_report_axis_origin(gs_arena *a, const gs_report *r,
+                            const gs_value *v, int axis) {
   int rule = gs_propagation_axis_rule(r->propagation, v, axis);
   bool told = rule >= 0 || rule == GS_RULE_FILL;
   if (told && r->spec) return gs_rule_origin(a, r->spec, rule);
@@ -44,10 +42,10 @@ char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
     if (rule >= 0 && r->spec) return gs_rule_origin(a, r->spec, rule);
     return gs_strdup(a, "");
   }
-  char *first = axis_origin(a, r, v, used.at[0]);
+  char *first = gs_report_axis_origin(a, r, v, used.at[0]);
   bool same = true;
   for (int i = 1; i < used.n; i++)
-    if (strcmp(first, axis_origin(a, r, v, used.at[i]))) same = false;
+    if (strcmp(first, gs_report_axis_origin(a, r, v, used.at[i]))) same = false;
   if (same) return first;
   gs_buf b;
   gs_buf_init(&b, a);
@@ -55,14 +53,12 @@ char *gs_report_origin(gs_arena *a, const gs_report *r, const gs_value *v) {
     int axis = m->sub[used.at[i]].axis;
     if (i && axis == m->sub[used.at[i - 1]].axis) continue;
     gs_buf_printf(&b, "%s%s=%s", i ? "; " : "", m->axis[axis].name,
-                  axis_origin(a, r, v, used.at[i]));
+                  gs_report_axis_origin(a, r, v, used.at[i]));
   }
   return b.at;
 }
 
-/* The value that brought `axis` to c: the moved one, or an operand of the node
- * that computes it (partial values do not show their axes). */
-static const gs_value *carrier(const gs_collective *c, int axis) {
+const gs_value *gs_report_carrier(const gs_collective *c, int axis) {
   const gs_value *v = c->value;
   if (gs_sharding_used(v->sharding) >> axis & 1) return v;
   for (int i = 0; v->def && i < v->def->nin; i++) {
@@ -79,9 +75,9 @@ static const gs_value *carrier(const gs_collective *c, int axis) {
 char *gs_report_cause(gs_arena *a, const gs_report *r,
                       const gs_collective *c) {
   for (int i = 0; i < c->axes.n; i++) {
-    const gs_value *v = carrier(c, c->axes.at[i]);
+    const gs_value *v = gs_report_carrier(c, c->axes.at[i]);
     if (!v) continue;
-    return axis_origin(a, r, v, c->axes.at[i]);
+    return gs_report_axis_origin(a, r, v, c->axes.at[i]);
   }
   return gs_report_origin(a, r, c->value);
 }
@@ -140,7 +136,7 @@ static void collective_counts(gs_buf *b, const gs_partition *p) {
   if (!any) gs_buf_str(b, "none");
 }
 
-static bool held_whole(const gs_report *r, const gs_value *v) {
+bool gs_report_held_whole(const gs_report *r, const gs_value *v) {
   return r->partition->whole && r->partition->whole[v->id];
 }
 
@@ -150,7 +146,7 @@ static void small_weights(gs_buf *b, const gs_report *r) {
   const gs_value *first = NULL;
   for (int i = 0; i < r->graph->value.n; i++) {
     const gs_value *v = r->graph->value.at[i];
-    if (!held_whole(r, v)) continue;
+    if (!gs_report_held_whole(r, v)) continue;
     if (!n++) first = v;
   }
   if (!n) return;
@@ -180,7 +176,7 @@ static uneven_list uneven_dims(gs_arena *a, const gs_report *r) {
   const gs_mesh *m = r->graph->mesh;
   for (int i = 0; i < r->graph->value.n; i++) {
     const gs_value *v = r->graph->value.at[i];
-    for (int d = 0; d < v->rank && !held_whole(r, v); d++) {
+    for (int d = 0; d < v->rank && !gs_report_held_whole(r, v); d++) {
       int64_t n = v->dims[d];
       int64_t shards = gs_axes_size(m, &v->sharding->dim[d].axes);
       if (n < 1 || n % shards == 0) continue;
@@ -334,7 +330,7 @@ static void text_collectives(gs_buf *b, const gs_report *r) {
 
 void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
                      gs_rule_text *rule_text, void *context) {
-  if (held_whole(r, v))
+  if (gs_report_held_whole(r, v))
     gs_buf_printf(b, "  held whole, small: a weight of at most %s is not "
                   "gathered\n", gs_bytes_text(b->arena, GS_SMALL_CONSTANT));
   for (int i = 0; i < r->partition->collective.n; i++) {
@@ -346,7 +342,7 @@ void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
     gs_buf_printf(b, "    needed by %s\n",
                   c->node ? gs_node_place(b->arena, c->node)
                           : "an output of the graph");
-    const gs_value *by = c->axes.n ? carrier(c, c->axes.at[0]) : NULL;
+    const gs_value *by = c->axes.n ? gs_report_carrier(c, c->axes.at[0]) : NULL;
     if (!by || by == v) continue; /* told above */
     gs_buf_printf(b, "    the axis splits '%s' ", gs_text(b->arena, by->name));
     gs_sharding_print(b, r->graph->mesh, by->sharding);
@@ -367,8 +363,8 @@ void gs_report_text(gs_buf *b, const gs_report *r) {
 
 /* ---- JSON ---- */
 
-static void json_pair(gs_buf *b, const char *key, const char *value,
-                      const char *after) {
+void gs_report_pair(gs_buf *b, const char *key, const char *value,
+                    const char *after) {
   gs_buf_json(b, key);
   gs_buf_str(b, ": ");
   gs_buf_json(b, value);
@@ -379,7 +375,7 @@ static void json_rules(gs_buf *b, const gs_report *r) {
   gs_buf_str(b, "  \"rules\": [");
   for (int i = 0; r->match && i < r->spec->rule.n; i++) {
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
-    json_pair(b, "rule", gs_rule_origin(b->arena, r->spec, i), ", ");
+    gs_report_pair(b, "rule", gs_rule_origin(b->arena, r->spec, i), ", ");
     gs_buf_printf(b, "\"matched\": %lld, \"used\": %lld}",
                   (long long)r->match->rule[i].matched,
                   (long long)r->match->rule[i].used);
@@ -392,18 +388,19 @@ static void json_tensors(gs_buf *b, const gs_report *r) {
   for (int i = 0; i < r->graph->value.n; i++) {
     const gs_value *v = r->graph->value.at[i];
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
-    json_pair(b, "name", v->name, ", ");
-    json_pair(b, "dtype", gs_dtype_get(v->dtype)->text, ", \"dims\": [");
+    gs_report_pair(b, "name", v->name, ", ");
+    gs_report_pair(b, "dtype", gs_dtype_get(v->dtype)->text, ", \"dims\": [");
     for (int d = 0; d < v->rank; d++)
       gs_buf_printf(b, "%s%lld", d ? ", " : "", (long long)v->dims[d]);
     gs_buf_str(b, "], ");
-    json_pair(b, "sharding",
-              gs_sharding_text(b->arena, r->graph->mesh, v->sharding), ", ");
-    json_pair(b, "origin", gs_report_origin(b->arena, r, v), ", ");
+    gs_report_pair(b, "sharding",
+                   gs_sharding_text(b->arena, r->graph->mesh, v->sharding),
+                   ", ");
+    gs_report_pair(b, "origin", gs_report_origin(b->arena, r, v), ", ");
     int64_t bytes = gs_sharding_bytes(r->graph->mesh, v->sharding, v->dtype,
                                       v->dims);
-    if (held_whole(r, v)) {
-      json_pair(b, "held", "whole, small", ", ");
+    if (gs_report_held_whole(r, v)) {
+      gs_report_pair(b, "held", "whole, small", ", ");
       bytes = (int64_t)whole_bytes(v);
     }
     gs_buf_printf(b, "\"bytes_per_device\": %lld}",
@@ -418,7 +415,7 @@ static void json_uneven(gs_buf *b, const gs_report *r) {
   for (int i = 0; i < list.n; i++) {
     const uneven *u = &list.at[i];
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
-    json_pair(b, "tensor", u->value->name, ", ");
+    gs_report_pair(b, "tensor", u->value->name, ", ");
     gs_buf_printf(b, "\"dim\": %d, \"size\": %lld, \"shards\": %lld, "
                   "\"block\": %lld, \"last\": %lld, \"empty\": %lld}", u->dim,
                   (long long)u->size, (long long)u->shards,
@@ -434,22 +431,23 @@ static void json_collectives(gs_buf *b, const gs_report *r) {
   for (int i = 0; i < p->collective.n; i++) {
     const gs_collective *c = &p->collective.at[i];
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
-    json_pair(b, "op", c->op, ", ");
-    json_pair(b, "axes", axes_text(b->arena, r->graph->mesh, &c->axes), ", ");
-    json_pair(b, "tensor", c->value->name, ", ");
-    json_pair(b, "from", c->from, ", ");
-    json_pair(b, "to", c->to, ", ");
-    json_pair(b, "node", c->node ? gs_node_place(b->arena, c->node) : "",
-              ", ");
-    json_pair(b, "origin", gs_report_cause(b->arena, r, c), ", ");
+    gs_report_pair(b, "op", c->op, ", ");
+    gs_report_pair(b, "axes", axes_text(b->arena, r->graph->mesh, &c->axes),
+                   ", ");
+    gs_report_pair(b, "tensor", c->value->name, ", ");
+    gs_report_pair(b, "from", c->from, ", ");
+    gs_report_pair(b, "to", c->to, ", ");
+    gs_report_pair(b, "node", c->node ? gs_node_place(b->arena, c->node) : "",
+                   ", ");
+    gs_report_pair(b, "origin", gs_report_cause(b->arena, r, c), ", ");
     gs_buf_printf(b, "\"bytes_per_device\": %.0f, \"seconds\": %.3g}",
                   c->bytes, c->seconds);
   }
   gs_buf_str(b, "\n  ],\n  \"fallbacks\": [");
   for (int i = 0; i < p->fallback.n; i++) {
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
-    json_pair(b, "node", gs_node_place(b->arena, p->fallback.at[i].node),
-              ", ");
+    gs_report_pair(b, "node", gs_node_place(b->arena, p->fallback.at[i].node),
+                   ", ");
     gs_buf_printf(b, "\"bytes_per_device\": %.0f}", p->fallback.at[i].bytes);
   }
   gs_buf_str(b, "\n  ],\n");
@@ -464,11 +462,11 @@ static void json_choices(gs_buf *b, const gs_report *r) {
   for (int i = 0; i < r->fill->choice.n; i++) {
     const gs_fill_choice *c = &r->fill->choice.at[i];
     gs_buf_str(b, i ? ",\n      {" : "\n      {");
-    json_pair(b, "axis", r->graph->mesh->axis[c->axis].name, ", ");
+    gs_report_pair(b, "axis", r->graph->mesh->axis[c->axis].name, ", ");
     gs_buf_str(b, "\"tensors\": [");
     for (int k = 0; k < c->n; k++) {
       gs_buf_str(b, k ? ", {" : "{");
-      json_pair(b, "name", c->value[k]->name, ", ");
+      gs_report_pair(b, "name", c->value[k]->name, ", ");
       gs_buf_printf(b, "\"dim\": %d}", c->dim[k]);
     }
     gs_buf_printf(b, "], \"seconds\": %.3g, \"bytes_per_device\": %.0f}",
@@ -491,13 +489,14 @@ static void json_mesh(gs_buf *b, const gs_mesh *m) {
 void gs_report_json(gs_buf *b, const gs_report *r) {
   totals t = count(r);
   gs_buf_str(b, "{\n  \"version\": 1,\n  ");
-  json_pair(b, "tool", r->tool, ",\n");
+  gs_report_pair(b, "tool", r->tool, ",\n");
   json_mesh(b, r->graph->mesh);
   json_rules(b, r);
   json_choices(b, r);
   json_tensors(b, r);
   json_uneven(b, r);
   json_collectives(b, r);
+  gs_report_explained(b, r);
   gs_buf_printf(b,
                 "  \"tensors_sharded\": %d,\n  \"tensors_replicated\": %d,\n"
                 "  \"weight_bytes\": %.0f,\n"

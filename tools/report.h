@@ -18,6 +18,7 @@ typedef struct gs_report {
   const gs_propagation *propagation; /* or NULL */
   const gs_partition *partition;
   const gs_fill *fill; /* what options.auto chose, or NULL */
+  GS_VEC(const gs_value *) explain; /* what --explain names */
 } gs_report;
 
 /* Where the sharding of v comes from: "spec.yaml:8:5 (label)", "the model",
@@ -39,5 +40,23 @@ void gs_report_summary(gs_buf *b, const gs_report *r);
  * with bytes and origin. */
 void gs_report_text(gs_buf *b, const gs_report *r);
 void gs_report_json(gs_buf *b, const gs_report *r);
+
+/* ---- pieces ---- */
+
+/* What put sub-axis `axis` on v: a rule of the spec, or what the model
+ * notes. */
+char *gs_report_axis_origin(gs_arena *a, const gs_report *r,
+                            const gs_value *v, int axis);
+/* The value that brought `axis` to c: the moved one, or an operand of the node
+ * that computes it (partial values do not show their axes). */
+const gs_value *gs_report_carrier(const gs_collective *c, int axis);
+/* Whether v is a weight that its sharding splits and devices hold whole. */
+bool gs_report_held_whole(const gs_report *r, const gs_value *v);
+/* "key": "value", then `after`. */
+void gs_report_pair(gs_buf *b, const char *key, const char *value,
+                    const char *after);
+/* The member "explained" of the report: r->explain as objects, with whole
+ * chains; nothing when there are none. */
+void gs_report_explained(gs_buf *b, const gs_report *r);
 
 #endif

@@ -200,8 +200,7 @@ int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p,
   return p;
 }
 
-/* How many of a's entries from i on are one run of a named axis. */
-static int run_length(const gs_mesh *m, const gs_axes *a, int i) {
+int gs_axes_run(const gs_mesh *m, const gs_axes *a, int i) {
   int n = 1;
   while (i + n < a->n && a->at[i + n] == a->at[i] + n &&
          m->sub[a->at[i + n]].axis == m->sub[a->at[i]].axis)
@@ -210,10 +209,10 @@ static int run_length(const gs_mesh *m, const gs_axes *a, int i) {
 }
 
 void gs_axes_print(gs_buf *b, const gs_mesh *m, const gs_axes *a) {
-  bool one = a->n && run_length(m, a, 0) == a->n;
+  bool one = a->n && gs_axes_run(m, a, 0) == a->n;
   if (a->n && !one) gs_buf_char(b, '[');
   for (int i = 0; i < a->n;) {
-    int n = run_length(m, a, i);
+    int n = gs_axes_run(m, a, i);
     const gs_sub *s = &m->sub[a->at[i]];
     const gs_axis *axis = &m->axis[s->axis];
     gs_buf_printf(b, "%s%s", i ? "," : "", axis->name);

@@ -89,6 +89,9 @@ int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p);
 /* Device position that has index i over a and agrees with p elsewhere. */
 int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p, int64_t i);
 
+/* How many entries from i on are one run of a named axis: they are written as
+ * one. */
+int gs_axes_run(const gs_mesh *m, const gs_axes *a, int i);
 /* "dp", "[dp,tp]", "tp:(1)2"; "" for an empty list when bare.  Adjacent
  * sub-axes of one axis are merged. */
 void gs_axes_print(gs_buf *b, const gs_mesh *m, const gs_axes *a);

@@ -7,8 +7,8 @@
 
 enum { MAX_CHAIN = 40 };
 
-static const gs_origin *origin_of(const gs_propagation *p, const gs_value *v,
-                                  int axis) {
+const gs_origin *gs_propagation_origin(const gs_propagation *p,
+                                       const gs_value *v, int axis) {
   const gs_origin *o = p->origin[v->id];
   if (!o || !(o[axis].via || o[axis].from)) return NULL;
   return &o[axis];
@@ -23,7 +23,7 @@ static int stated_rule(const gs_propagation *p, const gs_value *v, int axis) {
 
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis) {
-  const gs_origin *o = origin_of(p, v, axis);
+  const gs_origin *o = gs_propagation_origin(p, v, axis);
   return o && o->from ? o->rule : stated_rule(p, v, axis);
 }
 
@@ -33,11 +33,12 @@ static void find_end(const gs_propagation *p, const gs_value *v, int axis,
                      bool *known) {
   const gs_value *end = v;
   const gs_origin *o;
-  while (!known[end->id] && (o = origin_of(p, end, axis)) && o->from)
+  while (!known[end->id] &&
+         (o = gs_propagation_origin(p, end, axis)) && o->from)
     end = o->from;
   int rule = gs_propagation_axis_rule(p, end, axis);
   for (; v != end; v = o->from) {
-    o = origin_of(p, v, axis);
+    o = gs_propagation_origin(p, v, axis);
     p->origin[v->id][axis].rule = rule;
     known[v->id] = true;
   }
@@ -89,8 +90,8 @@ static void stated_text(gs_buf *b, const gs_propagation *p, const gs_value *v,
 static int chain_length(const gs_propagation *p, const gs_value *v,
                         int axis) {
   int n = 0;
-  for (const gs_origin *o; (o = origin_of(p, v, axis)) && o->from; n++)
-    v = o->from;
+  const gs_origin *o;
+  for (; (o = gs_propagation_origin(p, v, axis)) && o->from; n++) v = o->from;
   return n;
 }
 
@@ -99,7 +100,7 @@ void gs_propagation_chain(gs_buf *b, const gs_propagation *p,
                           void *context) {
   int n = chain_length(p, v, axis), left_out = n - MAX_CHAIN;
   for (int hop = 0; hop < n; hop++) {
-    const gs_origin *o = origin_of(p, v, axis);
+    const gs_origin *o = gs_propagation_origin(p, v, axis);
     if (left_out <= 0 || hop < MAX_CHAIN / 2 || hop >= n - MAX_CHAIN / 2)
       hop_text(b, o);
     else if (hop == MAX_CHAIN / 2)
@@ -110,24 +111,38 @@ void gs_propagation_chain(gs_buf *b, const gs_propagation *p,
   stated_text(b, p, v, axis, rule_text, context);
 }
 
-/* One entry for all sub-axes of dim d that have the same chain. */
+static bool same_chain(const gs_propagation *p, const gs_value *v, int i,
+                       int k) {
+  for (;;) {
+    const gs_origin *a = gs_propagation_origin(p, v, i);
+    const gs_origin *b = gs_propagation_origin(p, v, k);
+    bool more = a && a->from, other = b && b->from;
+    if (!more && !other) return stated_rule(p, v, i) == stated_rule(p, v, k);
+    if (!more || !other || a->from != b->from || a->via != b->via) return false;
+    v = a->from;
+  }
+}
+
+gs_axes gs_propagation_alike(const gs_propagation *p, const gs_value *v,
+                             int d, int from) {
+  const gs_axes *axes = &v->sharding->dim[d].axes;
+  gs_axes out = {1, {axes->at[from]}};
+  for (int i = from + 1; i < axes->n; i++) {
+    if (!same_chain(p, v, axes->at[from], axes->at[i])) break;
+    out.at[out.n++] = axes->at[i];
+  }
+  return out;
+}
+
 static void explain_dim(gs_buf *b, const gs_propagation *p, const gs_value *v,
                         int d, gs_rule_text *rule_text, void *context) {
-  const gs_axes *axes = &v->sharding->dim[d].axes;
-  gs_buf last, next;
-  for (int i = 0; i < axes->n;) {
-    gs_axes run = {1, {axes->at[i]}};
-    gs_buf_init(&last, b->arena);
-    gs_propagation_chain(&last, p, v, axes->at[i], rule_text, context);
-    for (i++; i < axes->n; i++) {
-      gs_buf_init(&next, b->arena);
-      gs_propagation_chain(&next, p, v, axes->at[i], rule_text, context);
-      if (strcmp(last.at, next.at)) break;
-      run.at[run.n++] = axes->at[i];
-    }
+  gs_axes run;
+  for (int i = 0; i < v->sharding->dim[d].axes.n; i += run.n) {
+    run = gs_propagation_alike(p, v, d, i);
     gs_buf_str(b, "  axis ");
     gs_axes_print(b, p->graph->mesh, &run);
-    gs_buf_printf(b, " on dim %d\n%s", d, last.at);
+    gs_buf_printf(b, " on dim %d\n", d);
+    gs_propagation_chain(b, p, v, run.at[0], rule_text, context);
   }
 }
 
@@ -146,24 +161,36 @@ static const gs_value *sharded_at(const gs_node *n) {
   return NULL;
 }
 
+bool gs_propagation_whole(const gs_propagation *p, const gs_value *v) {
+  return p->stated[v->id] || (p->rule && p->rule[v->id] >= 0);
+}
+
+const gs_node *gs_propagation_stop(const gs_propagation *p, const gs_value *v,
+                                   const gs_value **next) {
+  for (int i = 0; i < p->graph->node.n; i++) {
+    const gs_node *n = p->graph->node.at[i];
+    *next = touches(n, v) ? sharded_at(n) : NULL;
+    if (*next) return n;
+  }
+  return NULL;
+}
+
 static void explain_whole(gs_buf *b, const gs_propagation *p,
                           const gs_value *v, gs_rule_text *rule_text,
                           void *context) {
+  const gs_value *next;
   gs_buf_str(b, "  replicated");
-  if (p->stated[v->id] || (p->rule && p->rule[v->id] >= 0)) {
+  if (gs_propagation_whole(p, v)) {
     gs_buf_str(b, ", ");
     stated_text(b, p, v, -1, rule_text, context);
     return;
   }
-  for (int i = 0; i < p->graph->node.n; i++) {
-    const gs_node *n = p->graph->node.at[i];
-    const gs_value *next = touches(n, v) ? sharded_at(n) : NULL;
-    if (!next) continue;
+  const gs_node *n = gs_propagation_stop(p, v, &next);
+  if (!n)
+    gs_buf_str(b, ": no annotation reaches it\n");
+  else
     gs_buf_printf(b, ": the axes of '%s' do not pass %s\n",
                   gs_text(b->arena, next->name), gs_node_place(b->arena, n));
-    return;
-  }
-  gs_buf_str(b, ": no annotation reaches it\n");
 }
 
 void gs_propagation_explain(gs_buf *b, const gs_propagation *p,

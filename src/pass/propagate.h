@@ -69,6 +69,20 @@ int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis);
 
+/* Where sub-axis `axis` of v came from: NULL, or without a `from`, where it is
+ * stated for v itself. */
+const gs_origin *gs_propagation_origin(const gs_propagation *p,
+                                       const gs_value *v, int axis);
+/* The sub-axes of dim d of v from the from-th on that have one chain. */
+gs_axes gs_propagation_alike(const gs_propagation *p, const gs_value *v,
+                             int d, int from);
+/* Whether it is stated that v, which is replicated, is so. */
+bool gs_propagation_whole(const gs_propagation *p, const gs_value *v);
+/* The first node at v where the axes of another tensor of it, *next, stop;
+ * NULL: none.  Cost O(nodes). */
+const gs_node *gs_propagation_stop(const gs_propagation *p, const gs_value *v,
+                                   const gs_value **next);
+
 /* What a rule of the spec is called: "spec.yaml:8:5 (label)". */
 typedef const char *gs_rule_text(void *context, int rule);
 
