@@ -258,8 +258,8 @@ static void half(wire *out) {
 }
 
 /* Token ids that index a table of 50 rows once converted and reshaped, and one
- * of 60 rows as they are. */
-static void tokens(wire *out) {
+ * of 60 rows as they are; with this gshard.range unless it is NULL. */
+static void tokens_in(wire *out, const char *range) {
   static const int64_t flat = 200;
   wire g = {0}, a = {0}, n = piece_node("Cast", "wide", "ids", NULL, "c");
   wire_str(&a, ATTR_NAME, "to");
@@ -277,12 +277,21 @@ static void tokens(wire *out) {
   wire s = piece_tensor("shape", INT64, 1, (const int64_t[]){1});
   wire_blob(&s, TENSOR_RAW, &flat, sizeof flat);
   wire_msg(&g, GRAPH_INIT, &s);
-  add_port(&g, GRAPH_INPUT, "ids", INT32, 2, (const int64_t[]){2, 100});
+  wire ids = typed("ids", INT32, 2, (const int64_t[]){2, 100}), p = {0};
+  if (range) {
+    wire_str(&p, 1, "gshard.range");
+    wire_str(&p, 2, range);
+    wire_msg(&ids, 4, &p);
+  }
+  wire_msg(&g, GRAPH_INPUT, &ids);
   add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){200, 8});
   add_port(&g, GRAPH_OUTPUT, "z", FLOAT, 3, (const int64_t[]){2, 100, 8});
   add_port(&g, GRAPH_OUTPUT, "seen", INT32, 2, (const int64_t[]){2, 100});
   finish(out, &g, 18);
 }
+
+static void tokens(wire *out) { tokens_in(out, NULL); }
+static void ranged(wire *out) { tokens_in(out, "30:41"); }
 
 /* y = x, but `then` where x is exactly 2. */
 static void where_two(wire *out, float then) {
@@ -407,7 +416,8 @@ static const struct {
     {"twice.onnx", twice}, {"conv.onnx", conv}, {"external.onnx", external},
     {"outputs.onnx", outputs}, {"hostile.onnx", hostile},
     {"hostile-op.onnx", hostile_op}, {"half.onnx", half},
-    {"tokens.onnx", tokens}, {"two.onnx", two}, {"three.onnx", three},
+    {"tokens.onnx", tokens}, {"two.onnx", two}, {"ranged.onnx", ranged},
+    {"three.onnx", three},
 };
 
 int samples_write(const char *dir) {

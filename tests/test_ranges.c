@@ -41,6 +41,9 @@ static int64_t range(const char *text) {
 }
 
 #define TABLE "input t : f32[50,8]\n"
+#define MS_ROTARY                                                              \
+  "input x : f32[2,3,4,8]\ninput c : f32[20,4]\ninput s : f32[20,4]\n"         \
+  "y = com.microsoft.RotaryEmbedding(x, i, c, s)\noutput y\n"
 
 START_TEST(indexed_dims) {
   ck_assert_int_eq(range("input i : i64[4]\n" TABLE
@@ -65,6 +68,7 @@ START_TEST(indexed_dims) {
   ck_assert_int_eq(range("input i : i64[2,4]\ninput x : f32[2,3,4,8]\n"
                          "input c : f32[20,4]\ninput s : f32[20,4]\n"
                          "y = RotaryEmbedding(x, c, s, i)\noutput y\n"), 20);
+  ck_assert_int_eq(range("input i : i64[2,4]\n" MS_ROTARY), 20);
 }
 END_TEST
 
@@ -127,6 +131,7 @@ START_TEST(others) {
                          "y = ReverseSequence(t, i)\noutput y\n"), 0);
   ck_assert_int_eq(range("input i : i64[4]\ninput k : i64[2]\n"
                          "y = Gather(i, k)\noutput y\n"), 0);
+  ck_assert_int_eq(range("input i : i64[1]\n" MS_ROTARY), 0); /* an offset */
   ck_assert_int_eq(range("input i : f32[4]\n" TABLE "c = Cast(i) to=7\n"
                          "y = Gather(t, c)\noutput y\n"), 0);
 }

@@ -380,6 +380,11 @@ for form in spmd device program.onnx; do
   ok "--range wins for $form" drawn some.txt --range ids=10:20 tokens.$form
   ok "all numbers are in it" between 10 19 some.txt
 done
+"$annotate" -q -s two.yaml ranged.onnx | "$partition" -q -o - > ranged.spmd.onnx
+for m in ranged ranged.spmd; do
+  ok "a range in the metadata of $m" drawn some.txt $m.onnx
+  ok "wins" between 30 40 some.txt
+done
 
 # ---- reports ----------------------------------------------------------------
 report=$schemas/gshard-report.schema.json

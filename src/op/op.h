@@ -92,7 +92,7 @@ typedef enum gs_index_kind {
   GS_INDEX_AXIS,  /* dim `axis` (0) of operand `of` */
   GS_INDEX_TUPLE, /* the last dim: places in the dims from `batch_dims` (0) on
                      of operand `of` */
-  GS_INDEX_ROWS,  /* dim 0 of operand `of` */
+  GS_INDEX_ROWS,  /* dim 0 of operand `of`; a list of rank 1 is an offset */
   GS_INDEX_MADE,  /* dim `axis` (-1) of the result */
 } gs_index_kind;
 

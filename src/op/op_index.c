@@ -346,12 +346,15 @@ static int64_t least_named(const gs_node *n, const gs_value *of,
 }
 
 int64_t gs_index_count(const gs_node *n, int i) {
-  if (!n->op || !n->op->index.kind || n->op->index.operand != i) return 0;
+  if (!n->op || !n->op->index.kind || n->op->index.operand != i ||
+      !gs_node_in(n, i))
+    return 0;
   const gs_value *of = gs_node_in(n, n->op->index.of);
   switch ((gs_index_kind)n->op->index.kind) {
   case GS_INDEX_AXIS: return dim_of(of, gs_node_int(n, "axis", 0));
   case GS_INDEX_TUPLE: return least_named(n, of, gs_node_in(n, i));
-  case GS_INDEX_ROWS: return dim_of(of, 0);
+  case GS_INDEX_ROWS:
+    return gs_node_in(n, i)->rank > 1 ? dim_of(of, 0) : 0;
   case GS_INDEX_MADE:
     return dim_of(gs_node_out(n, 0), gs_node_int(n, "axis", -1));
   case GS_INDEX_NONE: break;
