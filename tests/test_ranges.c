@@ -27,8 +27,8 @@ static void set_ops(const gs_graph *g) {
   }
 }
 
-/* The range of the first input. */
-static int64_t range(const char *text) {
+/* Where the range of the first input ends; it begins at `low`. */
+static int64_t range_from(int64_t low, const char *text) {
   gs_graph *g;
   gs_bindings b;
   gs_bindings_init(&b, &arena);
@@ -37,8 +37,25 @@ static int64_t range(const char *text) {
   if (!s) s = gs_pass_infer(&arena, g, &b, &err);
   if (s) gs_err_print(&err, stderr, "test_ranges", false);
   ck_assert_int_eq(s, GS_OK);
-  return gs_pass_ranges(&arena, g)[0];
+  gs_range r = gs_pass_ranges(&arena, g)[0];
+  ck_assert_int_eq(r.low, low);
+  return r.high;
 }
+
+static int64_t range(const char *text) { return range_from(0, text); }
+
+/* The total of attention with a past of 7 rows and one that is new. */
+START_TEST(sizes) {
+  const char *text =
+      "input i : i32[]\ninput q : f32[2,1,32]\ninput k : f32[2,1,16]\n"
+      "input v : f32[2,1,16]\ninput pk : f32[2,1,7,16]\n"
+      "input pv : f32[2,1,7,16]\ninput n : i32[2]\n"
+      "y, nk, nv = com.microsoft.GroupQueryAttention(q, k, v, pk, pv, n, i) "
+      "num_heads=2 kv_num_heads=1 : ?[...], : ?[...], : ?[...]\n"
+      "output y\noutput nk\noutput nv\n";
+  ck_assert_int_eq(range_from(8, text), 9);
+}
+END_TEST
 
 #define TABLE "input t : f32[50,8]\n"
 #define MS_ROTARY                                                              \
@@ -142,6 +159,7 @@ int main(void) {
   TCase *t = tcase_create("ranges");
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_set_timeout(t, 1200);
+  tcase_add_test(t, sizes);
   tcase_add_test(t, indexed_dims);
   tcase_add_test(t, followed);
   tcase_add_test(t, smallest);

@@ -32,12 +32,13 @@ static void program_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
   add_meta(m, "gshard.mesh", mesh.at);
   add_meta(m, "gshard.device_ids",
            gs_model_meta(o->model, "gshard.device_ids"));
-  const int64_t *indexed = gs_pass_ranges(a, o->graph);
+  const gs_range *indexed = gs_pass_ranges(a, o->graph);
   for (int i = 0; i < o->graph->input.n; i++) {
     const char *name = o->graph->input.at[i]->name;
     const char *range = gs_model_input_meta(o->model, name, "gshard.range");
-    if (!range && indexed[i])
-      range = gs_sprintf(a, "0:%lld", (long long)indexed[i]);
+    if (!range && indexed[i].high)
+      range = gs_sprintf(a, "%lld:%lld", (long long)indexed[i].low,
+                         (long long)indexed[i].high);
     add_meta(m, gs_sprintf(a, "gshard.range:%s", name), range);
   }
 }

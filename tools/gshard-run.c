@@ -21,7 +21,7 @@ typedef struct job {
   gs_bindings bind;
   gs_random random;
   bool made_up; /* --random */
-  const int64_t *indexed; /* gs_pass_ranges of a plain model; NULL: not yet */
+  const gs_range *indexed; /* gs_pass_ranges of a plain model; NULL: not yet */
   int threads;
   double timeout; /* seconds to wait for another device; 0: for ever */
   bool torn; /* ranks have stopped at different places */
@@ -182,9 +182,10 @@ static gs_status range_of(job *j, int at, gs_random *r, gs_err *e) {
   if (text) return gs_random_range(r, text, e);
   if (j->source.graph->mesh) return GS_OK; /* a program's sizes are local */
   if (!j->indexed) j->indexed = gs_pass_ranges(j->a, j->source.graph);
-  if (j->indexed[at]) {
+  if (j->indexed[at].high) {
     r->ranged = true;
-    r->high = j->indexed[at];
+    r->low = j->indexed[at].low;
+    r->high = j->indexed[at].high;
   }
   return GS_OK;
 }

@@ -341,10 +341,13 @@ typedef struct lists {
 static gs_status gqa_lengths(gs_kctx *k, const gqa *p, lists *l) {
   const gs_attend *a = &p->at;
   int64_t total = gs_view_int(&k->in[G_TOTAL], 0);
-  if (total > a->keys && (result(k, 1) || result(k, 2)))
-    return gs_kernel_fail(k, GS_DATA, "total_sequence_length is %lld, but "
-                          "present_key and present_value have room for %lld",
-                          (long long)total, (long long)a->keys);
+  int64_t rows = gs_max(total, p->past);
+  if (rows != a->keys && (result(k, 1) || result(k, 2)))
+    return gs_kernel_fail(k, GS_DATA, "total_sequence_length is %lld, which "
+                          "makes present_key and present_value %lld long, but "
+                          "they have room for %lld",
+                          (long long)total, (long long)rows,
+                          (long long)a->keys);
   for (int64_t b = 0; b < a->batch; b++) {
     int64_t all = gs_view_int(&k->in[G_LENGTHS], b) + 1;
     int64_t fresh = gs_min(p->add, gs_max(all, 0));

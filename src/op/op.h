@@ -86,7 +86,7 @@ enum {
                            sequences and optionals */
 };
 
-/* Which operand of a row holds indices, and what they count. */
+/* Which operand of a row holds indices, or a size, and of what. */
 typedef enum gs_index_kind {
   GS_INDEX_NONE,
   GS_INDEX_AXIS,  /* dim `axis` (0) of operand `of` */
@@ -94,6 +94,7 @@ typedef enum gs_index_kind {
                      of operand `of` */
   GS_INDEX_ROWS,  /* dim 0 of operand `of`; a list of rank 1 is an offset */
   GS_INDEX_MADE,  /* dim `axis` (-1) of the result */
+  GS_INDEX_SIZE,  /* no index: the size of dim -2 of result `of` */
 } gs_index_kind;
 
 typedef struct gs_index {
@@ -167,10 +168,16 @@ gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e);
  * GS_UNSUPPORTED when the node has no row and its outputs no shape. */
 gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e);
 
-/* How many values an index in operand i of n may have, counted from 0: the
- * size of the dim that it counts, of several dims the smallest.  0: operand i
- * does not hold indices, or the sizes are not known. */
-int64_t gs_index_count(const gs_node *n, int i);
+/* Whole numbers from low on, below high; high is 0 where nothing is known. */
+typedef struct gs_range {
+  int64_t low, high;
+} gs_range;
+
+/* What an index in operand i of n may be: from 0 on, below the size of the dim
+ * that it counts, of several dims the smallest; of a size, that size alone.
+ * Nothing is known where operand i does not hold indices, or of sizes that
+ * are not known. */
+gs_range gs_index_range(const gs_node *n, int i);
 
 /* Floating-point operations of a node over these factor sizes (global or
  * local): flops * product of sizes. */

@@ -345,19 +345,27 @@ static int64_t least_named(const gs_node *n, const gs_value *of,
   return k ? least : 0;
 }
 
-int64_t gs_index_count(const gs_node *n, int i) {
+/* Below n; nothing when that is 0. */
+static gs_range below(int64_t n) { return (gs_range){0, n}; }
+
+gs_range gs_index_range(const gs_node *n, int i) {
   if (!n->op || !n->op->index.kind || n->op->index.operand != i ||
       !gs_node_in(n, i))
-    return 0;
-  const gs_value *of = gs_node_in(n, n->op->index.of);
+    return below(0);
+  int at = n->op->index.of;
+  const gs_value *of = gs_node_in(n, at);
   switch ((gs_index_kind)n->op->index.kind) {
-  case GS_INDEX_AXIS: return dim_of(of, gs_node_int(n, "axis", 0));
-  case GS_INDEX_TUPLE: return least_named(n, of, gs_node_in(n, i));
+  case GS_INDEX_AXIS: return below(dim_of(of, gs_node_int(n, "axis", 0)));
+  case GS_INDEX_TUPLE: return below(least_named(n, of, gs_node_in(n, i)));
   case GS_INDEX_ROWS:
-    return gs_node_in(n, i)->rank > 1 ? dim_of(of, 0) : 0;
+    return below(gs_node_in(n, i)->rank > 1 ? dim_of(of, 0) : 0);
   case GS_INDEX_MADE:
-    return dim_of(gs_node_out(n, 0), gs_node_int(n, "axis", -1));
+    return below(dim_of(gs_node_out(n, 0), gs_node_int(n, "axis", -1)));
+  case GS_INDEX_SIZE: {
+    int64_t size = dim_of(gs_node_out(n, at), -2);
+    return size ? (gs_range){size, size + 1} : below(0);
+  }
   case GS_INDEX_NONE: break;
   }
-  return 0;
+  return below(0);
 }

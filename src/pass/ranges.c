@@ -7,11 +7,13 @@ static bool is_integer(const gs_value *v) {
   return c == 'i' || c == 'u';
 }
 
-/* v has at most n values; 0 says nothing. */
-static void lower(int64_t *most, const gs_value *v, int64_t n) {
-  if (!v || !n || !is_integer(v)) return;
-  int64_t *m = &most[v->id];
-  *m = *m ? gs_min(*m, n) : n;
+/* The elements of v lie in r too.  Where that leaves none, the upper end is
+ * kept: an index past it would be an error. */
+static void narrow(gs_range *range, const gs_value *v, gs_range r) {
+  if (!v || !r.high || !is_integer(v)) return;
+  gs_range *m = &range[v->id];
+  m->high = m->high ? gs_min(m->high, r.high) : r.high;
+  m->low = gs_min(gs_max(m->low, r.low), m->high - 1);
 }
 
 /* Whether elements of operand i come back in the results. */
@@ -20,35 +22,35 @@ static bool passes(const gs_node *n, int i) {
   return i == 0 || n->op->flags & GS_OP_ADDITIVE; /* Concat moves all */
 }
 
-static int64_t *find(gs_arena *a, const gs_graph *g);
+static gs_range *find(gs_arena *a, const gs_graph *g);
 
 /* What graphs in the attributes do with the values that they capture. */
-static void look_inside(gs_arena *a, const gs_node *n, int64_t *most) {
+static void look_inside(gs_arena *a, const gs_node *n, gs_range *range) {
   for (int k = 0; n->ncapture && k < n->nattr; k++) {
     const gs_graph *g = n->attr[k].g;
     if (!g) continue;
-    const int64_t *inside = find(a, g);
+    const gs_range *inside = find(a, g);
     for (int i = 0; i < g->capture.n; i++)
       if (g->capture.at[i])
-        lower(most, n->in[n->nin - n->ncapture + i],
+        narrow(range, n->in[n->nin - n->ncapture + i],
               inside[g->capture.at[i]->id]);
   }
 }
 
 /* [values] From the last node to the first: results are known before
  * operands. */
-static int64_t *find(gs_arena *a, const gs_graph *g) {
-  int64_t *most = GS_NEWS(a, g->value.n + 1, int64_t);
+static gs_range *find(gs_arena *a, const gs_graph *g) {
+  gs_range *range = GS_NEWS(a, g->value.n + 1, gs_range);
   for (int k = g->node.n - 1; k >= 0; k--) {
     const gs_node *n = g->node.at[k];
     for (int i = 0; i < n->nin; i++) {
-      lower(most, n->in[i], gs_index_count(n, i));
+      narrow(range, n->in[i], gs_index_range(n, i));
       for (int o = 0; passes(n, i) && o < n->nout; o++)
-        if (n->out[o]) lower(most, n->in[i], most[n->out[o]->id]);
+        if (n->out[o]) narrow(range, n->in[i], range[n->out[o]->id]);
     }
-    look_inside(a, n, most);
+    look_inside(a, n, range);
   }
-  return most;
+  return range;
 }
 
 /* Numbers of the type from 0 on. */
@@ -58,12 +60,16 @@ static int64_t held(const gs_value *v) {
   return bits >= 63 ? INT64_MAX : (int64_t)1 << bits;
 }
 
-int64_t *gs_pass_ranges(gs_arena *a, const gs_graph *g) {
-  const int64_t *most = find(a, g);
-  int64_t *out = GS_NEWS(a, g->input.n + 1, int64_t);
+gs_range *gs_pass_ranges(gs_arena *a, const gs_graph *g) {
+  const gs_range *range = find(a, g);
+  gs_range *out = GS_NEWS(a, g->input.n + 1, gs_range);
   for (int i = 0; i < g->input.n; i++) {
     const gs_value *v = g->input.at[i];
-    if (most[v->id]) out[i] = gs_min(most[v->id], held(v));
+    gs_range *r = &out[i];
+    *r = range[v->id];
+    if (!r->high) continue;
+    r->high = gs_min(r->high, held(v));
+    r->low = gs_min(r->low, r->high - 1);
   }
   return out;
 }
