@@ -5,10 +5,9 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "io/npy.h"
-#include "pass/ranges.h"
 #include "progress.h"
 #include "run_check.h"
+#include "run_inputs.h"
 #include "run_output.h"
 #include "run_ranks.h"
 #include "run_source.h"
@@ -19,9 +18,7 @@ typedef struct job {
   gs_world *w; /* NULL: threads */
   gs_source source;
   gs_bindings bind;
-  gs_random random;
-  bool made_up; /* --random */
-  const gs_range *indexed; /* gs_pass_ranges of a plain model; NULL: not yet */
+  gs_run_inputs in;
   int threads;
   double timeout; /* seconds to wait for another device; 0: for ever */
   bool torn; /* ranks have stopped at different places */
@@ -114,138 +111,25 @@ static gs_status parse_numbers(job *j, gs_err *e) {
   for (int i = 0; i < gs_cli_count(c, "bind"); i++)
     GS_TRY(gs_bindings_parse(&j->bind, gs_cli_at(c, "bind", i), e));
   j->threads = (int)threads;
-  j->random.seed = (uint64_t)seed;
-  j->made_up = gs_cli_has(c, "random");
+  j->in = (gs_run_inputs){.c = c,
+                          .a = j->a,
+                          .source = &j->source,
+                          .many = many(j),
+                          .made_up = gs_cli_has(c, "random"),
+                          .random = {.seed = (uint64_t)seed}};
   return GS_OK;
 }
 
 /* ---- inputs ---- */
 
-static gs_status give_files(job *j, gs_err *e) {
-  for (int i = 0; i < gs_cli_count(j->c, "input"); i++) {
-    const char *name, *file;
-    gs_box *b;
-    int at;
-    GS_TRY(gs_cli_pair(j->c, "input", i, false, &name, &file, e));
-    GS_TRY(gs_source_find(&j->source, name, &at, e));
-    if (many(j) && !strcmp(file, "-"))
-      return gs_fail(e, GS_UNSUPPORTED, NULL,
-                     "-i %s: the launcher gives standard input to one rank "
-                     "only; name a file", gs_cli_at(j->c, "input", i));
-    GS_TRY(gs_box_load(j->a, file, j->source.graph->input.at[at]->kind, &b,
-                       e));
-    j->source.input[at] = b;
-  }
-  return GS_OK;
-}
-
-/* PREFIX_N.pb of --test-data.  Test data of some releases of ONNX hold
- * bfloat16 as the integers of its bits, for NumPy has no such type. */
-static gs_status load_test_data(job *j, const char *prefix, int i,
-                                gs_kind kind, gs_dtype dtype, gs_box **out,
-                                gs_err *e) {
-  const char *path = gs_sprintf(j->a, "%s/%s_%d.pb",
-                                gs_cli_get(j->c, "test-data"), prefix, i);
-  GS_TRY(gs_box_load(j->a, path, kind, out, e));
-  gs_tensor *t = &(*out)->t;
-  if ((*out)->kind == GS_TENSOR && t->dtype == GS_UINT16 &&
-      dtype == GS_BFLOAT16)
-    t->dtype = dtype;
-  return GS_OK;
-}
-
-static gs_status give_test_data(job *j, gs_err *e) {
-  if (!gs_cli_has(j->c, "test-data")) return GS_OK;
-  for (int i = 0; i < j->source.graph->input.n; i++) {
-    const gs_value *v = j->source.graph->input.at[i];
-    gs_box *b;
-    GS_TRY(load_test_data(j, "input", i, v->kind, v->dtype, &b, e));
-    j->source.input[i] = b;
-  }
-  return GS_OK;
-}
-
-/* The range of a made-up input: --range, the input's metadata, or that of the
- * indices for which a plain model uses it. */
-static gs_status range_of(job *j, int at, gs_random *r, gs_err *e) {
-  const char *name = j->source.graph->input.at[at]->name;
-  const char *text =
-      gs_model_input_meta(j->source.model, name, "gshard.range");
-  if (!text) /* programs keep it in the model's metadata */
-    text = gs_model_meta(j->source.model,
-                         gs_sprintf(j->a, "gshard.range:%s", name));
-  for (int i = 0; i < gs_cli_count(j->c, "range"); i++) {
-    const char *key, *value;
-    GS_TRY(gs_cli_pair(j->c, "range", i, true, &key, &value, e));
-    if (!strcmp(key, name)) text = value;
-  }
-  if (text) return gs_random_range(r, text, e);
-  if (j->source.graph->mesh) return GS_OK; /* a program's sizes are local */
-  if (!j->indexed) j->indexed = gs_pass_ranges(j->a, j->source.graph);
-  if (j->indexed[at].high) {
-    r->ranged = true;
-    r->low = j->indexed[at].low;
-    r->high = j->indexed[at].high;
-  }
-  return GS_OK;
-}
-
-static gs_status check_ranges(job *j, gs_err *e) {
-  for (int i = 0; i < gs_cli_count(j->c, "range"); i++) {
-    const char *key, *value;
-    GS_TRY(gs_cli_pair(j->c, "range", i, true, &key, &value, e));
-    const gs_value *v = gs_graph_find(j->source.graph, key);
-    if (!v || !v->is_input)
-      return gs_fail(e, GS_USAGE, NULL, "--range %s: no such input", key);
-  }
-  return GS_OK;
-}
-
-/* A made-up tensor for input i; integers: small whole numbers. */
-static gs_status make_up(job *j, int i, bool integers, gs_box **out,
-                         gs_err *e) {
-  const gs_value *v = j->source.graph->input.at[i];
-  gs_tensor *t;
-  if (gs_value_boxed(v))
-    return gs_fail(e, GS_UNSUPPORTED, v->name,
-                   "no data is made up for %s of %s without a fixed size",
-                   gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
-  gs_random r = j->random;
-  r.integers = integers;
-  GS_TRY(range_of(j, i, &r, e));
-  GS_TRY(gs_random_tensor(j->a, v->name, v->dtype, v->rank, v->dims, &r, &t,
-                          e));
-  *out = gs_box_of(j->a, t);
-  return GS_OK;
-}
-
-static gs_status make_missing(job *j, gs_err *e) {
-  gs_source *s = &j->source;
-  for (int i = 0; i < s->graph->input.n; i++) {
-    if (s->input[i]) continue;
-    const char *name = s->graph->input.at[i]->name;
-    if (!j->made_up) {
-      gs_fail(e, GS_NOINPUT, NULL, "input '%s' is not given", name);
-      gs_err_hint(e, "give it with -i %s=FILE, or use --random SEED", name);
-      return GS_NOINPUT;
-    }
-    gs_box *b;
-    GS_TRY(make_up(j, i, false, &b, e));
-    s->input[i] = b;
-  }
-  return GS_OK;
-}
-
 static gs_status open_source(job *j, gs_err *e) {
   GS_TRY(gs_source_open(j->a, j->w, j->c->operand.at[0],
                         !gs_cli_has(j->c, "no-verify"), &j->source, e));
-  GS_TRY(give_files(j, e));
-  GS_TRY(give_test_data(j, e));
-  GS_TRY(check_ranges(j, e));
+  GS_TRY(gs_run_give_inputs(&j->in, e));
   j->source.fixed = !gs_cli_has(j->c, "check");
   GS_TRY(gs_source_infer(j->a, &j->source, &j->bind, e));
   GS_TRY(gs_model_need_data(j->source.model, j->source.graph, e));
-  return make_missing(j, e);
+  return gs_run_make_missing(&j->in, e);
 }
 
 /* ---- running ---- */
@@ -338,8 +222,8 @@ static gs_status check_test_data(job *j, gs_err *e) {
   for (int i = 0; i < j->source.graph->output.n; i++) {
     gs_box *want;
     gs_dtype t = j->output[i]->t.dtype;
-    GS_TRY(load_test_data(j, "output", i, j->source.graph->output.at[i]->kind,
-                          t, &want, e));
+    const gs_value *v = j->source.graph->output.at[i];
+    GS_TRY(gs_run_test_data(&j->in, "output", i, v->kind, t, &want, e));
     gs_tolerance tol = {.rtol = 1e-3, .atol = 1e-7};
     if (t == GS_FLOAT16) tol = (gs_tolerance){.rtol = 1e-2, .atol = 1e-3};
     if (t == GS_BFLOAT16) tol = (gs_tolerance){.rtol = 2e-2, .atol = 1e-2};
@@ -397,7 +281,7 @@ static gs_status check_integers(job *j, gs_source *whole,
     if (gs_dtype_get((int)s->graph->input.at[i]->dtype)->cls != 'f') continue;
     gs_box *b;
     if (gs_value_boxed(s->graph->input.at[i])) continue;
-    GS_TRY(make_up(j, i, true, &b, e));
+    GS_TRY(gs_run_make_up(&j->in, i, true, &b, e));
     GS_TRY(gs_exec_give(j->exec, s->graph->input.at[i]->name, b, e));
     if (whole) GS_TRY(gs_source_give(whole, s->graph->input.at[i]->name, b, e));
   }

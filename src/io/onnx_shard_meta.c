@@ -13,7 +13,7 @@ static gs_status parse_sharding(const gs_shard_reader *r, const gs_mesh *mesh,
                                 gs_sharding **out) {
   gs_status st = gs_sharding_parse(r->a, mesh, s, out, r->e);
   if (st || (rank >= 0 && (*out)->rank != rank))
-    return gs_fail(r->e, GS_DATA, place, "'%.80s' is no sharding of it", s);
+    return gs_fail(r->e, GS_DATA, place, "'%.80s' is not a sharding of it", s);
   return GS_OK;
 }
 
