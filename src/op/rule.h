@@ -12,9 +12,10 @@ void gs_rule_begin(gs_arena *a, const gs_node *n, gs_rule *r);
  * GS_UNSUPPORTED. */
 int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind);
 /* A factor that must be whole, shared by all dims of that size: it carries no
- * axis, so that sharing ties nothing. */
+ * axis, so that sharing ties nothing.  -1 after very many sizes: a dim without
+ * a factor is whole too. */
 int gs_rule_whole(gs_rule *r, int64_t size);
-/* Adds factor f as the most minor one of dim d. */
+/* Adds factor f as the most minor one of dim d; nothing when f is -1. */
 void gs_rule_put(gs_tensor_map *t, int d, int f);
 /* Every dim of map t, whose dims are given, must be whole. */
 void gs_rule_put_whole(gs_rule *r, gs_tensor_map *t, const int64_t *dims);
