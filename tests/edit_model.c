@@ -1,5 +1,6 @@
 #include "edit_model.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,30 @@ typedef Onnx__ModelProto model;
 typedef Onnx__NodeProto node;
 typedef Onnx__NodeDeviceConfigurationProto config;
 
-/* The memory of a model ends with the process. */
+/* The memory of a model ends with the process: an edited message points into
+ * what was unpacked and into what is not.  All of it hangs on a list. */
+typedef struct block {
+  struct block *next;
+  max_align_t data[];
+} block;
+static block *blocks;
+
 static void *some(size_t n) {
-  void *p = calloc(1, n ? n : 1);
-  if (!p) exit(1);
-  return p;
+  block *b = calloc(1, sizeof *b + n);
+  if (!b) exit(1);
+  b->next = blocks;
+  blocks = b;
+  return b->data;
+}
+
+static void *take(void *unused, size_t n) {
+  (void)unused;
+  return some(n);
+}
+
+static void give(void *unused, void *p) {
+  (void)unused;
+  (void)p;
 }
 
 static char *prefixed(const char *s) {
@@ -231,7 +251,8 @@ int edit_model(const char *kind, const char *in, const char *out) {
   uint8_t *p = some((size_t)n);
   if (fread(p, 1, (size_t)n, f) != (size_t)n) return fail("is short", in);
   fclose(f);
-  model *m = onnx__model_proto__unpack(NULL, (size_t)n, p);
+  ProtobufCAllocator keep = {take, give, NULL};
+  model *m = onnx__model_proto__unpack(&keep, (size_t)n, p);
   if (!m) return fail("is no model", in);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     if (strcmp(kinds[i].name, kind)) continue;
