@@ -5,28 +5,8 @@
 set -u
 build=$(pwd)
 data=$(cd "${srcdir-.}/tests/data/dynamic" && pwd)
-unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-annotate=$build/tools/gshard-annotate
-partition=$build/tools/gshard-partition
-run=$build/tools/gshard-run
-
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  text=$1
-  shift
-  if "$@" > log 2>&1 < /dev/null; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' log | head -10
-    failed=$((failed + 1))
-  fi
-}
+# shellcheck source=tests/cases.sh
+. "$(dirname "$0")/cases.sh"
 # fails STATUS TEXT COMMAND...: it ends with that status and says so.
 fails() {
   want=$1 says=$2
