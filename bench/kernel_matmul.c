@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "kernel/kernel.h"
+#include "kernel/core/kernel.h"
 
 extern const gs_kernel gs_kernel_matmul, gs_kernel_einsum;
 

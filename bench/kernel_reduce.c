@@ -9,8 +9,8 @@
 #include <time.h>
 
 #include "base/math.h"
-#include "kernel/convert.h"
-#include "kernel/kernel.h"
+#include "kernel/core/convert.h"
+#include "kernel/core/kernel.h"
 
 static double now(void) {
   struct timespec t;

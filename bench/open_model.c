@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io/onnx_build.h"
+#include "io/onnx/onnx_build.h"
 
 static bool beside(void *user, const gs_value *v, gs_extref *out) {
   (void)v;

@@ -4,8 +4,8 @@
 
 #include "base/hash.h"
 #include "base/math.h"
-#include "io/onnx_build.h"
-#include "op/op.h"
+#include "io/onnx/onnx_build.h"
+#include "op/core/op.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"

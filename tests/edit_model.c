@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/onnx.pb-c.h"
+#include "io/onnx/onnx.pb-c.h"
 
 typedef Onnx__ModelProto model;
 typedef Onnx__NodeProto node;

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "kernel/convert.h"
-#include "kernel/kernel.h"
+#include "kernel/core/convert.h"
+#include "kernel/core/kernel.h"
 
 enum { H_MAX = 8 }; /* operands and results */
 

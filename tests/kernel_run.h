@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/math.h"
-#include "kernel/convert.h"
-#include "kernel/kernel.h"
+#include "kernel/core/convert.h"
+#include "kernel/core/kernel.h"
 
 enum { KR_MAX = 8 };
 

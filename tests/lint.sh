@@ -67,12 +67,12 @@ only() {
     $source_code /dev/null | grep -vE "^$2:" > "$found"
   rule "only $2 includes $1"
 }
-only 'mpi\.h' 'src/exec/world_mpi\.h'
-only '.*\.pb-c\.h|protobuf-c/.*|protobuf-c\.h' 'src/io/onnx_[^/]*\.[ch]'
-only 'yaml\.h' 'src/io/yaml\.c'
+only 'mpi\.h' 'src/exec/comm/world_mpi\.h'
+only '.*\.pb-c\.h|protobuf-c/.*|protobuf-c\.h' 'src/io/onnx/onnx_[^/]*\.[ch]'
+only 'yaml\.h' 'src/io/spec/yaml\.c'
 only 'xxh[a-z0-9_]*\.h' 'src/base/hash\.c'
-only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/kernel/onednn_compat\.h'
-only 'kernel/onednn_compat\.h' 'src/kernel/onednn(_[a-z]+)?\.c'
+only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/kernel/onednn/onednn_compat\.h'
+only 'kernel/onednn/onednn_compat\.h' 'src/kernel/onednn/onednn(_[a-z]+)?\.c'
 only 'check\.h' 'no file of src'
 
 # ---- sizes ------------------------------------------------------------------

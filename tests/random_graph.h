@@ -6,7 +6,7 @@
 #ifndef GS_TESTS_RANDOM_GRAPH_H
 #define GS_TESTS_RANDOM_GRAPH_H
 
-#include "op/op.h"
+#include "op/core/op.h"
 
 typedef struct random_source { /* xorshift */
   uint32_t state;

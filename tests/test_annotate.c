@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "cases.h"
-#include "io/onnx_build.h"
-#include "io/spec.h"
-#include "pass/annotate.h"
-#include "pass/infer.h"
-#include "pass/partition.h"
-#include "pass/upgrade.h"
+#include "io/onnx/onnx_build.h"
+#include "io/spec/spec_io.h"
+#include "api/annotate.h"
+#include "pass/prepare/infer.h"
+#include "pass/partition/partition.h"
+#include "pass/prepare/upgrade.h"
 
 /* Constants are given by shape; a file needs their bytes. */
 static void fill(gs_arena *a, gs_graph *g) {

@@ -6,7 +6,7 @@
  * tests/data/blocks.txt holds graphs of one node, separated by blank lines;
  * its inputs get numbers. */
 #include "cases.h"
-#include "kernel/kernel.h"
+#include "kernel/core/kernel.h"
 
 enum { MOST_DEVICES = 4 };
 

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "io/model.h"
+#include "io/onnx/model.h"
 #include "malformed_pieces.h"
 
 enum { SIZE = 4 << 20, FACTOR = 20, MAX_DEPTH = 5 };

@@ -11,8 +11,8 @@
 
 #include "base/hash.h"
 #include "base/math.h"
-#include "exec/group.h"
-#include "exec/world.h"
+#include "exec/comm/group.h"
+#include "exec/comm/world.h"
 
 enum { MOST = 8, ELEMENTS = 3000 };
 

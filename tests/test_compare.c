@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/compare.h"
+#include "check/compare.h"
 
 static gs_comparison of(gs_dtype type, const void *x, const void *y,
                         int64_t n, size_t size, char *text, size_t room) {

@@ -22,13 +22,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "exec/compare.h"
-#include "exec/run.h"
-#include "io/model.h"
-#include "pass/infer.h"
-#include "pass/partition.h"
-#include "pass/propagate.h"
-#include "pass/upgrade.h"
+#include "check/compare.h"
+#include "exec/run/run.h"
+#include "io/onnx/model.h"
+#include "pass/prepare/infer.h"
+#include "pass/partition/partition.h"
+#include "pass/propagate/propagate.h"
+#include "pass/prepare/upgrade.h"
 
 static const char default_root[] = "/usr/include/onnx/backend/test/data";
 static const char *const groups[] = {"node", "simple", "pytorch-operator",

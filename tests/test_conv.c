@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "cases.h"
-#include "exec/compare.h"
-#include "exec/random.h"
-#include "exec/run.h"
-#include "pass/infer.h"
+#include "check/compare.h"
+#include "check/random_input.h"
+#include "exec/run/run.h"
+#include "pass/prepare/infer.h"
 
 /* Graphs with input x and result y; their weights are inputs or constants. */
 static const char *const graphs[] = {

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "edit_model.h"
-#include "io/onnx_model.h"
+#include "io/onnx/onnx_model.h"
 #include "malformed.h"
 
 static gs_arena arena;

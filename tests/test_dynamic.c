@@ -7,14 +7,14 @@
  * and parsed again, and runs as a program for two devices, with the same
  * outputs; when it is over no box is left but those of the outputs. */
 #include "cases_main.h"
-#include "exec/compare.h"
-#include "exec/exec.h"
-#include "ir/text.h"
-#include "kernel/convert.h"
-#include "pass/infer.h"
-#include "pass/partition.h"
-#include "pass/propagate.h"
-#include "pass/upgrade.h"
+#include "check/compare.h"
+#include "exec/run/exec.h"
+#include "ir/text/text.h"
+#include "kernel/core/convert.h"
+#include "pass/prepare/infer.h"
+#include "pass/partition/partition.h"
+#include "pass/propagate/propagate.h"
+#include "pass/prepare/upgrade.h"
 
 enum { MOST_STEPS = 1 << 20 };
 

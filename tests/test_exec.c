@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "base/math.h"
-#include "exec/run.h"
+#include "exec/run/run.h"
 
 typedef struct fixture {
   gs_arena arena;

@@ -5,10 +5,10 @@
  * Or they are a line "functions" and a text in the form of functions.txt;
  * expected is what is wrong with it. */
 #include "cases_main.h"
-#include "op/function.h"
-#include "pass/infer.h"
-#include "op/schema.h"
-#include "pass/upgrade.h"
+#include "op/core/function.h"
+#include "pass/prepare/infer.h"
+#include "op/core/schema.h"
+#include "pass/prepare/upgrade.h"
 
 static void print_error(gs_buf *b, gs_err *e) {
   const gs_diag *d = &e->diag[0];

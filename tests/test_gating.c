@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "../examples/moe.h"
-#include "exec/run.h"
+#include "exec/run/run.h"
 
 /* ---- Algorithm 1 (arXiv 2006.16668, section 2.2) ------------------------ */
 

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/run.h"
-#include "op/function.h"
-#include "pass/infer.h"
-#include "pass/upgrade.h"
+#include "exec/run/run.h"
+#include "op/core/function.h"
+#include "pass/prepare/infer.h"
+#include "pass/prepare/upgrade.h"
 
 /* Elements of inputs are positive, those of names with s of either sign. */
 static const char *const cases[] = {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pass/infer.h"
+#include "pass/prepare/infer.h"
 
 static gs_arena arena;
 static gs_err err;

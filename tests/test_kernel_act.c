@@ -1,6 +1,6 @@
-/* Loops of kernel/activations.h against libm in double, and the promise that
+/* Loops of kernel/pointwise/activations.h against libm in double, and the promise that
  * an element's bits do not depend on where it stands. */
-#include "kernel/activations.h"
+#include "kernel/pointwise/activations.h"
 #include "kernel_harness.h"
 
 typedef double reference(double x);

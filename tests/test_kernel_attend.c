@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "kernel/attend.h"
-#include "kernel/convert.h"
+#include "kernel/attention/attend.h"
+#include "kernel/core/convert.h"
 
 enum { BATCH = 2, HEAD = 20, VHEAD = 12 };
 

@@ -1,6 +1,6 @@
 /* MatMul, Gemm and Einsum against sums written out. Data are small whole
  * numbers, for which every order of summation gives the same result. */
-#include "kernel/share.h"
+#include "kernel/core/share.h"
 #include "kernel_run.h"
 
 extern const gs_kernel gs_kernel_matmul, gs_kernel_gemm, gs_kernel_einsum;

@@ -2,7 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "kernel/kernel.h"
+#include "kernel/core/kernel.h"
 
 static gs_value *constant(gs_graph *g, gs_dtype t, int rank,
                           const int64_t *dims, const void *data) {

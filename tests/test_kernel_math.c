@@ -1,7 +1,7 @@
 /* Elementary functions of float against libm in double, and the promise that
  * an element's bits do not depend on where it stands. */
-#include "kernel/isa.h"
-#include "kernel/loops.h"
+#include "kernel/core/isa.h"
+#include "kernel/pointwise/loops.h"
 #include "kernel_harness.h"
 
 typedef double reference(double x);

@@ -1,7 +1,7 @@
 /* Movement, creation and random kernels. */
 #include <math.h>
 
-#include "kernel/random.h"
+#include "kernel/random/random.h"
 #include "kernel_run.h"
 
 extern const gs_kernel gs_kernel_expand, gs_kernel_reshape,

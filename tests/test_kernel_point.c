@@ -1,7 +1,7 @@
 /* Pointwise kernels against a naive evaluation in double (integers: exactly),
  * over types, broadcasting patterns, odd sizes and edge cases. */
 #include "base/hash.h"
-#include "kernel/random.h"
+#include "kernel/random/random.h"
 #include "kernel_harness.h"
 
 #define KERNELS(X)                                                             \

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/region.h"
+#include "exec/run/subarray.h"
 #include "ir/packed.h"
-#include "kernel/igemm.h"
-#include "kernel/nbits.h"
-#include "kernel/quant.h"
+#include "kernel/gemm/igemm.h"
+#include "kernel/gemm/nbits.h"
+#include "kernel/quant/quant.h"
 
 static uint32_t state = 1;
 static uint32_t draw(void) {

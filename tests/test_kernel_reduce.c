@@ -1,6 +1,6 @@
 /* The order of summation: a result of a reduction has the same bytes whatever
  * the kept dims and the number of threads are; and numbers drawn. */
-#include "kernel/random.h"
+#include "kernel/random/random.h"
 #include "kernel_harness.h"
 
 static const char *const ops[] = {"ReduceSum", "ReduceMean", "ReduceL1",

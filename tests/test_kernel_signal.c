@@ -1,6 +1,6 @@
-/* Transforms of kernel/fft.h against sums in long double; that lanes do not
+/* Transforms of kernel/signal/fft.h against sums in long double; that lanes do not
  * see each other, and that an inverse leads back. */
-#include "kernel/fft.h"
+#include "kernel/signal/fft.h"
 #include "kernel_harness.h"
 
 static double sample(int64_t i) { return sin(1.7 * (double)i * (double)i); }

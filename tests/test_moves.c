@@ -5,7 +5,7 @@
  * when factors of the last node are to be split.  Expected are a shape per
  * result and a rule per node, then the local program. */
 #include "cases_main.h"
-#include "op/op.h"
+#include "op/core/op.h"
 
 /* ---- local forms ---- */
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/npy.h"
+#include "io/file/npy.h"
 
 static gs_arena arena;
 static gs_err err;

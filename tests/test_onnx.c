@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/npy.h"
-#include "io/onnx_build.h"
-#include "io/onnx_model.h"
+#include "io/file/npy.h"
+#include "io/onnx/onnx_build.h"
+#include "io/onnx/onnx_model.h"
 #include "json.h"
 #include "malformed.h"
 #include "samples.h"

@@ -2,9 +2,9 @@
  * with a few shardings in, all shardings, the SPMD program and its collectives
  * out. `test_partition --print FILE` writes the file again. */
 #include "cases_main.h"
-#include "pass/infer.h"
-#include "pass/partition.h"
-#include "pass/propagate.h"
+#include "pass/prepare/infer.h"
+#include "pass/partition/partition.h"
+#include "pass/propagate/propagate.h"
 
 static gs_status partition(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   gs_graph *g;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/plan.h"
+#include "io/plan/plan_io.h"
 
 static gs_arena arena;
 static gs_err err;

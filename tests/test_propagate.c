@@ -8,8 +8,8 @@
  * under other names, which must change nothing.
  * `test_propagate --print FILE` writes the file again. */
 #include "cases_main.h"
-#include "pass/infer.h"
-#include "pass/propagate.h"
+#include "pass/prepare/infer.h"
+#include "pass/propagate/propagate.h"
 
 enum { ORDERS = 6, MOST_TIES = 8, MOST_EXPLAINED = 16 };
 

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/compare.h"
-#include "exec/random.h"
-#include "exec/run.h"
-#include "pass/infer.h"
-#include "pass/partition.h"
-#include "pass/propagate.h"
+#include "check/compare.h"
+#include "check/random_input.h"
+#include "exec/run/run.h"
+#include "pass/prepare/infer.h"
+#include "pass/partition/partition.h"
+#include "pass/propagate/propagate.h"
 #include "pass/specialise.h"
 #include "random_graph.h"
 

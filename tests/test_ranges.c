@@ -2,8 +2,8 @@
 #include <check.h>
 #include <stdio.h>
 
-#include "pass/infer.h"
-#include "pass/ranges.h"
+#include "pass/prepare/infer.h"
+#include "pass/prepare/ranges.h"
 
 static gs_arena arena;
 static gs_err err;

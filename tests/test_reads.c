@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "exec/exec.h"
+#include "exec/run/exec.h"
 
 static gs_arena arena;
 static gs_err err;

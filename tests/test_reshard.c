@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "cases.h"
-#include "exec/compare.h"
-#include "exec/random.h"
-#include "exec/run.h"
-#include "pass/partition.h"
-#include "pass/reshard.h"
+#include "check/compare.h"
+#include "check/random_input.h"
+#include "exec/run/run.h"
+#include "pass/partition/partition.h"
+#include "pass/partition/reshard.h"
 
 static uint32_t next_random(uint32_t *state) { /* xorshift */
   *state ^= *state << 13;

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "cases.h"
-#include "op/rule.h"
-#include "op/shape.h"
+#include "op/core/rule.h"
+#include "op/core/shape.h"
 
 static gs_arena arena;
 static bool testing; /* not --update: check's assertions work */

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "op/function.h"
-#include "op/schema.h"
+#include "op/core/function.h"
+#include "op/core/schema.h"
 
 /* "NAME:TYPE!{A,B}[1..9]"; false when it is something else. */
 static bool well_formed(const char *s, size_t n) {

@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "base/pattern.h"
-#include "io/spec.h"
-#include "io/yaml.h"
-#include "op/op.h"
-#include "pass/match.h"
+#include "io/spec/spec_io.h"
+#include "io/spec/yaml.h"
+#include "op/core/op.h"
+#include "pass/match/match.h"
 
 static gs_arena arena;
 static gs_err err;

@@ -17,14 +17,14 @@
 
 #include "base/hash.h"
 #include "cases.h"
-#include "exec/compare.h"
-#include "exec/random.h"
-#include "exec/run.h"
-#include "exec/world.h"
-#include "pass/infer.h"
-#include "pass/partition.h"
-#include "pass/project.h"
-#include "pass/propagate.h"
+#include "check/compare.h"
+#include "check/random_input.h"
+#include "exec/run/run.h"
+#include "exec/comm/world.h"
+#include "pass/prepare/infer.h"
+#include "pass/partition/partition.h"
+#include "pass/propagate/project.h"
+#include "pass/propagate/propagate.h"
 
 enum { MAX_CASES = 4000 };
 static char *case_text[MAX_CASES];

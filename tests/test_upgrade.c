@@ -3,7 +3,7 @@
  * Cases (see cases.h) are a line "opset N" and a graph in text form; expected
  * is the graph after the upgrade, each node with its row and version. */
 #include "cases_main.h"
-#include "pass/upgrade.h"
+#include "pass/prepare/upgrade.h"
 
 static void set_opset(gs_graph *g, int opset) {
   for (int i = 0; i < g->node.n; i++) {

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "io/io.h"
-#include "io/verify.h"
+#include "io/file/io.h"
+#include "io/file/verify.h"
 
 enum { B = GS_SUMS_BLOCK, N = 5 * B + 1234 };
 

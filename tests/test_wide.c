@@ -3,9 +3,9 @@
 #include <check.h>
 #include <stdio.h>
 
-#include "pass/infer.h"
-#include "pass/partition.h"
-#include "pass/propagate.h"
+#include "pass/prepare/infer.h"
+#include "pass/partition/partition.h"
+#include "pass/propagate/propagate.h"
 
 enum { N = 150 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "io/yaml.h"
+#include "io/spec/yaml.h"
 
 static gs_arena arena;
 static gs_err err;

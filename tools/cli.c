@@ -14,7 +14,7 @@
 #include "base/ending.h"
 #include "base/map.h"
 #include "base/text.h"
-#include "io/io.h"
+#include "io/file/io.h"
 #include "options.h"
 #include "progress.h"
 

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "ir/plan.h"
-#include "kernel/isa.h"
-#include "kernel/onednn.h"
+#include "kernel/core/isa.h"
+#include "kernel/onednn/onednn.h"
 #include "options.h"
 
 #ifndef PACKAGE_VERSION

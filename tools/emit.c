@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "io/onnx_build.h"
+#include "io/onnx/onnx_build.h"
 #include "ir/plan.h"
-#include "pass/ranges.h"
+#include "pass/prepare/ranges.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"

@@ -3,8 +3,8 @@
 #ifndef GS_TOOLS_EMIT_H
 #define GS_TOOLS_EMIT_H
 
-#include "io/model.h"
-#include "pass/partition.h"
+#include "io/onnx/model.h"
+#include "pass/partition/partition.h"
 #include "report.h"
 
 typedef struct gs_emit_options {

@@ -1,10 +1,10 @@
 #include <string.h>
 
 #include "emit.h"
-#include "io/io.h"
-#include "io/onnx_build.h"
-#include "io/plan.h"
-#include "io/weights.h"
+#include "io/file/io.h"
+#include "io/onnx/onnx_build.h"
+#include "io/plan/plan_io.h"
+#include "io/plan/weights.h"
 #include "pass/specialise.h"
 
 enum { INLINE_BYTES = 1024 }; /* smaller constants stand in the graphs */

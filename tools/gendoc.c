@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "io/model.h"
+#include "io/onnx/model.h"
 #include "list_ops.h"
 
 static void statuses(FILE *f) {

@@ -5,7 +5,7 @@
 
 #include "emit.h"
 #include "load.h"
-#include "pass/annotate.h"
+#include "api/annotate.h"
 #include "progress.h"
 #include "report.h"
 

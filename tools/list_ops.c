@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "op/function.h"
+#include "op/core/function.h"
 
 /* What a reader wants to know of a row: the cells of ops.def as text; or of a
  * function. */

@@ -1,6 +1,6 @@
 #include "load.h"
 
-#include "pass/upgrade.h"
+#include "pass/prepare/upgrade.h"
 
 static gs_status put_all(gs_bindings *to, const gs_bindings *from,
                          gs_err *e) {

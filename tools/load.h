@@ -3,8 +3,8 @@
 #define GS_TOOLS_LOAD_H
 
 #include "cli.h"
-#include "io/model.h"
-#include "pass/infer.h"
+#include "io/onnx/model.h"
+#include "pass/prepare/infer.h"
 
 typedef struct gs_loaded {
   gs_model *model;

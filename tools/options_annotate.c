@@ -1,5 +1,5 @@
 #include "cli.h"
-#include "io/spec.h"
+#include "io/spec/spec_io.h"
 
 static const gs_option options[] = {
     {.name = "spec",

@@ -1,5 +1,5 @@
 #include "cli.h"
-#include "exec/world.h"
+#include "exec/comm/world.h"
 #include "list_ops.h"
 #include "run_ranks.h"
 

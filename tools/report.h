@@ -3,11 +3,11 @@
 #ifndef GS_TOOLS_REPORT_H
 #define GS_TOOLS_REPORT_H
 
-#include "io/model.h"
-#include "pass/fill.h"
-#include "pass/match.h"
-#include "pass/partition.h"
-#include "pass/propagate.h"
+#include "io/onnx/model.h"
+#include "plan/auto_shard.h"
+#include "pass/match/match.h"
+#include "pass/partition/partition.h"
+#include "pass/propagate/propagate.h"
 
 typedef struct gs_report {
   const char *tool;

@@ -2,7 +2,7 @@
 #ifndef GS_TOOLS_RUN_CHECK_H
 #define GS_TOOLS_RUN_CHECK_H
 
-#include "exec/compare.h"
+#include "check/compare.h"
 #include "ir/graph.h"
 
 /* tol[i]: the tolerance of output i of g, by the coarsest type of floats that

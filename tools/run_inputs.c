@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "io/npy.h"
+#include "io/file/npy.h"
 
 static gs_status give_files(gs_run_inputs *in, gs_err *e) {
   for (int i = 0; i < gs_cli_count(in->c, "input"); i++) {

@@ -3,8 +3,8 @@
 #define TOOLS_RUN_INPUTS_H
 
 #include "cli.h"
-#include "exec/random.h"
-#include "pass/ranges.h"
+#include "check/random_input.h"
+#include "pass/prepare/ranges.h"
 #include "run_source.h"
 
 typedef struct gs_run_inputs {

@@ -5,8 +5,8 @@
 
 #include "base/map.h"
 #include "base/text.h"
-#include "io/io.h"
-#include "io/npy.h"
+#include "io/file/io.h"
+#include "io/file/npy.h"
 
 enum { MAX_NAME = 230 }; /* bytes of a file's name, endings aside */
 

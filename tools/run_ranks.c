@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
-#include "exec/compare.h"
+#include "check/compare.h"
 #include "ir/plan.h"
 #include "options.h"
 

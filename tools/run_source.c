@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "pass/specialise.h"
-#include "pass/upgrade.h"
+#include "pass/prepare/upgrade.h"
 
 /* Standard input, which only rank 0 has. */
 static gs_status read_for_all(gs_arena *a, gs_world *w, gs_model **out,

@@ -4,11 +4,11 @@
 #define GS_TOOLS_RUN_SOURCE_H
 
 #include "cli.h"
-#include "exec/random.h"
-#include "exec/run.h"
-#include "io/model.h"
-#include "io/plan.h"
-#include "pass/infer.h"
+#include "check/random_input.h"
+#include "exec/run/run.h"
+#include "io/onnx/model.h"
+#include "io/plan/plan_io.h"
+#include "pass/prepare/infer.h"
 #include "run_verify.h"
 
 typedef struct gs_source {

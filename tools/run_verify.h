@@ -2,8 +2,8 @@
 #ifndef GS_TOOLS_RUN_VERIFY_H
 #define GS_TOOLS_RUN_VERIFY_H
 
-#include "io/model.h"
-#include "io/verify.h"
+#include "io/onnx/model.h"
+#include "io/file/verify.h"
 #include "ir/plan.h"
 
 /* The verification of one source: graph files and tables of hashes are

@@ -7,12 +7,12 @@
 #define GS_IR_GRAPH_H
 
 #include "base/map.h"
-#include "ir/sharding.h"
+#include "ir/mesh/sharding.h"
 
 typedef struct gs_graph gs_graph;
 typedef struct gs_node gs_node;
 typedef struct gs_value gs_value;
-struct gs_op; /* op/op.h */
+struct gs_op; /* op/core/op.h */
 
 typedef enum gs_attr_kind { /* numbered as AttributeProto.AttributeType */
   GS_ATTR_FLOAT = 1,

@@ -1,13 +1,13 @@
 /* A sharding specification as plain data (gshard-spec(5)).
  *
- * io/spec.c reads it; pass/match.c applies it to a graph.  Everything that a
+ * io/spec/spec_io.c reads it; pass/match/match.c applies it to a graph.  Everything that a
  * message may have to point at keeps its place. */
 #ifndef GS_IR_SPEC_H
 #define GS_IR_SPEC_H
 
 #include "base/map.h"
 #include "ir/place.h"
-#include "ir/sharding.h"
+#include "ir/mesh/sharding.h"
 
 /* An axis or sub-axis as written: "tp", "tp:(1)2".  Not checked against a
  * mesh. */

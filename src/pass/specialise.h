@@ -8,7 +8,7 @@
 #ifndef GS_PASS_SPECIALISE_H
 #define GS_PASS_SPECIALISE_H
 
-#include "op/op.h"
+#include "op/core/op.h"
 
 /* How a value at the border of the program lies on the devices. */
 typedef struct gs_border {

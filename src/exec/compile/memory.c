@@ -1,0 +1,129 @@
+/* The memory plan: lifetimes of values to offsets in one arena.
+ *
+ * Steps are walked in order; a result takes the smallest hole that fits
+ * (lowest address among equals), or its first operand's memory where the row
+ * allows it and the operand is read for the last time; memory is given back
+ * after the last step that reads it. */
+#include <limits.h>
+
+#include "base/math.h"
+#include "exec/compile/program.h"
+
+enum { ALIGN = 64 };
+
+typedef struct hole {
+  size_t at, size;
+} hole;
+
+typedef struct plan {
+  gs_arena *arena;
+  GS_VEC(hole) hole; /* ascending, never adjacent */
+  size_t top;        /* end of the arena so far */
+} plan;
+
+static size_t rounded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
+
+static size_t take(plan *p, size_t bytes) {
+  size_t need = rounded(bytes);
+  if (!need) return 0;
+  int best = -1;
+  for (int i = 0; i < p->hole.n; i++)
+    if (p->hole.at[i].size >= need &&
+        (best < 0 || p->hole.at[i].size < p->hole.at[best].size))
+      best = i;
+  if (best < 0) {
+    /* A hole at the end grows, otherwise the arena does. */
+    int last = p->hole.n - 1;
+    if (last >= 0 && p->hole.at[last].at + p->hole.at[last].size == p->top) {
+      p->top = p->hole.at[last].at;
+      p->hole.n--;
+    }
+    size_t at = p->top;
+    p->top += need;
+    return at;
+  }
+  hole *h = &p->hole.at[best];
+  size_t at = h->at;
+  h->at += need;
+  h->size -= need;
+  if (!h->size) {
+    for (int i = best; i + 1 < p->hole.n; i++)
+      p->hole.at[i] = p->hole.at[i + 1];
+    p->hole.n--;
+  }
+  return at;
+}
+
+static void give(plan *p, size_t at, size_t bytes) {
+  size_t size = rounded(bytes);
+  if (!size) return;
+  int i = p->hole.n;
+  gs_push(p->arena, &p->hole);
+  hole *h = p->hole.at;
+  for (; i > 0 && h[i - 1].at > at; i--) h[i] = h[i - 1];
+  h[i] = (hole){at, size};
+  int from = i > 0 ? i - 1 : 0, to = from;
+  for (int k = from + 1; k < p->hole.n; k++) {
+    if (h[to].at + h[to].size == h[k].at) h[to].size += h[k].size;
+    else h[++to] = h[k];
+  }
+  p->hole.n = to + 1;
+}
+
+/* Whether step s may write its result over operand 0. */
+static bool in_place(const gs_program *p, int s, const gs_value *y) {
+  const gs_step *step = &p->step.at[s];
+  const gs_node *n = step->node;
+  const gs_value *x = gs_node_in(n, 0);
+  if (step->boxed) return false;
+  bool allowed = step->role ? step->role->inplace
+                            : (n->op->flags & GS_OP_INPLACE) != 0;
+  if (!allowed || !x || x->dtype != y->dtype ||
+      gs_value_bytes(x) != gs_value_bytes(y))
+    return false;
+  const gs_room *room = gs_program_room(p, x);
+  if (room->home != GS_HOME_ARENA || room->last != s) return false;
+  if (n->op->flags & GS_OP_POINTWISE) return true;
+  for (int i = 1; i < n->nin; i++)
+    if (n->in[i] && gs_program_room(p, n->in[i]) == room) return false;
+  return true;
+}
+
+static void place_results(plan *m, gs_program *p, int s) {
+  const gs_node *n = p->step.at[s].node;
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *y = n->out[i];
+    if (!y) continue;
+    gs_room *room = &p->room[y->id];
+    if (room->home != GS_HOME_ARENA) continue;
+    if (i == 0 && in_place(p, s, y)) {
+      gs_room *x = gs_program_room(p, n->in[0]);
+      room->root = x->root;
+      x->last = room->last;
+    } else {
+      room->offset = take(m, room->bytes);
+    }
+  }
+}
+
+static void release(plan *m, gs_program *p, int s, const gs_value *v,
+                    bool *freed) {
+  if (!v) return;
+  gs_room *room = gs_program_room(p, v);
+  if (room->home != GS_HOME_ARENA || room->last > s || freed[room->root])
+    return;
+  freed[room->root] = true;
+  give(m, room->offset, room->bytes);
+}
+
+void gs_program_memory(gs_arena *a, gs_program *p) {
+  plan m = {.arena = a};
+  bool *freed = GS_NEWS(a, p->g->value.n, bool);
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    place_results(&m, p, s);
+    for (int i = 0; i < n->nin; i++) release(&m, p, s, n->in[i], freed);
+    for (int i = 0; i < n->nout; i++) release(&m, p, s, n->out[i], freed);
+  }
+  p->arena_size = m.top;
+}

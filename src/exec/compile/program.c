@@ -1,0 +1,270 @@
+#include "exec/compile/program.h"
+
+#include <limits.h>
+
+#include "base/math.h"
+
+enum { SMALL = 65536 }; /* bytes that are always kept */
+
+size_t gs_value_bytes(const gs_value *v) {
+  return gs_span(v->dtype, gs_product(v->dims, v->rank));
+}
+
+gs_room *gs_program_room(const gs_program *p, const gs_value *v) {
+  int i = v->id;
+  while (p->room[i].root != i) i = p->room[i].root;
+  return &p->room[i];
+}
+
+/* Rows that give operand 0 another shape: their result is the operand. */
+static bool is_view(const gs_node *n) {
+  unsigned both = GS_OP_LINEAR | GS_OP_INPLACE;
+  return n->op && (n->op->flags & both) == both && n->op->flops == 0 &&
+         n->nout == 1 && gs_value_bytes(n->in[0]) == gs_value_bytes(n->out[0]);
+}
+
+static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
+                             gs_err *e) {
+  gs_room *room = &p->room[v->id];
+  room->root = v->id;
+  room->last = -1;
+  if (gs_value_boxed(v)) {
+    p->boxes = true;
+    room->home = v->constant || v->is_input ? GS_HOME_BOX : GS_HOME_NONE;
+    return GS_OK;
+  }
+  int64_t n = gs_product(v->dims, v->rank);
+  int64_t bytes = n < 0 ? -1 : gs_dtype_bytes((int)v->dtype, n);
+  if (bytes < 0 || bytes > INT64_MAX / 4)
+    return gs_fail(e, n < 0 ? GS_INTERNAL : GS_RESOURCE, v->name,
+                   "%s has no size that fits",
+                   gs_shape_text(a, v->dtype, v->rank, v->dims));
+  room->bytes = (size_t)bytes;
+  room->fixed = v->constant && !v->is_input;
+  if (v->constant) room->home = GS_HOME_CONSTANT;
+  else if (v->is_input) room->home = GS_HOME_INPUT;
+  return GS_OK;
+}
+
+/* Parses the attribute that says how a Shard or Unshard is split. */
+static gs_status split_of(gs_program *p, gs_arena *a, const gs_node *n,
+                          int rank, const gs_sharding **out, gs_err *e) {
+  const char *text = gs_node_string(n, "split", NULL);
+  if (!text || !p->g->mesh)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   text ? "the program has no mesh" : "no attribute 'split'");
+  gs_sharding *s;
+  GS_TRY(gs_sharding_parse(a, p->g->mesh, text, &s, e));
+  GS_TRY(gs_sharding_check(p->g->mesh, s, rank, gs_node_place(a, n), e));
+  *out = s;
+  return GS_OK;
+}
+
+/* A Shard of a constant or input becomes a load. */
+static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
+                          gs_err *e) {
+  gs_load *l = gs_push(a, &p->load);
+  int *first = &p->loaded[n->in[0]->id];
+  *l = (gs_load){
+      .node = n, .from = n->in[0], .to = n->out[0], .next = *first};
+  *first = p->load.n;
+  GS_TRY(split_of(p, a, n, l->from->rank, &l->split, e));
+  for (int d = 0; d < l->from->rank; d++)
+    if (l->to->rank != l->from->rank ||
+        l->to->dims[d] != gs_sharding_block(p->g->mesh, l->split, d,
+                                            l->from->dims[d]))
+      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                     "the result has not the shape of a block");
+  p->room[l->to->id].home = GS_HOME_SLICE;
+  p->room[l->to->id].fixed =
+      l->from->constant && !l->from->is_input;
+  return GS_OK;
+}
+
+/* Whether a kernel's results can be kept from one run to the next: they
+ * depend on constants alone and are not much larger than these, since their
+ * memory is not shared with other values. */
+static bool runs_once(const gs_program *p, const gs_node *n) {
+  size_t in = 0, out = 0;
+  bool any = false;
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i]) continue;
+    const gs_room *room = gs_program_room(p, n->in[i]);
+    if (!room->fixed) return false;
+    in += room->bytes;
+    any = true;
+  }
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) out += p->room[n->out[i]->id].bytes;
+  return any && (out <= SMALL || out / 2 <= in);
+}
+
+static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
+                          const gs_role *role, gs_err *e) {
+  const gs_kernel *k = role ? NULL : gs_kernel_of(n->op);
+  if (!role && (!k || !k->run))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "this operator has no kernel");
+  bool once = !role && runs_once(p, n);
+  if (!role && !once) {
+    n = gs_program_fuse(p, a, n);
+    k = gs_kernel_of(n->op);
+  }
+  gs_step *s = gs_push(a, &p->step);
+  *s = (gs_step){.node = n, .kernel = k, .role = role, .once = once};
+  for (int i = 0; i < n->nout; i++) {
+    if (!n->out[i]) continue;
+    gs_room *room = &p->room[n->out[i]->id];
+    room->home = s->once ? GS_HOME_ONCE : GS_HOME_ARENA;
+    room->fixed = s->once;
+    p->maker[n->out[i]->id] = p->step.n - 1;
+  }
+  return GS_OK;
+}
+
+static gs_status add_boxed(gs_program *p, gs_arena *a, const gs_node *n,
+                           gs_err *e) {
+  if (gs_role_of(n->op))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "a value without a fixed size cannot be split");
+  gs_step *s = gs_push(a, &p->step);
+  *s = (gs_step){.node = n, .boxed = true};
+  p->boxes = true;
+  if (gs_node_has_graph(n)) s->body = GS_NEWS(a, n->nattr, gs_program *);
+  gs_program **body = s->body;
+  for (int i = 0; i < n->nattr; i++)
+    if (n->attr[i].kind == GS_ATTR_GRAPH)
+      GS_TRY(gs_program_new(a, n->attr[i].g, &body[i], e));
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i])
+      p->room[n->out[i]->id].home =
+          gs_value_boxed(n->out[i]) ? GS_HOME_BOX : GS_HOME_ARENA;
+  return GS_OK;
+}
+
+size_t gs_program_size(const gs_program *p) {
+  size_t size = p->arena_size;
+  for (int i = 0; i < p->step.n; i++) {
+    const gs_step *s = &p->step.at[i];
+    size_t most = 0;
+    for (int k = 0; s->body && k < s->node->nattr; k++)
+      if (s->body[k] && gs_program_size(s->body[k]) > most)
+        most = gs_program_size(s->body[k]);
+    size += most;
+  }
+  return size;
+}
+
+/* Whether n runs on boxes: by what it reads and makes, or because its row has
+ * nothing else. */
+static bool runs_boxed(const gs_node *n) {
+  const gs_boxed *b = gs_boxed_of(n->op);
+  return gs_node_boxed(n) || (b && b->run && !gs_kernel_of(n->op)->run);
+}
+
+static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
+                          gs_err *e) {
+  if (!n->op)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "operator '%s%s%s' cannot be run", n->domain,
+                   *n->domain ? "." : "", n->op_type);
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && gs_program_room(p, n->in[i])->home == GS_HOME_NONE)
+      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                     "operand '%s' is not computed before it is read",
+                     n->in[i]->name);
+  if (runs_boxed(n)) return add_boxed(p, a, n, e);
+  const gs_role *role = gs_role_of(n->op);
+  const gs_value *x = gs_node_in(n, 0);
+  if (role && (!x || n->nout < 1 || !n->out[0]))
+    return gs_fail(e, GS_DATA, gs_node_place(a, n), "operand or result lacks");
+  if (role && role->kind == GS_ROLE_EXIT) {
+    p->room[n->out[0]->id].root = x->id;
+    return GS_OK;
+  }
+  if (role && role->kind == GS_ROLE_LOAD && (x->constant || x->is_input))
+    return add_load(p, a, n, e);
+  if (!role && x && is_view(n)) {
+    p->room[n->out[0]->id].root = x->id;
+    return GS_OK;
+  }
+  if (role && role->kind != GS_ROLE_STEP) role = NULL;
+  return add_step(p, a, n, role, e);
+}
+
+static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
+  const gs_value *v = p->g->output.at[i];
+  gs_exit *x = &p->exit[i];
+  *x = (gs_exit){.value = v, .block = v};
+  gs_room *room = gs_program_room(p, v);
+  if (room->home == GS_HOME_NONE)
+    return gs_fail(e, GS_INTERNAL, v->name, "this output is not computed");
+  room->last = INT_MAX;
+  const gs_node *n = v->def;
+  const gs_role *role = n ? gs_role_of(n->op) : NULL;
+  if (!role || role->kind != GS_ROLE_EXIT) return GS_OK;
+  x->block = n->in[0];
+  GS_TRY(split_of(p, a, n, v->rank, &x->split, e));
+  if (x->split->partial)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "a partial value cannot leave the program");
+  if (x->block->rank != v->rank)
+    return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                   "blocks of rank %d cannot be joined to rank %d",
+                   x->block->rank, v->rank);
+  for (int d = 0; d < v->rank; d++)
+    if (x->block->dims[d] !=
+        gs_sharding_block(p->g->mesh, x->split, d, v->dims[d]))
+      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                     "the operand has not the shape of a block");
+  return GS_OK;
+}
+
+/* The last step that reads each value's memory, before in-place results. */
+static void lifetimes(gs_program *p) {
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    for (int i = 0; i < n->nout; i++)
+      if (n->out[i]) {
+        gs_room *room = gs_program_room(p, n->out[i]);
+        if (room->last < s) room->last = s;
+      }
+    for (int i = 0; i < n->nin; i++)
+      if (n->in[i]) {
+        gs_room *room = gs_program_room(p, n->in[i]);
+        if (room->last < s) room->last = s;
+      }
+  }
+}
+
+static void count_readers(gs_arena *a, gs_program *p) {
+  p->readers = GS_NEWS(a, p->g->value.n, int);
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    for (int i = 0; i < n->nin; i++)
+      if (n->in[i]) p->readers[gs_program_room(p, n->in[i])->root]++;
+  }
+  for (int i = 0; i < p->g->output.n; i++)
+    p->readers[gs_program_room(p, p->exit[i].block)->root]++;
+}
+
+gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
+                         gs_err *e) {
+  gs_program *p = GS_NEW(a, gs_program);
+  p->g = g;
+  p->room = GS_NEWS(a, g->value.n, gs_room);
+  p->loaded = GS_NEWS(a, g->value.n, int);
+  p->exit = GS_NEWS(a, g->output.n, gs_exit);
+  for (int i = 0; i < g->value.n; i++)
+    GS_TRY(check_value(p, a, g->value.at[i], e));
+  gs_program_uses(a, p);
+  for (int i = 0; i < g->node.n; i++)
+    GS_TRY(add_node(p, a, g->node.at[i], e));
+  gs_program_close(a, p);
+  for (int i = 0; i < g->output.n; i++) GS_TRY(add_exit(p, a, i, e));
+  lifetimes(p);
+  count_readers(a, p);
+  gs_program_memory(a, p);
+  *out = p;
+  return GS_OK;
+}

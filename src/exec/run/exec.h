@@ -1,0 +1,25 @@
+/* What run.c and output.c share. */
+#ifndef GS_EXEC_EXEC_H
+#define GS_EXEC_EXEC_H
+
+#include "exec/run/device.h"
+#include "exec/run/run.h"
+#include "kernel/core/share.h"
+
+struct gs_exec {
+  gs_arena arena;
+  gs_exec_config config;
+  int64_t first, n;        /* devices hosted here */
+  gs_program **program;    /* [ngraph] */
+  gs_team team;
+  gs_kshare share;
+  gs_device *device;       /* [n] */
+  gs_holdings holdings;    /* constants of all devices */
+  bool *given;             /* [values of the first graph] inputs */
+  _Atomic int64_t failed;  /* 1 + first device that failed by itself */
+};
+
+/* Part of gs_exec_new (reads.c): calls config.reads. */
+void gs_exec_tell_reads(gs_exec *x);
+
+#endif

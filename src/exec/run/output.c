@@ -1,0 +1,102 @@
+/* Outputs: whole values joined from the devices' blocks. */
+#include <string.h>
+
+#include "exec/run/exec.h"
+#include "exec/run/subarray.h"
+
+/* Whether device p is the first that holds its block: it stands at the origin
+ * of all axes that the sharding does not use. */
+static bool is_first(const gs_mesh *m, const gs_sharding *s, int64_t p) {
+  gs_subset all = m->nsub ? (gs_subset)((1u << m->nsub) - 1) : 0;
+  gs_axes rest = gs_axes_of(all & ~gs_sharding_used(s));
+  return gs_axes_index(m, &rest, p) == 0;
+}
+
+/* Copies the block of device p into its place. */
+static void put(const gs_mesh *m, const gs_exit *x, int64_t p,
+                const void *block, void *whole) {
+  int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
+  const gs_value *v = x->value;
+  for (int d = 0; d < v->rank; d++)
+    gs_sharding_range(m, x->split, d, v->dims[d], p, &first[d], &count[d]);
+  gs_region_move(v->dtype, v->rank, count, block, x->block->dims, NULL, whole,
+                 v->dims, first);
+}
+
+static const void *block_of(const gs_exec *x, int64_t p, int i,
+                            const gs_exit **exit) {
+  gs_device *d = &x->device[p - x->first];
+  *exit = &d->p->exit[i];
+  return gs_device_data(d, (*exit)->block);
+}
+
+/* A value that is whole on every device comes from device 0. */
+static void take_whole(gs_exec *x, int i, gs_tensor *t) {
+  const gs_exit *from;
+  if (!t) return;
+  const void *p = block_of(x, 0, i, &from);
+  if (t->nbytes) memcpy((void *)(uintptr_t)t->data, p, (size_t)t->nbytes);
+}
+
+gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
+                         gs_err *e) {
+  const gs_exit *exit = &x->program[0]->exit[i];
+  const gs_world *w = x->config.world;
+  *out = NULL;
+  if (gs_value_boxed(exit->value)) {
+    if (w && w->rank) return GS_OK;
+    const gs_box *b = x->device[0].box[exit->value->id];
+    if (!b)
+      return gs_fail(e, GS_INTERNAL, exit->value->name,
+                     "this output was not made");
+    *out = gs_box_copy(a, b);
+    (*out)->t.name = gs_strdup(a, exit->value->name);
+    return GS_OK;
+  }
+  gs_tensor *t;
+  GS_TRY(gs_exec_output(x, a, i, &t, e));
+  if (t) *out = gs_box_of(a, t);
+  return GS_OK;
+}
+
+gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
+                         gs_err *e) {
+  gs_world *w = x->config.world;
+  const gs_exit *exit = &x->program[0]->exit[i];
+  const gs_value *v = exit->value;
+  *out = NULL;
+  gs_busy_with(v->name);
+  if (gs_value_boxed(v)) {
+    gs_box *b;
+    GS_TRY(gs_exec_result(x, a, i, &b, e));
+    if (b && b->kind != GS_TENSOR)
+      return gs_fail(e, GS_UNSUPPORTED, v->name, "this output is %s",
+                     gs_kind_text(b->kind));
+    if (b) *out = &b->t;
+    return GS_OK;
+  }
+  if (!w || w->rank == 0) {
+    GS_TRY(gs_tensor_new(a, v->dtype, v->rank, v->dims, out, e));
+    (*out)->name = gs_strdup(a, v->name);
+  }
+  if (!exit->split) {
+    take_whole(x, i, *out);
+    return GS_OK;
+  }
+  const gs_mesh *m = x->program[0]->g->mesh;
+  size_t bytes = gs_value_bytes(exit->block);
+  void *whole = *out ? (void *)(uintptr_t)(*out)->data : NULL, *copy = NULL;
+  for (int64_t p = 0; p < m->ndevice; p++) {
+    if (!is_first(m, exit->split, p)) continue;
+    if (p >= x->first && p < x->first + x->n) {
+      const void *block = block_of(x, p, i, &exit);
+      if (whole) put(m, exit, p, block, whole);
+      else GS_TRY(gs_world_send(w, 0, block, bytes, e));
+    } else if (whole) {
+      if (!copy) copy = gs_alloc(&x->arena, bytes);
+      GS_TRY(gs_world_recv(w, (int)(p / x->n), copy, bytes, e));
+      put(m, exit, p, copy, whole);
+    }
+  }
+  return GS_OK;
+}

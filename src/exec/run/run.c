@@ -1,0 +1,330 @@
+#include "exec/run/exec.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/math.h"
+#include "exec/comm/crew.h"
+
+static const gs_program *program_of(const gs_exec *x, int64_t i) {
+  return x->program[x->config.ngraph == 1 ? 0 : i];
+}
+
+/* ---- all devices at once ---- */
+
+typedef gs_status device_fn(gs_device *d);
+
+/* What the threads are to do. */
+typedef struct task {
+  gs_exec *x;
+  device_fn *fn;
+} task;
+
+static void one_device(void *ctx, int64_t i) {
+  const task *t = ctx;
+  gs_device *d = &t->x->device[i];
+  gs_status s = t->fn(d);
+  if (!s) return;
+  int64_t none = 0;
+  atomic_compare_exchange_strong(&t->x->failed, &none, i + 1);
+  d->comm->ops->fail(d->comm);
+}
+
+/* Calls fn for every device, each on a thread of its own; the diagnostics of
+ * the first that failed go to e. */
+static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
+  task t = {x, fn};
+  atomic_store(&x->failed, 0);
+  gs_busy_with("the threads of the devices");
+  GS_TRY(gs_crew_run(x->n, one_device, &t, e));
+  gs_busy_with(NULL);
+  int64_t who = atomic_load(&x->failed) - 1;
+  for (int64_t i = 0; who < 0 && i < x->n; i++)
+    if (x->device[i].err.first) who = i;
+  if (who < 0) return GS_OK;
+  const gs_err *from = &x->device[who].err;
+  for (int i = 0; i < from->n; i++) {
+    const gs_diag *g = &from->diag[i];
+    if (g->warning) gs_warn(e, g->place, "%s", g->text);
+    else gs_fail(e, g->code, g->place, "%s", g->text);
+    if (g->hint) gs_err_hint(e, "%s", g->hint);
+  }
+  return from->first;
+}
+
+/* ---- loading ---- */
+
+/* Finds the constants of d and their blocks; nothing is copied yet. */
+static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
+  const gs_program *p = d->p;
+  const gs_graph *g = p->g;
+  d->held = GS_NEWS(&d->arena, g->value.n, gs_held *);
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    const gs_tensor *t;
+    if (!v->constant || gs_value_boxed(v) || p->room[i].root != i) continue;
+    gs_busy_with(v->name);
+    GS_TRY(gs_holdings_tensor(&x->holdings, v, &t, e));
+    if (p->readers[i]) d->held[i] = gs_held_whole(&x->holdings, p, v, t);
+  }
+  for (int i = 0; i < p->load.n; i++) {
+    const gs_load *l = &p->load.at[i];
+    const gs_tensor *t;
+    if (!l->from->constant) continue;
+    gs_busy_with(l->from->name);
+    GS_TRY(gs_holdings_tensor(&x->holdings, l->from, &t, e));
+    if (p->readers[l->to->id])
+      d->held[l->to->id] =
+          gs_held_block(&x->holdings, p, l, d->position, t);
+  }
+  gs_busy_with(NULL);
+  return p->boxes ? gs_boxed_load(&x->arena, d, e) : GS_OK;
+}
+
+/* ---- making ---- */
+
+/* Cores for this process: all that it may use, or its part of the host's when
+ * the launcher has not bound the ranks to cores of their own. */
+static int cores(const gs_world *w) {
+  cpu_set_t set;
+  int mine = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+  if (!w || w->nlocal <= 1 || mine < sysconf(_SC_NPROCESSORS_ONLN))
+    return mine;
+  return (int)gs_max(1, mine / w->nlocal);
+}
+
+static gs_status new_devices(gs_exec *x, gs_err *e) {
+  const gs_exec_config *c = &x->config;
+  int threads = c->threads > 0 ? c->threads : cores(c->world);
+  int each = (int)gs_max(1, threads / x->n);
+  gs_crew_init(x->n, each);
+  gs_team_init(&x->team, x->first, x->n, c->timeout);
+  x->device = GS_NEWS(&x->arena, x->n, gs_device);
+  for (int64_t i = 0; i < x->n; i++)
+    gs_device_init(&x->device[i], program_of(x, i), x->first + i);
+  for (int64_t i = 0; i < x->n; i++) {
+    gs_device *d = &x->device[i];
+    d->threads = each;
+    d->share = &x->share;
+    d->prefixed = c->ndevice > 1;
+    GS_TRY(load_device(x, d, e));
+    if (c->world)
+      GS_TRY(gs_comm_mpi(c->world, &x->team, &d->arena, d->position,
+                         c->ndevice, &d->comm, e));
+    else if (c->ndevice == 1) d->comm = gs_comm_self(&d->arena);
+    else d->comm = gs_comm_thread(&x->team, &d->arena, d->position);
+  }
+  return all_devices(x, gs_device_prepare, e);
+}
+
+gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
+                      gs_err *e) {
+  gs_exec *x = calloc(1, sizeof *x);
+  if (!x) gs_out_of_memory(sizeof *x);
+  gs_arena_init(&x->arena);
+  gs_holdings_init(&x->holdings, &x->arena, config->ngraph > 1);
+  gs_kshare_init(&x->share);
+  *out = x;
+  x->config = *config;
+  x->n = config->ndevice;
+  if (config->world) {
+    GS_TRY(gs_world_spread(config->world, config->ndevice, e));
+    x->n /= config->world->nrank;
+    x->first = x->n * config->world->rank;
+  }
+  if (config->ngraph != 1 && config->ngraph != x->n)
+    return gs_fail(e, GS_MISMATCH, NULL, "%d graphs for %lld devices",
+                   config->ngraph, (long long)x->n);
+  x->program = GS_NEWS(&x->arena, config->ngraph, gs_program *);
+  for (int i = 0; i < config->ngraph; i++) {
+    const gs_graph *g = config->graph[i];
+    if (g->mesh && g->mesh->ndevice != config->ndevice)
+      return gs_fail(e, GS_MISMATCH, NULL,
+                     "a program for %lld devices cannot run on %lld",
+                     (long long)g->mesh->ndevice,
+                     (long long)config->ndevice);
+    GS_TRY(gs_program_new(&x->arena, g, &x->program[i], e));
+  }
+  gs_exec_tell_reads(x);
+  x->given = GS_NEWS(&x->arena, config->graph[0]->value.n, bool);
+  return new_devices(x, e);
+}
+
+void gs_exec_free(gs_exec *x) {
+  if (!x) return;
+  for (int64_t i = 0; x->device && i < x->n; i++)
+    if (x->device[i].p) gs_device_free(&x->device[i]);
+  if (x->device) gs_team_free(&x->team);
+  gs_kshare_free(&x->share);
+  gs_arena_free(&x->arena);
+  free(x);
+}
+
+int64_t gs_exec_count(const gs_exec *x) { return x->n; }
+
+uint64_t gs_exec_sent(const gs_exec *x) { return x->device[0].bytes_sent; }
+
+uint64_t gs_exec_wire(const gs_exec *x) {
+  uint64_t most = 0;
+  for (int64_t i = 0; i < x->n; i++)
+    if (x->device[i].comm->wire_bytes > most)
+      most = x->device[i].comm->wire_bytes;
+  return most;
+}
+
+size_t gs_exec_arena_size(const gs_exec *x) {
+  size_t most = 0;
+  for (int64_t i = 0; i < x->n; i++)
+    if (gs_program_size(x->device[i].p) > most)
+      most = gs_program_size(x->device[i].p);
+  return most;
+}
+
+int gs_exec_packed(const gs_exec *x, size_t *bytes) {
+  *bytes = x->share.bytes;
+  return x->share.n;
+}
+
+/* ---- inputs ---- */
+
+/* Gives device d its part of input v. */
+static void give_input(gs_device *d, const gs_value *v, const void *whole) {
+  d->data[v->id] = (void *)(uintptr_t)whole;
+  d->moved = true;
+  for (int i = d->p->loaded[v->id]; i; i = d->p->load.at[i - 1].next) {
+    const gs_load *l = &d->p->load.at[i - 1];
+    const void *inside = gs_load_inside(d->p, l, d->position, whole);
+    void **at = &d->data[l->to->id];
+    if (inside) {
+      *at = (void *)(uintptr_t)inside;
+      continue;
+    }
+    /* Memory of an earlier copy is used again; one inside an earlier whole
+     * is not ours to write. */
+    void **own = &d->own[l->to->id];
+    if (!*own) *own = gs_alloc64(&d->arena, gs_value_bytes(l->to));
+    *at = *own;
+    gs_load_copy(d->p, l, d->position, whole, *at);
+  }
+}
+
+static gs_status check_input(const gs_value *v, const gs_tensor *t,
+                             gs_err *e) {
+  bool fits = v->dtype == t->dtype && v->rank == t->rank;
+  for (int i = 0; fits && i < v->rank; i++) fits = v->dims[i] == t->dims[i];
+  if (fits) return GS_OK;
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s =
+      gs_fail(e, GS_DATA, v->name, "the input is %s, the model wants %s",
+              gs_shape_text(&a, t->dtype, t->rank, t->dims),
+              gs_shape_text(&a, v->dtype, v->rank, v->dims));
+  gs_arena_free(&a);
+  return s;
+}
+
+/* An input that lies in a box as it is given; b stays the caller's. */
+static gs_status give_box(gs_device *d, const gs_value *v, gs_box *b,
+                          gs_err *e) {
+  bool optional = v->kind == GS_OPTIONAL || v->kind == GS_OPTIONAL_SEQUENCE;
+  bool fits = optional ? b->kind != GS_TENSOR || v->kind == GS_OPTIONAL
+                       : b->kind == v->kind;
+  const gs_box *t = optional && b->kind == GS_OPTIONAL && b->n ? b->item[0] : b;
+  if (t->t.dtype != GS_UNDEFINED && v->dtype != GS_UNDEFINED)
+    fits = fits && t->t.dtype == v->dtype;
+  if (fits && b->kind == GS_TENSOR && v->rank >= 0)
+    GS_TRY(check_input(v, &b->t, e));
+  if (fits) {
+    d->box[v->id] = b;
+    return GS_OK;
+  }
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s = gs_fail(e, GS_DATA, v->name,
+                        "the input is %s, the model wants %s of %s",
+                        gs_box_text(&a, b), gs_kind_text(v->kind),
+                        gs_dtype_get((int)v->dtype)->text);
+  gs_arena_free(&a);
+  return s;
+}
+
+/* Elements of t that kernels may read; NULL for strings. */
+static gs_status readable(gs_exec *x, const char *name, const gs_tensor *t,
+                          const void **out, gs_err *e) {
+  static const char none[64];
+  *out = NULL;
+  if (t->dtype == GS_STRING) return GS_OK;
+  *out = t->nbytes ? gs_tensor_bytes(t) : none;
+  if (!*out)
+    return gs_fail(e, GS_NOINPUT, name, "the data of this input is missing");
+  *out = gs_data_aligned(&x->arena, t, *out);
+  return GS_OK;
+}
+
+/* b with such elements, for inputs that lie in boxes. */
+static gs_status readable_box(gs_exec *x, const char *name, const gs_box *b,
+                              gs_box **out, gs_err *e) {
+  gs_box *c = *out = gs_memdup(&x->arena, b, sizeof *b);
+  if (b->kind == GS_TENSOR)
+    return readable(x, name, &b->t, &c->t.data, e);
+  c->item = GS_NEWS(&x->arena, b->n, gs_box *);
+  for (int i = 0; i < b->n; i++)
+    GS_TRY(readable_box(x, name, b->item[i], &c->item[i], e));
+  return GS_OK;
+}
+
+gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
+                       gs_err *e) {
+  const gs_graph *g = x->program[0]->g;
+  gs_busy_with(name);
+  const gs_value *first = gs_graph_find(g, name);
+  if (!first || !first->is_input)
+    return gs_fail(e, GS_USAGE, name, "the model has no such input");
+  bool boxed = gs_value_boxed(first);
+  gs_box *mine = NULL;
+  const void *data = NULL;
+  if (!boxed && b->kind != GS_TENSOR)
+    return gs_fail(e, GS_DATA, name, "the input is %s, not a tensor",
+                   gs_kind_text(b->kind));
+  if (!boxed) GS_TRY(check_input(first, &b->t, e));
+  if (boxed) GS_TRY(readable_box(x, name, b, &mine, e));
+  else GS_TRY(readable(x, name, &b->t, &data, e));
+  for (int64_t i = 0; i < x->n; i++) {
+    gs_device *d = &x->device[i];
+    const gs_value *v = gs_graph_find(d->p->g, name);
+    if (!v || !v->is_input)
+      return gs_fail(e, GS_MISMATCH, name,
+                     "the graph of device %lld has no such input",
+                     (long long)d->position);
+    if (gs_value_boxed(v) != boxed)
+      return gs_fail(e, GS_MISMATCH, name,
+                     "the graph of device %lld takes another input",
+                     (long long)d->position);
+    if (boxed) {
+      GS_TRY(give_box(d, v, mine, e));
+      continue;
+    }
+    GS_TRY(check_input(v, &b->t, e));
+    give_input(d, v, data);
+  }
+  gs_busy_with(NULL);
+  x->given[first->id] = true;
+  return GS_OK;
+}
+
+gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
+                        gs_err *e) {
+  gs_box b = {.kind = GS_TENSOR, .t = *t};
+  return gs_exec_give(x, name, &b, e);
+}
+
+gs_status gs_exec_run(gs_exec *x, gs_err *e) {
+  const gs_graph *g = x->program[0]->g;
+  for (int i = 0; i < g->input.n; i++)
+    if (!x->given[g->input.at[i]->id])
+      return gs_fail(e, GS_NOINPUT, g->input.at[i]->name,
+                     "this input of the model was not given");
+  return all_devices(x, gs_device_run, e);
+}

@@ -1,0 +1,65 @@
+/* Running compiled programs on the devices of this process. */
+#ifndef GS_EXEC_RUN_H
+#define GS_EXEC_RUN_H
+
+#include "exec/compile/program.h"
+#include "exec/comm/world.h"
+
+typedef struct gs_exec_config {
+  const gs_graph *const *graph; /* [ngraph] */
+  int ngraph;      /* 1: one for all devices; else one per device hosted */
+  int64_t ndevice; /* 1 for plain models */
+  gs_world *world; /* NULL: all devices are threads of this process */
+  int threads;     /* cores to use in this process; 0: all */
+  double timeout;  /* seconds to wait for a peer; 0: for ever */
+  /* Told before weights are read: bytes [at, at + n) of t that devices of this
+   * process will read, or a little more (several calls for one tensor; n 0:
+   * none of it); t NULL: that was all.  May be NULL. */
+  void (*reads)(void *user, const gs_tensor *t, uint64_t at, uint64_t n);
+  void *user;
+} gs_exec_config;
+
+typedef struct gs_exec gs_exec;
+
+/* Compiles the graphs, loads the blocks of weights and prepares all kernels.
+ * The graphs must outlive the result.  Errors name step and node. */
+gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out, gs_err *e);
+void gs_exec_free(gs_exec *x);
+
+/* Number of devices hosted here. */
+int64_t gs_exec_count(const gs_exec *x);
+
+/* Gives graph input `name` its whole value, which must stay until the next
+ * one is given; devices copy their blocks of it.  GS_DATA when type or shape
+ * differ, GS_USAGE when there is no such input. */
+gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
+                        gs_err *e);
+/* The same for values of any kind. */
+gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
+                       gs_err *e);
+/* Runs all devices once; allocates nothing but boxes.  GS_NOINPUT when an
+ * input was not given. */
+gs_status gs_exec_run(gs_exec *x, gs_err *e);
+/* Joins graph output i from the devices' blocks (the first device that holds
+ * a block gives it).  All ranks call it; only rank 0 gets a tensor, others
+ * NULL.  The tensor lies in `a`. */
+gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
+                         gs_err *e);
+
+/* The same for values of any kind: an uncounted box in `a`. */
+gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
+                         gs_err *e);
+
+/* Bytes that a device has sent so far, by the formulas of its collectives
+ * (gs_move_bytes): the same for all devices and transports. */
+uint64_t gs_exec_sent(const gs_exec *x);
+/* What the transport really handed to other devices, of the device of this
+ * process that handed most. */
+uint64_t gs_exec_wire(const gs_exec *x);
+/* Bytes of activations per device as planned. */
+size_t gs_exec_arena_size(const gs_exec *x);
+/* How many weights kernels hold in a layout of their own (packed or widened),
+ * in all devices of this process, and how many bytes. */
+int gs_exec_packed(const gs_exec *x, size_t *bytes);
+
+#endif

@@ -1,0 +1,417 @@
+/* Models read under guard: the file, the message, its external data. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "io/onnx/onnx_model.h"
+
+const gs_model_limits gs_model_limits_default = {
+#define X(name, value, text) .name = value,
+    GS_MODEL_LIMITS(X)
+#undef X
+};
+
+void gs_model_options_init(gs_model_options *o) {
+  *o = (gs_model_options){.limit = gs_model_limits_default};
+}
+
+/* ---- every TensorProto ---- */
+
+/* Recursion is bounded by the scan's limit of depth. */
+gs_status gs_each_tensor(ProtobufCMessage *msg, gs_tensor_visit *f, void *user,
+                         gs_err *e) {
+  const ProtobufCMessageDescriptor *d = msg->descriptor;
+  if (d == &onnx__tensor_proto__descriptor)
+    return f(user, (Onnx__TensorProto *)msg, e);
+  for (unsigned i = 0; i < d->n_fields; i++) {
+    const ProtobufCFieldDescriptor *x = &d->fields[i];
+    if (x->type != PROTOBUF_C_TYPE_MESSAGE) continue;
+    char *at = (char *)msg + x->offset, *quantifier = (char *)msg +
+                                                      x->quantifier_offset;
+    ProtobufCMessage **list = (ProtobufCMessage **)(void *)at;
+    size_t n = 1;
+    if (x->label == PROTOBUF_C_LABEL_REPEATED) {
+      n = *(size_t *)(void *)quantifier;
+      list = *(ProtobufCMessage ***)(void *)at;
+    } else if ((x->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+               *(uint32_t *)(void *)quantifier != x->id) {
+      continue;
+    }
+    for (size_t k = 0; k < n; k++)
+      if (list[k]) GS_TRY(gs_each_tensor(list[k], f, user, e));
+  }
+  return GS_OK;
+}
+
+/* ---- external data ---- */
+
+gs_status gs_model_file(gs_model *m, const char *location, const char *place,
+                        gs_file **out, gs_err *e) {
+  if (gs_map_has(&m->files, location)) {
+    *out = gs_map_get(&m->files, location);
+    return GS_OK;
+  }
+  GS_TRY(gs_dirs_file(m->arena, &m->dirs, location, place, out, e));
+  gs_map_put(&m->files, location, *out);
+  return GS_OK;
+}
+
+const gs_external *gs_model_external(const gs_model *m, const gs_tensor *t) {
+  char key[32];
+  snprintf(key, sizeof key, "%p", (const void *)t);
+  const gs_external *x = gs_map_get(&m->refs, key);
+  return x || !m->base ? x : gs_model_external(m->base, t);
+}
+
+static gs_status check_tensor(void *user, Onnx__TensorProto *t, gs_err *e) {
+  gs_model *m = user;
+  bool external = t->has_data_location &&
+                  t->data_location ==
+                      ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+  if (!external && !t->n_external_data) return GS_OK;
+  const char *place = gs_tensor_place(m->arena, m->path, t, NULL);
+  gs_external x;
+  GS_TRY(gs_external_parse(t, place, &x, e));
+  gs_file *f;
+  GS_TRY(gs_model_file(m, x.location, place, &f, e));
+  if (!f || !x.has_length) return GS_OK;
+  if (x.length > f->size || x.offset > f->size - x.length)
+    return gs_fail(e, GS_IO, place, "external data: %s has %" PRIu64
+                   " bytes; %" PRIu64 " at offset %" PRIu64 " are needed",
+                   f->path, f->size, x.length, x.offset);
+  return GS_OK;
+}
+
+/* ---- what kind of file is it? ---- */
+
+static bool starts(const uint8_t *p, size_t n, const char *with) {
+  size_t k = strlen(with);
+  if (n < k) return false;
+  for (size_t i = 0; i < k; i++)
+    if (tolower(p[i]) != tolower((unsigned char)with[i])) return false;
+  return true;
+}
+
+static gs_status check_kind(const char *path, const uint8_t *p, size_t n,
+                            gs_err *e) {
+  if (!n) return gs_fail(e, GS_DATA, path, "the file is empty");
+  if (starts(p, n, "version https://git-lfs")) {
+    gs_fail(e, GS_DATA, path, "is a Git LFS pointer, not a model");
+    gs_err_hint(e, "run `git lfs pull`");
+    return GS_DATA;
+  }
+  size_t i = 0;
+  while (i < n && i < 512 && isspace(p[i])) i++;
+  if (starts(p + i, n - i, "<!doctype") || starts(p + i, n - i, "<html") ||
+      starts(p + i, n - i, "<?xml"))
+    return gs_fail(e, GS_DATA, path, "is an HTML or XML page, not a model");
+  return GS_OK;
+}
+
+static gs_status check_opsets(const gs_model *m, gs_err *e) {
+  const Onnx__ModelProto *p = m->proto;
+  if (!p->n_opset_import)
+    return gs_fail(e, GS_DATA, m->path, "has no opset_import: not an ONNX "
+                   "model, or cut short");
+  gs_map seen;
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_map_init(&seen, &a);
+  gs_status st = GS_OK;
+  for (size_t i = 0; i < p->n_opset_import && !st; i++) {
+    const Onnx__OperatorSetIdProto *o = p->opset_import[i];
+    const char *d = o->domain ? o->domain : "";
+    if (!strcmp(d, "ai.onnx")) d = "";
+    if (gs_map_has(&seen, d))
+      st = gs_fail(e, GS_DATA, m->path, "imports domain '%s' twice", d);
+    else if (!o->has_version || o->version < 1 || o->version > INT32_MAX)
+      st = gs_fail(e, GS_DATA, m->path, "imports domain '%s' at version "
+                   "%" PRId64, d, o->has_version ? o->version : 0);
+    gs_map_put(&seen, d, (void *)(uintptr_t)o);
+  }
+  gs_arena_free(&a);
+  return st;
+}
+
+static gs_status check_model(const gs_model *m, gs_err *e) {
+  const Onnx__ModelProto *p = m->proto;
+  if (!p->has_ir_version)
+    return gs_fail(e, GS_DATA, m->path, "has no ir_version: not an ONNX "
+                   "model");
+  if (p->ir_version < 3)
+    return gs_fail(e, GS_UNSUPPORTED, m->path, "has ir_version %" PRId64
+                   "; the oldest supported is 3", p->ir_version);
+  if (p->ir_version > GS_IR_NEWEST)
+    return gs_fail(e, GS_UNSUPPORTED, m->path, "has ir_version %" PRId64
+                   "; the newest supported is %d", p->ir_version,
+                   GS_IR_NEWEST);
+  if (!p->graph) return gs_fail(e, GS_DATA, m->path, "has no graph");
+  GS_TRY(check_opsets(m, e));
+  if (p->base.n_unknown_fields)
+    gs_warn(e, m->path, "%u fields of a newer or foreign format are kept but "
+            "not understood", p->base.n_unknown_fields);
+  return GS_OK;
+}
+
+static gs_status check_sum(const gs_model *m, const gs_model_sum *sum,
+                           gs_err *e) {
+  if (!sum || (m->size == sum->size && gs_model_hash(m) == sum->hash))
+    return GS_OK;
+  gs_fail(e, GS_MISMATCH, m->path, "is not the file that the plan was written "
+          "with");
+  gs_err_hint(e, "it is damaged, was changed, or belongs to another plan: "
+              "partition again; --no-verify runs it as it is");
+  return GS_MISMATCH;
+}
+
+static gs_status read_message(gs_model *m, const char *dir_of,
+                              const gs_model_options *opt, gs_err *e) {
+  GS_TRY(check_sum(m, opt->sum, e));
+  GS_TRY(check_kind(m->path, m->data, m->size, e));
+  ProtobufCMessage *msg;
+  GS_TRY(gs_unpack(m->arena, m->path, m->data, m->size,
+                   &onnx__model_proto__descriptor, &m->limit, &msg, e));
+  m->proto = (Onnx__ModelProto *)msg;
+  GS_TRY(check_model(m, e));
+  GS_TRY(gs_dirs_open(m->arena, dir_of, opt->data_dirs, opt->ndata_dirs,
+                      &m->dirs, e));
+  m->dirs.allow_hardlinks = opt->allow_hardlinks;
+  return gs_each_tensor(msg, check_tensor, m, e);
+}
+
+static gs_model *new_model(gs_arena *a, const char *path,
+                           const gs_model_options *opt) {
+  gs_model *m = GS_NEW(a, gs_model);
+  m->arena = a;
+  m->path = gs_strdup(a, path);
+  m->limit = opt->limit;
+  gs_map_init(&m->files, a);
+  m->inputs = GS_NEW(a, gs_names);
+  m->meta = GS_NEW(a, gs_names);
+  gs_map_init(&m->refs, a);
+  return m;
+}
+
+gs_status gs_model_parse(gs_arena *a, const char *name, const void *data,
+                         size_t n, const gs_model_options *opt,
+                         gs_model **out, gs_err *e) {
+  gs_model_options defaults;
+  gs_model_options_init(&defaults);
+  if (!opt) opt = &defaults;
+  gs_model *m = new_model(a, name, opt);
+  m->data = data;
+  m->size = n;
+  gs_status st = read_message(m, "-", opt, e);
+  if (st) gs_model_close(m);
+  else *out = m;
+  return st;
+}
+
+gs_status gs_model_read(gs_arena *a, const char *path,
+                        const gs_model_options *opt, gs_model **out,
+                        gs_err *e) {
+  gs_model_options defaults;
+  gs_model_options_init(&defaults);
+  if (!opt) opt = &defaults;
+  gs_model *m = new_model(a, strcmp(path, "-") ? path : "<stdin>", opt);
+  gs_status st;
+  if (!strcmp(path, "-")) {
+    st = gs_slurp(a, path, (size_t)opt->limit.file_bytes, &m->data, &m->size,
+                  e);
+  } else {
+    st = gs_file_open(a, path, &m->file, e);
+    if (!st && m->file->size && !m->file->map)
+      st = gs_file_unmapped(m->file, e);
+    if (!st) {
+      m->data = m->file->map;
+      m->size = m->file->size;
+    }
+  }
+  if (!st) st = read_message(m, path, opt, e);
+  if (st) gs_model_close(m);
+  else *out = m;
+  return st;
+}
+
+void gs_model_close(gs_model *m) {
+  if (!m) return;
+  for (int i = 0; i < m->files.n; i++) gs_file_close(m->files.entry[i].value);
+  m->files.n = 0;
+  m->files.nslot = 0;
+  m->files.cap = 0;
+  gs_file_close(m->file);
+  m->file = NULL;
+  gs_dirs_close(&m->dirs);
+}
+
+/* ---- raw bytes behind references ---- */
+
+static bool raw_of_spec(const gs_model *m, const Onnx__ShardingSpecProto *p,
+                        gs_tensor *out) {
+  if (!p->has_raw_ref_length) return false;
+  *out = (gs_tensor){.name = p->tensor_name, .nbytes = p->raw_ref_length};
+  out->data = m->data + p->raw_ref_offset;
+  return true;
+}
+
+bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out) {
+  const gs_model *m = model;
+  if (msg->descriptor == &onnx__sharding_spec_proto__descriptor)
+    return raw_of_spec(m, (const Onnx__ShardingSpecProto *)msg, out);
+  const Onnx__TensorProto *t = (const Onnx__TensorProto *)msg;
+  if (!t->has_raw_ref_length) return false;
+  uint64_t k = t->has_raw_ref_source ? t->raw_ref_source : 0;
+  if (k) {
+    *out = *m->source.at[k - 1];
+    out->nbytes = t->raw_ref_length;
+    return true;
+  }
+  *out = (gs_tensor){.name = t->name, .nbytes = t->raw_ref_length};
+  if (m->file) {
+    out->file = m->file;
+    out->offset = t->raw_ref_offset;
+  } else {
+    out->data = m->data + t->raw_ref_offset;
+  }
+  return true;
+}
+
+/* ---- access ---- */
+
+const char *gs_model_path(const gs_model *m) { return m->path; }
+
+uint64_t gs_model_hash(const gs_model *m) {
+  return gs_hash(m->data, m->size, 0);
+}
+
+bool gs_model_file_at(const gs_model *m, int i, const char **location,
+                      gs_file **file) {
+  if (i >= m->files.n) return false;
+  *location = m->files.entry[i].key;
+  *file = m->files.entry[i].value;
+  return true;
+}
+
+int64_t gs_model_ir_version(const gs_model *m) { return m->proto->ir_version; }
+
+int64_t gs_model_opset(const gs_model *m, const char *domain) {
+  if (!strcmp(domain, "ai.onnx")) domain = "";
+  for (size_t i = 0; i < m->proto->n_opset_import; i++) {
+    const Onnx__OperatorSetIdProto *o = m->proto->opset_import[i];
+    const char *d = o->domain ? o->domain : "";
+    if (!strcmp(d, "ai.onnx")) d = "";
+    if (!strcmp(d, domain)) return o->version;
+  }
+  return 0;
+}
+
+const char *gs_sse_get(Onnx__StringStringEntryProto *const *list, size_t n,
+                       const char *key) {
+  while (n--)
+    if (list[n]->key && !strcmp(list[n]->key, key))
+      return list[n]->value ? list[n]->value : "";
+  return NULL;
+}
+
+Onnx__StringStringEntryProto *gs_sse_new(gs_arena *a, const char *key,
+                                         const char *value) {
+  Onnx__StringStringEntryProto *x = GS_NEW(a, Onnx__StringStringEntryProto);
+  onnx__string_string_entry_proto__init(x);
+  x->key = gs_strdup(a, key);
+  x->value = gs_strdup(a, value);
+  return x;
+}
+
+void gs_sse_set(gs_arena *a, Onnx__StringStringEntryProto ***list, size_t *n,
+                const char *key, const char *value) {
+  size_t k = 0;
+  for (size_t i = 0; i < *n; i++)
+    if (!(*list)[i]->key || strcmp((*list)[i]->key, key))
+      (*list)[k++] = (*list)[i];
+  *n = k;
+  if (!value) return;
+  Onnx__StringStringEntryProto **bigger =
+      GS_NEWS(a, k + 1, Onnx__StringStringEntryProto *);
+  if (k) memcpy(bigger, *list, k * sizeof *bigger);
+  bigger[(*n)++] = gs_sse_new(a, key, value);
+  *list = bigger;
+}
+
+const char *gs_model_meta(const gs_model *m, const char *key) {
+  return gs_sse_get(m->proto->metadata_props, m->proto->n_metadata_props, key);
+}
+
+void gs_model_meta_set(gs_model *m, const char *key, const char *value) {
+  gs_sse_set(m->arena, &m->proto->metadata_props, &m->proto->n_metadata_props,
+             key, value);
+}
+
+/* Whether `names` lists what now stands in the model; if not it is empty. */
+static bool is_listed(const gs_model *m, gs_names *names, const void *list,
+                      size_t n) {
+  if (names->list == list && names->n == n) return true;
+  names->list = list;
+  names->n = n;
+  gs_map_init(&names->at, m->arena);
+  return false;
+}
+
+const char *gs_model_graph_meta(const gs_model *m, const char *key) {
+  const Onnx__GraphProto *g = m->proto->graph;
+  if (!is_listed(m, m->meta, g->metadata_props, g->n_metadata_props))
+    for (size_t i = 0; i < g->n_metadata_props; i++) /* the last one counts */
+      if (g->metadata_props[i]->key)
+        gs_map_put(&m->meta->at, g->metadata_props[i]->key,
+                   g->metadata_props[i]);
+  const Onnx__StringStringEntryProto *x = gs_map_get(&m->meta->at, key);
+  return !x ? NULL : x->value ? x->value : "";
+}
+
+void gs_model_graph_meta_set(gs_model *m, const char *key, const char *value) {
+  Onnx__GraphProto *g = m->proto->graph;
+  gs_sse_set(m->arena, &g->metadata_props, &g->n_metadata_props, key, value);
+}
+
+static Onnx__ValueInfoProto *find_input(const gs_model *m,
+                                        const char *input) {
+  const Onnx__GraphProto *g = m->proto->graph;
+  if (!is_listed(m, m->inputs, g->input, g->n_input))
+    for (size_t i = 0; i < g->n_input; i++)
+      if (g->input[i]->name && !gs_map_has(&m->inputs->at, g->input[i]->name))
+        gs_map_put(&m->inputs->at, g->input[i]->name, g->input[i]);
+  return gs_map_get(&m->inputs->at, input);
+}
+
+const char *gs_model_input_meta(const gs_model *m, const char *input,
+                                const char *key) {
+  const Onnx__ValueInfoProto *v = find_input(m, input);
+  const char *text =
+      v ? gs_sse_get(v->metadata_props, v->n_metadata_props, key) : NULL;
+  return text ? text
+              : gs_model_meta(m, gs_sprintf(m->arena, "%s:%s", key, input));
+}
+
+void gs_model_input_meta_set(gs_model *m, const char *input, const char *key,
+                             const char *value) {
+  Onnx__ValueInfoProto *v = find_input(m, input);
+  if (v)
+    gs_sse_set(m->arena, &v->metadata_props, &v->n_metadata_props, key, value);
+}
+
+static bool is_missing(const gs_tensor *t) {
+  return t && !t->data && !t->file && t->dtype != GS_STRING && t->nbytes;
+}
+
+gs_status gs_model_need_data(const gs_model *m, const gs_graph *g,
+                             gs_err *e) {
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    if (!is_missing(v->constant)) continue;
+    const gs_external *x = gs_model_external(m, v->constant);
+    return gs_fail(e, GS_NOINPUT, m->path, "the weights of tensor '%s' are "
+                   "missing%s%s%s", v->name, x ? ": no file '" : "",
+                   x ? x->location : "", x ? "'" : "");
+  }
+  return GS_OK;
+}

@@ -1,0 +1,360 @@
+#include "io/plan/plan_io.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/map.h"
+#include "io/file/io.h"
+#include "io/plan/plan_keys.h"
+
+/* ---- writing ---- */
+
+static void json(gs_buf *b, const char *key, const char *text) {
+  gs_buf_printf(b, "%s: ", key);
+  gs_buf_json(b, text ? text : "");
+}
+
+/* ", size: N, hash: "...."}": ends an entry. */
+static void write_sum(gs_buf *b, uint64_t size, uint64_t hash) {
+  gs_buf_printf(b, ", size: %llu, hash: \"%016llx\"}\n",
+                (unsigned long long)size, (unsigned long long)hash);
+}
+
+static void write_mesh(gs_buf *b, const gs_mesh *m) {
+  gs_buf_str(b, "mesh:\n  axes: [");
+  for (int i = 0; i < m->naxis; i++) {
+    gs_buf_str(b, i ? ", {" : "{");
+    json(b, "name", m->axis[i].name);
+    gs_buf_printf(b, ", size: %lld}", (long long)m->axis[i].size);
+  }
+  gs_buf_str(b, "]\n  cuts: [");
+  /* Boundaries of sub-axes, which shardings below may name. */
+  bool any = false;
+  for (int i = 0; i < m->nsub; i++) {
+    const gs_sub *s = &m->sub[i];
+    if (s->pre == 1) continue;
+    gs_buf_str(b, any ? ", {" : "{");
+    any = true;
+    json(b, "axis", m->axis[s->axis].name);
+    gs_buf_printf(b, ", at: %lld}", (long long)s->pre);
+  }
+  gs_buf_str(b, "]\n");
+  if (m->device_ids) {
+    gs_buf_str(b, "  device_ids: [");
+    for (int64_t i = 0; i < m->ndevice; i++)
+      gs_buf_printf(b, "%s%lld", i ? ", " : "", (long long)m->device_ids[i]);
+    gs_buf_str(b, "]\n");
+  }
+}
+
+static void write_io(gs_buf *b, const gs_mesh *m, const char *key, int n,
+                     const gs_plan_io *io) {
+  gs_buf_printf(b, n ? "%s:\n" : "%s: []\n", key);
+  for (int i = 0; i < n; i++) {
+    gs_buf_str(b, "  - {");
+    json(b, "name", io[i].name);
+    gs_buf_printf(b, ", dtype: %s, dims: [",
+                  gs_dtype_get((int)io[i].dtype)->text);
+    for (int d = 0; d < io[i].rank; d++)
+      gs_buf_printf(b, "%s%lld", d ? ", " : "", (long long)io[i].dims[d]);
+    gs_buf_str(b, "], ");
+    json(b, "sharding", gs_sharding_text(b->arena, m, io[i].sharding));
+    gs_buf_str(b, io[i].rank < 0 ? ", open: true}\n" : "}\n");
+  }
+}
+
+static void write_collectives(gs_buf *b, const gs_plan *p) {
+  gs_buf_str(b, p->collective.n ? "collectives:\n" : "collectives: []\n");
+  for (int i = 0; i < p->collective.n; i++) {
+    const gs_plan_collective *c = &p->collective.at[i];
+    gs_buf axes;
+    gs_buf_init(&axes, b->arena);
+    gs_axes_print(&axes, &p->mesh, &c->axes);
+    gs_buf_str(b, "  - {");
+    json(b, "op", c->op);
+    gs_buf_str(b, ", ");
+    json(b, "axes", axes.at);
+    gs_buf_str(b, ", ");
+    json(b, "tensor", c->tensor);
+    gs_buf_printf(b, ", bytes_per_device: %lld, ", (long long)c->bytes);
+    json(b, "origin", c->origin);
+    gs_buf_str(b, "}\n");
+  }
+}
+
+/* All but the hash. */
+static void write_body(gs_buf *b, const gs_plan *p) {
+  gs_buf_printf(b, "version: %d\n", GS_PLAN_VERSION);
+  json(b, "producer", p->producer);
+  gs_buf_printf(b, "\nkind: %s\n",
+                p->kind == GS_PLAN_SPMD ? "spmd" : "device");
+  write_mesh(b, &p->mesh);
+  gs_buf_str(b, p->file.n ? "files:\n" : "files: []\n");
+  for (int i = 0; i < p->file.n; i++) {
+    gs_buf_str(b, "  - {");
+    json(b, "name", p->file.at[i].name);
+    write_sum(b, p->file.at[i].size, p->file.at[i].hash);
+  }
+  write_io(b, &p->mesh, "inputs", p->input.n, p->input.at);
+  write_io(b, &p->mesh, "outputs", p->output.n, p->output.at);
+  if (p->weights.file) {
+    gs_buf_str(b, "weights: {");
+    json(b, "file", p->weights.file);
+    gs_buf_str(b, ", ");
+    json(b, "hashes", p->weights.hashes);
+    write_sum(b, p->weights.size, p->weights.hash);
+  }
+  write_collectives(b, p);
+}
+
+static uint64_t hash_of(const gs_plan *p, gs_arena *a) {
+  gs_buf b;
+  gs_buf_init(&b, a);
+  write_body(&b, p);
+  return gs_hash(b.at, b.n, 0);
+}
+
+void gs_plan_write(gs_buf *b, gs_plan *p) {
+  size_t start = b->n;
+  write_body(b, p);
+  p->hash = gs_hash(b->at + start, b->n - start, 0);
+  gs_buf_printf(b, "hash: \"%016llx\"\n", (unsigned long long)p->hash);
+}
+
+/* ---- reading: from the tree of plan_keys.c ---- */
+
+/* Fails with the place of y and the text of the last diagnostic of why. */
+static gs_status at_node(const gs_yaml *y, const gs_err *why, gs_err *e) {
+  return gs_fail_at(e, GS_DATA, &y->at, "%s", why->n ? why->diag[0].text : "");
+}
+
+static gs_status make_mesh(gs_reader *r, const gs_plan_reading *p,
+                           gs_mesh *m) {
+  gs_err why;
+  gs_err_init(&why);
+  gs_status s = GS_OK;
+  for (int i = 0; i < p->axis.n && s == GS_OK; i++)
+    s = gs_mesh_add(m, p->axis.at[i].name, p->axis.at[i].size, &why);
+  for (int i = 0; i < p->cut.n && s == GS_OK; i++) {
+    int axis = gs_mesh_find(m, p->cut.at[i].name);
+    if (axis < 0) s = gs_fail(&why, GS_DATA, NULL, "a cut of no axis");
+    else s = gs_mesh_cut(m, axis, p->cut.at[i].size, &why);
+  }
+  if (s == GS_OK) s = gs_mesh_finish(m, &why);
+  if (s != GS_OK) at_node(p->mesh, &why, r->err);
+  gs_err_free(&why);
+  if (s != GS_OK) return GS_DATA;
+  if (!p->ids.n) return GS_OK;
+  if (p->ids.n != m->ndevice)
+    return gs_fail_at(r->err, GS_DATA, &p->mesh->at,
+                      "device_ids lists %d devices, the mesh has %lld",
+                      p->ids.n, (long long)m->ndevice);
+  bool *seen = GS_NEWS(r->arena, p->ids.n, bool);
+  for (int i = 0; i < p->ids.n; i++) {
+    if (p->ids.at[i] >= p->ids.n || seen[p->ids.at[i]])
+      return gs_fail_at(r->err, GS_DATA, &p->mesh->at,
+                        "device_ids is no permutation");
+    seen[p->ids.at[i]] = true;
+  }
+  m->device_ids = p->ids.at;
+  return GS_OK;
+}
+
+static gs_status make_io(gs_reader *r, const gs_mesh *m,
+                         const gs_plan_io_reading *from, gs_map *names,
+                         gs_plan_io *io) {
+  *io = (gs_plan_io){.name = from->name, .rank = from->dims.n,
+                     .dims = from->dims.at};
+  if (from->open) io->rank = -1;
+  io->dtype = gs_dtype_parse(from->dtype);
+  if (!io->dtype)
+    return gs_fail_at(r->err, GS_DATA, &from->at->at,
+                      "'%.40s' is no element type", from->dtype);
+  if (io->rank > GS_MAX_RANK)
+    return gs_fail_at(r->err, GS_DATA, &from->at->at, "more than %d dims",
+                      GS_MAX_RANK);
+  if (gs_map_has(names, io->name))
+    return gs_fail_at(r->err, GS_DATA, &from->at->at, "'%.60s' stands twice",
+                      io->name);
+  gs_map_put(names, io->name, io);
+  gs_err why;
+  gs_err_init(&why);
+  gs_status s = gs_sharding_parse(r->arena, m, from->sharding, &io->sharding,
+                                  &why);
+  if (s == GS_OK)
+    s = gs_sharding_check(m, io->sharding, io->rank, io->name, &why);
+  if (s != GS_OK) at_node(from->at, &why, r->err);
+  gs_err_free(&why);
+  return s == GS_OK ? GS_OK : GS_DATA;
+}
+
+static gs_status make_collective(gs_reader *r, const gs_mesh *m,
+                                 const gs_plan_collective_reading *from,
+                                 gs_plan_collective *c) {
+  *c = (gs_plan_collective){.op = from->op, .tensor = from->tensor,
+                            .bytes = from->bytes, .origin = from->origin};
+  const char *s = from->axes;
+  gs_err why;
+  gs_err_init(&why);
+  gs_status status = gs_axes_parse(m, &s, &c->axes, &why);
+  if (status == GS_OK && *s)
+    status = gs_fail(&why, GS_DATA, NULL, "unexpected '%.40s' after axes", s);
+  if (status != GS_OK) at_node(from->at, &why, r->err);
+  gs_err_free(&why);
+  return status == GS_OK ? GS_OK : GS_DATA;
+}
+
+/* A file beside plan.yaml: a plain name that cannot lead elsewhere. */
+static gs_status plain_name(gs_reader *r, const gs_yaml *at, const char *s) {
+  if (*s && strcmp(s, ".") && strcmp(s, "..") && !strchr(s, '/') &&
+      strlen(s) < 256)
+    return GS_OK;
+  return gs_fail_at(r->err, GS_DATA, &at->at,
+                    "'%.60s' is no name of a file in the plan's directory", s);
+}
+
+static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
+                            gs_plan *p) {
+  int64_t want = p->kind == GS_PLAN_SPMD ? 1 : p->mesh.ndevice;
+  for (int i = 0; i < from->file.n; i++) {
+    const gs_plan_file_reading *f = &from->file.at[i];
+    GS_TRY(plain_name(r, f->at, f->file.name));
+    *gs_push(r->arena, &p->file) = f->file;
+  }
+  if (p->file.n != want)
+    return gs_fail_at(r->err, GS_DATA, &from->root->at,
+                      "%d files; a plan of this kind has %lld", p->file.n,
+                      (long long)want);
+  p->weights = from->weights;
+  if (!p->weights.file) return GS_OK;
+  GS_TRY(plain_name(r, from->root, p->weights.file));
+  return plain_name(r, from->root, p->weights.hashes);
+}
+
+static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
+                           gs_plan *p) {
+  p->producer = from->producer;
+  p->kind = (gs_plan_kind)from->kind;
+  GS_TRY(make_mesh(r, from, &p->mesh));
+  GS_TRY(make_files(r, from, p));
+  gs_map inputs, outputs;
+  gs_map_init(&inputs, r->arena);
+  gs_map_init(&outputs, r->arena);
+  for (int i = 0; i < from->input.n; i++)
+    GS_TRY(make_io(r, &p->mesh, &from->input.at[i], &inputs,
+                   gs_push(r->arena, &p->input)));
+  for (int i = 0; i < from->output.n; i++)
+    GS_TRY(make_io(r, &p->mesh, &from->output.at[i], &outputs,
+                   gs_push(r->arena, &p->output)));
+  for (int i = 0; i < from->collective.n; i++)
+    GS_TRY(make_collective(r, &p->mesh, &from->collective.at[i],
+                           gs_push(r->arena, &p->collective)));
+  p->hash = hash_of(p, r->arena);
+  if (p->hash == from->hash || !from->verify) return GS_OK;
+  gs_fail_at(r->err, GS_MISMATCH, &from->root->at,
+             "the plan's hash is %016llx, it says %016llx",
+             (unsigned long long)p->hash, (unsigned long long)from->hash);
+  gs_err_hint(r->err, "the file was changed after it was written; partition "
+                      "again, or run it as it is with --no-verify");
+  return GS_MISMATCH;
+}
+
+static gs_status from_tree(gs_arena *a, const gs_yaml *y, bool verify,
+                           gs_plan **out, gs_err *e) {
+  gs_plan_reading *from = GS_NEW(a, gs_plan_reading);
+  from->verify = verify;
+  gs_reader r = {a, e, from};
+  from->root = y;
+  GS_TRY(gs_plan_version(&r, y));
+  GS_TRY(gs_keys_read(&r, y, gs_plan_tables[0], from));
+  *out = GS_NEW(a, gs_plan);
+  return make_plan(&r, from, *out);
+}
+
+gs_status gs_plan_parse(gs_arena *a, const char *file, const char *text,
+                        size_t n, bool verify, gs_plan **out, gs_err *e) {
+  gs_yaml *y;
+  GS_TRY(gs_yaml_parse(a, file, text, n, &gs_yaml_plan_limits, &y, e));
+  return from_tree(a, y, verify, out, e);
+}
+
+gs_status gs_plan_read(gs_arena *a, const char *path, bool verify,
+                       gs_plan **out, gs_err *e) {
+  gs_yaml *y;
+  gs_file *f; /* waiting for a FIFO in a directory would be for ever */
+  GS_TRY(gs_file_open(a, path, &f, e));
+  gs_file_close(f);
+  GS_TRY(gs_yaml_read(a, path, &gs_yaml_plan_limits, &y, e));
+  return from_tree(a, y, verify, out, e);
+}
+
+void gs_plan_schema(FILE *f) {
+  gs_arena a;
+  gs_buf b;
+  gs_arena_init(&a);
+  gs_buf_init(&b, &a);
+  gs_keys_schema(&b, "https://gshard.invalid/schemas/gshard-plan.schema.json",
+                 "gshard plan", gs_plan_tables, gs_plan_ntable, NULL);
+  fwrite(b.at, 1, b.n, f);
+  gs_arena_free(&a);
+}
+
+void gs_plan_manual(gs_buf *b) {
+  gs_keys_mdoc(b, gs_plan_tables, gs_plan_ntable);
+}
+
+/* ---- what belongs to it ---- */
+
+typedef GS_VEC(const char *) names;
+
+static void add_name(gs_arena *a, const gs_yaml *y, names *out) {
+  if (y && y->kind == GS_YAML_SCALAR) *gs_push(a, out) = y->text;
+}
+
+/* The files of the first version were names alone. */
+static void add_names(gs_arena *a, const gs_yaml *plan, names *out) {
+  const gs_yaml *files = gs_yaml_get(plan, "files");
+  const gs_yaml *weights = gs_yaml_get(plan, "weights");
+  for (int i = 0; files && i < files->item.n; i++) {
+    const gs_yaml *f = files->item.at[i];
+    add_name(a, f->kind == GS_YAML_MAP ? gs_yaml_get(f, "name") : f, out);
+  }
+  if (!weights || weights->kind != GS_YAML_MAP) return;
+  add_name(a, gs_yaml_get(weights, "file"), out);
+  add_name(a, gs_yaml_get(weights, "hashes"), out);
+}
+
+/* Passes on what has to do with the machine and not with the file. */
+static gs_status unless_unreadable(gs_status s, gs_err *mine, gs_err *e) {
+  if (s == GS_RESOURCE && e) gs_err_move(e, mine);
+  gs_err_free(mine);
+  return s == GS_RESOURCE ? s : GS_OK;
+}
+
+gs_status gs_plan_owned(gs_arena *a, const char *dir, const char *const **out,
+                        int *n, gs_err *e) {
+  const char *path = gs_sprintf(a, "%s/plan.yaml", dir);
+  gs_yaml *y;
+  gs_file *f;
+  names list = {0};
+  gs_err mine;
+  *out = NULL;
+  *n = 0;
+  gs_err_init(&mine);
+  /* Only files are looked at: opening a FIFO would wait. */
+  gs_status s = gs_file_open(a, path, &f, &mine);
+  if (s) return unless_unreadable(s, &mine, e);
+  if (f->size && !f->map) s = gs_file_unmapped(f, &mine);
+  else
+    s = gs_yaml_parse(a, path, f->size ? (const char *)f->map : "",
+                      (size_t)f->size, &gs_yaml_plan_limits, &y, &mine);
+  gs_file_close(f);
+  if (s) return unless_unreadable(s, &mine, e);
+  gs_err_free(&mine);
+  if (y->kind != GS_YAML_MAP) return GS_OK;
+  *gs_push(a, &list) = "plan.yaml";
+  add_names(a, y, &list);
+  *out = list.at;
+  *n = list.n;
+  return GS_OK;
+}

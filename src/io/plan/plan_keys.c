@@ -1,0 +1,265 @@
+#include "io/plan/plan_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+#define LIST_OF(name)                                                          \
+  "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/" name "\"}}"
+#define HASH "{\"type\": \"string\", \"pattern\": \"^[0-9a-f]{16}$\"}"
+#define SIZE "{\"type\": \"integer\", \"minimum\": 0}"
+
+static gs_status hash_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  const char *s;
+  GS_TRY(gs_yaml_string(v, &s, r->err));
+  if (strlen(s) != 16 || strspn(s, "0123456789abcdef") != 16)
+    return gs_fail_at(r->err, GS_DATA, &v->at,
+                      "a hash has 16 hexadecimal digits");
+  *(uint64_t *)(void *)((char *)into + k->offset) = strtoull(s, NULL, 16);
+  return GS_OK;
+}
+
+static gs_status size_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  int64_t n = 0;
+  GS_TRY(gs_yaml_int(v, 0, INT64_MAX, &n, r->err));
+  *(uint64_t *)(void *)((char *)into + k->offset) = (uint64_t)n;
+  return GS_OK;
+}
+
+/* ---- mesh ---- */
+
+static const gs_key axis_keys[] = {
+    {"name", gs_key_text, offsetof(gs_plan_named, name), NULL, NULL,
+     "Name of the axis.", true},
+    {"size", gs_key_int, offsetof(gs_plan_named, size), NULL, NULL,
+     "Its size.", true},
+};
+static const gs_keys axis_table = {"axis", "an axis", COUNT(axis_keys),
+                                   axis_keys};
+
+static const gs_key cut_keys[] = {
+    {"axis", gs_key_text, offsetof(gs_plan_named, name), NULL, NULL,
+     "Name of the axis.", true},
+    {"at", gs_key_int, offsetof(gs_plan_named, size), NULL, NULL,
+     "Product of the sizes of its more major sub-axes.", true},
+};
+static const gs_keys cut_table = {"cut", "a cut", COUNT(cut_keys), cut_keys};
+
+static gs_status axes_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  (void)k;
+  gs_plan_reading *p = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++)
+    GS_TRY(gs_keys_read(r, v->item.at[i], &axis_table,
+                        gs_push(r->arena, &p->axis)));
+  return GS_OK;
+}
+
+static gs_status cuts_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  (void)k;
+  gs_plan_reading *p = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++)
+    GS_TRY(gs_keys_read(r, v->item.at[i], &cut_table,
+                        gs_push(r->arena, &p->cut)));
+  return GS_OK;
+}
+
+static const gs_key mesh_keys[] = {
+    {"axes", axes_key, 0, NULL, LIST_OF("axis"), "The axes, major first.",
+     true},
+    {"cuts", cuts_key, 0, NULL, LIST_OF("cut"),
+     "Where axes are divided into sub-axes.", false},
+    {"device_ids", gs_key_ints, offsetof(gs_plan_reading, ids), NULL, NULL,
+     "Device at each position. Default: 0, 1, ...", false},
+};
+static const gs_keys mesh_table = {"mesh", "a mesh", COUNT(mesh_keys),
+                                   mesh_keys};
+
+static gs_status mesh_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  (void)k;
+  ((gs_plan_reading *)into)->mesh = v;
+  return gs_keys_read(r, v, &mesh_table, into);
+}
+
+/* ---- files, inputs, outputs ---- */
+
+static const gs_key file_keys[] = {
+    {"name", gs_key_text, offsetof(gs_plan_file, name), NULL, NULL,
+     "Its name in the plan's directory.", true},
+    {"size", size_key, offsetof(gs_plan_file, size), NULL, SIZE,
+     "Its size in bytes.", true},
+    {"hash", hash_key, offsetof(gs_plan_file, hash), NULL, HASH,
+     "Hash of its content.", true},
+};
+static const gs_keys file_table = {"file", "a file", COUNT(file_keys),
+                                   file_keys};
+
+static gs_status files_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                           void *into) {
+  (void)k;
+  gs_plan_reading *p = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    gs_plan_file_reading *f = gs_push(r->arena, &p->file);
+    f->at = v->item.at[i];
+    GS_TRY(gs_keys_read(r, f->at, &file_table, &f->file));
+  }
+  return GS_OK;
+}
+
+#define IO(field) offsetof(gs_plan_io_reading, field)
+static const gs_key io_keys[] = {
+    {"name", gs_key_text, IO(name), NULL, NULL, "Name of the tensor.", true},
+    {"dtype", gs_key_text, IO(dtype), NULL, NULL, "Element type, as f32.",
+     true},
+    {"dims", gs_key_ints, IO(dims), NULL, NULL, "Sizes of the whole tensor.",
+     true},
+    {"sharding", gs_key_text, IO(sharding), NULL, NULL,
+     "How the devices hold it, as {dp,~}: blocks of ceil(n / shards) in the "
+     "order of the axes, major first.", true},
+    {"open", gs_key_bool, IO(open), NULL, NULL,
+     "No tensor of a fixed size: dims is empty, and every device holds it "
+     "whole.", false},
+};
+static const gs_keys io_table = {"io", "an input or output", COUNT(io_keys),
+                                 io_keys};
+
+static gs_status read_io(gs_reader *r, const gs_yaml *v,
+                         gs_plan_io_reading *io) {
+  io->at = v;
+  return gs_keys_read(r, v, &io_table, io);
+}
+
+static gs_status inputs_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                            void *into) {
+  (void)k;
+  gs_plan_reading *p = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++)
+    GS_TRY(read_io(r, v->item.at[i], gs_push(r->arena, &p->input)));
+  return GS_OK;
+}
+
+static gs_status outputs_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k;
+  gs_plan_reading *p = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++)
+    GS_TRY(read_io(r, v->item.at[i], gs_push(r->arena, &p->output)));
+  return GS_OK;
+}
+
+/* ---- weights and collectives ---- */
+
+static const gs_key weights_keys[] = {
+    {"file", gs_key_text, offsetof(gs_plan_weights, file), NULL, NULL,
+     "Name of the file in the plan's directory.", true},
+    {"hashes", gs_key_text, offsetof(gs_plan_weights, hashes), NULL, NULL,
+     "Name of the file with the hashes of its blocks.", true},
+    {"size", size_key, offsetof(gs_plan_weights, size), NULL, SIZE,
+     "Its size in bytes.", true},
+    {"hash", hash_key, offsetof(gs_plan_weights, hash), NULL, HASH,
+     "Hash of the file of hashes.", true},
+};
+static const gs_keys weights_table = {"weights", "weights",
+                                      COUNT(weights_keys), weights_keys};
+
+static gs_status weights_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k;
+  return gs_keys_read(r, v, &weights_table,
+                      &((gs_plan_reading *)into)->weights);
+}
+
+#define COLL(field) offsetof(gs_plan_collective_reading, field)
+static const gs_key collective_keys[] = {
+    {"op", gs_key_text, COLL(op), NULL, NULL,
+     "The collective, as AllReduce.", true},
+    {"axes", gs_key_text, COLL(axes), NULL, NULL,
+     "Axes of the mesh over which it communicates, as tp or [dp,tp].", true},
+    {"tensor", gs_key_text, COLL(tensor), NULL, NULL,
+     "Its result in the program.", true},
+    {"bytes_per_device", gs_key_int, COLL(bytes), NULL, NULL,
+     "Bytes that each device sends.", true},
+    {"origin", gs_key_text, COLL(origin), NULL, NULL,
+     "The rule of the spec, and the chain of nodes from there.", true},
+};
+static const gs_keys collective_table = {"collective", "a collective",
+                                         COUNT(collective_keys),
+                                         collective_keys};
+
+static gs_status collectives_key(gs_reader *r, const gs_yaml *v,
+                                 const gs_key *k, void *into) {
+  (void)k;
+  gs_plan_reading *p = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    gs_plan_collective_reading *c = gs_push(r->arena, &p->collective);
+    c->at = v->item.at[i];
+    GS_TRY(gs_keys_read(r, c->at, &collective_table, c));
+  }
+  return GS_OK;
+}
+
+/* ---- the plan ---- */
+
+static gs_status version_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k, (void)into;
+  int64_t n = 0;
+  GS_TRY(gs_yaml_int(v, 1, INT64_MAX, &n, r->err));
+  if (n == GS_PLAN_VERSION) return GS_OK;
+  gs_fail_at(r->err, GS_UNSUPPORTED, &v->at,
+             "plan version %lld; this program knows version %d", (long long)n,
+             GS_PLAN_VERSION);
+  gs_err_hint(r->err, "partition the model again with gshard-partition of "
+                      "this version");
+  return GS_UNSUPPORTED;
+}
+
+gs_status gs_plan_version(gs_reader *r, const gs_yaml *plan) {
+  const gs_yaml *v = plan->kind == GS_YAML_MAP
+                         ? gs_yaml_get(plan, "version")
+                         : NULL;
+  return v ? version_key(r, v, NULL, NULL) : GS_OK;
+}
+
+static const char *const kind_words[] = {"spmd", "device", NULL};
+#define PLAN(field) offsetof(gs_plan_reading, field)
+static const gs_key plan_keys[] = {
+    {"version", version_key, 0, NULL,
+     "{\"const\": " GS_TEXT_OF(GS_PLAN_VERSION) "}",
+     "Version of the format: " GS_TEXT_OF(GS_PLAN_VERSION) ".", true},
+    {"producer", gs_key_text, PLAN(producer), NULL, NULL,
+     "The program that wrote the plan.", true},
+    {"kind", gs_key_word, PLAN(kind), kind_words, NULL,
+     "spmd: one program for all devices; device: a graph for each.", true},
+    {"mesh", mesh_key, 0, &mesh_table, NULL, "The mesh of devices.", true},
+    {"files", files_key, 0, NULL, LIST_OF("file"),
+     "The graphs, in the order of device positions; one for spmd.", true},
+    {"inputs", inputs_key, 0, NULL, LIST_OF("io"),
+     "Graph inputs and how they are split.", true},
+    {"outputs", outputs_key, 0, NULL, LIST_OF("io"),
+     "Graph outputs and how they are joined.", true},
+    {"weights", weights_key, 0, &weights_table, NULL,
+     "The file of all weights, if there is one.", false},
+    {"collectives", collectives_key, 0, NULL, LIST_OF("collective"),
+     "Every collective, in the order of execution.", true},
+    {"hash", hash_key, PLAN(hash), NULL, HASH,
+     "Hash of the canonical text of everything else.", true},
+};
+static const gs_keys plan_table = {"plan", "a plan", COUNT(plan_keys),
+                                   plan_keys};
+
+const gs_keys *const gs_plan_tables[] = {
+    &plan_table, &mesh_table, &axis_table,    &cut_table,
+    &file_table, &io_table,   &weights_table, &collective_table,
+};
+const int gs_plan_ntable = COUNT(gs_plan_tables);

@@ -1,0 +1,53 @@
+/* The keys of plan.yaml and what they are read into; not for others. */
+#ifndef GS_IO_PLAN_KEYS_H
+#define GS_IO_PLAN_KEYS_H
+
+#include "io/spec/keys.h"
+#include "ir/plan.h"
+
+typedef struct gs_plan_named { /* an axis, its size; or a cut, its place */
+  const char *name;
+  int64_t size;
+} gs_plan_named;
+
+typedef struct gs_plan_io_reading {
+  const char *name, *dtype, *sharding;
+  gs_int_list dims;
+  bool open;
+  const gs_yaml *at;
+} gs_plan_io_reading;
+
+typedef struct gs_plan_collective_reading {
+  const char *op, *axes, *tensor, *origin;
+  int64_t bytes;
+  const gs_yaml *at;
+} gs_plan_collective_reading;
+
+typedef struct gs_plan_file_reading {
+  gs_plan_file file;
+  const gs_yaml *at;
+} gs_plan_file_reading;
+
+typedef struct gs_plan_reading {
+  bool verify;
+  const gs_yaml *root, *mesh;
+  const char *producer;
+  int kind;
+  GS_VEC(gs_plan_named) axis;
+  GS_VEC(gs_plan_named) cut;
+  gs_int_list ids;
+  GS_VEC(gs_plan_file_reading) file;
+  GS_VEC(gs_plan_io_reading) input;
+  GS_VEC(gs_plan_io_reading) output;
+  GS_VEC(gs_plan_collective_reading) collective;
+  gs_plan_weights weights;
+  uint64_t hash;
+} gs_plan_reading;
+
+/* Of another version of the format only that is said: GS_UNSUPPORTED. */
+gs_status gs_plan_version(gs_reader *r, const gs_yaml *plan);
+
+extern const gs_keys *const gs_plan_tables[]; /* [0]: the plan itself */
+extern const int gs_plan_ntable;
+
+#endif

@@ -1,0 +1,581 @@
+#include "io/spec/spec_io.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/spec/spec_read.h"
+
+#define FIELD(type) ((type *)(void *)((char *)into + k->offset))
+#define LATER(name) {name, NULL, 0, NULL, NULL, NULL, false}
+#define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+
+void gs_spec_init(gs_spec *s, gs_arena *a) {
+  *s = (gs_spec){.arena = a, .options = {.strict = true}};
+  gs_map_init(&s->bound, a);
+}
+
+/* ---- the mesh ---- */
+
+static const char axis_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "abcdefghijklmnopqrstuvwxyz_";
+
+static bool axis_name(const char *s) {
+  size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                       "0123456789_.-");
+  return *s && strchr(axis_letters, *s) && !s[n] && n < 64 &&
+         strcmp(s, "open") && strcmp(s, "null") && strcmp(s, "none");
+}
+
+static gs_status bad_axis_name(gs_reader *r, const gs_place *at,
+                               const char *name) {
+  return gs_fail_at(r->err, GS_DATA, at,
+                    "'%.60s' cannot name an axis: a letter, then letters, "
+                    "digits, '_', '-' or '.'; not open, null or none", name);
+}
+
+static gs_status axes_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  (void)k;
+  gs_spec_mesh *m = into;
+  GS_TRY(gs_yaml_map(v, r->err));
+  if (!v->key.n || v->key.n > GS_MAX_AXES)
+    return gs_fail_at(r->err, GS_DATA, &v->at, "a mesh has 1 to %d axes",
+                      GS_MAX_AXES);
+  for (int i = 0; i < v->key.n; i++) {
+    const gs_yaml *name = v->key.at[i], *size = v->item.at[i];
+    gs_spec_mesh_axis *a = &m->axis[m->naxis++];
+    *a = (gs_spec_mesh_axis){.name = name->text, .at = name->at};
+    if (!axis_name(name->text)) {
+      bad_axis_name(r, &name->at, name->text);
+      if (strchr(name->text, ':'))
+        gs_err_hint(r->err, "a space is missing after ':'");
+      return GS_DATA;
+    }
+    if (!gs_yaml_is_word(size, "auto"))
+      GS_TRY(gs_yaml_int(size, 1, GS_MAX_DEVICES, &a->size, r->err));
+  }
+  return GS_OK;
+}
+
+static const gs_key link_keys[] = {
+    {"alpha_us", gs_key_number, offsetof(gs_spec_mesh_axis, alpha_us), NULL,
+     NULL, "Latency of one collective in microseconds.", false},
+    {"gbps", gs_key_number, offsetof(gs_spec_mesh_axis, gbps), NULL, NULL,
+     "What a device sends in a second, in gigabits, as networks are named: 8 "
+     "are as much as a link_gbs of 1.", false},
+};
+static const gs_keys link_table = {"link", "a link", COUNT(link_keys),
+                                   link_keys};
+
+/* Kept until all keys of the mesh are read: axes may follow link. */
+typedef struct mesh_reading {
+  gs_spec_mesh mesh;
+  const gs_yaml *link;
+  gs_int_list ids;
+} mesh_reading;
+
+static gs_status link_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  (void)k;
+  GS_TRY(gs_yaml_map(v, r->err));
+  ((mesh_reading *)into)->link = v;
+  return GS_OK;
+}
+
+static const gs_key mesh_keys[] = {
+    {"axes", axes_key, 0, NULL, "{\"$ref\": \"#/$defs/sizes\"}",
+     "Names and sizes of the axes, major first. One size may be auto: what is "
+     "left of devices.", true},
+    {"device_ids", gs_key_ints, offsetof(mesh_reading, ids), NULL, NULL,
+     "Device at each position, row-major over the axes. Default: 0, 1, ...",
+     false},
+    {"link", link_key, 0, NULL, "{\"$ref\": \"#/$defs/links\"}",
+     "For an axis, the cost of its links: {alpha_us, gbps}. Default: that of "
+     "the machine.", false},
+};
+static const gs_keys mesh_table = {"mesh", "a mesh", COUNT(mesh_keys),
+                                   mesh_keys};
+
+static gs_status read_links(gs_reader *r, mesh_reading *m) {
+  for (int i = 0; m->link && i < m->link->key.n; i++) {
+    const gs_yaml *name = m->link->key.at[i];
+    int a = 0;
+    while (a < m->mesh.naxis && strcmp(m->mesh.axis[a].name, name->text)) a++;
+    if (a == m->mesh.naxis)
+      return gs_fail_at(r->err, GS_DATA, &name->at, "the mesh has no axis "
+                        "'%.60s'", name->text);
+    GS_TRY(gs_keys_read(r, m->link->item.at[i], &link_table,
+                        &m->mesh.axis[a]));
+  }
+  return GS_OK;
+}
+
+static bool same_axes(const gs_spec_mesh *a, const gs_spec_mesh *b) {
+  bool same = a->naxis == b->naxis;
+  for (int i = 0; same && i < a->naxis; i++)
+    same = !strcmp(a->axis[i].name, b->axis[i].name) &&
+           a->axis[i].size == b->axis[i].size;
+  return same;
+}
+
+/* What is given of a link replaces what was given before. */
+static void link_or(gs_spec_mesh_axis *a, double alpha_us, double gbps) {
+  if (alpha_us > 0) a->alpha_us = alpha_us;
+  if (gbps > 0) a->gbps = gbps;
+}
+
+/* Takes a mesh unless it contradicts one that was given before. */
+static gs_status take_mesh(gs_spec *s, const gs_spec_mesh *m, gs_err *e) {
+  gs_spec_mesh *old = &s->mesh;
+  if (old->naxis && !same_axes(old, m)) {
+    gs_fail_at(e, GS_DATA, &m->at, "a second mesh that differs from the first");
+    gs_err_hint(e, "the first is at %s", gs_place_text(s->arena, &old->at));
+    return GS_DATA;
+  }
+  if (!old->naxis) {
+    *old = *m;
+    return GS_OK;
+  }
+  if (m->ndevice_id) {
+    old->ndevice_id = m->ndevice_id;
+    old->device_id = m->device_id;
+  }
+  for (int i = 0; i < m->naxis; i++)
+    link_or(&old->axis[i], m->axis[i].alpha_us, m->axis[i].gbps);
+  return GS_OK;
+}
+
+static gs_status check_ids(gs_reader *r, mesh_reading *m) {
+  int n = m->ids.n;
+  bool *seen = GS_NEWS(r->arena, n, bool);
+  for (int i = 0; i < n; i++) {
+    int64_t id = m->ids.at[i];
+    if (id >= n || seen[id])
+      return gs_fail_at(r->err, GS_DATA, &m->mesh.at,
+                        "device_ids is no permutation of 0 to %d: %lld", n - 1,
+                        (long long)id);
+    seen[id] = true;
+  }
+  m->mesh.ndevice_id = n;
+  m->mesh.device_id = m->ids.at;
+  return GS_OK;
+}
+
+static gs_status mesh_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  (void)k;
+  mesh_reading *m = GS_NEW(r->arena, mesh_reading);
+  m->mesh.at = v->at;
+  GS_TRY(gs_keys_read(r, v, &mesh_table, m));
+  GS_TRY(read_links(r, m));
+  GS_TRY(check_ids(r, m));
+  return take_mesh(into, &m->mesh, r->err);
+}
+
+static gs_status take_devices(gs_spec *s, int64_t n, const gs_place *at,
+                              gs_err *e) {
+  if (s->devices && s->devices != n)
+    return gs_fail_at(e, GS_DATA, at, "devices is %lld here, %lld before",
+                      (long long)n, (long long)s->devices);
+  s->devices = n;
+  s->devices_at = *at;
+  return GS_OK;
+}
+
+static gs_status devices_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k;
+  int64_t n = 0;
+  GS_TRY(gs_yaml_int(v, 1, GS_MAX_DEVICES, &n, r->err));
+  return take_devices(into, n, &v->at, r->err);
+}
+
+/* ---- the machine ---- */
+
+#define TEXT(value) #value
+#define DEFAULT(value) TEXT(value)
+static const gs_key machine_keys[] = {
+#define X(name, value, text)                                                   \
+  {#name, gs_key_number, offsetof(gs_machine, name), NULL, NULL,               \
+   text " Default: " DEFAULT(value) ".", false},
+    GS_MACHINE_FIELDS(X)
+#undef X
+};
+static const gs_keys machine_table = {"machine", "a machine",
+                                      COUNT(machine_keys), machine_keys};
+
+static gs_status machine_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k;
+  return gs_keys_read(r, v, &machine_table, &((gs_spec *)into)->machine);
+}
+
+/* ---- bind and options ---- */
+
+int64_t gs_spec_bound(const gs_spec *s, const char *name) {
+  intptr_t k = (intptr_t)gs_map_get(&s->bound, name);
+  return k ? s->bind.at[k - 1].size : -1;
+}
+
+static gs_status take_bind(gs_spec *s, const char *name, int64_t size,
+                           const gs_place *at, gs_err *e) {
+  int64_t old = gs_spec_bound(s, name);
+  if (old >= 0 && old != size)
+    return gs_fail_at(e, GS_DATA, at, "'%.60s' is bound to %lld and to %lld",
+                      name, (long long)old, (long long)size);
+  if (old >= 0) return GS_OK;
+  *gs_push(s->arena, &s->bind) = (gs_spec_bind){name, size, *at};
+  gs_map_put(&s->bound, name, (void *)(intptr_t)s->bind.n);
+  return GS_OK;
+}
+
+static gs_status bind_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                          void *into) {
+  (void)k;
+  GS_TRY(gs_yaml_map(v, r->err));
+  for (int i = 0; i < v->key.n; i++) {
+    int64_t n = 0;
+    GS_TRY(gs_yaml_int(v->item.at[i], 0, INT64_MAX, &n, r->err));
+    GS_TRY(take_bind(into, v->key.at[i]->text, n, &v->key.at[i]->at, r->err));
+  }
+  return GS_OK;
+}
+
+static const char *const order_words[] = {"first", "last", NULL};
+static const char *const unknown_words[] = {"replicate", "error", NULL};
+static const char *const uneven_words[] = {"pad", "error", NULL};
+static const char *const existing_words[] = {"override", "keep", "error",
+                                             NULL};
+static const char *const auto_words[] = {"off", "fill", NULL};
+static const char *const io_words[] = {"open", "replicated", NULL};
+#define OPTION(field) offsetof(gs_spec_options, field)
+static const gs_key option_keys[] = {
+    {"strict", gs_key_bool, OPTION(strict), NULL, NULL,
+     "Whether a rule that matches nothing, or not as often as expected, is an "
+     "error (default) or a warning.", false},
+    {"match_order", gs_key_word, OPTION(match_order), order_words, NULL,
+     "Which rule wins a dim that several rules speak of: the first (default) "
+     "or the last.", false},
+    {"unknown_op", gs_key_word, OPTION(unknown_op), unknown_words, NULL,
+     "Operators without a rule: gather and run them replicated (default), or "
+     "fail.", false},
+    {"uneven", gs_key_word, OPTION(uneven), uneven_words, NULL,
+     "Dims that their shards do not divide: pad the last blocks (default), or "
+     "fail.", false},
+    {"existing", gs_key_word, OPTION(existing), existing_words, NULL,
+     "Shardings that the model has already: rules override them (default), "
+     "they are kept, or they are an error.", false},
+    {"io", gs_key_word, OPTION(io), io_words, NULL,
+     "Graph inputs and outputs that no rule names: open to propagation "
+     "(default) or replicated.", false},
+    {"auto", gs_key_word, OPTION(choose), auto_words, NULL,
+     "Whether dims that are open after all rules are split where the cost "
+     "model says that it pays (fill), or by propagation alone (off, default).",
+     false},
+    {"memory_per_device", gs_key_bytes, OPTION(memory), NULL,
+     "{\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1}, {\"type\": "
+     "\"string\", \"pattern\": \"^[0-9]+ ?([KMGT]i?)?B?$\"}]}",
+     "Bytes that weights and activations may take on a device with auto: "
+     "fill, such as 16GiB. Default: any.", false},
+    LATER("report"),
+};
+static const gs_keys option_table = {"options", "options", COUNT(option_keys),
+                                     option_keys};
+
+static gs_status options_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k;
+  return gs_keys_read(r, v, &option_table, &((gs_spec *)into)->options);
+}
+
+/* ---- lists ---- */
+
+static gs_status rules_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                           void *into) {
+  (void)k;
+  gs_spec *s = into;
+  gs_status first = GS_OK;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    gs_status one = gs_spec_rule_read(r, v->item.at[i],
+                                      gs_push(r->arena, &s->rule));
+    if (first == GS_OK) first = one;
+  }
+  return first;
+}
+
+static const gs_key group_keys[] = {
+    {"match", gs_spec_match_key, offsetof(gs_spec_group, match),
+     &gs_spec_match_keys, NULL, "The tensors of the group.", true},
+    {"with", gs_spec_patterns_key, offsetof(gs_spec_group, with), NULL,
+     "{\"$ref\": \"#/$defs/patterns\"}",
+     "Names of more tensors; those for which the wildcards stand for the same "
+     "texts as in match.tensor belong together.", false},
+};
+static const gs_keys group_table = {"group", "a group", COUNT(group_keys),
+                                    group_keys};
+
+static gs_status groups_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                            void *into) {
+  (void)k;
+  gs_spec *s = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    gs_spec_group *g = gs_push(r->arena, &s->group);
+    *g = (gs_spec_group){.at = v->item.at[i]->at};
+    GS_TRY(gs_keys_read(r, v->item.at[i], &group_table, g));
+    if (g->with.n && !g->match.tensor.n)
+      return gs_fail_at(r->err, GS_DATA, &g->at,
+                        "with needs a match by tensor");
+  }
+  return GS_OK;
+}
+
+static const char *const direction_words[] = {"none", "forward", "backward",
+                                              "both", NULL};
+static const gs_key barrier_keys[] = {
+    {"after", gs_spec_match_key, offsetof(gs_spec_barrier, after),
+     &gs_spec_match_keys, NULL, "The tensors behind which the barrier stands.",
+     true},
+    {"direction", gs_key_word, offsetof(gs_spec_barrier, direction),
+     direction_words, NULL,
+     "In which direction propagation may pass: none (default), forward, "
+     "backward or both.", false},
+};
+static const gs_keys barrier_table = {"barrier", "a barrier",
+                                      COUNT(barrier_keys), barrier_keys};
+
+static gs_status barriers_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                              void *into) {
+  (void)k;
+  gs_spec *s = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    gs_spec_barrier *b = gs_push(r->arena, &s->barrier);
+    *b = (gs_spec_barrier){.at = v->item.at[i]->at};
+    GS_TRY(gs_keys_read(r, v->item.at[i], &barrier_table, b));
+  }
+  return GS_OK;
+}
+
+static gs_status op_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                        void *into) {
+  (void)k;
+  gs_spec_op *op = into;
+  const char *name;
+  GS_TRY(gs_yaml_string(v, &name, r->err));
+  const char *colons = strstr(name, "::");
+  if (!colons || !colons[2])
+    return gs_fail_at(r->err, GS_DATA, &v->at,
+                      "expected an operator as \"domain::Name\"");
+  op->domain = gs_strndup(r->arena, name, (size_t)(colons - name));
+  op->op_type = gs_strdup(r->arena, colons + 2);
+  return GS_OK;
+}
+
+static const gs_key op_keys[] = {
+    {"op", op_key, 0, NULL, "{\"type\": \"string\"}",
+     "The operator, as domain::Name.", true},
+    {"rule", gs_key_text, offsetof(gs_spec_op, rule), NULL, NULL,
+     "Its factor rule, as ([i,k],[k,j])->([i,j]) reduction={k}.", true},
+};
+static const gs_keys op_table = {"op", "an operator", COUNT(op_keys), op_keys};
+
+static gs_status ops_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                         void *into) {
+  (void)k;
+  gs_spec *s = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    gs_spec_op *op = gs_push(r->arena, &s->op);
+    *op = (gs_spec_op){.at = v->item.at[i]->at};
+    GS_TRY(gs_keys_read(r, v->item.at[i], &op_table, op));
+  }
+  return GS_OK;
+}
+
+static gs_status version_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  (void)k, (void)into;
+  int64_t n = 0;
+  GS_TRY(gs_yaml_int(v, 1, INT64_MAX, &n, r->err));
+  if (n == 1) return GS_OK;
+  return gs_fail_at(r->err, GS_UNSUPPORTED, &v->at,
+                    "format version %lld; this program knows version 1",
+                    (long long)n);
+}
+
+#define LIST_OF(name)                                                          \
+  "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/" name "\"}}"
+static const gs_key spec_keys[] = {
+    {"version", version_key, 0, NULL, "{\"const\": 1}",
+     "Version of the format: 1, the default.", false},
+    {"mesh", mesh_key, 0, &mesh_table, NULL, "The mesh of devices.", false},
+    {"devices", devices_key, 0, NULL,
+     "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 65536}",
+     "Number of devices. Without a mesh: one axis d of that size.", false},
+    {"machine", machine_key, 0, &machine_table, NULL,
+     "What the cost model takes a device and its links to be.", false},
+    {"bind", bind_key, 0, NULL, "{\"$ref\": \"#/$defs/bindings\"}",
+     "Sizes of symbolic dims by name.", false},
+    {"options", options_key, 0, &option_table, NULL, "Options.", false},
+    {"rules", rules_key, 0, NULL, LIST_OF("rule"), "The rules, in order.",
+     false},
+    {"groups", groups_key, 0, NULL, LIST_OF("group"),
+     "Tensors that are sharded alike.", false},
+    {"barriers", barriers_key, 0, NULL, LIST_OF("barrier"),
+     "Where propagation stops.", false},
+    {"ops", ops_key, 0, NULL, LIST_OF("op"),
+     "Factor rules of custom operators.", false},
+    LATER("meshes"),
+    LATER("include"),
+    LATER("vars"),
+    LATER("dims"),
+    LATER("manual"),
+    LATER("stages"),
+    LATER("hosts"),
+};
+static const gs_keys spec_table = {"spec", "a spec", COUNT(spec_keys),
+                                   spec_keys};
+
+static gs_status read_tree(gs_spec *s, const gs_yaml *y, gs_err *e) {
+  gs_reader r = {s->arena, e, s};
+  return gs_keys_read(&r, y, &spec_table, s);
+}
+
+gs_status gs_spec_read(gs_spec *s, const char *path, gs_err *e) {
+  gs_yaml *y;
+  GS_TRY(gs_yaml_read(s->arena, path, &gs_yaml_spec_limits, &y, e));
+  return read_tree(s, y, e);
+}
+
+gs_status gs_spec_parse(gs_spec *s, const char *file, const char *text,
+                        size_t n, gs_err *e) {
+  gs_yaml *y;
+  GS_TRY(gs_yaml_parse(s->arena, file, text, n, &gs_yaml_spec_limits, &y, e));
+  return read_tree(s, y, e);
+}
+
+/* ---- the command line ---- */
+
+/* NAME=SIZE at *s, which is advanced behind it. */
+static gs_status assignment(gs_spec *s, const char **text, const char *option,
+                            const char **name, int64_t *size, gs_err *e) {
+  const char *eq = strchr(*text, '=');
+  size_t digits = eq ? strspn(eq + 1, "0123456789") : 0;
+  if (!eq || eq == *text || !digits || digits > 18) {
+    gs_fail(e, GS_USAGE, option, "expected NAME=NUMBER at '%.60s'", *text);
+    return GS_USAGE;
+  }
+  *name = gs_strndup(s->arena, *text, (size_t)(eq - *text));
+  *size = strtoll(eq + 1, NULL, 10);
+  *text = eq + 1 + digits;
+  return GS_OK;
+}
+
+/* "2x2", "2,2" or "dp2": the same as the option takes it, with the usual names
+ * where none are given. */
+static void hint_mesh(gs_arena *a, const char *text, gs_err *e) {
+  static const char *const usual[] = {"dp", "tp", "pp"};
+  enum { USUAL = sizeof usual / sizeof *usual };
+  gs_buf b;
+  gs_buf_init(&b, a);
+  int n = 0;
+  for (const char *p = text; *p && n < GS_MAX_AXES; n++) {
+    if (n && p[-1] != ',' && strchr("xX*", *p)) p++;
+    size_t name = strspn(p, axis_letters);
+    const char *size = p + name + (p[name] == '=');
+    size_t digits = strspn(size, "0123456789");
+    if (!digits || digits > 6 || (!name && n >= USUAL)) break;
+    gs_buf_printf(&b, "%s%s=%.*s", n ? "," : "",
+                  name ? gs_strndup(a, p, name) : usual[n], (int)digits, size);
+    p = size + digits + (size[digits] == ',');
+    if (*p) continue;
+    gs_err_hint(e, "--mesh %s", b.at);
+    return;
+  }
+  gs_err_hint(e, "--mesh dp=2,tp=4, or a number of devices");
+}
+
+/* The axes of --mesh. */
+static gs_status mesh_axes(gs_spec *s, const char *text, gs_spec_mesh *m,
+                           gs_err *e) {
+  const char *option = m->at.file;
+  for (const char *p = text;;) {
+    if (m->naxis == GS_MAX_AXES)
+      return gs_fail(e, GS_USAGE, option, "more than %d axes", GS_MAX_AXES);
+    gs_spec_mesh_axis *a = &m->axis[m->naxis++];
+    a->at = m->at;
+    GS_TRY(assignment(s, &p, option, &a->name, &a->size, e));
+    if (!axis_name(a->name) || a->size < 1)
+      return gs_fail(e, GS_USAGE, option, "'%.60s' is not an axis and size",
+                     a->name);
+    if (!*p) return GS_OK;
+    if (*p++ != ',')
+      return gs_fail(e, GS_USAGE, option, "expected ',' at '%.60s'", p - 1);
+  }
+}
+
+gs_status gs_spec_set_mesh(gs_spec *s, const char *text, gs_err *e) {
+  gs_place at = {.file = "--mesh"};
+  size_t digits = strspn(text, "0123456789");
+  if (digits && digits < 7 && !text[digits]) {
+    int64_t n = strtoll(text, NULL, 10);
+    if (n < 1 || n > GS_MAX_DEVICES)
+      return gs_fail(e, GS_USAGE, at.file, "1 to %d devices", GS_MAX_DEVICES);
+    s->devices = n;
+    s->devices_at = at;
+    return GS_OK;
+  }
+  gs_spec_mesh m = {.at = at};
+  gs_status status = mesh_axes(s, text, &m, e);
+  if (status) {
+    hint_mesh(s->arena, text, e);
+    return status;
+  }
+  if (same_axes(&s->mesh, &m)) return GS_OK; /* with its links and ids */
+  for (int i = 0; i < m.naxis; i++)
+    for (int k = 0; k < s->mesh.naxis; k++)
+      if (!strcmp(m.axis[i].name, s->mesh.axis[k].name))
+        link_or(&m.axis[i], s->mesh.axis[k].alpha_us, s->mesh.axis[k].gbps);
+  if (s->mesh.ndevice_id)
+    gs_warn_at(e, &s->mesh.at, "device_ids are dropped: --mesh gives another "
+               "mesh");
+  s->mesh = m;
+  s->devices = 0;
+  return GS_OK;
+}
+
+gs_status gs_spec_set_bind(gs_spec *s, const char *text, gs_err *e) {
+  gs_place at = {.file = "--bind"};
+  const char *name;
+  int64_t size;
+  GS_TRY(assignment(s, &text, at.file, &name, &size, e));
+  if (*text)
+    return gs_fail(e, GS_USAGE, at.file, "unexpected '%.60s'", text);
+  return take_bind(s, name, size, &at, e);
+}
+
+/* ---- schema and manual ---- */
+
+static const gs_keys *const tables[] = {
+    &spec_table,         &mesh_table,         &link_table,
+    &machine_table,
+    &option_table,       &gs_spec_rule_keys,  &gs_spec_match_keys,
+    &gs_spec_dim_keys,   &gs_spec_split_keys, &gs_spec_assign_keys,
+    &group_table,        &barrier_table,      &op_table,
+};
+
+void gs_spec_schema(FILE *f) {
+  gs_arena a;
+  gs_buf b;
+  gs_arena_init(&a);
+  gs_buf_init(&b, &a);
+  gs_keys_schema(&b, "https://gshard.invalid/schemas/gshard-spec.schema.json",
+                 "gshard sharding specification", tables, COUNT(tables),
+                 gs_spec_definitions);
+  fwrite(b.at, 1, b.n, f);
+  gs_arena_free(&a);
+}
+
+void gs_spec_manual(gs_buf *b) { gs_keys_mdoc(b, tables, COUNT(tables)); }

@@ -1,0 +1,340 @@
+#include "ir/mesh/mesh.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/math.h"
+
+/* Before gs_mesh_finish an axis' cuts are kept as a list of `pre` products in
+ * sub[]: first/n address that list. */
+
+gs_status gs_mesh_add(gs_mesh *m, const char *name, int64_t size, gs_err *e) {
+  if (gs_mesh_find(m, name) >= 0)
+    return gs_fail(e, GS_SPEC, NULL, "axis '%s' is defined twice", name);
+  if (size < 1)
+    return gs_fail(e, GS_SPEC, NULL, "axis '%s' has size %lld; at least 1",
+                   name, (long long)size);
+  if (m->naxis == GS_MAX_AXES)
+    return gs_fail(e, GS_SPEC, NULL, "a mesh has at most %d axes",
+                   GS_MAX_AXES);
+  if (m->naxis == 0) m->ndevice = 1;
+  int64_t total;
+  if (!gs_mul(m->ndevice, size, &total) || total > GS_MAX_DEVICES)
+    return gs_fail(e, GS_SPEC, NULL, "a mesh has at most %d devices",
+                   GS_MAX_DEVICES);
+  m->ndevice = total;
+  m->axis[m->naxis++] = (gs_axis){.name = name, .size = size};
+  return GS_OK;
+}
+
+int gs_mesh_find(const gs_mesh *m, const char *name) {
+  for (int i = 0; i < m->naxis; i++)
+    if (!strcmp(m->axis[i].name, name)) return i;
+  return -1;
+}
+
+bool gs_mesh_same_axes(const gs_mesh *a, const gs_mesh *b) {
+  bool same = a->naxis == b->naxis;
+  for (int i = 0; same && i < a->naxis; i++)
+    same = a->axis[i].size == b->axis[i].size &&
+           !strcmp(a->axis[i].name, b->axis[i].name);
+  return same;
+}
+
+void gs_mesh_inherit(gs_mesh *m, const gs_mesh *old) {
+  m->machine = gs_machine_or(&m->machine, &old->machine);
+  for (int i = 0; i < m->naxis; i++) {
+    int k = gs_mesh_find(old, m->axis[i].name);
+    if (k < 0) continue;
+    if (!(m->axis[i].alpha_us > 0)) m->axis[i].alpha_us = old->axis[k].alpha_us;
+    if (!(m->axis[i].gbps > 0)) m->axis[i].gbps = old->axis[k].gbps;
+  }
+  if (!m->device_ids && gs_mesh_same_axes(m, old))
+    m->device_ids = old->device_ids;
+}
+
+gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e) {
+  int64_t size = m->axis[axis].size;
+  if (pre < 1 || size % pre)
+    return gs_fail(e, GS_SPEC, NULL,
+                   "axis '%s' of size %lld has no sub-axis boundary at %lld",
+                   m->axis[axis].name, (long long)size, (long long)pre);
+  if (pre == 1 || pre == size) return GS_OK;
+  for (int i = 0; i < m->nsub; i++)
+    if (m->sub[i].axis == axis && m->sub[i].pre == pre) return GS_OK;
+  if (m->nsub == GS_MAX_SUBS)
+    return gs_fail(e, GS_SPEC, NULL, "too many sub-axes");
+  m->sub[m->nsub++] = (gs_sub){.axis = axis, .pre = pre};
+  return GS_OK;
+}
+
+static int by_pre(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static gs_status add_sub(gs_mesh *m, int axis, int64_t pre, int64_t size,
+                         gs_err *e) {
+  if (m->nsub == GS_MAX_SUBS)
+    return gs_fail(e, GS_SPEC, NULL, "a mesh has at most %d sub-axes",
+                   GS_MAX_SUBS);
+  m->sub[m->nsub++] = (gs_sub){.axis = axis, .pre = pre, .size = size};
+  m->axis[axis].n++;
+  return GS_OK;
+}
+
+/* Splits [pre, pre * size) of an axis into primes, small ones major. */
+static gs_status split_primes(gs_mesh *m, int axis, int64_t pre, int64_t size,
+                              gs_err *e) {
+  for (int64_t p = 2; size > 1; p++) {
+    if (p * p > size) p = size;
+    while (size % p == 0) {
+      GS_TRY(add_sub(m, axis, pre, p, e));
+      pre *= p;
+      size /= p;
+    }
+  }
+  return GS_OK;
+}
+
+gs_status gs_mesh_finish(gs_mesh *m, gs_err *e) {
+  gs_sub cuts[GS_MAX_SUBS];
+  int ncut = m->nsub;
+  memcpy(cuts, m->sub, sizeof cuts);
+  m->nsub = 0;
+  if (m->naxis == 0) m->ndevice = 1;
+  for (int a = 0; a < m->naxis; a++) {
+    int64_t edge[GS_MAX_SUBS + 2];
+    size_t n = 0;
+    edge[n++] = 1;
+    for (int i = 0; i < ncut; i++)
+      if (cuts[i].axis == a) edge[n++] = cuts[i].pre;
+    edge[n++] = m->axis[a].size;
+    qsort(edge, n, sizeof *edge, by_pre);
+    m->axis[a].first = m->nsub;
+    m->axis[a].n = 0;
+    for (size_t i = 0; i + 1 < n; i++) {
+      if (edge[i + 1] % edge[i])
+        return gs_fail(e, GS_SPEC, NULL,
+                       "sub-axes of axis '%s' cut it at %lld and at %lld, "
+                       "which do not nest",
+                       m->axis[a].name, (long long)edge[i],
+                       (long long)edge[i + 1]);
+      GS_TRY(split_primes(m, a, edge[i], edge[i + 1] / edge[i], e));
+    }
+  }
+  int64_t stride = 1;
+  for (int i = m->nsub - 1; i >= 0; i--) {
+    m->sub[i].stride = stride;
+    stride *= m->sub[i].size;
+  }
+  return GS_OK;
+}
+
+int64_t gs_axes_size(const gs_mesh *m, const gs_axes *a) {
+  int64_t p = 1;
+  for (int i = 0; i < a->n; i++) p *= m->sub[a->at[i]].size;
+  return p;
+}
+
+gs_subset gs_axes_set(const gs_axes *a) {
+  gs_subset s = 0;
+  for (int i = 0; i < a->n; i++) s |= (gs_subset)1 << a->at[i];
+  return s;
+}
+
+bool gs_axes_equal(const gs_axes *a, const gs_axes *b) {
+  return a->n == b->n && !memcmp(a->at, b->at, a->n);
+}
+
+gs_axes gs_axes_cat(const gs_axes *a, const gs_axes *b) {
+  gs_axes r = *a;
+  for (int i = 0; i < b->n && r.n < GS_MAX_SUBS; i++) r.at[r.n++] = b->at[i];
+  return r;
+}
+
+gs_axes gs_axes_head(const gs_axes *a, int n) {
+  gs_axes r = *a;
+  if (n < r.n) r.n = (uint8_t)n;
+  return r;
+}
+
+gs_axes gs_axes_tail(const gs_axes *a, int n) {
+  gs_axes r = {0};
+  for (int i = n; i < a->n; i++) r.at[r.n++] = a->at[i];
+  return r;
+}
+
+gs_axes gs_axes_of(gs_subset set) {
+  gs_axes r = {0};
+  for (int i = 0; i < GS_MAX_SUBS; i++)
+    if (set >> i & 1) r.at[r.n++] = (uint8_t)i;
+  return r;
+}
+
+gs_axes gs_axes_named(const gs_mesh *m, int axis) {
+  gs_axes r = {0};
+  for (int i = 0; i < m->axis[axis].n; i++)
+    r.at[r.n++] = (uint8_t)(m->axis[axis].first + i);
+  return r;
+}
+
+int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p) {
+  int64_t index = 0;
+  for (int i = 0; i < a->n; i++) {
+    const gs_sub *s = &m->sub[a->at[i]];
+    index = index * s->size + p / s->stride % s->size;
+  }
+  return index;
+}
+
+int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p,
+                     int64_t i) {
+  for (int k = a->n - 1; k >= 0; k--) {
+    const gs_sub *s = &m->sub[a->at[k]];
+    int64_t now = p / s->stride % s->size;
+    p += (i % s->size - now) * s->stride;
+    i /= s->size;
+  }
+  return p;
+}
+
+int gs_axes_run(const gs_mesh *m, const gs_axes *a, int i) {
+  int n = 1;
+  while (i + n < a->n && a->at[i + n] == a->at[i] + n &&
+         m->sub[a->at[i + n]].axis == m->sub[a->at[i]].axis)
+    n++;
+  return n;
+}
+
+void gs_axes_print(gs_buf *b, const gs_mesh *m, const gs_axes *a) {
+  bool one = a->n && gs_axes_run(m, a, 0) == a->n;
+  if (a->n && !one) gs_buf_char(b, '[');
+  for (int i = 0; i < a->n;) {
+    int n = gs_axes_run(m, a, i);
+    const gs_sub *s = &m->sub[a->at[i]];
+    const gs_axis *axis = &m->axis[s->axis];
+    gs_buf_printf(b, "%s%s", i ? "," : "", axis->name);
+    if (n < axis->n) {
+      int64_t size = 1;
+      for (int k = 0; k < n; k++) size *= m->sub[a->at[i + k]].size;
+      gs_buf_printf(b, ":(%lld)%lld", (long long)s->pre, (long long)size);
+    }
+    i += n;
+  }
+  if (a->n && !one) gs_buf_char(b, ']');
+}
+
+/* Are the sub-axes of axis i those that it gets without any cut? */
+static bool plain_cuts(const gs_mesh *m, int i) {
+  int64_t last = 0;
+  for (int k = 0; k < m->axis[i].n; k++) {
+    int64_t size = m->sub[m->axis[i].first + k].size;
+    if (size < last) return false;
+    last = size;
+  }
+  return true;
+}
+
+void gs_mesh_print(gs_buf *b, const gs_mesh *m) {
+  gs_buf_str(b, "mesh {");
+  for (int i = 0; i < m->naxis; i++) {
+    const gs_axis *a = &m->axis[i];
+    gs_buf_printf(b, "%s%s=%lld", i ? ", " : "", a->name, (long long)a->size);
+    for (int k = 1; k < a->n && !plain_cuts(m, i); k++)
+      gs_buf_printf(b, ":%lld", (long long)m->sub[a->first + k].pre);
+  }
+  gs_buf_char(b, '}');
+}
+
+static bool name_char(char c) {
+  return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.';
+}
+
+/* A positive decimal number; -1 if there is none. */
+static int64_t read_number(const char **s) {
+  if (!isdigit((unsigned char)**s)) return -1;
+  int64_t v = 0;
+  for (; isdigit((unsigned char)**s); ++*s)
+    if (!gs_mul(v, 10, &v) || !gs_add(v, **s - '0', &v)) return -1;
+  return v;
+}
+
+static gs_status parse_axis(const gs_mesh *m, const char **s, gs_axes *out,
+                            gs_err *e) {
+  char name[256];
+  size_t n = 0;
+  while (name_char(**s) && n < sizeof name - 1) name[n++] = *(*s)++;
+  name[n] = 0;
+  int axis = gs_mesh_find(m, name);
+  if (axis < 0)
+    return gs_fail(e, GS_SPEC, NULL, "the mesh has no axis '%s'", name);
+  const gs_axis *ax = &m->axis[axis];
+  int64_t pre = 1, size = ax->size;
+  if ((*s)[0] == ':' && (*s)[1] == '(') {
+    *s += 2;
+    pre = read_number(s);
+    if (pre < 1 || *(*s)++ != ')' || (size = read_number(s)) < 1)
+      return gs_fail(e, GS_SPEC, NULL,
+                     "a sub-axis of '%s' is written %s:(M)K", name, name);
+  }
+  int64_t at = 1;
+  for (int i = 0; i < ax->n && size > 1; i++) {
+    const gs_sub *sub = &m->sub[ax->first + i];
+    if (sub->pre == pre * at && size % sub->size == 0) {
+      if (out->n < GS_MAX_SUBS) out->at[out->n++] = (uint8_t)(ax->first + i);
+      at *= sub->size;
+      size /= sub->size;
+    }
+  }
+  if (size > 1)
+    return gs_fail(e, GS_SPEC, NULL, "axis '%s' has no such sub-axis", name);
+  return GS_OK;
+}
+
+gs_status gs_axes_parse(const gs_mesh *m, const char **s, gs_axes *out,
+                        gs_err *e) {
+  *out = (gs_axes){0};
+  bool bracket = **s == '[';
+  if (bracket) ++*s;
+  while (name_char(**s)) {
+    GS_TRY(parse_axis(m, s, out, e));
+    if (**s != ',' || !(bracket || name_char((*s)[1]))) break;
+    if (!bracket) break;
+    ++*s;
+    while (**s == ' ') ++*s;
+  }
+  if (bracket && *(*s)++ != ']')
+    return gs_fail(e, GS_SPEC, NULL, "a list of axes lacks its ']'");
+  return GS_OK;
+}
+
+gs_status gs_mesh_parse(const char *text, gs_arena *a, gs_mesh *out,
+                        gs_err *e) {
+  *out = (gs_mesh){0};
+  const char *s = text;
+  if (!strncmp(s, "mesh", 4)) s += 4;
+  while (*s == ' ' || *s == '{') s++;
+  while (name_char(*s)) {
+    const char *start = s;
+    while (name_char(*s)) s++;
+    char *name = gs_strndup(a, start, (size_t)(s - start));
+    while (*s == ' ') s++;
+    if (*s != '=' && *s != ':')
+      return gs_fail(e, GS_SPEC, NULL, "axis '%s' of the mesh has no size",
+                     name);
+    s++;
+    while (*s == ' ') s++;
+    GS_TRY(gs_mesh_add(out, name, read_number(&s), e));
+    while (*s == ':') {
+      s++;
+      GS_TRY(gs_mesh_cut(out, out->naxis - 1, read_number(&s), e));
+    }
+    while (*s == ' ' || *s == ',') s++;
+  }
+  if (*s && strcmp(s, "}"))
+    return gs_fail(e, GS_SPEC, NULL, "a mesh is written {dp=2, tp=4}, not '%s'",
+                   text);
+  return gs_mesh_finish(out, e);
+}

@@ -1,0 +1,14 @@
+/* Adding the windows of a column matrix up to an image. */
+#ifndef GS_KERNEL_COL2IM_H
+#define GS_KERNEL_COL2IM_H
+
+#include "op/core/window.h"
+
+/* For channels [lo, hi): image[c, w.out...] = sum over taps t and places p of
+ * col[c, t, p] where window p of the transposed sense (w.in places) has its
+ * element t there.  type: f32, f64, or an integer type of whole bytes
+ * (wrapping).  Taps are added in ascending order. */
+void gs_col2im(const gs_window *w, gs_dtype type, const void *col,
+               void *image, int64_t lo, int64_t hi);
+
+#endif

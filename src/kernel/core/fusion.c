@@ -1,0 +1,102 @@
+#include "kernel/core/fusion.h"
+
+#include <string.h>
+
+/* Rows are known by their kernels. */
+extern const gs_kernel gs_kernel_conv, gs_kernel_fused_conv;
+extern const gs_kernel gs_kernel_batch_norm, gs_kernel_add, gs_kernel_relu;
+extern const gs_kernel gs_kernel_max_pool, gs_kernel_average_pool;
+extern const gs_kernel gs_kernel_global_average_pool;
+
+/* Operands of FusedConv, see conv.c. */
+enum { X, W, B, Z, SCALE, BIAS, MEAN, VAR, OPERANDS };
+
+static const gs_op *row_of(const gs_kernel *kernel) {
+  for (int i = 0; i < gs_nop; i++)
+    if (gs_kernel_of(&gs_ops[i]) == kernel) return &gs_ops[i];
+  return NULL;
+}
+
+static void set(gs_arena *a, gs_node *n, gs_attr attr) {
+  gs_attr *more = GS_NEWS(a, n->nattr + 1, gs_attr);
+  if (n->nattr) memcpy(more, n->attr, (size_t)n->nattr * sizeof *more);
+  more[n->nattr++] = attr;
+  n->attr = more;
+}
+
+/* A FusedConv that does what the convolution n does. */
+static gs_node *fused_conv(gs_arena *a, const gs_node *n) {
+  gs_node *f = GS_NEW(a, gs_node);
+  *f = *n;
+  f->op = row_of(&gs_kernel_fused_conv);
+  f->op_type = f->op->name;
+  f->domain = f->op->domain;
+  f->nin = OPERANDS;
+  f->in = GS_NEWS(a, OPERANDS, gs_value *);
+  memcpy(f->in, n->in, (size_t)n->nin * sizeof *f->in);
+  f->out = GS_NEWS(a, 1, gs_value *);
+  return f;
+}
+
+static bool same_shape(const gs_value *x, const gs_value *y) {
+  if (!x || x->dtype != y->dtype || x->rank != y->rank) return false;
+  for (int d = 0; d < x->rank; d++)
+    if (x->dims[d] != y->dims[d]) return false;
+  return true;
+}
+
+/* f32 statistics that are known, of a convolution that is. */
+static bool scales(const gs_node *first, const gs_node *next,
+                   const gs_fuse_facts *facts) {
+  if (gs_node_int(next, "training_mode", 0) || next->nout != 1) return false;
+  if (!facts->fixed(facts->ctx, first->in[W])) return false;
+  const gs_value *b = gs_node_in(first, B);
+  if (b && !facts->fixed(facts->ctx, b)) return false;
+  for (int i = 1; i < 5; i++) {
+    const gs_value *v = next->in[i];
+    if (v->dtype != GS_FLOAT || !facts->fixed(facts->ctx, v)) return false;
+  }
+  return true;
+}
+
+const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
+                              const gs_node *next, int i,
+                              const gs_fuse_facts *facts) {
+  const gs_kernel *one = gs_kernel_of(first->op);
+  const gs_kernel *two = gs_kernel_of(next->op);
+  if (one != &gs_kernel_conv && one != &gs_kernel_fused_conv) return NULL;
+  if (first->in[X]->dtype != GS_FLOAT || gs_node_attr(first, "relu"))
+    return NULL;
+  bool added = gs_node_in(first, Z) != NULL;
+  gs_node *f;
+  if (two == &gs_kernel_relu) {
+    f = fused_conv(a, first);
+    set(a, f, (gs_attr){.name = "relu", .kind = GS_ATTR_INT, .i = 1});
+  } else if (two == &gs_kernel_add && !added &&
+             same_shape(next->in[!i], next->out[0]) &&
+             same_shape(next->in[i], next->out[0])) {
+    f = fused_conv(a, first);
+    f->in[Z] = next->in[!i];
+  } else if (two == &gs_kernel_batch_norm && i == 0 && !added &&
+             !gs_node_in(first, SCALE) && scales(first, next, facts)) {
+    f = fused_conv(a, first);
+    memcpy(&f->in[SCALE], &next->in[1], 4 * sizeof *f->in);
+    double epsilon = gs_node_float(next, "epsilon", 1e-5);
+    set(a, f, (gs_attr){.name = "epsilon", .kind = GS_ATTR_FLOAT,
+                        .f = epsilon});
+  } else {
+    return NULL;
+  }
+  f->out[0] = next->out[0];
+  return f;
+}
+
+bool gs_kernel_takes_blocks(const gs_node *n, int i) {
+  const gs_kernel *k = gs_kernel_of(n->op);
+  if (n->in[i]->dtype != GS_FLOAT) return false;
+  if (k == &gs_kernel_conv || k == &gs_kernel_fused_conv)
+    return i == X || i == Z;
+  if (k == &gs_kernel_max_pool || k == &gs_kernel_average_pool)
+    return n->nout == 1;
+  return k == &gs_kernel_global_average_pool;
+}

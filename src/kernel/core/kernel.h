@@ -1,0 +1,115 @@
+/* Kernels: what operators compute on one device's tensors. */
+#ifndef GS_KERNEL_KERNEL_H
+#define GS_KERNEL_KERNEL_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "ir/box.h"
+#include "op/core/op.h"
+
+/* One operand or result: row-major, contiguous.  An operand that was left out
+ * has data NULL, rank -1 and n 0.
+ *
+ * f32 tensors between kernels that agree on it may lie in blocks of channels
+ * instead: [d0, d1 / block, d2, ..., block], where block divides d1.  Kernels
+ * of which gs_kernel_takes_blocks says so see it in `block` of an operand (set
+ * before prep); and may, in prep, set it for a result that says `any`. */
+typedef struct gs_view {
+  gs_dtype dtype;
+  int rank;
+  const int64_t *dims;
+  int64_t n; /* elements */
+  void *data; /* of gs_string for strings, which only boxes hold; operands are
+                 not written, except where in[0].data equals out[0].data
+                 (GS_OP_INPLACE rows) */
+  const void *fixed; /* operands, prep only: which constant it is, the same
+                        for all that have its elements; NULL: it may change
+                        from one run to the next */
+  bool unread; /* operands: prep has made of the constant what run reads */
+  int block; /* 0: row-major */
+  bool any;  /* results: `block` may be set */
+} gs_view;
+
+typedef struct gs_kshare gs_kshare; /* kernel/core/share.h */
+
+typedef struct gs_kctx {
+  const gs_node *node;
+  int nin, nout;
+  gs_view *in, *out; /* out past the node's own: data NULL, rank -1 */
+  const gs_mesh *mesh; /* NULL for plain models */
+  int64_t position;    /* device position on the mesh */
+  gs_arena *arena;     /* prep only; lives as long as the compiled program */
+  void *state;         /* what prep left for run, or NULL */
+  size_t scratch_size; /* prep sets how many bytes run wants */
+  void *scratch;       /* 64-aligned, shared between steps */
+  int threads;         /* OpenMP threads that run may use */
+  gs_kshare *share;    /* prep only; NULL: nobody else makes the same */
+  gs_err *err;
+} gs_kctx;
+
+/* prep (may be NULL) runs once when the program is compiled: shapes and
+ * types are final, in[i].data is set for constants only. It decodes
+ * attributes, packs weights (kernel/core/share.h), and rejects what run cannot do
+ * (GS_UNSUPPORTED, naming the type).
+ * run executes; it may fail on bad data (index out of range: GS_DATA). */
+typedef struct gs_kernel {
+  gs_status (*prep)(gs_kctx *k);
+  gs_status (*run)(gs_kctx *k);
+} gs_kernel;
+
+/* The kernel of a row; its run is NULL for collectives. */
+const gs_kernel *gs_kernel_of(const gs_op *op);
+
+/* Kernels are called through these.  They let rows of GS_OP_MOVES, whose
+ * kernels know whole bytes only, have operands of 4 and 2 bits: in scratch
+ * these take a byte per element. */
+gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k);
+gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k);
+
+/* One run of a node on boxes. */
+typedef struct gs_boxrun gs_boxrun;
+struct gs_boxrun {
+  const gs_node *node;
+  gs_box **in;   /* [nin] NULL: left out; not owned */
+  gs_box **out;  /* [nout] to be set to kept boxes where the node has one */
+  void **place;  /* [nout] where a result of known size shall lie, or NULL;
+                    only gs_boxrun_kernel heeds it */
+  gs_heap *heap;
+  gs_arena *arena; /* for the time of the call */
+  const gs_mesh *mesh;
+  int64_t position;
+  int threads;
+  /* Runs graph i of the node's attributes (in their order) on its inputs;
+   * captured values come from `in`.  out[] gets kept boxes.  NULL at compile
+   * time, when no node with graphs is run. */
+  gs_status (*body)(gs_boxrun *k, int i, gs_box *const *in, gs_box **out);
+  void *user; /* of body */
+  gs_err *err;
+};
+
+/* How a row runs on boxes. */
+typedef struct gs_boxed {
+  /* NULL: by its kernel, once its operands tell the shapes. */
+  gs_status (*run)(gs_boxrun *k);
+  /* Rows with graphs: gives the inputs of the graphs their types, before
+   * these are inferred and the row's shape function is called.  It is called
+   * again with round 1, 2, ... until it leaves *again false; `before` of an
+   * attribute is the graph as inferred in the last round.  *pick >= 0: that
+   * graph alone runs, and only once: it takes the node's place. */
+  gs_status (*enter)(gs_graph *g, gs_node *n, int round, gs_graph **before,
+                     bool *again, int *pick, gs_err *e);
+} gs_boxed;
+
+/* NULL when the row has nothing to add to its kernel. */
+const gs_boxed *gs_boxed_of(const gs_op *op);
+/* Runs a node on boxes: by its row's boxed form, else by its kernel. */
+gs_status gs_boxrun_node(gs_boxrun *k);
+/* Runs n once on constants (all operands given have `constant`) and stores
+ * the results as constants of its outputs. */
+gs_status gs_kernel_eval(gs_graph *g, gs_node *n, gs_err *e);
+
+/* Fails with GS_UNSUPPORTED: "node 'x' (Op): no kernel for f8e5m2". */
+gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t);
+
+#endif

@@ -1,0 +1,75 @@
+#include "kernel/core/share.h"
+
+/* Something that is made by one thread while others that want it wait; other
+ * things are made meanwhile. */
+typedef struct made {
+  pthread_mutex_t lock;
+  bool tried;
+  void *at; /* NULL: could not be made */
+} made;
+
+void gs_kshare_init(gs_kshare *s) {
+  *s = (gs_kshare){0};
+  pthread_mutex_init(&s->lock, NULL);
+  gs_arena_init(&s->arena);
+  gs_map_init(&s->made, &s->arena);
+}
+
+void gs_kshare_free(gs_kshare *s) {
+  for (int i = 0; i < s->made.n; i++) {
+    made *m = s->made.entry[i].value;
+    pthread_mutex_destroy(&m->lock);
+  }
+  pthread_mutex_destroy(&s->lock);
+  gs_arena_free(&s->arena);
+}
+
+static void *aligned(gs_arena *a, size_t bytes) {
+  return (void *)(((uintptr_t)gs_alloc(a, bytes + 63) + 63) & ~(uintptr_t)63);
+}
+
+static made *find(gs_kshare *s, const char *key) {
+  pthread_mutex_lock(&s->lock);
+  made *m = gs_map_get(&s->made, key);
+  if (!m) {
+    m = GS_NEW(&s->arena, made);
+    pthread_mutex_init(&m->lock, NULL);
+    gs_map_put(&s->made, key, m);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return m;
+}
+
+static void *place(gs_kshare *s, size_t bytes) {
+  pthread_mutex_lock(&s->lock);
+  void *to = aligned(&s->arena, bytes);
+  pthread_mutex_unlock(&s->lock);
+  return to;
+}
+
+static void count(gs_kshare *s, size_t bytes) {
+  pthread_mutex_lock(&s->lock);
+  s->n++;
+  s->bytes += bytes;
+  pthread_mutex_unlock(&s->lock);
+}
+
+const void *gs_kernel_once(gs_kctx *k, const char *key, size_t bytes,
+                           bool (*make)(void *ctx, void *to), void *ctx) {
+  if (!k->share) {
+    void *to = aligned(k->arena, bytes);
+    return make(ctx, to) ? to : NULL;
+  }
+  made *m = find(k->share, key);
+  pthread_mutex_lock(&m->lock);
+  if (!m->tried) {
+    void *to = place(k->share, bytes);
+    m->tried = true;
+    if (make(ctx, to)) {
+      m->at = to;
+      count(k->share, bytes);
+    }
+  }
+  pthread_mutex_unlock(&m->lock);
+  return m->at;
+}

@@ -1,0 +1,47 @@
+/* Resize: tables of one dim, and its parts. */
+#ifndef GS_KERNEL_RESIZE_H
+#define GS_KERNEL_RESIZE_H
+
+#include "kernel/core/kernel.h"
+#include "op/rows/nn/resize_dims.h"
+
+/* Where the elements of one dim of the result come from. */
+typedef struct gs_resize_table {
+  int64_t in, out;
+  int taps;
+  int32_t *at;   /* [taps][out] */
+  void *w;       /* [taps][out] f32 or f64; NULL for GS_RESIZE_NEAREST */
+  bool *outside; /* [out] the extrapolation value stands there; or NULL */
+  bool doubled;  /* nearest: element i is taken twice in a row, for all i */
+} gs_resize_table;
+
+/* The table of a dim; type is f32 or f64.  GS_UNSUPPORTED past 2^31. */
+gs_status gs_resize_table_make(gs_kctx *k, gs_arena *a,
+                               const gs_resize_how *how,
+                               const gs_resize_dim *d, gs_dtype type,
+                               gs_resize_table *t);
+
+/* One step: in[outer][a->in][b->in][inner] to out[outer][a->out][b->out]
+ * [inner].  a NULL: that dim is 1; b NULL: it is 1 (inner holds the rest).
+ * in_t and out_t are any types of numbers, type what is computed in. */
+typedef struct gs_resize_step {
+  const gs_resize_table *a, *b;
+  int64_t outer, inner;
+  gs_dtype in_t, out_t, type;
+  bool blocks; /* inner is long: b mixes blocks of it */
+  /* Else b for rows of inner elements taken as one: [taps][b->out * inner] */
+  const int32_t *at;
+  const void *w;
+} gs_resize_step;
+
+/* Sets at and w of s from its b. */
+void gs_resize_step_widen(gs_arena *a, gs_resize_step *s);
+void gs_resize_step_run(const gs_resize_step *s, const void *in, void *out,
+                        int threads);
+
+/* Copies the elements that t[rank] name (in == out and at NULL: all of a dim)
+ * from in to out; size is that of an element in bytes. */
+void gs_resize_nearest(const gs_resize_table *t, int rank, size_t size,
+                       const void *in, void *out, int threads);
+
+#endif

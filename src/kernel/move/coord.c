@@ -1,0 +1,215 @@
+/* The kernels of ai.gshard that depend on the device's place. */
+#include "kernel/move/coord.h"
+
+#include <math.h>
+
+#include "kernel/core/strided.h"
+#include "kernel/core/support.h"
+
+gs_status gs_kctx_index(gs_kctx *k, int64_t *idx) {
+  const gs_attr *a = gs_node_attr(k->node, "index");
+  if (a && a->kind == GS_ATTR_INT) {
+    *idx = a->i;
+    return *idx >= 0 ? GS_OK
+                     : gs_kernel_fail(k, GS_DATA, "attribute index is %lld",
+                                      (long long)*idx);
+  }
+  const char *text = gs_node_string(k->node, "axes", NULL);
+  if (!text) return gs_kernel_fail(k, GS_DATA, "attribute axes is missing");
+  if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
+  gs_axes axes = {0};
+  if (*text) GS_TRY(gs_axes_parse(k->mesh, &text, &axes, k->err));
+  *idx = gs_axes_index(k->mesh, &axes, k->position);
+  return GS_OK;
+}
+
+static gs_status from_sharding(gs_kctx *k, int rank, const char *text,
+                               int64_t *idx) {
+  gs_arena a;
+  gs_sharding *s;
+  gs_arena_init(&a);
+  gs_status st = gs_sharding_parse(&a, k->mesh, text, &s, k->err);
+  if (st == GS_OK && s->rank != rank)
+    st = gs_kernel_fail(k, GS_DATA, "split %s is not of rank %d", text, rank);
+  for (int d = 0; st == GS_OK && d < rank; d++)
+    idx[d] = gs_axes_index(k->mesh, &s->dim[d].axes, k->position);
+  gs_arena_free(&a);
+  return st;
+}
+
+gs_status gs_kctx_split_index(gs_kctx *k, int rank, const int64_t *global,
+                              const int64_t *local, int64_t *idx) {
+  const gs_attr *at = gs_node_attr(k->node, "index");
+  const char *text = gs_node_string(k->node, "split", NULL);
+  if (at && at->kind == GS_ATTR_INTS) {
+    if (at->n != rank)
+      return gs_kernel_fail(k, GS_DATA, "index has %d entries for rank %d",
+                            at->n, rank);
+    for (int d = 0; d < rank; d++) idx[d] = at->ints[d];
+  } else if (at && at->kind == GS_ATTR_INT) {
+    for (int d = 0; d < rank; d++) idx[d] = local[d] < global[d] ? at->i : 0;
+  } else {
+    if (!text) return gs_kernel_fail(k, GS_DATA, "attribute split is missing");
+    if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
+    GS_TRY(from_sharding(k, rank, text, idx));
+  }
+  for (int d = 0; d < rank; d++)
+    if (idx[d] < 0 || (local[d] && idx[d] > INT64_MAX / local[d] - 1))
+      return gs_kernel_fail(k, GS_DATA, "index %lld of dim %d",
+                            (long long)idx[d], d);
+  return GS_OK;
+}
+
+/* ---- Shard: the device's block, zero past the end ---- */
+
+typedef struct shard_plan {
+  gs_strided s;
+  int64_t offset;
+  bool full; /* no padding */
+} shard_plan;
+
+static gs_status shard_prep(gs_kctx *k) {
+  const gs_view *x = &k->in[0], *y = &k->out[0];
+  int64_t idx[GS_MAX_RANK], start[GS_MAX_RANK], sx = 1, sy = 1;
+  int64_t from[GS_MAX_RANK], to[GS_MAX_RANK];
+  size_t size;
+  shard_plan *p = GS_NEW(k->arena, shard_plan);
+  GS_TRY(gs_kernel_esize(k, x->dtype, &size));
+  if (x->rank != y->rank)
+    return gs_kernel_fail(k, GS_DATA, "rank %d becomes %d", x->rank, y->rank);
+  GS_TRY(gs_kctx_split_index(k, x->rank, x->dims, y->dims, idx));
+  for (int d = x->rank - 1; d >= 0; d--) {
+    start[d] = gs_min(x->dims[d], idx[d] * y->dims[d]);
+    from[d] = sx;
+    to[d] = sy;
+    sx *= x->dims[d];
+    sy *= y->dims[d];
+  }
+  gs_strided_init(&p->s, size);
+  for (int d = 0; d < x->rank; d++) {
+    p->offset += start[d] * from[d];
+    gs_strided_dim(&p->s, gs_min(y->dims[d], x->dims[d] - start[d]), from[d],
+                   to[d]);
+  }
+  p->full = p->s.n == y->n;
+  k->state = p;
+  return GS_OK;
+}
+
+static gs_status shard_run(gs_kctx *k) {
+  const shard_plan *p = k->state;
+  int64_t bytes = k->out[0].n * (int64_t)p->s.size;
+  if (!bytes) return GS_OK;
+  if (!p->full) memset(k->out[0].data, 0, (size_t)bytes);
+  if (p->s.n)
+    gs_strided_run(&p->s,
+                   (const char *)k->in[0].data +
+                       p->offset * (int64_t)p->s.size,
+                   k->out[0].data, gs_kernel_threads(k, bytes));
+  return GS_OK;
+}
+
+const gs_kernel gs_kernel_g_shard = {shard_prep, shard_run};
+
+/* ---- Mask ---- */
+
+/* v as an element of type t, saturating; NaN becomes 0 in integers. */
+static bool value_as(gs_dtype t, double v, void *out) {
+  double z = isnan(v) ? 0 : v;
+  switch (t) {
+#define X(name, type, min, max)                                                \
+  case GS_##name: {                                                            \
+    type r = z <= (double)(min) ? (min) : z >= (double)(max) ? (max) : (type)z;\
+    memcpy(out, &r, sizeof r);                                                 \
+    return true;                                                               \
+  }
+    X(INT8, int8_t, INT8_MIN, INT8_MAX)
+    X(INT16, int16_t, INT16_MIN, INT16_MAX)
+    X(INT32, int32_t, INT32_MIN, INT32_MAX)
+    X(INT64, int64_t, INT64_MIN, INT64_MAX)
+    X(UINT8, uint8_t, 0, UINT8_MAX)
+    X(UINT16, uint16_t, 0, UINT16_MAX)
+    X(UINT32, uint32_t, 0, UINT32_MAX)
+    X(UINT64, uint64_t, 0, UINT64_MAX)
+#undef X
+  case GS_BOOL: *(uint8_t *)out = z > 0; return true; /* -inf: minimum */
+  case GS_FLOAT: *(float *)out = (float)v; return true;
+  case GS_DOUBLE: *(double *)out = v; return true;
+  case GS_FLOAT16: *(uint16_t *)out = gs_f16_put((float)v); return true;
+  case GS_BFLOAT16: *(uint16_t *)out = gs_bf16_put((float)v); return true;
+  default: return v == 0; /* zero bits in every type */
+  }
+}
+
+typedef struct mask_plan {
+  size_t size;
+  uint64_t value[2];
+  int64_t outer, n, valid, inner; /* valid of the n along the dim stay */
+} mask_plan;
+
+static gs_status mask_prep(gs_kctx *k) {
+  const gs_view *x = &k->in[0];
+  mask_plan *p = GS_NEW(k->arena, mask_plan);
+  int64_t idx, first;
+  int d;
+  GS_TRY(gs_kernel_esize(k, x->dtype, &p->size));
+  GS_TRY(gs_kernel_axis(k, gs_node_int(k->node, "dim", 0), x->rank, &d));
+  GS_TRY(gs_kctx_index(k, &idx));
+  if (!value_as(x->dtype, gs_node_float(k->node, "value", 0), p->value))
+    return gs_kernel_no_type(k, x->dtype);
+  p->outer = gs_dims_count(x->dims, 0, d);
+  p->inner = gs_dims_count(x->dims, d + 1, x->rank);
+  p->n = x->dims[d];
+  if (!gs_mul(idx, p->n, &first))
+    return gs_kernel_fail(k, GS_DATA, "index %lld", (long long)idx);
+  int64_t left = gs_node_int(k->node, "size", 0) - first;
+  p->valid = gs_min(p->n, gs_max(0, left));
+  k->state = p;
+  return GS_OK;
+}
+
+static gs_status mask_run(gs_kctx *k) {
+  const mask_plan *p = k->state;
+  const gs_view *x = &k->in[0], *y = &k->out[0];
+  int64_t size = (int64_t)p->size;
+  int64_t row = p->n * p->inner, keep = p->valid * p->inner;
+  int nt = gs_kernel_threads(k, x->n * size);
+  (void)nt;
+#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
+  for (int64_t i = 0; i < p->outer; i++) {
+    char *b = (char *)y->data + i * row * size;
+    if (x->data != y->data && keep)
+      memcpy(b, (const char *)x->data + i * row * size, (size_t)(keep * size));
+    gs_fill(b + keep * size, row - keep, p->size, p->value);
+  }
+  return GS_OK;
+}
+
+const gs_kernel gs_kernel_g_mask = {mask_prep, mask_run};
+
+/* ---- Partial and Coordinate ---- */
+
+static gs_status index_prep(gs_kctx *k) {
+  int64_t *idx = GS_NEW(k->arena, int64_t);
+  k->state = idx;
+  return gs_kctx_index(k, idx);
+}
+
+static gs_status partial_run(gs_kctx *k) {
+  const gs_view *x = &k->in[0], *y = &k->out[0];
+  int64_t bytes = gs_dtype_bytes((int)x->dtype, x->n);
+  if (bytes < 0) return gs_kernel_no_type(k, x->dtype);
+  if (!bytes) return GS_OK;
+  if (*(const int64_t *)k->state) memset(y->data, 0, (size_t)bytes);
+  else if (x->data != y->data) memcpy(y->data, x->data, (size_t)bytes);
+  return GS_OK;
+}
+
+const gs_kernel gs_kernel_g_partial = {index_prep, partial_run};
+
+static gs_status coordinate_run(gs_kctx *k) {
+  *(int64_t *)k->out[0].data = *(const int64_t *)k->state;
+  return GS_OK;
+}
+
+const gs_kernel gs_kernel_g_coordinate = {index_prep, coordinate_run};

@@ -1,0 +1,37 @@
+/* f32 convolutions of oneDNN.
+ *
+ * The work is cut into pieces of some images and some channels by sizes
+ * alone; each piece is one call of the library on one thread, so that results
+ * do not depend on how many threads share the pieces. */
+#ifndef GS_KERNEL_ONEDNN_CONV_H
+#define GS_KERNEL_ONEDNN_CONV_H
+
+#include "kernel/conv/conv.h"
+
+typedef struct gs_dnn_conv gs_dnn_conv;
+
+/* What a convolution adds and takes.  Blocks as in gs_view. */
+typedef struct gs_dnn_conv_form {
+  bool bias;
+  bool add;  /* a tensor of the result's shape */
+  bool relu; /* what is negative in the end becomes 0 */
+  int x, z;  /* blocks of the operand and of what is added */
+  bool any;  /* the result may be in blocks */
+} gs_dnn_conv_form;
+
+/* A plan for one to three spatial dims; its objects go with arena a.  *block
+ * gets the blocks of the result.  NULL: the library does not do it. */
+gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
+                             const gs_dnn_conv_form *form, int *block);
+/* Bytes of the packed weights, and of what a run needs besides. */
+size_t gs_dnn_conv_packed_size(const gs_dnn_conv *c);
+size_t gs_dnn_conv_scratch(const gs_dnn_conv *c, int threads);
+/* Packs w [group * out, in, window...]; packed is 64-aligned. */
+bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed);
+/* y = conv(x, w) + bias + z; bias and z are NULL unless the plan
+ * has them, scratch is 64-aligned.  False when the library fails. */
+bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
+                     const float *bias, const float *z, float *y,
+                     void *scratch, int threads);
+
+#endif

@@ -1,0 +1,524 @@
+/* Reads functions.txt. */
+#include "op/core/function.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct reader {
+  gs_arena *a;
+  gs_functions *out;
+  gs_function *fn;    /* the last one, or NULL */
+  gs_fn_block *block; /* the last one of fn, or NULL */
+  const char *line, *s;
+  int number;
+  gs_err *e;
+} reader;
+
+static gs_status bad(reader *r, const char *what) {
+  char place[64];
+  int col = (int)(r->s - r->line) + 1;
+  snprintf(place, sizeof place, "functions.txt:%d:%d", r->number, col);
+  gs_fail(r->e, GS_INTERNAL, place, "%s", what);
+  gs_err_caret(r->e, r->line, strlen(r->line), col, 1);
+  return GS_INTERNAL;
+}
+
+/* ---- words ---- */
+
+static void space(reader *r) {
+  while (*r->s == ' ') r->s++;
+  if (*r->s == '#') r->s += strlen(r->s);
+}
+
+static bool eat(reader *r, const char *mark) {
+  space(r);
+  size_t n = strlen(mark);
+  if (strncmp(r->s, mark, n)) return false;
+  r->s += n;
+  return true;
+}
+
+static bool in_word(char c) {
+  return isalnum((unsigned char)c) || c == '_' || c == '.';
+}
+
+static bool eat_word(reader *r, const char *word) {
+  space(r);
+  size_t n = strlen(word);
+  if (strncmp(r->s, word, n) || in_word(r->s[n])) return false;
+  r->s += n;
+  return true;
+}
+
+static gs_status word(reader *r, const char **out) {
+  space(r);
+  const char *start = r->s;
+  if (!isalpha((unsigned char)*start) && *start != '_')
+    return bad(r, "a name is expected");
+  while (in_word(*r->s)) r->s++;
+  *out = gs_strndup(r->a, start, (size_t)(r->s - start));
+  return GS_OK;
+}
+
+/* "_" is NULL. */
+static gs_status value_name(reader *r, const char **name, bool *each) {
+  GS_TRY(word(r, name));
+  *each = *r->s == '*';
+  if (*each) r->s++;
+  if (!strcmp(*name, "_")) *name = NULL;
+  return GS_OK;
+}
+
+static gs_status attr_name(reader *r, const char **name) {
+  GS_TRY(word(r, name));
+  if (gs_function_attr(r->fn, *name) < 0)
+    return bad(r, "the function has no such attribute");
+  return GS_OK;
+}
+
+/* 3, 0.5, -inf, "text", [1,2], f32. */
+static gs_status literal(reader *r, gs_attr *v) {
+  space(r);
+  if (*r->s == '"') {
+    size_t n = strcspn(++r->s, "\"");
+    if (!r->s[n]) return bad(r, "a string is not closed");
+    v->kind = GS_ATTR_STRING;
+    v->s = (gs_string){gs_strndup(r->a, r->s, n), n};
+    r->s += n + 1;
+    return GS_OK;
+  }
+  if (eat(r, "[")) {
+    GS_VEC(int64_t) list = {0};
+    while (!eat(r, "]")) {
+      gs_attr one = {0};
+      GS_TRY(literal(r, &one));
+      if (one.kind != GS_ATTR_INT) return bad(r, "a list of integers");
+      *gs_push(r->a, &list) = one.i;
+      if (!eat(r, ",") && *r->s != ']') return bad(r, "',' or ']'");
+    }
+    v->kind = GS_ATTR_INTS;
+    v->n = list.n;
+    v->ints = list.at;
+    return GS_OK;
+  }
+  if (isalpha((unsigned char)*r->s)) {
+    const char *name;
+    GS_TRY(word(r, &name));
+    v->kind = GS_ATTR_INT;
+    v->i = gs_dtype_parse(name);
+    return v->i ? GS_OK : bad(r, "a value is expected");
+  }
+  char *end;
+  v->kind = GS_ATTR_FLOAT;
+  v->f = strtod(r->s, &end);
+  if (end == r->s) return bad(r, "a value is expected");
+  if (strspn(r->s, "-0123456789") >= (size_t)(end - r->s)) {
+    v->kind = GS_ATTR_INT;
+    v->i = strtoll(r->s, &end, 10);
+  }
+  r->s = end;
+  return GS_OK;
+}
+
+/* ---- heads ---- */
+
+static gs_status number(reader *r, int *n) {
+  gs_attr v = {0};
+  GS_TRY(literal(r, &v));
+  if (v.kind != GS_ATTR_INT) return bad(r, "an integer is expected");
+  *n = (int)v.i;
+  return GS_OK;
+}
+
+/* "$list[1]" past its $; *index = -1 without one. */
+static gs_status reference(reader *r, const char **name, int *index) {
+  GS_TRY(attr_name(r, name));
+  *index = -1;
+  if (!eat(r, "[")) return GS_OK;
+  gs_attr_kind kind = r->fn->attr.at[gs_function_attr(r->fn, *name)].kind;
+  if (kind != GS_ATTR_INTS && kind != GS_ATTR_FLOATS)
+    return bad(r, "the attribute is no list");
+  GS_TRY(number(r, index));
+  return eat(r, "]") ? GS_OK : bad(r, "']' is expected");
+}
+
+static gs_status signature(reader *r, bool results) {
+  gs_function *f = r->fn;
+  bool late = false, each = false;
+  if (!eat(r, "(")) return bad(r, "'(' is expected");
+  while (!eat(r, ")")) {
+    gs_fn_value v = {0};
+    GS_TRY(value_name(r, &v.name, &v.each));
+    v.optional = eat(r, "?");
+    if (!v.name || gs_function_in(f, v.name) >= 0 ||
+        gs_function_out(f, v.name) >= 0)
+      return bad(r, "a name of its own is expected");
+    if (each && !v.each) return bad(r, "all that follow must end in '*'");
+    if (late && !v.optional && !results)
+      return bad(r, "all that follow may be left out");
+    each = v.each;
+    late = v.optional;
+    if (results) *gs_push(r->a, &f->out) = v;
+    else *gs_push(r->a, &f->in) = v;
+    if (!eat(r, ",") && *r->s != ')') return bad(r, "',' or ')'");
+  }
+  return GS_OK;
+}
+
+static void split_name(const char *name, gs_arena *a, const char **domain,
+                       const char **last) {
+  const char *dot = strrchr(name, '.');
+  *domain = dot ? gs_strndup(a, name, (size_t)(dot - name)) : "";
+  *last = dot ? dot + 1 : name;
+}
+
+/* Operands and results of the operator become those of its gradient. */
+static void differentiate(reader *r) {
+  gs_function *f = r->fn, op = *f;
+  f->in.at = f->out.at = NULL;
+  f->in.n = f->in.cap = f->out.n = f->out.cap = 0;
+  for (int i = 0; i < op.out.n; i++) {
+    gs_fn_value y = op.out.at[i];
+    *gs_push(r->a, &f->in) = y;
+    y.name = gs_sprintf(r->a, "d.%s", y.name);
+    *gs_push(r->a, &f->in) = y;
+  }
+  for (int i = 0; i < op.in.n; i++) {
+    gs_fn_value x = op.in.at[i];
+    *gs_push(r->a, &f->in) = x;
+    x.name = gs_sprintf(r->a, "d.%s", x.name);
+    x.optional = true;
+    *gs_push(r->a, &f->out) = x;
+  }
+}
+
+static gs_status gradient(reader *r) {
+  const char *name;
+  gs_function *f = r->fn = gs_push(r->a, &r->out->gradient);
+  *f = (gs_function){0};
+  r->block = NULL;
+  GS_TRY(word(r, &name));
+  split_name(name, r->a, &f->domain, &f->name);
+  GS_TRY(signature(r, false));
+  if (!eat(r, "->")) return bad(r, "'->' is expected");
+  GS_TRY(signature(r, true));
+  for (int i = 0; i < f->out.n; i++)
+    if (f->out.at[i].each) return bad(r, "any number of results");
+  differentiate(r);
+  return GS_OK;
+}
+
+static gs_status helper(reader *r) {
+  gs_function *f = r->fn = gs_push(r->a, &r->out->helper);
+  *f = (gs_function){.domain = "helper"};
+  r->block = NULL;
+  GS_TRY(word(r, &f->name));
+  GS_TRY(signature(r, false));
+  if (!eat(r, "->")) return bad(r, "'->' is expected");
+  return signature(r, true);
+}
+
+static gs_status head(reader *r) {
+  const char *name;
+  gs_function *f = r->fn = gs_push(r->a, &r->out->at);
+  *f = (gs_function){0};
+  r->block = NULL;
+  GS_TRY(word(r, &name));
+  split_name(name, r->a, &f->domain, &f->name);
+  GS_TRY(number(r, &f->first));
+  f->since = f->first;
+  if (eat(r, "-")) GS_TRY(number(r, &f->since));
+  if (f->first < 1 || f->since < f->first) return bad(r, "not a range");
+  GS_TRY(signature(r, false));
+  if (!eat(r, "->")) return bad(r, "'->' is expected");
+  return signature(r, true);
+}
+
+static gs_status attribute(reader *r) {
+  static const struct {
+    const char *name;
+    gs_attr_kind kind;
+  } kinds[] = {{"float", GS_ATTR_FLOAT},
+               {"int", GS_ATTR_INT},
+               {"string", GS_ATTR_STRING},
+               {"ints", GS_ATTR_INTS},
+                {"floats", GS_ATTR_FLOATS},
+                {"strings", GS_ATTR_STRINGS},
+                {"graph", GS_ATTR_GRAPH}};
+  if (r->block) return bad(r, "attributes stand before the lines");
+  gs_fn_attr at = {0};
+  GS_TRY(word(r, &at.name));
+  at.optional = eat(r, "?");
+  if (!at.optional && eat(r, "=")) {
+    gs_attr value = {.name = at.name};
+    GS_TRY(literal(r, &value));
+    value.f = (float)value.f; /* as in a model */
+    at.kind = value.kind;
+    at.value = gs_memdup(r->a, &value, sizeof value);
+  } else if (eat(r, ":")) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !at.kind; i++)
+      if (eat_word(r, kinds[i].name)) at.kind = kinds[i].kind;
+    if (!at.kind)
+      return bad(r, "float, int, string, ints, floats, strings or graph");
+  } else {
+    return bad(r, "'=' or ':' is expected");
+  }
+  *gs_push(r->a, &r->fn->attr) = at;
+  return GS_OK;
+}
+
+/* ---- blocks ---- */
+
+static gs_fn_block *new_block(reader *r) {
+  r->block = gs_push(r->a, &r->fn->block);
+  *r->block = (gs_fn_block){0};
+  return r->block;
+}
+
+/* "= VALUE" or "!= VALUE", where it follows. */
+static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
+  bool differs = eat(r, "!=");
+  if (!differs && !eat(r, "="))
+    return t->rank || t->type ? bad(r, "'=' or '!=' is expected") : GS_OK;
+  if (t->no) return bad(r, "'no' with a value");
+  gs_attr v = {0};
+  GS_TRY(literal(r, &v));
+  t->no = differs;
+  t->equal = gs_memdup(r->a, &v, sizeof v);
+  return kind == v.kind ? GS_OK : bad(r, "the value is of another kind");
+}
+
+static gs_status test(reader *r, gs_fn_test *t) {
+  *t = (gs_fn_test){.no = eat_word(r, "no"), .rank = eat_word(r, "rank")};
+  t->type = !t->rank && eat_word(r, "type");
+  if (eat(r, "$")) {
+    GS_TRY(attr_name(r, &t->attr));
+    int at = gs_function_attr(r->fn, t->attr);
+    return comparison(r, t, r->fn->attr.at[at].kind);
+  }
+  bool each;
+  GS_TRY(value_name(r, &t->name, &each));
+  if (!t->name || each ||
+      (gs_function_in(r->fn, t->name) < 0 &&
+       (t->rank || t->type || gs_function_out(r->fn, t->name) < 0)))
+    return bad(r, "the function has no such operand or result");
+  return t->rank || t->type ? comparison(r, t, GS_ATTR_INT) : GS_OK;
+}
+
+static gs_status when(reader *r, bool otherwise) {
+  gs_fn_block *b = new_block(r);
+  b->otherwise = otherwise;
+  do GS_TRY(test(r, gs_push(r->a, &b->test)));
+  while (eat(r, ","));
+  return GS_OK;
+}
+
+/* ---- lines ---- */
+
+/* Whether a line before this one, or the function, has such a value. */
+static bool known(const reader *r, const char *name, bool each) {
+  const gs_function *f = r->fn;
+  int at = gs_function_in(f, name);
+  if (at >= 0) return f->in.at[at].each == each;
+  for (int b = 0; b < f->block.n; b++)
+    for (int i = 0; i < f->block.at[b].line.n; i++) {
+      const gs_fn_line *l = &f->block.at[b].line.at[i];
+      for (int k = 0; k < l->out.n && l->each == each; k++)
+        if (l->out.at[k].name && !strcmp(l->out.at[k].name, name)) return true;
+    }
+  return false;
+}
+
+static gs_status known_name(reader *r, const char **name, bool *each) {
+  GS_TRY(value_name(r, name, each));
+  if (*name && !known(r, *name, *each))
+    return bad(r, "this value is not defined above");
+  return GS_OK;
+}
+
+static gs_status term(reader *r, gs_fn_term *t) {
+  *t = (gs_fn_term){0};
+  space(r);
+  if (isalpha((unsigned char)*r->s) || *r->s == '_')
+    return known_name(r, &t->name, &t->each);
+  if (eat(r, "$")) {
+    GS_TRY(reference(r, &t->attr, &t->index));
+  } else {
+    gs_attr v = {0};
+    GS_TRY(literal(r, &v));
+    if (v.kind == GS_ATTR_STRING) return bad(r, "no operand is a text");
+    t->literal = gs_memdup(r->a, &v, sizeof v);
+  }
+  return eat(r, ":") ? known_name(r, &t->like, &t->like_each) : GS_OK;
+}
+
+static gs_status terms(reader *r, gs_fn_line *l) {
+  if (!eat(r, "(")) return bad(r, "'(' is expected");
+  while (!eat(r, ")")) {
+    gs_fn_term *t = gs_push(r->a, &l->in);
+    GS_TRY(term(r, t));
+    if ((t->each || t->like_each) && !l->each)
+      return bad(r, "a line for each tensor has results for each");
+    if (!eat(r, ",") && *r->s != ')') return bad(r, "',' or ')'");
+  }
+  return GS_OK;
+}
+
+static gs_status settings(reader *r, gs_fn_line *l) {
+  for (space(r); *r->s; space(r)) {
+    gs_fn_set *set = gs_push(r->a, &l->attr);
+    *set = (gs_fn_set){0};
+    GS_TRY(word(r, &set->value.name));
+    if (!eat(r, "=")) return bad(r, "'=' is expected");
+    set->inverse = eat_word(r, "inverse");
+    if (set->inverse) space(r);
+    if (set->inverse && *r->s != '$') return bad(r, "'$' is expected");
+    if (eat(r, "$")) GS_TRY(reference(r, &set->from, &set->index));
+    else GS_TRY(literal(r, &set->value));
+  }
+  return GS_OK;
+}
+
+/* "$attribute(" instead of an operator: a graph. */
+static gs_status body(reader *r, gs_fn_line *l) {
+  const char *start = r->s, *name;
+  if (!eat(r, "$")) return GS_OK;
+  GS_TRY(attr_name(r, &name));
+  int at = gs_function_attr(r->fn, name);
+  if (r->fn->attr.at[at].kind == GS_ATTR_GRAPH) l->graph = name;
+  else r->s = start; /* a constant */
+  return GS_OK;
+}
+
+static gs_status line(reader *r) {
+  gs_fn_line l = {.number = r->number};
+  const char *op = "";
+  do {
+    gs_fn_result out = {0};
+    GS_TRY(value_name(r, &out.name, &out.each));
+    if (out.name && gs_function_in(r->fn, out.name) >= 0)
+      return bad(r, "an operand cannot be set");
+    if (l.out.n && out.each != l.each)
+      return bad(r, "results for each tensor, and others");
+    l.each = out.each;
+    *gs_push(r->a, &l.out) = out;
+  } while (eat(r, ","));
+  if (!eat(r, "=")) return bad(r, "'=' is expected");
+  GS_TRY(body(r, &l));
+  space(r);
+  const char *start = r->s;
+  if (isalpha((unsigned char)*r->s) && !l.graph) GS_TRY(word(r, &op));
+  space(r);
+  if (l.graph) {
+    GS_TRY(terms(r, &l));
+    if (l.out.n != 1 || l.in.n != 1 || l.each)
+      return bad(r, "a graph takes one value and gives one");
+  } else if (*r->s == '(') {
+    split_name(op, r->a, &l.domain, &l.op_type);
+    GS_TRY(terms(r, &l));
+    GS_TRY(settings(r, &l));
+  } else { /* another name for a value */
+    r->s = start;
+    GS_TRY(term(r, gs_push(r->a, &l.in)));
+    const gs_fn_term *t = &l.in.at[0];
+    if (l.out.n != 1 || (t->each || t->like_each) != l.each)
+      return bad(r, "one name for one value is expected");
+  }
+  if (!r->block) new_block(r);
+  *gs_push(r->a, &r->block->line) = l;
+  return GS_OK;
+}
+
+static gs_status statement(reader *r) {
+  if (eat_word(r, "function")) return head(r);
+  if (eat_word(r, "gradient")) return gradient(r);
+  if (eat_word(r, "helper")) return helper(r);
+  if (!r->fn) return bad(r, "no function yet");
+  if (eat_word(r, "attribute")) return attribute(r);
+  if (eat_word(r, "derive")) {
+    r->fn->derive = true;
+    return GS_OK;
+  }
+  if (eat_word(r, "when")) return when(r, false);
+  if (eat_word(r, "always")) {
+    new_block(r);
+    return GS_OK;
+  }
+  if (eat_word(r, "otherwise")) {
+    if (!r->block || !r->block->test.n)
+      return bad(r, "there is no 'when' before it");
+    if (eat_word(r, "when")) return when(r, true);
+    new_block(r)->otherwise = true;
+    return GS_OK;
+  }
+  return line(r);
+}
+
+gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
+                             gs_functions *out, gs_err *e) {
+  *out = (gs_functions){0};
+  reader r = {.a = a, .out = out, .e = e};
+  for (; *lines; lines++) {
+    r.number++;
+    r.line = r.s = *lines;
+    space(&r);
+    if (!*r.s) continue;
+    GS_TRY(statement(&r));
+    space(&r);
+    if (*r.s) return bad(&r, "unexpected text");
+  }
+  return GS_OK;
+}
+
+/* ---- look-up ---- */
+
+static const gs_function *find(const gs_function *at, int n,
+                               const char *domain, const char *name) {
+  if (!strcmp(domain, "ai.onnx")) domain = "";
+  for (int i = 0; i < n; i++)
+    if (!strcmp(at[i].name, name) && !strcmp(at[i].domain, domain))
+      return &at[i];
+  return NULL;
+}
+
+const gs_function *gs_function_find(const gs_functions *f, const char *domain,
+                                    const char *name) {
+  const gs_function *h = find(f->helper.at, f->helper.n, domain, name);
+  return h ? h : find(f->at.at, f->at.n, domain, name);
+}
+
+const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
+                                    const char *name) {
+  return find(f->gradient.at, f->gradient.n, domain, name);
+}
+
+int gs_function_in(const gs_function *f, const char *name) {
+  for (int i = 0; i < f->in.n; i++)
+    if (!strcmp(f->in.at[i].name, name)) return i;
+  return -1;
+}
+
+int gs_function_out(const gs_function *f, const char *name) {
+  for (int i = 0; i < f->out.n; i++)
+    if (!strcmp(f->out.at[i].name, name)) return i;
+  return -1;
+}
+
+int gs_function_attr(const gs_function *f, const char *name) {
+  for (int i = 0; i < f->attr.n; i++)
+    if (!strcmp(f->attr.at[i].name, name)) return i;
+  return -1;
+}
+
+void gs_function_arity(const gs_function *f, bool results, int *least,
+                       int *most) {
+  int n = results ? f->out.n : f->in.n;
+  const gs_fn_value *v = results ? f->out.at : f->in.at;
+  *least = *most = 0;
+  for (int i = 0; i < n; i++) {
+    if (!v[i].optional) *least = i + 1;
+    *most = v[i].each || *most == INT_MAX ? INT_MAX : i + 1;
+  }
+}

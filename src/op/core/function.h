@@ -1,0 +1,120 @@
+/* Operators that have no row and are expanded into others, and how to
+ * differentiate those that have one: functions.txt, parsed.  The head of that
+ * file describes its text. */
+#ifndef GS_OP_FUNCTION_H
+#define GS_OP_FUNCTION_H
+
+#include "op/core/op.h"
+
+/* An operand or a result of a function. */
+typedef struct gs_fn_value {
+  const char *name;
+  bool optional; /* "bias?": may be left out */
+  bool each;     /* "X*": any number of them, as many as of the other ones */
+} gs_fn_value;
+
+typedef struct gs_fn_attr {
+  const char *name;
+  gs_attr_kind kind;
+  const gs_attr *value; /* default, or NULL */
+  bool optional;        /* may be left out, without a default */
+} gs_fn_attr;
+
+/* What a line reads: a value, or a constant from a literal or attribute. */
+typedef struct gs_fn_term {
+  const char *name; /* of a value; NULL: a constant or left out */
+  bool each;
+  const char *attr;       /* "$alpha" */
+  int index;              /* "$list[1]"; -1: all of it */
+  const gs_attr *literal; /* INT, FLOAT or INTS */
+  const char *like;       /* value whose element type the constant gets, or
+                             NULL: i64, f32 */
+  bool like_each;
+} gs_fn_term;
+
+typedef struct gs_fn_result {
+  const char *name; /* NULL: "_" */
+  bool each;
+} gs_fn_result;
+
+/* An attribute of a line. */
+typedef struct gs_fn_set {
+  const char *from;        /* "axis=$axis": "axis"; NULL: `value` */
+  int index;               /* of a list, as above */
+  bool inverse;            /* "perm=inverse $perm": of a permutation */
+  gs_attr value;           /* its name is set in both cases */
+} gs_fn_set;
+
+/* "y = Op(x) axis=1"; "y = x" has no op_type and one operand; "y = $body(x)"
+ * likewise, and is the same when the node has no such attribute. */
+typedef struct gs_fn_line {
+  const char *domain, *op_type;
+  const char *graph; /* "body", or NULL */
+  GS_VEC(gs_fn_result) out;
+  GS_VEC(gs_fn_term) in;
+  GS_VEC(gs_fn_set) attr;
+  bool each;  /* once for every tensor of the "X*" kind */
+  int number; /* in the file */
+} gs_fn_line;
+
+typedef struct gs_fn_test {
+  const char *name; /* of an operand or result; NULL: an attribute */
+  const char *attr;
+  bool no;              /* "no x", "$a != 1" */
+  bool rank;            /* "rank x = 1" */
+  bool type;            /* "type x = f64" */
+  const gs_attr *equal; /* NULL: is it there? */
+} gs_fn_test;
+
+/* Lines that apply when all tests hold and, for `otherwise`, those of no block
+ * before do, back to the last one that is none. */
+typedef struct gs_fn_block {
+  GS_VEC(gs_fn_test) test;
+  bool otherwise;
+  GS_VEC(gs_fn_line) line;
+} gs_fn_block;
+
+typedef struct gs_function {
+  const char *domain, *name; /* domain "" is ai.onnx; "helper" of helpers */
+  int first, since; /* the opset it came with; that of its newest form; 0 of
+                       gradients and helpers */
+  bool derive;      /* no lines: pass/prepare/gradient.h makes them */
+  GS_VEC(gs_fn_value) in, out;
+  GS_VEC(gs_fn_attr) attr;
+  GS_VEC(gs_fn_block) block;
+} gs_function;
+
+/* The gradient of an operator Op(a, b) -> (y) is a function of its results,
+ * their gradients and its operands: in = y, d.y, a, b; out = d.a, d.b. */
+typedef struct gs_functions {
+  GS_VEC(gs_function) at;
+  GS_VEC(gs_function) gradient; /* by the operator's domain and name */
+  GS_VEC(gs_function) helper;   /* that lines of gradients name */
+} gs_functions;
+
+/* The lines of functions.txt, up to a NULL. */
+extern const char *const gs_functions_text[];
+
+/* Parses lines, up to a NULL; GS_INTERNAL with the line.  Everything lies in
+ * the arena.  Cost: a fraction of a millisecond for gs_functions_text. */
+gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
+                             gs_functions *out, gs_err *e);
+
+/* The function of (domain, name), or NULL.  "ai.onnx" equals ""; in the
+ * domain "helper" are the helpers. */
+const gs_function *gs_function_find(const gs_functions *f, const char *domain,
+                                    const char *name);
+/* The same for the gradient of an operator. */
+const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
+                                    const char *name);
+
+/* Index of an operand, result or attribute of that name, or -1. */
+int gs_function_in(const gs_function *f, const char *name);
+int gs_function_out(const gs_function *f, const char *name);
+int gs_function_attr(const gs_function *f, const char *name);
+
+/* Least and most operands (results); *most INT_MAX where there is an "X*". */
+void gs_function_arity(const gs_function *f, bool results, int *least,
+                       int *most);
+
+#endif

@@ -1,0 +1,103 @@
+#include "op/core/local.h"
+
+#include "base/buf.h"
+
+gs_node *gs_local_same(gs_local *l) {
+  const gs_node *from = l->node;
+  gs_graph *g = l->program;
+  gs_node *n = gs_node_new(g, from->domain, from->op_type, from->name,
+                           from->nin, from->nout);
+  n->op = from->op;
+  n->opset = from->opset;
+  n->stage = from->stage;
+  n->origin = from->origin;
+  n->ncapture = from->ncapture;
+  n->open = from->open;
+  gs_node_set_all(g, n, from);
+  for (int i = 0; i < n->nin; i++) n->in[i] = l->in[i];
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = from->out[i];
+    if (!v) continue;
+    gs_node_output(n, i, gs_value_new(g, v->name, v->dtype, v->rank,
+                                      l->out_dims[i]));
+    n->out[i]->kind = v->kind;
+    l->out[i] = n->out[i];
+  }
+  return n;
+}
+
+gs_node *gs_local_emit(gs_local *l, const char *domain, const char *op_type,
+                       gs_value *const *in, int nin, gs_dtype dtype, int rank,
+                       const int64_t *dims) {
+  gs_graph *g = l->program;
+  gs_node *n = gs_node_new(g, domain, op_type, l->node->name, nin, 1);
+  n->op = gs_op_find(domain, op_type);
+  n->opset = *domain ? 1 : l->node->opset;
+  n->stage = l->node->stage;
+  n->origin = l->node->origin;
+  for (int i = 0; i < nin; i++) n->in[i] = in[i];
+  const gs_value *v = gs_node_out(l->node, 0);
+  gs_node_output(n, 0, gs_value_new(g, v ? v->name : NULL, dtype, rank, dims));
+  return n;
+}
+
+gs_node *gs_local_like(gs_local *l, const char *op_type, gs_value *const *in,
+                       int nin) {
+  return gs_local_emit(l, "", op_type, in, nin, in[0]->dtype, in[0]->rank,
+                       in[0]->dims);
+}
+
+gs_value *gs_local_cast(gs_local *l, gs_value *x, gs_dtype t) {
+  if (x->dtype == t) return x;
+  gs_node *n = gs_local_emit(l, "", "Cast", &x, 1, t, x->rank, x->dims);
+  gs_node_set_int(l->program, n, "to", t);
+  return n->out[0];
+}
+
+gs_value *gs_local_scalar(gs_local *l, gs_dtype t, double value) {
+  gs_arena *a = l->program->arena;
+  gs_tensor *c = GS_NEW(a, gs_tensor);
+  c->dims = GS_NEWS(a, 1, int64_t); /* rank 0, but not NULL */
+  bool real = gs_dtype_get(t)->cls == 'f';
+  c->dtype = real ? GS_DOUBLE : GS_INT64;
+  c->nbytes = 8;
+  int64_t i = real ? 0 : (int64_t)value;
+  c->data = real ? gs_memdup(a, &value, 8) : gs_memdup(a, &i, 8);
+  if (t == GS_FLOAT) {
+    float f = (float)value;
+    c->dtype = t;
+    c->nbytes = sizeof f;
+    c->data = gs_memdup(a, &f, sizeof f);
+  }
+  return gs_local_cast(l, gs_value_constant(l->program, NULL, c), t);
+}
+
+void gs_local_copy(gs_local *l, gs_node *to, const char *name) {
+  const gs_attr *a = gs_node_attr(l->node, name);
+  if (a) gs_node_set(l->program, to, a);
+}
+
+void gs_local_axes(gs_local *l, gs_node *n, const char *name,
+                   const gs_axes *a) {
+  gs_buf b;
+  gs_buf_init(&b, l->program->arena);
+  gs_axes_print(&b, l->mesh, a);
+  gs_node_set_string(l->program, n, name, b.at);
+}
+
+static gs_status reshaped(gs_local *l, int operand) {
+  gs_node *n = gs_local_same(l);
+  n->in[operand] = gs_value_ints(l->program, NULL, l->out_dims[0],
+                                 l->node->out[0]->rank);
+  return GS_OK;
+}
+
+gs_status gs_local_shape0(gs_local *l, gs_err *e) {
+  (void)e;
+  return reshaped(l, 0);
+}
+
+gs_status gs_local_shape1(gs_local *l, gs_err *e) {
+  (void)e;
+  return reshaped(l, 1);
+}

@@ -1,0 +1,224 @@
+/* The table of operators: one row of ops.def each.
+ *
+ * A row's factor rule is what propagation, partitioning, the cost model and
+ * the generated tests work from; shape, local and kernel say the rest.  No
+ * other file names operators. */
+#ifndef GS_OP_OP_H
+#define GS_OP_OP_H
+
+#include "ir/graph.h"
+
+/* ---- factor rules (design section 2; Shardy's op sharding rules) ---- */
+
+enum { GS_MAX_FACTORS = 96, GS_MAX_DIM_FACTORS = 8 };
+
+typedef enum gs_factor_kind {
+  GS_PASS,   /* in operands and results: any sharding, no communication */
+  GS_SUMMED, /* in operands only: sharded => the result is partial */
+  GS_WHOLE,  /* must not be sharded where the operator runs */
+} gs_factor_kind;
+
+typedef struct gs_factor {
+  int64_t size;
+  gs_factor_kind kind;
+  gs_reduce reduce; /* of GS_SUMMED */
+  bool blocked;     /* sharding does not propagate along it */
+} gs_factor;
+
+/* The factors of one dim, major first; their sizes multiply to the dim. A dim
+ * without factors has size 1 (or is broadcast) and is never sharded. */
+typedef struct gs_dim_map {
+  uint8_t n;
+  uint8_t f[GS_MAX_DIM_FACTORS];
+} gs_dim_map;
+
+typedef struct gs_tensor_map {
+  int rank;
+  gs_dim_map *dim; /* [rank] */
+} gs_tensor_map;
+
+typedef struct gs_rule {
+  gs_arena *arena; /* of all that follows */
+  int nfactor, room;
+  gs_factor *factor; /* [room] */
+  int nin, nout;
+  gs_tensor_map *in, *out; /* absent operands have rank 0 */
+} gs_rule;
+
+/* ---- rows ---- */
+
+typedef struct gs_op gs_op;
+typedef struct gs_local gs_local;
+
+/* Fills r for a node whose operand and result shapes are known. */
+typedef gs_status gs_rule_fn(gs_arena *a, const gs_node *n, gs_rule *r,
+                             gs_err *e);
+/* Sets dtype, rank and dims of the outputs of n from its inputs (shapes known,
+ * shape operands constant where they decide the shape). */
+typedef gs_status gs_shape_fn(gs_graph *g, gs_node *n, gs_err *e);
+/* Emits the local form of a node; see struct gs_local. */
+typedef gs_status gs_local_fn(gs_local *l, gs_err *e);
+
+enum {
+  GS_OP_POINTWISE = 1 << 0, /* every output element from operand elements at
+                               the same place: first in propagation */
+  GS_OP_LINEAR = 1 << 1,    /* f(a + b) = f(a) + f(b) in operand 0 with the
+                               others fixed: partial sums may pass */
+  GS_OP_ADDITIVE = 1 << 2,  /* linear in all operands together (Add, Sub, Sum,
+                               Concat): partial if all operands are alike */
+  GS_OP_RANDOM = 1 << 3,    /* never folded, never merged */
+  GS_OP_SHAPE_ONLY = 1 << 4, /* reads the shape of operand 0, not its data;
+                                always folded */
+  GS_OP_INPLACE = 1 << 5,   /* output 0 may take the memory of operand 0 when
+                               type and size agree */
+  GS_OP_COLLECTIVE = 1 << 6, /* communicates (domain ai.gshard) */
+  GS_OP_INDEX1 = 1 << 7,    /* operand 1 holds indices: its padding is cleared
+                               before use so that none is out of range */
+  GS_OP_ENTRY = 1 << 8,     /* reads this device's block of operand 0 */
+  GS_OP_MESH = 1 << 10, /* depends on the mesh, or on the device's place */
+  GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
+  GS_OP_MOVES = 1 << 21,    /* moves elements without a look at them: the
+                               kernel may see u8 in place of packed types */
+  GS_OP_TYPE1 = 1 << 11,    /* reads the type of operand 1, not its data */
+  GS_OP_VALUES = 1 << 22,   /* its results hold elements of operand 0, in
+                               any order, perhaps of another type */
+  GS_OP_OPEN = 1 << 20, /* its shape function takes operands of unknown shape,
+                           sequences and optionals */
+};
+
+/* Which operand of a row holds indices, or a size, and of what. */
+typedef enum gs_index_kind {
+  GS_INDEX_NONE,
+  GS_INDEX_AXIS,  /* dim `axis` (0) of operand `of` */
+  GS_INDEX_TUPLE, /* the last dim: places in the dims from `batch_dims` (0) on
+                     of operand `of` */
+  GS_INDEX_ROWS,  /* dim 0 of operand `of`; a list of rank 1 is an offset */
+  GS_INDEX_MADE,  /* dim `axis` (-1) of the result */
+  GS_INDEX_SIZE,  /* no index: the size of dim -2 of result `of` */
+} gs_index_kind;
+
+typedef struct gs_index {
+  int8_t operand, of;
+  uint8_t kind; /* gs_index_kind */
+} gs_index;
+
+struct gs_op {
+  const char *name;
+  const char *domain; /* "" is ai.onnx */
+  int since;          /* opset of the newest form, which the row implements */
+  int min_in, max_in; /* max_in INT_MAX: variadic */
+  int min_out, max_out;
+  unsigned flags;
+  int flops; /* per point of the product of all factors */
+  gs_reduce combine; /* how GS_SUMMED factors combine; set in the row */
+  const char *einsum; /* the rule as text, or NULL */
+  gs_rule_fn *rule;   /* used when einsum is NULL */
+  gs_shape_fn *shape;
+  gs_local_fn *local; /* NULL: same operator, same attributes */
+  const char *types;  /* of the operand that the result has, else of operand 0:
+                         those that run, as gs_op_types_text writes them; NULL:
+                         any */
+  gs_index index;
+  int id;             /* row number */
+};
+
+/* Whether the data of operand i is read: not by GS_OP_SHAPE_ONLY, _TYPE1. */
+static inline bool gs_op_reads(const gs_op *op, int i) {
+  return !(i == 0 && (op->flags & GS_OP_SHAPE_ONLY)) &&
+         !(i == 1 && (op->flags & GS_OP_TYPE1));
+}
+
+extern const gs_op gs_ops[];
+extern const int gs_nop;
+
+/* Domains that rows are of, and the versions of them that are understood.
+ * Some operators of ai.onnx are understood in older forms (pass/prepare/upgrade). */
+typedef struct gs_domain {
+  const char *name; /* "" is ai.onnx */
+  int oldest, newest;
+} gs_domain;
+
+/* The domain, or NULL when no row is of it. */
+const gs_domain *gs_domain_find(const char *name);
+
+/* The row of (domain, name), or NULL.  "ai.onnx" equals "". */
+const gs_op *gs_op_find(const char *domain, const char *name);
+
+/* "floats integers bool f8e4m3fn" for a set of types (bit t: gs_dtype t):
+ * classes that are complete (packed: of 4 and 2 bits), then single types. */
+char *gs_op_types_text(gs_arena *a, uint64_t set);
+
+/* The rule of a node: the user's (node->rule) if there is one.  Nodes without
+ * a row get one in which every dim of
+ * every operand and result is a factor of its own that must be whole.
+ * Checks that factor sizes multiply to the dims (GS_INTERNAL if not). */
+gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e);
+/* Parses "([i,k],[k,j])->([i,j]) reduction={k}" or the row form
+ * "...mk,...kn -> ...mn" against the shapes of n. */
+gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
+                        gs_rule *r, gs_err *e);
+/* Shardy-like text: "([i,k],[k,j])->([i,j]) {i=8,j=16,k=32} reduction={k}
+ * need_replication={}". */
+void gs_rule_print(gs_buf *b, const gs_rule *r);
+/* A copy in this arena, no larger than the rule needs. */
+void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out);
+gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e);
+
+/* Generic checks (arity, shapes known), then the row's shape function.
+ * GS_UNSUPPORTED when the node has no row and its outputs no shape. */
+gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e);
+
+/* Whole numbers from low on, below high; high is 0 where nothing is known. */
+typedef struct gs_range {
+  int64_t low, high;
+} gs_range;
+
+/* What an index in operand i of n may be: from 0 on, below the size of the dim
+ * that it counts, of several dims the smallest; of a size, that size alone.
+ * Nothing is known where operand i does not hold indices, or of sizes that
+ * are not known. */
+gs_range gs_index_range(const gs_node *n, int i);
+
+/* Floating-point operations of a node over these factor sizes (global or
+ * local): flops * product of sizes. */
+double gs_op_flops(const gs_op *op, const gs_rule *r, const int64_t *sizes);
+
+/* ---- local rewrites ---- */
+
+/* What a row's local function sees and does.  The partitioner has resharded
+ * the operands to what the rule asks for (see `in`), with padding masked
+ * where a summed factor is unevenly split. The function emits nodes into
+ * `program` and stores the results in out[]; result i must have the local
+ * dims out_dims[i] and is then known to have the sharding out_sharding[i]
+ * (partial over the axes of summed factors, with `reduce`). */
+struct gs_local {
+  const gs_node *node;    /* the global node */
+  const gs_rule *rule;
+  const gs_axes *factor;  /* [nfactor] axes that each factor is split over */
+  gs_subset partial;      /* axes of summed factors that are split */
+  gs_graph *program;
+  const gs_mesh *mesh;
+  gs_value **in;          /* local operands */
+  gs_value **out;         /* results, to be set */
+  int64_t **out_dims;     /* local dims of each result */
+  gs_sharding **out_sharding;
+  /* Set by the function when the reduced result needs more work: called by
+   * the partitioner with the reduced value once partial is resolved; it emits
+   * the rest (mean: divide by the true count; L2: square root). It is NULL
+   * during the call; set again, what the call returns is partial anew, over
+   * the same axes with the reduction that it leaves in `reduce`. */
+  gs_value *(*finish)(gs_local *l, int out, gs_value *reduced);
+  gs_value *kept; /* for the next call of finish, if that needs more */
+  gs_reduce reduce;       /* how results combine; preset from the rule */
+};
+
+/* Appends a copy of l->node with other operands; helper for local functions.
+ * The copy's outputs are new values with out_dims; they are stored in out. */
+gs_node *gs_local_same(gs_local *l);
+/* Appends an operator to the program with the given operands and one output
+ * of that shape. Attributes are added by the caller. */
+gs_node *gs_local_emit(gs_local *l, const char *domain, const char *op_type,
+                       gs_value *const *in, int nin, gs_dtype dtype, int rank,
+                       const int64_t *dims);
+
+#endif

@@ -1,0 +1,39 @@
+/* Building and parsing factor rules; for rule functions and the passes. */
+#ifndef GS_OP_RULE_H
+#define GS_OP_RULE_H
+
+#include "op/core/op.h"
+
+/* Starts a rule for n: no factors, and for every operand and result a map of
+ * its rank in which no dim has a factor. Operands left out have rank 0. */
+void gs_rule_begin(gs_arena *a, const gs_node *n, gs_rule *r);
+/* A new factor; returns its index.  The reduction of GS_SUMMED is set by
+ * gs_rule_of from the row.  Past GS_MAX_FACTORS gs_rule_of will report
+ * GS_UNSUPPORTED. */
+int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind);
+/* A factor that must be whole, shared by all dims of that size: it carries no
+ * axis, so that sharing ties nothing.  -1 after very many sizes: a dim without
+ * a factor is whole too. */
+int gs_rule_whole(gs_rule *r, int64_t size);
+/* Adds factor f as the most minor one of dim d; nothing when f is -1. */
+void gs_rule_put(gs_tensor_map *t, int d, int f);
+/* Every dim of map t, whose dims are given, must be whole. */
+void gs_rule_put_whole(gs_rule *r, gs_tensor_map *t, const int64_t *dims);
+/* Operand i must be whole (axes, shapes, counts); nothing when left out. */
+void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i);
+/* The dims of operand i do not matter: factors of its own, passing and
+ * blocked, so that the operand is never resharded. */
+void gs_rule_in_ignored(gs_rule *r, const gs_node *n, int i);
+
+/* gs_rule_parse without a look at the results' shapes: the rule's results
+ * have the ranks and factors that follow from the operands. */
+gs_status gs_rule_parse_results(gs_arena *a, const char *text,
+                                const gs_node *n, gs_rule *r, gs_err *e);
+/* Gives result 0 a passing factor per dim and operands first .. last-1
+ * (aligned right) the same ones, none where they broadcast. The shapes fit. */
+void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last);
+
+/* The rule of operators that nothing is known about: every dim whole. */
+gs_rule_fn gs_rule_opaque;
+
+#endif

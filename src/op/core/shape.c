@@ -1,0 +1,258 @@
+#include "op/core/shape.h"
+
+#include <string.h>
+
+#include "base/math.h"
+#include "op/core/rule.h"
+
+/* ---- setting results ---- */
+
+bool gs_shape_known(const gs_value *v) { return gs_value_shaped(v); }
+
+static bool contradicts(const gs_value *v, gs_dtype dtype) {
+  return v->kind != GS_TENSOR ||
+         (v->dtype != GS_UNDEFINED && v->dtype != dtype);
+}
+
+gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
+                       int rank, const int64_t *dims, gs_err *e) {
+  gs_value *v = gs_node_out(n, i);
+  if (!v) return GS_OK;
+  gs_arena *a = g->arena;
+  if (rank > GS_MAX_RANK)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "result '%s' has rank %d, more than %d", v->name, rank,
+                   GS_MAX_RANK);
+  if (gs_product(dims, rank) < 0)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "result '%s' is too large: %s", v->name,
+                   gs_shape_text(a, dtype, rank, dims));
+  if (contradicts(v, dtype))
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "result '%s' is %s, but the model declares %s", v->name,
+                   gs_shape_text(a, dtype, rank, dims),
+                   gs_shape_text(a, v->dtype, v->rank, v->dims));
+  v->dtype = dtype;
+  gs_value_shape(g, v, rank, dims);
+  return GS_OK;
+}
+
+gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
+                        gs_dtype dtype, gs_err *e) {
+  gs_value *v = gs_node_out(n, i);
+  if (!v) return GS_OK;
+  bool plain = v->kind == GS_TENSOR && v->rank < 0; /* nothing declared */
+  if ((v->kind != kind && !plain) ||
+      (v->dtype != dtype && v->dtype != GS_UNDEFINED &&
+       dtype != GS_UNDEFINED))
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "result '%s' is %s of %s, but the model declares %s of %s",
+                   v->name, gs_kind_text(kind), gs_dtype_get((int)dtype)->text,
+                   gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
+  gs_value_open(v);
+  v->kind = kind;
+  if (dtype != GS_UNDEFINED) v->dtype = dtype;
+  return GS_OK;
+}
+
+gs_status gs_shape_set_like(gs_graph *g, gs_node *n, int i, gs_err *e) {
+  const gs_value *x = n->in[0];
+  return gs_shape_set(g, n, i, x->dtype, x->rank, x->dims, e);
+}
+
+/* ---- operands ---- */
+
+gs_status gs_shape_same_type(gs_arena *a, const gs_node *n, int i, int j,
+                             gs_err *e) {
+  const gs_value *x = gs_node_in(n, i), *y = gs_node_in(n, j);
+  if (!x || !y || x->dtype == y->dtype) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                 "operands '%s' (%s) and '%s' (%s) must be of one type",
+                 x->name, gs_dtype_get((int)x->dtype)->text, y->name,
+                 gs_dtype_get((int)y->dtype)->text);
+}
+
+bool gs_shape_merge(int *rank, int64_t *dims, int more, const int64_t *with) {
+  if (more > *rank) { /* shift what is there to the right */
+    int by = more - *rank;
+    memmove(dims + by, dims, (size_t)*rank * sizeof *dims);
+    for (int d = 0; d < by; d++) dims[d] = 1;
+    *rank = more;
+  }
+  for (int d = 0; d < more; d++) {
+    int64_t *at = &dims[*rank - more + d];
+    if (with[d] == 1 || with[d] == *at) continue;
+    if (*at != 1) return false;
+    *at = with[d];
+  }
+  return true;
+}
+
+gs_status gs_shape_broadcast(gs_arena *a, const gs_node *n, int first,
+                             int last, int *rank, int64_t *dims, gs_err *e) {
+  *rank = 0;
+  for (int i = first; i < last; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    if (!v) continue;
+    int before = *rank;
+    int64_t copy[GS_MAX_RANK];
+    memcpy(copy, dims, (size_t)before * sizeof *dims);
+    if (!gs_shape_merge(rank, dims, v->rank, v->dims))
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                     "operand '%s' %s does not broadcast with %s of the "
+                     "operands before it",
+                     v->name, gs_shape_text(a, v->dtype, v->rank, v->dims),
+                     gs_shape_text(a, v->dtype, before, copy));
+  }
+  return GS_OK;
+}
+
+gs_status gs_shape_axis(gs_arena *a, const gs_node *n, const gs_value *v,
+                        int rank, int64_t *axis, gs_err *e) {
+  if (*axis < -rank || *axis >= rank)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "axis %lld is out of range for '%s' %s", (long long)*axis,
+                   v->name, gs_shape_text(a, v->dtype, v->rank, v->dims));
+  if (*axis < 0) *axis += rank;
+  return GS_OK;
+}
+
+gs_status gs_shape_axis_attr(gs_arena *a, const gs_node *n, const char *name,
+                             int64_t otherwise, int *axis, gs_err *e) {
+  int64_t at = gs_node_int(n, name, otherwise);
+  GS_TRY(gs_shape_axis(a, n, n->in[0], n->in[0]->rank, &at, e));
+  *axis = (int)at;
+  return GS_OK;
+}
+
+gs_status gs_shape_axis_set(gs_arena *a, const gs_node *n, const gs_value *v,
+                            int rank, const int64_t *axes, int count,
+                            bool *set, gs_err *e) {
+  for (int i = 0; i < count; i++) {
+    int64_t at = axes[i];
+    GS_TRY(gs_shape_axis(a, n, v, rank, &at, e));
+    if (set[at])
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                     "axis %lld of '%s' is listed twice", (long long)axes[i],
+                     v->name);
+    set[at] = true;
+  }
+  return GS_OK;
+}
+
+gs_status gs_shape_not_constant(gs_arena *a, const gs_node *n, int i,
+                                gs_err *e) {
+  return gs_fail_open(e, gs_node_place(a, n),
+                      "operand %d '%s' decides a shape but is not constant", i,
+                      n->in[i]->name);
+}
+
+gs_status gs_shape_const_ints(gs_arena *a, const gs_node *n, int i,
+                              const int64_t **list, int *count, gs_err *e) {
+  *list = NULL;
+  *count = 0;
+  const gs_value *v = gs_node_in(n, i);
+  if (!v) return GS_OK;
+  *list = gs_value_int_list(a, v, count);
+  if (*list) return GS_OK;
+  char cls = gs_dtype_get((int)v->dtype)->cls;
+  if (v->constant && cls != 'i' && cls != 'u')
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "operand %d '%s' must hold integers, not %s", i, v->name,
+                   gs_dtype_get((int)v->dtype)->text);
+  if (!v->constant) return gs_shape_not_constant(a, n, i, e);
+  return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                 "operand %d '%s' decides a shape, but has too many elements "
+                 "or no data", i, v->name);
+}
+
+/* ---- a node's shapes ---- */
+
+static gs_status check_arity(gs_arena *a, const gs_node *n, gs_err *e) {
+  const gs_op *op = n->op;
+  int nin = gs_node_formal(n);
+  if (nin < op->min_in || nin > op->max_in)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "%d operands given, %s %d expected", nin,
+                   nin < op->min_in ? "at least" : "at most",
+                   nin < op->min_in ? op->min_in : op->max_in);
+  if (n->nout < op->min_out || n->nout > op->max_out)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "%d results given, %s %d expected", n->nout,
+                   n->nout < op->min_out ? "at least" : "at most",
+                   n->nout < op->min_out ? op->min_out : op->max_out);
+  for (int i = 0; i < op->min_in; i++)
+    if (!n->in[i])
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                     "operand %d must not be left out", i);
+  if (op->min_out == 1 && !n->out[0])
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "result 0 must not be left out");
+  return GS_OK;
+}
+
+/* What a rule's text makes of the operands; the rule itself is dropped. */
+static gs_status shape_by_text(gs_graph *g, gs_node *n, const char *text,
+                               gs_err *e) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_rule r;
+  gs_status s = gs_rule_parse_results(&tmp, text, n, &r, e);
+  if (!s) s = gs_shape_from_rule(g, n, &r, e);
+  gs_arena_free(&tmp);
+  return s;
+}
+
+/* No row: the shapes that the model declares, or the user's rule gives. */
+static gs_status unknown_operator(gs_graph *g, gs_node *n, gs_err *e) {
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
+    if (!v || (gs_shape_known(v) && v->dtype != GS_UNDEFINED)) continue;
+    if (n->rule) return shape_by_text(g, n, n->rule, e);
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "unknown operator of domain '%s' version %d, and the "
+                   "model does not declare the shape of '%s'",
+                   *n->domain ? n->domain : "ai.onnx", n->opset, v->name);
+  }
+  return GS_OK;
+}
+
+gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e) {
+  bool open = n->op && (n->op->flags & GS_OP_OPEN);
+  for (int i = 0; i < n->nin && !open; i++) {
+    const gs_value *v = n->in[i];
+    if (v && (v->dtype == GS_UNDEFINED || !gs_shape_known(v)))
+      return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),
+                     "type or shape of operand '%s' is not known", v->name);
+  }
+  if (!n->op) return unknown_operator(g, n, e);
+  GS_TRY(check_arity(g->arena, n, e));
+  return n->op->shape(g, n, e);
+}
+
+gs_status gs_shape_from_rule(gs_graph *g, gs_node *n, const gs_rule *r,
+                             gs_err *e) {
+  for (int i = 0; i < n->nout; i++) {
+    int64_t dims[GS_MAX_RANK];
+    if (r->out[i].rank > GS_MAX_RANK)
+      return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                     "result %d has rank %d, more than %d", i, r->out[i].rank,
+                     GS_MAX_RANK);
+    for (int d = 0; d < r->out[i].rank; d++) {
+      const gs_dim_map *m = &r->out[i].dim[d];
+      int64_t size[GS_MAX_DIM_FACTORS];
+      for (int j = 0; j < m->n; j++) size[j] = r->factor[m->f[j]].size;
+      dims[d] = gs_product(size, m->n);
+    }
+    /* An operator without a row may say the type of its result. */
+    const gs_value *x = gs_node_in(n, 0), *y = n->out[i];
+    bool said = !x || (!n->op && y && y->dtype != GS_UNDEFINED);
+    GS_TRY(gs_shape_set(g, n, i, !said ? x->dtype : y ? y->dtype : 0,
+                        r->out[i].rank, dims, e));
+  }
+  return GS_OK;
+}
+
+gs_status gs_shape_by_rule(gs_graph *g, gs_node *n, gs_err *e) {
+  return shape_by_text(g, n, n->op->einsum, e);
+}

@@ -1,0 +1,94 @@
+#include "op/rows/nn/heads.h"
+
+#include <stdarg.h>
+
+#include "base/math.h"
+
+gs_status gs_heads_bad(gs_arena *a, const gs_node *n, gs_err *e,
+                       const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  const char *text = gs_vsprintf(a, fmt, ap);
+  va_end(ap);
+  return gs_fail(e, GS_DATA, gs_node_place(a, n), "%s", text);
+}
+
+gs_status gs_heads_expect(gs_arena *a, const gs_node *n, int i, int rank,
+                          const int64_t *dims, gs_err *e) {
+  const gs_value *v = gs_node_in(n, i);
+  if (!v) return GS_OK;
+  bool fits = v->rank == rank;
+  for (int d = 0; fits && d < rank; d++)
+    fits = dims[d] < 0 || v->dims[d] == dims[d];
+  if (fits) return GS_OK;
+  return gs_heads_bad(a, n, e, "operand %d '%s' is %s, expected %s", i,
+                      v->name, gs_shape_text(a, v->dtype, v->rank, v->dims),
+                      gs_shape_text(a, v->dtype, rank, dims));
+}
+
+int gs_heads_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
+  if (size == 1) return -1;
+  if (kind != GS_WHOLE) return gs_rule_factor(r, size, kind);
+  for (int f = 0; f < r->nfactor && f < GS_MAX_FACTORS; f++)
+    if (r->factor[f].kind == GS_WHOLE && r->factor[f].blocked &&
+        r->factor[f].size == size)
+      return f;
+  int f = gs_rule_factor(r, size, GS_WHOLE);
+  r->factor[f].blocked = true;
+  return f;
+}
+
+int gs_heads_work(gs_rule *r, int64_t size) {
+  return size == 1 ? -1 : gs_rule_factor(r, size, GS_WHOLE);
+}
+
+void gs_heads_put(gs_tensor_map *t, int d, int f) {
+  if (t && f >= 0 && d < t->rank) gs_rule_put(t, d, f);
+}
+
+void gs_heads_whole(gs_rule *r, const gs_node *n, int i) {
+  const gs_value *v = gs_node_in(n, i);
+  for (int d = 0; v && d < v->rank; d++)
+    gs_heads_put(&r->in[i], d, gs_heads_factor(r, v->dims[d], GS_WHOLE));
+}
+
+int64_t gs_heads_shards(const gs_local *l, int f) {
+  return f < 0 ? 1 : gs_axes_size(l->mesh, &l->factor[f]);
+}
+
+void gs_heads_divide(gs_local *l, gs_node *n, const char *name, int f,
+                     int g) {
+  if (!gs_node_attr(l->node, name)) return;
+  int64_t all = gs_node_int(l->node, name, 0);
+  int64_t by = gs_heads_shards(l, f) * gs_heads_shards(l, g);
+  if (by > 1)
+    gs_node_set_int(l->program, n, name, gs_ceil_div(all, by));
+}
+
+void gs_heads_local(gs_local *l, int64_t batch, int64_t kv, int64_t group) {
+  int at = batch != 1;
+  int heads = kv != 1 ? at++ : -1, groups = group != 1 ? at : -1;
+  gs_node *n = gs_local_same(l);
+  gs_heads_divide(l, n, "q_num_heads", heads, groups);
+  gs_heads_divide(l, n, "kv_num_heads", heads, -1);
+}
+
+void gs_local_mask(gs_local *l, int i) {
+  const gs_value *v = gs_node_in(l->node, i);
+  if (!v) return;
+  const gs_tensor_map *t = &l->rule->in[i];
+  for (int d = 0; d < v->rank; d++) {
+    if (t->dim[d].n != 1) continue;
+    const gs_axes *axes = &l->factor[t->dim[d].f[0]];
+    if (!axes->n || v->dims[d] % gs_axes_size(l->mesh, axes) == 0) continue;
+    gs_value *x = l->in[i];
+    gs_node *n = gs_local_emit(l, "ai.gshard", "Mask", &x, 1, x->dtype,
+                               x->rank, x->dims);
+    gs_local_axes(l, n, "axes", axes);
+    gs_node_set_int(l->program, n, "dim", d);
+    gs_node_set_int(l->program, n, "size", v->dims[d]);
+    gs_node_set(l->program, n,
+                &(gs_attr){.name = "value", .kind = GS_ATTR_FLOAT, .f = 0});
+    l->in[i] = n->out[0];
+  }
+}

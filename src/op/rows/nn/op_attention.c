@@ -1,0 +1,431 @@
+/* Rules, shapes and local forms of Attention, RotaryEmbedding and
+ * TensorScatter.
+ *
+ * With grouped queries the heads of the query are two factors, kv heads (the
+ * major one) and the queries' heads of one kv head; keys and values have only
+ * the first.  Once that one is split to the end, more axes split the second:
+ * the kv heads are then replicated over them. */
+#include <string.h>
+
+#include "base/math.h"
+#include "op/rows/nn/heads.h"
+
+gs_rule_fn gs_rule_attention, gs_rule_rotary, gs_rule_tensor_scatter;
+gs_shape_fn gs_shape_attention, gs_shape_rotary, gs_shape_tensor_scatter;
+gs_local_fn gs_local_attention, gs_local_rotary, gs_local_tensor_scatter;
+
+/* ---- Attention ---- */
+
+enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };
+
+typedef struct sizes {
+  bool flat; /* 3-D operands: heads lie in the last dim */
+  int64_t batch, kv, group, queries, keys, past, head, vhead;
+} sizes;
+
+/* The operands are of rank 3 or 4 and the attributes positive. */
+static void measure(const gs_node *n, sizes *s) {
+  const gs_value *q = n->in[Q], *k = n->in[K], *v = n->in[V];
+  const gs_value *past = gs_node_in(n, PAST_K);
+  *s = (sizes){.flat = q->rank == 3, .batch = q->dims[0]};
+  int64_t heads;
+  if (s->flat) {
+    heads = gs_node_int(n, "q_num_heads", 1);
+    s->kv = gs_node_int(n, "kv_num_heads", 1);
+    s->queries = q->dims[1];
+    s->keys = k->dims[1];
+    s->head = q->dims[2] / heads;
+    s->vhead = v->dims[2] / s->kv;
+  } else {
+    heads = q->dims[1];
+    s->kv = k->dims[1];
+    s->queries = q->dims[2];
+    s->keys = k->dims[2];
+    s->head = q->dims[3];
+    s->vhead = v->dims[3];
+  }
+  s->group = s->kv ? heads / s->kv : 1;
+  s->past = past && past->rank == 4 ? past->dims[2] : 0;
+}
+
+static gs_status check_heads(gs_arena *a, const gs_node *n, gs_err *e) {
+  const gs_value *q = n->in[Q], *k = n->in[K], *v = n->in[V];
+  if ((q->rank != 3 && q->rank != 4) || k->rank != q->rank ||
+      v->rank != q->rank)
+    return gs_heads_bad(a, n, e,
+                        "Q, K and V are of ranks %d, %d, %d, not all 3 or "
+                        "all 4", q->rank, k->rank, v->rank);
+  int64_t heads = q->rank == 4 ? q->dims[1] : gs_node_int(n, "q_num_heads", 0);
+  int64_t kv = k->rank == 4 ? k->dims[1] : gs_node_int(n, "kv_num_heads", 0);
+  if (kv < 1 || heads < kv || heads % kv)
+    return gs_heads_bad(a, n, e,
+                        "%lld heads of the query cannot share %lld heads of "
+                        "the keys", (long long)heads, (long long)kv);
+  if (q->rank == 3 && (q->dims[2] % heads || k->dims[2] % kv ||
+                       v->dims[2] % kv))
+    return gs_heads_bad(a, n, e,
+                        "hidden sizes %lld, %lld, %lld do not divide by %lld "
+                        "and %lld heads", (long long)q->dims[2],
+                        (long long)k->dims[2], (long long)v->dims[2],
+                        (long long)heads, (long long)kv);
+  return GS_OK;
+}
+
+static gs_status check_mask(gs_arena *a, const gs_node *n, const sizes *s,
+                            gs_err *e) {
+  const gs_value *m = gs_node_in(n, MASK);
+  if (!m) return GS_OK;
+  int64_t full[4] = {s->batch, s->kv * s->group, s->queries,
+                     s->past + s->keys};
+  bool fits = m->rank >= 1 && m->rank <= 4;
+  for (int d = 0; fits && d < m->rank; d++) {
+    int64_t want = full[4 - m->rank + d];
+    bool last = d == m->rank - 1;
+    fits = m->dims[d] == 1 || m->dims[d] == want ||
+           (last && m->dims[d] < want);
+  }
+  if (fits) return GS_OK;
+  return gs_heads_bad(a, n, e, "attn_mask '%s' %s does not broadcast to %s",
+                      m->name, gs_shape_text(a, m->dtype, m->rank, m->dims),
+                      gs_shape_text(a, m->dtype, 4, full));
+}
+
+static gs_status check_cache(gs_arena *a, const gs_node *n, const sizes *s,
+                             gs_err *e) {
+  const gs_value *pk = gs_node_in(n, PAST_K), *pv = gs_node_in(n, PAST_V);
+  if (!pk != !pv)
+    return gs_heads_bad(a, n, e, "past_key and past_value go together");
+  if (pk && gs_node_in(n, NONPAD))
+    return gs_heads_bad(a, n, e,
+                        "nonpad_kv_seqlen is not for a cache given as "
+                        "past_key and past_value");
+  if (pk && pk->rank != 4)
+    return gs_heads_bad(a, n, e, "past_key '%s' is of rank %d, not 4",
+                        pk->name, pk->rank);
+  GS_TRY(gs_heads_expect(a, n, PAST_K, 4,
+                         (int64_t[]){s->batch, s->kv, s->past, s->head}, e));
+  GS_TRY(gs_heads_expect(a, n, PAST_V, 4,
+                         (int64_t[]){s->batch, s->kv, s->past, s->vhead}, e));
+  const gs_value *len = gs_node_in(n, NONPAD);
+  if (len && len->dtype != GS_INT64)
+    return gs_heads_bad(a, n, e, "nonpad_kv_seqlen '%s' is of type %s, not "
+                        "i64", len->name, gs_dtype_get((int)len->dtype)->text);
+  return gs_heads_expect(a, n, NONPAD, 1, &s->batch, e);
+}
+
+static gs_status check_modes(gs_arena *a, const gs_node *n, gs_err *e) {
+  int64_t mode = gs_node_int(n, "qk_matmul_output_mode", 0);
+  int64_t to = gs_node_int(n, "softmax_precision", GS_FLOAT);
+  int64_t left = gs_node_int(n, "left_window_size", -1);
+  int64_t right = gs_node_int(n, "right_window_size", -1);
+  if (mode < 0 || mode > 3)
+    return gs_heads_bad(a, n, e, "qk_matmul_output_mode %lld is none of 0 to "
+                        "3", (long long)mode);
+  if (to != GS_FLOAT && to != GS_FLOAT16 && to != GS_DOUBLE &&
+      to != GS_BFLOAT16)
+    return gs_heads_bad(a, n, e, "softmax_precision %lld is no floating-point "
+                        "type", (long long)to);
+  if (left < -1 || right < -1)
+    return gs_heads_bad(a, n, e, "window sizes %lld and %lld: below -1",
+                        (long long)left, (long long)right);
+  return GS_OK;
+}
+
+gs_status gs_shape_attention(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  sizes s;
+  GS_TRY(gs_shape_same_type(a, n, Q, K, e));
+  GS_TRY(gs_shape_same_type(a, n, Q, PAST_K, e));
+  GS_TRY(gs_shape_same_type(a, n, V, PAST_V, e));
+  GS_TRY(check_heads(a, n, e));
+  GS_TRY(check_modes(a, n, e));
+  measure(n, &s);
+  int64_t rows = s.flat ? s.keys : s.kv;
+  int64_t cols = s.flat ? s.kv * s.head : s.keys;
+  GS_TRY(gs_heads_expect(a, n, K, n->in[Q]->rank,
+                         (int64_t[]){s.batch, rows, cols, s.head}, e));
+  if (s.flat) cols = s.kv * s.vhead;
+  GS_TRY(gs_heads_expect(a, n, V, n->in[Q]->rank,
+                         (int64_t[]){s.batch, rows, cols, s.vhead}, e));
+  GS_TRY(check_cache(a, n, &s, e));
+  GS_TRY(check_mask(a, n, &s, e));
+  gs_dtype t = n->in[Q]->dtype, tv = n->in[V]->dtype;
+  int64_t all = s.past + s.keys, heads = s.kv * s.group;
+  if (s.flat)
+    GS_TRY(gs_shape_set(g, n, 0, t, 3,
+                        (int64_t[]){s.batch, s.queries, heads * s.vhead}, e));
+  else
+    GS_TRY(gs_shape_set(g, n, 0, t, 4,
+                        (int64_t[]){s.batch, heads, s.queries, s.vhead}, e));
+  GS_TRY(gs_shape_set(g, n, 1, t, 4,
+                      (int64_t[]){s.batch, s.kv, all, s.head}, e));
+  GS_TRY(gs_shape_set(g, n, 2, tv, 4,
+                      (int64_t[]){s.batch, s.kv, all, s.vhead}, e));
+  return gs_shape_set(g, n, 3, t, 4,
+                      (int64_t[]){s.batch, heads, s.queries, all}, e);
+}
+
+/* Factors of an attention node; -1: of size 1. */
+typedef struct factors {
+  int batch, kv, group, queries, head, vhead;
+} factors;
+
+/* Results that are not asked for have no map. */
+static gs_tensor_map *out_map(gs_rule *r, const gs_node *n, int i) {
+  return gs_node_out(n, i) ? &r->out[i] : NULL;
+}
+static gs_tensor_map *in_map(gs_rule *r, const gs_node *n, int i) {
+  return gs_node_in(n, i) ? &r->in[i] : NULL;
+}
+
+/* Query-like t: [batch, heads, queries, last], or flat. */
+static void put_query(gs_tensor_map *t, const sizes *s, const factors *f,
+                      int last) {
+  gs_heads_put(t, 0, f->batch);
+  gs_heads_put(t, s->flat ? 2 : 1, f->kv);
+  gs_heads_put(t, s->flat ? 2 : 1, f->group);
+  gs_heads_put(t, s->flat ? 1 : 2, f->queries);
+  gs_heads_put(t, s->flat ? 2 : 3, last);
+}
+
+/* A cache [batch, kv heads, length, last]. */
+static void put_cache(gs_tensor_map *t, const factors *f, int length,
+                      int last) {
+  gs_heads_put(t, 0, f->batch);
+  gs_heads_put(t, 1, f->kv);
+  gs_heads_put(t, 2, length);
+  gs_heads_put(t, 3, last);
+}
+
+static void put_mask(gs_rule *r, const gs_node *n, const factors *f) {
+  const gs_value *m = gs_node_in(n, MASK);
+  if (!m) return;
+  gs_tensor_map *t = &r->in[MASK];
+  for (int d = 0; d < m->rank; d++) {
+    int at = 4 - m->rank + d;
+    if (m->dims[d] == 1) continue;
+    if (at == 0) gs_heads_put(t, d, f->batch);
+    if (at == 1) gs_heads_put(t, d, f->kv);
+    if (at == 1) gs_heads_put(t, d, f->group);
+    if (at == 2) gs_heads_put(t, d, f->queries);
+    if (at == 3)
+      gs_heads_put(t, d, gs_heads_factor(r, m->dims[d], GS_WHOLE));
+  }
+}
+
+static bool placed(const gs_node *n) {
+  return gs_node_int(n, "is_causal", 0) ||
+         gs_node_int(n, "left_window_size", -1) >= 0 ||
+         gs_node_int(n, "right_window_size", -1) >= 0;
+}
+
+/* Queries pass unless what they see depends on their place. */
+gs_status gs_rule_attention(gs_arena *a, const gs_node *n, gs_rule *r,
+                            gs_err *e) {
+  sizes s;
+  (void)e;
+  measure(n, &s);
+  gs_rule_begin(a, n, r);
+  factors f;
+  f.batch = gs_heads_factor(r, s.batch, GS_PASS);
+  f.kv = gs_heads_factor(r, s.kv, GS_PASS);
+  f.group = gs_heads_factor(r, s.group, GS_PASS);
+  f.queries = placed(n) ? gs_heads_work(r, s.queries)
+                        : gs_heads_factor(r, s.queries, GS_PASS);
+  f.vhead = gs_heads_factor(r, s.vhead, GS_PASS);
+  f.head = gs_heads_factor(r, s.head, GS_WHOLE);
+  put_query(&r->in[Q], &s, &f, f.head);
+  put_query(out_map(r, n, 0), &s, &f, f.vhead);
+  factors k = f;
+  k.group = -1;
+  /* Work is done for all keys: those of the past, where there are such. */
+  bool past = s.past && gs_node_in(n, PAST_K);
+  k.queries = past ? gs_heads_factor(r, s.keys, GS_WHOLE)
+                   : gs_heads_work(r, s.keys);
+  put_query(&r->in[K], &s, &k, f.head);
+  put_query(&r->in[V], &s, &k, f.vhead);
+  if (gs_node_in(n, PAST_K)) {
+    int length = past ? gs_heads_work(r, s.past)
+                      : gs_heads_factor(r, s.past, GS_WHOLE);
+    put_cache(&r->in[PAST_K], &f, length, f.head);
+    put_cache(&r->in[PAST_V], &f, length, f.vhead);
+  }
+  if (gs_node_out(n, 1) || gs_node_out(n, 2)) {
+    int length = gs_heads_factor(r, s.past + s.keys, GS_WHOLE);
+    put_cache(out_map(r, n, 1), &f, length, f.head);
+    put_cache(out_map(r, n, 2), &f, length, f.vhead);
+  }
+  put_mask(r, n, &f);
+  gs_heads_put(in_map(r, n, NONPAD), 0, f.batch);
+  s.flat = false; /* scores are never */
+  if (gs_node_out(n, 3))
+    put_query(&r->out[3], &s, &f,
+              gs_heads_factor(r, s.past + s.keys, GS_WHOLE));
+  return GS_OK;
+}
+
+gs_status gs_local_attention(gs_local *l, gs_err *e) {
+  sizes s;
+  (void)e;
+  measure(l->node, &s);
+  gs_heads_local(l, s.batch, s.kv, s.group);
+  return GS_OK;
+}
+
+/* ---- RotaryEmbedding: x[batch, heads, length, head] or [batch, length,
+ * heads * head] ---- */
+
+enum { X, COS, SIN, IDS };
+
+static gs_status check_angles(gs_arena *a, const gs_node *n, int64_t batch,
+                              int64_t length, int64_t half, gs_err *e) {
+  bool ids = gs_node_in(n, IDS) != NULL;
+  int64_t table[2] = {n->in[COS]->dims[0], half};
+  int64_t each[3] = {batch, length, half};
+  for (int i = COS; i <= SIN; i++)
+    GS_TRY(gs_heads_expect(a, n, i, ids ? 2 : 3, ids ? table : each, e));
+  if (ids && n->in[IDS]->dtype != GS_INT64)
+    return gs_heads_bad(a, n, e, "position_ids '%s' are of type %s, not i64",
+                        n->in[IDS]->name,
+                        gs_dtype_get((int)n->in[IDS]->dtype)->text);
+  return gs_heads_expect(a, n, IDS, 2, each, e);
+}
+
+gs_status gs_shape_rotary(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  const gs_value *x = n->in[X];
+  for (int i = COS; i <= SIN; i++) {
+    GS_TRY(gs_shape_same_type(a, n, X, i, e));
+    if (n->in[i]->rank < 1)
+      return gs_heads_bad(a, n, e, "operand '%s' is a scalar",
+                          n->in[i]->name);
+  }
+  if (x->rank != 3 && x->rank != 4)
+    return gs_heads_bad(a, n, e, "'%s' is of rank %d, neither 3 nor 4",
+                        x->name, x->rank);
+  int64_t heads = x->rank == 4 ? 1 : gs_node_int(n, "num_heads", 0);
+  int64_t last = x->dims[x->rank - 1];
+  if (heads < 1 || last % heads)
+    return gs_heads_bad(a, n, e, "a hidden size of %lld does not divide by "
+                        "num_heads %lld", (long long)last, (long long)heads);
+  int64_t head = last / heads;
+  int64_t turn = gs_node_int(n, "rotary_embedding_dim", 0);
+  if (!turn) turn = head;
+  if (turn < 0 || turn > head || turn % 2)
+    return gs_heads_bad(a, n, e, "%lld of %lld elements cannot be rotated in "
+                        "pairs", (long long)turn, (long long)head);
+  GS_TRY(check_angles(a, n, x->dims[0], x->dims[x->rank - 2], turn / 2, e));
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+gs_status gs_rule_rotary(gs_arena *a, const gs_node *n, gs_rule *r,
+                         gs_err *e) {
+  const gs_value *x = n->in[X];
+  bool flat = x->rank == 3, ids = gs_node_in(n, IDS) != NULL;
+  int64_t heads = flat ? gs_node_int(n, "num_heads", 1) : x->dims[1];
+  (void)e;
+  gs_rule_begin(a, n, r);
+  int batch = gs_heads_factor(r, x->dims[0], GS_PASS);
+  int head = gs_heads_factor(r, heads, GS_PASS);
+  int length = gs_heads_factor(r, x->dims[x->rank - 2], GS_PASS);
+  int64_t size = flat ? x->dims[2] / heads : x->dims[3];
+  int whole = gs_heads_work(r, size);
+  gs_tensor_map *both[2] = {&r->in[X], &r->out[0]};
+  for (int i = 0; i < 2; i++) {
+    gs_heads_put(both[i], 0, batch);
+    gs_heads_put(both[i], flat ? 2 : 1, head);
+    gs_heads_put(both[i], flat ? 1 : 2, length);
+    gs_heads_put(both[i], flat ? 2 : 3, whole);
+  }
+  for (int i = COS; i <= SIN; i++) {
+    if (ids) {
+      gs_heads_whole(r, n, i);
+      continue;
+    }
+    gs_heads_put(&r->in[i], 0, batch);
+    gs_heads_put(&r->in[i], 1, length);
+    gs_heads_put(&r->in[i], 2,
+                 gs_heads_factor(r, n->in[i]->dims[2], GS_WHOLE));
+  }
+  if (ids) gs_heads_put(&r->in[IDS], 0, batch);
+  if (ids) gs_heads_put(&r->in[IDS], 1, length);
+  return GS_OK;
+}
+
+gs_status gs_local_rotary(gs_local *l, gs_err *e) {
+  const gs_node *from = l->node;
+  const gs_value *x = from->in[X];
+  gs_value *ids = gs_node_in(from, IDS) ? l->in[IDS] : NULL;
+  int64_t heads = gs_node_int(from, "num_heads", 0);
+  int head = x->rank == 3 && heads != 1 ? x->dims[0] != 1 : -1;
+  (void)e;
+  gs_local_mask(l, IDS);
+  gs_node *n = gs_local_same(l);
+  if (x->rank == 3) gs_heads_divide(l, n, "num_heads", head, -1);
+  if (ids) l->in[IDS] = ids;
+  return GS_OK;
+}
+
+/* ---- TensorScatter: writes update into cache at a place along axis ---- */
+
+static gs_status scatter_axis(gs_arena *a, const gs_node *n, int *axis,
+                              gs_err *e) {
+  GS_TRY(gs_shape_axis_attr(a, n, "axis", -2, axis, e));
+  if (*axis == 0)
+    return gs_heads_bad(a, n, e, "axis 0 is the batch: nothing can be "
+                        "written along it");
+  return GS_OK;
+}
+
+gs_status gs_shape_tensor_scatter(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  const gs_value *x = n->in[0], *u = n->in[1];
+  int axis;
+  GS_TRY(gs_shape_same_type(a, n, 0, 1, e));
+  GS_TRY(scatter_axis(a, n, &axis, e));
+  bool fits = u->rank == x->rank;
+  for (int d = 0; fits && d < x->rank; d++)
+    fits = d == axis ? u->dims[d] <= x->dims[d] : u->dims[d] == x->dims[d];
+  if (!fits)
+    return gs_heads_bad(a, n, e, "update '%s' %s does not fit '%s' %s along "
+                        "axis %d", u->name,
+                        gs_shape_text(a, u->dtype, u->rank, u->dims), x->name,
+                        gs_shape_text(a, x->dtype, x->rank, x->dims), axis);
+  const char *mode = gs_node_string(n, "mode", "linear");
+  if (strcmp(mode, "linear") && strcmp(mode, "circular"))
+    return gs_heads_bad(a, n, e, "mode '%s' is neither linear nor circular",
+                        mode);
+  const gs_value *at = gs_node_in(n, 2);
+  if (at && at->dtype != GS_INT64)
+    return gs_heads_bad(a, n, e, "write_indices '%s' are of type %s, not i64",
+                        at->name, gs_dtype_get((int)at->dtype)->text);
+  GS_TRY(gs_heads_expect(a, n, 2, 1, x->dims, e));
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+gs_status gs_rule_tensor_scatter(gs_arena *a, const gs_node *n, gs_rule *r,
+                                 gs_err *e) {
+  const gs_value *x = n->in[0];
+  int axis;
+  GS_TRY(scatter_axis(a, n, &axis, e));
+  gs_rule_begin(a, n, r);
+  for (int d = 0; d < x->rank; d++) {
+    int f = gs_heads_factor(r, x->dims[d], d == axis ? GS_WHOLE : GS_PASS);
+    int u = d != axis ? f
+                      : gs_heads_factor(r, n->in[1]->dims[d], GS_WHOLE);
+    gs_heads_put(&r->in[0], d, f);
+    gs_heads_put(&r->out[0], d, f);
+    gs_heads_put(&r->in[1], d, u);
+    if (d == 0 && gs_node_in(n, 2)) gs_heads_put(&r->in[2], 0, f);
+  }
+  return GS_OK;
+}
+
+gs_status gs_local_tensor_scatter(gs_local *l, gs_err *e) {
+  gs_value *at = gs_node_in(l->node, 2) ? l->in[2] : NULL;
+  (void)e;
+  gs_local_mask(l, 2);
+  gs_local_same(l);
+  if (at) l->in[2] = at;
+  return GS_OK;
+}

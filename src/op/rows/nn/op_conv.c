@@ -1,0 +1,349 @@
+/* Rules, shapes and local forms of the convolutions. */
+#include <string.h>
+
+#include "base/math.h"
+#include "op/core/local.h"
+#include "op/core/rule.h"
+#include "op/core/shape.h"
+#include "op/core/window.h"
+
+gs_rule_fn gs_rule_conv, gs_rule_conv_transpose, gs_rule_conv_integer,
+    gs_rule_qlinear_conv, gs_rule_deform_conv;
+gs_shape_fn gs_shape_conv, gs_shape_conv_transpose, gs_shape_conv_integer,
+    gs_shape_qlinear_conv, gs_shape_deform_conv, gs_shape_g_fused_conv;
+gs_local_fn gs_local_conv, gs_local_conv_integer, gs_local_qlinear_conv,
+    gs_local_deform_conv;
+
+/* Where a convolution has its operands. */
+typedef struct form {
+  int x, w, b; /* b -1: no bias */
+  bool transposed; /* weights are [in, out / group, ...] */
+} form;
+
+static const form plain = {0, 1, 2, false};
+static const form transposed = {0, 1, 2, true};
+static const form integer = {0, 1, -1, false};
+static const form quantized = {0, 3, 8, false};
+static const form deformed = {0, 1, 3, false};
+
+/* Channels of the operand and the result. */
+typedef struct channels {
+  int64_t group, in, out; /* in and out of one group */
+} channels;
+
+/* ---- shapes ---- */
+
+static gs_status read_channels(gs_arena *a, const gs_node *n, const form *f,
+                               channels *c, gs_err *e) {
+  const gs_value *x = n->in[f->x], *w = n->in[f->w];
+  const gs_value *b = f->b < 0 ? NULL : gs_node_in(n, f->b);
+  c->group = gs_node_int(n, "group", 1);
+  if (x->rank < 3 || w->rank != x->rank)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "'%s' %s and weights '%s' %s must be of one rank, at "
+                   "least 3", x->name,
+                   gs_shape_text(a, x->dtype, x->rank, x->dims), w->name,
+                   gs_shape_text(a, w->dtype, w->rank, w->dims));
+  int64_t first = w->dims[0];
+  bool ok = c->group >= 1 && first % c->group == 0 &&
+            x->dims[1] % c->group == 0;
+  c->in = ok ? x->dims[1] / c->group : 0;
+  c->out = !ok ? 0 : f->transposed ? w->dims[1] : first / c->group;
+  if (!ok || (f->transposed ? first / c->group : w->dims[1]) != c->in)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "%lld groups of the channels of '%s' %s do not fit the "
+                   "weights '%s' %s", (long long)c->group, x->name,
+                   gs_shape_text(a, x->dtype, x->rank, x->dims), w->name,
+                   gs_shape_text(a, w->dtype, w->rank, w->dims));
+  if (b && (b->rank != 1 || b->dims[0] != c->group * c->out))
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "bias '%s' %s is not one number for each of %lld channels",
+                   b->name, gs_shape_text(a, b->dtype, b->rank, b->dims),
+                   (long long)(c->group * c->out));
+  return GS_OK;
+}
+
+static gs_status read_window(gs_arena *a, const gs_node *n, const form *f,
+                             gs_window *w, gs_err *e) {
+  const gs_value *x = n->in[f->x];
+  const int64_t *size = n->in[f->w]->dims + 2;
+  return f->transposed ? gs_window_read_transposed(a, n, x, size, w, e)
+                       : gs_window_read(a, n, x, size, w, e);
+}
+
+static gs_status shape(gs_graph *g, gs_node *n, const form *f, gs_dtype t,
+                       gs_err *e) {
+  channels c;
+  gs_window w;
+  GS_TRY(read_channels(g->arena, n, f, &c, e));
+  GS_TRY(read_window(g->arena, n, f, &w, e));
+  int64_t dims[GS_MAX_RANK] = {n->in[f->x]->dims[0]};
+  if (!gs_mul(c.group, c.out, &dims[1]))
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "too many channels");
+  memcpy(dims + 2, w.out, (size_t)w.n * sizeof *dims);
+  return gs_shape_set(g, n, 0, t, w.n + 2, dims, e);
+}
+
+gs_status gs_shape_conv(gs_graph *g, gs_node *n, gs_err *e) {
+  GS_TRY(gs_shape_same_type(g->arena, n, 0, 1, e));
+  GS_TRY(gs_shape_same_type(g->arena, n, 0, 2, e));
+  return shape(g, n, &plain, n->in[0]->dtype, e);
+}
+
+/* Conv; operand 3 is added to the result, 4 to 7 are the scale, bias, mean
+ * and variance of a BatchNormalization before that. */
+gs_status gs_shape_g_fused_conv(gs_graph *g, gs_node *n, gs_err *e) {
+  GS_TRY(gs_shape_conv(g, n, e));
+  const gs_value *y = n->out[0];
+  for (int i = 3; i < 8; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    bool ok = i == 3 || !v == !gs_node_in(n, 4);
+    if (v && i == 3) {
+      ok = v->dtype == y->dtype && v->rank == y->rank;
+      for (int d = 0; ok && d < y->rank; d++) ok = v->dims[d] == y->dims[d];
+    } else if (v) {
+      ok = ok && v->dtype == GS_FLOAT && v->rank == 1 &&
+           v->dims[0] == y->dims[1];
+    }
+    if (!ok)
+      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                     "operand %d does not fit the result %s", i,
+                     gs_shape_text(g->arena, y->dtype, y->rank, y->dims));
+  }
+  return GS_OK;
+}
+
+gs_status gs_shape_conv_transpose(gs_graph *g, gs_node *n, gs_err *e) {
+  GS_TRY(gs_shape_same_type(g->arena, n, 0, 1, e));
+  GS_TRY(gs_shape_same_type(g->arena, n, 0, 2, e));
+  return shape(g, n, &transposed, n->in[0]->dtype, e);
+}
+
+/* Operand i is a scalar, [1], or one number for each of `count` channels
+ * (0: not that). */
+static gs_status check_scale(gs_arena *a, const gs_node *n, int i,
+                             int64_t count, gs_err *e) {
+  const gs_value *v = gs_node_in(n, i);
+  if (!v || v->rank == 0 ||
+      (v->rank == 1 && (v->dims[0] == 1 || (count && v->dims[0] == count))))
+    return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                 "operand %d '%s' %s is neither one number%s", i, v->name,
+                 gs_shape_text(a, v->dtype, v->rank, v->dims),
+                 count ? " nor one for each channel of the result"
+                       : " nor a list of one");
+}
+
+static gs_status check_byte(gs_arena *a, const gs_node *n, int i, gs_err *e) {
+  const gs_value *v = n->in[i];
+  if (v->dtype == GS_INT8 || v->dtype == GS_UINT8) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                 "operand %d '%s' is %s, neither i8 nor u8", i, v->name,
+                 gs_dtype_get((int)v->dtype)->text);
+}
+
+gs_status gs_shape_conv_integer(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  GS_TRY(check_byte(a, n, 0, e));
+  GS_TRY(check_byte(a, n, 1, e));
+  GS_TRY(gs_shape_same_type(a, n, 0, 2, e));
+  GS_TRY(gs_shape_same_type(a, n, 1, 3, e));
+  GS_TRY(check_scale(a, n, 2, 0, e));
+  GS_TRY(check_scale(a, n, 3, n->in[1]->rank ? n->in[1]->dims[0] : 0, e));
+  return shape(g, n, &integer, GS_INT32, e);
+}
+
+gs_status gs_shape_qlinear_conv(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  int64_t m = n->in[3]->rank ? n->in[3]->dims[0] : 0;
+  GS_TRY(check_byte(a, n, 0, e));
+  GS_TRY(check_byte(a, n, 3, e));
+  GS_TRY(check_byte(a, n, 7, e));
+  GS_TRY(gs_shape_same_type(a, n, 0, 2, e));
+  GS_TRY(gs_shape_same_type(a, n, 3, 5, e));
+  for (int i = 1; i < 8; i++)
+    if (i != 3) GS_TRY(check_scale(a, n, i, i == 4 || i == 5 ? m : 0, e));
+  const gs_value *b = gs_node_in(n, 8);
+  for (int i = 1; i < 9; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    bool scale = i == 1 || i == 4 || i == 6;
+    if (!v || (!scale && i != 8)) continue;
+    if (v->dtype != (scale ? GS_FLOAT : GS_INT32))
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                     "operand %d '%s' is %s, not %s", i, v->name,
+                     gs_dtype_get((int)v->dtype)->text,
+                     v == b ? "i32" : "f32");
+  }
+  return shape(g, n, &quantized, n->in[7]->dtype, e);
+}
+
+gs_status gs_shape_deform_conv(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  for (int i = 1; i < n->nin; i++) GS_TRY(gs_shape_same_type(a, n, 0, i, e));
+  GS_TRY(shape(g, n, &deformed, n->in[0]->dtype, e));
+  gs_window w;
+  const gs_value *x = n->in[0], *y = n->out[0];
+  GS_TRY(read_window(a, n, &deformed, &w, e));
+  if (w.n != 2)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "'%s' %s: only two spatial dims are supported", x->name,
+                   gs_shape_text(a, x->dtype, x->rank, x->dims));
+  int64_t og = gs_node_int(n, "offset_group", 1);
+  if (og < 1 || x->dims[1] % og)
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "%lld offset groups do not divide the channels of '%s' %s",
+                   (long long)og, x->name,
+                   gs_shape_text(a, x->dtype, x->rank, x->dims));
+  for (int i = 2; i < 5; i += 2) {
+    const gs_value *v = gs_node_in(n, i);
+    int64_t each = og * w.size[0] * w.size[1] * (i == 2 ? 2 : 1);
+    if (v && (v->rank != 4 || v->dims[0] != y->dims[0] || v->dims[1] != each ||
+              v->dims[2] != y->dims[2] || v->dims[3] != y->dims[3]))
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                     "operand %d '%s' is %s, not [%lld,%lld,%lld,%lld]", i,
+                     v->name, gs_shape_text(a, v->dtype, v->rank, v->dims),
+                     (long long)y->dims[0], (long long)each,
+                     (long long)y->dims[2], (long long)y->dims[3]);
+  }
+  return GS_OK;
+}
+
+/* ---- rules ---- */
+
+/* A dim of group x each; one of size 1 beside groups needs no factor, so that
+ * they may be split unevenly. */
+static void put_channels(gs_rule *r, gs_tensor_map *t, int d, int group,
+                         int each) {
+  if (group >= 0) gs_rule_put(t, d, group);
+  if (each >= 0 && (group < 0 || r->factor[each].size != 1))
+    gs_rule_put(t, d, each);
+}
+
+/* Batch, groups and channels of the result pass, those of the operand are
+ * summed (`in` says otherwise), and so are spatial dims on which each window
+ * is one element.  With groups they are factor 0. */
+static gs_status rule(gs_arena *a, const gs_node *n, const form *f,
+                      gs_factor_kind in, gs_rule *r, gs_err *e) {
+  channels c;
+  gs_window w;
+  GS_TRY(read_channels(a, n, f, &c, e));
+  GS_TRY(read_window(a, n, f, &w, e));
+  gs_rule_begin(a, n, r);
+  gs_tensor_map *x = &r->in[f->x], *k = &r->in[f->w], *y = &r->out[0];
+  int fg = c.group > 1 ? gs_rule_factor(r, c.group, GS_PASS) : -1;
+  int fn = gs_rule_factor(r, n->in[f->x]->dims[0], GS_PASS);
+  bool no_out = fg >= 0 && c.out == 1;
+  bool no_in = fg >= 0 && c.in == 1;
+  int fo = no_out ? -1 : gs_rule_factor(r, c.out, GS_PASS);
+  int fi = no_in ? -1 : gs_rule_factor(r, c.in, in);
+  gs_rule_put(x, 0, fn);
+  gs_rule_put(y, 0, fn);
+  put_channels(r, x, 1, fg, fi);
+  put_channels(r, y, 1, fg, fo);
+  put_channels(r, k, 0, fg, f->transposed ? fi : fo);
+  int second = f->transposed ? fo : fi;
+  if (second >= 0) gs_rule_put(k, 1, second);
+  if (f->b >= 0 && gs_node_in(n, f->b))
+    put_channels(r, &r->in[f->b], 0, fg, fo);
+  bool sized = gs_node_attr(n, "output_shape") != NULL;
+  for (int d = 0; d < w.n; d++) {
+    bool pass = f != &deformed && !sized && gs_window_trivial(&w, d);
+    gs_window_put(r, x, y, d + 2, w.in[d], w.out[d], pass);
+    gs_rule_put(k, d + 2, gs_rule_factor(r, w.size[d], GS_WHOLE));
+  }
+  return GS_OK;
+}
+
+gs_status gs_rule_conv(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  return rule(a, n, &plain, GS_SUMMED, r, e);
+}
+
+gs_status gs_rule_conv_transpose(gs_arena *a, const gs_node *n, gs_rule *r,
+                                 gs_err *e) {
+  return rule(a, n, &transposed, GS_SUMMED, r, e);
+}
+
+/* Scales or zero points, one for each channel of the result. */
+static void put_scale(const gs_node *n, gs_rule *r, int i) {
+  const gs_value *v = gs_node_in(n, i);
+  if (!v || v->rank == 0) return;
+  if (v->dims[0] != 1) r->in[i].dim[0] = r->out[0].dim[1];
+}
+
+/* The padding of uneven shards is 0 in both operands, and counts for nothing
+ * as long as one of them has its zero there. */
+gs_status gs_rule_conv_integer(gs_arena *a, const gs_node *n, gs_rule *r,
+                               gs_err *e) {
+  bool both = gs_node_in(n, 2) && gs_node_in(n, 3);
+  GS_TRY(rule(a, n, &integer, both ? GS_WHOLE : GS_SUMMED, r, e));
+  put_scale(n, r, 3);
+  return GS_OK;
+}
+
+gs_status gs_rule_qlinear_conv(gs_arena *a, const gs_node *n, gs_rule *r,
+                               gs_err *e) {
+  GS_TRY(rule(a, n, &quantized, GS_WHOLE, r, e));
+  put_scale(n, r, 4);
+  put_scale(n, r, 5);
+  return GS_OK;
+}
+
+/* Groups of channels and groups of offsets overlap in any way: where there
+ * are several of either, all channels of the operand stay together. */
+gs_status gs_rule_deform_conv(gs_arena *a, const gs_node *n, gs_rule *r,
+                              gs_err *e) {
+  bool og = gs_node_int(n, "offset_group", 1) > 1;
+  GS_TRY(rule(a, n, &deformed, og ? GS_WHOLE : GS_SUMMED, r, e));
+  if (og && gs_node_int(n, "group", 1) > 1) r->factor[0].kind = GS_WHOLE;
+  for (int i = 2; i < 5; i += 2) {
+    const gs_value *v = gs_node_in(n, i);
+    if (!v) continue;
+    r->in[i].dim[0] = r->out[0].dim[0];
+    for (int d = 1; d < 4; d++)
+      gs_rule_put(&r->in[i], d, gs_rule_whole(r, v->dims[d]));
+  }
+  return GS_OK;
+}
+
+/* ---- local forms ---- */
+
+/* Fewer groups where they are split; with the channels of the operand split
+ * only one device may add the bias. */
+static gs_status local(gs_local *l, const form *f) {
+  int64_t group = gs_node_int(l->node, "group", 1);
+  gs_value *b = f->b >= 0 && gs_node_in(l->node, f->b) ? l->in[f->b] : NULL;
+  if (l->partial && b) {
+    gs_node *once = gs_local_emit(l, "ai.gshard", "Partial", &b, 1, b->dtype,
+                                  b->rank, b->dims);
+    gs_axes axes = gs_axes_of(l->partial);
+    gs_local_axes(l, once, "axes", &axes);
+    l->in[f->b] = once->out[0];
+  }
+  gs_node *n = gs_local_same(l);
+  if (b) l->in[f->b] = b;
+  if (group > 1)
+    gs_node_set_int(l->program, n, "group",
+                    gs_ceil_div(group, gs_axes_size(l->mesh, &l->factor[0])));
+  return GS_OK;
+}
+
+gs_status gs_local_conv(gs_local *l, gs_err *e) {
+  (void)e;
+  return local(l, &plain);
+}
+
+gs_status gs_local_conv_integer(gs_local *l, gs_err *e) {
+  (void)e;
+  return local(l, &integer);
+}
+
+gs_status gs_local_qlinear_conv(gs_local *l, gs_err *e) {
+  (void)e;
+  return local(l, &quantized);
+}
+
+gs_status gs_local_deform_conv(gs_local *l, gs_err *e) {
+  (void)e;
+  return local(l, &deformed);
+}

@@ -1,0 +1,176 @@
+/* Rules, shapes and local forms of the rows of "normalisation". */
+#include <string.h>
+
+#include "op/core/local.h"
+#include "op/core/rule.h"
+#include "op/core/shape.h"
+
+gs_rule_fn gs_rule_instance_norm, gs_rule_group_norm, gs_rule_lrn, gs_rule_mvn;
+gs_shape_fn gs_shape_instance_norm, gs_shape_group_norm, gs_shape_lp_norm,
+    gs_shape_lrn, gs_shape_mvn;
+gs_local_fn gs_local_group_norm;
+
+/* Operand 0 is of a floating-point type and of rank `least` or more. */
+static gs_status check_operand(gs_graph *g, const gs_node *n, int least,
+                               gs_err *e) {
+  const gs_value *x = n->in[0];
+  if (gs_dtype_get((int)x->dtype)->cls == 'f' && x->rank >= least)
+    return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "operand 0 '%s' %s must be of a floating-point type and of "
+                 "rank %d or more", x->name,
+                 gs_shape_text(g->arena, x->dtype, x->rank, x->dims), least);
+}
+
+/* Operands 1 and 2 have one element for each channel. */
+static gs_status check_channels(gs_graph *g, const gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  const gs_value *x = n->in[0];
+  GS_TRY(check_operand(g, n, 2, e));
+  for (int i = 1; i < 3; i++) {
+    const gs_value *v = n->in[i];
+    GS_TRY(gs_shape_same_type(a, n, 0, i, e));
+    if (v->rank != 1 || v->dims[0] != x->dims[1])
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                     "operand %d '%s' %s does not hold one element for each "
+                     "channel (dim 1) of '%s' %s", i, v->name,
+                     gs_shape_text(a, v->dtype, v->rank, v->dims), x->name,
+                     gs_shape_text(a, x->dtype, x->rank, x->dims));
+  }
+  return GS_OK;
+}
+
+/* ---- InstanceNormalization ---- */
+
+gs_status gs_shape_instance_norm(gs_graph *g, gs_node *n, gs_err *e) {
+  GS_TRY(check_channels(g, n, e));
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+gs_status gs_rule_instance_norm(gs_arena *a, const gs_node *n, gs_rule *r,
+                                gs_err *e) {
+  (void)e;
+  gs_rule_begin(a, n, r);
+  gs_rule_tie(n, r, 0, 1);
+  for (int d = 2; d < n->in[0]->rank; d++) r->factor[d].kind = GS_WHOLE;
+  for (int i = 1; i < 3; i++) gs_rule_put(&r->in[i], 0, 1);
+  return GS_OK;
+}
+
+/* ---- GroupNormalization ---- */
+
+gs_status gs_shape_group_norm(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t groups = gs_node_int(n, "num_groups", 0);
+  int64_t stash = gs_node_int(n, "stash_type", GS_FLOAT);
+  GS_TRY(check_channels(g, n, e));
+  if (groups < 1 || x->dims[1] % groups)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "attribute 'num_groups' is %lld, which does not divide the "
+                   "%lld channels of '%s'", (long long)groups,
+                   (long long)x->dims[1], x->name);
+  if (stash != GS_FLOAT && stash != GS_DOUBLE && stash != GS_FLOAT16 &&
+      stash != GS_BFLOAT16)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "attribute 'stash_type' is %lld, which is no "
+                   "floating-point type", (long long)stash);
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+/* Channels are groups of channels. */
+gs_status gs_rule_group_norm(gs_arena *a, const gs_node *n, gs_rule *r,
+                             gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t groups = gs_node_int(n, "num_groups", 1);
+  (void)e;
+  gs_rule_begin(a, n, r);
+  for (int d = 0; d < x->rank; d++) {
+    int64_t size = d == 1 ? groups : x->dims[d];
+    int f = gs_rule_factor(r, size, d < 2 ? GS_PASS : GS_WHOLE);
+    int each = d == 1 ? gs_rule_whole(r, x->dims[1] / groups) : f;
+    gs_tensor_map *map[] = {&r->in[0], &r->out[0], &r->in[1], &r->in[2]};
+    for (int i = 0; i < (d == 1 ? 4 : 2); i++) {
+      gs_rule_put(map[i], i < 2 ? d : 0, f);
+      if (d == 1) gs_rule_put(map[i], i < 2 ? d : 0, each);
+    }
+  }
+  return GS_OK;
+}
+
+/* As many groups as there are on this device. */
+gs_status gs_local_group_norm(gs_local *l, gs_err *e) {
+  const gs_value *x = l->node->in[0];
+  int64_t groups = gs_node_int(l->node, "num_groups", 1);
+  int64_t each = x->dims[1] / groups;
+  gs_node *n = gs_local_same(l);
+  (void)e;
+  if (each)
+    gs_node_set_int(l->program, n, "num_groups", l->out_dims[0][1] / each);
+  return GS_OK;
+}
+
+/* ---- LpNormalization ---- */
+
+gs_status gs_shape_lp_norm(gs_graph *g, gs_node *n, gs_err *e) {
+  int64_t p = gs_node_int(n, "p", 2);
+  int axis;
+  GS_TRY(check_operand(g, n, 1, e));
+  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", -1, &axis, e));
+  if (p != 1 && p != 2)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "attribute 'p' is %lld, neither 1 nor 2", (long long)p);
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+/* ---- LRN: a window over the channels ---- */
+
+gs_status gs_shape_lrn(gs_graph *g, gs_node *n, gs_err *e) {
+  int64_t size = gs_node_int(n, "size", 0);
+  GS_TRY(check_operand(g, n, 2, e));
+  if (size < 1)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "attribute 'size' is %lld, but must be 1 or more",
+                   (long long)size);
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+gs_status gs_rule_lrn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  (void)e;
+  gs_rule_begin(a, n, r);
+  gs_rule_tie(n, r, 0, 1);
+  r->factor[1].kind = GS_WHOLE;
+  return GS_OK;
+}
+
+/* ---- MeanVarianceNormalization ---- */
+
+static gs_status averaged(gs_arena *a, const gs_node *n, bool *set,
+                          gs_err *e) {
+  static const int64_t otherwise[] = {0, 2, 3};
+  int count;
+  const int64_t *axes = gs_node_ints(n, "axes", &count);
+  if (!gs_node_attr(n, "axes")) {
+    axes = otherwise;
+    count = 3;
+  }
+  memset(set, 0, GS_MAX_RANK * sizeof *set);
+  return gs_shape_axis_set(a, n, n->in[0], n->in[0]->rank, axes, count, set,
+                           e);
+}
+
+gs_status gs_shape_mvn(gs_graph *g, gs_node *n, gs_err *e) {
+  bool set[GS_MAX_RANK];
+  GS_TRY(check_operand(g, n, 0, e));
+  GS_TRY(averaged(g->arena, n, set, e));
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+gs_status gs_rule_mvn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  bool set[GS_MAX_RANK];
+  GS_TRY(averaged(a, n, set, e));
+  gs_rule_begin(a, n, r);
+  gs_rule_tie(n, r, 0, 1);
+  for (int d = 0; d < n->in[0]->rank; d++)
+    if (set[d]) r->factor[d].kind = GS_WHOLE;
+  return GS_OK;
+}

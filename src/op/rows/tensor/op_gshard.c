@@ -1,0 +1,179 @@
+/* Shapes of the domain ai.gshard: operators on one device's blocks.  Their
+ * attributes are described in gshard-ops(7). */
+#include "base/math.h"
+#include "op/rows/tensor/movement.h"
+
+static gs_status bad(gs_graph *g, const gs_node *n, const char *why,
+                     gs_err *e) {
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n), "%s", why);
+}
+
+static gs_status missing(gs_graph *g, const gs_node *n, const char *name,
+                         gs_err *e) {
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "needs the attribute '%s'", name);
+}
+
+static gs_status need_mesh(gs_graph *g, const gs_node *n, gs_err *e) {
+  return g->mesh ? GS_OK
+                 : bad(g, n, "needs a mesh, and the graph has none", e);
+}
+
+/* The number of devices over which the attribute `axes` goes. */
+static gs_status axes_size(gs_graph *g, const gs_node *n, int64_t *m,
+                           gs_err *e) {
+  const char *text = gs_node_string(n, "axes", NULL), *rest = text;
+  gs_axes axes;
+  if (!text) return missing(g, n, "axes", e);
+  GS_TRY(need_mesh(g, n, e));
+  if (gs_axes_parse(g->mesh, &rest, &axes, NULL) != GS_OK || *rest)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "'%s' names no axes of the mesh", text);
+  *m = gs_axes_size(g->mesh, &axes);
+  return GS_OK;
+}
+
+/* A sharding in an attribute, for a value of that rank. */
+static gs_status split_attr(gs_graph *g, const gs_node *n, const char *name,
+                            int rank, gs_sharding **s, gs_err *e) {
+  const char *text = gs_node_string(n, name, NULL);
+  if (!text) return missing(g, n, name, e);
+  GS_TRY(need_mesh(g, n, e));
+  if (gs_sharding_parse(g->arena, g->mesh, text, s, NULL) != GS_OK ||
+      gs_sharding_check(g->mesh, *s, rank, name, NULL) != GS_OK)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "'%s' is no sharding of rank %d over this mesh", text,
+                   rank);
+  return GS_OK;
+}
+
+/* An attribute that is a dim of operand 0. */
+static gs_status dim_attr(gs_graph *g, const gs_node *n, const char *name,
+                          int *d, gs_err *e) {
+  int64_t at = gs_node_int(n, name, 0);
+  if (!gs_node_attr(n, name)) return missing(g, n, name, e);
+  if (at < 0 || at >= n->in[0]->rank)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "%s %lld is no dim of '%s' of rank %d", name,
+                   (long long)at, n->in[0]->name, n->in[0]->rank);
+  *d = (int)at;
+  return GS_OK;
+}
+
+/* Attribute `size`: the length of a dim joined from m blocks of `block`. */
+static gs_status size_attr(gs_graph *g, const gs_node *n, int64_t block,
+                           int64_t m, int64_t *size, gs_err *e) {
+  int64_t all;
+  *size = gs_node_int(n, "size", 0);
+  if (!gs_node_attr(n, "size")) return missing(g, n, "size", e);
+  if (gs_mul(block, m, &all) && *size >= 0 && *size <= all) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "size %lld cannot be joined from %lld blocks of %lld",
+                 (long long)*size, (long long)m, (long long)block);
+}
+
+static gs_status reduce_attr(gs_graph *g, const gs_node *n, gs_err *e) {
+  const char *text = gs_node_string(n, "reduce", NULL);
+  gs_reduce reduce;
+  if (!gs_node_attr(n, "reduce")) return GS_OK;
+  if (text && gs_reduce_parse(text, &reduce)) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "'%s' is no reduction", text ? text : "?");
+}
+
+/* out[d] = in[d] for all d. */
+static void same_dims(const gs_node *n, int64_t *dims) {
+  for (int d = 0; d < n->in[0]->rank; d++) dims[d] = n->in[0]->dims[d];
+}
+
+gs_status gs_shape_g_shard(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t dims[GS_MAX_RANK];
+  gs_sharding *s;
+  GS_TRY(split_attr(g, n, "split", x->rank, &s, e));
+  gs_sharding_local(g->mesh, s, x->dims, dims);
+  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+}
+
+gs_status gs_shape_g_unshard(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t local[GS_MAX_RANK];
+  gs_sharding *s;
+  int rank;
+  const int64_t *dims = gs_node_ints(n, "dims", &rank);
+  if (!gs_node_attr(n, "dims")) return missing(g, n, "dims", e);
+  GS_TRY(split_attr(g, n, "split", x->rank, &s, e));
+  if (rank != x->rank) return bad(g, n, "dims and operand differ in rank", e);
+  for (int d = 0; d < rank; d++)
+    if (dims[d] < 0) return bad(g, n, "a negative dim in 'dims'", e);
+  gs_sharding_local(g->mesh, s, dims, local);
+  for (int d = 0; d < rank; d++)
+    if (local[d] != x->dims[d])
+      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                     "blocks of dim %d are %lld long, but '%s' has %lld", d,
+                     (long long)local[d], x->name, (long long)x->dims[d]);
+  return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
+}
+
+/* AllReduce, Mask and Partial have `axes`, CollectivePermute `from` and
+ * `to`. */
+gs_status gs_shape_g_same(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_sharding *s;
+  int64_t m;
+  int d;
+  if (gs_node_attr(n, "from") || gs_node_attr(n, "to")) {
+    GS_TRY(split_attr(g, n, "from", n->in[0]->rank, &s, e));
+    GS_TRY(split_attr(g, n, "to", n->in[0]->rank, &s, e));
+    return gs_shape_set_like(g, n, 0, e);
+  }
+  GS_TRY(axes_size(g, n, &m, e));
+  GS_TRY(reduce_attr(g, n, e));
+  if (gs_node_attr(n, "dim")) {
+    GS_TRY(dim_attr(g, n, "dim", &d, e));
+    GS_TRY(size_attr(g, n, n->in[0]->dims[d], m, &m, e));
+  }
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+gs_status gs_shape_g_reduce_scatter(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t dims[GS_MAX_RANK], m;
+  int d;
+  GS_TRY(axes_size(g, n, &m, e));
+  GS_TRY(reduce_attr(g, n, e));
+  GS_TRY(dim_attr(g, n, "dim", &d, e));
+  same_dims(n, dims);
+  dims[d] = gs_ceil_div(dims[d], m);
+  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+}
+
+gs_status gs_shape_g_all_gather(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t dims[GS_MAX_RANK], m;
+  int d;
+  GS_TRY(axes_size(g, n, &m, e));
+  GS_TRY(dim_attr(g, n, "dim", &d, e));
+  same_dims(n, dims);
+  GS_TRY(size_attr(g, n, dims[d], m, &dims[d], e));
+  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+}
+
+gs_status gs_shape_g_all_to_all(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t dims[GS_MAX_RANK], m;
+  int from, to;
+  GS_TRY(axes_size(g, n, &m, e));
+  GS_TRY(dim_attr(g, n, "split_dim", &from, e));
+  GS_TRY(dim_attr(g, n, "concat_dim", &to, e));
+  if (from == to) return bad(g, n, "split_dim and concat_dim are one", e);
+  same_dims(n, dims);
+  dims[from] = gs_ceil_div(dims[from], m);
+  GS_TRY(size_attr(g, n, dims[to], m, &dims[to], e));
+  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+}
+
+gs_status gs_shape_g_coordinate(gs_graph *g, gs_node *n, gs_err *e) {
+  int64_t m;
+  GS_TRY(axes_size(g, n, &m, e));
+  return gs_shape_set(g, n, 0, GS_INT64, 0, NULL, e);
+}

@@ -1,0 +1,371 @@
+/* Gathering and scattering by index. */
+#include "base/math.h"
+#include "op/rows/tensor/movement.h"
+
+/* Ties dim i of operand a with dim j of result 0 by a passing factor. */
+static int tie(gs_rule *r, gs_tensor_map *t, int i, int64_t size, int j) {
+  int f = gs_rule_factor(r, size, GS_PASS);
+  gs_rule_put(t, i, f);
+  gs_rule_put(&r->out[0], j, f);
+  return f;
+}
+
+static gs_status index_type(gs_graph *g, const gs_node *n, gs_err *e) {
+  const gs_value *v = n->in[1];
+  if (v->dtype == GS_INT64 || v->dtype == GS_INT32) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "indices '%s' are of type %s, need i32 or i64", v->name,
+                 gs_dtype_get(v->dtype)->text);
+}
+
+/* ---- Gather ---- */
+
+/* Masked gather and all-reduce add zeros, which needs a type that adds. */
+static bool adds(gs_dtype t) {
+  const gs_dtype_info *d = gs_dtype_get(t);
+  if (d->cls == 'f') return d->bits >= 16;
+  return (d->cls == 'i' || d->cls == 'u') && d->bits >= 8;
+}
+
+/* The indexed dim is summed: each device contributes the rows that it holds
+ * and zeros for the others. */
+gs_status gs_rule_gather(gs_arena *a, const gs_node *n, gs_rule *r,
+                         gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
+  (void)e;
+  gs_rule_begin(a, n, r);
+  for (int d = 0; d < x->rank; d++) {
+    if (d != axis)
+      tie(r, &r->in[0], d, x->dims[d], d < axis ? d : d + i->rank - 1);
+    else
+      gs_rule_put(&r->in[0], d,
+                  gs_rule_factor(r, x->dims[d], adds(x->dtype) ? GS_SUMMED
+                                                               : GS_WHOLE));
+  }
+  for (int d = 0; d < i->rank; d++)
+    tie(r, &r->in[1], d, i->dims[d], axis + d);
+  return GS_OK;
+}
+
+gs_status gs_shape_gather(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int64_t dims[2 * GS_MAX_RANK];
+  int axis, rank = 0;
+  GS_TRY(index_type(g, n, e));
+  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", 0, &axis, e));
+  for (int d = 0; d < axis; d++) dims[rank++] = x->dims[d];
+  for (int d = 0; d < i->rank; d++) dims[rank++] = i->dims[d];
+  for (int d = axis + 1; d < x->rank; d++) dims[rank++] = x->dims[d];
+  return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
+}
+
+gs_status gs_local_gather(gs_local *l, gs_err *e) {
+  const gs_value *x = l->node->in[0];
+  int axis = gs_move_axis(gs_node_int(l->node, "axis", 0), x->rank);
+  const gs_axes *axes = &l->factor[l->rule->in[0].dim[axis].f[0]];
+  const gs_value *y = l->node->out[0];
+  gs_node *n;
+  gs_buf text;
+  (void)e;
+  if (axes->n == 0) {
+    gs_local_same(l);
+    return GS_OK;
+  }
+  n = gs_local_emit(l, "ai.gshard", l->node->op_type, l->in, 2, x->dtype,
+                    y->rank, l->out_dims[0]);
+  gs_buf_init(&text, l->program->arena);
+  gs_axes_print(&text, l->mesh, axes);
+  gs_node_set_int(l->program, n, "axis", axis);
+  gs_node_set_string(l->program, n, "axes", text.at);
+  gs_node_set_int(l->program, n, "size", x->dims[axis]);
+  l->out[0] = n->out[0];
+  return GS_OK;
+}
+
+/* ---- GatherElements, ScatterElements ---- */
+
+/* Along the axis the data is whole. Elsewhere position d of the indices is
+ * position d of the data, which blocks respect only when both are equally
+ * long. */
+gs_status gs_rule_gather_elements(gs_arena *a, const gs_node *n, gs_rule *r,
+                                  gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
+  (void)e;
+  gs_rule_begin(a, n, r);
+  for (int d = 0; d < x->rank; d++) {
+    if (d == axis) {
+      gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
+      tie(r, &r->in[1], d, i->dims[d], d);
+    } else if (x->dims[d] == i->dims[d]) {
+      gs_rule_put(&r->in[1], d, tie(r, &r->in[0], d, x->dims[d], d));
+    } else {
+      gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
+      gs_rule_put(&r->in[1], d, gs_rule_whole(r, i->dims[d]));
+      gs_rule_put(&r->out[0], d, gs_rule_whole(r, i->dims[d]));
+    }
+  }
+  return GS_OK;
+}
+
+/* Indices have the rank of the data and are no longer outside the axis. */
+static gs_status elements_shape(gs_graph *g, const gs_node *n, int *axis,
+                                gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  bool fits = i->rank == x->rank;
+  GS_TRY(index_type(g, n, e));
+  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", 0, axis, e));
+  for (int d = 0; fits && d < x->rank; d++)
+    fits = d == *axis || i->dims[d] <= x->dims[d];
+  if (fits) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "indices %s do not fit data %s along axis %d",
+                 gs_shape_text(g->arena, i->dtype, i->rank, i->dims),
+                 gs_shape_text(g->arena, x->dtype, x->rank, x->dims), *axis);
+}
+
+gs_status gs_shape_gather_elements(gs_graph *g, gs_node *n, gs_err *e) {
+  int axis;
+  GS_TRY(elements_shape(g, n, &axis, e));
+  return gs_shape_set(g, n, 0, n->in[0]->dtype, n->in[1]->rank,
+                      n->in[1]->dims, e);
+}
+
+gs_status gs_rule_scatter_elements(gs_arena *a, const gs_node *n, gs_rule *r,
+                                   gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
+  (void)e;
+  gs_rule_begin(a, n, r);
+  for (int d = 0; d < x->rank; d++) {
+    bool pass = d != axis && x->dims[d] == i->dims[d];
+    int f = pass ? gs_rule_factor(r, x->dims[d], GS_PASS)
+                 : gs_rule_whole(r, x->dims[d]);
+    int k = pass ? f : gs_rule_whole(r, i->dims[d]);
+    gs_rule_put(&r->in[0], d, f);
+    gs_rule_put(&r->out[0], d, f);
+    gs_rule_put(&r->in[1], d, k);
+    gs_rule_put(&r->in[2], d, k);
+  }
+  return GS_OK;
+}
+
+/* Operand 2 is of the type of operand 0 and has these dims. */
+static gs_status updates_shape(gs_graph *g, const gs_node *n, int rank,
+                               const int64_t *dims, gs_err *e) {
+  const gs_value *u = n->in[2];
+  bool fits = u->rank == rank;
+  GS_TRY(gs_shape_same_type(g->arena, n, 0, 2, e));
+  for (int d = 0; fits && d < rank; d++) fits = u->dims[d] == dims[d];
+  if (fits) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "updates are %s, expected %s",
+                 gs_shape_text(g->arena, u->dtype, u->rank, u->dims),
+                 gs_shape_text(g->arena, u->dtype, rank, dims));
+}
+
+gs_status gs_shape_scatter_elements(gs_graph *g, gs_node *n, gs_err *e) {
+  int axis;
+  GS_TRY(elements_shape(g, n, &axis, e));
+  GS_TRY(updates_shape(g, n, n->in[1]->rank, n->in[1]->dims, e));
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+/* ---- GatherND, ScatterND ---- */
+
+/* The last dim of the indices: how many dims of the data they index. */
+static int tuple_length(const gs_node *n) {
+  return (int)n->in[1]->dims[n->in[1]->rank - 1];
+}
+
+static gs_status tuple_check(gs_graph *g, const gs_node *n, int64_t batch,
+                             gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  bool fits = x->rank >= 1 && i->rank >= 1 && batch >= 0 &&
+              batch < i->rank && batch < x->rank &&
+              i->dims[i->rank - 1] >= 1 &&
+              i->dims[i->rank - 1] <= x->rank - batch;
+  GS_TRY(index_type(g, n, e));
+  for (int d = 0; fits && d < batch; d++) fits = i->dims[d] == x->dims[d];
+  if (fits) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "indices %s do not fit data %s with %lld batch dims",
+                 gs_shape_text(g->arena, i->dtype, i->rank, i->dims),
+                 gs_shape_text(g->arena, x->dtype, x->rank, x->dims),
+                 (long long)batch);
+}
+
+gs_status gs_rule_gather_nd(gs_arena *a, const gs_node *n, gs_rule *r,
+                            gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int batch = (int)gs_node_int(n, "batch_dims", 0), k = tuple_length(n);
+  (void)e;
+  gs_rule_begin(a, n, r);
+  for (int d = 0; d < i->rank - 1; d++) {
+    int f = tie(r, &r->in[1], d, i->dims[d], d);
+    if (d < batch) gs_rule_put(&r->in[0], d, f);
+  }
+  gs_rule_put(&r->in[1], i->rank - 1, gs_rule_whole(r, k));
+  for (int d = batch; d < batch + k; d++)
+    gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
+  for (int d = batch + k; d < x->rank; d++)
+    tie(r, &r->in[0], d, x->dims[d], i->rank - 1 + d - batch - k);
+  return GS_OK;
+}
+
+gs_status gs_shape_gather_nd(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int64_t batch = gs_node_int(n, "batch_dims", 0), dims[2 * GS_MAX_RANK];
+  int rank = 0;
+  GS_TRY(tuple_check(g, n, batch, e));
+  for (int d = 0; d < i->rank - 1; d++) dims[rank++] = i->dims[d];
+  for (int d = (int)batch + tuple_length(n); d < x->rank; d++)
+    dims[rank++] = x->dims[d];
+  return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
+}
+
+/* Dims of the data that the updates cover entirely pass; where each update
+ * goes is only known with the whole of the indexed dims and all updates. */
+gs_status gs_rule_scatter_nd(gs_arena *a, const gs_node *n, gs_rule *r,
+                             gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int k = tuple_length(n), lead = i->rank - 1;
+  (void)e;
+  gs_rule_begin(a, n, r);
+  gs_rule_in_whole(r, n, 1);
+  for (int d = 0; d < lead; d++)
+    gs_rule_put(&r->in[2], d, gs_rule_whole(r, i->dims[d]));
+  for (int d = 0; d < x->rank; d++) {
+    int f = d < k ? gs_rule_whole(r, x->dims[d])
+                  : gs_rule_factor(r, x->dims[d], GS_PASS);
+    gs_rule_put(&r->in[0], d, f);
+    gs_rule_put(&r->out[0], d, f);
+    if (d >= k) gs_rule_put(&r->in[2], lead + d - k, f);
+  }
+  return GS_OK;
+}
+
+gs_status gs_shape_scatter_nd(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int64_t dims[2 * GS_MAX_RANK];
+  int rank = 0;
+  GS_TRY(tuple_check(g, n, 0, e));
+  for (int d = 0; d < i->rank - 1; d++) dims[rank++] = i->dims[d];
+  for (int d = tuple_length(n); d < x->rank; d++) dims[rank++] = x->dims[d];
+  GS_TRY(updates_shape(g, n, rank, dims, e));
+  return gs_shape_set_like(g, n, 0, e);
+}
+
+/* ---- OneHot ---- */
+
+/* The axis of the result that counts the classes. */
+static int64_t class_axis(const gs_node *n) {
+  int64_t axis = gs_node_int(n, "axis", -1);
+  return axis < 0 ? axis + n->in[0]->rank + 1 : axis;
+}
+
+gs_status gs_rule_one_hot(gs_arena *a, const gs_node *n, gs_rule *r,
+                          gs_err *e) {
+  const gs_value *x = n->in[0], *y = n->out[0];
+  int axis = (int)class_axis(n);
+  (void)e;
+  gs_rule_begin(a, n, r);
+  gs_rule_in_whole(r, n, 1);
+  gs_rule_in_whole(r, n, 2);
+  for (int d = 0; d < x->rank; d++)
+    tie(r, &r->in[0], d, x->dims[d], d < axis ? d : d + 1);
+  gs_rule_put(&r->out[0], axis, gs_rule_whole(r, y->dims[axis]));
+  return GS_OK;
+}
+
+/* depth may be of any numeric type; a float counts by its integer part. */
+static gs_status one_hot_depth(gs_graph *g, const gs_node *n, int64_t *depth,
+                               gs_err *e) {
+  const gs_value *v = n->in[1];
+  const gs_tensor *t = v->constant;
+  int count;
+  const int64_t *list = gs_value_int_list(g->arena, v, &count);
+  *depth = -1;
+  if (list && count == 1) {
+    *depth = *list;
+  } else if (t && gs_tensor_count(t) == 1 && gs_tensor_bytes(t)) {
+    double f = -1;
+    float f32;
+    if (t->dtype == GS_DOUBLE) memcpy(&f, gs_tensor_bytes(t), sizeof f);
+    if (t->dtype == GS_FLOAT) {
+      memcpy(&f32, gs_tensor_bytes(t), sizeof f32);
+      f = (double)f32;
+    }
+    if (f >= 0 && f <= 0x1p53) *depth = (int64_t)f;
+  } else if (!t) {
+    return gs_shape_not_constant(g->arena, n, 1, e);
+  }
+  if (*depth >= 0) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "operand '%s' is no depth: one number, 0 or more", v->name);
+}
+
+gs_status gs_shape_one_hot(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0], *v = n->in[2];
+  int64_t axis = class_axis(n), dims[GS_MAX_RANK + 1];
+  if (axis < 0 || axis > x->rank)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "axis %lld is out of range for a result of rank %d",
+                   (long long)gs_node_int(n, "axis", -1), x->rank + 1);
+  if (v->rank != 1 || v->dims[0] != 2)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "values '%s' are %s, need two elements", v->name,
+                   gs_shape_text(g->arena, v->dtype, v->rank, v->dims));
+  if (gs_move_open(n, 1) && n->out[0]->rank == x->rank + 1)
+    return gs_shape_set(g, n, 0, v->dtype, n->out[0]->rank, n->out[0]->dims,
+                        e);
+  for (int d = 0; d < x->rank; d++) dims[d < axis ? d : d + 1] = x->dims[d];
+  GS_TRY(one_hot_depth(g, n, &dims[axis], e));
+  return gs_shape_set(g, n, 0, v->dtype, x->rank + 1, dims, e);
+}
+
+/* ---- how far indices go ---- */
+
+/* The size of dim `axis`; 0 where it is not known. */
+static int64_t dim_of(const gs_value *v, int64_t axis) {
+  if (!v || v->rank < 1) return 0;
+  if (axis < 0) axis += v->rank;
+  if (axis < 0 || axis >= v->rank) return 0;
+  return gs_max(v->dims[axis], 0);
+}
+
+/* Of all dims that the tuples name. */
+static int64_t least_named(const gs_node *n, const gs_value *of,
+                           const gs_value *index) {
+  int64_t first = gs_node_int(n, "batch_dims", 0), least = INT64_MAX;
+  int64_t k = dim_of(index, -1);
+  for (int64_t d = 0; d < k; d++)
+    least = gs_min(least, dim_of(of, first + d));
+  return k ? least : 0;
+}
+
+/* Below n; nothing when that is 0. */
+static gs_range below(int64_t n) { return (gs_range){0, n}; }
+
+gs_range gs_index_range(const gs_node *n, int i) {
+  if (!n->op || !n->op->index.kind || n->op->index.operand != i ||
+      !gs_node_in(n, i))
+    return below(0);
+  int at = n->op->index.of;
+  const gs_value *of = gs_node_in(n, at);
+  switch ((gs_index_kind)n->op->index.kind) {
+  case GS_INDEX_AXIS: return below(dim_of(of, gs_node_int(n, "axis", 0)));
+  case GS_INDEX_TUPLE: return below(least_named(n, of, gs_node_in(n, i)));
+  case GS_INDEX_ROWS:
+    return below(gs_node_in(n, i)->rank > 1 ? dim_of(of, 0) : 0);
+  case GS_INDEX_MADE:
+    return below(dim_of(gs_node_out(n, 0), gs_node_int(n, "axis", -1)));
+  case GS_INDEX_SIZE: {
+    int64_t size = dim_of(gs_node_out(n, at), -2);
+    return size ? (gs_range){size, size + 1} : below(0);
+  }
+  case GS_INDEX_NONE: break;
+  }
+  return below(0);
+}

@@ -1,0 +1,31 @@
+#include "pass/partition/cost.h"
+
+double gs_cost_local(const gs_mesh *m, double flops, double bytes) {
+  gs_machine machine = gs_machine_or(&m->machine, &gs_machine_default);
+  return flops / machine.flops + bytes / (machine.memory_gbs * 1e9);
+}
+
+/* The slowest link of the axes: what an axis does not say, the machine does. */
+static void link_of(const gs_mesh *m, const gs_axes *axes, double *alpha_us,
+                    double *gbs) {
+  gs_machine machine = gs_machine_or(&m->machine, &gs_machine_default);
+  for (int i = 0; i < axes->n; i++) {
+    const gs_axis *axis = &m->axis[m->sub[axes->at[i]].axis];
+    double alpha = axis->alpha_us > 0 ? axis->alpha_us : machine.alpha_us;
+    double speed = axis->gbps > 0 ? axis->gbps / 8 : machine.link_gbs;
+    if (!i || alpha > *alpha_us) *alpha_us = alpha;
+    if (!i || speed < *gbs) *gbs = speed;
+  }
+  if (axes->n) return;
+  *alpha_us = machine.alpha_us;
+  *gbs = machine.link_gbs;
+}
+
+double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
+                    double bytes) {
+  /* A local slice costs next to nothing, but more than not slicing. */
+  if (k == GS_MOVE_SLICE) return 1e-9;
+  double alpha_us, gbs;
+  link_of(m, axes, &alpha_us, &gbs);
+  return alpha_us * 1e-6 + bytes / (gbs * 1e9);
+}

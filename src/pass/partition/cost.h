@@ -1,0 +1,18 @@
+/* The cost model: seconds of compute and of communication.
+ *
+ * Communication is alpha + bytes / bandwidth per collective, with the link of
+ * the mesh axis (spec: mesh.link), else that of the machine (spec: machine,
+ * ir/mesh/machine.h); over several axes, the slowest of them.  Only ratios matter
+ * to the choices made here. */
+#ifndef GS_PASS_COST_H
+#define GS_PASS_COST_H
+
+#include "op/core/moves.h"
+
+/* Seconds of so many operations on so many bytes of a device's memory. */
+double gs_cost_local(const gs_mesh *m, double flops, double bytes);
+/* Seconds of one move over these axes that sends so many bytes. */
+double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
+                    double bytes);
+
+#endif

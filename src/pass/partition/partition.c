@@ -1,0 +1,363 @@
+#include "pass/partition/partition.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "pass/partition/partition_impl.h"
+
+static double identity_of(gs_reduce r) {
+  switch (r) {
+    case GS_REDUCE_PROD: return 1;
+    case GS_REDUCE_MAX: return -INFINITY;
+    case GS_REDUCE_MIN: return INFINITY;
+    case GS_REDUCE_SUM:
+    case GS_NREDUCE: break;
+  }
+  return 0;
+}
+
+/* Dims of operand i whose padding would enter a reduction, and the value that
+ * keeps it out. */
+static uint64_t summed_dims(const gs_rule *r, int i, const choice *c,
+                            double *fill) {
+  uint64_t dims = 0;
+  for (int d = 0; d < r->in[i].rank; d++)
+    for (int k = 0; k < r->in[i].dim[d].n; k++) {
+      int f = r->in[i].dim[d].f[k];
+      if (r->factor[f].kind != GS_SUMMED || !c->as.axis[f].n) continue;
+      dims |= (uint64_t)1 << d;
+      *fill = identity_of(r->factor[f].reduce);
+    }
+  return dims;
+}
+
+static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
+                         const choice *c) {
+  const gs_value *v = n->in[i];
+  version *x = gs_part_need(p, v, c->in[i]);
+  double fill = 0;
+  uint64_t dims = summed_dims(r, i, c, &fill);
+  bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
+  if (indexed && i == 0) dims = 0; /* indices never reach the padding */
+  if (indexed && i == 1) dims = ~(uint64_t)0;
+  gs_value *local = gs_part_masked(p, v, x, dims, fill);
+  bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  if (adds && c->carried && !c->in[i]->partial)
+    local = gs_part_spread(p, v, local, x->sharding, c->carried);
+  return local;
+}
+
+static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
+                           gs_arena *tmp, const choice *c) {
+  gs_local l = {.node = n,
+                .rule = r,
+                .factor = c->as.axis,
+                .partial = gs_assignment_partial(r, &c->as),
+                .program = p->program,
+                .mesh = p->m,
+                .reduce = n->op ? n->op->combine : GS_REDUCE_SUM};
+  l.in = GS_NEWS(tmp, n->nin + 1, gs_value *);
+  l.out = GS_NEWS(tmp, n->nout + 1, gs_value *);
+  l.out_dims = GS_NEWS(tmp, n->nout + 1, int64_t *);
+  l.out_sharding = c->out;
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) l.in[i] = operand(p, n, r, i, c);
+  for (int i = 0; i < n->nout; i++) {
+    if (!n->out[i]) continue;
+    l.out_dims[i] = GS_NEWS(tmp, gs_max(n->out[i]->rank, 0) + 1, int64_t);
+    gs_sharding_local(p->m, c->out[i], n->out[i]->dims, l.out_dims[i]);
+  }
+  return l;
+}
+
+static gs_status check_local(part *p, const gs_node *n, const gs_local *l) {
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *want = n->out[i], *got = l->out[i];
+    if (!want) continue;
+    bool fits = got && got->rank == want->rank &&
+                (got->dtype == want->dtype || l->finish);
+    for (int d = 0; fits && d < got->rank; d++)
+      fits = got->dims[d] == l->out_dims[i][d];
+    if (!fits)
+      return gs_fail(p->e, GS_INTERNAL, gs_node_place(p->a, n),
+                     "its local form gives %s for result '%s', not %s",
+                     got ? gs_shape_text(p->a, got->dtype, got->rank,
+                                         got->dims)
+                         : "nothing",
+                     want->name,
+                     gs_shape_text(p->a, want->dtype, want->rank,
+                                   l->out_dims[i]));
+  }
+  return GS_OK;
+}
+
+/* A node that computes whole although an operand is split: worth a word. */
+static void note_fallback(part *p, const gs_node *n, const choice *c,
+                          int first_collective) {
+  bool split = false;
+  for (int i = 0; i < n->nin; i++) {
+    if (c->in[i] && !gs_sharding_is_replicated(c->in[i])) return;
+    if (c->in[i] && gs_sharding_used(n->in[i]->sharding)) split = true;
+  }
+  if (!split) return;
+  double bytes = 0;
+  for (int i = first_collective; i < p->out->collective.n; i++)
+    bytes += p->out->collective.at[i].bytes;
+  if (bytes > 0)
+    *gs_push(p->a, &p->out->fallback) = (gs_fallback){n, bytes};
+}
+
+/* Registers result i; a partial one that needs more work is reduced first. */
+static void add_result(part *p, const gs_value *v, int i, gs_local *l,
+                       gs_sharding *s) {
+  gs_value *at = l->out[i];
+  for (;;) {
+    s->reduce = l->reduce;
+    version *x = gs_part_add(p, v, s, at, false);
+    gs_value *(*finish)(gs_local *, int, gs_value *) = l->finish;
+    if (!finish || !s->partial) return;
+    gs_sharding *whole = gs_sharding_copy(p->a, s);
+    whole->partial = 0;
+    version *reduced = gs_part_move(p, v, x, whole);
+    p->versions[v->id] = NULL; /* unfinished forms are of no use to others */
+    l->finish = NULL;
+    at = finish(l, i, reduced->local);
+    s = l->finish ? gs_sharding_copy(p->a, s) : whole;
+  }
+}
+
+static void add_results(part *p, const gs_node *n, gs_local *l,
+                        const choice *c) {
+  gs_local first = *l;
+  for (int i = 0; i < n->nout; i++) {
+    if (!n->out[i]) continue;
+    if (!p->nuse[n->out[i]->id]) l->finish = NULL; /* nobody reads it */
+    add_result(p, n->out[i], i, l, gs_sharding_copy(p->a, c->out[i]));
+    l->finish = first.finish;
+    l->reduce = first.reduce;
+    l->kept = first.kept;
+  }
+}
+
+static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
+  gs_rule *r = GS_NEW(tmp, gs_rule);
+  GS_TRY(gs_rule_of(tmp, n, r, p->e));
+  p->node = n;
+  int before = p->out->collective.n;
+  choice *c = GS_NEW(tmp, choice);
+  gs_part_choose(p, n, r, tmp, c);
+  gs_local l = make_local(p, n, r, tmp, c);
+  note_fallback(p, n, c, before);
+  int first = p->program->node.n;
+  bool boxed = gs_node_boxed(n);
+  if (n->op && n->op->local && !boxed) GS_TRY(n->op->local(&l, p->e));
+  else gs_local_same(&l);
+  for (int i = first; i < p->program->node.n; i++) {
+    gs_node *made = p->program->node.at[i];
+    made->origin = n->origin;
+    made->stage = n->stage;
+  }
+  GS_TRY(check_local(p, n, &l));
+  add_results(p, n, &l, c);
+  if (boxed) return GS_OK; /* the work is not known */
+  int64_t size[GS_MAX_FACTORS];
+  for (int f = 0; f < r->nfactor; f++)
+    size[f] = gs_ceil_div(r->factor[f].size,
+                          gs_axes_size(p->m, &c->as.axis[f]));
+  if (n->op) p->out->flops += gs_op_flops(n->op, r, size);
+  p->out->seconds += c->compute;
+  return GS_OK;
+}
+
+static void add_inputs(part *p) {
+  for (int i = 0; i < p->g->input.n; i++) {
+    const gs_value *v = p->g->input.at[i];
+    gs_value *x = gs_value_new(p->program, v->name, v->dtype, v->rank, v->dims);
+    x->kind = v->kind;
+    x->is_input = true;
+    *gs_push(p->a, &p->program->input) = x;
+    gs_part_add(p, v, gs_sharding_new(p->a, v->rank, false), x, true);
+  }
+}
+
+/* Output v, whose name y has kept; an input that is an output as well is that
+ * input, whole. */
+static void add_output(part *p, const gs_value *v, gs_value *y) {
+  p->node = NULL;
+  if (v->is_input) {
+    gs_value *x = gs_graph_find(p->program, v->name);
+    x->is_output = true;
+    *gs_push(p->a, &p->program->output) = x;
+    return;
+  }
+  const gs_sharding *home = gs_part_home(p, v);
+  const version *x = gs_part_need(p, v, home);
+  bool boxed = gs_value_boxed(v); /* every device holds it whole */
+  const char *domain = boxed ? "" : "ai.gshard";
+  const char *op = boxed ? "Identity" : "Unshard";
+  gs_node *n = gs_node_new(p->program, domain, op, "", 1, 1);
+  n->op = gs_op_find(domain, op);
+  n->opset = gs_domain_find(domain)->newest;
+  n->origin = gs_strdup(p->program->arena, v->name);
+  n->in[0] = x->local;
+  if (!boxed) {
+    gs_node_set_string(p->program, n, "split",
+                       gs_sharding_text(p->a, p->m, home));
+    gs_node_set_ints(p->program, n, "dims", v->dims, v->rank);
+  }
+  gs_node_output(n, 0, y);
+  y->is_output = true;
+  *gs_push(p->a, &p->program->output) = y;
+}
+
+static void count_uses(part *p) {
+  for (int i = 0; i < p->g->node.n; i++) {
+    const gs_node *n = p->g->node.at[i];
+    for (int k = 0; k < n->nin; k++) {
+      if (!n->in[k]) continue;
+      p->nuse[n->in[k]->id]++;
+      p->reader[n->in[k]->id] = n;
+    }
+  }
+  for (int i = 0; i < p->g->output.n; i++) p->nuse[p->g->output.at[i]->id]++;
+}
+
+/* Bytes of constants and their blocks on one device: each once, however many
+ * nodes read it. */
+/* Moves whose results were pruned, for nothing reads them, cost nothing. */
+static void drop_pruned(part *p) {
+  int kept = 0;
+  for (int i = 0; i < p->out->collective.n; i++) {
+    const gs_collective *c = &p->out->collective.at[i];
+    if (gs_graph_find(p->program, c->result))
+      p->out->collective.at[kept++] = *c;
+    else p->out->seconds -= c->seconds;
+  }
+  p->out->collective.n = kept;
+}
+
+static double weight_bytes(const part *p) {
+  double bytes = 0;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  bool *counted = GS_NEWS(&tmp, p->program->value.n + 1, bool);
+  for (int i = 0; i < p->program->node.n; i++) {
+    const gs_node *n = p->program->node.at[i];
+    for (int k = 0; k < n->nin; k++) {
+      const gs_value *v = n->in[k];
+      if (!v || !v->constant) continue;
+      bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
+      const gs_value *held = shard ? n->out[0] : v;
+      if (gs_value_boxed(held) || counted[held->id]) continue;
+      counted[held->id] = true;
+      int64_t count = gs_product(held->dims, held->rank);
+      bytes += (double)gs_dtype_bytes(held->dtype, count);
+    }
+  }
+  gs_arena_free(&tmp);
+  return bytes;
+}
+
+/* Constants that are split, but read whole by a node of the program. */
+static void find_whole(part *p) {
+  const gs_graph *g = p->program;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  bool *read = GS_NEWS(&tmp, g->value.n + 1, bool);
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
+    for (int k = 0; k < n->nin && !shard; k++)
+      if (n->in[k]) read[n->in[k]->id] = true;
+  }
+  p->out->whole = GS_NEWS(p->a, p->g->value.n + 1, bool);
+  for (int i = 0; i < p->g->value.n; i++) {
+    const gs_value *v = p->g->value.at[i];
+    if (!v->constant || gs_sharding_is_replicated(v->sharding)) continue;
+    for (const version *x = p->versions[v->id]; x; x = x->next) {
+      int id = x->local->id; /* that of another value if it was pruned */
+      if (!x->local->def && id < g->value.n && g->value.at[id] == x->local &&
+          read[id])
+        p->out->whole[v->id] = true;
+    }
+  }
+  gs_arena_free(&tmp);
+}
+
+/* Whether v is, or is a block of, a constant or an input: counted elsewhere. */
+static bool is_given(const gs_value *v) {
+  const gs_node *n = v->def;
+  if (n && n->op && (n->op->flags & GS_OP_ENTRY)) v = n->in[0];
+  return v->constant || v->is_input;
+}
+
+static double value_bytes(const gs_value *v) {
+  int64_t n = gs_product(v->dims, v->rank);
+  return gs_value_boxed(v) || is_given(v) || v->is_output
+             ? 0
+             : (double)gs_dtype_bytes(v->dtype, n);
+}
+
+/* Most bytes alive at once when nodes run in order. */
+static double peak_bytes(const part *p) {
+  const gs_graph *g = p->program;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  int *last = GS_NEWS(&tmp, g->value.n + 1, int);
+  for (int i = 0; i < g->node.n; i++)
+    for (int k = 0; k < g->node.at[i]->nin; k++)
+      if (g->node.at[i]->in[k]) last[g->node.at[i]->in[k]->id] = i;
+  double now = 0, most = 0;
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    for (int k = 0; k < n->nout; k++)
+      if (n->out[k]) now += value_bytes(n->out[k]);
+    if (now > most) most = now;
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k] && n->in[k]->def && last[n->in[k]->id] == i) {
+        now -= value_bytes(n->in[k]);
+        last[n->in[k]->id] = -1; /* an operand given twice dies once */
+      }
+  }
+  gs_arena_free(&tmp);
+  return most;
+}
+
+gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
+                            gs_err *e) {
+  *out = (gs_partition){0};
+  part p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
+  p.program = out->program = gs_graph_new(a, g->name);
+  p.program->mesh = g->mesh;
+  p.home = GS_NEWS(a, g->value.n + 1, gs_sharding *);
+  p.versions = GS_NEWS(a, g->value.n + 1, version *);
+  p.nuse = GS_NEWS(a, g->value.n + 1, int);
+  p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
+  gs_resharder_init(&p.resharder, a, g->mesh);
+  count_uses(&p);
+  add_inputs(&p);
+  gs_value **y = GS_NEWS(a, g->output.n + 1, gs_value *);
+  for (int i = 0; i < g->output.n; i++) {
+    const gs_value *v = g->output.at[i];
+    if (v->is_input) continue;
+    y[i] = gs_value_new(p.program, v->name, v->dtype, v->rank, v->dims);
+    y[i]->kind = v->kind;
+  }
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_status status = GS_OK;
+  for (int i = 0; i < g->node.n && !status; i++) {
+    status = partition_node(&p, g->node.at[i], &tmp);
+    gs_arena_reset(&tmp);
+  }
+  gs_arena_free(&tmp);
+  GS_TRY(status);
+  for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
+  gs_graph_prune(p.program);
+  drop_pruned(&p);
+  find_whole(&p);
+  out->weight_bytes = weight_bytes(&p);
+  out->peak_bytes = peak_bytes(&p);
+  return gs_graph_check(p.program, e);
+}

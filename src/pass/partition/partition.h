@@ -1,0 +1,51 @@
+/* From an annotated graph to one SPMD program for all devices (GShard
+ * section 3.3; design section 5).
+ *
+ * requires  n->op set, every value has a sharding (gs_pass_propagate)
+ * ensures   a program graph with local shapes; collectives name mesh axes;
+ *           operands of split summed factors are masked in their padding
+ * Cost: O(nodes); nothing here loops over devices. */
+#ifndef GS_PASS_PARTITION_H
+#define GS_PASS_PARTITION_H
+
+#include "op/core/op.h"
+#include "pass/partition/cost.h"
+
+/* Bytes of a constant that is read whole wherever it is used otherwise than its
+ * sharding says; larger ones stay in blocks and are gathered. */
+enum { GS_SMALL_CONSTANT = 64 * 1024 };
+
+typedef struct gs_collective {
+  const char *op;         /* "AllReduce" */
+  gs_axes axes;
+  const gs_value *value;  /* of the model: the tensor that is moved */
+  const gs_node *node;    /* of the model: the consumer that needs it, or
+                             NULL for an output of the graph */
+  const char *result;     /* name in the program */
+  const char *from, *to;  /* sharding texts */
+  double bytes;           /* sent per device */
+  double seconds;         /* of the cost model */
+} gs_collective;
+
+typedef struct gs_fallback { /* a node run whole on every device */
+  const gs_node *node;
+  double bytes; /* gathered for it, per device */
+} gs_fallback;
+
+typedef struct gs_partition {
+  gs_graph *program;
+  GS_VEC(gs_collective) collective; /* in order of execution */
+  GS_VEC(gs_fallback) fallback;
+  bool *whole; /* [values of the model] constants that their shardings split,
+                  but that are small and held whole */
+  double flops;        /* per device */
+  double seconds;      /* of one run by the cost model, nothing overlapped */
+  double weight_bytes; /* per device: blocks of constants and nothing else */
+  double peak_bytes;   /* per device: most bytes of values alive at once,
+                          inputs, constants and their blocks left out */
+} gs_partition;
+
+gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
+                            gs_err *e);
+
+#endif

@@ -1,0 +1,205 @@
+/* Which factors a node's axes go to: candidates taken from its operands and
+ * results, priced by compute and resharding. */
+#include <math.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "pass/partition/partition_impl.h"
+
+enum { MAX_FORMS = 4 }; /* versions of an operand that are looked at */
+
+/* Assignments that differ; few, however many operands a node has. */
+typedef struct offers {
+  gs_assignment *at;
+  int n, cap;
+} offers;
+
+/* Adds the axes of `from` that are not used yet to factor f, if they continue
+ * what it has. */
+static void grant(const gs_rule *r, gs_assignment *as, int f,
+                  const gs_axes *from, gs_subset *used) {
+  gs_axes *to = &as->axis[f];
+  if (r->factor[f].kind == GS_WHOLE || from->n <= to->n ||
+      memcmp(to->at, from->at, to->n))
+    return;
+  for (int i = to->n; i < from->n; i++) {
+    gs_subset bit = (gs_subset)1 << from->at[i];
+    if (*used & bit) return;
+    to->at[to->n++] = from->at[i];
+    *used |= bit;
+  }
+}
+
+static bool same_assignment(const gs_rule *r, const gs_assignment *a,
+                            const gs_assignment *b) {
+  for (int f = 0; f < r->nfactor; f++)
+    if (!gs_axes_equal(&a->axis[f], &b->axis[f])) return false;
+  return true;
+}
+
+static void add_new(const gs_rule *r, gs_arena *tmp, offers *o,
+                    const gs_assignment *as) {
+  for (int i = 0; i < o->n; i++)
+    if (same_assignment(r, &o->at[i], as)) return;
+  *gs_push(tmp, o) = *as;
+}
+
+static void add_offer(const part *p, const gs_rule *r, gs_arena *tmp,
+                      offers *o, gs_assignment *as) {
+  gs_assignment_legalise(p->m, r, as);
+  add_new(r, tmp, o, as);
+}
+
+/* The factor that takes further axes best: passed through, evenly divided,
+ * the longest; -1 when there is none. */
+static int roomy_factor(const part *p, const gs_rule *r,
+                        const gs_assignment *as, int64_t shards) {
+  int best = -1;
+  int64_t most = 0;
+  for (int f = 0; f < r->nfactor; f++) {
+    int64_t have = gs_axes_size(p->m, &as->axis[f]) * shards;
+    if (r->factor[f].kind != GS_PASS || r->factor[f].blocked ||
+        r->factor[f].size % have || r->factor[f].size / have <= most)
+      continue;
+    most = r->factor[f].size / have;
+    best = f;
+  }
+  return best;
+}
+
+/* Axes that split what must be whole split something else meanwhile: two
+ * all-to-alls cost less than to gather and to compute everywhere. */
+static void offer_moved(const part *p, const gs_rule *r, gs_arena *tmp,
+                        const gs_assignment *lead, gs_assignment as,
+                        gs_subset used, offers *o) {
+  bool moved = false;
+  for (int f = 0; f < r->nfactor; f++) {
+    const gs_axes *axes = &lead->axis[f];
+    if (r->factor[f].kind != GS_WHOLE || !axes->n ||
+        (gs_axes_set(axes) & used))
+      continue;
+    int g = roomy_factor(p, r, &as, gs_axes_size(p->m, axes));
+    if (g < 0) continue;
+    as.axis[g] = gs_axes_cat(&as.axis[g], axes);
+    used |= gs_axes_set(axes);
+    moved = true;
+  }
+  if (moved) add_offer(p, r, tmp, o, &as);
+}
+
+/* Assignments that follow number `lead` of those seen: alone, filled up by
+ * the others, and with the axes of its whole factors moved to others. */
+static void offer_lead(const part *p, const gs_rule *r, gs_arena *tmp,
+                       const offers *seen, int lead, offers *o) {
+  gs_assignment as = {0};
+  gs_subset used = 0;
+  for (int f = 0; f < r->nfactor; f++)
+    grant(r, &as, f, &seen->at[lead].axis[f], &used);
+  gs_assignment alone = as;
+  add_offer(p, r, tmp, o, &alone);
+  offer_moved(p, r, tmp, &seen->at[lead], as, used, o);
+  for (int s = 0; s < seen->n; s++)
+    for (int f = 0; s != lead && f < r->nfactor; f++)
+      grant(r, &as, f, &seen->at[s].axis[f], &used);
+  add_offer(p, r, tmp, o, &as);
+}
+
+/* Adds what a sharding of this slot gives to the factors, if it is new. */
+static void see(const part *p, const gs_rule *r, gs_arena *tmp,
+                const gs_slot *slot, const gs_sharding *s, offers *seen) {
+  gs_assignment as = {0};
+  gs_project(p->m, r, slot->map, s, &as);
+  add_new(r, tmp, seen, &as);
+}
+
+/* Different shardings of the slots' values, as factors see them. */
+static offers collect(part *p, const gs_node *n, const gs_rule *r,
+                      gs_arena *tmp) {
+  offers seen = {0};
+  for (int i = 0; i < r->nin + r->nout; i++) {
+    gs_slot slot = gs_slot_at(n, r, i);
+    if (slot.value) see(p, r, tmp, &slot, slot.value->sharding, &seen);
+  }
+  for (int i = 0; i < r->nin; i++) {
+    gs_slot slot = gs_slot_at(n, r, i);
+    const version *x = slot.value ? p->versions[slot.value->id] : NULL;
+    for (int j = 0; x && j < MAX_FORMS; j++, x = x->next)
+      see(p, r, tmp, &slot, x->sharding, &seen);
+  }
+  return seen;
+}
+
+/* Compute and memory time of the node's local form. */
+static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
+                            const choice *c) {
+  if (gs_node_boxed(n)) return 0; /* there is but one way to run it */
+  int64_t size[GS_MAX_FACTORS];
+  for (int f = 0; f < r->nfactor; f++)
+    size[f] = gs_ceil_div(r->factor[f].size,
+                          gs_axes_size(p->m, &c->as.axis[f]));
+  double bytes = 0;
+  for (int i = 0; i < n->nin && i < r->nin; i++)
+    if (c->in[i])
+      bytes += (double)gs_sharding_bytes(p->m, c->in[i], n->in[i]->dtype,
+                                         n->in[i]->dims);
+  for (int i = 0; i < n->nout && i < r->nout; i++)
+    if (c->out[i])
+      bytes += (double)gs_sharding_bytes(p->m, c->out[i], n->out[i]->dtype,
+                                         n->out[i]->dims);
+  double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
+  return gs_cost_local(p->m, flops, bytes);
+}
+
+/* Fills in what the assignment asks of operands and gives to results. */
+static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
+                         gs_arena *tmp, gs_subset carried, choice *c) {
+  c->in = GS_NEWS(tmp, r->nin + 1, gs_sharding *);
+  c->out = GS_NEWS(tmp, r->nout + 1, gs_sharding *);
+  gs_subset used = 0;
+  for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
+  c->carried = carried & used ? 0 : carried;
+  bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  for (int i = 0; i < r->nin; i++) {
+    if (!gs_node_in(n, i)) continue;
+    c->in[i] = gs_unproject(tmp, &r->in[i], &c->as);
+    if (all || i == 0)
+      c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->carried;
+  }
+  for (int i = 0; i < r->nout; i++) {
+    if (!gs_node_out(n, i)) continue;
+    c->out[i] = gs_unproject(tmp, &r->out[i], &c->as);
+    c->out[i]->partial = gs_assignment_partial(r, &c->as) | c->carried;
+    c->out[i]->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
+  }
+}
+
+static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
+                             choice *c) {
+  double t = c->compute = local_seconds(p, n, r, c);
+  for (int i = 0; i < r->nin; i++)
+    if (c->in[i]) t += gs_part_price(p, n->in[i], c->in[i], NULL);
+  for (int i = 0; i < r->nout; i++) {
+    if (!c->out[i]) continue;
+    const gs_value *v = n->out[i];
+    if (gs_value_boxed(v) || !p->nuse[v->id]) continue;
+    t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, c->out[i],
+                    gs_part_home(p, v))
+             ->seconds;
+  }
+  return t;
+}
+
+void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
+                    choice *best) {
+  offers seen = collect(p, n, r, tmp), o = {0};
+  for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
+  if (!o.n) gs_push(tmp, &o)->axis[0].n = 0; /* nothing is split */
+  gs_subset carried = gs_part_carried(p, n);
+  best->seconds = INFINITY;
+  for (int i = 0; i < o.n; i++) {
+    choice c = {.as = o.at[i]};
+    shape_choice(p, n, r, tmp, carried, &c);
+    c.seconds = choice_seconds(p, n, r, &c);
+    if (c.seconds < best->seconds || i == 0) *best = c;
+  }
+}

@@ -1,0 +1,50 @@
+/* Resharding: the cheapest sequence of local slices and collectives that
+ * takes a value from one sharding to another.
+ *
+ * A search over shardings, not a ladder of cases (design section 4).  States
+ * are lists of units: runs of sub-axes that the source and the target keep
+ * together, so that the search does not grow with the number of devices. */
+#ifndef GS_PASS_RESHARD_H
+#define GS_PASS_RESHARD_H
+
+#include "base/map.h"
+#include "ir/mesh/sharding.h"
+#include "pass/partition/cost.h"
+
+typedef struct gs_move {
+  gs_move_kind kind;
+  gs_axes axes;       /* that the move communicates over or slices by */
+  int dim;            /* gathered, sliced, scattered or split-from dim */
+  int to;             /* all-to-all: the dim that becomes split */
+  gs_sharding *after; /* the sharding that results */
+  double bytes;       /* sent per device */
+  double seconds;     /* pass/partition/cost.h */
+} gs_move;
+
+typedef struct gs_path {
+  int n;
+  gs_move *move;
+  double seconds;
+} gs_path;
+
+typedef struct gs_resharder {
+  gs_arena *arena;
+  const gs_mesh *mesh;
+  gs_map cache; /* "dims:from>to" -> gs_path */
+} gs_resharder;
+
+void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m);
+
+/* The cheapest path; n is 0 when the shardings are equal.  from may be
+ * partial; `to` may keep a subset of its partial axes. Never fails: gathering
+ * everything and slicing again is always possible. */
+const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
+                          const int64_t *dims, const gs_sharding *from,
+                          const gs_sharding *to);
+
+/* True when blocks of dim n over `outer`, each cut over `inner`, are the
+ * blocks over outer followed by inner: the condition under which the minor
+ * axes of a dim can be added or dropped without a realignment. */
+bool gs_reshard_nests(int64_t n, int64_t outer, int64_t inner);
+
+#endif

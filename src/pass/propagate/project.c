@@ -1,0 +1,113 @@
+#include "pass/propagate/project.h"
+
+/* How many of the axes from `at` on divide `size` evenly, taken together. */
+static int take_even(const gs_mesh *m, const gs_axes *axes, int at,
+                     int64_t size) {
+  int n = 0;
+  for (; at + n < axes->n && size > 0; n++) {
+    int64_t k = m->sub[axes->at[at + n]].size;
+    if (size % k) break;
+    size /= k;
+  }
+  return n;
+}
+
+static void project_dim(const gs_mesh *m, const gs_rule *r,
+                        const gs_dim_map *map, const gs_axes *axes,
+                        gs_assignment *out) {
+  if (map->n == 1) {
+    out->axis[map->f[0]] = *axes;
+    return;
+  }
+  int at = 0;
+  for (int i = 0; i < map->n; i++) {
+    int64_t size = r->factor[map->f[i]].size;
+    int n = take_even(m, axes, at, size);
+    gs_axes rest = gs_axes_tail(axes, at);
+    out->axis[map->f[i]] = gs_axes_head(&rest, n);
+    at += n;
+    if (gs_axes_size(m, &out->axis[map->f[i]]) != size) {
+      for (i++; i < map->n; i++) out->axis[map->f[i]] = (gs_axes){0};
+      break;
+    }
+  }
+}
+
+void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
+                const gs_sharding *s, gs_assignment *out) {
+  for (int d = 0; d < t->rank; d++)
+    project_dim(m, r, &t->dim[d], &s->dim[d].axes, out);
+}
+
+gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
+                          const gs_assignment *as) {
+  gs_sharding *s = gs_sharding_new(a, t->rank, false);
+  for (int d = 0; d < t->rank; d++)
+    for (int i = 0; i < t->dim[d].n; i++)
+      s->dim[d].axes =
+          gs_axes_cat(&s->dim[d].axes, &as->axis[t->dim[d].f[i]]);
+  return s;
+}
+
+/* Makes one dim of several factors carry its axes; true if it changed. */
+static bool legalise_dim(const gs_mesh *m, const gs_rule *r,
+                         const gs_dim_map *map, gs_assignment *as) {
+  if (map->n < 2) return false;
+  bool changed = false, complete = true;
+  for (int i = 0; i < map->n; i++) {
+    gs_axes *axes = &as->axis[map->f[i]];
+    int64_t size = r->factor[map->f[i]].size;
+    int keep = complete ? take_even(m, axes, 0, size) : 0;
+    if (keep < axes->n) {
+      *axes = gs_axes_head(axes, keep);
+      changed = true;
+    }
+    complete = complete && gs_axes_size(m, axes) == size;
+  }
+  return changed;
+}
+
+static bool legalise_maps(const gs_mesh *m, const gs_rule *r,
+                          const gs_tensor_map *t, int n, gs_assignment *as) {
+  bool changed = false;
+  for (int i = 0; i < n; i++)
+    for (int d = 0; d < t[i].rank; d++)
+      if (legalise_dim(m, r, &t[i].dim[d], as)) changed = true;
+  return changed;
+}
+
+void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
+                            gs_assignment *as) {
+  gs_subset used = 0;
+  for (int f = 0; f < r->nfactor; f++) {
+    gs_axes *axes = &as->axis[f];
+    if (r->factor[f].kind == GS_WHOLE) axes->n = 0;
+    for (int i = 0; i < axes->n; i++) {
+      gs_subset bit = (gs_subset)1 << axes->at[i];
+      if (used & bit) axes->n = (uint8_t)i;
+      else used |= bit;
+    }
+  }
+  while (legalise_maps(m, r, r->in, r->nin, as) ||
+         legalise_maps(m, r, r->out, r->nout, as)) {
+  }
+}
+
+gs_subset gs_assignment_partial(const gs_rule *r, const gs_assignment *as) {
+  gs_subset set = 0;
+  for (int f = 0; f < r->nfactor; f++)
+    if (r->factor[f].kind == GS_SUMMED) set |= gs_axes_set(&as->axis[f]);
+  return set;
+}
+
+gs_slot gs_slot_at(const gs_node *n, const gs_rule *r, int s) {
+  if (s < r->nin) return (gs_slot){&r->in[s], gs_node_in(n, s), false, s};
+  s -= r->nin;
+  return (gs_slot){&r->out[s], gs_node_out(n, s), true, s};
+}
+
+int gs_slots(const gs_node *n, const gs_rule *r, gs_slot *slot, int max) {
+  int k = 0;
+  for (; k < r->nin + r->nout && k < max; k++) slot[k] = gs_slot_at(n, r, k);
+  return k;
+}

@@ -1,0 +1,49 @@
+/* Between dims and factors: the projections on which propagation and
+ * partitioning work (Shardy's sharding projection over GShard's idea). */
+#ifndef GS_PASS_PROJECT_H
+#define GS_PASS_PROJECT_H
+
+#include "op/core/op.h"
+
+/* Which factors a node's axes are assigned to: axes[f] for factor f. */
+typedef struct gs_assignment {
+  gs_axes axis[GS_MAX_FACTORS];
+} gs_assignment;
+
+/* Reads the axes of each factor off one operand or result.  A dim of several
+ * factors gives its axes to the major factor while they divide it, then to
+ * the next; what cannot be given is left out. Factors that t does not have
+ * keep what `out` holds. */
+void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
+                const gs_sharding *s, gs_assignment *out);
+
+/* The sharding that t has under an assignment, without partial axes.  The
+ * assignment must be legal (gs_assignment_legalise). */
+gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
+                          const gs_assignment *as);
+
+/* Shortens axis lists until every tensor of the rule can carry them: no axis
+ * on two factors (the first keeps it), none on GS_WHOLE factors, and in dims
+ * of several factors only even splits in which a factor is split once those
+ * major to it are split completely. */
+void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
+                            gs_assignment *as);
+
+/* Axes of the split summed factors: the result is partial over them. */
+gs_subset gs_assignment_partial(const gs_rule *r, const gs_assignment *as);
+
+/* Every operand, then every result: their maps and values, one after another;
+ * slots of absent operands have value NULL. */
+typedef struct gs_slot {
+  const gs_tensor_map *map;
+  gs_value *value;
+  bool result;
+  int index;
+} gs_slot;
+int gs_slots(const gs_node *n, const gs_rule *r, gs_slot *slot, int max);
+/* Slot number s alone. */
+gs_slot gs_slot_at(const gs_node *n, const gs_rule *r, int s);
+
+
+
+#endif

@@ -1,0 +1,284 @@
+#include "plan/auto_shard.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/math.h"
+
+/* Less than this part of the time is no reason to split a tensor. */
+static const double least_gain = 1e-3;
+
+typedef struct candidate {
+  gs_fill_choice choice;
+  gs_fill_score score; /* when it was last looked at */
+  bool taken, failed;
+} candidate;
+
+typedef struct filler {
+  gs_arena *a;
+  gs_graph *g;
+  const gs_propagate_input *in;
+  const gs_fill_options *opt;
+  gs_uses uses;
+  gs_sharding **base; /* [nvalue] what the user said, with taken choices */
+  gs_map family;      /* key -> candidate; one mesh axis each */
+  GS_VEC(candidate *) list;
+} filler;
+
+/* ---- what may be chosen ---- */
+
+/* The text with every number replaced by '#'. */
+static void fold_digits(gs_buf *b, const char *s) {
+  while (*s) {
+    if (isdigit((unsigned char)*s)) {
+      gs_buf_char(b, '#');
+      while (isdigit((unsigned char)*s)) s++;
+    } else {
+      gs_buf_char(b, *s++);
+    }
+  }
+}
+
+/* Tensors of one family: the same dim of tensors that look alike and whose
+ * first use looks alike. */
+static char *weight_key(filler *f, const gs_value *v, int d, int axis) {
+  gs_buf b;
+  gs_buf_init(&b, f->a);
+  gs_buf_printf(&b, "weight %d %d %s ", axis, d,
+                gs_shape_text(f->a, v->dtype, v->rank, v->dims));
+  fold_digits(&b, v->name);
+  int first = f->uses.first[v->id];
+  if (first < f->uses.first[v->id + 1]) {
+    const gs_use *u = &f->uses.use[first];
+    gs_buf_printf(&b, " %s %d ", u->node->op_type, u->index);
+    fold_digits(&b, u->node->name);
+  }
+  return b.at;
+}
+
+/* Dims of inputs that are one dim of the problem: the same name or size. */
+static char *input_key(filler *f, const gs_value *v, int d, int axis) {
+  const char *name = v->dim_names ? v->dim_names[d] : NULL;
+  if (name && *name)
+    return gs_sprintf(f->a, "input %d name %s", axis, name);
+  return gs_sprintf(f->a, "input %d %lld", axis, (long long)v->dims[d]);
+}
+
+static bool may_split(const filler *f, const gs_value *v, int d, int axis) {
+  const gs_sharding *s = f->base[v->id];
+  gs_axes axes = gs_axes_named(f->g->mesh, axis);
+  int64_t size = f->g->mesh->axis[axis].size;
+  if (size < 2 || v->dims[d] < size) return false;
+  if (f->opt->even && v->dims[d] % size) return false;
+  if (!s) return true;
+  gs_subset taken = gs_sharding_used(s) | s->replicated | s->partial;
+  return s->dim[d].open && !(taken & gs_axes_set(&axes));
+}
+
+static void add_to(filler *f, const char *key, gs_value *v, int d, int axis) {
+  candidate *c = gs_map_get(&f->family, key);
+  if (!c) {
+    c = GS_NEW(f->a, candidate);
+    c->choice.axis = axis;
+    gs_map_put(&f->family, key, c);
+    *gs_push(f->a, &f->list) = c;
+  }
+  for (int i = 0; i < c->choice.n; i++) /* one dim of a tensor is enough */
+    if (c->choice.value[i] == v) return;
+  int n = c->choice.n++;
+  gs_value **value = GS_NEWS(f->a, n + 1, gs_value *);
+  int *dim = GS_NEWS(f->a, n + 1, int);
+  for (int i = 0; i < n; i++) {
+    value[i] = c->choice.value[i];
+    dim[i] = c->choice.dim[i];
+  }
+  value[n] = v;
+  dim[n] = d;
+  c->choice.value = value;
+  c->choice.dim = dim;
+}
+
+static bool is_weight(const gs_value *v) {
+  return v->constant && v->rank > 0 &&
+         gs_dtype_get((int)v->dtype)->cls == 'f' &&
+         gs_product(v->dims, v->rank) > 1;
+}
+
+static void find_candidates(filler *f) {
+  const gs_mesh *m = f->g->mesh;
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < f->g->value.n; i++) {
+      gs_value *v = f->g->value.at[i];
+      if (pass == 0 ? !v->is_input : !is_weight(v)) continue;
+      for (int d = 0; d < v->rank; d++)
+        for (int axis = 0; axis < m->naxis; axis++)
+          if (may_split(f, v, d, axis))
+            add_to(f, pass ? weight_key(f, v, d, axis)
+                           : input_key(f, v, d, axis), v, d, axis);
+    }
+}
+
+/* ---- trying ---- */
+
+/* Appends the axis to the dims of the choice, where it is still free. */
+static void apply(filler *f, gs_arena *a, const gs_fill_choice *c) {
+  gs_axes axes = gs_axes_named(f->g->mesh, c->axis);
+  for (int i = 0; i < c->n; i++) {
+    gs_value *v = c->value[i];
+    if (!may_split(f, v, c->dim[i], c->axis)) continue;
+    gs_sharding *s = v->sharding ? gs_sharding_copy(a, v->sharding)
+                                 : gs_sharding_new(a, v->rank, true);
+    gs_axes *to = &s->dim[c->dim[i]].axes;
+    *to = gs_axes_cat(to, &axes);
+    v->sharding = s;
+  }
+}
+
+static void restore(filler *f) {
+  for (int i = 0; i < f->g->value.n; i++)
+    f->g->value.at[i]->sharding = f->base[i];
+}
+
+/* What the graph costs with the taken choices, and c (or NULL). */
+static gs_status attempt(filler *f, const gs_fill_choice *c, gs_fill_score *out,
+                     gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_propagation done;
+  gs_partition made;
+  restore(f);
+  if (c) apply(f, &a, c);
+  gs_status s = gs_pass_propagate(&a, f->g, f->in, &done, e);
+  if (!s) s = gs_pass_partition(&a, f->g, &made, e);
+  if (!s) {
+    out->seconds = made.seconds;
+    out->bytes = made.weight_bytes + made.peak_bytes;
+    out->excess = f->opt->memory > 0 && out->bytes > f->opt->memory
+                      ? out->bytes - f->opt->memory
+                      : 0;
+  }
+  restore(f);
+  gs_arena_free(&a);
+  return s;
+}
+
+static bool better(const gs_fill_score *x, const gs_fill_score *y) {
+  if (x->excess < y->excess || x->excess > y->excess)
+    return x->excess < y->excess;
+  return x->seconds < y->seconds * (1 - least_gain);
+}
+
+/* A choice that the passes refuse is one that cannot be made. */
+static void look(filler *f, candidate *c) {
+  gs_err none;
+  gs_err_init(&none);
+  c->failed = attempt(f, &c->choice, &c->score, &none) != GS_OK;
+  gs_err_free(&none);
+}
+
+/* The untaken candidate that scored best when it was last looked at. */
+static candidate *most_promising(const filler *f, const candidate *but) {
+  candidate *best = NULL;
+  for (int i = 0; i < f->list.n; i++) {
+    candidate *c = f->list.at[i];
+    if (c->taken || c->failed || c == but) continue;
+    if (!best || c->score.excess < best->score.excess ||
+        (c->score.excess <= best->score.excess &&
+         c->score.seconds < best->score.seconds))
+      best = c;
+  }
+  return best;
+}
+
+/* Makes a choice part of what stands. */
+static void take(filler *f, candidate *c) {
+  restore(f);
+  apply(f, f->a, &c->choice);
+  for (int i = 0; i < c->choice.n; i++)
+    f->base[c->choice.value[i]->id] = c->choice.value[i]->sharding;
+  c->taken = true;
+}
+
+/* Takes candidates while one helps.  A score of an earlier round is looked at
+ * again before it is believed; gains mostly shrink, so few need to be. */
+static bool take_while_better(filler *f, gs_fill *out) {
+  bool any = false;
+  for (;;) {
+    candidate *c = most_promising(f, NULL);
+    if (!c || !better(&c->score, &out->after)) return any;
+    look(f, c);
+    const candidate *next = most_promising(f, c);
+    if (c->failed || !better(&c->score, &out->after)) continue;
+    if (next && better(&next->score, &c->score)) continue;
+    take(f, c);
+    any = true;
+    out->after = c->score;
+    c->choice.after = c->score;
+    *gs_push(f->a, &out->choice) = c->choice;
+  }
+}
+
+/* ---- the pass ---- */
+
+/* Puts back what the user said, then all choices but number `but`. */
+static void take_all_but(filler *f, gs_sharding *const *said,
+                         const gs_fill *out, int but) {
+  memcpy(f->base, said, (size_t)f->g->value.n * sizeof *said);
+  for (int i = 0; i < out->choice.n; i++) {
+    candidate c = {.choice = out->choice.at[i]};
+    if (i != but) take(f, &c);
+  }
+}
+
+/* Drops choices without which it is no worse. */
+static gs_status drop_idle(filler *f, gs_sharding *const *said, gs_fill *out,
+                           gs_err *e) {
+  for (int i = out->choice.n - 1; i >= 0 && out->choice.n > 1; i--) {
+    gs_fill_score without;
+    take_all_but(f, said, out, i);
+    GS_TRY(attempt(f, NULL, &without, e));
+    if (better(&out->after, &without)) continue;
+    out->after = without;
+    for (int k = i; k + 1 < out->choice.n; k++)
+      out->choice.at[k] = out->choice.at[k + 1];
+    out->choice.n--;
+  }
+  take_all_but(f, said, out, -1);
+  return GS_OK;
+}
+
+static gs_status check_fit(const filler *f, const gs_fill *out, gs_err *e) {
+  if (out->after.excess <= 0) return GS_OK;
+  gs_fail(e, GS_SPEC, NULL,
+          "no sharding was found that fits %.0f bytes per device: the best "
+          "takes %.0f", f->opt->memory, out->after.bytes);
+  gs_err_hint(e, "more devices, or a higher memory_per_device");
+  return GS_SPEC;
+}
+
+gs_status gs_pass_fill(gs_arena *a, gs_graph *g, const gs_propagate_input *in,
+                       const gs_fill_options *opt, gs_fill *out, gs_err *e) {
+  filler f = {.a = a, .g = g, .in = in, .opt = opt};
+  int n = g->value.n;
+  gs_sharding **said = GS_NEWS(a, n + 1, gs_sharding *);
+  f.base = GS_NEWS(a, n + 1, gs_sharding *);
+  for (int i = 0; i < n; i++) said[i] = f.base[i] = g->value.at[i]->sharding;
+  f.uses = gs_graph_uses(a, g);
+  gs_map_init(&f.family, a);
+  *out = (gs_fill){.filled = GS_NEWS(a, n + 1, gs_subset)};
+  GS_TRY(attempt(&f, NULL, &out->before, e));
+  out->after = out->before;
+  find_candidates(&f);
+  do { /* what did not help alone may help after others */
+    for (int i = 0; i < f.list.n; i++)
+      if (!f.list.at[i]->taken) look(&f, f.list.at[i]);
+  } while (take_while_better(&f, out));
+  GS_TRY(drop_idle(&f, said, out, e));
+  restore(&f);
+  for (int i = 0; i < n; i++)
+    if (f.base[i] != said[i])
+      out->filled[i] = gs_sharding_used(f.base[i]) &
+                       ~(said[i] ? gs_sharding_used(said[i]) : 0);
+  return check_fit(&f, out, e);
+}

@@ -1,0 +1,56 @@
+/* options.auto: fill -- dims that the user left open are split where the cost
+ * model says that it pays.
+ *
+ * A choice splits one dim of some graph inputs or weights over one axis of
+ * the mesh; propagation then completes the rest, as if the user had said it.
+ * Tensors whose names differ in numbers only, have one shape and are used
+ * alike (the same weight of every layer) are chosen together, and so are
+ * inputs that have a dim of the same name or size.  Starting from what the
+ * user said, the choice that helps most is taken until none helps; then those
+ * that no longer help are dropped.  What the user said is never changed.
+ *
+ * Better is: fewer bytes per device past the limit, then less time of
+ * pass/partition/cost.h's model (compute, memory and collectives).
+ *
+ * requires  as gs_pass_propagate; what the user said stands in
+ *           value->sharding
+ * ensures   value->sharding of chosen values has the chosen axes; their dims
+ *           stay open
+ * Cost: about (2 choices + taken) propagations and partitions of the graph. */
+#ifndef GS_PASS_FILL_H
+#define GS_PASS_FILL_H
+
+#include "pass/partition/partition.h"
+#include "pass/propagate/propagate.h"
+
+typedef struct gs_fill_options {
+  double memory; /* bytes per device for weights and activations; 0: any */
+  bool even;     /* only dims that the axis divides */
+} gs_fill_options;
+
+typedef struct gs_fill_score {
+  double excess;  /* bytes per device past the limit */
+  double seconds; /* of one run */
+  double bytes;   /* weights and activations per device */
+} gs_fill_score;
+
+typedef struct gs_fill_choice {
+  int n;
+  gs_value *const *value; /* [n] */
+  const int *dim;         /* [n] dim of each that is split */
+  int axis;               /* of the mesh */
+  gs_fill_score after;    /* with this choice and those before it */
+} gs_fill_choice;
+
+typedef struct gs_fill {
+  gs_fill_score before, after;
+  GS_VEC(gs_fill_choice) choice; /* in the order of being taken */
+  gs_subset *filled;             /* [nvalue] axes that were chosen */
+} gs_fill;
+
+/* GS_SPEC when no sharding is found that fits the limit, with what the best
+ * one takes. */
+gs_status gs_pass_fill(gs_arena *a, gs_graph *g, const gs_propagate_input *in,
+                       const gs_fill_options *opt, gs_fill *out, gs_err *e);
+
+#endif
