@@ -51,15 +51,15 @@ static const gs_tool tool = {
 
 static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
   *z = (sizes){2, 128, 512, 4, 4, 32, 1024};
-  const int64_t most = 1 << 24;
+  const int64_t max = 1 << 24;
   const struct {
     const char *name;
     int64_t max, *at;
   } number[] = {
-      {"layers", 1000, &z->layers},   {"model-dim", most, &z->model},
-      {"hidden-dim", most, &z->hidden}, {"heads", most, &z->heads},
-      {"batch", most, &z->batch},     {"seq", most, &z->seq},
-      {"vocab", most, &z->vocab},
+      {"layers", 1000, &z->layers},   {"model-dim", max, &z->model},
+      {"hidden-dim", max, &z->hidden}, {"heads", max, &z->heads},
+      {"batch", max, &z->batch},     {"seq", max, &z->seq},
+      {"vocab", max, &z->vocab},
   };
   for (size_t i = 0; i < sizeof number / sizeof *number; i++)
     GS_TRY(gs_cli_int(c, number[i].name, 1, number[i].max, number[i].at, e));

@@ -145,21 +145,21 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
                .vocab = 1024,
                .moe.experts = 4};
   if (gs_cli_has(c, "preset")) apply_preset(gs_cli_get(c, "preset"), z);
-  const int64_t most = 1 << 24;
+  const int64_t max = 1 << 24;
   const struct {
     const char *name;
     int64_t min, max, *at;
   } number[] = {
       {"layers", 1, 1000, &z->layers},
-      {"experts", 2, most, &z->moe.experts},
-      {"model-dim", 1, most, &z->model},
-      {"hidden-dim", 1, most, &z->hidden},
-      {"heads", 1, most, &z->heads},
-      {"head-dim", 1, most, &z->head_dim},
-      {"groups", 1, most, &z->groups},
-      {"group-size", 1, most, &z->group_size},
-      {"vocab", 1, most, &z->vocab},
-      {"target-vocab", 1, most, &z->target_vocab},
+      {"experts", 2, max, &z->moe.experts},
+      {"model-dim", 1, max, &z->model},
+      {"hidden-dim", 1, max, &z->hidden},
+      {"heads", 1, max, &z->heads},
+      {"head-dim", 1, max, &z->head_dim},
+      {"groups", 1, max, &z->groups},
+      {"group-size", 1, max, &z->group_size},
+      {"vocab", 1, max, &z->vocab},
+      {"target-vocab", 1, max, &z->target_vocab},
   };
   for (size_t i = 0; i < sizeof number / sizeof *number; i++)
     GS_TRY(gs_cli_int(c, number[i].name, number[i].min, number[i].max,
@@ -170,7 +170,7 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
   if (!z->head_dim) z->head_dim = gs_max(1, z->model / z->heads);
   z->moe.hidden = z->hidden;
   z->moe.capacity = gs_max(1, 2 * z->group_size / z->moe.experts);
-  GS_TRY(gs_cli_int(c, "capacity", 1, most, &z->moe.capacity, e));
+  GS_TRY(gs_cli_int(c, "capacity", 1, max, &z->moe.capacity, e));
   return read_routing(c, z, e);
 }
 

@@ -179,14 +179,14 @@ static bool fits(const json *root, const json *s, const json *j,
                  const char *place) {
   s = resolve(root, s);
   const json *type = member(s, "type"), *one = member(s, "const");
-  const json *list = member(s, "enum"), *least = member(s, "minimum");
+  const json *list = member(s, "enum"), *min = member(s, "minimum");
   const json *items = member(s, "items");
   if (type && !is_a(j, type)) return wrong(place, "of another type");
   if (one && !equal(one, j)) return wrong(place, "not the constant");
   const json *x = list ? list->first : NULL;
   while (x && !equal(x, j)) x = x->next;
   if (list && !x) return wrong(place, "none of the enumeration");
-  if (least && j->type == '0' && atof(j->text) < atof(least->text))
+  if (min && j->type == '0' && atof(j->text) < atof(min->text))
     return wrong(place, "less than the minimum");
   for (x = items && j->type == '[' ? j->first : NULL; x; x = x->next) {
     char name[512];
@@ -197,15 +197,15 @@ static bool fits(const json *root, const json *s, const json *j,
 }
 
 static json *load(const char *path, reader *r) {
-  static const size_t most = 16 << 20;
+  static const size_t max = 16 << 20;
   FILE *f = fopen(path, "rb");
-  char *text = f ? malloc(most) : NULL;
+  char *text = f ? malloc(max) : NULL;
   *r = (reader){.node = calloc(MAX_NODES, sizeof(json))};
   if (!text || !r->node) {
     perror(path);
     exit(66);
   }
-  size_t n = fread(text, 1, most - 1, f);
+  size_t n = fread(text, 1, max - 1, f);
   fclose(f);
   text[n] = 0;
   r->file = text;

@@ -9,12 +9,12 @@
 enum { MAX_VALUES = 200, MAX_ELEMENTS = 4096, MAX_IN = 4 };
 
 typedef struct mark {
-  double most; /* no element is larger in magnitude */
+  double max; /* no element is larger in magnitude */
   bool real;   /* not integers: order of summation shows */
   bool index;  /* made for one use only */
 } mark;
 
-typedef struct maker {
+typedef struct producer {
   gs_arena *a;
   gs_graph *g;
   random_source r;
@@ -24,7 +24,7 @@ typedef struct maker {
   bool plain;      /* floats are f32 */
   gs_buf ranges;
   gs_err e;
-} maker;
+} producer;
 
 int random_below(random_source *r, int n) {
   r->state ^= r->state << 13;
@@ -33,9 +33,9 @@ int random_below(random_source *r, int n) {
   return (int)((r->state >> 3) % (uint32_t)n);
 }
 
-static int below(maker *k, int n) { return random_below(&k->r, n); }
-static bool chance(maker *k, int percent) { return below(k, 100) < percent; }
-static int64_t random_size(maker *k) { return k->size[below(k, 4)]; }
+static int below(producer *k, int n) { return random_below(&k->r, n); }
+static bool chance(producer *k, int percent) { return below(k, 100) < percent; }
+static int64_t random_size(producer *k) { return k->size[below(k, 4)]; }
 
 /* ---- values ---- */
 
@@ -52,7 +52,7 @@ static unsigned set_of(gs_dtype t) {
   }
 }
 
-static gs_dtype random_type(maker *k, unsigned set) {
+static gs_dtype random_type(producer *k, unsigned set) {
   static const gs_dtype types[] = {
       GS_FLOAT, GS_FLOAT, GS_FLOAT,    GS_FLOAT, GS_DOUBLE, GS_FLOAT16,
       GS_INT32, GS_INT64, GS_BFLOAT16, GS_BOOL,  GS_UINT8,  GS_INT8};
@@ -78,15 +78,15 @@ static double limit(gs_dtype t) {
 static double elements(const gs_value *v) {
   return (double)gs_product(v->dims, v->rank);
 }
-static double most(const maker *k, const gs_value *v) {
-  return k->mark[v->id].most;
+static double max(const producer *k, const gs_value *v) {
+  return k->mark[v->id].max;
 }
-static bool real(const maker *k, const gs_value *v) {
+static bool real(const producer *k, const gs_value *v) {
   return k->mark[v->id].real;
 }
 
 /* An input, or a weight without data. */
-static gs_value *fresh(maker *k, gs_dtype t, int rank, const int64_t *dims) {
+static gs_value *fresh(producer *k, gs_dtype t, int rank, const int64_t *dims) {
   gs_value *v;
   char name[20];
   snprintf(name, sizeof name, "v%d", k->g->value.n);
@@ -101,11 +101,11 @@ static gs_value *fresh(maker *k, gs_dtype t, int rank, const int64_t *dims) {
     v->is_input = true;
     *gs_push(k->a, &k->g->input) = v;
   }
-  k->mark[v->id].most = t == GS_BOOL ? 1 : 3;
+  k->mark[v->id].max = t == GS_BOOL ? 1 : 3;
   return v;
 }
 
-static gs_value *any_fresh(maker *k, unsigned set, int low, int high) {
+static gs_value *any_fresh(producer *k, unsigned set, int low, int high) {
   int64_t dims[8], n = 1;
   int rank = low + below(k, high - low + 1);
   for (int d = 0; d < rank; d++) {
@@ -117,7 +117,8 @@ static gs_value *any_fresh(maker *k, unsigned set, int low, int high) {
 }
 
 /* Some value of these types and ranks; an exact one if asked. */
-static gs_value *pick(maker *k, unsigned set, int low, int high, bool exact) {
+static gs_value *pick(producer *k, unsigned set, int low, int high,
+                      bool exact) {
   for (int try = 0; try < 20; try++) {
     gs_value *v = k->g->value.at[below(k, k->g->value.n)];
     if (k->mark[v->id].index || !(set_of(v->dtype) & set) || v->rank < low ||
@@ -129,7 +130,7 @@ static gs_value *pick(maker *k, unsigned set, int low, int high, bool exact) {
 }
 
 /* A value of that type and shape, at hand or new. */
-static gs_value *like(maker *k, gs_dtype t, int rank, const int64_t *dims,
+static gs_value *like(producer *k, gs_dtype t, int rank, const int64_t *dims,
                       bool exact) {
   int first = below(k, k->g->value.n);
   for (int i = 0; i < k->g->value.n; i++) {
@@ -143,7 +144,7 @@ static gs_value *like(maker *k, gs_dtype t, int rank, const int64_t *dims,
 }
 
 /* A partner of x for a broadcasting operator. */
-static gs_value *partner(maker *k, const gs_value *x, gs_dtype t) {
+static gs_value *partner(producer *k, const gs_value *x, gs_dtype t) {
   int64_t dims[8];
   int drop = chance(k, 40) ? below(k, x->rank + 1) : 0;
   for (int d = drop; d < x->rank; d++)
@@ -154,17 +155,17 @@ static gs_value *partner(maker *k, const gs_value *x, gs_dtype t) {
   return like(k, t, x->rank - drop, dims, false);
 }
 
-static gs_value *ints(maker *k, const int64_t *v, int n) {
+static gs_value *ints(producer *k, const int64_t *v, int n) {
   gs_value *c = gs_value_ints(k->g, NULL, v, n);
   k->mark[c->id].index = true;
   return c;
 }
 
-static gs_value *one_int(maker *k, int64_t v) { return ints(k, &v, 1); }
+static gs_value *one_int(producer *k, int64_t v) { return ints(k, &v, 1); }
 
 /* Indices from low up to high, for one use. */
-static gs_value *indices(maker *k, int rank, const int64_t *dims, int64_t low,
-                         int64_t high) {
+static gs_value *indices(producer *k, int rank, const int64_t *dims,
+                         int64_t low, int64_t high) {
   char name[20];
   snprintf(name, sizeof name, "v%d", k->g->value.n);
   gs_value *v =
@@ -179,7 +180,7 @@ static gs_value *indices(maker *k, int rank, const int64_t *dims, int64_t low,
 
 /* ---- nodes ---- */
 
-static gs_node *begin(maker *k, const char *op, gs_value **in, int nin,
+static gs_node *begin(producer *k, const char *op, gs_value **in, int nin,
                       int nout) {
   gs_node *n = gs_node_new(k->g, "", op, "", nin, nout);
   n->op = gs_op_find("", op);
@@ -188,7 +189,7 @@ static gs_node *begin(maker *k, const char *op, gs_value **in, int nin,
   return n;
 }
 
-static void finish(maker *k, gs_node *n, double bound, bool is_real) {
+static void finish(producer *k, gs_node *n, double bound, bool is_real) {
   for (int i = 0; i < n->nout; i++) {
     char name[20];
     snprintf(name, sizeof name, "v%d", k->g->value.n);
@@ -201,28 +202,28 @@ static void finish(maker *k, gs_node *n, double bound, bool is_real) {
   abort();
 }
 
-static bool simple(maker *k, const char *op, gs_value **in, int nin,
+static bool simple(producer *k, const char *op, gs_value **in, int nin,
                    double bound, bool is_real) {
   if (!is_real && bound > limit(in[0]->dtype)) return false;
   finish(k, begin(k, op, in, nin, 1), bound, is_real);
   return true;
 }
 
-static bool make_unary(maker *k) {
+static bool make_unary(producer *k) {
   static const char *const exact[] = {"Abs", "Neg", "Relu", "Sign",
                                       "Identity"};
   static const char *const rough[] = {"Exp", "Tanh", "Sigmoid", "Erf", "Gelu",
                                       "Sin", "Cos", "Softplus"};
   if (chance(k, 60)) {
     gs_value *x = pick(k, NUMBERS, 0, 5, false);
-    return simple(k, exact[below(k, 5)], &x, 1, most(k, x) + 1, real(k, x));
+    return simple(k, exact[below(k, 5)], &x, 1, max(k, x) + 1, real(k, x));
   }
   gs_value *x = pick(k, FLOATS, 0, 5, false);
-  if (most(k, x) > 8) return false;
+  if (max(k, x) > 8) return false;
   return simple(k, rough[below(k, 8)], &x, 1, 3000, true);
 }
 
-static bool make_binary(maker *k) {
+static bool make_binary(producer *k) {
   static const char *const ops[] = {"Add", "Sub", "Mul", "Max", "Min"};
   int op = below(k, 5);
   gs_value *in[3];
@@ -234,7 +235,7 @@ static bool make_binary(maker *k) {
     in[1] = swap;
   }
   if (elements(in[0]) * elements(in[1]) > 16 * MAX_ELEMENTS) return false;
-  double a = most(k, in[0]), b = most(k, in[1]);
+  double a = max(k, in[0]), b = max(k, in[1]);
   bool is_real = real(k, in[0]) || real(k, in[1]);
   if (chance(k, 15)) {
     in[2] = in[1];
@@ -243,7 +244,7 @@ static bool make_binary(maker *k) {
   return simple(k, ops[op], in, 2, op == 2 ? a * b : a + b, is_real);
 }
 
-static bool make_choice(maker *k) {
+static bool make_choice(producer *k) {
   static const char *const ops[] = {"Greater", "Less", "Equal",
                                     "GreaterOrEqual", "LessOrEqual"};
   static const char *const logic[] = {"And", "Or", "Xor"};
@@ -262,16 +263,16 @@ static bool make_choice(maker *k) {
   in[1] = pick(k, NUMBERS | SMALL | BOOLS, 0, 4, false);
   in[0] = partner(k, in[1], GS_BOOL);
   in[2] = like(k, in[1]->dtype, in[1]->rank, in[1]->dims, false);
-  finish(k, begin(k, "Where", in, 3, 1), most(k, in[1]) + most(k, in[2]),
+  finish(k, begin(k, "Where", in, 3, 1), max(k, in[1]) + max(k, in[2]),
          real(k, in[1]) || real(k, in[2]));
   return true;
 }
 
-static bool fits_sum(maker *k, gs_value **in, double points) {
-  return points * most(k, in[0]) * most(k, in[1]) <= limit(in[0]->dtype);
+static bool fits_sum(producer *k, gs_value **in, double points) {
+  return points * max(k, in[0]) * max(k, in[1]) <= limit(in[0]->dtype);
 }
 
-static bool make_matmul(maker *k) {
+static bool make_matmul(producer *k) {
   gs_value *in[2];
   in[0] = pick(k, NUMBERS, 1, 4, true);
   int64_t dims[8], n = in[0]->dims[in[0]->rank - 1];
@@ -284,11 +285,11 @@ static bool make_matmul(maker *k) {
   if (chance(k, 10) && in[0]->rank > 1 && in[0]->dims[in[0]->rank - 2] == n)
     in[1] = in[0];
   if (!fits_sum(k, in, (double)n)) return false;
-  return simple(k, "MatMul", in, 2, (double)n * most(k, in[0]) *
-                                        most(k, in[1]), false);
+  return simple(k, "MatMul", in, 2, (double)n * max(k, in[0]) *
+                                        max(k, in[1]), false);
 }
 
-static bool make_gemm(maker *k) {
+static bool make_gemm(producer *k) {
   gs_value *in[3];
   in[0] = pick(k, FLOATS, 2, 2, true);
   bool ta = chance(k, 40), tb = chance(k, 40), third = chance(k, 60);
@@ -302,8 +303,8 @@ static bool make_gemm(maker *k) {
   dims[1] = chance(k, 20) ? 1 : out;
   int drop = below(k, 3) ? 0 : 1;
   in[2] = like(k, in[0]->dtype, 2 - drop, dims + drop, true);
-  double bound = 2 * (double)sum * most(k, in[0]) * most(k, in[1]) +
-                 3 * most(k, in[2]);
+  double bound = 2 * (double)sum * max(k, in[0]) * max(k, in[1]) +
+                 3 * max(k, in[2]);
   if (bound > limit(in[0]->dtype)) return false;
   gs_node *n = begin(k, "Gemm", in, third ? 3 : 2, 1);
   if (ta) gs_node_set_int(k->g, n, "transA", 1);
@@ -318,7 +319,7 @@ static bool make_gemm(maker *k) {
   return true;
 }
 
-static bool make_einsum(maker *k) {
+static bool make_einsum(producer *k) {
   static const char *const equations[] = {
       "ij,jk->ik",     "ij,jk->ki",      "bij,bkj->bik", "bij,bjk->bik",
       "ijk,kl->ijl",   "ij,ij->ij",      "ij,ij->i",     "ij,kj->ijk",
@@ -356,11 +357,11 @@ static bool make_einsum(maker *k) {
   if (!fits_sum(k, in, points)) return false;
   gs_node *n = begin(k, "Einsum", in, nin, 1);
   gs_node_set_string(k->g, n, "equation", text);
-  finish(k, n, points * most(k, in[0]) * most(k, in[1]), false);
+  finish(k, n, points * max(k, in[0]) * max(k, in[1]), false);
   return true;
 }
 
-static bool make_reduce(maker *k) {
+static bool make_reduce(producer *k) {
   static const char *const ops[] = {"ReduceSum", "ReduceMax", "ReduceMin",
                                     "ReduceMean", "ReduceSumSquare",
                                     "ReduceL2", "ReduceProd"};
@@ -370,7 +371,7 @@ static bool make_reduce(maker *k) {
   bool floats = op == 3 || op == 5;
   in[0] = pick(k, floats ? (unsigned)FLOATS : (unsigned)NUMBERS, 1, 5, !picks);
   int64_t axes[8];
-  double points = 1, top = most(k, in[0]), product = 1;
+  double points = 1, top = max(k, in[0]), product = 1;
   int n = 0;
   for (int d = 0; d < in[0]->rank; d++) {
     if (chance(k, 50)) continue;
@@ -392,19 +393,19 @@ static bool make_reduce(maker *k) {
   return true;
 }
 
-static bool make_scan(maker *k) {
+static bool make_scan(producer *k) {
   int what = below(k, 3);
   gs_value *in[2];
   in[0] = pick(k, NUMBERS, 1, 4, what == 0);
   int axis = below(k, in[0]->rank);
   double size = (double)in[0]->dims[axis];
   if (what == 0) {
-    if (size * most(k, in[0]) > limit(in[0]->dtype)) return false;
+    if (size * max(k, in[0]) > limit(in[0]->dtype)) return false;
     in[1] = one_int(k, axis);
     gs_node *n = begin(k, "CumSum", in, 2, 1);
     if (chance(k, 30)) gs_node_set_int(k->g, n, "reverse", 1);
     if (chance(k, 30)) gs_node_set_int(k->g, n, "exclusive", 1);
-    finish(k, n, size * most(k, in[0]), false);
+    finish(k, n, size * max(k, in[0]), false);
     return true;
   }
   gs_node *n;
@@ -418,15 +419,15 @@ static bool make_scan(maker *k) {
     if (chance(k, 50)) gs_node_set_int(k->g, n, "select_last_index", 1);
   }
   gs_node_set_int(k->g, n, "axis", axis);
-  finish(k, n, most(k, in[0]) + size, real(k, in[0]));
+  finish(k, n, max(k, in[0]) + size, real(k, in[0]));
   if (what == 1) k->mark[n->out[1]->id] = (mark){size, false, false};
   return true;
 }
 
-static bool make_rows(maker *k) {
+static bool make_rows(producer *k) {
   gs_value *in[3];
   in[0] = pick(k, FLOATS, 1, 4, false);
-  if (most(k, in[0]) > 30) return false;
+  if (max(k, in[0]) > 30) return false;
   int axis = below(k, in[0]->rank), left = in[0]->rank - axis;
   gs_node *n;
   if (chance(k, 50)) {
@@ -447,12 +448,12 @@ static bool make_rows(maker *k) {
 
 /* ---- movement ---- */
 
-static bool moved(maker *k, gs_node *n) {
-  finish(k, n, most(k, n->in[0]), real(k, n->in[0]));
+static bool moved(producer *k, gs_node *n) {
+  finish(k, n, max(k, n->in[0]), real(k, n->in[0]));
   return true;
 }
 
-static bool make_reshape(maker *k) {
+static bool make_reshape(producer *k) {
   gs_value *in[2];
   in[0] = pick(k, NUMBERS | SMALL | BOOLS, 0, 5, false);
   int64_t dims[16], left = gs_product(in[0]->dims, in[0]->rank);
@@ -483,7 +484,7 @@ static bool make_reshape(maker *k) {
   return moved(k, begin(k, "Reshape", in, 2, 1));
 }
 
-static bool make_unit_dims(maker *k) {
+static bool make_unit_dims(producer *k) {
   gs_value *in[2];
   in[0] = pick(k, NUMBERS | BOOLS, 0, 4, false);
   int what = below(k, 3);
@@ -497,7 +498,7 @@ static bool make_unit_dims(maker *k) {
   return moved(k, begin(k, "Unsqueeze", in, 2, 1));
 }
 
-static bool make_transpose(maker *k) {
+static bool make_transpose(producer *k) {
   gs_value *x = pick(k, NUMBERS | SMALL | BOOLS, 2, 5, false);
   int64_t perm[8];
   for (int i = 0; i < x->rank; i++) perm[i] = i;
@@ -512,18 +513,18 @@ static bool make_transpose(maker *k) {
   return moved(k, n);
 }
 
-static bool make_concat(maker *k) {
+static bool make_concat(producer *k) {
   gs_value *in[MAX_IN];
   in[0] = pick(k, NUMBERS | BOOLS, 1, 4, false);
   int axis = below(k, in[0]->rank), nin = 2 + below(k, 2);
-  double bound = most(k, in[0]);
+  double bound = max(k, in[0]);
   bool is_real = real(k, in[0]);
   for (int i = 1; i < nin; i++) {
     int64_t dims[8];
     memcpy(dims, in[0]->dims, (size_t)in[0]->rank * sizeof *dims);
     if (chance(k, 40)) dims[axis] = random_size(k);
     in[i] = like(k, in[0]->dtype, in[0]->rank, dims, false);
-    bound = bound > most(k, in[i]) ? bound : most(k, in[i]);
+    bound = bound > max(k, in[i]) ? bound : max(k, in[i]);
     is_real = is_real || real(k, in[i]);
   }
   gs_node *n = begin(k, "Concat", in, nin, 1);
@@ -532,7 +533,7 @@ static bool make_concat(maker *k) {
   return true;
 }
 
-static bool make_split(maker *k) {
+static bool make_split(producer *k) {
   gs_value *in[2];
   in[0] = pick(k, NUMBERS | SMALL, 1, 4, false);
   int axis = below(k, in[0]->rank);
@@ -548,7 +549,7 @@ static bool make_split(maker *k) {
   return moved(k, node);
 }
 
-static bool make_slice(maker *k) {
+static bool make_slice(producer *k) {
   gs_value *in[5];
   in[0] = pick(k, NUMBERS | BOOLS, 1, 4, false);
   int64_t start[8], end[8], axes[8], step[8];
@@ -575,7 +576,7 @@ static bool make_slice(maker *k) {
   return moved(k, begin(k, "Slice", in, 5, 1));
 }
 
-static bool make_growing(maker *k) {
+static bool make_growing(producer *k) {
   gs_value *in[2];
   in[0] = pick(k, NUMBERS, 1, 4, false);
   int64_t size[16];
@@ -613,7 +614,7 @@ static bool make_growing(maker *k) {
   return moved(k, n);
 }
 
-static bool make_gather(maker *k) {
+static bool make_gather(producer *k) {
   gs_value *in[3];
   in[0] = pick(k, NUMBERS, 1, 4, false);
   int axis = below(k, in[0]->rank), what = below(k, 4), rank = below(k, 3);
@@ -638,7 +639,7 @@ static bool make_gather(maker *k) {
   if (real(k, in[0])) return false;
   in[1] = indices(k, in[0]->rank, in[0]->dims, 0, n);
   in[2] = like(k, in[0]->dtype, in[0]->rank, in[0]->dims, true);
-  double bound = most(k, in[0]) + (double)n * most(k, in[2]);
+  double bound = max(k, in[0]) + (double)n * max(k, in[2]);
   if (bound > limit(in[0]->dtype)) return false;
   gs_node *node = begin(k, "ScatterElements", in, 3, 1);
   gs_node_set_int(k->g, node, "axis", axis);
@@ -648,7 +649,7 @@ static bool make_gather(maker *k) {
 }
 
 /* A weight that is too large to be read whole by every device. */
-static bool make_large(maker *k) {
+static bool make_large(producer *k) {
   static const int64_t shape[] = {128, 130};
   gs_value *in[2], *w = fresh(k, GS_FLOAT, 2, shape);
   k->mark[w->id].index = true;
@@ -672,22 +673,22 @@ static bool make_large(maker *k) {
 }
 
 /* Indices of several dims at once. */
-static bool make_points(maker *k) {
+static bool make_points(producer *k) {
   gs_value *in[3];
   in[0] = pick(k, NUMBERS, 1, 3, true);
   int depth = 1 + below(k, in[0]->rank < 2 ? in[0]->rank : 2);
-  int64_t dims[8] = {random_size(k), depth}, least = in[0]->dims[0];
+  int64_t dims[8] = {random_size(k), depth}, min = in[0]->dims[0];
   for (int d = 0; d < depth; d++)
-    if (in[0]->dims[d] < least) least = in[0]->dims[d];
+    if (in[0]->dims[d] < min) min = in[0]->dims[d];
   if (elements(in[0]) > MAX_ELEMENTS / 8) return false;
   bool gathers = chance(k, 60);
-  in[1] = indices(k, 2, dims, gathers ? -least : 0, least);
+  in[1] = indices(k, 2, dims, gathers ? -min : 0, min);
   in[1]->dtype = GS_INT64;
   if (gathers) return moved(k, begin(k, "GatherND", in, 2, 1));
   for (int d = depth; d < in[0]->rank; d++)
     dims[1 + d - depth] = in[0]->dims[d];
   in[2] = like(k, in[0]->dtype, 1 + in[0]->rank - depth, dims, true);
-  double bound = most(k, in[0]) + (double)dims[0] * most(k, in[2]);
+  double bound = max(k, in[0]) + (double)dims[0] * max(k, in[2]);
   if (bound > limit(in[0]->dtype)) return false;
   gs_node *n = begin(k, "ScatterND", in, 3, 1);
   gs_node_set_string(k->g, n, "reduction", "add");
@@ -695,7 +696,7 @@ static bool make_points(maker *k) {
   return true;
 }
 
-static bool make_one_hot(maker *k) {
+static bool make_one_hot(producer *k) {
   int64_t dims[2] = {random_size(k), random_size(k)}, depth = random_size(k);
   gs_value *in[3], *two = ints(k, (int64_t[]){2, 5}, 2);
   int rank = 1 + below(k, 2);
@@ -708,24 +709,24 @@ static bool make_one_hot(maker *k) {
   return true;
 }
 
-static bool make_cast(maker *k) {
+static bool make_cast(producer *k) {
   gs_value *x = pick(k, NUMBERS | SMALL | BOOLS, 0, 4, true);
   gs_dtype to = random_type(k, NUMBERS | BOOLS);
-  if (most(k, x) > limit(to)) return false;
+  if (max(k, x) > limit(to)) return false;
   gs_node *n = begin(k, "Cast", &x, 1, 1);
   gs_node_set_int(k->g, n, "to", (int)to);
-  finish(k, n, to == GS_BOOL ? 1 : most(k, x), false);
+  finish(k, n, to == GS_BOOL ? 1 : max(k, x), false);
   return true;
 }
 
-static bool make_random(maker *k) {
+static bool make_random(producer *k) {
   gs_value *x = pick(k, FLOATS, 0, 4, false);
   gs_node *n = begin(k, "RandomUniformLike", &x, 1, 1);
   finish(k, n, 1, true);
   return true;
 }
 
-static bool make_new(maker *k) {
+static bool make_new(producer *k) {
   int64_t dims[2] = {random_size(k), random_size(k)};
   if (chance(k, 50)) {
     gs_node *n = begin(k, "RandomUniform", NULL, 0, 1);
@@ -738,7 +739,7 @@ static bool make_new(maker *k) {
   return true;
 }
 
-typedef bool make_fn(maker *k);
+typedef bool make_fn(producer *k);
 static make_fn *const makers[] = {
     make_unary,  make_unary,     make_binary,  make_binary, make_binary,
     make_choice, make_matmul,    make_matmul,  make_gemm,   make_einsum,
@@ -750,7 +751,7 @@ static make_fn *const makers[] = {
 
 /* ---- shardings ---- */
 
-static gs_sharding *random_sharding(maker *k, int rank) {
+static gs_sharding *random_sharding(producer *k, int rank) {
   const gs_mesh *m = k->g->mesh;
   gs_sharding *s = gs_sharding_new(k->a, rank, false);
   int order[GS_MAX_SUBS];
@@ -773,7 +774,7 @@ static gs_sharding *random_sharding(maker *k, int rank) {
   return s;
 }
 
-static void annotate(maker *k) {
+static void annotate(producer *k) {
   gs_graph *g = k->g;
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
@@ -783,7 +784,7 @@ static void annotate(maker *k) {
   }
 }
 
-static void choose_outputs(maker *k) {
+static void choose_outputs(producer *k) {
   gs_graph *g = k->g;
   bool *used = GS_NEWS(k->a, g->value.n + 1, bool);
   for (int i = 0; i < g->node.n; i++)
@@ -805,7 +806,7 @@ char *random_graph_text(gs_arena *a, uint32_t seed) {
       "{p=5}",           "{p=6}",           "{p=7}",      "{p=8}",
       "{p=2, q=2}",      "{p=2, q=3}",      "{p=3, q=2}", "{p=4, q=2}",
       "{p=2, q=2, r=2}", "{p=2, q=1, r=3}", "{p=2, q=4}", "{p=2, q=2}"};
-  maker *k = GS_NEW(a, maker);
+  producer *k = GS_NEW(a, producer);
   k->a = a;
   k->r.state = 2463534242u ^ (seed * 2654435761u);
   if (!k->r.state) k->r.state = 1;

@@ -506,14 +506,14 @@ static bool same(int where, bytes a, bytes b) {
 }
 
 static uint8_t *load(const char *path, bytes *b) {
-  static const size_t most = 1 << 20;
+  static const size_t max = 1 << 20;
   FILE *f = fopen(path, "rb");
-  uint8_t *p = f ? malloc(most) : NULL;
+  uint8_t *p = f ? malloc(max) : NULL;
   if (!p) {
     perror(path);
     exit(66);
   }
-  size_t n = fread(p, 1, most, f);
+  size_t n = fread(p, 1, max, f);
   fclose(f);
   *b = (bytes){p, p + n};
   return p;

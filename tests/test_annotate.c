@@ -147,9 +147,9 @@ static gs_status annotate(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   char *yaml = gs_sprintf(a, "version: 1\n%s\n", spec);
   GS_TRY(gs_spec_parse(&s, "spec", yaml, strlen(yaml), e));
   GS_TRY(gs_pass_match(a, &s, g, &match, e));
-  gs_fill_options fill = {.memory = (double)s.options.memory,
+  gs_auto_shard_options fill = {.memory = (double)s.options.memory,
                           .even = s.options.uneven == GS_UNEVEN_ERROR};
-  gs_fill filled;
+  gs_auto_shard filled;
   bool chooses = s.options.choose == GS_AUTO_FILL;
   GS_TRY(gs_pass_annotate(a, g, &match, chooses ? &fill : NULL, &filled,
                           &done, e));

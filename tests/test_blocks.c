@@ -8,7 +8,7 @@
 #include "cases.h"
 #include "kernel/core/kernel.h"
 
-enum { MOST_DEVICES = 4 };
+enum { MAX_DEVICES = 4 };
 
 /* One factor of one node, split over m devices. */
 typedef struct trial {
@@ -262,7 +262,7 @@ static int run_graph(gs_arena *a, const char *text) {
       gs_kernel_eval(g, n, &e))
     ck_abort_msg("%s: %s", e.diag[0].place, e.diag[0].text);
   for (int f = 0; f < r->nfactor; f++)
-    for (int m = 2; m <= MOST_DEVICES; m++) {
+    for (int m = 2; m <= MAX_DEVICES; m++) {
       trial t = {.a = a, .node = n, .rule = r, .split = f, .m = m};
       t.summed = r->factor[f].kind == GS_SUMMED;
       if (may_split(r, f, m)) trials += run_trial(&t);

@@ -153,13 +153,13 @@ START_TEST(bounded) {
   int code;
   int64_t base = peak(NULL, &code);
   ck_assert_int_eq(code, 0);
-  int64_t most = peak(b, &code) - base;
+  int64_t max = peak(b, &code) - base;
   if (getenv("GSHARD_PRINT"))
-    printf("%s: exit %d, %.1f times\n", b->name, code, (double)most / SIZE);
+    printf("%s: exit %d, %.1f times\n", b->name, code, (double)max / SIZE);
   ck_assert_msg(code == b->code, "%s: status %d", b->name, code);
 #ifndef __SANITIZE_ADDRESS__
-  ck_assert_msg(most <= INT64_C(1) * FACTOR * SIZE + SLACK,
-                "%s: %.1f times the size", b->name, (double)most / SIZE);
+  ck_assert_msg(max <= INT64_C(1) * FACTOR * SIZE + SLACK,
+                "%s: %.1f times the size", b->name, (double)max / SIZE);
 #endif
 }
 END_TEST

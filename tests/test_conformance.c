@@ -63,7 +63,7 @@ typedef struct bench_case {
 
 typedef struct run_state { /* one loaded model with its data */
   gs_graph *g;
-  gs_box **in;
+  gs_dyn **in;
   gs_kind *kind; /* [outputs] as the model declares */
 } run_state;
 
@@ -93,7 +93,7 @@ static void restore_type(gs_tensor *t, gs_dtype type) {
 }
 
 static gs_status read_inputs(bench_case *c, run_state *r, gs_err *e) {
-  r->in = GS_NEWS(c->a, r->g->input.n + 1, gs_box *);
+  r->in = GS_NEWS(c->a, r->g->input.n + 1, gs_dyn *);
   for (int i = 0; i < r->g->input.n; i++) {
     const gs_value *v = r->g->input.at[i];
     const char *path = gs_sprintf(c->a, "%s/input_%d.pb", c->set, i);
@@ -122,7 +122,7 @@ static gs_status load(bench_case *c, run_state *r, gs_err *e) {
 /* ---- running ---- */
 
 static gs_status execute(bench_case *c, const gs_graph *g, int64_t devices,
-                         const run_state *r, gs_box **out, gs_err *e) {
+                         const run_state *r, gs_dyn **out, gs_err *e) {
   gs_exec_config config = {
       .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
   gs_exec *x;
@@ -143,11 +143,11 @@ static gs_tolerance tolerance_of(gs_dtype t) {
   return (gs_tolerance){.rtol = 1e-3, .atol = 1e-7};
 }
 
-static gs_status compare(bench_case *c, const run_state *r, gs_box **got,
+static gs_status compare(bench_case *c, const run_state *r, gs_dyn **got,
                          gs_err *e) {
   for (int i = 0; i < r->g->output.n; i++) {
     const char *path = gs_sprintf(c->a, "%s/output_%d.pb", c->set, i);
-    gs_box *want;
+    gs_dyn *want;
     GS_TRY(gs_pb_read_box(c->a, path, r->kind[i], &want, e));
     restore_type(&want->t, got[i]->t.dtype);
     gs_tolerance tol = tolerance_of(want->t.dtype);
@@ -165,7 +165,7 @@ static gs_status compare(bench_case *c, const run_state *r, gs_box **got,
 
 static gs_status run_whole(bench_case *c, run_state *r, gs_err *e) {
   GS_TRY(load(c, r, e));
-  gs_box **got = GS_NEWS(c->a, r->g->output.n + 1, gs_box *);
+  gs_dyn **got = GS_NEWS(c->a, r->g->output.n + 1, gs_dyn *);
   GS_TRY(execute(c, r->g, 1, r, got, e));
   return compare(c, r, got, e);
 }
@@ -218,7 +218,7 @@ static gs_status run_split(bench_case *c, const char *mesh, bool input, int i,
   GS_TRY(gs_pass_propagate(c->a, r.g, &none, &done, e));
   GS_TRY(gs_pass_partition(c->a, r.g, &made, e));
   note_whole(c, &made);
-  gs_box **got = GS_NEWS(c->a, r.g->output.n + 1, gs_box *);
+  gs_dyn **got = GS_NEWS(c->a, r.g->output.n + 1, gs_dyn *);
   GS_TRY(execute(c, made.program, m.ndevice, &r, got, e));
   return compare(c, &r, got, e);
 }
@@ -239,7 +239,7 @@ static void note(verdict *v, const gs_err *e, const char *fmt, ...) {
 /* All dims of one value; false at the first that is not as it must be. */
 static bool split_value(bench_case *c, const gs_value *v, bool input, int i,
                         const char *mesh) {
-  for (int d = 0; !gs_value_boxed(v) && d < v->rank; d++) {
+  for (int d = 0; !gs_value_dynamic(v) && d < v->rank; d++) {
     gs_arena a;
     gs_err e;
     gs_arena_init(&a);

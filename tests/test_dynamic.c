@@ -5,7 +5,8 @@
  * after them are the inputs.  Expected are the outputs as inference knows them
  * and as they come out, or the error.  Every case also runs twice, is printed
  * and parsed again, and runs as a program for two devices, with the same
- * outputs; when it is over no box is left but those of the outputs. */
+ * outputs; when it is over no dynamic value is left but those of the outputs.
+ */
 #include "cases_main.h"
 #include "check/compare.h"
 #include "exec/run/exec.h"
@@ -16,7 +17,7 @@
 #include "pass/propagate/propagate.h"
 #include "pass/prepare/upgrade.h"
 
-enum { MOST_STEPS = 1 << 20 };
+enum { MAX_STEPS = 1 << 20 };
 
 /* ---- printing ---- */
 
@@ -33,8 +34,8 @@ static void print_element(gs_buf *b, const gs_tensor *t, int64_t i) {
   gs_buf_printf(b, "%g", f);
 }
 
-static void print_box(gs_buf *b, const gs_box *x) {
-  gs_buf_printf(b, "%s", gs_box_text(b->arena, x));
+static void print_box(gs_buf *b, const gs_dyn *x) {
+  gs_buf_printf(b, "%s", gs_dyn_text(b->arena, x));
   if (x->kind != GS_TENSOR) {
     gs_buf_printf(b, " of %d", x->n);
     for (int i = 0; i < x->n; i++) {
@@ -62,7 +63,7 @@ static void print_error(gs_buf *b, gs_status s, const gs_err *e) {
 
 /* ---- running ---- */
 
-static int held(const gs_box *b) {
+static int held(const gs_dyn *b) {
   int n = 1;
   for (int i = 0; i < b->n; i++) n += held(b->item[i]);
   return n;
@@ -73,9 +74,9 @@ static void check_boxes(const gs_exec *x, const gs_graph *g) {
   for (int64_t i = 0; i < x->n; i++) {
     const gs_device *d = &x->device[i];
     int live = 0, wanted = 0;
-    for (const gs_box *b = d->heap->first; b; b = b->next) live++;
+    for (const gs_dyn *b = d->heap->first; b; b = b->next) live++;
     for (int k = 0; k < g->output.n; k++) {
-      const gs_box *b = d->box ? d->box[g->output.at[k]->id] : NULL;
+      const gs_dyn *b = d->dyn ? d->dyn[g->output.at[k]->id] : NULL;
       if (b && b->heap) wanted += held(b);
     }
     must(live <= wanted, "no box is left");
@@ -83,11 +84,11 @@ static void check_boxes(const gs_exec *x, const gs_graph *g) {
 }
 
 static gs_status execute(gs_arena *a, const gs_graph *g, const gs_graph *given,
-                         int64_t devices, gs_box ***out, gs_err *e) {
+                         int64_t devices, gs_dyn ***out, gs_err *e) {
   gs_exec_config config = {
       .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
   gs_exec *x;
-  *out = GS_NEWS(a, g->output.n, gs_box *);
+  *out = GS_NEWS(a, g->output.n, gs_dyn *);
   gs_status s = gs_exec_new(&config, &x, e);
   for (int i = 0; i < g->input.n && !s; i++) {
     const char *name = g->input.at[i]->name;
@@ -159,7 +160,7 @@ static void check_text(gs_arena *a, const gs_graph *g) {
 }
 
 /* Over two devices, with every input split that can be. */
-static gs_status run_split(gs_arena *a, const char *text, gs_box ***out,
+static gs_status run_split(gs_arena *a, const char *text, gs_dyn ***out,
                            gs_err *e) {
   gs_graph *g, *given;
   gs_mesh *m = GS_NEW(a, gs_mesh);
@@ -171,7 +172,7 @@ static gs_status run_split(gs_arena *a, const char *text, gs_box ***out,
   g->mesh = m;
   for (int i = 0; i < g->input.n; i++) {
     gs_value *v = g->input.at[i];
-    if (v->rank < 1 || gs_value_boxed(v)) continue;
+    if (v->rank < 1 || gs_value_dynamic(v)) continue;
     v->sharding = gs_sharding_new(a, v->rank, true);
     v->sharding->dim[0].axes = gs_axes_named(m, 0);
   }
@@ -181,7 +182,7 @@ static gs_status run_split(gs_arena *a, const char *text, gs_box ***out,
   return execute(a, made.program, given, 2, out, e);
 }
 
-static void compare(const gs_graph *g, gs_box **got, gs_box **want) {
+static void compare(const gs_graph *g, gs_dyn **got, gs_dyn **want) {
   for (int i = 0; i < g->output.n; i++) {
     gs_tolerance exact = {0};
     gs_comparison c;
@@ -192,7 +193,7 @@ static void compare(const gs_graph *g, gs_box **got, gs_box **want) {
 
 static void run_case(gs_arena *a, char *text, gs_buf *b) {
   gs_graph *g, *given;
-  gs_box **whole, **split;
+  gs_dyn **whole, **split;
   gs_err e;
   gs_err_init(&e);
   gs_status s = prepare(a, text, &g, &given, &e);
@@ -228,12 +229,12 @@ START_TEST(long_loop) {
   gs_arena a;
   gs_err e;
   gs_graph *g, *given;
-  gs_box **out;
+  gs_dyn **out;
   gs_arena_init(&a);
   gs_err_init(&e);
   ck_assert_int_eq(prepare(&a, text, &g, &given, &e), GS_OK);
   ck_assert_int_eq(execute(&a, g, given, 1, &out, &e), GS_OK);
-  ck_assert_int_lt((long)a.total, MOST_STEPS);
+  ck_assert_int_lt((long)a.total, MAX_STEPS);
   gs_err_free(&e);
   gs_arena_free(&a);
 }

@@ -273,10 +273,10 @@ START_TEST(test_memory) {
   gs_program *p;
   ck_assert(!gs_program_new(&f.arena, g, &p, &f.err));
   ck_assert_int_eq(p->step.n, 4);
-  ck_assert_ptr_eq(gs_program_room(p, a), gs_program_room(p, b));
-  ck_assert_ptr_ne(gs_program_room(p, c), gs_program_room(p, b));
-  ck_assert_ptr_eq(gs_program_room(p, c), gs_program_room(p, d));
-  ck_assert_ptr_eq(gs_program_room(p, y), gs_program_room(p, d));
+  ck_assert_ptr_eq(gs_program_buffer(p, a), gs_program_buffer(p, b));
+  ck_assert_ptr_ne(gs_program_buffer(p, c), gs_program_buffer(p, b));
+  ck_assert_ptr_eq(gs_program_buffer(p, c), gs_program_buffer(p, d));
+  ck_assert_ptr_eq(gs_program_buffer(p, y), gs_program_buffer(p, d));
   ck_assert_int_eq((long)p->arena_size, 2 * 128);
   gs_tensor *t = data(&f.arena, SHAPE(4, 6));
   gs_tensor *r = run_graph(&f, g, 1, t, 0), *same = run_graph(&f, g, 1, t, 1);
@@ -383,7 +383,7 @@ START_TEST(test_timeout) {
   gs_team_init(&team, 0, 2, 0.05);
   gs_member m = {.team = &team, .arena = &f.arena};
   int64_t both[] = {0, 1};
-  gs_meeting *meeting = gs_team_meeting(&m, both, 2);
+  gs_rendezvous *meeting = gs_team_rendezvous(&m, both, 2);
   ck_assert_int_eq(gs_team_meet(&team, meeting, &f.err), GS_TIMEOUT);
   ck_assert_int_eq(f.err.n, 1);
   ck_assert_int_eq((int)GS_TIMEOUT, 75);

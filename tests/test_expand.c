@@ -115,12 +115,12 @@ static bool is_made(const gs_function *f, const char *name) {
  * them at least. */
 static void check_gradient(const gs_functions *all, const gs_function *f) {
   const gs_op *op = gs_op_find(f->domain, f->name);
-  int least, most, made = 0;
+  int min, max, made = 0;
   ck_assert_msg(op != NULL, "gradient of %s, which has no row", f->name);
   ck_assert_ptr_eq(gs_gradient_find(all, f->domain, f->name), f);
-  gs_function_arity(f, true, &least, &most);
-  ck_assert_msg(most >= op->max_in, "gradient of %s: %d operands", f->name,
-                most);
+  gs_function_arity(f, true, &min, &max);
+  ck_assert_msg(max >= op->max_in, "gradient of %s: %d operands", f->name,
+                max);
   for (int i = 0; i < f->out.n; i++) made += is_made(f, f->out.at[i].name);
   ck_assert_msg(made, "gradient of %s: no line", f->name);
   check_lines(all, f);

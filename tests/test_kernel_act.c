@@ -1,5 +1,5 @@
-/* Loops of kernel/pointwise/activations.h against libm in double, and the promise that
- * an element's bits do not depend on where it stands. */
+/* Loops of kernel/pointwise/activations.h against libm in double, and the
+ * promise that an element's bits do not depend on where it stands. */
 #include "kernel/pointwise/activations.h"
 #include "kernel_harness.h"
 

@@ -29,7 +29,7 @@ START_TEST(every_row) {
     const gs_kernel *k = gs_kernel_of(&gs_ops[i]);
     ck_assert_ptr_nonnull(k);
     bool none = gs_ops[i].flags & (GS_OP_COLLECTIVE | GS_OP_EXIT);
-    const gs_boxed *b = gs_boxed_of(&gs_ops[i]);
+    const gs_dynamic *b = gs_dynamic_of(&gs_ops[i]);
     bool runs = k->run || (b && b->run);
     ck_assert_msg(runs != none, "%s", gs_ops[i].name);
   }

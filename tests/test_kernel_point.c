@@ -74,8 +74,8 @@ static void near_enough(const char *what, gs_dtype t, int64_t i, double got,
                         double want) {
   double d = fabs(got - want);
   if (isnan(want) ? isnan(got) : got == want) return;
-  double least = t == GS_FLOAT16 ? 1e-3 : 0; /* denormal below */
-  ck_assert_msg(d <= tolerance(t) * fmax(fabs(want), least),
+  double min = t == GS_FLOAT16 ? 1e-3 : 0; /* denormal below */
+  ck_assert_msg(d <= tolerance(t) * fmax(fabs(want), min),
                 "%s, type %d, element %lld: %.17g, not %.17g", what, t,
                 (long long)i, got, want);
 }

@@ -42,8 +42,8 @@ START_TEST(codes) {
 }
 END_TEST
 
-/* Boxes that begin and end at any element, as if of one byte each. */
-START_TEST(boxes) {
+/* Dynamic values that begin and end at any element, as if of one byte each. */
+START_TEST(dynamic) {
   for (int round = 0; round < 400; round++) {
     int bits = round & 1 ? 2 : 4;
     int64_t s[3], d[3], n[3], sf[3], df[3], ns = 1, nd = 1;
@@ -194,7 +194,7 @@ int main(void) {
   TCase *t = tcase_create("all");
   tcase_set_timeout(t, 1200);
   tcase_add_test(t, codes);
-  tcase_add_test(t, boxes);
+  tcase_add_test(t, dynamic);
   tcase_add_test(t, bytes);
   tcase_add_test(t, few_bits);
   tcase_add_test(t, requantised);

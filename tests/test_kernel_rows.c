@@ -228,7 +228,7 @@ static void softmax(gs_dtype t, int s, bool log_, bool place, double scale) {
   h.k.threads = 2;
   h_ok(&h, log_ ? &gs_kernel_log_softmax : &gs_kernel_softmax);
   int64_t n = axes[s].dims[axis];
-  double least = t == GS_FLOAT16 ? 1e-4 : t == GS_DOUBLE ? 0 : 1e-32;
+  double min = t == GS_FLOAT16 ? 1e-4 : t == GS_DOUBLE ? 0 : 1e-32;
   int64_t inner = gs_product(axes[s].dims + axis + 1, rank - axis - 1);
   for (int64_t r = 0; n && r < x->n / n; r++) {
     const double *row = v + r / inner * n * inner + r % inner;
@@ -240,7 +240,7 @@ static void softmax(gs_dtype t, int s, bool log_, bool place, double scale) {
       double want = log_ ? e - log(sum) : exp(e) / sum;
       double got = h_get(o, row - v + i * inner);
       near_enough(t, i, got, want,
-                  fabs(want) + least +
+                  fabs(want) + min +
                       (log_ ? fabs(max) + 1 : 0));
     }
   }

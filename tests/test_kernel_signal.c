@@ -1,5 +1,5 @@
-/* Transforms of kernel/signal/fft.h against sums in long double; that lanes do not
- * see each other, and that an inverse leads back. */
+/* Transforms of kernel/signal/fft.h against sums in long double; that lanes do
+ * not see each other, and that an inverse leads back. */
 #include "kernel/signal/fft.h"
 #include "kernel_harness.h"
 

@@ -2,7 +2,7 @@
  * shardings in, all shardings out, and for chosen values where they come
  * from.  After the graph may stand
  *   explain V           prints the chains of V
- *   tie V W ...         values that are sharded alike
+ *   group V W ...         values that are sharded alike
  *   barrier DIRECTION V what may pass: none, forward, backward
  * Every case is also run with its nodes in other orders of execution and
  * under other names, which must change nothing.
@@ -11,15 +11,15 @@
 #include "pass/prepare/infer.h"
 #include "pass/propagate/propagate.h"
 
-enum { ORDERS = 6, MOST_TIES = 8, MOST_EXPLAINED = 16 };
+enum { ORDERS = 6, MAX_GROUPS = 8, MAX_EXPLAINED = 16 };
 
 typedef struct given_case {
   gs_arena *a;
   gs_graph *g;
-  gs_gate *gate;
-  gs_tie tie[MOST_TIES];
-  int ntie;
-  const gs_value *explained[MOST_EXPLAINED];
+  gs_barrier *barrier;
+  gs_tensor_group group[MAX_GROUPS];
+  int ngroup;
+  const gs_value *explained[MAX_EXPLAINED];
   int nexplained;
 } given_case;
 
@@ -35,24 +35,24 @@ static void directive(given_case *c, char *line) {
   char *word = strtok_r(rest, " ", &rest);
   must(verb && word, line);
   if (!strcmp(verb, "explain")) {
-    must(c->nexplained < MOST_EXPLAINED, "explain");
+    must(c->nexplained < MAX_EXPLAINED, "explain");
     c->explained[c->nexplained++] = find(c, word);
-  } else if (!strcmp(verb, "tie")) {
-    must(c->ntie < MOST_TIES, "tie");
-    gs_tie *t = &c->tie[c->ntie++];
+  } else if (!strcmp(verb, "group")) {
+    must(c->ngroup < MAX_GROUPS, "group");
+    gs_tensor_group *t = &c->group[c->ngroup++];
     t->value = GS_NEWS(c->a, c->g->value.n, gs_value *);
     for (; word; word = strtok_r(rest, " ", &rest))
       t->value[t->n++] = find(c, word);
   } else {
     must(!strcmp(verb, "barrier"), verb);
-    gs_gate *at = &c->gate[find(c, strtok_r(rest, " ", &rest))->id];
+    gs_barrier *at = &c->barrier[find(c, strtok_r(rest, " ", &rest))->id];
     if (strcmp(word, "forward")) at->no_forward = true;
     if (strcmp(word, "backward")) at->no_backward = true;
   }
 }
 
 static bool is_directive(const char *line) {
-  return !strncmp(line, "explain ", 8) || !strncmp(line, "tie ", 4) ||
+  return !strncmp(line, "explain ", 8) || !strncmp(line, "group ", 6) ||
          !strncmp(line, "barrier ", 8);
 }
 
@@ -71,7 +71,7 @@ static gs_status load(given_case *c, const char *given, gs_err *e) {
     n->opset = n->op ? n->op->since : 1;
   }
   GS_TRY(gs_pass_infer(c->a, c->g, NULL, e));
-  c->gate = GS_NEWS(c->a, c->g->value.n + 1, gs_gate);
+  c->barrier = GS_NEWS(c->a, c->g->value.n + 1, gs_barrier);
   for (char *line; (line = strtok_r(lines, "\n", &lines));) directive(c, line);
   return GS_OK;
 }
@@ -113,7 +113,7 @@ static const char *rule_text(void *context, int rule) {
 
 static gs_status propagate(given_case *c, gs_propagation *done, gs_err *e) {
   gs_propagate_input in = {
-      .gate = c->gate, .tie = c->tie, .ntie = c->ntie};
+      .barrier = c->barrier, .group = c->group, .ngroup = c->ngroup};
   return gs_pass_propagate(c->a, c->g, &in, done, e);
 }
 

@@ -119,7 +119,7 @@ typedef struct shape {
   const char *mesh, *split;
   int rank;
   int64_t dims[4];
-  double most; /* share of the bytes that one device may be told to read */
+  double max; /* share of the bytes that one device may be told to read */
 } shape;
 
 static const shape shapes[] = {
@@ -140,7 +140,7 @@ START_TEST(blocks) {
   int64_t n = x->program[0]->g->mesh->ndevice;
   for (int64_t p = 0; p < n; p++) {
     double share = tell(x, p, 1);
-    ck_assert_msg(share <= s->most, "device %d: %g", (int)p, share);
+    ck_assert_msg(share <= s->max, "device %d: %g", (int)p, share);
     check_block(x, p);
   }
   ck_assert(tell(x, 0, n) == 1);

@@ -14,7 +14,7 @@ static bool well_formed(const char *s, size_t n) {
                                       "graph", "floats", "ints", "strings",
                                       "type"};
   char text[512], name[64], type[16], rest[512] = "", tail[8] = "";
-  long long least, most;
+  long long min, max;
   ck_assert_uint_lt(n, sizeof text);
   snprintf(text, sizeof text, "%.*s", (int)n, s);
   if (sscanf(text, "%63[A-Za-z0-9_]:%15[a-z]%511s", name, type, rest) < 2)
@@ -28,10 +28,10 @@ static bool well_formed(const char *s, size_t n) {
   if (!known || !*values) return known;
   if (*values == '{')
     return text_like && strchr(values, '}') == values + strlen(values) - 1;
-  if (sscanf(values, "[%lld..%lld]%7s", &least, &most, tail) == 2)
-    return int_like && least < most;
+  if (sscanf(values, "[%lld..%lld]%7s", &min, &max, tail) == 2)
+    return int_like && min < max;
   int end = 0;
-  return int_like && sscanf(values, "[%lld..]%n", &least, &end) == 1 && end &&
+  return int_like && sscanf(values, "[%lld..]%n", &min, &end) == 1 && end &&
          !values[end];
 }
 

@@ -31,12 +31,12 @@ static gs_status usage(const gs_cli *c, gs_err *e, const char *hint,
 /* The visible option whose name is nearest to s, NULL if none is near. */
 static const char *nearest(gs_cli *c, const char *s) {
   const gs_option *o, *best = NULL;
-  int least = 3;
+  int min = 3;
   for (int i = 0; (o = gs_option_at(c->tool, i)); i++) {
     if (o->flags & GS_OPT_HIDDEN) continue;
-    int d = gs_edit_distance(s, o->name, least);
-    if (d < least) {
-      least = d;
+    int d = gs_edit_distance(s, o->name, min);
+    if (d < min) {
+      min = d;
       best = o;
     }
   }

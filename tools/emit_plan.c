@@ -58,8 +58,8 @@ static void list_weights(emitter *m) {
   const gs_graph *g = m->program;
   gs_map_init(&m->by_name, m->a);
   gs_map_init(&m->by_tensor, m->a);
-  int most = g->value.n + m->form.block.n;
-  m->weight = GS_NEWS(m->a, most + 1, gs_weight);
+  int max = g->value.n + m->form.block.n;
+  m->weight = GS_NEWS(m->a, max + 1, gs_weight);
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
     bool entry = n->op && (n->op->flags & GS_OP_ENTRY);

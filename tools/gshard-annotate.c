@@ -19,7 +19,7 @@ typedef struct job {
   gs_spec spec;
   gs_loaded model;
   gs_match_result match;
-  gs_fill filled;
+  gs_auto_shard filled;
   gs_propagation done;
   gs_partition predicted;
   gs_report report;
@@ -127,13 +127,13 @@ static const char *rule_text(void *context, int rule) {
 
 /* Suggests a tensor whose name is near. */
 static gs_status no_tensor(const gs_graph *g, const char *name, gs_err *e) {
-  int least = 3;
+  int min = 3;
   const char *near = NULL;
   gs_fail(e, GS_USAGE, NULL, "the model has no tensor or node '%s'", name);
   for (int i = 0; i < g->value.n; i++) {
-    int d = gs_edit_distance(name, g->value.at[i]->name, least);
-    if (d >= least) continue;
-    least = d;
+    int d = gs_edit_distance(name, g->value.at[i]->name, min);
+    if (d >= min) continue;
+    min = d;
     near = g->value.at[i]->name;
   }
   if (near) gs_err_hint(e, "did you mean '%s'?", near);
@@ -245,7 +245,7 @@ static gs_status annotate(job *j, bool spec, gs_err *e) {
   gs_arena *a = &j->c->arena;
   gs_graph *g = j->model.graph;
   const gs_spec_options *o = &j->spec.options;
-  gs_fill_options fill = {.memory = (double)o->memory,
+  gs_auto_shard_options fill = {.memory = (double)o->memory,
                           .even = o->uneven == GS_UNEVEN_ERROR};
   if (spec) GS_TRY(gs_pass_match(a, &j->spec, g, &j->match, e));
   return gs_pass_annotate(a, g, spec ? &j->match : NULL,

@@ -23,7 +23,7 @@ typedef struct job {
   double timeout; /* seconds to wait for another device; 0: for ever */
   bool torn; /* ranks have stopped at different places */
   gs_exec *exec;
-  gs_box **output; /* [outputs]; rank 0 only */
+  gs_dyn **output; /* [outputs]; rank 0 only */
   gs_run_output out;
   gs_buf text, json;  /* what goes to stdout */
 } job;
@@ -171,8 +171,8 @@ static _Noreturn void give_up(job *j, gs_status s, gs_err *e) {
 }
 
 static gs_status collect(gs_exec *x, gs_arena *a, const gs_graph *g,
-                         gs_box ***out, gs_err *e) {
-  *out = GS_NEWS(a, g->output.n, gs_box *);
+                         gs_dyn ***out, gs_err *e) {
+  *out = GS_NEWS(a, g->output.n, gs_dyn *);
   for (int i = 0; i < g->output.n; i++)
     GS_TRY(gs_exec_result(x, a, i, &(*out)[i], e));
   return GS_OK;
@@ -184,17 +184,17 @@ static void describe_outputs(job *j) {
   const gs_graph *g = j->source.graph;
   gs_buf_str(&j->json, "\"outputs\": [");
   for (int i = 0; i < g->output.n; i++) {
-    const gs_box *b = j->output[i];
+    const gs_dyn *b = j->output[i];
     const gs_tensor *t = &b->t;
-    unsigned long long digest = gs_box_digest(b);
+    unsigned long long digest = gs_dyn_digest(b);
     gs_buf_printf(&j->text, "%s : %s %016llx\n",
-                  gs_text(j->a, g->output.at[i]->name), gs_box_text(j->a, b),
+                  gs_text(j->a, g->output.at[i]->name), gs_dyn_text(j->a, b),
                   digest);
     gs_buf_str(&j->json, i ? ", {\"name\": " : "{\"name\": ");
     gs_buf_json(&j->json, g->output.at[i]->name);
     gs_buf_printf(&j->json, ", \"type\": \"%s\"",
                   b->kind == GS_TENSOR ? gs_dtype_get((int)t->dtype)->text
-                                       : gs_box_text(j->a, b));
+                                       : gs_dyn_text(j->a, b));
     if (b->kind == GS_TENSOR) {
       gs_buf_str(&j->json, ", \"shape\": [");
       for (int d = 0; d < t->rank; d++)
@@ -220,7 +220,7 @@ static gs_status tolerances(job *j, gs_tolerance *tol, gs_err *e) {
 static gs_status check_test_data(job *j, gs_err *e) {
   gs_status result = GS_OK;
   for (int i = 0; i < j->source.graph->output.n; i++) {
-    gs_box *want;
+    gs_dyn *want;
     gs_dtype t = j->output[i]->t.dtype;
     const gs_value *v = j->source.graph->output.at[i];
     GS_TRY(gs_run_test_data(&j->in, "output", i, v->kind, t, &want, e));
@@ -239,7 +239,7 @@ static gs_status check_test_data(job *j, gs_err *e) {
 /* ---- --check ---- */
 
 /* Runs the whole model on rank 0 with the program's inputs. */
-static gs_status run_whole(job *j, gs_source *whole, gs_box ***out,
+static gs_status run_whole(job *j, gs_source *whole, gs_dyn ***out,
                            gs_err *e) {
   gs_exec *x = NULL;
   gs_status s = new_exec(j, whole, NULL, &x, e);
@@ -279,14 +279,14 @@ static gs_status check_integers(job *j, gs_source *whole,
   int n = s->graph->input.n;
   for (int i = 0; i < n; i++) {
     if (gs_dtype_get((int)s->graph->input.at[i]->dtype)->cls != 'f') continue;
-    gs_box *b;
-    if (gs_value_boxed(s->graph->input.at[i])) continue;
+    gs_dyn *b;
+    if (gs_value_dynamic(s->graph->input.at[i])) continue;
     GS_TRY(gs_run_make_up(&j->in, i, true, &b, e));
     GS_TRY(gs_exec_give(j->exec, s->graph->input.at[i]->name, b, e));
     if (whole) GS_TRY(gs_source_give(whole, s->graph->input.at[i]->name, b, e));
   }
   GS_TRY(run_once(j, NULL, e));
-  gs_box **got, **want;
+  gs_dyn **got, **want;
   GS_TRY(collect(j->exec, j->a, s->graph, &got, e));
   if (!whole) return GS_OK;
   GS_TRY(run_whole(j, whole, &want, e));
@@ -303,7 +303,7 @@ static gs_status check_whole(job *j, gs_err *e) {
   int n = j->source.graph->output.n;
   gs_tolerance *tol = GS_NEWS(j->a, n + 1, gs_tolerance);
   if (w) {
-    gs_box **want;
+    gs_dyn **want;
     gs_check_tolerances(j->a, w->graph, tol);
     for (int i = 0; i < n && !s; i++) s = tolerances(j, &tol[i], e);
     if (!s) s = run_whole(j, w, &want, e);
@@ -371,9 +371,9 @@ static gs_status bench(job *j, gs_err *e) {
     if (j->w) GS_TRY(gs_world_max(j->w, &seconds[i], e));
   }
   bytes = (gs_exec_sent(j->exec) - bytes) / (uint64_t)n;
-  double most;
-  GS_TRY(wire_since(j, wire, &most, e));
-  most /= (double)n;
+  double max;
+  GS_TRY(wire_since(j, wire, &max, e));
+  max /= (double)n;
   qsort(seconds, (size_t)n, sizeof *seconds, by_time);
   double median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
   size_t memory = gs_exec_arena_size(j->exec);
@@ -382,14 +382,14 @@ static gs_status bench(job *j, gs_err *e) {
                 "%llu bytes sent (%.0f on the wire), %zu bytes of "
                 "activations\n",
                 (long long)n, seconds[0] * 1e3, median * 1e3,
-                (unsigned long long)bytes, most, memory);
+                (unsigned long long)bytes, max, memory);
   gs_buf_printf(&j->json,
                 ", \"bench\": {\"runs\": %lld, \"min_ms\": %.6f, "
                 "\"median_ms\": %.6f, \"bytes_sent\": %llu, "
                 "\"wire_bytes\": %.0f, "
                 "\"activation_bytes\": %zu}",
                 (long long)n, seconds[0] * 1e3, median * 1e3,
-                (unsigned long long)bytes, most, memory);
+                (unsigned long long)bytes, max, memory);
   return GS_OK;
 }
 

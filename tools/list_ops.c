@@ -19,7 +19,7 @@ typedef struct row {
 #define EIN(text) "einsum " text
 #define R(fn) #fn
 #define K(name)
-#define BOX(name)
+#define DYN(name)
 #define INDEX(operand, of, kind)
 #define T(text) .types = (text),
 static const row rows[] = {

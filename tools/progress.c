@@ -56,8 +56,8 @@ static void draw(gs_line *l) {
   if (done && done <= total)
     gs_buf_printf(&b, " of %s", gs_bytes_text(&a, (double)total));
   if (!done) gs_buf_str(&b, "...");
-  int most = columns() - 1;
-  char *text = gs_sprintf(&a, "\r%.*s\033[K", most, b.at);
+  int max = columns() - 1;
+  char *text = gs_sprintf(&a, "\r%.*s\033[K", max, b.at);
   put(text, strlen(text));
   l->shown = true;
   gs_arena_free(&a);

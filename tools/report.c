@@ -83,7 +83,7 @@ char *gs_report_cause(gs_arena *a, const gs_report *r,
 }
 
 static double whole_bytes(const gs_value *v) {
-  if (gs_value_boxed(v)) return 0;
+  if (gs_value_dynamic(v)) return 0;
   return (double)gs_dtype_bytes(v->dtype, gs_product(v->dims, v->rank));
 }
 
@@ -94,7 +94,7 @@ typedef struct totals {
 } totals;
 
 /* A value that one use of another has for itself. */
-static bool is_twin(const gs_graph *g, const gs_value *v) {
+static bool is_replica(const gs_graph *g, const gs_value *v) {
   for (int i = 0; i < g->apart.n; i++)
     if (g->apart.at[i].own == v) return true;
   return false;
@@ -106,7 +106,7 @@ static totals count(const gs_report *r) {
     const gs_value *v = r->graph->value.at[i];
     if (gs_sharding_is_replicated(v->sharding)) t.replicated++;
     else t.sharded++;
-    if (v->constant && v->dtype != GS_STRING && !is_twin(r->graph, v))
+    if (v->constant && v->dtype != GS_STRING && !is_replica(r->graph, v))
       t.weights += whole_bytes(v);
   }
   for (int i = 0; i < r->partition->collective.n; i++)
@@ -199,12 +199,12 @@ static void uneven_text(gs_buf *b, const gs_report *r, const uneven *u) {
 static void summarise_uneven(gs_buf *b, const gs_report *r) {
   uneven_list list = uneven_dims(b->arena, r);
   if (!list.n) return;
-  const uneven *most = list.at;
+  const uneven *max = list.at;
   for (int i = 1; i < list.n; i++)
-    if (padding(&list.at[i]) > padding(most)) most = &list.at[i];
+    if (padding(&list.at[i]) > padding(max)) max = &list.at[i];
   gs_buf_printf(b, "uneven: %d dim%s, padding of at most %.3g%%, for ",
-                list.n, list.n == 1 ? "" : "s", 100 * padding(most));
-  uneven_text(b, r, most);
+                list.n, list.n == 1 ? "" : "s", 100 * padding(max));
+  uneven_text(b, r, max);
   gs_buf_char(b, '\n');
 }
 
@@ -241,7 +241,7 @@ static void text_choices(gs_buf *b, const gs_report *r) {
                 "device\n", seconds_text(b->arena, r->fill->before.seconds),
                 gs_bytes_text(b->arena, r->fill->before.bytes));
   for (int i = 0; i < r->fill->choice.n; i++) {
-    const gs_fill_choice *c = &r->fill->choice.at[i];
+    const gs_auto_shard_choice *c = &r->fill->choice.at[i];
     gs_buf_printf(b, "  %-8s dim %d of %s", r->graph->mesh->axis[c->axis].name,
                   c->dim[0], gs_text(b->arena, c->value[0]->name));
     if (c->n > 1) gs_buf_printf(b, " and %d like it", c->n - 1);
@@ -460,7 +460,7 @@ static void json_choices(gs_buf *b, const gs_report *r) {
                 "    \"choices\": [", r->fill->before.seconds,
                 r->fill->before.bytes);
   for (int i = 0; i < r->fill->choice.n; i++) {
-    const gs_fill_choice *c = &r->fill->choice.at[i];
+    const gs_auto_shard_choice *c = &r->fill->choice.at[i];
     gs_buf_str(b, i ? ",\n      {" : "\n      {");
     gs_report_pair(b, "axis", r->graph->mesh->axis[c->axis].name, ", ");
     gs_buf_str(b, "\"tensors\": [");

@@ -17,7 +17,7 @@ typedef struct gs_report {
   const gs_match_result *match;      /* or NULL */
   const gs_propagation *propagation; /* or NULL */
   const gs_partition *partition;
-  const gs_fill *fill; /* what options.auto chose, or NULL */
+  const gs_auto_shard *fill; /* what options.auto chose, or NULL */
   GS_VEC(const gs_value *) explain; /* what --explain names */
 } gs_report;
 

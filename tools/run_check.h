@@ -14,7 +14,7 @@ void gs_check_tolerances(gs_arena *a, const gs_graph *g, gs_tolerance *tol);
  * after `what`.  *same (may be NULL): all bytes are the same.  GS_NO when one
  * is out of its tolerance, tol[i]. */
 gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
-                           gs_box *const *got, gs_box *const *want,
+                           gs_dyn *const *got, gs_dyn *const *want,
                            const gs_tolerance *tol, bool *same, gs_err *e);
 
 #endif

@@ -7,7 +7,7 @@
 static gs_status give_files(gs_run_inputs *in, gs_err *e) {
   for (int i = 0; i < gs_cli_count(in->c, "input"); i++) {
     const char *name, *file;
-    gs_box *b;
+    gs_dyn *b;
     int at;
     GS_TRY(gs_cli_pair(in->c, "input", i, false, &name, &file, e));
     GS_TRY(gs_source_find(in->source, name, &at, e));
@@ -15,7 +15,7 @@ static gs_status give_files(gs_run_inputs *in, gs_err *e) {
       return gs_fail(e, GS_UNSUPPORTED, NULL,
                      "-i %s: the launcher gives standard input to one rank "
                      "only; name a file", gs_cli_at(in->c, "input", i));
-    GS_TRY(gs_box_load(in->a, file, in->source->graph->input.at[at]->kind, &b,
+    GS_TRY(gs_dyn_load(in->a, file, in->source->graph->input.at[at]->kind, &b,
                        e));
     in->source->input[at] = b;
   }
@@ -25,11 +25,11 @@ static gs_status give_files(gs_run_inputs *in, gs_err *e) {
 /* Test data of some releases of ONNX hold bfloat16 as the integers of its
  * bits, for NumPy has no such type. */
 gs_status gs_run_test_data(gs_run_inputs *in, const char *prefix, int i,
-                           gs_kind kind, gs_dtype dtype, gs_box **out,
+                           gs_kind kind, gs_dtype dtype, gs_dyn **out,
                            gs_err *e) {
   const char *path = gs_sprintf(in->a, "%s/%s_%d.pb",
                                 gs_cli_get(in->c, "test-data"), prefix, i);
-  GS_TRY(gs_box_load(in->a, path, kind, out, e));
+  GS_TRY(gs_dyn_load(in->a, path, kind, out, e));
   gs_tensor *t = &(*out)->t;
   if ((*out)->kind == GS_TENSOR && t->dtype == GS_UINT16 &&
       dtype == GS_BFLOAT16)
@@ -41,7 +41,7 @@ static gs_status give_test_data(gs_run_inputs *in, gs_err *e) {
   if (!gs_cli_has(in->c, "test-data")) return GS_OK;
   for (int i = 0; i < in->source->graph->input.n; i++) {
     const gs_value *v = in->source->graph->input.at[i];
-    gs_box *b;
+    gs_dyn *b;
     GS_TRY(gs_run_test_data(in, "input", i, v->kind, v->dtype, &b, e));
     in->source->input[i] = b;
   }
@@ -84,11 +84,11 @@ static gs_status check_ranges(gs_run_inputs *in, gs_err *e) {
   return GS_OK;
 }
 
-gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_box **out,
+gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_dyn **out,
                          gs_err *e) {
   const gs_value *v = in->source->graph->input.at[i];
   gs_tensor *t;
-  if (gs_value_boxed(v))
+  if (gs_value_dynamic(v))
     return gs_fail(e, GS_UNSUPPORTED, v->name,
                    "no data is made up for %s of %s without a fixed size",
                    gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
@@ -97,7 +97,7 @@ gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_box **out,
   GS_TRY(range_of(in, i, &r, e));
   GS_TRY(gs_random_tensor(in->a, v->name, v->dtype, v->rank, v->dims, &r, &t,
                           e));
-  *out = gs_box_of(in->a, t);
+  *out = gs_dyn_of(in->a, t);
   return GS_OK;
 }
 
@@ -117,7 +117,7 @@ gs_status gs_run_make_missing(gs_run_inputs *in, gs_err *e) {
       gs_err_hint(e, "give it with -i %s=FILE, or use --random SEED", name);
       return GS_NOINPUT;
     }
-    gs_box *b;
+    gs_dyn *b;
     GS_TRY(gs_run_make_up(in, i, false, &b, e));
     s->input[i] = b;
   }

@@ -24,11 +24,11 @@ gs_status gs_run_give_inputs(gs_run_inputs *in, gs_err *e);
  * requires  shapes inferred */
 gs_status gs_run_make_missing(gs_run_inputs *in, gs_err *e);
 /* A made-up tensor for input i; integers: small whole numbers. */
-gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_box **out,
+gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_dyn **out,
                          gs_err *e);
 /* PREFIX_N.pb of --test-data. */
 gs_status gs_run_test_data(gs_run_inputs *in, const char *prefix, int n,
-                           gs_kind kind, gs_dtype dtype, gs_box **out,
+                           gs_kind kind, gs_dtype dtype, gs_dyn **out,
                            gs_err *e);
 
 #endif

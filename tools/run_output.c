@@ -115,7 +115,7 @@ gs_status gs_run_output_plan(gs_cli *c, const gs_graph *g, gs_run_output *out,
 
 /* The file of f, in the directory `in` where it is not NULL. */
 static const char *path_of(gs_arena *a, const gs_output_file *f,
-                           const char *in, const gs_box *b) {
+                           const char *in, const gs_dyn *b) {
   if (f->dir < 0) return f->path;
   const char *name = strrchr(f->path, '/') + 1, *dot = strrchr(name, '.');
   size_t dir = in ? 0 : (size_t)(name - f->path);
@@ -126,15 +126,15 @@ static const char *path_of(gs_arena *a, const gs_output_file *f,
 
 /* A new directory, whose files are written where it is being made. */
 static gs_status fill_dir(const gs_run_output *r, int dir,
-                          gs_box *const *box, gs_out_dir *d, gs_err *e) {
+                          gs_dyn *const *dyn, gs_out_dir *d, gs_err *e) {
   gs_arena *a = &r->c->arena;
   gs_out_set files;
   gs_out_set_init(&files, a, false);
   for (int i = 0; i < r->file.n; i++) {
     const gs_output_file *f = &r->file.at[i];
     if (f->dir != dir) continue;
-    const gs_box *b = box[f->output];
-    gs_status s = gs_box_save(&files, path_of(a, f, d->temp.path, b), b, e);
+    const gs_dyn *b = dyn[f->output];
+    gs_status s = gs_dyn_save(&files, path_of(a, f, d->temp.path, b), b, e);
     if (!s) continue;
     gs_out_set_abort(&files);
     return s;
@@ -142,32 +142,32 @@ static gs_status fill_dir(const gs_run_output *r, int dir,
   return gs_out_set_commit(&files, e);
 }
 
-static gs_status fill(const gs_run_output *r, gs_box *const *box,
+static gs_status fill(const gs_run_output *r, gs_dyn *const *dyn,
                       gs_out_set *files, gs_out_dir *made, gs_err *e) {
   gs_arena *a = &r->c->arena;
   for (int i = 0; i < r->file.n; i++) {
     const gs_output_file *f = &r->file.at[i];
     if (f->dir >= 0 && r->dir.at[f->dir].fresh) continue;
-    const gs_box *b = box[f->output];
-    GS_TRY(gs_box_save(files, path_of(a, f, NULL, b), b, e));
+    const gs_dyn *b = dyn[f->output];
+    GS_TRY(gs_dyn_save(files, path_of(a, f, NULL, b), b, e));
   }
   for (int k = 0; k < r->dir.n; k++) {
     if (!r->dir.at[k].fresh) continue;
     GS_TRY(gs_out_dir_open(a, r->dir.at[k].path, false, NULL, 0, &made[k],
                            e));
-    GS_TRY(fill_dir(r, k, box, &made[k], e));
+    GS_TRY(fill_dir(r, k, dyn, &made[k], e));
   }
   return GS_OK;
 }
 
-gs_status gs_run_output_save(const gs_run_output *r, gs_box *const *box,
+gs_status gs_run_output_save(const gs_run_output *r, gs_dyn *const *dyn,
                              gs_err *e) {
   gs_arena *a = &r->c->arena;
   if (r->c->dry_run) return GS_OK;
   gs_out_set files;
   gs_out_set_init(&files, a, r->c->force);
   gs_out_dir *made = GS_NEWS(a, r->dir.n + 1, gs_out_dir);
-  gs_status s = fill(r, box, &files, made, e);
+  gs_status s = fill(r, dyn, &files, made, e);
   if (s) gs_out_set_abort(&files);
   else s = gs_out_set_commit(&files, e);
   for (int k = 0; k < r->dir.n; k++) {

@@ -3,7 +3,7 @@
 #define GS_TOOLS_RUN_OUTPUT_H
 
 #include "cli.h"
-#include "ir/box.h"
+#include "ir/dynamic.h"
 #include "ir/graph.h"
 
 typedef struct gs_output_dir {
@@ -28,9 +28,9 @@ typedef struct gs_run_output {
  * exists without -f or cannot be created. */
 gs_status gs_run_output_plan(gs_cli *c, const gs_graph *g, gs_run_output *out,
                              gs_err *e);
-/* Writes them, box[i] being output i: all files appear or none, and a new
- * directory only when it is complete. */
-gs_status gs_run_output_save(const gs_run_output *r, gs_box *const *box,
+/* Writes them, dynamic value[i] being output i: all files appear or none, and a
+ * new directory only when it is complete. */
+gs_status gs_run_output_save(const gs_run_output *r, gs_dyn *const *dyn,
                              gs_err *e);
 
 #endif

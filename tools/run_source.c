@@ -251,7 +251,7 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
     GS_TRY(verify_model(s, s->model, s->graph, e));
     GS_TRY(gs_pass_upgrade(s->graph, e));
   }
-  s->input = GS_NEWS(a, s->graph->input.n, const gs_box *);
+  s->input = GS_NEWS(a, s->graph->input.n, const gs_dyn *);
   return GS_OK;
 }
 
@@ -275,7 +275,7 @@ gs_status gs_source_find(const gs_source *s, const char *name, int *out,
   return GS_USAGE;
 }
 
-gs_status gs_source_give(gs_source *s, const char *name, const gs_box *b,
+gs_status gs_source_give(gs_source *s, const char *name, const gs_dyn *b,
                          gs_err *e) {
   int i;
   GS_TRY(gs_source_find(s, name, &i, e));
@@ -304,13 +304,13 @@ static gs_status bind_input(gs_arena *a, gs_source *s, const gs_value *v,
   return GS_OK;
 }
 
-enum { MOST_SHAPE = 1024 }; /* elements of an input that decides a shape */
+enum { MAX_SHAPE = 1024 }; /* elements of an input that decides a shape */
 
 /* Makes a given input a constant when it may decide shapes. */
 static void fix_input(const gs_source *s, gs_value *v, const gs_tensor *t) {
   char c = gs_dtype_get((int)t->dtype)->cls;
   bool integer = c == 'i' || c == 'u';
-  if (t->dtype != v->dtype || t->rank > 1 || gs_tensor_count(t) > MOST_SHAPE)
+  if (t->dtype != v->dtype || t->rank > 1 || gs_tensor_count(t) > MAX_SHAPE)
     return;
   if (integer || (s->fixed && t->rank == 0)) v->constant = t;
 }

@@ -22,7 +22,7 @@ typedef struct gs_source {
   bool no_verify;    /* files may be others than those that were written */
   gs_run_verify *verify; /* NULL: a plain model, or no_verify */
   gs_bindings bind;
-  const gs_box **input; /* [inputs] NULL: not given */
+  const gs_dyn **input; /* [inputs] NULL: not given */
   bool fixed; /* inputs keep their values: also floats may decide shapes */
 } gs_source;
 
@@ -38,7 +38,7 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
 gs_status gs_source_find(const gs_source *s, const char *name, int *out,
                          gs_err *e);
 /* Gives it its value. */
-gs_status gs_source_give(gs_source *s, const char *name, const gs_box *b,
+gs_status gs_source_give(gs_source *s, const char *name, const gs_dyn *b,
                          gs_err *e);
 /* Binds symbolic dims by `more`, the model's own bindings and the tensors
  * that were given, and infers all shapes.  Small integer inputs of a plain

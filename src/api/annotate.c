@@ -16,7 +16,7 @@ static void move_node(gs_graph *g, gs_node *n, int to) {
 
 /* A value equal to v: a constant sharing its tensor, or a copy of it made
  * where v is. */
-static gs_value *twin_of(gs_graph *g, gs_value *v, const char *name) {
+static gs_value *replica_of(gs_graph *g, gs_value *v, const char *name) {
   if (v->constant) return gs_value_constant(g, name, v->constant);
   gs_node *n = gs_node_new(g, "", "Identity", name, 1, 1);
   n->op = gs_op_find(n->domain, n->op_type);
@@ -47,7 +47,7 @@ static void set_apart(gs_graph *g, gs_use_sharding *u) {
   }
   if (!u->own) {
     const char *by = *u->node->name ? u->node->name : u->node->op_type;
-    u->own = twin_of(g, u->value,
+    u->own = replica_of(g, u->value,
                      gs_sprintf(g->arena, "%s@%s:%d", u->value->name, by,
                                 u->operand));
     u->own->sharding = u->sharding;
@@ -116,10 +116,10 @@ static void take_annotations(gs_arena *a, gs_graph *g,
   }
 }
 
-static void take_barriers(const gs_match_result *r, gs_gate *gate) {
+static void take_barriers(const gs_match_result *r, gs_barrier *barrier) {
   for (int i = 0; i < r->barrier.n; i++) {
     const gs_value_barrier *b = &r->barrier.at[i];
-    gs_gate *at = &gate[b->value->id];
+    gs_barrier *at = &barrier[b->value->id];
     if (b->direction == GS_DIRECTION_NONE ||
         b->direction == GS_DIRECTION_BACKWARD)
       at->no_forward = true;
@@ -129,20 +129,21 @@ static void take_barriers(const gs_match_result *r, gs_gate *gate) {
   }
 }
 
-/* A barrier behind a value stands behind its twins too, not before them. */
-static void take_apart(gs_graph *g, int *rule, gs_gate *gate) {
+/* A barrier behind a value stands behind its replicas too, not before them. */
+static void take_apart(gs_graph *g, int *rule, gs_barrier *barrier) {
   for (int i = 0; i < g->apart.n; i++) {
     gs_use_sharding *u = &g->apart.at[i];
     if (!u->own) set_apart(g, u);
     rule[u->own->id] = u->by;
-    gate[u->own->id] = gate[u->value->id];
+    barrier[u->own->id] = barrier[u->value->id];
   }
 }
 
 /* What fill chose, as annotations (for --dump-spec): added to those that gave
  * the value its sharding `said`, or else new ones. */
-static void note_choices(gs_arena *a, const gs_graph *g, const gs_fill *made,
-                         gs_sharding *const *said, gs_match_result *r) {
+static void note_choices(gs_arena *a, const gs_graph *g,
+                         const gs_auto_shard *made, gs_sharding *const *said,
+                         gs_match_result *r) {
   bool *told = GS_NEWS(a, g->value.n + 1, bool);
   for (int i = 0; i < r->annotation.n; i++) {
     gs_annotation *n = &r->annotation.at[i];
@@ -165,37 +166,39 @@ static void note_choices(gs_arena *a, const gs_graph *g, const gs_fill *made,
 }
 
 static gs_status choose(gs_arena *a, gs_graph *g, gs_match_result *r,
-                        const gs_fill_options *fill, gs_fill *filled,
-                        gs_propagate_input *in, gs_err *e) {
+                        const gs_auto_shard_options *fill,
+                        gs_auto_shard *filled, gs_propagate_input *in,
+                        gs_err *e) {
   gs_sharding **said = GS_NEWS(a, g->value.n + 1, gs_sharding *);
   for (int i = 0; i < g->value.n; i++) said[i] = g->value.at[i]->sharding;
-  GS_TRY(gs_pass_fill(a, g, in, fill, filled, e));
+  GS_TRY(gs_pass_auto_shard(a, g, in, fill, filled, e));
   in->filled = filled->filled;
   if (r) note_choices(a, g, filled, said, r);
   return GS_OK;
 }
 
 gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, gs_match_result *r,
-                           const gs_fill_options *fill, gs_fill *filled,
-                           gs_propagation *out, gs_err *e) {
+                           const gs_auto_shard_options *fill,
+                           gs_auto_shard *filled, gs_propagation *out,
+                           gs_err *e) {
   int uses = g->apart.n + (r ? r->annotation.n : 0);
-  int most = g->value.n + uses + 1;
-  int *rule = GS_NEWS(a, most, int);
-  gs_gate *gate = GS_NEWS(a, most, gs_gate);
-  gs_propagate_input in = {.rule = rule, .gate = gate};
-  for (int i = 0; i < most; i++) rule[i] = GS_RULE_NONE;
+  int max = g->value.n + uses + 1;
+  int *rule = GS_NEWS(a, max, int);
+  gs_barrier *barrier = GS_NEWS(a, max, gs_barrier);
+  gs_propagate_input in = {.rule = rule, .barrier = barrier};
+  for (int i = 0; i < max; i++) rule[i] = GS_RULE_NONE;
   if (r) {
     for (int i = 0; i < r->op.n; i++)
       r->op.at[i].node->rule = r->op.at[i].rule;
     take_annotations(a, g, r, rule);
-    take_barriers(r, gate);
-    gs_tie *tie = GS_NEWS(a, r->group.n + 1, gs_tie);
+    take_barriers(r, barrier);
+    gs_tensor_group *group = GS_NEWS(a, r->group.n + 1, gs_tensor_group);
     for (int i = 0; i < r->group.n; i++)
-      tie[i] = (gs_tie){r->group.at[i].n, r->group.at[i].value};
-    in.tie = tie;
-    in.ntie = r->group.n;
+      group[i] = (gs_tensor_group){r->group.at[i].n, r->group.at[i].value};
+    in.group = group;
+    in.ngroup = r->group.n;
   }
-  take_apart(g, rule, gate);
+  take_apart(g, rule, barrier);
   if (fill) GS_TRY(choose(a, g, r, fill, filled, &in, e));
   return gs_pass_propagate(a, g, &in, out, e);
 }

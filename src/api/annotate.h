@@ -10,12 +10,13 @@
  * values and uses have already) and propagates it.  What is said of a use
  * holds for the value when nothing else is said of it and its other annotated
  * uses agree; otherwise the use gets a value of its own (graph->apart).
- * With `fill`, plan/auto_shard chooses more before that (*filled), and its choices
- * are added to r as annotations of GS_RULE_FILL.
- * requires, ensures: as gs_pass_propagate.  breaks: numbers of nodes; values
- * are added behind those there are. */
+ * With `fill`, plan/auto_shard chooses more before that (*filled), and its
+ * choices are added to r as annotations of GS_RULE_FILL. requires, ensures: as
+ * gs_pass_propagate.  breaks: numbers of nodes; values are added behind those
+ * there are. */
 gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, gs_match_result *r,
-                           const gs_fill_options *fill, gs_fill *filled,
-                           gs_propagation *out, gs_err *e);
+                           const gs_auto_shard_options *fill,
+                           gs_auto_shard *filled, gs_propagation *out,
+                           gs_err *e);
 
 #endif

@@ -16,9 +16,9 @@ struct timespec gs_later(int ms) {
 }
 
 double gs_waited(gs_patience *p) {
-  const double most = 0.2;
+  const double max = 0.2;
   double now = gs_now(), since = p->last > 0 ? now - p->last : 0;
-  p->waited += since < most ? since : most;
+  p->waited += since < max ? since : max;
   p->last = now;
   return p->waited;
 }

@@ -2,7 +2,7 @@
 
 size_t gs_utf8_get(const char *s, size_t n, uint32_t *c) {
   const unsigned char *u = (const unsigned char *)s;
-  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  static const uint32_t min[] = {0, 0, 0x80, 0x800, 0x10000};
   size_t size = u[0] < 0x80   ? 1
                 : u[0] < 0xc2 ? 0
                 : u[0] < 0xe0 ? 2
@@ -16,7 +16,7 @@ size_t gs_utf8_get(const char *s, size_t n, uint32_t *c) {
     if ((u[i] & 0xc0) != 0x80) return 1;
     v = v << 6 | (u[i] & 0x3f);
   }
-  if (v < least[size] || v > 0x10ffff) return 1;
+  if (v < min[size] || v > 0x10ffff) return 1;
   *c = v;
   return size;
 }

@@ -50,16 +50,16 @@ gs_tolerance gs_tolerance_of(gs_dtype t) {
 }
 
 static double largest_of(gs_dtype t, const void *want, int64_t n) {
-  double x[BLOCK], most = 0;
+  double x[BLOCK], max = 0;
   for (int64_t at = 0; at < n; at += BLOCK) {
     int64_t m = gs_min(BLOCK, n - at);
     widen(t, want, at, m, x);
     for (int64_t i = 0; i < m; i++) {
       double v = fabs(x[i]);
-      if (v <= DBL_MAX && v > most) most = v;
+      if (v <= DBL_MAX && v > max) max = v;
     }
   }
-  return most;
+  return max;
 }
 
 /* Distance of two numbers; infinite when only one is NaN or infinite. */
@@ -93,7 +93,7 @@ static void compare_integers(const gs_tensor *got, const gs_tensor *want,
   gs_dtype wide = is_signed ? GS_INT64 : GS_UINT64;
   int64_t bits = gs_dtype_get((int)t)->bits;
   const char *x = gs_tensor_bytes(got), *y = gs_tensor_bytes(want);
-  uint64_t a[BLOCK], b[BLOCK], most = 0;
+  uint64_t a[BLOCK], b[BLOCK], max = 0;
   _Alignas(64) char copy[BLOCK * sizeof(uint64_t)];
   for (int64_t at = 0; at < c->n; at += BLOCK) {
     int64_t m = gs_min(BLOCK, c->n - at), bytes = (m * bits + 7) / 8;
@@ -105,14 +105,14 @@ static void compare_integers(const gs_tensor *got, const gs_tensor *want,
       bool more = is_signed ? (int64_t)a[i] > (int64_t)b[i] : a[i] > b[i];
       uint64_t d = more ? a[i] - b[i] : b[i] - a[i];
       c->bad += d != 0;
-      if (d <= most) continue;
-      most = d;
+      if (d <= max) continue;
+      max = d;
       c->worst = at + i;
       c->got_bits = a[i];
       c->want_bits = b[i];
     }
   }
-  c->distance = (double)most;
+  c->distance = (double)max;
   if (c->worst < 0) return;
   c->got = is_signed ? (double)(int64_t)c->got_bits : (double)c->got_bits;
   c->want = is_signed ? (double)(int64_t)c->want_bits : (double)c->want_bits;
@@ -240,11 +240,11 @@ uint64_t gs_tensor_digest(const gs_tensor *t) {
 }
 
 /* What an optional holds, which may also be given plainly. */
-static const gs_box *held(const gs_box *b) {
+static const gs_dyn *held(const gs_dyn *b) {
   return b->kind == GS_OPTIONAL && b->n ? b->item[0] : b;
 }
 
-gs_status gs_compare_box(const gs_box *got, const gs_box *want,
+gs_status gs_compare_box(const gs_dyn *got, const gs_dyn *want,
                          const gs_tolerance *tol, gs_comparison *out,
                          const gs_tensor **worst, gs_err *e) {
   *out = (gs_comparison){.equal = true, .same_bytes = true, .worst = -1};
@@ -268,11 +268,11 @@ gs_status gs_compare_box(const gs_box *got, const gs_box *want,
   return GS_OK;
 }
 
-uint64_t gs_box_digest(const gs_box *b) {
+uint64_t gs_dyn_digest(const gs_dyn *b) {
   if (b->kind == GS_TENSOR) return gs_tensor_digest(&b->t);
   uint64_t h = gs_hash(&b->n, sizeof b->n, (uint64_t)b->kind);
   for (int i = 0; i < b->n; i++) {
-    uint64_t one = gs_box_digest(b->item[i]);
+    uint64_t one = gs_dyn_digest(b->item[i]);
     h = gs_hash(&one, sizeof one, h);
   }
   return h;

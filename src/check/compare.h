@@ -3,7 +3,7 @@
 #define GS_EXEC_COMPARE_H
 
 #include "base/buf.h"
-#include "ir/box.h"
+#include "ir/dynamic.h"
 
 /* |got - want| <= rtol * |want| + atol + scale * max|want| for floats and
  * complex parts; NaN and infinities must stand at the same places.  Integers,
@@ -35,7 +35,7 @@ gs_status gs_compare(const gs_tensor *got, const gs_tensor *want,
 /* The same for values of any kind: GS_NO when kind or length differ; *out is
  * of the first tensor that is out of tolerance, else of the last one, and
  * *worst that tensor as it should be (may be NULL). */
-gs_status gs_compare_box(const gs_box *got, const gs_box *want,
+gs_status gs_compare_box(const gs_dyn *got, const gs_dyn *want,
                          const gs_tolerance *tol, gs_comparison *out,
                          const gs_tensor **worst, gs_err *e);
 
@@ -45,6 +45,6 @@ void gs_comparison_print(gs_buf *b, const gs_tensor *t,
 
 /* Hash of type, shape and bytes. */
 uint64_t gs_tensor_digest(const gs_tensor *t);
-uint64_t gs_box_digest(const gs_box *b);
+uint64_t gs_dyn_digest(const gs_dyn *b);
 
 #endif

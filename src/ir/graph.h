@@ -170,12 +170,12 @@ static inline int gs_node_formal(const gs_node *n) {
 
 /* Whether v is a tensor whose rank and dims are all known. */
 bool gs_value_shaped(const gs_value *v);
-/* Whether v lies in a box when it is computed (ir/box.h): it is no tensor, has
- * strings, or its type or shape is not known before it is there.  Such values
- * are never sharded. */
-bool gs_value_boxed(const gs_value *v);
-/* Whether n reads or makes a boxed value, is open, or holds a graph. */
-bool gs_node_boxed(const gs_node *n);
+/* Whether v lies in a dynamic value when it is computed (ir/dynamic value.h):
+ * it is no tensor, has strings, or its type or shape is not known before it is
+ * there.  Such values are never sharded. */
+bool gs_value_dynamic(const gs_value *v);
+/* Whether n reads or makes a dynamic value, is open, or holds a graph. */
+bool gs_node_dynamic(const gs_node *n);
 /* Leaves type and shape of v open but for its kind and element type. */
 void gs_value_open(gs_value *v);
 

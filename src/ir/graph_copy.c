@@ -10,7 +10,7 @@ bool gs_value_shaped(const gs_value *v) {
   return true;
 }
 
-bool gs_value_boxed(const gs_value *v) {
+bool gs_value_dynamic(const gs_value *v) {
   return v->dtype == GS_UNDEFINED || v->dtype == GS_STRING ||
          !gs_value_shaped(v);
 }
@@ -21,11 +21,11 @@ bool gs_node_has_graph(const gs_node *n) {
   return false;
 }
 
-bool gs_node_boxed(const gs_node *n) {
+bool gs_node_dynamic(const gs_node *n) {
   for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && gs_value_boxed(n->in[i])) return true;
+    if (n->in[i] && gs_value_dynamic(n->in[i])) return true;
   for (int i = 0; i < n->nout; i++)
-    if (n->out[i] && gs_value_boxed(n->out[i])) return true;
+    if (n->out[i] && gs_value_dynamic(n->out[i])) return true;
   return n->open || gs_node_has_graph(n);
 }
 

@@ -34,7 +34,8 @@ typedef struct gs_plan_file { /* a graph */
 typedef struct gs_plan_weights { /* the file of all weights */
   const char *file;   /* in the plan's directory; NULL: none */
   uint64_t size;      /* bytes */
-  const char *hashes; /* the file of the hashes of its blocks (io/file/sums.h) */
+  const char
+      *hashes; /* the file of the hashes of its blocks (io/file/sums.h) */
   uint64_t hash;      /* gs_hash of that file */
 } gs_plan_weights;
 

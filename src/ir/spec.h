@@ -1,7 +1,7 @@
 /* A sharding specification as plain data (gshard-spec(5)).
  *
- * io/spec/spec_io.c reads it; pass/match/match.c applies it to a graph.  Everything that a
- * message may have to point at keeps its place. */
+ * io/spec/spec_io.c reads it; pass/match/match.c applies it to a graph.
+ * Everything that a message may have to point at keeps its place. */
 #ifndef GS_IR_SPEC_H
 #define GS_IR_SPEC_H
 

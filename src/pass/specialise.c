@@ -54,7 +54,7 @@ gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
 
 /* ---- one device ---- */
 
-typedef struct maker {
+typedef struct builder {
   gs_arena *a;
   const gs_device_form *f;
   const gs_mesh *m;
@@ -62,9 +62,9 @@ typedef struct maker {
   gs_graph *to;
   gs_value **map; /* by value id of the program */
   gs_err *e;
-} maker;
+} builder;
 
-static gs_value *copy_value(maker *k, const gs_value *v, const char *name) {
+static gs_value *copy_value(builder *k, const gs_value *v, const char *name) {
   gs_value *c = gs_value_new(k->to, name, v->dtype, v->rank, v->dims);
   c->kind = v->kind;
   c->constant = v->constant;
@@ -75,13 +75,13 @@ static gs_value *copy_value(maker *k, const gs_value *v, const char *name) {
 
 /* The program's value in the device graph; constants come along when they are
  * first used. */
-static gs_value *mapped(maker *k, const gs_value *v) {
+static gs_value *mapped(builder *k, const gs_value *v) {
   if (!v) return NULL;
   if (!k->map[v->id]) k->map[v->id] = copy_value(k, v, v->name);
   return k->map[v->id];
 }
 
-static gs_node *copy_node(maker *k, const gs_node *n) {
+static gs_node *copy_node(builder *k, const gs_node *n) {
   gs_node *c =
       gs_node_new(k->to, n->domain, n->op_type, n->name, n->nin, n->nout);
   c->op = n->op;
@@ -97,12 +97,12 @@ static gs_node *copy_node(maker *k, const gs_node *n) {
   return c;
 }
 
-static gs_status axes_of(maker *k, const gs_node *n, gs_axes *out) {
+static gs_status axes_of(builder *k, const gs_node *n, gs_axes *out) {
   const char *text = gs_node_string(n, "axes", "");
   return gs_axes_parse(k->m, &text, out, k->e);
 }
 
-static gs_status set_group(maker *k, const gs_node *n, gs_node *c) {
+static gs_status set_group(builder *k, const gs_node *n, gs_node *c) {
   gs_axes axes;
   GS_TRY(axes_of(k, n, &axes));
   int64_t size = gs_axes_size(k->m, &axes);
@@ -115,7 +115,7 @@ static gs_status set_group(maker *k, const gs_node *n, gs_node *c) {
 }
 
 /* True when the mask clears nothing on this device. */
-static bool mask_is_idle(maker *k, const gs_node *n, const gs_axes *axes) {
+static bool mask_is_idle(builder *k, const gs_node *n, const gs_axes *axes) {
   int64_t d = gs_node_int(n, "dim", 0);
   int64_t block = n->in[0]->dims[d];
   int64_t index = gs_axes_index(k->m, axes, k->p);
@@ -124,7 +124,7 @@ static bool mask_is_idle(maker *k, const gs_node *n, const gs_axes *axes) {
 
 /* An ENTRY node of the program: a block of an input, of a weight, or of a
  * value computed whole. */
-static gs_status make_entry(maker *k, const gs_node *n) {
+static gs_status make_entry(builder *k, const gs_node *n) {
   const gs_value *v = n->in[0], *block = n->out[0];
   if (v->constant) {
     gs_value *c = gs_value_new(k->to, block->name, block->dtype, block->rank,
@@ -153,7 +153,7 @@ static gs_status make_entry(maker *k, const gs_node *n) {
   return GS_OK;
 }
 
-static gs_status make_node(maker *k, const gs_node *n) {
+static gs_status make_node(builder *k, const gs_node *n) {
   unsigned flags = n->op ? n->op->flags : 0;
   if (flags & GS_OP_ENTRY) return make_entry(k, n);
   if (flags & GS_OP_EXIT) return GS_OK;
@@ -173,7 +173,7 @@ static gs_status make_node(maker *k, const gs_node *n) {
   return GS_OK;
 }
 
-static void make_inputs(maker *k) {
+static void make_inputs(builder *k) {
   for (int i = 0; i < k->f->input.n; i++) {
     const gs_border *b = &k->f->input.at[i];
     gs_value *v = copy_value(k, b->value, b->value->name);
@@ -187,7 +187,7 @@ static void make_inputs(maker *k) {
 }
 
 /* Outputs keep their names: an Identity gives the block the name. */
-static void make_outputs(maker *k) {
+static void make_outputs(builder *k) {
   for (int i = 0; i < k->f->output.n; i++) {
     const gs_value *v = k->f->output.at[i].value;
     if (!is_exit(v->def)) { /* an input, or made whole by every device */
@@ -209,7 +209,7 @@ static void make_outputs(maker *k) {
 
 gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
                              gs_graph **out, gs_err *e) {
-  maker k = {.a = a, .f = f, .m = f->program->mesh, .p = p, .e = e};
+  builder k = {.a = a, .f = f, .m = f->program->mesh, .p = p, .e = e};
   k.to = gs_graph_new(a, f->program->name);
   k.to->mesh = k.m;
   k.map = GS_NEWS(a, f->program->value.n + 1, gs_value *);

@@ -10,8 +10,8 @@
 static const double least_gain = 1e-3;
 
 typedef struct candidate {
-  gs_fill_choice choice;
-  gs_fill_score score; /* when it was last looked at */
+  gs_auto_shard_choice choice;
+  gs_auto_shard_score score; /* when it was last looked at */
   bool taken, failed;
 } candidate;
 
@@ -19,7 +19,7 @@ typedef struct filler {
   gs_arena *a;
   gs_graph *g;
   const gs_propagate_input *in;
-  const gs_fill_options *opt;
+  const gs_auto_shard_options *opt;
   gs_uses uses;
   gs_sharding **base; /* [nvalue] what the user said, with taken choices */
   gs_map family;      /* key -> candidate; one mesh axis each */
@@ -122,7 +122,7 @@ static void find_candidates(filler *f) {
 /* ---- trying ---- */
 
 /* Appends the axis to the dims of the choice, where it is still free. */
-static void apply(filler *f, gs_arena *a, const gs_fill_choice *c) {
+static void apply(filler *f, gs_arena *a, const gs_auto_shard_choice *c) {
   gs_axes axes = gs_axes_named(f->g->mesh, c->axis);
   for (int i = 0; i < c->n; i++) {
     gs_value *v = c->value[i];
@@ -141,8 +141,8 @@ static void restore(filler *f) {
 }
 
 /* What the graph costs with the taken choices, and c (or NULL). */
-static gs_status attempt(filler *f, const gs_fill_choice *c, gs_fill_score *out,
-                     gs_err *e) {
+static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
+                         gs_auto_shard_score *out, gs_err *e) {
   gs_arena a;
   gs_arena_init(&a);
   gs_propagation done;
@@ -163,7 +163,7 @@ static gs_status attempt(filler *f, const gs_fill_choice *c, gs_fill_score *out,
   return s;
 }
 
-static bool better(const gs_fill_score *x, const gs_fill_score *y) {
+static bool better(const gs_auto_shard_score *x, const gs_auto_shard_score *y) {
   if (x->excess < y->excess || x->excess > y->excess)
     return x->excess < y->excess;
   return x->seconds < y->seconds * (1 - least_gain);
@@ -202,7 +202,7 @@ static void take(filler *f, candidate *c) {
 
 /* Takes candidates while one helps.  A score of an earlier round is looked at
  * again before it is believed; gains mostly shrink, so few need to be. */
-static bool take_while_better(filler *f, gs_fill *out) {
+static bool take_while_better(filler *f, gs_auto_shard *out) {
   bool any = false;
   for (;;) {
     candidate *c = most_promising(f, NULL);
@@ -223,7 +223,7 @@ static bool take_while_better(filler *f, gs_fill *out) {
 
 /* Puts back what the user said, then all choices but number `but`. */
 static void take_all_but(filler *f, gs_sharding *const *said,
-                         const gs_fill *out, int but) {
+                         const gs_auto_shard *out, int but) {
   memcpy(f->base, said, (size_t)f->g->value.n * sizeof *said);
   for (int i = 0; i < out->choice.n; i++) {
     candidate c = {.choice = out->choice.at[i]};
@@ -232,10 +232,10 @@ static void take_all_but(filler *f, gs_sharding *const *said,
 }
 
 /* Drops choices without which it is no worse. */
-static gs_status drop_idle(filler *f, gs_sharding *const *said, gs_fill *out,
-                           gs_err *e) {
+static gs_status drop_idle(filler *f, gs_sharding *const *said,
+                           gs_auto_shard *out, gs_err *e) {
   for (int i = out->choice.n - 1; i >= 0 && out->choice.n > 1; i--) {
-    gs_fill_score without;
+    gs_auto_shard_score without;
     take_all_but(f, said, out, i);
     GS_TRY(attempt(f, NULL, &without, e));
     if (better(&out->after, &without)) continue;
@@ -248,7 +248,8 @@ static gs_status drop_idle(filler *f, gs_sharding *const *said, gs_fill *out,
   return GS_OK;
 }
 
-static gs_status check_fit(const filler *f, const gs_fill *out, gs_err *e) {
+static gs_status check_fit(const filler *f, const gs_auto_shard *out,
+                           gs_err *e) {
   if (out->after.excess <= 0) return GS_OK;
   gs_fail(e, GS_SPEC, NULL,
           "no sharding was found that fits %.0f bytes per device: the best "
@@ -257,8 +258,10 @@ static gs_status check_fit(const filler *f, const gs_fill *out, gs_err *e) {
   return GS_SPEC;
 }
 
-gs_status gs_pass_fill(gs_arena *a, gs_graph *g, const gs_propagate_input *in,
-                       const gs_fill_options *opt, gs_fill *out, gs_err *e) {
+gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
+                             const gs_propagate_input *in,
+                             const gs_auto_shard_options *opt,
+                             gs_auto_shard *out, gs_err *e) {
   filler f = {.a = a, .g = g, .in = in, .opt = opt};
   int n = g->value.n;
   gs_sharding **said = GS_NEWS(a, n + 1, gs_sharding *);
@@ -266,7 +269,7 @@ gs_status gs_pass_fill(gs_arena *a, gs_graph *g, const gs_propagate_input *in,
   for (int i = 0; i < n; i++) said[i] = f.base[i] = g->value.at[i]->sharding;
   f.uses = gs_graph_uses(a, g);
   gs_map_init(&f.family, a);
-  *out = (gs_fill){.filled = GS_NEWS(a, n + 1, gs_subset)};
+  *out = (gs_auto_shard){.filled = GS_NEWS(a, n + 1, gs_subset)};
   GS_TRY(attempt(&f, NULL, &out->before, e));
   out->after = out->before;
   find_candidates(&f);

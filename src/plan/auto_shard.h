@@ -23,34 +23,36 @@
 #include "pass/partition/partition.h"
 #include "pass/propagate/propagate.h"
 
-typedef struct gs_fill_options {
+typedef struct gs_auto_shard_options {
   double memory; /* bytes per device for weights and activations; 0: any */
   bool even;     /* only dims that the axis divides */
-} gs_fill_options;
+} gs_auto_shard_options;
 
-typedef struct gs_fill_score {
+typedef struct gs_auto_shard_score {
   double excess;  /* bytes per device past the limit */
   double seconds; /* of one run */
   double bytes;   /* weights and activations per device */
-} gs_fill_score;
+} gs_auto_shard_score;
 
-typedef struct gs_fill_choice {
+typedef struct gs_auto_shard_choice {
   int n;
   gs_value *const *value; /* [n] */
   const int *dim;         /* [n] dim of each that is split */
   int axis;               /* of the mesh */
-  gs_fill_score after;    /* with this choice and those before it */
-} gs_fill_choice;
+  gs_auto_shard_score after;    /* with this choice and those before it */
+} gs_auto_shard_choice;
 
-typedef struct gs_fill {
-  gs_fill_score before, after;
-  GS_VEC(gs_fill_choice) choice; /* in the order of being taken */
+typedef struct gs_auto_shard {
+  gs_auto_shard_score before, after;
+  GS_VEC(gs_auto_shard_choice) choice; /* in the order of being taken */
   gs_subset *filled;             /* [nvalue] axes that were chosen */
-} gs_fill;
+} gs_auto_shard;
 
 /* GS_SPEC when no sharding is found that fits the limit, with what the best
  * one takes. */
-gs_status gs_pass_fill(gs_arena *a, gs_graph *g, const gs_propagate_input *in,
-                       const gs_fill_options *opt, gs_fill *out, gs_err *e);
+gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
+                             const gs_propagate_input *in,
+                             const gs_auto_shard_options *opt,
+                             gs_auto_shard *out, gs_err *e);
 
 #endif

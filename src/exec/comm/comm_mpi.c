@@ -32,7 +32,7 @@ typedef struct mpi_comm {
   const void **at;  /* [nat] operands of a reduction */
   int64_t *local;   /* [nat] members of the group in this rank */
   int nat, nlocal, me_local;
-  gs_meeting *meeting; /* of the local members; NULL: only the caller */
+  gs_rendezvous *rendezvous; /* of the local members; NULL: only the caller */
 } mpi_comm;
 
 /* ---- messages ---- */
@@ -141,20 +141,20 @@ static void find_local(mpi_comm *c, const gs_group *g) {
     if (i == g->me) c->me_local = c->nlocal;
     c->local[c->nlocal++] = g->member[i];
   }
-  c->meeting = NULL;
+  c->rendezvous = NULL;
   if (c->nlocal > 1)
-    c->meeting = gs_team_meeting(&c->me, c->local, c->nlocal);
+    c->rendezvous = gs_team_rendezvous(&c->me, c->local, c->nlocal);
 }
 
 static gs_status meet(mpi_comm *c, gs_err *e) {
-  return c->meeting ? gs_team_meet(c->me.team, c->meeting, e) : GS_OK;
+  return c->rendezvous ? gs_team_meet(c->me.team, c->rendezvous, e) : GS_OK;
 }
 
 /* Shows the caller's buffers to the local members. */
 static gs_status publish(mpi_comm *c, const void *in, void *out, gs_err *e) {
-  if (!c->meeting) return GS_OK;
-  c->meeting->in[c->me_local] = in;
-  c->meeting->out[c->me_local] = out;
+  if (!c->rendezvous) return GS_OK;
+  c->rendezvous->in[c->me_local] = in;
+  c->rendezvous->out[c->me_local] = out;
   return meet(c, e);
 }
 
@@ -186,7 +186,7 @@ static gs_status exchange(gs_comm *base, const gs_group *g, const void *in,
   GS_TRY(publish(c, in, out, e));
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) continue;
-    const void *from = c->meeting ? c->meeting->in[l] : in;
+    const void *from = c->rendezvous ? c->rendezvous->in[l] : in;
     l++;
     memcpy((char *)out + (size_t)i * bytes,
            (const char *)from + (size_t)g->me * step, bytes);
@@ -245,7 +245,7 @@ static gs_status reduce_parts(mpi_comm *c, const gs_group *g, const parts *p,
   GS_TRY(publish(c, in, out, e));
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) continue;
-    const void *from = c->meeting ? c->meeting->in[l] : in;
+    const void *from = c->rendezvous ? c->rendezvous->in[l] : in;
     l++;
     c->at[i] = (const char *)from + mine;
     if (i != g->me) c->base.wire_bytes += part(p, g, i, &at);
@@ -284,7 +284,7 @@ static gs_status gather_parts(mpi_comm *c, const gs_group *g, const parts *p,
     if (!is_local(c, g->member[i])) continue;
     size_t bytes = part(p, g, i, &at);
     if (i != g->me) {
-      memcpy((char *)out + at, (const char *)c->meeting->out[l] + at, bytes);
+      memcpy((char *)out + at, (const char *)c->rendezvous->out[l] + at, bytes);
       c->base.wire_bytes += my_bytes;
     }
     l++;
@@ -311,7 +311,7 @@ static gs_status reduce_small(mpi_comm *c, const gs_group *g, const void *in,
   GS_TRY(publish(c, in, out, e));
   for (int i = 0, l = 0; i < g->n; i++) {
     if (!is_local(c, g->member[i])) c->at[i] = got + SMALL * (size_t)i;
-    else c->at[i] = c->meeting ? c->meeting->in[l++] : in;
+    else c->at[i] = c->rendezvous ? c->rendezvous->in[l++] : in;
     if (is_local(c, g->member[i]) && i != g->me) c->base.wire_bytes += bytes;
   }
   GS_TRY(settle(c, e));
@@ -360,7 +360,7 @@ static gs_status barrier(gs_comm *base, gs_err *e) {
   gs_team *t = c->me.team;
   int64_t *all = (int64_t *)need_scratch(c, (size_t)t->n * sizeof *all);
   for (int64_t i = 0; i < t->n; i++) all[i] = t->first + i;
-  gs_meeting *m = gs_team_meeting(&c->me, all, (int)t->n);
+  gs_rendezvous *m = gs_team_rendezvous(&c->me, all, (int)t->n);
   GS_TRY(gs_team_meet(t, m, e));
   if (base->position == t->first) {
     gs_mpi_lock(c->w);

@@ -7,7 +7,7 @@
 #include "exec/comm/team.h"
 
 /* All-reduces up to this many bytes are done whole by every member: two
- * meetings instead of three. */
+ * rendezvous instead of three. */
 enum { SMALL = 4096 };
 
 typedef struct thread_comm {
@@ -19,8 +19,8 @@ typedef struct thread_comm {
 } thread_comm;
 
 static gs_status publish(thread_comm *c, const gs_group *g, const void *in,
-                         void *out, gs_meeting **m, gs_err *e) {
-  *m = gs_team_meeting(&c->me, g->member, g->n);
+                         void *out, gs_rendezvous **m, gs_err *e) {
+  *m = gs_team_rendezvous(&c->me, g->member, g->n);
   (*m)->in[g->me] = in;
   (*m)->out[g->me] = out;
   return gs_team_meet(c->me.team, *m, e);
@@ -29,7 +29,7 @@ static gs_status publish(thread_comm *c, const gs_group *g, const void *in,
 static gs_status all_gather(gs_comm *base, const gs_group *g, const void *in,
                             void *out, size_t bytes, gs_err *e) {
   thread_comm *c = (thread_comm *)base;
-  gs_meeting *m;
+  gs_rendezvous *m;
   GS_TRY(publish(c, g, in, out, &m, e));
   for (int k = 0; k < g->n; k++) {
     int i = (g->me + k) % g->n; /* not all at the same peer */
@@ -42,7 +42,7 @@ static gs_status all_gather(gs_comm *base, const gs_group *g, const void *in,
 static gs_status all_to_all(gs_comm *base, const gs_group *g, const void *in,
                             void *out, size_t bytes, gs_err *e) {
   thread_comm *c = (thread_comm *)base;
-  gs_meeting *m;
+  gs_rendezvous *m;
   GS_TRY(publish(c, g, in, out, &m, e));
   for (int k = 0; k < g->n; k++) {
     int i = (g->me + k) % g->n;
@@ -54,7 +54,7 @@ static gs_status all_to_all(gs_comm *base, const gs_group *g, const void *in,
 }
 
 /* Reduces elements [first, first + count) of all members' in to out. */
-static gs_status reduce_range(thread_comm *c, const gs_meeting *m,
+static gs_status reduce_range(thread_comm *c, const gs_rendezvous *m,
                               int64_t first, int64_t count, gs_dtype t,
                               gs_reduce r, void *out, gs_err *e) {
   if (c->nat < m->n) {
@@ -72,7 +72,7 @@ static gs_status all_reduce(gs_comm *base, const gs_group *g, const void *in,
   thread_comm *c = (thread_comm *)base;
   gs_team *team = c->me.team;
   size_t bytes = gs_span(t, count);
-  gs_meeting *m;
+  gs_rendezvous *m;
   GS_TRY(publish(c, g, in, out, &m, e));
   if (bytes <= SMALL) {
     _Alignas(64) char whole[SMALL];
@@ -104,7 +104,7 @@ static gs_status reduce_scatter(gs_comm *base, const gs_group *g,
                                 const void *in, void *out, int64_t count,
                                 gs_dtype t, gs_reduce r, gs_err *e) {
   thread_comm *c = (thread_comm *)base;
-  gs_meeting *m;
+  gs_rendezvous *m;
   GS_TRY(publish(c, g, in, out, &m, e));
   GS_TRY(reduce_range(c, m, g->me * count, count, t, r, out, e));
   base->wire_bytes +=
@@ -128,7 +128,7 @@ static gs_status permute(gs_comm *base, int64_t to, int64_t from,
 
 static gs_status barrier(gs_comm *base, gs_err *e) {
   thread_comm *c = (thread_comm *)base;
-  gs_meeting *m = gs_team_meeting(&c->me, c->all, (int)base->ndevice);
+  gs_rendezvous *m = gs_team_rendezvous(&c->me, c->all, (int)base->ndevice);
   return gs_team_meet(c->me.team, m, e);
 }
 

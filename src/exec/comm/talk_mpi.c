@@ -256,7 +256,7 @@ void gs_world_blame(gs_world *base, gs_err *e) {
 
 void gs_world_speak(gs_world *base) {
   mpi_world *w = (mpi_world *)base;
-  const double settle = 0.3, most = 10;
+  const double settle = 0.3, max = 10;
   gs_patience patience = {0};
   if (base->nrank == 1 || !w->t.listens) return;
   hear_now(w);
@@ -269,7 +269,7 @@ void gs_world_speak(gs_world *base) {
   for (;;) {
     double waited = gs_waited(&patience);
     bool first = claims && w->t.claimed > base->rank;
-    if (waited > (first ? settle : most)) return;
+    if (waited > (first ? settle : max)) return;
     usleep(SHORT_MS * 1000);
     hear_now(w);
   }

@@ -22,7 +22,7 @@ void gs_team_init(gs_team *t, int64_t first, int64_t n, double timeout) {
   t->spin = n <= cores;
   pthread_mutex_init(&t->lock, NULL);
   gs_arena_init(&t->arena);
-  t->box = GS_NEWS(&t->arena, n, gs_mailbox);
+  t->dyn = GS_NEWS(&t->arena, n, gs_mailbox);
 }
 
 void gs_team_free(gs_team *t) {
@@ -44,11 +44,11 @@ static void wake(_Atomic uint32_t *word) {
 void gs_team_fail(gs_team *t) {
   atomic_store(&t->failed, 1);
   pthread_mutex_lock(&t->lock);
-  for (gs_meeting *m = t->meetings; m; m = m->next) wake(&m->turn);
+  for (gs_rendezvous *m = t->rendezvous; m; m = m->next) wake(&m->turn);
   pthread_mutex_unlock(&t->lock);
   for (int64_t i = 0; i < t->n; i++) {
-    wake(&t->box[i].sent);
-    wake(&t->box[i].taken);
+    wake(&t->dyn[i].sent);
+    wake(&t->dyn[i].taken);
   }
 }
 
@@ -78,33 +78,33 @@ static gs_status wait_on(gs_team *t, _Atomic uint32_t *word, uint32_t seen,
   return GS_OK;
 }
 
-static bool same_members(const gs_meeting *m, const int64_t *member, int n) {
+static bool same_members(const gs_rendezvous *m, const int64_t *member, int n) {
   return m->n == n &&
          !memcmp(m->member, member, (size_t)n * sizeof *member);
 }
 
-gs_meeting *gs_team_meeting(gs_member *me, const int64_t *member, int n) {
+gs_rendezvous *gs_team_rendezvous(gs_member *me, const int64_t *member, int n) {
   for (int i = 0; i < me->known.n; i++)
     if (same_members(me->known.at[i], member, n)) return me->known.at[i];
   gs_team *t = me->team;
   pthread_mutex_lock(&t->lock);
-  gs_meeting *m = t->meetings;
+  gs_rendezvous *m = t->rendezvous;
   while (m && !same_members(m, member, n)) m = m->next;
   if (!m) {
-    m = GS_NEW(&t->arena, gs_meeting);
+    m = GS_NEW(&t->arena, gs_rendezvous);
     m->n = n;
     m->member = gs_memdup(&t->arena, member, (size_t)n * sizeof *member);
     m->in = GS_NEWS(&t->arena, n, const void *);
     m->out = GS_NEWS(&t->arena, n, void *);
-    m->next = t->meetings;
-    t->meetings = m;
+    m->next = t->rendezvous;
+    t->rendezvous = m;
   }
   pthread_mutex_unlock(&t->lock);
   *gs_push(me->arena, &me->known) = m;
   return m;
 }
 
-gs_status gs_team_meet(gs_team *t, gs_meeting *m, gs_err *e) {
+gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e) {
   uint32_t turn = atomic_load_explicit(&m->turn, memory_order_relaxed);
   uint32_t others = (uint32_t)m->n - 1;
   if (atomic_fetch_add(&m->arrived, 1) == others) {
@@ -126,7 +126,7 @@ gs_status gs_team_meet(gs_team *t, gs_meeting *m, gs_err *e) {
 }
 
 void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in) {
-  gs_mailbox *b = &t->box[me - t->first];
+  gs_mailbox *b = &t->dyn[me - t->first];
   b->in = in;
   atomic_store(&b->to, to);
   atomic_fetch_add(&b->sent, 1);
@@ -135,7 +135,7 @@ void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in) {
 
 gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,
                        size_t bytes, gs_err *e) {
-  gs_mailbox *b = &t->box[from - t->first];
+  gs_mailbox *b = &t->dyn[from - t->first];
   wait_state w = {0};
   for (;;) {
     uint32_t sent = atomic_load(&b->sent);
@@ -149,7 +149,7 @@ gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,
 }
 
 gs_status gs_team_sent(gs_team *t, int64_t me, gs_err *e) {
-  gs_mailbox *b = &t->box[me - t->first];
+  gs_mailbox *b = &t->dyn[me - t->first];
   wait_state w = {0};
   for (;;) {
     uint32_t taken = atomic_load(&b->taken);

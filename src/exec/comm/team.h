@@ -11,15 +11,15 @@
 
 #include "exec/comm/comm.h"
 
-/* The meeting point of one group. */
-typedef struct gs_meeting {
+/* The rendezvous point of one group. */
+typedef struct gs_rendezvous {
   int n;
   const int64_t *member; /* [n] device positions */
   const void **in;       /* [n] what each member reads from */
   void **out;            /* [n] and writes to */
   _Atomic uint32_t arrived, turn, sleepers;
-  struct gs_meeting *next;
-} gs_meeting;
+  struct gs_rendezvous *next;
+} gs_rendezvous;
 
 /* Where a device leaves a pointer for one other device. */
 typedef struct gs_mailbox {
@@ -33,16 +33,16 @@ typedef struct gs_team {
   bool spin;
   double timeout; /* seconds that one wait may take; 0: for ever */
   _Atomic uint32_t failed;
-  pthread_mutex_t lock; /* guards meetings and arena */
-  gs_meeting *meetings;
+  pthread_mutex_t lock; /* guards rendezvous and arena */
+  gs_rendezvous *rendezvous;
   gs_arena arena;
-  gs_mailbox *box; /* [n] */
+  gs_mailbox *dyn; /* [n] */
 } gs_team;
 
 /* What each device remembers of the team. */
 typedef struct gs_member {
   gs_team *team;
-  GS_VEC(gs_meeting *) known; /* meetings this device takes part in */
+  GS_VEC(gs_rendezvous *) known; /* rendezvous this device takes part in */
   gs_arena *arena;
 } gs_member;
 
@@ -51,10 +51,11 @@ void gs_team_free(gs_team *t);
 /* Wakes everybody who waits; from now on every wait fails. */
 void gs_team_fail(gs_team *t);
 
-/* The meeting of these devices (all of the team), made at first use; O(n). */
-gs_meeting *gs_team_meeting(gs_member *m, const int64_t *member, int n);
+/* The rendezvous of these devices (all of the team), made at first use; O(n).
+ */
+gs_rendezvous *gs_team_rendezvous(gs_member *m, const int64_t *member, int n);
 /* Returns when all n members have called it. GS_TIMEOUT when one failed. */
-gs_status gs_team_meet(gs_team *t, gs_meeting *m, gs_err *e);
+gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e);
 /* Leaves in for device `to`; gs_team_sent waits until it was copied. */
 void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in);
 gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,

@@ -108,14 +108,14 @@ gs_status gs_world_differ(const gs_world *w, const char *what,
 gs_status gs_world_compare(gs_world *w, const gs_claim *claim, int n,
                            gs_err *e) {
   gs_arena *a = &e->arena; /* outlives a wait that is given up */
-  uint64_t *most = GS_NEWS(a, 2 * n + 1, uint64_t);
+  uint64_t *max = GS_NEWS(a, 2 * n + 1, uint64_t);
   for (int i = 0; i < n; i++) {
-    most[2 * i] = claim[i].hash;
-    most[2 * i + 1] = ~claim[i].hash;
+    max[2 * i] = claim[i].hash;
+    max[2 * i + 1] = ~claim[i].hash;
   }
-  GS_TRY(gs_world_reduce(w, most, 2 * n, false, e));
+  GS_TRY(gs_world_reduce(w, max, 2 * n, false, e));
   int at = 0;
-  while (at < n && most[2 * at] == ~most[2 * at + 1]) at++;
+  while (at < n && max[2 * at] == ~max[2 * at + 1]) at++;
   if (at == n) return GS_OK;
   gs_said *mine = GS_NEW(a, gs_said);
   gs_said *all = GS_NEWS(a, w->nrank, gs_said);

@@ -107,9 +107,9 @@ gs_status gs_world_init(gs_arena *a, double timeout, gs_world **out,
   gs_guard_end(&g);
   GS_TRY(s);
   GS_TRY(check_launcher(a, w->base.nrank, started, rank, e));
-  int *most, found;
-  MPI_Comm_get_attr(w->data, MPI_TAG_UB, &most, &found);
-  w->most_tag = found ? *most : 32767;
+  int *max, found;
+  MPI_Comm_get_attr(w->data, MPI_TAG_UB, &max, &found);
+  w->most_tag = found ? *max : 32767;
   *out = &w->base;
   return gs_talk_start(w, a, e);
 }
@@ -155,13 +155,13 @@ gs_status gs_world_reduce(gs_world *base, void *p, int n, bool real,
   gs_arena a;
   gs_arena_init(&a);
   size_t bytes = (size_t)n * 8;
-  void *mine = gs_memdup(&a, p, bytes), *most = gs_alloc(&a, bytes);
+  void *mine = gs_memdup(&a, p, bytes), *max = gs_alloc(&a, bytes);
   gs_mpi_lock(w);
-  MPI_Iallreduce(mine, most, n, real ? MPI_DOUBLE : MPI_UINT64_T, MPI_MAX,
+  MPI_Iallreduce(mine, max, n, real ? MPI_DOUBLE : MPI_UINT64_T, MPI_MAX,
                  w->control, &r);
   gs_mpi_unlock(w);
   GS_TRY(await(w, &r, -1, e)); /* else MPI may still use the memory */
-  memcpy(p, most, bytes);
+  memcpy(p, max, bytes);
   gs_arena_free(&a);
   return GS_OK;
 }

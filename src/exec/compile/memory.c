@@ -75,17 +75,17 @@ static bool in_place(const gs_program *p, int s, const gs_value *y) {
   const gs_step *step = &p->step.at[s];
   const gs_node *n = step->node;
   const gs_value *x = gs_node_in(n, 0);
-  if (step->boxed) return false;
+  if (step->dynamic) return false;
   bool allowed = step->role ? step->role->inplace
                             : (n->op->flags & GS_OP_INPLACE) != 0;
   if (!allowed || !x || x->dtype != y->dtype ||
       gs_value_bytes(x) != gs_value_bytes(y))
     return false;
-  const gs_room *room = gs_program_room(p, x);
-  if (room->home != GS_HOME_ARENA || room->last != s) return false;
+  const gs_buffer *buffer = gs_program_buffer(p, x);
+  if (buffer->storage != GS_STORAGE_ARENA || buffer->last != s) return false;
   if (n->op->flags & GS_OP_POINTWISE) return true;
   for (int i = 1; i < n->nin; i++)
-    if (n->in[i] && gs_program_room(p, n->in[i]) == room) return false;
+    if (n->in[i] && gs_program_buffer(p, n->in[i]) == buffer) return false;
   return true;
 }
 
@@ -94,14 +94,14 @@ static void place_results(plan *m, gs_program *p, int s) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *y = n->out[i];
     if (!y) continue;
-    gs_room *room = &p->room[y->id];
-    if (room->home != GS_HOME_ARENA) continue;
+    gs_buffer *buffer = &p->buffer[y->id];
+    if (buffer->storage != GS_STORAGE_ARENA) continue;
     if (i == 0 && in_place(p, s, y)) {
-      gs_room *x = gs_program_room(p, n->in[0]);
-      room->root = x->root;
-      x->last = room->last;
+      gs_buffer *x = gs_program_buffer(p, n->in[0]);
+      buffer->root = x->root;
+      x->last = buffer->last;
     } else {
-      room->offset = take(m, room->bytes);
+      buffer->offset = take(m, buffer->bytes);
     }
   }
 }
@@ -109,11 +109,12 @@ static void place_results(plan *m, gs_program *p, int s) {
 static void release(plan *m, gs_program *p, int s, const gs_value *v,
                     bool *freed) {
   if (!v) return;
-  gs_room *room = gs_program_room(p, v);
-  if (room->home != GS_HOME_ARENA || room->last > s || freed[room->root])
+  gs_buffer *buffer = gs_program_buffer(p, v);
+  if (buffer->storage != GS_STORAGE_ARENA || buffer->last > s ||
+      freed[buffer->root])
     return;
-  freed[room->root] = true;
-  give(m, room->offset, room->bytes);
+  freed[buffer->root] = true;
+  give(m, buffer->offset, buffer->bytes);
 }
 
 void gs_program_memory(gs_arena *a, gs_program *p) {

@@ -10,10 +10,10 @@ size_t gs_value_bytes(const gs_value *v) {
   return gs_span(v->dtype, gs_product(v->dims, v->rank));
 }
 
-gs_room *gs_program_room(const gs_program *p, const gs_value *v) {
+gs_buffer *gs_program_buffer(const gs_program *p, const gs_value *v) {
   int i = v->id;
-  while (p->room[i].root != i) i = p->room[i].root;
-  return &p->room[i];
+  while (p->buffer[i].root != i) i = p->buffer[i].root;
+  return &p->buffer[i];
 }
 
 /* Rows that give operand 0 another shape: their result is the operand. */
@@ -25,12 +25,13 @@ static bool is_view(const gs_node *n) {
 
 static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
                              gs_err *e) {
-  gs_room *room = &p->room[v->id];
-  room->root = v->id;
-  room->last = -1;
-  if (gs_value_boxed(v)) {
-    p->boxes = true;
-    room->home = v->constant || v->is_input ? GS_HOME_BOX : GS_HOME_NONE;
+  gs_buffer *buffer = &p->buffer[v->id];
+  buffer->root = v->id;
+  buffer->last = -1;
+  if (gs_value_dynamic(v)) {
+    p->dynamic = true;
+    buffer->storage =
+        v->constant || v->is_input ? GS_STORAGE_DYNAMIC : GS_STORAGE_NONE;
     return GS_OK;
   }
   int64_t n = gs_product(v->dims, v->rank);
@@ -39,10 +40,10 @@ static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
     return gs_fail(e, n < 0 ? GS_INTERNAL : GS_RESOURCE, v->name,
                    "%s has no size that fits",
                    gs_shape_text(a, v->dtype, v->rank, v->dims));
-  room->bytes = (size_t)bytes;
-  room->fixed = v->constant && !v->is_input;
-  if (v->constant) room->home = GS_HOME_CONSTANT;
-  else if (v->is_input) room->home = GS_HOME_INPUT;
+  buffer->bytes = (size_t)bytes;
+  buffer->fixed = v->constant && !v->is_input;
+  if (v->constant) buffer->storage = GS_STORAGE_CONSTANT;
+  else if (v->is_input) buffer->storage = GS_STORAGE_INPUT;
   return GS_OK;
 }
 
@@ -75,8 +76,8 @@ static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
                                             l->from->dims[d]))
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "the result has not the shape of a block");
-  p->room[l->to->id].home = GS_HOME_SLICE;
-  p->room[l->to->id].fixed =
+  p->buffer[l->to->id].storage = GS_STORAGE_SLICE;
+  p->buffer[l->to->id].fixed =
       l->from->constant && !l->from->is_input;
   return GS_OK;
 }
@@ -89,13 +90,13 @@ static bool runs_once(const gs_program *p, const gs_node *n) {
   bool any = false;
   for (int i = 0; i < n->nin; i++) {
     if (!n->in[i]) continue;
-    const gs_room *room = gs_program_room(p, n->in[i]);
-    if (!room->fixed) return false;
-    in += room->bytes;
+    const gs_buffer *buffer = gs_program_buffer(p, n->in[i]);
+    if (!buffer->fixed) return false;
+    in += buffer->bytes;
     any = true;
   }
   for (int i = 0; i < n->nout; i++)
-    if (n->out[i]) out += p->room[n->out[i]->id].bytes;
+    if (n->out[i]) out += p->buffer[n->out[i]->id].bytes;
   return any && (out <= SMALL || out / 2 <= in);
 }
 
@@ -114,22 +115,22 @@ static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
   *s = (gs_step){.node = n, .kernel = k, .role = role, .once = once};
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
-    gs_room *room = &p->room[n->out[i]->id];
-    room->home = s->once ? GS_HOME_ONCE : GS_HOME_ARENA;
-    room->fixed = s->once;
-    p->maker[n->out[i]->id] = p->step.n - 1;
+    gs_buffer *buffer = &p->buffer[n->out[i]->id];
+    buffer->storage = s->once ? GS_STORAGE_ONCE : GS_STORAGE_ARENA;
+    buffer->fixed = s->once;
+    p->producer[n->out[i]->id] = p->step.n - 1;
   }
   return GS_OK;
 }
 
-static gs_status add_boxed(gs_program *p, gs_arena *a, const gs_node *n,
+static gs_status add_dynamic(gs_program *p, gs_arena *a, const gs_node *n,
                            gs_err *e) {
   if (gs_role_of(n->op))
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "a value without a fixed size cannot be split");
   gs_step *s = gs_push(a, &p->step);
-  *s = (gs_step){.node = n, .boxed = true};
-  p->boxes = true;
+  *s = (gs_step){.node = n, .dynamic = true};
+  p->dynamic = true;
   if (gs_node_has_graph(n)) s->body = GS_NEWS(a, n->nattr, gs_program *);
   gs_program **body = s->body;
   for (int i = 0; i < n->nattr; i++)
@@ -137,8 +138,8 @@ static gs_status add_boxed(gs_program *p, gs_arena *a, const gs_node *n,
       GS_TRY(gs_program_new(a, n->attr[i].g, &body[i], e));
   for (int i = 0; i < n->nout; i++)
     if (n->out[i])
-      p->room[n->out[i]->id].home =
-          gs_value_boxed(n->out[i]) ? GS_HOME_BOX : GS_HOME_ARENA;
+      p->buffer[n->out[i]->id].storage =
+          gs_value_dynamic(n->out[i]) ? GS_STORAGE_DYNAMIC : GS_STORAGE_ARENA;
   return GS_OK;
 }
 
@@ -146,20 +147,20 @@ size_t gs_program_size(const gs_program *p) {
   size_t size = p->arena_size;
   for (int i = 0; i < p->step.n; i++) {
     const gs_step *s = &p->step.at[i];
-    size_t most = 0;
+    size_t max = 0;
     for (int k = 0; s->body && k < s->node->nattr; k++)
-      if (s->body[k] && gs_program_size(s->body[k]) > most)
-        most = gs_program_size(s->body[k]);
-    size += most;
+      if (s->body[k] && gs_program_size(s->body[k]) > max)
+        max = gs_program_size(s->body[k]);
+    size += max;
   }
   return size;
 }
 
-/* Whether n runs on boxes: by what it reads and makes, or because its row has
- * nothing else. */
-static bool runs_boxed(const gs_node *n) {
-  const gs_boxed *b = gs_boxed_of(n->op);
-  return gs_node_boxed(n) || (b && b->run && !gs_kernel_of(n->op)->run);
+/* Whether n runs on dynamic values: by what it reads and makes, or because its
+ * row has nothing else. */
+static bool runs_dynamic(const gs_node *n) {
+  const gs_dynamic *b = gs_dynamic_of(n->op);
+  return gs_node_dynamic(n) || (b && b->run && !gs_kernel_of(n->op)->run);
 }
 
 static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
@@ -169,23 +170,23 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
                    "operator '%s%s%s' cannot be run", n->domain,
                    *n->domain ? "." : "", n->op_type);
   for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && gs_program_room(p, n->in[i])->home == GS_HOME_NONE)
+    if (n->in[i] && gs_program_buffer(p, n->in[i])->storage == GS_STORAGE_NONE)
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "operand '%s' is not computed before it is read",
                      n->in[i]->name);
-  if (runs_boxed(n)) return add_boxed(p, a, n, e);
+  if (runs_dynamic(n)) return add_dynamic(p, a, n, e);
   const gs_role *role = gs_role_of(n->op);
   const gs_value *x = gs_node_in(n, 0);
   if (role && (!x || n->nout < 1 || !n->out[0]))
     return gs_fail(e, GS_DATA, gs_node_place(a, n), "operand or result lacks");
   if (role && role->kind == GS_ROLE_EXIT) {
-    p->room[n->out[0]->id].root = x->id;
+    p->buffer[n->out[0]->id].root = x->id;
     return GS_OK;
   }
   if (role && role->kind == GS_ROLE_LOAD && (x->constant || x->is_input))
     return add_load(p, a, n, e);
   if (!role && x && is_view(n)) {
-    p->room[n->out[0]->id].root = x->id;
+    p->buffer[n->out[0]->id].root = x->id;
     return GS_OK;
   }
   if (role && role->kind != GS_ROLE_STEP) role = NULL;
@@ -196,10 +197,10 @@ static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
   const gs_value *v = p->g->output.at[i];
   gs_exit *x = &p->exit[i];
   *x = (gs_exit){.value = v, .block = v};
-  gs_room *room = gs_program_room(p, v);
-  if (room->home == GS_HOME_NONE)
+  gs_buffer *buffer = gs_program_buffer(p, v);
+  if (buffer->storage == GS_STORAGE_NONE)
     return gs_fail(e, GS_INTERNAL, v->name, "this output is not computed");
-  room->last = INT_MAX;
+  buffer->last = INT_MAX;
   const gs_node *n = v->def;
   const gs_role *role = n ? gs_role_of(n->op) : NULL;
   if (!role || role->kind != GS_ROLE_EXIT) return GS_OK;
@@ -226,13 +227,13 @@ static void lifetimes(gs_program *p) {
     const gs_node *n = p->step.at[s].node;
     for (int i = 0; i < n->nout; i++)
       if (n->out[i]) {
-        gs_room *room = gs_program_room(p, n->out[i]);
-        if (room->last < s) room->last = s;
+        gs_buffer *buffer = gs_program_buffer(p, n->out[i]);
+        if (buffer->last < s) buffer->last = s;
       }
     for (int i = 0; i < n->nin; i++)
       if (n->in[i]) {
-        gs_room *room = gs_program_room(p, n->in[i]);
-        if (room->last < s) room->last = s;
+        gs_buffer *buffer = gs_program_buffer(p, n->in[i]);
+        if (buffer->last < s) buffer->last = s;
       }
   }
 }
@@ -242,17 +243,17 @@ static void count_readers(gs_arena *a, gs_program *p) {
   for (int s = 0; s < p->step.n; s++) {
     const gs_node *n = p->step.at[s].node;
     for (int i = 0; i < n->nin; i++)
-      if (n->in[i]) p->readers[gs_program_room(p, n->in[i])->root]++;
+      if (n->in[i]) p->readers[gs_program_buffer(p, n->in[i])->root]++;
   }
   for (int i = 0; i < p->g->output.n; i++)
-    p->readers[gs_program_room(p, p->exit[i].block)->root]++;
+    p->readers[gs_program_buffer(p, p->exit[i].block)->root]++;
 }
 
 gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
                          gs_err *e) {
   gs_program *p = GS_NEW(a, gs_program);
   p->g = g;
-  p->room = GS_NEWS(a, g->value.n, gs_room);
+  p->buffer = GS_NEWS(a, g->value.n, gs_buffer);
   p->loaded = GS_NEWS(a, g->value.n, int);
   p->exit = GS_NEWS(a, g->output.n, gs_exit);
   for (int i = 0; i < g->value.n; i++)

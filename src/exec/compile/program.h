@@ -10,36 +10,37 @@
 #include "kernel/core/kernel.h"
 #include "op/core/moves.h"
 
-typedef enum gs_home {
-  GS_HOME_NONE,     /* not computed (only its shape is known) */
-  GS_HOME_CONSTANT, /* the constant's own memory, shared by all devices */
-  GS_HOME_INPUT,    /* the graph input as given by the user */
-  GS_HOME_SLICE,    /* block of a constant or input, made when it is loaded */
-  GS_HOME_ONCE,     /* computed from constants when a device is prepared */
-  GS_HOME_ARENA,    /* the device's arena, at offset */
-  GS_HOME_BOX       /* a box (gs_value_boxed), given or made by a step */
-} gs_home;
+typedef enum gs_storage {
+  GS_STORAGE_NONE,     /* not computed (only its shape is known) */
+  GS_STORAGE_CONSTANT, /* the constant's own memory, shared by all devices */
+  GS_STORAGE_INPUT,    /* the graph input as given by the user */
+  GS_STORAGE_SLICE,  /* block of a constant or input, made when it is loaded */
+  GS_STORAGE_ONCE,   /* computed from constants when a device is prepared */
+  GS_STORAGE_ARENA,  /* the device's arena, at offset */
+  GS_STORAGE_DYNAMIC /* a dynamic value (gs_value_dynamic), given or made by a
+                        step */
+} gs_storage;
 
 /* Where a value lives. Values that share memory (Reshape, in-place results)
- * share the room of their root. */
-typedef struct gs_room {
+ * share the buffer of their root. */
+typedef struct gs_buffer {
   int root; /* value id; its own id when it has memory itself */
-  gs_home home;
+  gs_storage storage;
   size_t bytes, offset;
   int last; /* last step that reads it; INT_MAX: outputs */
   bool fixed; /* depends on constants alone (set for constants, their blocks
-                 and GS_HOME_ONCE) */
-} gs_room;
+                 and GS_STORAGE_ONCE) */
+} gs_buffer;
 
 typedef struct gs_coll gs_coll;
 
-/* A step: a kernel, a collective, or a node that runs on boxes. */
+/* A step: a kernel, a collective, or a node that runs on dynamic values. */
 typedef struct gs_step {
   const gs_node *node;
-  const gs_kernel *kernel;      /* NULL: collective, or boxed */
-  const struct gs_role *role;   /* NULL: kernel, or boxed */
-  bool boxed;
-  struct gs_program **body; /* boxed: [attributes] programs of the graphs in
+  const gs_kernel *kernel;      /* NULL: collective, or dynamic */
+  const struct gs_role *role;   /* NULL: kernel, or dynamic */
+  bool dynamic;
+  struct gs_program **body; /* dynamic: [attributes] programs of the graphs in
                                them, NULL for others; NULL: there are none */
   bool once; /* all operands are constant: run when it is prepared, not later */
 } gs_step;
@@ -65,13 +66,13 @@ typedef struct gs_program {
   GS_VEC(gs_load) load;
   int *loaded; /* [values] 1 + the first load from it; 0: none */
   gs_exit *exit;   /* [outputs] */
-  gs_room *room;   /* [values] */
+  gs_buffer *buffer;   /* [values] */
   size_t arena_size; /* bytes per device, without scratch */
-  bool boxes;        /* there are boxed values or steps */
+  bool dynamic;        /* there are dynamic values or steps */
   int *uses;  /* [values] operands and outputs that are it */
   int *readers; /* [values] operands of steps, and outputs, that lie in the
-                   room of which it is the root */
-  int *maker; /* [values] the step that makes it, or -1 */
+                   buffer of which it is the root */
+  int *producer; /* [values] the step that makes it, or -1 */
   bool *any;  /* [values] all that read it take blocks of channels */
 } gs_program;
 
@@ -93,8 +94,8 @@ const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n);
 void gs_program_close(gs_arena *a, gs_program *p);
 /* Lifetimes to offsets; part of gs_program_new (memory.c). */
 void gs_program_memory(gs_arena *a, gs_program *p);
-/* The room that v lives in. */
-gs_room *gs_program_room(const gs_program *p, const gs_value *v);
+/* The buffer that v lives in. */
+gs_buffer *gs_program_buffer(const gs_program *p, const gs_value *v);
 /* Bytes of v; values that gs_program_new has accepted do not overflow. */
 size_t gs_value_bytes(const gs_value *v);
 

@@ -96,11 +96,11 @@ void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
   d->bound = GS_NEWS(&d->arena, p->step.n, gs_bound);
   gs_heap_init(&d->own_heap);
   d->heap = &d->own_heap;
-  if (p->boxes) gs_boxed_init(d);
+  if (p->dynamic) gs_dynamic_init(d);
 }
 
 void gs_device_free(gs_device *d) {
-  if (d->box) gs_boxed_free(d);
+  if (d->dyn) gs_dynamic_free(d);
   gs_heap_free(&d->own_heap);
   gs_err_free(&d->err);
   gs_arena_free(&d->arena);
@@ -127,9 +127,9 @@ static gs_status at_step(gs_device *d, int s, gs_status status) {
 }
 
 void *gs_device_data(const gs_device *d, const gs_value *v) {
-  const gs_room *room = gs_program_room(d->p, v);
-  return room->home == GS_HOME_ARENA ? d->mem + room->offset
-                                     : d->data[room->root];
+  const gs_buffer *buffer = gs_program_buffer(d->p, v);
+  return buffer->storage == GS_STORAGE_ARENA ? d->mem + buffer->offset
+                                     : d->data[buffer->root];
 }
 
 static gs_view view_of(const gs_value *v, void *data) {
@@ -143,13 +143,13 @@ static gs_view view_of(const gs_value *v, void *data) {
 
 /* Which constant v is: what holds it, for its address may be used again. */
 static const void *which(const gs_device *d, const gs_value *v) {
-  int root = gs_program_room(d->p, v)->root;
+  int root = gs_program_buffer(d->p, v)->root;
   return d->held && d->held[root] ? d->held[root] : gs_device_data(d, v);
 }
 
 /* Has the constant there that v is, if it is one. */
 static void fetch(gs_device *d, const gs_value *v) {
-  int root = v ? gs_program_room(d->p, v)->root : -1;
+  int root = v ? gs_program_buffer(d->p, v)->root : -1;
   if (d->held && v && d->held[root] && !d->data[root])
     d->data[root] = gs_held_get(d->held[root]);
 }
@@ -160,7 +160,7 @@ static void let_go(gs_device *d, int s) {
   const gs_kctx *k = d->bound[s].k;
   for (int i = 0; d->held && k && i < step->node->nin; i++) {
     const gs_value *v = step->node->in[i];
-    gs_held *h = v ? d->held[gs_program_room(d->p, v)->root] : NULL;
+    gs_held *h = v ? d->held[gs_program_buffer(d->p, v)->root] : NULL;
     if (h && (step->once || k->in[i].unread)) gs_held_done(h);
   }
 }
@@ -179,11 +179,11 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
   k->out = GS_NEWS(a, nout, gs_view);
   for (int i = 0; i < nin; i++) {
     const gs_value *v = gs_node_in(n, i);
-    bool known = v && gs_program_room(d->p, v)->home != GS_HOME_ARENA;
+    bool known = v && gs_program_buffer(d->p, v)->storage != GS_STORAGE_ARENA;
     /* Inputs and their slices are not there yet: NULL. */
     k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
     if (v) k->in[i].block = d->block[v->id];
-    if (v && gs_program_room(d->p, v)->fixed) k->in[i].fixed = which(d, v);
+    if (v && gs_program_buffer(d->p, v)->fixed) k->in[i].fixed = which(d, v);
   }
   for (int i = 0; i < nout; i++) {
     const gs_value *v = gs_node_out(n, i);
@@ -224,7 +224,7 @@ static gs_status prepare_step(gs_device *d, int s) {
   const gs_step *step = &d->p->step.at[s];
   gs_bound *b = &d->bound[s];
   size_t want;
-  if (step->boxed) return gs_boxed_prepare(d, s);
+  if (step->dynamic) return gs_dynamic_prepare(d, s);
   if (step->role) {
     GS_TRY(gs_coll_new(&d->arena, step->node, d->p->g->mesh, d->position,
                        &b->coll, &d->err));
@@ -272,7 +272,7 @@ void gs_device_bind(gs_device *d) {
   for (int s = 0; s < d->p->step.n; s++) {
     const gs_node *n = d->p->step.at[s].node;
     gs_bound *b = &d->bound[s];
-    if (d->p->step.at[s].once || b->boxed) continue;
+    if (d->p->step.at[s].once || b->dynamic) continue;
     if (b->coll) {
       b->coll->in = gs_device_data(d, n->in[0]);
       b->coll->out = gs_device_data(d, n->out[0]);
@@ -295,7 +295,7 @@ static gs_status run_collective(gs_device *d, const gs_coll *c) {
 
 gs_status gs_device_run(gs_device *d) {
   if (d->moved) gs_device_bind(d);
-  if (d->box) gs_boxed_rewind(d);
+  if (d->dyn) gs_dynamic_rewind(d);
   for (int s = 0; s < d->p->step.n; s++) {
     gs_bound *b = &d->bound[s];
     if (d->p->step.at[s].once) continue;
@@ -304,7 +304,7 @@ gs_status gs_device_run(gs_device *d) {
         b->k ? gs_kernel_run(d->p->step.at[s].kernel, b->k)
         : b->coll
             ? run_collective(d, b->coll)
-            : gs_boxed_run(d, s);
+            : gs_dynamic_run(d, s);
     if (status) return at_step(d, s, status);
   }
   gs_busy_with(NULL);

@@ -5,11 +5,11 @@
 #include "exec/run/held.h"
 
 /* A step bound to memory: a kernel's context, a collective, or a node that
- * runs on boxes. */
+ * runs on dynamic values. */
 typedef struct gs_bound {
   gs_kctx *k;
   gs_coll *coll;
-  struct gs_boxstep *boxed;
+  struct gs_dynstep *dynamic;
 } gs_bound;
 
 typedef struct gs_device {
@@ -32,31 +32,32 @@ typedef struct gs_device {
   uint64_t bytes_sent; /* by the collectives run so far: gs_move_bytes */
   bool moved;     /* inputs lie elsewhere than the steps know */
   bool prefixed;  /* messages name the device */
-  gs_box **box;   /* [values] where p->boxes: those of GS_HOME_BOX that are
-                     there; computed ones are kept, others are the caller's */
+  gs_dyn **
+      dyn; /* [values] where p->dynamic values: those of GS_STORAGE_DYNAMIC that
+              are there; computed ones are kept, others are the caller's */
   gs_heap *heap;  /* shared with the devices of inner graphs */
   gs_heap own_heap;
 } gs_device;
 
-/* A node that runs on boxes, on one device. */
-typedef struct gs_boxstep {
-  gs_boxrun run;
-  gs_box *view;     /* [nin] of operands that lie in no box */
+/* A node that runs on dynamic values, on one device. */
+typedef struct gs_dynstep {
+  gs_dyncall run;
+  gs_dyn *view;     /* [nin] of operands that lie in no dynamic value */
   gs_device **body; /* [attributes] devices of the graphs, or NULL */
   gs_arena arena;   /* for the time of one run */
-} gs_boxstep;
+} gs_dynstep;
 
-/* ---- boxed.c ---- */
+/* ---- dynamic.c ---- */
 
-/* Makes the boxed steps of d and the devices of their graphs. */
-void gs_boxed_init(gs_device *d);
-/* Loads the constants of the graphs, and d's own that lie in boxes. */
-gs_status gs_boxed_load(gs_arena *a, gs_device *d, gs_err *e);
-gs_status gs_boxed_prepare(gs_device *d, int step);
-gs_status gs_boxed_run(gs_device *d, int step);
+/* Makes the dynamic steps of d and the devices of their graphs. */
+void gs_dynamic_init(gs_device *d);
+/* Loads the constants of the graphs, and d's own that lie in dynamic values. */
+gs_status gs_dynamic_load(gs_arena *a, gs_device *d, gs_err *e);
+gs_status gs_dynamic_prepare(gs_device *d, int step);
+gs_status gs_dynamic_run(gs_device *d, int step);
 /* Drops what the last run has left. */
-void gs_boxed_rewind(gs_device *d);
-void gs_boxed_free(gs_device *d);
+void gs_dynamic_rewind(gs_device *d);
+void gs_dynamic_free(gs_device *d);
 
 void gs_device_init(gs_device *d, const gs_program *p, int64_t position);
 /* Prepares all steps and allocates the memory; comm, threads and the data of

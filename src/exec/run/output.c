@@ -38,24 +38,24 @@ static void take_whole(gs_exec *x, int i, gs_tensor *t) {
   if (t->nbytes) memcpy((void *)(uintptr_t)t->data, p, (size_t)t->nbytes);
 }
 
-gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
+gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_dyn **out,
                          gs_err *e) {
   const gs_exit *exit = &x->program[0]->exit[i];
   const gs_world *w = x->config.world;
   *out = NULL;
-  if (gs_value_boxed(exit->value)) {
+  if (gs_value_dynamic(exit->value)) {
     if (w && w->rank) return GS_OK;
-    const gs_box *b = x->device[0].box[exit->value->id];
+    const gs_dyn *b = x->device[0].dyn[exit->value->id];
     if (!b)
       return gs_fail(e, GS_INTERNAL, exit->value->name,
                      "this output was not made");
-    *out = gs_box_copy(a, b);
+    *out = gs_dyn_copy(a, b);
     (*out)->t.name = gs_strdup(a, exit->value->name);
     return GS_OK;
   }
   gs_tensor *t;
   GS_TRY(gs_exec_output(x, a, i, &t, e));
-  if (t) *out = gs_box_of(a, t);
+  if (t) *out = gs_dyn_of(a, t);
   return GS_OK;
 }
 
@@ -66,8 +66,8 @@ gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
   const gs_value *v = exit->value;
   *out = NULL;
   gs_busy_with(v->name);
-  if (gs_value_boxed(v)) {
-    gs_box *b;
+  if (gs_value_dynamic(v)) {
+    gs_dyn *b;
     GS_TRY(gs_exec_result(x, a, i, &b, e));
     if (b && b->kind != GS_TENSOR)
       return gs_fail(e, GS_UNSUPPORTED, v->name, "this output is %s",

@@ -64,7 +64,7 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
   for (int i = 0; i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
     const gs_tensor *t;
-    if (!v->constant || gs_value_boxed(v) || p->room[i].root != i) continue;
+    if (!v->constant || gs_value_dynamic(v) || p->buffer[i].root != i) continue;
     gs_busy_with(v->name);
     GS_TRY(gs_holdings_tensor(&x->holdings, v, &t, e));
     if (p->readers[i]) d->held[i] = gs_held_whole(&x->holdings, p, v, t);
@@ -80,7 +80,7 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
           gs_held_block(&x->holdings, p, l, d->position, t);
   }
   gs_busy_with(NULL);
-  return p->boxes ? gs_boxed_load(&x->arena, d, e) : GS_OK;
+  return p->dynamic ? gs_dynamic_load(&x->arena, d, e) : GS_OK;
 }
 
 /* ---- making ---- */
@@ -167,19 +167,19 @@ int64_t gs_exec_count(const gs_exec *x) { return x->n; }
 uint64_t gs_exec_sent(const gs_exec *x) { return x->device[0].bytes_sent; }
 
 uint64_t gs_exec_wire(const gs_exec *x) {
-  uint64_t most = 0;
+  uint64_t max = 0;
   for (int64_t i = 0; i < x->n; i++)
-    if (x->device[i].comm->wire_bytes > most)
-      most = x->device[i].comm->wire_bytes;
-  return most;
+    if (x->device[i].comm->wire_bytes > max)
+      max = x->device[i].comm->wire_bytes;
+  return max;
 }
 
 size_t gs_exec_arena_size(const gs_exec *x) {
-  size_t most = 0;
+  size_t max = 0;
   for (int64_t i = 0; i < x->n; i++)
-    if (gs_program_size(x->device[i].p) > most)
-      most = gs_program_size(x->device[i].p);
-  return most;
+    if (gs_program_size(x->device[i].p) > max)
+      max = gs_program_size(x->device[i].p);
+  return max;
 }
 
 int gs_exec_packed(const gs_exec *x, size_t *bytes) {
@@ -225,26 +225,27 @@ static gs_status check_input(const gs_value *v, const gs_tensor *t,
   return s;
 }
 
-/* An input that lies in a box as it is given; b stays the caller's. */
-static gs_status give_box(gs_device *d, const gs_value *v, gs_box *b,
+/* An input that lies in a dynamic value as it is given; b stays the caller's.
+ */
+static gs_status give_box(gs_device *d, const gs_value *v, gs_dyn *b,
                           gs_err *e) {
   bool optional = v->kind == GS_OPTIONAL || v->kind == GS_OPTIONAL_SEQUENCE;
   bool fits = optional ? b->kind != GS_TENSOR || v->kind == GS_OPTIONAL
                        : b->kind == v->kind;
-  const gs_box *t = optional && b->kind == GS_OPTIONAL && b->n ? b->item[0] : b;
+  const gs_dyn *t = optional && b->kind == GS_OPTIONAL && b->n ? b->item[0] : b;
   if (t->t.dtype != GS_UNDEFINED && v->dtype != GS_UNDEFINED)
     fits = fits && t->t.dtype == v->dtype;
   if (fits && b->kind == GS_TENSOR && v->rank >= 0)
     GS_TRY(check_input(v, &b->t, e));
   if (fits) {
-    d->box[v->id] = b;
+    d->dyn[v->id] = b;
     return GS_OK;
   }
   gs_arena a;
   gs_arena_init(&a);
   gs_status s = gs_fail(e, GS_DATA, v->name,
                         "the input is %s, the model wants %s of %s",
-                        gs_box_text(&a, b), gs_kind_text(v->kind),
+                        gs_dyn_text(&a, b), gs_kind_text(v->kind),
                         gs_dtype_get((int)v->dtype)->text);
   gs_arena_free(&a);
   return s;
@@ -263,33 +264,33 @@ static gs_status readable(gs_exec *x, const char *name, const gs_tensor *t,
   return GS_OK;
 }
 
-/* b with such elements, for inputs that lie in boxes. */
-static gs_status readable_box(gs_exec *x, const char *name, const gs_box *b,
-                              gs_box **out, gs_err *e) {
-  gs_box *c = *out = gs_memdup(&x->arena, b, sizeof *b);
+/* b with such elements, for inputs that lie in dynamic values. */
+static gs_status readable_box(gs_exec *x, const char *name, const gs_dyn *b,
+                              gs_dyn **out, gs_err *e) {
+  gs_dyn *c = *out = gs_memdup(&x->arena, b, sizeof *b);
   if (b->kind == GS_TENSOR)
     return readable(x, name, &b->t, &c->t.data, e);
-  c->item = GS_NEWS(&x->arena, b->n, gs_box *);
+  c->item = GS_NEWS(&x->arena, b->n, gs_dyn *);
   for (int i = 0; i < b->n; i++)
     GS_TRY(readable_box(x, name, b->item[i], &c->item[i], e));
   return GS_OK;
 }
 
-gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
+gs_status gs_exec_give(gs_exec *x, const char *name, const gs_dyn *b,
                        gs_err *e) {
   const gs_graph *g = x->program[0]->g;
   gs_busy_with(name);
   const gs_value *first = gs_graph_find(g, name);
   if (!first || !first->is_input)
     return gs_fail(e, GS_USAGE, name, "the model has no such input");
-  bool boxed = gs_value_boxed(first);
-  gs_box *mine = NULL;
+  bool dynamic = gs_value_dynamic(first);
+  gs_dyn *mine = NULL;
   const void *data = NULL;
-  if (!boxed && b->kind != GS_TENSOR)
+  if (!dynamic && b->kind != GS_TENSOR)
     return gs_fail(e, GS_DATA, name, "the input is %s, not a tensor",
                    gs_kind_text(b->kind));
-  if (!boxed) GS_TRY(check_input(first, &b->t, e));
-  if (boxed) GS_TRY(readable_box(x, name, b, &mine, e));
+  if (!dynamic) GS_TRY(check_input(first, &b->t, e));
+  if (dynamic) GS_TRY(readable_box(x, name, b, &mine, e));
   else GS_TRY(readable(x, name, &b->t, &data, e));
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
@@ -298,11 +299,11 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
       return gs_fail(e, GS_MISMATCH, name,
                      "the graph of device %lld has no such input",
                      (long long)d->position);
-    if (gs_value_boxed(v) != boxed)
+    if (gs_value_dynamic(v) != dynamic)
       return gs_fail(e, GS_MISMATCH, name,
                      "the graph of device %lld takes another input",
                      (long long)d->position);
-    if (boxed) {
+    if (dynamic) {
       GS_TRY(give_box(d, v, mine, e));
       continue;
     }
@@ -316,7 +317,7 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
 
 gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
                         gs_err *e) {
-  gs_box b = {.kind = GS_TENSOR, .t = *t};
+  gs_dyn b = {.kind = GS_TENSOR, .t = *t};
   return gs_exec_give(x, name, &b, e);
 }
 

@@ -35,10 +35,10 @@ int64_t gs_exec_count(const gs_exec *x);
 gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
                         gs_err *e);
 /* The same for values of any kind. */
-gs_status gs_exec_give(gs_exec *x, const char *name, const gs_box *b,
+gs_status gs_exec_give(gs_exec *x, const char *name, const gs_dyn *b,
                        gs_err *e);
-/* Runs all devices once; allocates nothing but boxes.  GS_NOINPUT when an
- * input was not given. */
+/* Runs all devices once; allocates nothing but dynamic values.  GS_NOINPUT when
+ * an input was not given. */
 gs_status gs_exec_run(gs_exec *x, gs_err *e);
 /* Joins graph output i from the devices' blocks (the first device that holds
  * a block gives it).  All ranks call it; only rank 0 gets a tensor, others
@@ -46,8 +46,8 @@ gs_status gs_exec_run(gs_exec *x, gs_err *e);
 gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
                          gs_err *e);
 
-/* The same for values of any kind: an uncounted box in `a`. */
-gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_box **out,
+/* The same for values of any kind: an uncounted dynamic value in `a`. */
+gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_dyn **out,
                          gs_err *e);
 
 /* Bytes that a device has sent so far, by the formulas of its collectives

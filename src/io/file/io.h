@@ -7,7 +7,7 @@
 #include "base/progress.h"
 #include "base/status.h"
 #include "io/file/temp.h"
-#include "ir/box.h"
+#include "ir/dynamic.h"
 
 /* ---- reading ---- */
 
@@ -162,10 +162,10 @@ gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e);
  * since the file does not say what it is; GS_UNSUPPORTED for sequences of
  * anything but tensors. */
 gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
-                         gs_box **out, gs_err *e);
-/* The same backwards, into one more file of the set; the box says what it
- * is. */
+                         gs_dyn **out, gs_err *e);
+/* The same backwards, into one more file of the set; the dynamic value says
+ * what it is. */
 gs_status gs_pb_write_box(gs_out_set *files, const char *path,
-                          const gs_box *b, gs_err *e);
+                          const gs_dyn *b, gs_err *e);
 
 #endif

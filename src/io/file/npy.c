@@ -295,18 +295,18 @@ gs_status gs_tensor_load(gs_arena *a, const char *path, gs_tensor **out,
                      : gs_npy_read(a, path, out, e);
 }
 
-gs_status gs_box_load(gs_arena *a, const char *path, gs_kind kind,
-                      gs_box **out, gs_err *e) {
+gs_status gs_dyn_load(gs_arena *a, const char *path, gs_kind kind,
+                      gs_dyn **out, gs_err *e) {
   if (is_pb(path)) return gs_pb_read_box(a, path, kind, out, e);
   gs_tensor *t;
   if (kind == GS_SEQUENCE || kind == GS_OPTIONAL_SEQUENCE)
     return gs_fail(e, GS_USAGE, path, "a sequence is read from a .pb file");
   GS_TRY(gs_npy_read(a, path, &t, e));
-  *out = gs_box_of(a, t);
+  *out = gs_dyn_of(a, t);
   return GS_OK;
 }
 
-gs_status gs_box_save(gs_out_set *files, const char *path, const gs_box *b,
+gs_status gs_dyn_save(gs_out_set *files, const char *path, const gs_dyn *b,
                       gs_err *e) {
   if (is_pb(path)) return gs_pb_write_box(files, path, b, e);
   if (b->kind == GS_TENSOR) return gs_npy_write(files, path, &b->t, e);

@@ -20,9 +20,9 @@ gs_status gs_npy_write(gs_out_set *files, const char *path, const gs_tensor *t,
 gs_status gs_tensor_load(gs_arena *a, const char *path, gs_tensor **out,
                          gs_err *e);
 /* The same for values of any kind: what is no tensor needs a .pb file. */
-gs_status gs_box_load(gs_arena *a, const char *path, gs_kind kind,
-                      gs_box **out, gs_err *e);
-gs_status gs_box_save(gs_out_set *files, const char *path, const gs_box *b,
+gs_status gs_dyn_load(gs_arena *a, const char *path, gs_kind kind,
+                      gs_dyn **out, gs_err *e);
+gs_status gs_dyn_save(gs_out_set *files, const char *path, const gs_dyn *b,
                       gs_err *e);
 
 #endif

@@ -93,11 +93,11 @@ void gs_verify_range(gs_verify *v, const gs_file *f, uint64_t at, uint64_t n) {
 }
 
 static void list_jobs(gs_verify *v) {
-  int64_t most = 0;
+  int64_t max = 0;
   uint64_t hash;
   for (int k = 0; k < v->file.n; k++)
-    most += gs_sums_count(v->file.at[k].sums.size);
-  v->job = GS_NEWS(v->arena, most, job);
+    max += gs_sums_count(v->file.at[k].sums.size);
+  v->job = GS_NEWS(v->arena, max, job);
   for (int k = 0; k < v->file.n; k++) {
     const known *f = &v->file.at[k];
     uint64_t size = f->sums.size;

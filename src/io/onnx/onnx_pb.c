@@ -29,25 +29,25 @@ typedef struct source {
 } source;
 
 static gs_status read_tensor(const source *f, const Onnx__TensorProto *t,
-                             gs_box **out) {
+                             gs_dyn **out) {
   gs_tensor *made;
   if (t->n_external_data || (t->has_data_location && t->data_location))
     return gs_fail(f->e, GS_UNSUPPORTED, f->path, "refers to external data");
   GS_TRY(gs_tensor_import(f->a, f->m, t, f->path, &made, f->e));
-  *out = gs_box_of(f->a, made);
+  *out = gs_dyn_of(f->a, made);
   return GS_OK;
 }
 
 static gs_status read_sequence(const source *f, const Onnx__SequenceProto *p,
-                               gs_box **out) {
+                               gs_dyn **out) {
   if (p->n_sparse_tensor_values || p->n_sequence_values || p->n_map_values ||
       p->n_optional_values || p->n_tensor_values > INT32_MAX)
     return gs_fail(f->e, GS_UNSUPPORTED, f->path,
                    "is a sequence of something else than tensors");
-  gs_box *b = *out = GS_NEW(f->a, gs_box);
+  gs_dyn *b = *out = GS_NEW(f->a, gs_dyn);
   b->kind = GS_SEQUENCE;
   b->n = b->cap = (int)p->n_tensor_values;
-  b->item = GS_NEWS(f->a, b->n, gs_box *);
+  b->item = GS_NEWS(f->a, b->n, gs_dyn *);
   for (int i = 0; i < b->n; i++) {
     GS_TRY(read_tensor(f, p->tensor_values[i], &b->item[i]));
     b->t.dtype = b->item[i]->t.dtype;
@@ -56,11 +56,11 @@ static gs_status read_sequence(const source *f, const Onnx__SequenceProto *p,
 }
 
 static gs_status read_optional(const source *f, const Onnx__OptionalProto *p,
-                               gs_box **out) {
+                               gs_dyn **out) {
   if (p->sparse_tensor_value || p->map_value || p->optional_value)
     return gs_fail(f->e, GS_UNSUPPORTED, f->path,
                    "is an optional of something else than tensors");
-  gs_box *b = *out = GS_NEW(f->a, gs_box), *item = NULL;
+  gs_dyn *b = *out = GS_NEW(f->a, gs_dyn), *item = NULL;
   b->kind = GS_OPTIONAL;
   if (p->tensor_value) GS_TRY(read_tensor(f, p->tensor_value, &item));
   else if (p->sequence_value)
@@ -73,7 +73,7 @@ static gs_status read_optional(const source *f, const Onnx__OptionalProto *p,
 }
 
 gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
-                         gs_box **out, gs_err *e) {
+                         gs_dyn **out, gs_err *e) {
   static const ProtobufCMessageDescriptor *const message[] = {
       &onnx__tensor_proto__descriptor, &onnx__sequence_proto__descriptor,
       &onnx__optional_proto__descriptor, &onnx__optional_proto__descriptor};
@@ -94,7 +94,7 @@ gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
 
 gs_status gs_pb_read(gs_arena *a, const char *path, gs_tensor **out,
                      gs_err *e) {
-  gs_box *b;
+  gs_dyn *b;
   GS_TRY(gs_pb_read_box(a, path, GS_TENSOR, &b, e));
   *out = &b->t;
   return GS_OK;
@@ -104,7 +104,7 @@ gs_status gs_pb_read(gs_arena *a, const char *path, gs_tensor **out,
 
 enum { ONNX_TENSOR = 1, ONNX_SEQUENCE = 3 }; /* elem_type of lists */
 
-static gs_status build_sequence(gs_model *m, const gs_box *b,
+static gs_status build_sequence(gs_model *m, const gs_dyn *b,
                                 Onnx__SequenceProto **out, gs_err *e) {
   Onnx__SequenceProto *p = *out = GS_NEW(m->arena, Onnx__SequenceProto);
   onnx__sequence_proto__init(p);
@@ -117,20 +117,20 @@ static gs_status build_sequence(gs_model *m, const gs_box *b,
   return GS_OK;
 }
 
-static gs_status build_optional(gs_model *m, const gs_box *b,
+static gs_status build_optional(gs_model *m, const gs_dyn *b,
                                 Onnx__OptionalProto **out, gs_err *e) {
   Onnx__OptionalProto *p = *out = GS_NEW(m->arena, Onnx__OptionalProto);
   onnx__optional_proto__init(p);
   p->has_elem_type = 1;
   if (!b->n) return GS_OK;
-  const gs_box *x = b->item[0];
+  const gs_dyn *x = b->item[0];
   p->elem_type = x->kind == GS_SEQUENCE ? ONNX_SEQUENCE : ONNX_TENSOR;
   if (x->kind == GS_SEQUENCE)
     return build_sequence(m, x, &p->sequence_value, e);
   return gs_tensor_export(m, &x->t, NULL, &p->tensor_value, e);
 }
 
-static gs_status build_box(gs_model *m, const gs_box *b,
+static gs_status build_box(gs_model *m, const gs_dyn *b,
                            ProtobufCMessage **out, gs_err *e) {
   if (b->kind == GS_TENSOR) {
     Onnx__TensorProto *p;
@@ -149,7 +149,7 @@ static gs_status build_box(gs_model *m, const gs_box *b,
 }
 
 gs_status gs_pb_write_box(gs_out_set *files, const char *path,
-                          const gs_box *b, gs_err *e) {
+                          const gs_dyn *b, gs_err *e) {
   gs_arena *a = files->arena;
   gs_model *m = holder(a, path, NULL, 0);
   ProtobufCMessage *p;
@@ -165,7 +165,7 @@ gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e) {
   gs_arena_init(&a);
   gs_out_set files;
   gs_out_set_init(&files, &a, true);
-  gs_box b = {.kind = GS_TENSOR, .t = *t};
+  gs_dyn b = {.kind = GS_TENSOR, .t = *t};
   gs_status s = gs_pb_write_box(&files, path, &b, e);
   if (!s) s = gs_out_set_commit(&files, e);
   else gs_out_set_abort(&files);

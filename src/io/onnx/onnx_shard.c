@@ -212,7 +212,7 @@ static bool is_ours(const char *key) {
   return false;
 }
 
-static bool is_twin(const gs_graph *g, const gs_value *v) {
+static bool is_replica(const gs_graph *g, const gs_value *v) {
   for (int i = 0; i < g->apart.n; i++)
     if (g->apart.at[i].own == v) return true;
   return false;
@@ -224,7 +224,7 @@ static const char *sharding_text(annotator *w, const gs_value *v) {
 
 static void put_value(annotator *w, props *to, const gs_value *v) {
   gs_arena *a = w->m->arena;
-  if (!v->sharding || is_twin(w->g, v)) return;
+  if (!v->sharding || is_replica(w->g, v)) return;
   w->tensors++;
   w->split += !gs_sharding_is_replicated(v->sharding);
   to->at[to->n++] = gs_sse_new(
@@ -264,9 +264,9 @@ static void put_uses(annotator *w, props *to) {
 /* The metadata of an earlier call is dropped, then written anew. */
 static void write_values(annotator *w) {
   Onnx__GraphProto *p = w->m->proto->graph;
-  size_t most = p->n_metadata_props + 2 * (size_t)w->g->value.n +
+  size_t max = p->n_metadata_props + 2 * (size_t)w->g->value.n +
                 (size_t)w->g->apart.n + (size_t)w->g->node.n;
-  props to = {0, GS_NEWS(w->m->arena, most, Onnx__StringStringEntryProto *)};
+  props to = {0, GS_NEWS(w->m->arena, max, Onnx__StringStringEntryProto *)};
   for (size_t i = 0; i < p->n_metadata_props; i++)
     if (!is_ours(p->metadata_props[i]->key))
       to.at[to.n++] = p->metadata_props[i];
@@ -345,7 +345,7 @@ gs_status gs_model_annotate(gs_model *m, const gs_graph *g,
   if (g->stale && g->stale->n) correct_shapes(&w, m->proto->graph, false);
   gs_mesh_forget(m);
   if (!opt->standard_only) GS_TRY(write_mesh(&w));
-  int64_t least = w.any ? GS_IR_DEVICES : GS_IR_METADATA;
-  if (m->proto->ir_version < least) m->proto->ir_version = least;
+  int64_t min = w.any ? GS_IR_DEVICES : GS_IR_METADATA;
+  if (m->proto->ir_version < min) m->proto->ir_version = min;
   return GS_OK;
 }

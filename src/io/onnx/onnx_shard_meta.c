@@ -132,10 +132,10 @@ gs_status gs_model_binds(const gs_model *m, gs_arena *a,
                          const char *const **names, const int64_t **values,
                          int *count, gs_err *e) {
   const char *s = gs_model_meta(m, "gshard.bind");
-  int most = 0, n = 0;
-  for (const char *p = s; p && *p; p++) most += *p == '=';
-  const char **name = GS_NEWS(a, most, const char *);
-  int64_t *value = GS_NEWS(a, most, int64_t);
+  int max = 0, n = 0;
+  for (const char *p = s; p && *p; p++) max += *p == '=';
+  const char **name = GS_NEWS(a, max, const char *);
+  int64_t *value = GS_NEWS(a, max, int64_t);
   while (s && *s) {
     const char *end = s + strcspn(s, "\n"), *eq = end;
     char *stop = NULL;

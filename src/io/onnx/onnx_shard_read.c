@@ -135,11 +135,11 @@ static gs_status read_dims(const reader *r, const spec *p, const gs_value *v,
   *product = 1;
   for (size_t i = 0; i < p->n_sharded_dim; i++) {
     const Onnx__ShardedDimProto *d = p->sharded_dim[i];
-    int64_t most = rank >= 0 ? rank : GS_MAX_RANK, axis = d->axis, shards;
-    if (!d->has_axis || axis < -most || axis >= most)
+    int64_t max = rank >= 0 ? rank : GS_MAX_RANK, axis = d->axis, shards;
+    if (!d->has_axis || axis < -max || axis >= max)
       return gs_fail(r->e, GS_DATA, s->place, "axis %" PRId64 " is out of "
-                     "range for rank %" PRId64, d->has_axis ? axis : 0, most);
-    if (axis < 0) axis += most;
+                     "range for rank %" PRId64, d->has_axis ? axis : 0, max);
+    if (axis < 0) axis += max;
     if (seen[axis])
       return gs_fail(r->e, GS_DATA, s->place, "axis %" PRId64 " is given "
                      "twice", axis);

@@ -371,15 +371,15 @@ gs_status gs_sparse_import(gs_arena *a, gs_model *m,
   shape.data_type = (int32_t)values->dtype;
   gs_tensor *out = GS_NEW(a, gs_tensor);
   GS_TRY(import_shape(a, &shape, place, out, e));
-  int64_t most = m ? m->limit.sparse_bytes
+  int64_t max = m ? m->limit.sparse_bytes
                    : gs_model_limits_default.sparse_bytes;
   if (gs_dtype_get(out->dtype)->bits < 8)
     return gs_fail(e, GS_UNSUPPORTED, place, "sparse tensor of type %s",
                    gs_dtype_get(out->dtype)->text);
-  if (out->nbytes > (uint64_t)most)
+  if (out->nbytes > (uint64_t)max)
     return gs_fail(e, GS_UNSUPPORTED, place, "sparse tensor of %" PRIu64
                    " bytes when dense; the limit is %" PRId64
-                   " (sparse_bytes)", out->nbytes, most);
+                   " (sparse_bytes)", out->nbytes, max);
   out->name = values->name;
   out->data = gs_alloc(a, out->nbytes + 1);
   GS_TRY(scatter(values, indices, place, out, e));

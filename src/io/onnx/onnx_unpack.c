@@ -212,10 +212,10 @@ gs_status gs_unpack_within(gs_arena *a, const char *file, const uint8_t *p,
   gs_model_limits now = *limit;
   now.memory_base = *spare;
   GS_TRY(gs_scan_message(file, p, n, d, &now, &scan, e));
-  int64_t most;
-  if (gs_mul((int64_t)scan.n, limit->memory_factor, &most) &&
-      scan.memory > most)
-    *spare -= scan.memory - most;
+  int64_t max;
+  if (gs_mul((int64_t)scan.n, limit->memory_factor, &max) &&
+      scan.memory > max)
+    *spare -= scan.memory - max;
   unpacker u = {.arena = a, .p = scan.data};
   u.low = gs_alloc(a, (size_t)scan.memory);
   u.high = u.low + scan.memory;

@@ -25,7 +25,7 @@ bool gs_reduce_parse(const char *s, gs_reduce *r) {
 
 gs_sharding *gs_sharding_new(gs_arena *a, int rank, bool open) {
   gs_sharding *s = GS_NEW(a, gs_sharding);
-  if (rank < 0) rank = 0; /* boxed values have nothing to split */
+  if (rank < 0) rank = 0; /* dynamic values have nothing to split */
   s->rank = rank;
   s->dim = GS_NEWS(a, rank, gs_split);
   for (int d = 0; d < rank; d++) s->dim[d].open = open;

@@ -1,5 +1,5 @@
-/* Attention of ai.onnx: its operands and results as kernel/attention/attend.h wants
- * them.  With a past the keys and values are first joined with it, in the
+/* Attention of ai.onnx: its operands and results as kernel/attention/attend.h
+ * wants them.  With a past the keys and values are first joined with it, in the
  * results present_key and present_value or, when these are not asked for, in
  * scratch.
  *
@@ -138,8 +138,8 @@ static gs_status run(gs_kctx *k) {
     d.offsets = each + a->batch;
     for (int64_t b = 0; b < a->batch; b++) {
       /* Lengths past any cache are all alike, and cannot overflow then. */
-      int64_t n = gs_view_int(&k->in[NONPAD], b), most = INT64_MAX / 4;
-      each[b] = gs_max(gs_min(n, most), -most);
+      int64_t n = gs_view_int(&k->in[NONPAD], b), max = INT64_MAX / 4;
+      each[b] = gs_max(gs_min(n, max), -max);
       each[a->batch + b] = each[b] - a->queries;
     }
   }

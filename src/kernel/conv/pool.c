@@ -290,7 +290,7 @@ static int64_t largest(const plan *p, const char *x, int64_t o) {
   const gs_window *w = &p->w;
   int64_t start[GS_MAX_RANK], taps = gs_dims_count(w->size, 0, w->n);
   int64_t best = -1;
-  double most = 0;
+  double max = 0;
   for (int d = w->n - 1; d >= 0; d--) {
     start[d] = o % w->out[d] * w->stride[d] - w->begin[d];
     o /= w->out[d];
@@ -307,8 +307,8 @@ static int64_t largest(const plan *p, const char *x, int64_t o) {
     }
     if (!in) continue;
     double v = element(p, x, at);
-    if (best >= 0 && !(v > most)) continue;
-    most = v;
+    if (best >= 0 && !(v > max)) continue;
+    max = v;
     stride = 1;
     for (int d = 0; d < w->n; d++) {
       index += place[d] * stride;

@@ -2,18 +2,18 @@
 #include "kernel/dynamic/call_dynamic.h"
 #include "op/core/shape.h"
 
-/* The constant in a box, its elements where kernels may read them: in a file
- * they may lie at any offset. */
-static gs_status operand(const gs_node *n, int i, gs_arena *a, gs_box **out,
+/* The constant in a dynamic value, its elements where kernels may read them: in
+ * a file they may lie at any offset. */
+static gs_status operand(const gs_node *n, int i, gs_arena *a, gs_dyn **out,
                          gs_err *e) {
   const gs_value *v = n->in[i];
   bool read = gs_op_reads(n->op, i);
-  gs_box *b = *out = GS_NEW(a, gs_box);
+  gs_dyn *b = *out = GS_NEW(a, gs_dyn);
   if (!v->constant && read)
     return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                    "operand %d is not constant", i);
   if (v->constant) {
-    *b = *gs_box_of(a, v->constant);
+    *b = *gs_dyn_of(a, v->constant);
     if (v->dtype == GS_STRING) return GS_OK;
     const void *p = gs_tensor_bytes(&b->t);
     if (!p && b->t.nbytes && read)
@@ -32,13 +32,13 @@ static gs_status operand(const gs_node *n, int i, gs_arena *a, gs_box **out,
 static gs_status eval(gs_graph *g, gs_node *n, gs_arena *a, gs_heap *heap,
                       gs_err *e) {
   const gs_kernel *kernel = gs_kernel_of(n->op);
-  const gs_boxed *boxed = gs_boxed_of(n->op);
-  if (!kernel->run && !(boxed && boxed->run))
+  const gs_dynamic *dynamic = gs_dynamic_of(n->op);
+  if (!kernel->run && !(dynamic && dynamic->run))
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "a collective has no value at compile time");
-  gs_boxrun k = {.node = n,
-                 .in = GS_NEWS(a, n->nin + 1, gs_box *),
-                 .out = GS_NEWS(a, n->nout + 1, gs_box *),
+  gs_dyncall k = {.node = n,
+                 .in = GS_NEWS(a, n->nin + 1, gs_dyn *),
+                 .out = GS_NEWS(a, n->nout + 1, gs_dyn *),
                  .heap = heap,
                  .arena = a,
                  .mesh = g->mesh,
@@ -46,14 +46,14 @@ static gs_status eval(gs_graph *g, gs_node *n, gs_arena *a, gs_heap *heap,
                  .err = e};
   for (int i = 0; i < n->nin; i++)
     if (n->in[i]) GS_TRY(operand(n, i, a, &k.in[i], e));
-  GS_TRY(gs_boxrun_node(&k));
+  GS_TRY(gs_dyncall_node(&k));
   for (int i = 0; i < n->nout; i++) {
     gs_value *v = n->out[i];
     if (!v) continue;
     if (k.out[i]->kind != GS_TENSOR)
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                      "result '%s' is no tensor", v->name);
-    const gs_tensor *t = &gs_box_copy(g->arena, k.out[i])->t;
+    const gs_tensor *t = &gs_dyn_copy(g->arena, k.out[i])->t;
     GS_TRY(gs_shape_set(g, n, i, t->dtype, t->rank, t->dims, e));
     v->constant = t;
   }

@@ -1,8 +1,8 @@
 /* Run-time choice of instruction set, and helpers shared by stamped code.
  *
  * Inner loops are plain C in .inc files, compiled once per instruction set
- * (kernel/core/stamp.h).  Nothing is contracted or reassociated behind their back,
- * so every vector lane and loop tail gives the same bits; the elementary
+ * (kernel/core/stamp.h).  Nothing is contracted or reassociated behind their
+ * back, so every vector lane and loop tail gives the same bits; the elementary
  * functions of vmath.inc ask for fused multiply-adds where they exist, all
  * else is the same on every instruction set. */
 #ifndef GS_KERNEL_ISA_H

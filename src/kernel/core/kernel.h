@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "base/map.h"
-#include "ir/box.h"
+#include "ir/dynamic.h"
 #include "op/core/op.h"
 
 /* One operand or result: row-major, contiguous.  An operand that was left out
@@ -20,9 +20,9 @@ typedef struct gs_view {
   int rank;
   const int64_t *dims;
   int64_t n; /* elements */
-  void *data; /* of gs_string for strings, which only boxes hold; operands are
-                 not written, except where in[0].data equals out[0].data
-                 (GS_OP_INPLACE rows) */
+  void *data; /* of gs_string for strings, which only dynamic values hold;
+                 operands are not written, except where in[0].data equals
+                 out[0].data (GS_OP_INPLACE rows) */
   const void *fixed; /* operands, prep only: which constant it is, the same
                         for all that have its elements; NULL: it may change
                         from one run to the next */
@@ -50,9 +50,9 @@ typedef struct gs_kctx {
 
 /* prep (may be NULL) runs once when the program is compiled: shapes and
  * types are final, in[i].data is set for constants only. It decodes
- * attributes, packs weights (kernel/core/share.h), and rejects what run cannot do
- * (GS_UNSUPPORTED, naming the type).
- * run executes; it may fail on bad data (index out of range: GS_DATA). */
+ * attributes, packs weights (kernel/core/share.h), and rejects what run cannot
+ * do (GS_UNSUPPORTED, naming the type). run executes; it may fail on bad data
+ * (index out of range: GS_DATA). */
 typedef struct gs_kernel {
   gs_status (*prep)(gs_kctx *k);
   gs_status (*run)(gs_kctx *k);
@@ -67,31 +67,32 @@ const gs_kernel *gs_kernel_of(const gs_op *op);
 gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k);
 gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k);
 
-/* One run of a node on boxes. */
-typedef struct gs_boxrun gs_boxrun;
-struct gs_boxrun {
+/* One run of a node on dynamic values. */
+typedef struct gs_dyncall gs_dyncall;
+struct gs_dyncall {
   const gs_node *node;
-  gs_box **in;   /* [nin] NULL: left out; not owned */
-  gs_box **out;  /* [nout] to be set to kept boxes where the node has one */
+  gs_dyn **in;   /* [nin] NULL: left out; not owned */
+  gs_dyn *
+      *out; /* [nout] to be set to kept dynamic values where the node has one */
   void **place;  /* [nout] where a result of known size shall lie, or NULL;
-                    only gs_boxrun_kernel heeds it */
+                    only gs_dyncall_kernel heeds it */
   gs_heap *heap;
   gs_arena *arena; /* for the time of the call */
   const gs_mesh *mesh;
   int64_t position;
   int threads;
   /* Runs graph i of the node's attributes (in their order) on its inputs;
-   * captured values come from `in`.  out[] gets kept boxes.  NULL at compile
-   * time, when no node with graphs is run. */
-  gs_status (*body)(gs_boxrun *k, int i, gs_box *const *in, gs_box **out);
+   * captured values come from `in`.  out[] gets kept dynamic values.  NULL at
+   * compile time, when no node with graphs is run. */
+  gs_status (*body)(gs_dyncall *k, int i, gs_dyn *const *in, gs_dyn **out);
   void *user; /* of body */
   gs_err *err;
 };
 
-/* How a row runs on boxes. */
-typedef struct gs_boxed {
+/* How a row runs on dynamic values. */
+typedef struct gs_dynamic {
   /* NULL: by its kernel, once its operands tell the shapes. */
-  gs_status (*run)(gs_boxrun *k);
+  gs_status (*run)(gs_dyncall *k);
   /* Rows with graphs: gives the inputs of the graphs their types, before
    * these are inferred and the row's shape function is called.  It is called
    * again with round 1, 2, ... until it leaves *again false; `before` of an
@@ -99,12 +100,13 @@ typedef struct gs_boxed {
    * graph alone runs, and only once: it takes the node's place. */
   gs_status (*enter)(gs_graph *g, gs_node *n, int round, gs_graph **before,
                      bool *again, int *pick, gs_err *e);
-} gs_boxed;
+} gs_dynamic;
 
 /* NULL when the row has nothing to add to its kernel. */
-const gs_boxed *gs_boxed_of(const gs_op *op);
-/* Runs a node on boxes: by its row's boxed form, else by its kernel. */
-gs_status gs_boxrun_node(gs_boxrun *k);
+const gs_dynamic *gs_dynamic_of(const gs_op *op);
+/* Runs a node on dynamic values: by its row's dynamic form, else by its kernel.
+ */
+gs_status gs_dyncall_node(gs_dyncall *k);
 /* Runs n once on constants (all operands given have `constant`) and stores
  * the results as constants of its outputs. */
 gs_status gs_kernel_eval(gs_graph *g, gs_node *n, gs_err *e);

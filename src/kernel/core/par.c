@@ -13,9 +13,9 @@ void gs_parallel(int threads, int64_t n, int64_t cost,
   if (cost < 1) cost = 1;
 #ifdef _OPENMP
   int64_t units = n > INT64_MAX / cost ? INT64_MAX : n * cost;
-  int64_t most = units / GRAIN;
-  if (most > n) most = n;
-  if (threads > most) threads = (int)most;
+  int64_t max = units / GRAIN;
+  if (max > n) max = n;
+  if (threads > max) threads = (int)max;
   if (threads > 1) {
 #pragma omp parallel num_threads(threads)
     {

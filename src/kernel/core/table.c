@@ -4,11 +4,11 @@
 static const gs_kernel gs_kernel_none;
 
 /* Prototypes; `none` above has neither prep nor run.  A cell is K(kernel), or
- * K(kernel) BOX(how it runs on boxes), then INDEX(..) and T(types). */
+ * K(kernel) BOX(how it runs on dynamic values), then INDEX(..) and T(types). */
 #define T(types)
 #define INDEX(operand, of, kind)
 #define K(name) extern const gs_kernel gs_kernel_##name;
-#define BOX(name) extern const gs_boxed gs_boxed_##name;
+#define DYN(name) extern const gs_dynamic gs_dynamic_##name;
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \
   kernel
@@ -17,21 +17,21 @@ static const gs_kernel gs_kernel_none;
 #include "op/ops.def"
 #pragma GCC diagnostic pop
 #undef K
-#undef BOX
+#undef DYN
 #undef OP
 
 static const struct {
   const gs_kernel *kernel;
-  const gs_boxed *boxed;
+  const gs_dynamic *dynamic;
 } table[] = {
 #define K(name) .kernel = &gs_kernel_##name,
-#define BOX(name) .boxed = &gs_boxed_##name
+#define DYN(name) .dynamic = &gs_dynamic_##name
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \
   {kernel},
 #include "op/ops.def"
 #undef K
-#undef BOX
+#undef DYN
 #undef OP
 #undef INDEX
 #undef T
@@ -39,7 +39,9 @@ static const struct {
 
 const gs_kernel *gs_kernel_of(const gs_op *op) { return table[op->id].kernel; }
 
-const gs_boxed *gs_boxed_of(const gs_op *op) { return table[op->id].boxed; }
+const gs_dynamic *gs_dynamic_of(const gs_op *op) {
+  return table[op->id].dynamic;
+}
 
 gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t) {
   gs_arena a;

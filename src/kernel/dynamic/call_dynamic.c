@@ -1,7 +1,7 @@
-/* Nodes run on boxes. */
+/* Nodes run on dynamic values. */
 #include "kernel/dynamic/call_dynamic.h"
 
-gs_status gs_boxrun_fail(gs_boxrun *k, gs_status code, const char *fmt, ...) {
+gs_status gs_dyncall_fail(gs_dyncall *k, gs_status code, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
   const char *text = gs_vsprintf(k->arena, fmt, ap);
@@ -12,60 +12,61 @@ gs_status gs_boxrun_fail(gs_boxrun *k, gs_status code, const char *fmt, ...) {
 /* ---- operands ---- */
 
 /* What an optional holds; *b itself when it is none. */
-static gs_status opened(gs_boxrun *k, int i, gs_box **b) {
+static gs_status opened(gs_dyncall *k, int i, gs_dyn **b) {
   *b = i < gs_node_formal(k->node) ? k->in[i] : NULL;
   if (*b && (*b)->kind == GS_OPTIONAL) *b = (*b)->n ? (*b)->item[0] : NULL;
   if (*b) return GS_OK;
-  return gs_boxrun_fail(k, GS_DATA, "operand %d is nothing", i);
+  return gs_dyncall_fail(k, GS_DATA, "operand %d is nothing", i);
 }
 
-gs_status gs_boxrun_tensor(gs_boxrun *k, int i, gs_box **out) {
+gs_status gs_dyncall_tensor(gs_dyncall *k, int i, gs_dyn **out) {
   GS_TRY(opened(k, i, out));
   if ((*out)->kind == GS_TENSOR) return GS_OK;
-  return gs_boxrun_fail(k, GS_DATA, "operand %d is %s, not a tensor", i,
+  return gs_dyncall_fail(k, GS_DATA, "operand %d is %s, not a tensor", i,
                         gs_kind_text((*out)->kind));
 }
 
-gs_status gs_boxrun_list(gs_boxrun *k, int i, gs_box **out) {
+gs_status gs_dyncall_list(gs_dyncall *k, int i, gs_dyn **out) {
   GS_TRY(opened(k, i, out));
   if ((*out)->kind == GS_SEQUENCE) return GS_OK;
-  return gs_boxrun_fail(k, GS_DATA, "operand %d is %s, not a sequence", i,
-                        gs_box_text(k->arena, *out));
+  return gs_dyncall_fail(k, GS_DATA, "operand %d is %s, not a sequence", i,
+                        gs_dyn_text(k->arena, *out));
 }
 
-gs_status gs_boxrun_int(gs_boxrun *k, int i, int64_t otherwise,
+gs_status gs_dyncall_int(gs_dyncall *k, int i, int64_t otherwise,
                         int64_t *out) {
   *out = otherwise;
   if (i >= gs_node_formal(k->node) || !k->in[i]) return GS_OK;
-  gs_box *b;
-  GS_TRY(gs_boxrun_tensor(k, i, &b));
+  gs_dyn *b;
+  GS_TRY(gs_dyncall_tensor(k, i, &b));
   if (gs_tensor_ints(&b->t, out, 1) == 1) return GS_OK;
-  return gs_boxrun_fail(k, GS_DATA,
+  return gs_dyncall_fail(k, GS_DATA,
                         "operand %d is %s where one integer is needed", i,
-                        gs_box_text(k->arena, b));
+                        gs_dyn_text(k->arena, b));
 }
 
-gs_status gs_boxrun_result(gs_boxrun *k, int i, gs_dtype dtype, int rank,
-                           const int64_t *dims, gs_box **b) {
-  gs_box *made;
-  GS_TRY(gs_box_new(k->heap, dtype, rank, dims, &made, k->err));
+gs_status gs_dyncall_result(gs_dyncall *k, int i, gs_dtype dtype, int rank,
+                           const int64_t *dims, gs_dyn **b) {
+  gs_dyn *made;
+  GS_TRY(gs_dyn_new(k->heap, dtype, rank, dims, &made, k->err));
   if (b) *b = made;
   if (gs_node_out(k->node, i)) k->out[i] = made;
   return GS_OK;
 }
 
-gs_status gs_boxrun_esize(gs_boxrun *k, const gs_box *b, size_t *size) {
+gs_status gs_dyncall_esize(gs_dyncall *k, const gs_dyn *b, size_t *size) {
   int bits = gs_dtype_get((int)b->t.dtype)->bits;
   *size = b->t.dtype == GS_STRING ? sizeof(gs_string) : (size_t)bits / 8;
   if (*size) return GS_OK;
-  return gs_boxrun_fail(k, GS_UNSUPPORTED, "no kernel for %s",
+  return gs_dyncall_fail(k, GS_UNSUPPORTED, "no kernel for %s",
                         gs_dtype_get((int)b->t.dtype)->text);
 }
 
 /* ---- by the kernel ---- */
 
-/* A copy of the node whose operands are the boxes' tensors, as constants. */
-static gs_status constant_node(gs_boxrun *k, gs_graph *g, gs_node **out) {
+/* A copy of the node whose operands are the dynamic values' tensors, as
+ * constants. */
+static gs_status constant_node(gs_dyncall *k, gs_graph *g, gs_node **out) {
   const gs_node *from = k->node;
   gs_node *n = gs_node_new(g, from->domain, from->op_type, from->name,
                            from->nin, from->nout);
@@ -76,8 +77,8 @@ static gs_status constant_node(gs_boxrun *k, gs_graph *g, gs_node **out) {
   n->nattr = from->nattr;
   for (int i = 0; i < n->nin; i++) {
     if (!k->in[i]) continue;
-    gs_box *b;
-    GS_TRY(gs_boxrun_tensor(k, i, &b));
+    gs_dyn *b;
+    GS_TRY(gs_dyncall_tensor(k, i, &b));
     n->in[i] = gs_value_constant(g, from->in[i]->name, &b->t);
   }
   for (int i = 0; i < n->nout; i++) {
@@ -90,12 +91,12 @@ static gs_status constant_node(gs_boxrun *k, gs_graph *g, gs_node **out) {
   return GS_OK;
 }
 
-static void view_box(const gs_box *b, gs_view *w) {
+static void view_box(const gs_dyn *b, gs_view *w) {
   *w = (gs_view){.dtype = b->t.dtype,
                  .rank = b->t.rank,
                  .dims = b->t.dims,
                  .n = gs_tensor_count(&b->t),
-                 .data = gs_box_data(b)};
+                 .data = gs_dyn_data(b)};
 }
 
 static bool same_shape(const gs_value *v, const gs_value *w) {
@@ -105,28 +106,28 @@ static bool same_shape(const gs_value *v, const gs_value *w) {
 }
 
 /* In the place that is planned for them where they fit it. */
-static gs_status make_results(gs_boxrun *k, const gs_node *n, gs_view *out) {
+static gs_status make_results(gs_dyncall *k, const gs_node *n, gs_view *out) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = n->out[i];
     if (!v) continue;
     if (k->place && k->place[i] && same_shape(v, k->node->out[i])) {
-      k->out[i] = GS_NEW(k->arena, gs_box);
-      gs_box_view(k->out[i], v->dtype, v->rank, v->dims, k->place[i]);
+      k->out[i] = GS_NEW(k->arena, gs_dyn);
+      gs_dyn_view(k->out[i], v->dtype, v->rank, v->dims, k->place[i]);
     } else {
-      GS_TRY(gs_boxrun_result(k, i, v->dtype, v->rank, v->dims, NULL));
+      GS_TRY(gs_dyncall_result(k, i, v->dtype, v->rank, v->dims, NULL));
     }
     view_box(k->out[i], &out[i]);
   }
   return GS_OK;
 }
 
-gs_status gs_boxrun_kernel(gs_boxrun *k) {
+gs_status gs_dyncall_kernel(gs_dyncall *k) {
   gs_node *n;
   const gs_kernel *kernel = gs_kernel_of(k->node->op);
   gs_graph *g = gs_graph_new(k->arena, "");
   g->mesh = k->mesh;
   if (!kernel->run)
-    return gs_boxrun_fail(k, GS_UNSUPPORTED, "this operator has no kernel");
+    return gs_dyncall_fail(k, GS_UNSUPPORTED, "this operator has no kernel");
   GS_TRY(constant_node(k, g, &n));
   GS_TRY(gs_shape_infer(g, n, k->err));
   int most_in = (int)gs_min(gs_max(n->nin, n->op->max_in), n->nin + 8);
@@ -144,9 +145,9 @@ gs_status gs_boxrun_kernel(gs_boxrun *k) {
   for (int i = 0; i < most_in; i++) c.in[i].rank = -1;
   for (int i = 0; i < most_out; i++) c.out[i].rank = -1;
   for (int i = 0; i < n->nin; i++) {
-    gs_box *b;
+    gs_dyn *b;
     if (!k->in[i]) continue;
-    GS_TRY(gs_boxrun_tensor(k, i, &b));
+    GS_TRY(gs_dyncall_tensor(k, i, &b));
     view_box(b, &c.in[i]);
   }
   GS_TRY(make_results(k, n, c.out));
@@ -157,17 +158,17 @@ gs_status gs_boxrun_kernel(gs_boxrun *k) {
   }
   GS_TRY(gs_kernel_run(kernel, &c));
   for (int i = 0; i < n->nout; i++)
-    if (k->out[i]) gs_box_own_strings(k->out[i]);
+    if (k->out[i]) gs_dyn_own_strings(k->out[i]);
   return GS_OK;
 }
 
-gs_status gs_boxrun_node(gs_boxrun *k) {
+gs_status gs_dyncall_node(gs_dyncall *k) {
   if (!k->node->op)
-    return gs_boxrun_fail(k, GS_UNSUPPORTED, "no such operator");
-  const gs_boxed *b = gs_boxed_of(k->node->op);
-  GS_TRY(b && b->run ? b->run(k) : gs_boxrun_kernel(k));
+    return gs_dyncall_fail(k, GS_UNSUPPORTED, "no such operator");
+  const gs_dynamic *b = gs_dynamic_of(k->node->op);
+  GS_TRY(b && b->run ? b->run(k) : gs_dyncall_kernel(k));
   for (int i = 0; i < k->node->nout; i++)
     if (k->node->out[i] && !k->out[i])
-      return gs_boxrun_fail(k, GS_INTERNAL, "result %d was not made", i);
+      return gs_dyncall_fail(k, GS_INTERNAL, "result %d was not made", i);
   return GS_OK;
 }

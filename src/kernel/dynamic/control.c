@@ -12,10 +12,10 @@ static int graph_at(const gs_node *n, const char *name) {
 }
 
 /* Moves a body's results into those of the node, dropping what is not used. */
-static void hand_over(gs_boxrun *k, gs_box **made, int n) {
+static void hand_over(gs_dyncall *k, gs_dyn **made, int n) {
   for (int i = 0; i < n; i++) {
     if (gs_node_out(k->node, i)) k->out[i] = made[i];
-    else gs_box_drop(made[i]);
+    else gs_dyn_drop(made[i]);
   }
 }
 
@@ -28,31 +28,31 @@ typedef struct pile {
   int64_t count;
   size_t bytes; /* of one part */
   char *at;     /* all of them, in order */
-  gs_box *box;  /* holds them; grown by doubling */
+  gs_dyn *dyn;  /* holds them; grown by doubling */
 } pile;
 
-static gs_status pile_grow(gs_boxrun *k, pile *p) {
-  int64_t room = p->box ? (int64_t)p->box->t.nbytes : 0, want;
+static gs_status pile_grow(gs_dyncall *k, pile *p) {
+  int64_t room = p->dyn ? (int64_t)p->dyn->t.nbytes : 0, want;
   if (!gs_mul(p->count + 1, (int64_t)p->bytes, &want))
-    return gs_boxrun_fail(k, GS_RESOURCE, "a result is too large");
+    return gs_dyncall_fail(k, GS_RESOURCE, "a result is too large");
   if (want <= room) return GS_OK;
   if (want < 2 * room) want = 2 * room;
-  gs_box *more;
-  GS_TRY(gs_box_new(k->heap, GS_UINT8, 1, &want, &more, k->err));
+  gs_dyn *more;
+  GS_TRY(gs_dyn_new(k->heap, GS_UINT8, 1, &want, &more, k->err));
   if (p->count) memcpy(more->block, p->at, (size_t)p->count * p->bytes);
-  gs_box_drop(p->box);
-  p->box = more;
+  gs_dyn_drop(p->dyn);
+  p->dyn = more;
   p->at = more->block;
   return GS_OK;
 }
 
 /* Adds a part, which must be like those before; takes it over. */
-static gs_status pile_add(gs_boxrun *k, pile *p, gs_box *part) {
+static gs_status pile_add(gs_dyncall *k, pile *p, gs_dyn *part) {
   if (part->kind != GS_TENSOR || part->t.dtype == GS_STRING ||
       gs_dtype_get((int)part->t.dtype)->bits < 8)
-    return gs_boxrun_fail(k, GS_UNSUPPORTED,
+    return gs_dyncall_fail(k, GS_UNSUPPORTED,
                           "%s cannot be joined over iterations",
-                          gs_box_text(k->arena, part));
+                          gs_dyn_text(k->arena, part));
   bool same = p->rank == part->t.rank && p->dtype == part->t.dtype;
   for (int d = 0; same && d < p->rank; d++)
     same = p->dims[d] == part->t.dims[d];
@@ -62,9 +62,9 @@ static gs_status pile_add(gs_boxrun *k, pile *p, gs_box *part) {
     p->bytes = (size_t)part->t.nbytes;
     for (int d = 0; d < p->rank; d++) p->dims[d] = part->t.dims[d];
   } else if (!same) {
-    return gs_boxrun_fail(k, GS_DATA,
+    return gs_dyncall_fail(k, GS_DATA,
                           "iteration %lld gives %s, those before it %s",
-                          (long long)p->count, gs_box_text(k->arena, part),
+                          (long long)p->count, gs_dyn_text(k->arena, part),
                           gs_shape_text(k->arena, p->dtype, p->rank,
                                         p->dims));
   }
@@ -72,13 +72,13 @@ static gs_status pile_add(gs_boxrun *k, pile *p, gs_box *part) {
   if (p->bytes)
     memcpy(p->at + (size_t)p->count * p->bytes, part->t.data, p->bytes);
   p->count++;
-  gs_box_drop(part);
+  gs_dyn_drop(part);
   return GS_OK;
 }
 
 /* Result i of the node: the parts along `axis`, the last one first when
  * reverse.  `each` says what an iteration would give if there was none. */
-static gs_status pile_join(gs_boxrun *k, pile *p, int i, const gs_value *each,
+static gs_status pile_join(gs_dyncall *k, pile *p, int i, const gs_value *each,
                            int axis, bool reverse) {
   int64_t dims[GS_MAX_RANK + 1], inner = 1, outer = 1;
   if (p->rank < 0) {
@@ -88,19 +88,19 @@ static gs_status pile_join(gs_boxrun *k, pile *p, int i, const gs_value *each,
                                                   : 0;
     for (int d = 0; d < p->rank; d++) p->dims[d] = gs_max(each->dims[d], 0);
     if (p->dtype == GS_UNDEFINED)
-      return gs_boxrun_fail(k, GS_UNSUPPORTED,
+      return gs_dyncall_fail(k, GS_UNSUPPORTED,
                             "result %d has no iterations and no known type",
                             i);
   }
   if (p->rank >= GS_MAX_RANK || axis > p->rank)
-    return gs_boxrun_fail(k, GS_DATA, "result %d has too many dims", i);
+    return gs_dyncall_fail(k, GS_DATA, "result %d has too many dims", i);
   for (int d = 0; d <= p->rank; d++) {
     dims[d] = d == axis ? p->count : p->dims[d - (d > axis)];
     if (d < axis) outer *= dims[d];
     if (d > axis) inner *= dims[d];
   }
-  gs_box *y;
-  GS_TRY(gs_boxrun_result(k, i, p->dtype, p->rank + 1, dims, &y));
+  gs_dyn *y;
+  GS_TRY(gs_dyncall_result(k, i, p->dtype, p->rank + 1, dims, &y));
   size_t run = (size_t)inner * (p->bytes ? p->bytes / (size_t)(inner * outer)
                                          : 0);
   char *to = y->block;
@@ -110,11 +110,11 @@ static gs_status pile_join(gs_boxrun *k, pile *p, int i, const gs_value *each,
       memcpy(to, p->at + (size_t)from * p->bytes + (size_t)o * run, run);
       to += run;
     }
-  gs_box_drop(p->box);
+  gs_dyn_drop(p->dyn);
   return GS_OK;
 }
 
-static pile *new_piles(gs_boxrun *k, int n) {
+static pile *new_piles(gs_dyncall *k, int n) {
   pile *p = GS_NEWS(k->arena, n, pile);
   for (int i = 0; i < n; i++) p[i].rank = -1;
   return p;
@@ -122,29 +122,29 @@ static pile *new_piles(gs_boxrun *k, int n) {
 
 /* ---- If ---- */
 
-static gs_status one_bool(gs_boxrun *k, const gs_box *b, const char *what,
+static gs_status one_bool(gs_dyncall *k, const gs_dyn *b, const char *what,
                           bool *out) {
   int64_t v;
   if (b->kind != GS_TENSOR || gs_tensor_ints(&b->t, &v, 1) != 1)
-    return gs_boxrun_fail(k, GS_DATA, "%s is %s, not one boolean", what,
-                          gs_box_text(k->arena, b));
+    return gs_dyncall_fail(k, GS_DATA, "%s is %s, not one boolean", what,
+                          gs_dyn_text(k->arena, b));
   *out = v != 0;
   return GS_OK;
 }
 
-static gs_status run_if(gs_boxrun *k) {
+static gs_status run_if(gs_dyncall *k) {
   bool on;
   GS_TRY(one_bool(k, k->in[0], "the condition", &on));
   int at = graph_at(k->node, on ? "then_branch" : "else_branch");
   int n = k->node->attr[at].g->output.n;
-  gs_box **made = GS_NEWS(k->arena, n, gs_box *);
+  gs_dyn **made = GS_NEWS(k->arena, n, gs_dyn *);
   GS_TRY(k->body(k, at, NULL, made));
   hand_over(k, made, n);
   return GS_OK;
 }
 
-extern const gs_boxed gs_boxed_if;
-const gs_boxed gs_boxed_if = {run_if, gs_enter_if};
+extern const gs_dynamic gs_dynamic_if;
+const gs_dynamic gs_dynamic_if = {run_if, gs_enter_if};
 
 /* ---- Loop ---- */
 
@@ -152,46 +152,46 @@ typedef struct loop {
   int body, states, scans;
   int64_t trips; /* INT64_MAX: no limit */
   bool on;
-  gs_box **in, **out; /* of the body */
+  gs_dyn **in, **out; /* of the body */
   pile *pile;
-  gs_box trip, cond; /* views of the two below */
+  gs_dyn trip, cond; /* views of the two below */
   int64_t trip_data;
   bool cond_data;
 } loop;
 
-static gs_status begin_loop(gs_boxrun *k, loop *l) {
+static gs_status begin_loop(gs_dyncall *k, loop *l) {
   const gs_node *n = k->node;
   l->body = graph_at(n, "body");
   l->states = gs_node_formal(n) - 2;
   l->scans = n->attr[l->body].g->output.n - 1 - l->states;
-  l->in = GS_NEWS(k->arena, l->states + 2, gs_box *);
-  l->out = GS_NEWS(k->arena, l->states + l->scans + 1, gs_box *);
+  l->in = GS_NEWS(k->arena, l->states + 2, gs_dyn *);
+  l->out = GS_NEWS(k->arena, l->states + l->scans + 1, gs_dyn *);
   l->pile = new_piles(k, l->scans);
-  GS_TRY(gs_boxrun_int(k, 0, INT64_MAX, &l->trips));
+  GS_TRY(gs_dyncall_int(k, 0, INT64_MAX, &l->trips));
   l->on = true;
   if (k->in[1]) GS_TRY(one_bool(k, k->in[1], "the condition", &l->on));
-  gs_box_view(&l->trip, GS_INT64, 0, NULL, &l->trip_data);
-  gs_box_view(&l->cond, GS_BOOL, 0, NULL, &l->cond_data);
+  gs_dyn_view(&l->trip, GS_INT64, 0, NULL, &l->trip_data);
+  gs_dyn_view(&l->cond, GS_BOOL, 0, NULL, &l->cond_data);
   l->in[0] = &l->trip;
   l->in[1] = &l->cond;
   for (int i = 0; i < l->states; i++) {
     if (!k->in[2 + i])
-      return gs_boxrun_fail(k, GS_DATA, "operand %d is nothing", 2 + i);
-    l->in[2 + i] = gs_box_keep(k->heap, k->in[2 + i]);
+      return gs_dyncall_fail(k, GS_DATA, "operand %d is nothing", 2 + i);
+    l->in[2 + i] = gs_dyn_keep(k->heap, k->in[2 + i]);
   }
   return GS_OK;
 }
 
-static gs_status run_loop(gs_boxrun *k) {
+static gs_status run_loop(gs_dyncall *k) {
   loop l = {0};
   GS_TRY(begin_loop(k, &l));
   for (; l.on && l.trip_data < l.trips; l.trip_data++) {
     l.cond_data = l.on;
     GS_TRY(k->body(k, l.body, l.in, l.out));
     GS_TRY(one_bool(k, l.out[0], "the condition", &l.on));
-    gs_box_drop(l.out[0]);
+    gs_dyn_drop(l.out[0]);
     for (int i = 0; i < l.states; i++) {
-      gs_box_drop(l.in[2 + i]);
+      gs_dyn_drop(l.in[2 + i]);
       l.in[2 + i] = l.out[1 + i];
     }
     for (int i = 0; i < l.scans; i++)
@@ -205,8 +205,8 @@ static gs_status run_loop(gs_boxrun *k) {
   return GS_OK;
 }
 
-extern const gs_boxed gs_boxed_loop;
-const gs_boxed gs_boxed_loop = {run_loop, gs_enter_loop};
+extern const gs_dynamic gs_dynamic_loop;
+const gs_dynamic gs_dynamic_loop = {run_loop, gs_enter_loop};
 
 /* ---- Scan ---- */
 
@@ -214,7 +214,7 @@ typedef struct scan {
   gs_graph *body;
   int at, states, scanned, joined;
   int64_t length;
-  gs_box **in, **out;
+  gs_dyn **in, **out;
   int *axis;    /* [scanned] */
   pile *pile;
 } scan;
@@ -225,30 +225,30 @@ static bool reversed(const gs_node *n, const char *list, int i) {
   return v && i < count && v[i] == 1;
 }
 
-static gs_status begin_scan(gs_boxrun *k, scan *s) {
+static gs_status begin_scan(gs_dyncall *k, scan *s) {
   const gs_node *n = k->node;
   gs_graph g = {.arena = k->arena};
   GS_TRY(gs_control_scan(&g, n, &s->body, &s->states, &s->scanned, k->err));
   s->at = graph_at(n, "body");
   s->joined = s->body->output.n - s->states;
-  s->in = GS_NEWS(k->arena, s->states + s->scanned, gs_box *);
-  s->out = GS_NEWS(k->arena, s->body->output.n, gs_box *);
+  s->in = GS_NEWS(k->arena, s->states + s->scanned, gs_dyn *);
+  s->out = GS_NEWS(k->arena, s->body->output.n, gs_dyn *);
   s->axis = GS_NEWS(k->arena, s->scanned, int);
   s->pile = new_piles(k, s->joined);
   s->length = -1;
   for (int i = 0; i < s->states; i++)
-    s->in[i] = gs_box_keep(k->heap, k->in[i]);
+    s->in[i] = gs_dyn_keep(k->heap, k->in[i]);
   for (int i = 0; i < s->scanned; i++) {
-    gs_box *x;
-    GS_TRY(gs_boxrun_tensor(k, s->states + i, &x));
+    gs_dyn *x;
+    GS_TRY(gs_dyncall_tensor(k, s->states + i, &x));
     s->axis[i] = gs_control_axis(n, "scan_input_axes", i, x->t.rank);
     if (s->axis[i] < 0 || gs_dtype_get((int)x->t.dtype)->bits < 8)
-      return gs_boxrun_fail(k, GS_DATA,
+      return gs_dyncall_fail(k, GS_DATA,
                             "operand %d, %s, cannot be scanned along its axis",
-                            s->states + i, gs_box_text(k->arena, x));
+                            s->states + i, gs_dyn_text(k->arena, x));
     int64_t m = x->t.dims[s->axis[i]];
     if (s->length >= 0 && m != s->length)
-      return gs_boxrun_fail(k, GS_DATA,
+      return gs_dyncall_fail(k, GS_DATA,
                             "operand %d has %lld elements to scan, those "
                             "before it %lld", s->states + i, (long long)m,
                             (long long)s->length);
@@ -258,10 +258,10 @@ static gs_status begin_scan(gs_boxrun *k, scan *s) {
 }
 
 /* Element t of scanned operand i: a slice of it, copied. */
-static gs_status take_slice(gs_boxrun *k, const scan *s, int i, int64_t t,
-                            gs_box **out) {
-  gs_box *x;
-  GS_TRY(gs_boxrun_tensor(k, s->states + i, &x));
+static gs_status take_slice(gs_dyncall *k, const scan *s, int i, int64_t t,
+                            gs_dyn **out) {
+  gs_dyn *x;
+  GS_TRY(gs_dyncall_tensor(k, s->states + i, &x));
   int64_t dims[GS_MAX_RANK], inner = 1, outer = 1;
   int axis = s->axis[i];
   for (int d = 0; d < x->t.rank; d++) {
@@ -269,24 +269,24 @@ static gs_status take_slice(gs_boxrun *k, const scan *s, int i, int64_t t,
     if (d < axis) outer *= x->t.dims[d];
     if (d > axis) inner *= x->t.dims[d];
   }
-  GS_TRY(gs_box_new(k->heap, x->t.dtype, x->t.rank - 1, dims, out, k->err));
+  GS_TRY(gs_dyn_new(k->heap, x->t.dtype, x->t.rank - 1, dims, out, k->err));
   size_t run = (size_t)inner * (size_t)gs_dtype_bytes((int)x->t.dtype, 1);
   if (reversed(k->node, "scan_input_directions", i)) t = s->length - 1 - t;
-  const char *from = (const char *)gs_box_data(x) + (size_t)t * run;
+  const char *from = (const char *)gs_dyn_data(x) + (size_t)t * run;
   char *to = (*out)->block;
   for (int64_t o = 0; o < outer && run; o++)
     memcpy(to + (size_t)o * run, from + (size_t)(o * s->length) * run, run);
   return GS_OK;
 }
 
-static gs_status run_scan(gs_boxrun *k) {
+static gs_status run_scan(gs_dyncall *k) {
   scan s = {0};
   GS_TRY(begin_scan(k, &s));
   for (int64_t t = 0; t < s.length; t++) {
     for (int i = 0; i < s.scanned; i++)
       GS_TRY(take_slice(k, &s, i, t, &s.in[s.states + i]));
     GS_TRY(k->body(k, s.at, s.in, s.out));
-    for (int i = 0; i < s.states + s.scanned; i++) gs_box_drop(s.in[i]);
+    for (int i = 0; i < s.states + s.scanned; i++) gs_dyn_drop(s.in[i]);
     for (int i = 0; i < s.states; i++) s.in[i] = s.out[i];
     for (int i = 0; i < s.joined; i++)
       GS_TRY(pile_add(k, &s.pile[i], s.out[s.states + i]));
@@ -298,7 +298,7 @@ static gs_status run_scan(gs_boxrun *k) {
                                    : (int)gs_max(each->rank, 0);
     int axis = gs_control_axis(k->node, "scan_output_axes", i, rank + 1);
     if (axis < 0)
-      return gs_boxrun_fail(k, GS_DATA,
+      return gs_dyncall_fail(k, GS_DATA,
                             "scan_output_axes[%d] is out of range", i);
     GS_TRY(pile_join(k, &s.pile[i], s.states + i, each, axis,
                      reversed(k->node, "scan_output_directions", i)));
@@ -306,39 +306,39 @@ static gs_status run_scan(gs_boxrun *k) {
   return GS_OK;
 }
 
-extern const gs_boxed gs_boxed_scan;
-const gs_boxed gs_boxed_scan = {run_scan, gs_enter_scan};
+extern const gs_dynamic gs_dynamic_scan;
+const gs_dynamic gs_dynamic_scan = {run_scan, gs_enter_scan};
 
 /* ---- SequenceMap ---- */
 
-static gs_status run_sequence_map(gs_boxrun *k) {
+static gs_status run_sequence_map(gs_dyncall *k) {
   const gs_node *n = k->node;
   int formal = gs_node_formal(n), at = graph_at(n, "body"), count;
   const gs_graph *b = n->attr[at].g;
-  gs_box **in = GS_NEWS(k->arena, formal, gs_box *), *list;
-  gs_box **out = GS_NEWS(k->arena, b->output.n, gs_box *);
-  GS_TRY(gs_boxrun_list(k, 0, &list));
+  gs_dyn **in = GS_NEWS(k->arena, formal, gs_dyn *), *list;
+  gs_dyn **out = GS_NEWS(k->arena, b->output.n, gs_dyn *);
+  GS_TRY(gs_dyncall_list(k, 0, &list));
   count = list->n;
   for (int i = 0; i < formal; i++)
     if (k->in[i]->kind == GS_SEQUENCE && k->in[i]->n != count)
-      return gs_boxrun_fail(k, GS_DATA,
+      return gs_dyncall_fail(k, GS_DATA,
                             "operand %d has %d elements, operand 0 %d", i,
                             k->in[i]->n, count);
   for (int i = 0; i < n->nout; i++)
     if (n->out[i])
-      k->out[i] = gs_box_list(k->heap, GS_SEQUENCE, b->output.at[i]->dtype);
+      k->out[i] = gs_dyn_list(k->heap, GS_SEQUENCE, b->output.at[i]->dtype);
   for (int t = 0; t < count; t++) {
     for (int i = 0; i < formal; i++)
       in[i] = k->in[i]->kind == GS_SEQUENCE ? k->in[i]->item[t] : k->in[i];
     GS_TRY(k->body(k, at, in, out));
     for (int i = 0; i < b->output.n; i++) {
-      if (gs_node_out(n, i)) gs_box_put(k->out[i], t, out[i]);
-      else gs_box_drop(out[i]);
+      if (gs_node_out(n, i)) gs_dyn_put(k->out[i], t, out[i]);
+      else gs_dyn_drop(out[i]);
     }
   }
   return GS_OK;
 }
 
-extern const gs_boxed gs_boxed_sequence_map;
-const gs_boxed gs_boxed_sequence_map = {run_sequence_map,
+extern const gs_dynamic gs_dynamic_sequence_map;
+const gs_dynamic gs_dynamic_sequence_map = {run_sequence_map,
                                         gs_enter_sequence_map};

@@ -23,18 +23,18 @@ static bool is_zero(const char *at, gs_dtype t, size_t size) {
   return true;
 }
 
-static gs_status run_non_zero(gs_boxrun *k) {
-  gs_box *x, *y;
+static gs_status run_non_zero(gs_dyncall *k) {
+  gs_dyn *x, *y;
   size_t size;
-  GS_TRY(gs_boxrun_tensor(k, 0, &x));
-  GS_TRY(gs_boxrun_esize(k, x, &size));
+  GS_TRY(gs_dyncall_tensor(k, 0, &x));
+  GS_TRY(gs_dyncall_esize(k, x, &size));
   const gs_tensor *t = &x->t;
-  const char *data = gs_box_data(x);
+  const char *data = gs_dyn_data(x);
   int64_t n = gs_tensor_count(t), count = 0;
   for (int64_t i = 0; i < n; i++)
     count += !is_zero(data + (size_t)i * size, t->dtype, size);
   int64_t dims[2] = {t->rank, count}, at = 0;
-  GS_TRY(gs_boxrun_result(k, 0, GS_INT64, 2, dims, &y));
+  GS_TRY(gs_dyncall_result(k, 0, GS_INT64, 2, dims, &y));
   int64_t *to = y->block;
   for (int64_t i = 0; i < n; i++) {
     if (is_zero(data + (size_t)i * size, t->dtype, size)) continue;
@@ -60,18 +60,18 @@ typedef struct slices {
   size_t run, size;
 } slices;
 
-static gs_status slices_of(gs_boxrun *k, const gs_box *x, slices *s) {
+static gs_status slices_of(gs_dyncall *k, const gs_dyn *x, slices *s) {
   const gs_tensor *t = &x->t;
-  *s = (slices){.data = gs_box_data(x), .dtype = t->dtype, .axis = -1};
-  GS_TRY(gs_boxrun_esize(k, x, &s->size));
+  *s = (slices){.data = gs_dyn_data(x), .dtype = t->dtype, .axis = -1};
+  GS_TRY(gs_dyncall_esize(k, x, &s->size));
   s->outer = 1;
   s->n = gs_tensor_count(t);
   s->run = s->size;
   if (!gs_node_attr(k->node, "axis")) return GS_OK;
   int64_t axis = gs_node_int(k->node, "axis", 0);
   if (axis < -t->rank || axis >= t->rank)
-    return gs_boxrun_fail(k, GS_DATA, "axis %lld is out of range for %s",
-                          (long long)axis, gs_box_text(k->arena, x));
+    return gs_dyncall_fail(k, GS_DATA, "axis %lld is out of range for %s",
+                          (long long)axis, gs_dyn_text(k->arena, x));
   s->axis = (int)(axis < 0 ? axis + t->rank : axis);
   s->n = t->dims[s->axis];
   s->outer = gs_dims_count(t->dims, 0, s->axis);
@@ -80,35 +80,35 @@ static gs_status slices_of(gs_boxrun *k, const gs_box *x, slices *s) {
 }
 
 /* Result 0: the slices at[0 .. count). */
-static gs_status take(gs_boxrun *k, const gs_box *x, const slices *s,
+static gs_status take(gs_dyncall *k, const gs_dyn *x, const slices *s,
                       const int64_t *at, int64_t count) {
   int64_t dims[GS_MAX_RANK];
   int rank = s->axis < 0 ? 1 : x->t.rank;
   for (int d = 0; d < rank && s->axis >= 0; d++) dims[d] = x->t.dims[d];
   dims[s->axis < 0 ? 0 : s->axis] = count;
-  gs_box *y;
-  GS_TRY(gs_boxrun_result(k, 0, x->t.dtype, rank, dims, &y));
+  gs_dyn *y;
+  GS_TRY(gs_dyncall_result(k, 0, x->t.dtype, rank, dims, &y));
   char *to = y->block;
   for (int64_t o = 0; o < s->outer && s->run; o++)
     for (int64_t i = 0; i < count; i++, to += s->run)
       memcpy(to, s->data + (size_t)(o * s->n + at[i]) * s->run, s->run);
-  gs_box_own_strings(y);
+  gs_dyn_own_strings(y);
   return GS_OK;
 }
 
 /* ---- Compress ---- */
 
-static gs_status run_compress(gs_boxrun *k) {
-  gs_box *x, *c;
+static gs_status run_compress(gs_dyncall *k) {
+  gs_dyn *x, *c;
   slices s;
-  GS_TRY(gs_boxrun_tensor(k, 0, &x));
-  GS_TRY(gs_boxrun_tensor(k, 1, &c));
+  GS_TRY(gs_dyncall_tensor(k, 0, &x));
+  GS_TRY(gs_dyncall_tensor(k, 1, &c));
   GS_TRY(slices_of(k, x, &s));
   int64_t n = gs_tensor_count(&c->t), count = 0;
   if (c->t.dtype != GS_BOOL || c->t.rank != 1 || n > s.n)
-    return gs_boxrun_fail(k, GS_DATA,
+    return gs_dyncall_fail(k, GS_DATA,
                           "the condition is %s where at most %lld booleans "
-                          "are needed", gs_box_text(k->arena, c),
+                          "are needed", gs_dyn_text(k->arena, c),
                           (long long)s.n);
   const uint8_t *on = c->t.data;
   int64_t *at = GS_NEWS(k->arena, n + 1, int64_t);
@@ -232,26 +232,26 @@ static void group_slices(gs_arena *a, const slices *s, groups *g) {
   }
 }
 
-static gs_status put_ints(gs_boxrun *k, int i, const int64_t *v, int64_t n) {
-  gs_box *y;
+static gs_status put_ints(gs_dyncall *k, int i, const int64_t *v, int64_t n) {
+  gs_dyn *y;
   if (!gs_node_out(k->node, i)) return GS_OK;
-  GS_TRY(gs_boxrun_result(k, i, GS_INT64, 1, &n, &y));
+  GS_TRY(gs_dyncall_result(k, i, GS_INT64, 1, &n, &y));
   if (n) memcpy(y->block, v, (size_t)n * sizeof *v);
   return GS_OK;
 }
 
-static gs_status run_unique(gs_boxrun *k) {
-  gs_box *x;
+static gs_status run_unique(gs_dyncall *k) {
+  gs_dyn *x;
   slices s;
   groups g;
-  GS_TRY(gs_boxrun_tensor(k, 0, &x));
+  GS_TRY(gs_dyncall_tensor(k, 0, &x));
   GS_TRY(slices_of(k, x, &s));
   char cls = gs_dtype_get((int)s.dtype)->cls;
   gs_dtype part = s.dtype == GS_COMPLEX64    ? GS_FLOAT
                   : s.dtype == GS_COMPLEX128 ? GS_DOUBLE
                                              : s.dtype;
   if ((cls == 'f' || cls == 'c') && !gs_convert_knows(part))
-    return gs_boxrun_fail(k, GS_UNSUPPORTED, "no kernel for %s",
+    return gs_dyncall_fail(k, GS_UNSUPPORTED, "no kernel for %s",
                           gs_dtype_get((int)s.dtype)->text);
   group_slices(k->arena, &s, &g);
   if (!gs_node_int(k->node, "sorted", 1)) by_first(k->arena, &g, s.n);
@@ -261,6 +261,6 @@ static gs_status run_unique(gs_boxrun *k) {
   return put_ints(k, 3, g.count, g.n);
 }
 
-GS_BOXED(non_zero, run_non_zero)
-GS_BOXED(compress, run_compress)
-GS_BOXED(unique, run_unique)
+GS_DYNAMIC(non_zero, run_non_zero)
+GS_DYNAMIC(compress, run_compress)
+GS_DYNAMIC(unique, run_unique)

@@ -2,94 +2,94 @@
 #include "kernel/dynamic/call_dynamic.h"
 
 /* A new list like `from`, whose elements are shared. */
-static gs_box *copy_list(gs_boxrun *k, const gs_box *from) {
-  gs_box *list = gs_box_list(k->heap, GS_SEQUENCE, from->t.dtype);
+static gs_dyn *copy_list(gs_dyncall *k, const gs_dyn *from) {
+  gs_dyn *list = gs_dyn_list(k->heap, GS_SEQUENCE, from->t.dtype);
   for (int i = 0; i < from->n; i++)
-    gs_box_put(list, i, gs_box_keep(k->heap, from->item[i]));
+    gs_dyn_put(list, i, gs_dyn_keep(k->heap, from->item[i]));
   return list;
 }
 
 /* Index of operand i into n places; `otherwise` when it is left out. */
-static gs_status index_of(gs_boxrun *k, int i, int n, int otherwise,
+static gs_status index_of(gs_dyncall *k, int i, int n, int otherwise,
                           int *out) {
   int64_t at;
-  GS_TRY(gs_boxrun_int(k, i, otherwise, &at));
+  GS_TRY(gs_dyncall_int(k, i, otherwise, &at));
   if (at < -n || at > n || (at == n && otherwise != n))
-    return gs_boxrun_fail(k, GS_DATA,
+    return gs_dyncall_fail(k, GS_DATA,
                           "index %lld is out of range for a sequence of %d",
                           (long long)at, n);
   *out = (int)(at < 0 ? at + n : at);
   return GS_OK;
 }
 
-static gs_status want_type(gs_boxrun *k, const gs_box *list,
-                           const gs_box *item) {
+static gs_status want_type(gs_dyncall *k, const gs_dyn *list,
+                           const gs_dyn *item) {
   if (list->t.dtype == item->t.dtype || list->t.dtype == GS_UNDEFINED)
     return GS_OK;
-  return gs_boxrun_fail(k, GS_DATA, "%s does not fit into %s",
-                        gs_box_text(k->arena, item),
-                        gs_box_text(k->arena, list));
+  return gs_dyncall_fail(k, GS_DATA, "%s does not fit into %s",
+                        gs_dyn_text(k->arena, item),
+                        gs_dyn_text(k->arena, list));
 }
 
-static gs_status run_construct(gs_boxrun *k) {
-  gs_box *list = k->out[0] = gs_box_list(k->heap, GS_SEQUENCE, GS_UNDEFINED);
+static gs_status run_construct(gs_dyncall *k) {
+  gs_dyn *list = k->out[0] = gs_dyn_list(k->heap, GS_SEQUENCE, GS_UNDEFINED);
   for (int i = 0; i < k->node->nin; i++) {
-    gs_box *x;
-    GS_TRY(gs_boxrun_tensor(k, i, &x));
+    gs_dyn *x;
+    GS_TRY(gs_dyncall_tensor(k, i, &x));
     if (!i) list->t.dtype = x->t.dtype;
     GS_TRY(want_type(k, list, x));
-    gs_box_put(list, i, gs_box_keep(k->heap, x));
+    gs_dyn_put(list, i, gs_dyn_keep(k->heap, x));
   }
   return GS_OK;
 }
 
-static gs_status run_empty(gs_boxrun *k) {
+static gs_status run_empty(gs_dyncall *k) {
   gs_dtype t = (gs_dtype)gs_node_int(k->node, "dtype", GS_FLOAT);
-  k->out[0] = gs_box_list(k->heap, GS_SEQUENCE, t);
+  k->out[0] = gs_dyn_list(k->heap, GS_SEQUENCE, t);
   return GS_OK;
 }
 
-static gs_status run_at(gs_boxrun *k) {
-  gs_box *list;
+static gs_status run_at(gs_dyncall *k) {
+  gs_dyn *list;
   int i;
-  GS_TRY(gs_boxrun_list(k, 0, &list));
+  GS_TRY(gs_dyncall_list(k, 0, &list));
   GS_TRY(index_of(k, 1, list->n, 0, &i));
-  k->out[0] = gs_box_keep(k->heap, list->item[i]);
+  k->out[0] = gs_dyn_keep(k->heap, list->item[i]);
   return GS_OK;
 }
 
-static gs_status run_insert(gs_boxrun *k) {
-  gs_box *list, *x;
+static gs_status run_insert(gs_dyncall *k) {
+  gs_dyn *list, *x;
   int i;
-  GS_TRY(gs_boxrun_list(k, 0, &list));
-  GS_TRY(gs_boxrun_tensor(k, 1, &x));
+  GS_TRY(gs_dyncall_list(k, 0, &list));
+  GS_TRY(gs_dyncall_tensor(k, 1, &x));
   GS_TRY(index_of(k, 2, list->n, list->n, &i));
   GS_TRY(want_type(k, list, x));
-  gs_box *longer = k->out[0] = copy_list(k, list);
+  gs_dyn *longer = k->out[0] = copy_list(k, list);
   longer->t.dtype = x->t.dtype;
-  gs_box_put(longer, i, gs_box_keep(k->heap, x));
+  gs_dyn_put(longer, i, gs_dyn_keep(k->heap, x));
   return GS_OK;
 }
 
-static gs_status run_erase(gs_boxrun *k) {
-  gs_box *list;
+static gs_status run_erase(gs_dyncall *k) {
+  gs_dyn *list;
   int i;
-  GS_TRY(gs_boxrun_list(k, 0, &list));
+  GS_TRY(gs_dyncall_list(k, 0, &list));
   GS_TRY(index_of(k, 1, list->n, list->n - 1, &i));
   if (i >= list->n || i < 0)
-    return gs_boxrun_fail(k, GS_DATA,
+    return gs_dyncall_fail(k, GS_DATA,
                           "index %d is out of range for a sequence of %d", i,
                           list->n);
-  gs_box *less = k->out[0] = gs_box_list(k->heap, GS_SEQUENCE, list->t.dtype);
+  gs_dyn *less = k->out[0] = gs_dyn_list(k->heap, GS_SEQUENCE, list->t.dtype);
   for (int j = 0; j < list->n; j++)
-    if (j != i) gs_box_put(less, less->n, gs_box_keep(k->heap, list->item[j]));
+    if (j != i) gs_dyn_put(less, less->n, gs_dyn_keep(k->heap, list->item[j]));
   return GS_OK;
 }
 
-static gs_status run_length(gs_boxrun *k) {
-  gs_box *list, *y;
-  GS_TRY(gs_boxrun_list(k, 0, &list));
-  GS_TRY(gs_boxrun_result(k, 0, GS_INT64, 0, NULL, &y));
+static gs_status run_length(gs_dyncall *k) {
+  gs_dyn *list, *y;
+  GS_TRY(gs_dyncall_list(k, 0, &list));
+  GS_TRY(gs_dyncall_result(k, 0, GS_INT64, 0, NULL, &y));
   *(int64_t *)y->block = list->n;
   return GS_OK;
 }
@@ -97,43 +97,43 @@ static gs_status run_length(gs_boxrun *k) {
 /* ---- SplitToSequence ---- */
 
 typedef struct split {
-  gs_box *x;
+  gs_dyn *x;
   int axis;
   int64_t inner, outer; /* bytes after the axis, rows before it */
   bool keep;            /* the axis stays */
 } split;
 
 /* Elements [from, from + count) along the axis, as a tensor of its own. */
-static gs_status cut(gs_boxrun *k, const split *s, int64_t from, int64_t count,
-                     gs_box *list) {
+static gs_status cut(gs_dyncall *k, const split *s, int64_t from, int64_t count,
+                     gs_dyn *list) {
   int64_t dims[GS_MAX_RANK], n = s->x->t.dims[s->axis];
   int rank = 0;
   for (int d = 0; d < s->x->t.rank; d++)
     if (s->keep || d != s->axis)
       dims[rank++] = d == s->axis ? count : s->x->t.dims[d];
-  gs_box *y;
-  GS_TRY(gs_box_new(k->heap, s->x->t.dtype, rank, dims, &y, k->err));
+  gs_dyn *y;
+  GS_TRY(gs_dyn_new(k->heap, s->x->t.dtype, rank, dims, &y, k->err));
   size_t run = (size_t)(count * s->inner);
   for (int64_t o = 0; o < s->outer && run; o++)
     memcpy((char *)y->block + (size_t)o * run,
-           (const char *)gs_box_data(s->x) +
+           (const char *)gs_dyn_data(s->x) +
                (size_t)((o * n + from) * s->inner),
            run);
-  gs_box_own_strings(y);
-  gs_box_put(list, list->n, y);
+  gs_dyn_own_strings(y);
+  gs_dyn_put(list, list->n, y);
   return GS_OK;
 }
 
-static gs_status begin_split(gs_boxrun *k, split *s) {
-  GS_TRY(gs_boxrun_tensor(k, 0, &s->x));
+static gs_status begin_split(gs_dyncall *k, split *s) {
+  GS_TRY(gs_dyncall_tensor(k, 0, &s->x));
   const gs_tensor *t = &s->x->t;
   int64_t axis = gs_node_int(k->node, "axis", 0);
   if (axis < -t->rank || axis >= t->rank)
-    return gs_boxrun_fail(k, GS_DATA, "axis %lld is out of range for %s",
-                          (long long)axis, gs_box_text(k->arena, s->x));
+    return gs_dyncall_fail(k, GS_DATA, "axis %lld is out of range for %s",
+                          (long long)axis, gs_dyn_text(k->arena, s->x));
   s->axis = (int)(axis < 0 ? axis + t->rank : axis);
   size_t size;
-  GS_TRY(gs_boxrun_esize(k, s->x, &size));
+  GS_TRY(gs_dyncall_esize(k, s->x, &size));
   s->inner = (int64_t)size;
   s->inner *= gs_dims_count(t->dims, s->axis + 1, t->rank);
   s->outer = gs_dims_count(t->dims, 0, s->axis);
@@ -141,22 +141,22 @@ static gs_status begin_split(gs_boxrun *k, split *s) {
   return GS_OK;
 }
 
-static gs_status run_split(gs_boxrun *k) {
+static gs_status run_split(gs_dyncall *k) {
   split s;
   GS_TRY(begin_split(k, &s));
   int64_t n = s.x->t.dims[s.axis], at = 0, one = 1;
-  gs_box *list = k->out[0] =
-      gs_box_list(k->heap, GS_SEQUENCE, s.x->t.dtype);
-  gs_box *parts = NULL;
-  if (gs_node_in(k->node, 1)) GS_TRY(gs_boxrun_tensor(k, 1, &parts));
+  gs_dyn *list = k->out[0] =
+      gs_dyn_list(k->heap, GS_SEQUENCE, s.x->t.dtype);
+  gs_dyn *parts = NULL;
+  if (gs_node_in(k->node, 1)) GS_TRY(gs_dyncall_tensor(k, 1, &parts));
   int64_t count = parts ? gs_tensor_count(&parts->t) : 1;
   int64_t *size = parts ? GS_NEWS(k->arena, count + 1, int64_t) : &one;
   if (parts && gs_tensor_ints(&parts->t, size, count) != count)
-    return gs_boxrun_fail(k, GS_DATA, "the sizes are %s, no integers",
-                          gs_box_text(k->arena, parts));
+    return gs_dyncall_fail(k, GS_DATA, "the sizes are %s, no integers",
+                          gs_dyn_text(k->arena, parts));
   if (!parts || parts->t.rank == 0) { /* equal parts but for the last */
     if (size[0] < 1)
-      return gs_boxrun_fail(k, GS_DATA, "parts of size %lld",
+      return gs_dyncall_fail(k, GS_DATA, "parts of size %lld",
                             (long long)size[0]);
     for (; at < n; at += size[0])
       GS_TRY(cut(k, &s, at, gs_min(size[0], n - at), list));
@@ -168,23 +168,23 @@ static gs_status run_split(gs_boxrun *k) {
     at += size[i];
   }
   if (list->n == count && at == n) return GS_OK;
-  return gs_boxrun_fail(k, GS_DATA, "the %lld sizes do not add up to %lld",
+  return gs_dyncall_fail(k, GS_DATA, "the %lld sizes do not add up to %lld",
                         (long long)count, (long long)n);
 }
 
 /* ---- ConcatFromSequence ---- */
 
 /* By the kernel of Concat, with the elements as operands. */
-static gs_status run_concat(gs_boxrun *k) {
-  gs_box *list;
-  GS_TRY(gs_boxrun_list(k, 0, &list));
+static gs_status run_concat(gs_dyncall *k) {
+  gs_dyn *list;
+  GS_TRY(gs_dyncall_list(k, 0, &list));
   if (!list->n)
-    return gs_boxrun_fail(k, GS_DATA, "an empty sequence cannot be joined");
+    return gs_dyncall_fail(k, GS_DATA, "an empty sequence cannot be joined");
   bool stack = gs_node_int(k->node, "new_axis", 0);
   int64_t axis = gs_node_int(k->node, "axis", 0);
   int rank = list->item[0]->t.rank + stack;
   if (axis < -rank || axis >= rank)
-    return gs_boxrun_fail(k, GS_DATA, "axis %lld is out of range for rank %d",
+    return gs_dyncall_fail(k, GS_DATA, "axis %lld is out of range for rank %d",
                           (long long)axis, rank);
   if (axis < 0) axis += rank;
   gs_graph *g = gs_graph_new(k->arena, "");
@@ -192,11 +192,11 @@ static gs_status run_concat(gs_boxrun *k) {
   n->op = gs_op_find("", n->op_type);
   n->origin = k->node->origin;
   gs_node_set_int(g, n, "axis", axis);
-  gs_boxrun c = *k;
+  gs_dyncall c = *k;
   c.node = n;
-  c.in = GS_NEWS(k->arena, list->n, gs_box *);
+  c.in = GS_NEWS(k->arena, list->n, gs_dyn *);
   for (int i = 0; i < list->n; i++) {
-    gs_box *x = c.in[i] = GS_NEW(k->arena, gs_box);
+    gs_dyn *x = c.in[i] = GS_NEW(k->arena, gs_dyn);
     *x = *list->item[i];
     n->in[i] = gs_value_new(g, NULL, x->t.dtype, -1, NULL);
     if (!stack || x->t.rank >= rank) continue;
@@ -207,50 +207,50 @@ static gs_status run_concat(gs_boxrun *k) {
     x->t.dims = dims;
   }
   gs_node_output(n, 0, gs_value_new(g, NULL, GS_UNDEFINED, -1, NULL));
-  return gs_boxrun_kernel(&c);
+  return gs_dyncall_kernel(&c);
 }
 
 /* ---- optionals ---- */
 
-static gs_status run_optional(gs_boxrun *k) {
-  gs_box *y = k->out[0] =
-      gs_box_list(k->heap, GS_OPTIONAL, k->node->out[0]->dtype);
+static gs_status run_optional(gs_dyncall *k) {
+  gs_dyn *y = k->out[0] =
+      gs_dyn_list(k->heap, GS_OPTIONAL, k->node->out[0]->dtype);
   if (!gs_node_in(k->node, 0)) return GS_OK;
   y->t.dtype = k->in[0]->t.dtype;
-  gs_box_put(y, 0, gs_box_keep(k->heap, k->in[0]));
+  gs_dyn_put(y, 0, gs_dyn_keep(k->heap, k->in[0]));
   return GS_OK;
 }
 
-static gs_status run_has_element(gs_boxrun *k) {
-  const gs_box *x = gs_node_in(k->node, 0) ? k->in[0] : NULL;
-  gs_box *y;
-  GS_TRY(gs_boxrun_result(k, 0, GS_BOOL, 0, NULL, &y));
+static gs_status run_has_element(gs_dyncall *k) {
+  const gs_dyn *x = gs_node_in(k->node, 0) ? k->in[0] : NULL;
+  gs_dyn *y;
+  GS_TRY(gs_dyncall_result(k, 0, GS_BOOL, 0, NULL, &y));
   *(uint8_t *)y->block = x && (x->kind != GS_OPTIONAL || x->n);
   return GS_OK;
 }
 
-static gs_status run_get_element(gs_boxrun *k) {
-  gs_box *x = k->in[0];
+static gs_status run_get_element(gs_dyncall *k) {
+  gs_dyn *x = k->in[0];
   if (x->kind == GS_OPTIONAL && !x->n)
-    return gs_boxrun_fail(k, GS_DATA, "the optional holds nothing");
-  k->out[0] = gs_box_keep(k->heap, x->kind == GS_OPTIONAL ? x->item[0] : x);
+    return gs_dyncall_fail(k, GS_DATA, "the optional holds nothing");
+  k->out[0] = gs_dyn_keep(k->heap, x->kind == GS_OPTIONAL ? x->item[0] : x);
   return GS_OK;
 }
 
-static gs_status run_identity(gs_boxrun *k) {
-  k->out[0] = gs_box_keep(k->heap, k->in[0]);
+static gs_status run_identity(gs_dyncall *k) {
+  k->out[0] = gs_dyn_keep(k->heap, k->in[0]);
   return GS_OK;
 }
 
-GS_BOXED(sequence_construct, run_construct)
-GS_BOXED(sequence_empty, run_empty)
-GS_BOXED(sequence_at, run_at)
-GS_BOXED(sequence_insert, run_insert)
-GS_BOXED(sequence_erase, run_erase)
-GS_BOXED(sequence_length, run_length)
-GS_BOXED(split_to_sequence, run_split)
-GS_BOXED(concat_from_sequence, run_concat)
-GS_BOXED(optional, run_optional)
-GS_BOXED(optional_has_element, run_has_element)
-GS_BOXED(optional_get_element, run_get_element)
-GS_BOXED(identity, run_identity)
+GS_DYNAMIC(sequence_construct, run_construct)
+GS_DYNAMIC(sequence_empty, run_empty)
+GS_DYNAMIC(sequence_at, run_at)
+GS_DYNAMIC(sequence_insert, run_insert)
+GS_DYNAMIC(sequence_erase, run_erase)
+GS_DYNAMIC(sequence_length, run_length)
+GS_DYNAMIC(split_to_sequence, run_split)
+GS_DYNAMIC(concat_from_sequence, run_concat)
+GS_DYNAMIC(optional, run_optional)
+GS_DYNAMIC(optional_has_element, run_has_element)
+GS_DYNAMIC(optional_get_element, run_get_element)
+GS_DYNAMIC(identity, run_identity)

@@ -12,11 +12,11 @@
 #include "kernel/dynamic/regex.h"
 #include "op/core/shape.h"
 
-static gs_status strings_of(gs_boxrun *k, int i, gs_box **b) {
-  GS_TRY(gs_boxrun_tensor(k, i, b));
+static gs_status strings_of(gs_dyncall *k, int i, gs_dyn **b) {
+  GS_TRY(gs_dyncall_tensor(k, i, b));
   if ((*b)->t.dtype == GS_STRING) return GS_OK;
-  return gs_boxrun_fail(k, GS_DATA, "operand %d is %s, not of strings", i,
-                        gs_box_text(k->arena, *b));
+  return gs_dyncall_fail(k, GS_DATA, "operand %d is %s, not of strings", i,
+                        gs_dyn_text(k->arena, *b));
 }
 
 static bool same(gs_string a, gs_string b) {
@@ -26,24 +26,24 @@ static bool same(gs_string a, gs_string b) {
 /* ---- broadcast operands ---- */
 
 typedef struct joint {
-  gs_box *b[3];
+  gs_dyn *b[3];
   int nb, rank;
   int64_t dims[GS_MAX_RANK], n;
 } joint;
 
 /* Adds operand i; all together are broadcast. */
-static gs_status join(gs_boxrun *k, joint *p, int i) {
-  gs_box *b = p->b[p->nb++] = k->in[i];
+static gs_status join(gs_dyncall *k, joint *p, int i) {
+  gs_dyn *b = p->b[p->nb++] = k->in[i];
   if (!gs_shape_merge(&p->rank, p->dims, b->t.rank, b->t.dims))
-    return gs_boxrun_fail(k, GS_DATA, "%s does not broadcast with %s",
-                          gs_box_text(k->arena, b),
+    return gs_dyncall_fail(k, GS_DATA, "%s does not broadcast with %s",
+                          gs_dyn_text(k->arena, b),
                           gs_shape_text(k->arena, b->t.dtype, p->rank,
                                         p->dims));
   p->n = gs_product(p->dims, p->rank);
   return GS_OK;
 }
 
-static gs_status join_strings(gs_boxrun *k, joint *p, int first) {
+static gs_status join_strings(gs_dyncall *k, joint *p, int first) {
   for (int i = first; i < first + 2; i++) {
     GS_TRY(strings_of(k, i, &k->in[i]));
     GS_TRY(join(k, p, i));
@@ -70,44 +70,44 @@ static gs_string string_at(const joint *p, int j, int64_t i) {
   return p->b[j]->t.strings[place_of(p, j, i)];
 }
 
-static gs_status run_equal(gs_boxrun *k) {
-  gs_box *x, *out;
+static gs_status run_equal(gs_dyncall *k) {
+  gs_dyn *x, *out;
   joint p = {.nb = 0};
-  GS_TRY(gs_boxrun_tensor(k, 0, &x));
-  if (x->t.dtype != GS_STRING) return gs_boxrun_kernel(k);
+  GS_TRY(gs_dyncall_tensor(k, 0, &x));
+  if (x->t.dtype != GS_STRING) return gs_dyncall_kernel(k);
   GS_TRY(join_strings(k, &p, 0));
-  GS_TRY(gs_boxrun_result(k, 0, GS_BOOL, p.rank, p.dims, &out));
+  GS_TRY(gs_dyncall_result(k, 0, GS_BOOL, p.rank, p.dims, &out));
   uint8_t *to = out->block;
   for (int64_t i = 0; i < p.n; i++)
     to[i] = same(string_at(&p, 0, i), string_at(&p, 1, i));
   return GS_OK;
 }
 
-static gs_status run_where(gs_boxrun *k) {
-  gs_box *c, *x, *out;
+static gs_status run_where(gs_dyncall *k) {
+  gs_dyn *c, *x, *out;
   joint p = {.nb = 0};
-  GS_TRY(gs_boxrun_tensor(k, 0, &c));
-  GS_TRY(gs_boxrun_tensor(k, 1, &x));
-  if (x->t.dtype != GS_STRING) return gs_boxrun_kernel(k);
+  GS_TRY(gs_dyncall_tensor(k, 0, &c));
+  GS_TRY(gs_dyncall_tensor(k, 1, &x));
+  if (x->t.dtype != GS_STRING) return gs_dyncall_kernel(k);
   GS_TRY(join_strings(k, &p, 1));
   GS_TRY(join(k, &p, 0));
   if (c->t.dtype != GS_BOOL)
-    return gs_boxrun_fail(k, GS_DATA, "the condition is %s",
-                          gs_box_text(k->arena, c));
-  GS_TRY(gs_boxrun_result(k, 0, GS_STRING, p.rank, p.dims, &out));
+    return gs_dyncall_fail(k, GS_DATA, "the condition is %s",
+                          gs_dyn_text(k->arena, c));
+  GS_TRY(gs_dyncall_result(k, 0, GS_STRING, p.rank, p.dims, &out));
   gs_string *to = out->block;
   const uint8_t *on = c->t.data;
   for (int64_t i = 0; i < p.n; i++)
     to[i] = string_at(&p, !on[place_of(&p, 2, i)], i);
-  gs_box_own_strings(out);
+  gs_dyn_own_strings(out);
   return GS_OK;
 }
 
-static gs_status run_concat(gs_boxrun *k) {
-  gs_box *out;
+static gs_status run_concat(gs_dyncall *k) {
+  gs_dyn *out;
   joint p = {.nb = 0};
   GS_TRY(join_strings(k, &p, 0));
-  GS_TRY(gs_boxrun_result(k, 0, GS_STRING, p.rank, p.dims, &out));
+  GS_TRY(gs_dyncall_result(k, 0, GS_STRING, p.rank, p.dims, &out));
   gs_string *to = out->block;
   for (int64_t i = 0; i < p.n; i++) {
     gs_string a = string_at(&p, 0, i), b = string_at(&p, 1, i);
@@ -116,7 +116,7 @@ static gs_status run_concat(gs_boxrun *k) {
     if (b.n) memcpy(text + a.n, b.at, b.n);
     to[i] = (gs_string){text, a.n + b.n};
   }
-  gs_box_own_strings(out);
+  gs_dyn_own_strings(out);
   return GS_OK;
 }
 
@@ -144,15 +144,15 @@ static const char *float_text(gs_arena *a, gs_dtype t, const void *at) {
   return gs_sprintf(a, "%.*f", digits > exponent ? digits - exponent : 1, f);
 }
 
-static gs_status to_strings(gs_boxrun *k, const gs_box *x) {
-  gs_box *out;
+static gs_status to_strings(gs_dyncall *k, const gs_dyn *x) {
+  gs_dyn *out;
   gs_dtype t = x->t.dtype;
   const gs_dtype_info *info = gs_dtype_get((int)t);
   if (info->bits < 8 || !gs_convert_knows(t))
-    return gs_boxrun_fail(k, GS_UNSUPPORTED, "no kernel for %s", info->text);
-  GS_TRY(gs_boxrun_result(k, 0, GS_STRING, x->t.rank, x->t.dims, &out));
+    return gs_dyncall_fail(k, GS_UNSUPPORTED, "no kernel for %s", info->text);
+  GS_TRY(gs_dyncall_result(k, 0, GS_STRING, x->t.rank, x->t.dims, &out));
   gs_string *to = out->block;
-  gs_view v = {.dtype = t, .data = gs_box_data(x)};
+  gs_view v = {.dtype = t, .data = gs_dyn_data(x)};
   int64_t n = gs_tensor_count(&x->t);
   for (int64_t i = 0; i < n; i++) {
     const char *s;
@@ -165,17 +165,17 @@ static gs_status to_strings(gs_boxrun *k, const gs_box *x) {
       s = gs_sprintf(k->arena, "%lld", (long long)gs_view_int(&v, i));
     to[i] = (gs_string){s, strlen(s)};
   }
-  gs_box_own_strings(out);
+  gs_dyn_own_strings(out);
   return GS_OK;
 }
 
-static gs_status from_strings(gs_boxrun *k, const gs_box *x, gs_dtype t) {
-  gs_box *out;
+static gs_status from_strings(gs_dyncall *k, const gs_dyn *x, gs_dtype t) {
+  gs_dyn *out;
   const gs_dtype_info *info = gs_dtype_get((int)t);
   if (info->bits < 8 || info->cls == 'b' || !gs_convert_knows(t))
-    return gs_boxrun_fail(k, GS_UNSUPPORTED, "no cast from strings to %s",
+    return gs_dyncall_fail(k, GS_UNSUPPORTED, "no cast from strings to %s",
                           info->text);
-  GS_TRY(gs_boxrun_result(k, 0, t, x->t.rank, x->t.dims, &out));
+  GS_TRY(gs_dyncall_result(k, 0, t, x->t.rank, x->t.dims, &out));
   int64_t n = gs_tensor_count(&x->t);
   for (int64_t i = 0; i < n; i++) {
     gs_string s = x->t.strings[i];
@@ -186,7 +186,7 @@ static gs_status from_strings(gs_boxrun *k, const gs_box *x, gs_dtype t) {
     double f = strtod(text, &end);
     while (isspace((unsigned char)*end)) end++;
     if (!s.n || *end || end == text)
-      return gs_boxrun_fail(k, GS_DATA, "element %lld, '%.40s', is no number",
+      return gs_dyncall_fail(k, GS_DATA, "element %lld, '%.40s', is no number",
                             (long long)i, text);
     if (whole && t == GS_UINT64) {
       uint64_t u = strtoull(text, NULL, 10);
@@ -201,21 +201,21 @@ static gs_status from_strings(gs_boxrun *k, const gs_box *x, gs_dtype t) {
   return GS_OK;
 }
 
-static gs_status run_cast(gs_boxrun *k) {
-  gs_box *x, *like;
-  GS_TRY(gs_boxrun_tensor(k, 0, &x));
+static gs_status run_cast(gs_dyncall *k) {
+  gs_dyn *x, *like;
+  GS_TRY(gs_dyncall_tensor(k, 0, &x));
   gs_dtype t = (gs_dtype)gs_node_int(k->node, "to", GS_UNDEFINED);
   if (k->node->nin > 1) {
-    GS_TRY(gs_boxrun_tensor(k, 1, &like));
+    GS_TRY(gs_dyncall_tensor(k, 1, &like));
     t = like->t.dtype;
   }
   if (x->t.dtype == t) {
-    k->out[0] = gs_box_keep(k->heap, x);
+    k->out[0] = gs_dyn_keep(k->heap, x);
     return GS_OK;
   }
   if (t == GS_STRING) return to_strings(k, x);
   if (x->t.dtype == GS_STRING) return from_strings(k, x, t);
-  return gs_boxrun_kernel(k);
+  return gs_dyncall_kernel(k);
 }
 
 /* ---- StringSplit ---- */
@@ -223,22 +223,22 @@ static gs_status run_cast(gs_boxrun *k) {
 typedef GS_VEC(gs_string) parts;
 
 /* By blanks; those at the start and end count for nothing. */
-static void split_blanks(gs_arena *a, gs_string s, int64_t most, parts *out) {
+static void split_blanks(gs_arena *a, gs_string s, int64_t max, parts *out) {
   const char *at = s.at, *end = s.n ? at + s.n : at;
   for (;;) {
     while (at < end && isspace((unsigned char)*at)) at++;
     if (at == end) return;
     const char *from = at;
-    if (most >= 0 && out->n >= most) at = end;
+    if (max >= 0 && out->n >= max) at = end;
     while (at < end && !isspace((unsigned char)*at)) at++;
     *gs_push(a, out) = (gs_string){from, (size_t)(at - from)};
   }
 }
 
 static void split_at(gs_arena *a, gs_string s, const char *by, size_t n,
-                     int64_t most, parts *out) {
+                     int64_t max, parts *out) {
   const char *at = s.at, *end = s.n ? at + s.n : at;
-  while (most < 0 || out->n < most) {
+  while (max < 0 || out->n < max) {
     const char *hit = s.n ? memmem(at, (size_t)(end - at), by, n) : NULL;
     if (!hit) break;
     *gs_push(a, out) = (gs_string){at, (size_t)(hit - at)};
@@ -247,35 +247,35 @@ static void split_at(gs_arena *a, gs_string s, const char *by, size_t n,
   *gs_push(a, out) = (gs_string){at, s.n ? (size_t)(end - at) : 0};
 }
 
-static gs_status run_split(gs_boxrun *k) {
-  gs_box *x, *y, *z;
+static gs_status run_split(gs_dyncall *k) {
+  gs_dyn *x, *y, *z;
   GS_TRY(strings_of(k, 0, &x));
   const gs_attr *by = gs_node_attr(k->node, "delimiter");
-  int64_t most = gs_node_int(k->node, "maxsplit", -1);
+  int64_t max = gs_node_int(k->node, "maxsplit", -1);
   int64_t n = gs_tensor_count(&x->t), widest = 0, dims[GS_MAX_RANK + 1];
   parts *part = GS_NEWS(k->arena, n, parts);
   for (int64_t i = 0; i < n; i++) {
     gs_string s = x->t.strings[i];
     if (by && by->s.n)
-      split_at(k->arena, s, by->s.at, by->s.n, most, &part[i]);
-    else split_blanks(k->arena, s, most, &part[i]);
+      split_at(k->arena, s, by->s.at, by->s.n, max, &part[i]);
+    else split_blanks(k->arena, s, max, &part[i]);
     widest = gs_max(widest, part[i].n);
   }
   int rank = x->t.rank;
   if (rank >= GS_MAX_RANK)
-    return gs_boxrun_fail(k, GS_UNSUPPORTED, "the result has rank %d",
+    return gs_dyncall_fail(k, GS_UNSUPPORTED, "the result has rank %d",
                           rank + 1);
   for (int d = 0; d < rank; d++) dims[d] = x->t.dims[d];
   dims[rank] = widest;
-  GS_TRY(gs_boxrun_result(k, 0, GS_STRING, rank + 1, dims, &y));
-  GS_TRY(gs_boxrun_result(k, 1, GS_INT64, rank, dims, &z));
+  GS_TRY(gs_dyncall_result(k, 0, GS_STRING, rank + 1, dims, &y));
+  GS_TRY(gs_dyncall_result(k, 1, GS_INT64, rank, dims, &z));
   gs_string *to = y->block;
   for (int64_t i = 0; i < n; i++) {
     ((int64_t *)z->block)[i] = part[i].n;
     for (int j = 0; j < part[i].n; j++) to[i * widest + j] = part[i].at[j];
   }
-  gs_box_own_strings(y);
-  if (!gs_node_out(k->node, 1)) gs_box_drop(z);
+  gs_dyn_own_strings(y);
+  if (!gs_node_out(k->node, 1)) gs_dyn_drop(z);
   return GS_OK;
 }
 
@@ -309,7 +309,7 @@ typedef struct normaliser {
   locale_t l;
 } normaliser;
 
-static gs_status normaliser_of(gs_boxrun *k, normaliser *f) {
+static gs_status normaliser_of(gs_dyncall *k, normaliser *f) {
   const char *how = gs_node_string(k->node, "case_change_action", "NONE");
   f->stop = gs_node_attr(k->node, "stopwords");
   f->exact = gs_node_int(k->node, "is_case_sensitive", 0) != 0;
@@ -317,10 +317,10 @@ static gs_status normaliser_of(gs_boxrun *k, normaliser *f) {
             : !strcmp(how, "UPPER") ? towupper_l
                                     : NULL;
   if (!f->fold && strcmp(how, "NONE"))
-    return gs_boxrun_fail(k, GS_DATA, "case_change_action is '%.40s'", how);
+    return gs_dyncall_fail(k, GS_DATA, "case_change_action is '%.40s'", how);
   f->l = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
   if (f->l) return GS_OK;
-  return gs_boxrun_fail(k, GS_RESOURCE, "the locale C.UTF-8 is missing");
+  return gs_dyncall_fail(k, GS_RESOURCE, "the locale C.UTF-8 is missing");
 }
 
 static bool is_stopped(gs_arena *a, const normaliser *f, gs_string s) {
@@ -332,14 +332,14 @@ static bool is_stopped(gs_arena *a, const normaliser *f, gs_string s) {
   return false;
 }
 
-static gs_status run_normalizer(gs_boxrun *k) {
-  gs_box *x, *y;
+static gs_status run_normalizer(gs_dyncall *k) {
+  gs_dyn *x, *y;
   normaliser f;
   GS_TRY(strings_of(k, 0, &x));
   const gs_tensor *t = &x->t;
   if (t->rank < 1 || t->rank > 2 || (t->rank == 2 && t->dims[0] != 1))
-    return gs_boxrun_fail(k, GS_DATA, "the operand is %s, not [C] or [1,C]",
-                          gs_box_text(k->arena, x));
+    return gs_dyncall_fail(k, GS_DATA, "the operand is %s, not [C] or [1,C]",
+                          gs_dyn_text(k->arena, x));
   GS_TRY(normaliser_of(k, &f));
   int64_t n = gs_tensor_count(t), left = 0;
   gs_string *keep = GS_NEWS(k->arena, n + 1, gs_string);
@@ -351,24 +351,24 @@ static gs_status run_normalizer(gs_boxrun *k) {
   freelocale(f.l);
   int64_t dims[2] = {1, 1};
   dims[t->rank - 1] = gs_max(left, 1); /* one empty string if none is left */
-  GS_TRY(gs_boxrun_result(k, 0, GS_STRING, t->rank, dims, &y));
+  GS_TRY(gs_dyncall_result(k, 0, GS_STRING, t->rank, dims, &y));
   if (left) memcpy(y->block, keep, (size_t)left * sizeof *keep);
-  gs_box_own_strings(y);
+  gs_dyn_own_strings(y);
   return GS_OK;
 }
 
 /* ---- RegexFullMatch ---- */
 
-static gs_status run_regex(gs_boxrun *k) {
-  gs_box *x, *y;
+static gs_status run_regex(gs_dyncall *k) {
+  gs_dyn *x, *y;
   gs_regex *r;
   GS_TRY(strings_of(k, 0, &x));
   const gs_attr *p = gs_node_attr(k->node, "pattern");
   if (!p || p->kind != GS_ATTR_STRING)
-    return gs_boxrun_fail(k, GS_DATA, "attribute 'pattern' is missing");
+    return gs_dyncall_fail(k, GS_DATA, "attribute 'pattern' is missing");
   const char *place = gs_node_place(k->arena, k->node);
   GS_TRY(gs_regex_new(k->arena, p->s.at, p->s.n, place, &r, k->err));
-  GS_TRY(gs_boxrun_result(k, 0, GS_BOOL, x->t.rank, x->t.dims, &y));
+  GS_TRY(gs_dyncall_result(k, 0, GS_BOOL, x->t.rank, x->t.dims, &y));
   int64_t n = gs_tensor_count(&x->t);
   gs_arena tmp;
   gs_arena_init(&tmp);
@@ -381,10 +381,10 @@ static gs_status run_regex(gs_boxrun *k) {
   return GS_OK;
 }
 
-GS_BOXED(regex_full_match, run_regex)
-GS_BOXED(equal, run_equal)
-GS_BOXED(where, run_where)
-GS_BOXED(cast, run_cast)
-GS_BOXED(string_concat, run_concat)
-GS_BOXED(string_split, run_split)
-GS_BOXED(string_normalizer, run_normalizer)
+GS_DYNAMIC(regex_full_match, run_regex)
+GS_DYNAMIC(equal, run_equal)
+GS_DYNAMIC(where, run_where)
+GS_DYNAMIC(cast, run_cast)
+GS_DYNAMIC(string_concat, run_concat)
+GS_DYNAMIC(string_split, run_split)
+GS_DYNAMIC(string_normalizer, run_normalizer)

@@ -179,17 +179,17 @@ static void gate(void *ctx, int64_t lo, int64_t hi) {
     float *w = j->weight + t * p->k;
     for (int64_t s = 0; s < p->k; s++) {
       int64_t best = -1;
-      float most = 0;
+      float max = 0;
       for (int64_t e = 0; e < p->all; e++) {
         bool used = false;
         for (int64_t i = 0; i < s; i++) used = used || to[i] == e;
         float r = number(&j->k->in[ROUTER], t * p->all + e);
-        if (used || (best >= 0 && !(r > most))) continue;
+        if (used || (best >= 0 && !(r > max))) continue;
         best = e;
-        most = r;
+        max = r;
       }
       to[s] = best;
-      w[s] = most;
+      w[s] = max;
     }
     float sum = 0, top = w[0];
     for (int64_t e = 0; e < p->all && !p->normalize; e++)

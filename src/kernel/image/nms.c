@@ -16,9 +16,9 @@ typedef struct corners {
 typedef struct suppression {
   const float *boxes, *scores;
   int64_t batches, classes, n;
-  int64_t most;      /* per batch and class */
+  int64_t max;      /* per batch and class */
   float overlap;     /* more than this suppresses */
-  float least;       /* lowest score */
+  float min;       /* lowest score */
   bool scored;       /* there is a lowest score */
   bool centered;
 } suppression;
@@ -69,10 +69,10 @@ static int64_t choose(const suppression *s, const float *boxes,
                       int64_t *chosen) {
   int64_t m = 0, n = 0;
   for (int64_t i = 0; i < s->n; i++)
-    if (scores[i] == scores[i] && (!s->scored || scores[i] > s->least))
+    if (scores[i] == scores[i] && (!s->scored || scores[i] > s->min))
       list[m++] = (candidate){scores[i], i};
   if (m) qsort(list, (size_t)m, sizeof *list, by_score);
-  for (int64_t i = 0; i < m && n < s->most; i++) {
+  for (int64_t i = 0; i < m && n < s->max; i++) {
     corners c = corners_of(s, boxes + 4 * list[i].at);
     int64_t j = 0;
     while (j < n && !overlaps(s, &c, &kept[j])) j++;
@@ -83,29 +83,29 @@ static int64_t choose(const suppression *s, const float *boxes,
   return n;
 }
 
-static gs_status one_float(gs_boxrun *k, int i, float *out, bool *given) {
-  gs_box *b;
+static gs_status one_float(gs_dyncall *k, int i, float *out, bool *given) {
+  gs_dyn *b;
   *given = i < k->node->nin && k->in[i];
   if (!*given) return GS_OK;
-  GS_TRY(gs_boxrun_tensor(k, i, &b));
+  GS_TRY(gs_dyncall_tensor(k, i, &b));
   if (b->t.dtype != GS_FLOAT || gs_tensor_count(&b->t) != 1)
-    return gs_boxrun_fail(k, GS_DATA, "operand %d is %s, not one f32", i,
-                          gs_box_text(k->arena, b));
+    return gs_dyncall_fail(k, GS_DATA, "operand %d is %s, not one f32", i,
+                          gs_dyn_text(k->arena, b));
   memcpy(out, b->t.data, sizeof *out);
   return GS_OK;
 }
 
-static gs_status begin(gs_boxrun *k, suppression *s) {
-  gs_box *b, *c;
+static gs_status begin(gs_dyncall *k, suppression *s) {
+  gs_dyn *b, *c;
   bool given;
-  GS_TRY(gs_boxrun_tensor(k, 0, &b));
-  GS_TRY(gs_boxrun_tensor(k, 1, &c));
+  GS_TRY(gs_dyncall_tensor(k, 0, &b));
+  GS_TRY(gs_dyncall_tensor(k, 1, &c));
   const gs_tensor *x = &b->t, *y = &c->t;
   if (x->dtype != GS_FLOAT || y->dtype != GS_FLOAT || x->rank != 3 ||
       y->rank != 3 || x->dims[2] != 4 || x->dims[0] != y->dims[0] ||
       x->dims[1] != y->dims[2])
-    return gs_boxrun_fail(k, GS_DATA, "boxes %s and scores %s do not fit",
-                          gs_box_text(k->arena, b), gs_box_text(k->arena, c));
+    return gs_dyncall_fail(k, GS_DATA, "boxes %s and scores %s do not fit",
+                          gs_dyn_text(k->arena, b), gs_dyn_text(k->arena, c));
   *s = (suppression){.boxes = x->data,
                      .scores = y->data,
                      .batches = x->dims[0],
@@ -113,30 +113,30 @@ static gs_status begin(gs_boxrun *k, suppression *s) {
                      .n = x->dims[1],
                      .centered =
                          gs_node_int(k->node, "center_point_box", 0) != 0};
-  GS_TRY(gs_boxrun_int(k, 2, 0, &s->most));
+  GS_TRY(gs_dyncall_int(k, 2, 0, &s->max));
   GS_TRY(one_float(k, 3, &s->overlap, &given));
-  GS_TRY(one_float(k, 4, &s->least, &s->scored));
+  GS_TRY(one_float(k, 4, &s->min, &s->scored));
   if (!(s->overlap >= 0 && s->overlap <= 1))
-    return gs_boxrun_fail(k, GS_DATA, "iou_threshold %g is not in [0, 1]",
+    return gs_dyncall_fail(k, GS_DATA, "iou_threshold %g is not in [0, 1]",
                           (double)s->overlap);
-  s->most = gs_max(0, gs_min(s->most, s->n));
+  s->max = gs_max(0, gs_min(s->max, s->n));
   return GS_OK;
 }
 
-static gs_status run_non_max(gs_boxrun *k) {
+static gs_status run_non_max(gs_dyncall *k) {
   suppression s;
   GS_VEC(int64_t) out = {0};
   GS_TRY(begin(k, &s));
   candidate *list = GS_NEWS(k->arena, s.n + 1, candidate);
-  corners *kept = GS_NEWS(k->arena, s.most + 1, corners);
-  int64_t *chosen = GS_NEWS(k->arena, s.most + 1, int64_t);
+  corners *kept = GS_NEWS(k->arena, s.max + 1, corners);
+  int64_t *chosen = GS_NEWS(k->arena, s.max + 1, int64_t);
   for (int64_t b = 0; b < s.batches; b++)
     for (int64_t c = 0; c < s.classes; c++) {
       int64_t n = choose(&s, s.boxes + b * s.n * 4,
                          s.scores + (b * s.classes + c) * s.n, list, kept,
                          chosen);
       if (out.n > INT32_MAX / 2 - 3 * n)
-        return gs_boxrun_fail(k, GS_RESOURCE, "too many boxes are chosen");
+        return gs_dyncall_fail(k, GS_RESOURCE, "too many boxes are chosen");
       for (int64_t i = 0; i < n; i++) {
         *gs_push(k->arena, &out) = b;
         *gs_push(k->arena, &out) = c;
@@ -144,10 +144,10 @@ static gs_status run_non_max(gs_boxrun *k) {
       }
     }
   int64_t dims[2] = {out.n / 3, 3};
-  gs_box *y;
-  GS_TRY(gs_boxrun_result(k, 0, GS_INT64, 2, dims, &y));
+  gs_dyn *y;
+  GS_TRY(gs_dyncall_result(k, 0, GS_INT64, 2, dims, &y));
   if (out.n) memcpy(y->block, out.at, (size_t)out.n * sizeof *out.at);
   return GS_OK;
 }
 
-GS_BOXED(non_max, run_non_max)
+GS_DYNAMIC(non_max, run_non_max)

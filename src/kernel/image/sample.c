@@ -7,7 +7,7 @@
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 
-enum { MOST_POINTS = 1 << 24 }; /* that RoiAlign may look at for an element */
+enum { MAX_POINTS = 1 << 24 }; /* that RoiAlign may look at for an element */
 
 typedef struct align_plan {
   gs_dtype type; /* of the computation */
@@ -88,7 +88,7 @@ static gs_status roi_prep(gs_kctx *k) {
                                          "coordinate_transformation_mode",
                                          "half_pixel"), "half_pixel");
   p->max = !strcmp(gs_node_string(k->node, "mode", "avg"), "max");
-  if (p->ratio < 0 || p->ratio > MOST_POINTS)
+  if (p->ratio < 0 || p->ratio > MAX_POINTS)
     return gs_kernel_fail(k, GS_DATA, "attribute 'sampling_ratio' is %lld",
                           (long long)p->ratio);
   if ((!p->h || !p->w) && y->n)

@@ -45,9 +45,9 @@ static int thread_index(void) {
 /* ---- pieces ---- */
 
 /* The largest divisor of n that is at most `most`. */
-static int64_t divisor(int64_t n, int64_t most) {
+static int64_t divisor(int64_t n, int64_t max) {
   int64_t best = 1;
-  for (int64_t i = 1; i <= most && i <= n; i++)
+  for (int64_t i = 1; i <= max && i <= n; i++)
     if (n % i == 0) best = i;
   return best;
 }
@@ -63,12 +63,12 @@ static void cut(gs_dnn_conv *c) {
   c->parts = c->sources = 1;
   c->grouped = p->group > 1;
   int64_t *divided = c->grouped ? &p->group : &p->out;
-  int64_t least = c->grouped ? PART_GROUPS : PART;
+  int64_t min = c->grouped ? PART_GROUPS : PART;
   double work = (double)gs_conv_taps(&c->s) * (double)places *
                 (double)p->batch * (double)p->in * (double)p->out *
                 (double)p->group;
   while (c->images * c->parts < MANY_PIECES && work > 4e6 &&
-         *divided % (2 * least) == 0) {
+         *divided % (2 * min) == 0) {
     *divided /= 2;
     c->parts *= 2;
     work /= 2;

@@ -7,8 +7,8 @@
 /* Smallest and largest value of an integer type of at most 16 bits. */
 void gs_quant_range(gs_dtype t, float *lo, float *hi);
 
-/* n elements of a quantised type (op/rows/nn/scales.h), i32 included, from element
- * `first` of src to f32, which holds them exactly but for i32. */
+/* n elements of a quantised type (op/rows/nn/scales.h), i32 included, from
+ * element `first` of src to f32, which holds them exactly but for i32. */
 void gs_quant_widen(float *dst, gs_dtype t, const void *src, int64_t first,
                     int64_t n);
 

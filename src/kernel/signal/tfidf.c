@@ -19,7 +19,7 @@ typedef struct gram { /* of the pool */
 typedef struct vectoriser {
   gram *gram; /* sorted */
   int n;
-  int64_t length, skips, least, most;
+  int64_t length, skips, min, max;
   bool count, weigh; /* TF: count; IDF: weigh; TFIDF: both */
 } vectoriser;
 
@@ -40,7 +40,7 @@ static int order_gram(const void *a, const void *b) {
   return 0;
 }
 
-static token *pool_of(gs_boxrun *k, int *n) {
+static token *pool_of(gs_dyncall *k, int *n) {
   const gs_attr *s = gs_node_attr(k->node, "pool_strings");
   const int64_t *i = gs_node_ints(k->node, "pool_int64s", n);
   if (s) *n = s->n;
@@ -52,7 +52,7 @@ static token *pool_of(gs_boxrun *k, int *n) {
 
 /* Cuts the pool into grams: those of each size follow each other, from where
  * ngram_counts says. */
-static gs_status grams_of(gs_boxrun *k, vectoriser *v) {
+static gs_status grams_of(gs_dyncall *k, vectoriser *v) {
   int n, sizes, places;
   const gs_attr *w = gs_node_attr(k->node, "weights");
   const token *pool = pool_of(k, &n);
@@ -62,13 +62,13 @@ static gs_status grams_of(gs_boxrun *k, vectoriser *v) {
   for (int size = 1; size <= sizes; size++) {
     int64_t at = from[size - 1], end = size < sizes ? from[size] : n;
     if (at < 0 || end < at || end > n || (end - at) % size)
-      return gs_boxrun_fail(k, GS_DATA,
+      return gs_dyncall_fail(k, GS_DATA,
                             "ngram_counts: %d-grams from %lld to %lld of a "
                             "pool of %d", size, (long long)at,
                             (long long)end, n);
     for (; at < end; at += size) {
       if (v->n >= places || (w && v->n >= w->n))
-        return gs_boxrun_fail(k, GS_DATA,
+        return gs_dyncall_fail(k, GS_DATA,
                               "the pool has more n-grams than ngram_indexes "
                               "or weights");
       v->gram[v->n] = (gram){pool + at, size, place[v->n],
@@ -82,19 +82,19 @@ static gs_status grams_of(gs_boxrun *k, vectoriser *v) {
   return GS_OK;
 }
 
-static gs_status begin(gs_boxrun *k, vectoriser *v) {
+static gs_status begin(gs_dyncall *k, vectoriser *v) {
   const char *mode = gs_node_string(k->node, "mode", "");
   *v = (vectoriser){.skips = gs_node_int(k->node, "max_skip_count", 0),
-                    .least = gs_node_int(k->node, "min_gram_length", 1),
-                    .most = gs_node_int(k->node, "max_gram_length", 1)};
+                    .min = gs_node_int(k->node, "min_gram_length", 1),
+                    .max = gs_node_int(k->node, "max_gram_length", 1)};
   v->count = !strcmp(mode, "TF") || !strcmp(mode, "TFIDF");
   v->weigh = !strcmp(mode, "IDF") || !strcmp(mode, "TFIDF");
   if (!v->count && !v->weigh)
-    return gs_boxrun_fail(k, GS_DATA, "mode is '%.40s'", mode);
-  if (v->least < 1 || v->most < v->least || v->skips < 0)
-    return gs_boxrun_fail(k, GS_DATA,
+    return gs_dyncall_fail(k, GS_DATA, "mode is '%.40s'", mode);
+  if (v->min < 1 || v->max < v->min || v->skips < 0)
+    return gs_dyncall_fail(k, GS_DATA,
                           "n-grams of length %lld to %lld, with %lld skips",
-                          (long long)v->least, (long long)v->most,
+                          (long long)v->min, (long long)v->max,
                           (long long)v->skips);
   return grams_of(k, v);
 }
@@ -102,7 +102,7 @@ static gs_status begin(gs_boxrun *k, vectoriser *v) {
 /* Adds the n-grams of one row. */
 static void vectorise(const vectoriser *v, const token *row, int64_t n,
                       token *tmp, float *out) {
-  for (int64_t size = v->least; size <= gs_min(v->most, n); size++)
+  for (int64_t size = v->min; size <= gs_min(v->max, n); size++)
     for (int64_t skip = 0; skip <= (size == 1 ? 0 : v->skips); skip++) {
       int64_t reach;
       if (!gs_mul(size - 1, skip + 1, &reach) || reach >= n) break;
@@ -118,25 +118,25 @@ static void vectorise(const vectoriser *v, const token *row, int64_t n,
     }
 }
 
-static gs_status run_tf_idf(gs_boxrun *k) {
-  gs_box *x, *y;
+static gs_status run_tf_idf(gs_dyncall *k) {
+  gs_dyn *x, *y;
   vectoriser v;
-  GS_TRY(gs_boxrun_tensor(k, 0, &x));
+  GS_TRY(gs_dyncall_tensor(k, 0, &x));
   GS_TRY(begin(k, &v));
   const gs_tensor *t = &x->t;
   bool strings = gs_node_attr(k->node, "pool_strings") != NULL;
   if (t->rank > 2 || (strings ? t->dtype != GS_STRING
                               : t->dtype != GS_INT32 && t->dtype != GS_INT64))
-    return gs_boxrun_fail(k, GS_DATA, "%s does not fit a pool of %s",
-                          gs_box_text(k->arena, x),
+    return gs_dyncall_fail(k, GS_DATA, "%s does not fit a pool of %s",
+                          gs_dyn_text(k->arena, x),
                           strings ? "strings" : "integers");
   int64_t rows = t->rank == 2 ? t->dims[0] : 1;
   int64_t n = t->rank ? t->dims[t->rank - 1] : 1;
   int64_t dims[2] = {t->rank == 2 ? rows : v.length, v.length};
-  GS_TRY(gs_boxrun_result(k, 0, GS_FLOAT, t->rank == 2 ? 2 : 1, dims, &y));
+  GS_TRY(gs_dyncall_result(k, 0, GS_FLOAT, t->rank == 2 ? 2 : 1, dims, &y));
   token *row = GS_NEWS(k->arena, n + 1, token);
   token *tmp = GS_NEWS(k->arena, n + 1, token);
-  gs_view view = {.dtype = t->dtype, .data = gs_box_data(x)};
+  gs_view view = {.dtype = t->dtype, .data = gs_dyn_data(x)};
   for (int64_t r = 0; r < rows; r++) {
     for (int64_t i = 0; i < n; i++)
       row[i] = strings ? (token){.s = t->strings[r * n + i]}
@@ -146,4 +146,4 @@ static gs_status run_tf_idf(gs_boxrun *k) {
   return GS_OK;
 }
 
-GS_BOXED(tf_idf, run_tf_idf)
+GS_DYNAMIC(tf_idf, run_tf_idf)

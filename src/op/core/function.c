@@ -512,13 +512,13 @@ int gs_function_attr(const gs_function *f, const char *name) {
   return -1;
 }
 
-void gs_function_arity(const gs_function *f, bool results, int *least,
-                       int *most) {
+void gs_function_arity(const gs_function *f, bool results, int *min,
+                       int *max) {
   int n = results ? f->out.n : f->in.n;
   const gs_fn_value *v = results ? f->out.at : f->in.at;
-  *least = *most = 0;
+  *min = *max = 0;
   for (int i = 0; i < n; i++) {
-    if (!v[i].optional) *least = i + 1;
-    *most = v[i].each || *most == INT_MAX ? INT_MAX : i + 1;
+    if (!v[i].optional) *min = i + 1;
+    *max = v[i].each || *max == INT_MAX ? INT_MAX : i + 1;
   }
 }

@@ -114,7 +114,7 @@ int gs_function_out(const gs_function *f, const char *name);
 int gs_function_attr(const gs_function *f, const char *name);
 
 /* Least and most operands (results); *most INT_MAX where there is an "X*". */
-void gs_function_arity(const gs_function *f, bool results, int *least,
-                       int *most);
+void gs_function_arity(const gs_function *f, bool results, int *min,
+                       int *max);
 
 #endif

@@ -30,7 +30,7 @@
 #define L(fn) .local = gs_local_##fn
 #define SAME .local = NULL
 #define K(name)
-#define BOX(name)
+#define DYN(name)
 #define INDEX(at, from, what)                                                  \
   .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
 #define T(text) .types = (text),

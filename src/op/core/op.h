@@ -132,7 +132,8 @@ extern const gs_op gs_ops[];
 extern const int gs_nop;
 
 /* Domains that rows are of, and the versions of them that are understood.
- * Some operators of ai.onnx are understood in older forms (pass/prepare/upgrade). */
+ * Some operators of ai.onnx are understood in older forms
+ * (pass/prepare/upgrade). */
 typedef struct gs_domain {
   const char *name; /* "" is ai.onnx */
   int oldest, newest;

@@ -98,14 +98,14 @@ gs_status gs_rule_opaque(gs_arena *a, const gs_node *n, gs_rule *r,
 
 gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_op *op = n->op;
-  bool boxed = gs_node_boxed(n); /* runs whole on every device */
+  bool dynamic = gs_node_dynamic(n); /* runs whole on every device */
   for (int i = 0; i < n->nin + n->nout; i++) {
     const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
     if (v && !gs_shape_known(v) && !op)
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "the shape of '%s' is not known", v->name);
   }
-  if (boxed && op) GS_TRY(gs_rule_opaque(a, n, r, e));
+  if (dynamic && op) GS_TRY(gs_rule_opaque(a, n, r, e));
   else if (n->rule) GS_TRY(gs_rule_parse(a, n->rule, n, r, e));
   else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
   else if (op->einsum) GS_TRY(gs_rule_parse(a, op->einsum, n, r, e));
@@ -113,7 +113,7 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   if (r->nfactor > GS_MAX_FACTORS)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "the operator needs more than %d factors", GS_MAX_FACTORS);
-  for (int f = 0; op && !boxed && !n->rule && f < r->nfactor; f++)
+  for (int f = 0; op && !dynamic && !n->rule && f < r->nfactor; f++)
     if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
   return gs_rule_check(n, r, e);
 }

@@ -125,15 +125,15 @@ static gs_status check_choice(const check *c, const spec *a, gs_string v) {
 /* "[1..9]", "[1..]" */
 static gs_status check_range(const check *c, const spec *a, int64_t v) {
   char *end;
-  int64_t least = strtoll(a->values + 1, &end, 10), most = INT64_MAX;
-  if (isdigit((unsigned char)end[2])) most = strtoll(end + 2, NULL, 10);
-  if (v >= least && v <= most) return GS_OK;
-  if (most == INT64_MAX)
+  int64_t min = strtoll(a->values + 1, &end, 10), max = INT64_MAX;
+  if (isdigit((unsigned char)end[2])) max = strtoll(end + 2, NULL, 10);
+  if (v >= min && v <= max) return GS_OK;
+  if (max == INT64_MAX)
     return gs_fail(c->e, GS_DATA, place(c), "attribute '%.*s' is %" PRId64
-                   ", less than %" PRId64, a->nname, a->name, v, least);
+                   ", less than %" PRId64, a->nname, a->name, v, min);
   return gs_fail(c->e, GS_DATA, place(c), "attribute '%.*s' is %" PRId64
-                 ", not %" PRId64 " to %" PRId64, a->nname, a->name, v, least,
-                 most);
+                 ", not %" PRId64 " to %" PRId64, a->nname, a->name, v, min,
+                 max);
 }
 
 static gs_status check_attribute(const check *c, const spec *a,
@@ -214,18 +214,18 @@ static gs_status check_attributes(const check *c) {
 /* ---- operands and results ---- */
 
 static gs_status check_number(const check *c, const char *what, int n,
-                              int least, int most) {
-  if (n >= least && n <= most) return GS_OK;
+                              int min, int max) {
+  if (n >= min && n <= max) return GS_OK;
   return gs_fail(c->e, GS_DATA, place(c), "%d %s%s given, %s %d expected", n,
-                 what, n == 1 ? "" : "s", n < least ? "at least" : "at most",
-                 n < least ? least : most);
+                 what, n == 1 ? "" : "s", n < min ? "at least" : "at most",
+                 n < min ? min : max);
 }
 
 /* The first `least` operands must be there; of a list of any number all, but
  * for those that a '?' stands for. */
-static gs_status check_present(const check *c, int least, int most) {
+static gs_status check_present(const check *c, int min, int max) {
   int spare = (int)strspn(c->s->attributes, "?"), nin = gs_node_formal(c->n);
-  for (int i = spare; i < (most == INT_MAX ? nin : least); i++)
+  for (int i = spare; i < (max == INT_MAX ? nin : min); i++)
     if (!c->n->in[i])
       return gs_fail(c->e, GS_DATA, place(c),
                      "operand %d must not be left out", i);
@@ -244,11 +244,11 @@ gs_status gs_schema_check(gs_graph *g, const gs_node *n, gs_err *e) {
   check c = {g, n, s, e};
   /* The newest form is that of the operator's row, if it has one. */
   const gs_op *op = is_last(s) ? gs_op_find(n->domain, n->op_type) : NULL;
-  int least = op ? op->min_in : s->min_in;
-  int most = op ? op->max_in : s->max_in;
-  GS_TRY(check_number(&c, "operand", gs_node_formal(n), least, most));
+  int min = op ? op->min_in : s->min_in;
+  int max = op ? op->max_in : s->max_in;
+  GS_TRY(check_number(&c, "operand", gs_node_formal(n), min, max));
   GS_TRY(check_number(&c, "result", n->nout, op ? op->min_out : s->min_out,
                       op ? op->max_out : s->max_out));
-  GS_TRY(check_present(&c, least, most));
+  GS_TRY(check_present(&c, min, max));
   return check_attributes(&c);
 }

@@ -27,7 +27,7 @@ void gs_window_put(gs_rule *r, gs_tensor_map *x, gs_tensor_map *y, int d,
 }
 
 gs_status gs_window_list(gs_arena *a, const gs_node *n, const char *name,
-                         int count, int64_t least, int64_t otherwise,
+                         int count, int64_t min, int64_t otherwise,
                          int64_t *out, gs_err *e) {
   int given;
   const int64_t *list = gs_node_ints(n, name, &given);
@@ -39,7 +39,7 @@ gs_status gs_window_list(gs_arena *a, const gs_node *n, const char *name,
                    count);
   for (int i = 0; i < count; i++) {
     /* Products of two of them, and sums of such, stay far below 2^63. */
-    if (list[i] < least || list[i] > INT32_MAX)
+    if (list[i] < min || list[i] > INT32_MAX)
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "attribute '%s' holds %lld, out of range", name,
                      (long long)list[i]);

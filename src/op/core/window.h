@@ -44,7 +44,7 @@ void gs_window_put(gs_rule *r, gs_tensor_map *x, gs_tensor_map *y, int d,
 /* An attribute with one number >= least for each of `count` dims, written to
  * out; `otherwise` where it is absent.  GS_DATA naming it. */
 gs_status gs_window_list(gs_arena *a, const gs_node *n, const char *name,
-                         int count, int64_t least, int64_t otherwise,
+                         int count, int64_t min, int64_t otherwise,
                          int64_t *out, gs_err *e);
 
 #endif

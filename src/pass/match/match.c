@@ -205,7 +205,7 @@ static void close_io(collector *c) {
   if (!m->spec->options.io) return;
   for (int i = 0; i < m->graph->value.n; i++) {
     gs_value *v = m->graph->value.at[i];
-    if (!(v->is_input || v->is_output) || gs_value_boxed(v) || v->sharding)
+    if (!(v->is_input || v->is_output) || gs_value_dynamic(v) || v->sharding)
       continue;
     bool fresh;
     gs_target t = {.value = v};

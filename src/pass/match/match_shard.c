@@ -310,7 +310,7 @@ gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
   const gs_spec_rule *r = &m->spec->rule.at[rule];
   const gs_rule_dims *from = &m->dims[rule];
   bool split = r->action != GS_ACTION_NONE && r->action != GS_ACTION_REPLICATE;
-  if (split && gs_value_boxed(v))
+  if (split && gs_value_dynamic(v))
     return gs_fail_at(m->err, GS_SPEC, &r->act, "'%s' has no size before it is "
                       "computed, or no elements of a fixed size: it cannot be "
                       "sharded", v->name);

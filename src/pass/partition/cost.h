@@ -2,8 +2,8 @@
  *
  * Communication is alpha + bytes / bandwidth per collective, with the link of
  * the mesh axis (spec: mesh.link), else that of the machine (spec: machine,
- * ir/mesh/machine.h); over several axes, the slowest of them.  Only ratios matter
- * to the choices made here. */
+ * ir/mesh/machine.h); over several axes, the slowest of them.  Only ratios
+ * matter to the choices made here. */
 #ifndef GS_PASS_COST_H
 #define GS_PASS_COST_H
 

@@ -43,8 +43,8 @@ static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
   if (indexed && i == 1) dims = ~(uint64_t)0;
   gs_value *local = gs_part_masked(p, v, x, dims, fill);
   bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
-  if (adds && c->carried && !c->in[i]->partial)
-    local = gs_part_spread(p, v, local, x->sharding, c->carried);
+  if (adds && c->deferred && !c->in[i]->partial)
+    local = gs_part_spread(p, v, local, x->sharding, c->deferred);
   return local;
 }
 
@@ -150,8 +150,8 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   gs_local l = make_local(p, n, r, tmp, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
-  bool boxed = gs_node_boxed(n);
-  if (n->op && n->op->local && !boxed) GS_TRY(n->op->local(&l, p->e));
+  bool dynamic = gs_node_dynamic(n);
+  if (n->op && n->op->local && !dynamic) GS_TRY(n->op->local(&l, p->e));
   else gs_local_same(&l);
   for (int i = first; i < p->program->node.n; i++) {
     gs_node *made = p->program->node.at[i];
@@ -160,7 +160,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   }
   GS_TRY(check_local(p, n, &l));
   add_results(p, n, &l, c);
-  if (boxed) return GS_OK; /* the work is not known */
+  if (dynamic) return GS_OK; /* the work is not known */
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
@@ -193,15 +193,15 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
   }
   const gs_sharding *home = gs_part_home(p, v);
   const version *x = gs_part_need(p, v, home);
-  bool boxed = gs_value_boxed(v); /* every device holds it whole */
-  const char *domain = boxed ? "" : "ai.gshard";
-  const char *op = boxed ? "Identity" : "Unshard";
+  bool dynamic = gs_value_dynamic(v); /* every device holds it whole */
+  const char *domain = dynamic ? "" : "ai.gshard";
+  const char *op = dynamic ? "Identity" : "Unshard";
   gs_node *n = gs_node_new(p->program, domain, op, "", 1, 1);
   n->op = gs_op_find(domain, op);
   n->opset = gs_domain_find(domain)->newest;
   n->origin = gs_strdup(p->program->arena, v->name);
   n->in[0] = x->local;
-  if (!boxed) {
+  if (!dynamic) {
     gs_node_set_string(p->program, n, "split",
                        gs_sharding_text(p->a, p->m, home));
     gs_node_set_ints(p->program, n, "dims", v->dims, v->rank);
@@ -249,7 +249,7 @@ static double weight_bytes(const part *p) {
       if (!v || !v->constant) continue;
       bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
       const gs_value *held = shard ? n->out[0] : v;
-      if (gs_value_boxed(held) || counted[held->id]) continue;
+      if (gs_value_dynamic(held) || counted[held->id]) continue;
       counted[held->id] = true;
       int64_t count = gs_product(held->dims, held->rank);
       bytes += (double)gs_dtype_bytes(held->dtype, count);
@@ -294,7 +294,7 @@ static bool is_given(const gs_value *v) {
 
 static double value_bytes(const gs_value *v) {
   int64_t n = gs_product(v->dims, v->rank);
-  return gs_value_boxed(v) || is_given(v) || v->is_output
+  return gs_value_dynamic(v) || is_given(v) || v->is_output
              ? 0
              : (double)gs_dtype_bytes(v->dtype, n);
 }
@@ -308,12 +308,12 @@ static double peak_bytes(const part *p) {
   for (int i = 0; i < g->node.n; i++)
     for (int k = 0; k < g->node.at[i]->nin; k++)
       if (g->node.at[i]->in[k]) last[g->node.at[i]->in[k]->id] = i;
-  double now = 0, most = 0;
+  double now = 0, max = 0;
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
     for (int k = 0; k < n->nout; k++)
       if (n->out[k]) now += value_bytes(n->out[k]);
-    if (now > most) most = now;
+    if (now > max) max = now;
     for (int k = 0; k < n->nin; k++)
       if (n->in[k] && n->in[k]->def && last[n->in[k]->id] == i) {
         now -= value_bytes(n->in[k]);
@@ -321,7 +321,7 @@ static double peak_bytes(const part *p) {
       }
   }
   gs_arena_free(&tmp);
-  return most;
+  return max;
 }
 
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,

@@ -55,13 +55,13 @@ static void add_offer(const part *p, const gs_rule *r, gs_arena *tmp,
 static int roomy_factor(const part *p, const gs_rule *r,
                         const gs_assignment *as, int64_t shards) {
   int best = -1;
-  int64_t most = 0;
+  int64_t max = 0;
   for (int f = 0; f < r->nfactor; f++) {
     int64_t have = gs_axes_size(p->m, &as->axis[f]) * shards;
     if (r->factor[f].kind != GS_PASS || r->factor[f].blocked ||
-        r->factor[f].size % have || r->factor[f].size / have <= most)
+        r->factor[f].size % have || r->factor[f].size / have <= max)
       continue;
-    most = r->factor[f].size / have;
+    max = r->factor[f].size / have;
     best = f;
   }
   return best;
@@ -132,7 +132,7 @@ static offers collect(part *p, const gs_node *n, const gs_rule *r,
 /* Compute and memory time of the node's local form. */
 static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
                             const choice *c) {
-  if (gs_node_boxed(n)) return 0; /* there is but one way to run it */
+  if (gs_node_dynamic(n)) return 0; /* there is but one way to run it */
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
@@ -152,23 +152,23 @@ static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
 
 /* Fills in what the assignment asks of operands and gives to results. */
 static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
-                         gs_arena *tmp, gs_subset carried, choice *c) {
+                         gs_arena *tmp, gs_subset deferred, choice *c) {
   c->in = GS_NEWS(tmp, r->nin + 1, gs_sharding *);
   c->out = GS_NEWS(tmp, r->nout + 1, gs_sharding *);
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
-  c->carried = carried & used ? 0 : carried;
+  c->deferred = deferred & used ? 0 : deferred;
   bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
     c->in[i] = gs_unproject(tmp, &r->in[i], &c->as);
     if (all || i == 0)
-      c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->carried;
+      c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->deferred;
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
     c->out[i] = gs_unproject(tmp, &r->out[i], &c->as);
-    c->out[i]->partial = gs_assignment_partial(r, &c->as) | c->carried;
+    c->out[i]->partial = gs_assignment_partial(r, &c->as) | c->deferred;
     c->out[i]->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
   }
 }
@@ -181,7 +181,7 @@ static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
   for (int i = 0; i < r->nout; i++) {
     if (!c->out[i]) continue;
     const gs_value *v = n->out[i];
-    if (gs_value_boxed(v) || !p->nuse[v->id]) continue;
+    if (gs_value_dynamic(v) || !p->nuse[v->id]) continue;
     t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, c->out[i],
                     gs_part_home(p, v))
              ->seconds;
@@ -194,11 +194,11 @@ void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
   offers seen = collect(p, n, r, tmp), o = {0};
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
   if (!o.n) gs_push(tmp, &o)->axis[0].n = 0; /* nothing is split */
-  gs_subset carried = gs_part_carried(p, n);
+  gs_subset deferred = gs_part_deferred(p, n);
   best->seconds = INFINITY;
   for (int i = 0; i < o.n; i++) {
     choice c = {.as = o.at[i]};
-    shape_choice(p, n, r, tmp, carried, &c);
+    shape_choice(p, n, r, tmp, deferred, &c);
     c.seconds = choice_seconds(p, n, r, &c);
     if (c.seconds < best->seconds || i == 0) *best = c;
   }

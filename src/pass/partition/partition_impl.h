@@ -42,7 +42,7 @@ typedef struct choice {
   gs_assignment as;
   gs_sharding **in;  /* what each operand must have; NULL: absent */
   gs_sharding **out; /* what each result gets */
-  gs_subset carried; /* axes over which partial operands are passed on */
+  gs_subset deferred; /* axes over which partial operands are passed on */
   double compute; /* seconds of the node's own work */
   double seconds; /* with what brings the operands and results in place */
 } choice;
@@ -75,7 +75,7 @@ gs_subset gs_part_partial(const part *p, const gs_value *v);
  * and sums whose results are no larger, so that the later reduction moves no
  * more bytes.  Operands of a sum that are whole are spread first, if that
  * saves a reduction. */
-gs_subset gs_part_carried(const part *p, const gs_node *n);
+gs_subset gs_part_deferred(const part *p, const gs_node *n);
 
 /* Picks the factor assignment of a node: the cheapest of those that its
  * operands and results suggest. */

@@ -59,7 +59,7 @@ double gs_part_price(part *p, const gs_value *v, const gs_sharding *want,
                      version **from) {
   double best = INFINITY;
   if (from) *from = NULL;
-  if (readable(p, v, want) || gs_value_boxed(v)) return 0;
+  if (readable(p, v, want) || gs_value_dynamic(v)) return 0;
   for (version *x = p->versions[v->id]; x; x = x->next) {
     if (!v->def && gs_sharding_is_replicated(x->sharding) &&
         !readable(p, v, x->sharding))

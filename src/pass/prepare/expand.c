@@ -18,7 +18,7 @@ typedef struct step {
 typedef struct slot { /* a value of the function */
   gs_value *value; /* NULL: left out, or not made yet */
   int target;      /* 1 + which result of the node it is, or 0 */
-  int maker;       /* 1 + the step that makes it, or 0 for operands */
+  int producer;       /* 1 + the step that makes it, or 0 for operands */
   bool needed;
 } slot;
 
@@ -87,11 +87,11 @@ static gs_status count_tensors(expansion *x) {
   const gs_function *f = x->f;
   int plain = plain_of(f->in.at, f->in.n), kinds = f->in.n - plain;
   int given = gs_node_formal(x->n), more = given - plain;
-  int least, most;
-  gs_function_arity(f, false, &least, &most);
-  if (given > most)
+  int min, max;
+  gs_function_arity(f, false, &min, &max);
+  if (given > max)
     return gs_fail(x->e, GS_DATA, place(x), "has %d operands, but takes %d",
-                   given, most);
+                   given, max);
   if (!kinds) return GS_OK;
   if (more < kinds || more % kinds)
     return gs_fail(x->e, GS_DATA, place(x),
@@ -120,10 +120,10 @@ static gs_status bind_operands(expansion *x) {
 static gs_status bind_results(expansion *x) {
   const gs_function *f = x->f;
   int plain = plain_of(f->out.at, f->out.n), at = 0;
-  int most = plain + (f->out.n - plain) * x->count;
-  if (x->n->nout > most)
+  int max = plain + (f->out.n - plain) * x->count;
+  if (x->n->nout > max)
     return gs_fail(x->e, GS_DATA, place(x), "has %d results, but gives %d",
-                   x->n->nout, most);
+                   x->n->nout, max);
   for (int i = 0; i < f->out.n; i++)
     for (int k = 0; k < (f->out.at[i].each ? x->count : 1); k++, at++) {
       if (!gs_node_out(x->n, at)) continue;
@@ -214,8 +214,8 @@ static gs_status add_line(expansion *x, const gs_fn_line *l) {
       if (!l->out.at[i].name) continue;
       slot *s = slot_of(x, l->out.at[i].name, l->each, k);
       if (!s) s = slot_new(x, l->out.at[i].name, l->each, k);
-      if (s->maker) return fault(x, l, "a value is set twice");
-      s->maker = x->step.n;
+      if (s->producer) return fault(x, l, "a value is set twice");
+      s->producer = x->step.n;
     }
   }
   return GS_OK;
@@ -233,7 +233,7 @@ static gs_status choose_lines(expansion *x) {
   }
   for (int i = 0; i < x->slots.n; i++) {
     const slot *s = x->slots.entry[i].value;
-    if (s->target && !s->maker) return not_made(x, x->slots.entry[i].key);
+    if (s->target && !s->producer) return not_made(x, x->slots.entry[i].key);
   }
   return GS_OK;
 }
@@ -253,7 +253,7 @@ static void join_names(expansion *x) {
     if (l->op_type || !l->in.at[0].name || body_of(x, l)) continue;
     slot *to = slot_of(x, l->out.at[0].name, l->each, index);
     slot *from = slot_of(x, l->in.at[0].name, l->each, index);
-    if (!to->target || !from || !from->maker || from->target) continue;
+    if (!to->target || !from || !from->producer || from->target) continue;
     from->target = to->target;
     from->needed = true;
     to->target = 0;

@@ -308,7 +308,7 @@ static gs_status infer_flattened(gs_infer *f, gs_graph *g, gs_node *n) {
 gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   bool open = false, taken = false;
   said *s = declared(f, n);
-  const gs_boxed *b = n->op ? gs_boxed_of(n->op) : NULL;
+  const gs_dynamic *b = n->op ? gs_dynamic_of(n->op) : NULL;
   if (b && b->enter) GS_TRY(gs_infer_bodies(f, g, n, b, &taken));
   if (taken) return GS_OK;
   if (n->coerced && !gs_upgrade_one_dim(n->in[0], *n->coerced))

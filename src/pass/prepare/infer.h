@@ -31,7 +31,7 @@ enum { GS_MAX_FOLD = 1 << 20 };
  * that differs is an error.  Where a shape operand is not constant, results
  * keep what is declared.  Where it is not, and where a shape depends on data (a
  * row whose results do, a value that is no tensor), they stay open
- * (gs_value_boxed), and so do those that depend on them, unless they are
+ * (gs_value_dynamic), and so do those that depend on them, unless they are
  * declared as single elements.
  * Graphs in attributes are inferred with the types of what they are given; a
  * branch whose condition is constant takes the place of its node.

@@ -113,7 +113,7 @@ static gs_status take_apart(gs_infer *f, gs_graph *g, gs_node *n,
 }
 
 gs_status gs_infer_bodies(gs_infer *f, gs_graph *g, gs_node *n,
-                          const gs_boxed *b, bool *taken) {
+                          const gs_dynamic *b, bool *taken) {
   gs_graph **first = GS_NEWS(f->a, n->nattr + 1, gs_graph *);
   gs_graph **before = GS_NEWS(f->a, n->nattr + 1, gs_graph *);
   n->attr = gs_memdup(g->arena, n->attr, (size_t)n->nattr * sizeof *n->attr);

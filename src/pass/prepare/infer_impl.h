@@ -20,6 +20,6 @@ gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n);
 /* Infers the graphs in the attributes of n.  *taken: n always runs one of
  * them once, and the nodes of that one were appended to g in its place. */
 gs_status gs_infer_bodies(gs_infer *f, gs_graph *g, gs_node *n,
-                          const gs_boxed *b, bool *taken);
+                          const gs_dynamic *b, bool *taken);
 
 #endif

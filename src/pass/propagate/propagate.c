@@ -27,7 +27,7 @@ static bool grow(prop *p, const visit *v, int i) {
   gs_value *y = v->node->out[i];
   gs_axes wanted[GS_MAX_RANK];
   int s = v->node->nin + i;
-  if (!y || !gs_prop_want(p, v, s, wanted)) return false;
+  if (!y || !gs_prop_extend(p, v, s, wanted)) return false;
   for (int d = 0; d < y->rank; d++) {
     gs_axes *have = &y->sharding->dim[d].axes;
     for (int k = have->n; k < wanted[d].n; k++)
@@ -40,7 +40,7 @@ static bool grow(prop *p, const visit *v, int i) {
 static gs_status visit_forward(prop *p, const gs_node *n, bool *changed) {
   visit v;
   gs_arena_reset(&p->tmp);
-  GS_TRY(gs_prop_look(p, n, &v));
+  GS_TRY(gs_prop_project(p, n, &v));
   bool *grew = GS_NEWS(&p->tmp, n->nout, bool);
   for (int i = 0; i < n->nout; i++) grew[i] = grow(p, &v, i);
   for (int i = 0; i < n->nout; i++) {
@@ -79,7 +79,7 @@ static bool has_news(const prop *p, const gs_value *v) {
 static gs_status back_to(prop *p, gs_value *v, bool *changed) {
   if (!v || !may_grow(v) || !has_news(p, v)) return GS_OK;
   p->heard[v->id] = p->now;
-  if (p->in->gate && p->in->gate[v->id].no_backward) return GS_OK;
+  if (p->in->barrier && p->in->barrier[v->id].no_backward) return GS_OK;
   return gs_prop_back(p, v, changed);
 }
 
@@ -98,7 +98,7 @@ static gs_status sweep_back(prop *p, bool *changed) {
 /* ---- all ---- */
 
 /* A constant that is in a group with an annotated value leads as that does. */
-static void lead_together(const prop *p, const gs_tie *t) {
+static void lead_together(const prop *p, const gs_tensor_group *t) {
   bool user = false;
   for (int i = 0; i < t->n; i++) user |= p->user[t->value[i]->id];
   for (int i = 0; i < t->n; i++) p->user[t->value[i]->id] = user;
@@ -110,8 +110,8 @@ static gs_status run_level(prop *p) {
   gs_status status = GS_OK;
   for (bool changed = true; changed && !status;) {
     changed = false;
-    for (int i = 0; i < p->in->ntie; i++)
-      gs_prop_tie(p, &p->in->tie[i], &changed);
+    for (int i = 0; i < p->in->ngroup; i++)
+      gs_prop_group(p, &p->in->group[i], &changed);
     status = sweep_forward(p, &changed);
     if (!status) status = sweep_back(p, &changed);
   }
@@ -135,18 +135,18 @@ static gs_status start(prop *p) {
   for (int i = 0; i < p->g->value.n; i++) {
     gs_value *v = p->g->value.at[i];
     p->user[i] = v->sharding != NULL;
-    bool boxed = gs_value_boxed(v);
-    if (boxed && v->sharding && gs_sharding_used(v->sharding))
+    bool dynamic = gs_value_dynamic(v);
+    if (dynamic && v->sharding && gs_sharding_used(v->sharding))
       return gs_fail(p->e, GS_UNSUPPORTED, v->name,
                      "%s without a fixed size, or of strings, cannot be "
                      "sharded", gs_kind_text(v->kind));
     for (int d = 0; v->sharding && d < v->sharding->rank; d++)
       if (!v->sharding->dim[d].open) p->out->stated[i] = true;
-    if (!v->sharding) v->sharding = gs_sharding_new(p->a, v->rank, !boxed);
+    if (!v->sharding) v->sharding = gs_sharding_new(p->a, v->rank, !dynamic);
     else v->sharding = gs_sharding_copy(p->a, v->sharding);
     GS_TRY(gs_sharding_check(p->m, v->sharding, v->rank, v->name, p->e));
   }
-  for (int i = 0; i < p->in->ntie; i++) lead_together(p, &p->in->tie[i]);
+  for (int i = 0; i < p->in->ngroup; i++) lead_together(p, &p->in->group[i]);
   return GS_OK;
 }
 

@@ -30,22 +30,24 @@ typedef struct gs_origin {
 } gs_origin;
 
 /* What may pass between a value and its uses (spec: barriers). */
-typedef struct gs_gate {
+typedef struct gs_barrier {
   bool no_forward;  /* its axes do not reach the nodes that use it */
   bool no_backward; /* those nodes give it no axes */
-} gs_gate;
+} gs_barrier;
 
-typedef struct gs_tie { /* values that are sharded alike (spec: groups) */
+typedef struct gs_tensor_group { /* values that are sharded alike (spec: groups)
+                                  */
   int n;
   gs_value **value;
-} gs_tie;
+} gs_tensor_group;
 
 typedef struct gs_propagate_input {
   const int *rule; /* [nvalue] spec rule that annotated it, or -1; or NULL */
-  const gs_subset *filled; /* [nvalue] axes that plan/auto_shard chose; or NULL */
-  const gs_gate *gate; /* [nvalue], or NULL */
-  int ntie;
-  const gs_tie *tie;
+  const gs_subset
+      *filled; /* [nvalue] axes that plan/auto_shard chose; or NULL */
+  const gs_barrier *barrier; /* [nvalue], or NULL */
+  int ngroup;
+  const gs_tensor_group *group;
 } gs_propagate_input;
 
 typedef struct gs_propagation {
@@ -65,7 +67,8 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
  * axis that has one; -1 when it is replicated or unannotated. */
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
 
-/* The same for one sub-axis of v; GS_RULE_FILL when plan/auto_shard chose it. */
+/* The same for one sub-axis of v; GS_RULE_FILL when plan/auto_shard chose it.
+ */
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis);
 

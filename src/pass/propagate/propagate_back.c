@@ -49,7 +49,7 @@ static proposal *find_proposal(prop *p, proposals *all, const gs_axes *wanted,
 static void propose(prop *p, proposals *all, const gs_value *v,
                     const gs_use *use, const visit *at) {
   gs_axes wanted[GS_MAX_RANK];
-  gs_prop_want(p, at, use->index, wanted);
+  gs_prop_extend(p, at, use->index, wanted);
   proposal *q = find_proposal(p, all, wanted, v->rank);
   for (int d = 0; d < v->rank; d++)
     for (int i = v->sharding->dim[d].axes.n; i < wanted[d].n; i++) {
@@ -94,7 +94,7 @@ static int agreed_axis(const prop *p, const proposals *all, int d,
 }
 
 /* Must dim d leave the axis at its place i to another dim? */
-static bool yields(const prop *p, const proposals *all, const gs_value *v,
+static bool conflicts(const prop *p, const proposals *all, const gs_value *v,
                    const gs_axes *merged, int d, int i) {
   int axis = merged[d].at[i];
   double mine = strongest(all, d, i, axis).weight;
@@ -109,7 +109,7 @@ static bool yields(const prop *p, const proposals *all, const gs_value *v,
 }
 
 /* Gives v what its uses agree on; true if it grew. */
-static bool settle(prop *p, gs_value *v, const proposals *all) {
+static bool resolve(prop *p, gs_value *v, const proposals *all) {
   gs_axes merged[GS_MAX_RANK];
   bool grew = false;
   for (int d = 0; d < v->rank; d++) {
@@ -120,7 +120,7 @@ static bool settle(prop *p, gs_value *v, const proposals *all) {
   int keep[GS_MAX_RANK];
   for (int d = 0; d < v->rank; d++) {
     keep[d] = v->sharding->dim[d].axes.n;
-    while (keep[d] < merged[d].n && !yields(p, all, v, merged, d, keep[d]))
+    while (keep[d] < merged[d].n && !conflicts(p, all, v, merged, d, keep[d]))
       keep[d]++;
   }
   for (int d = 0; d < v->rank; d++) {
@@ -147,11 +147,11 @@ gs_status gs_prop_back(prop *p, gs_value *v, bool *changed) {
     if (!gs_prop_is_due(p, use->node)) continue;
     if (at.node != use->node) { /* the uses of a node follow each other */
       gs_arena_reset(&p->tmp);
-      status = gs_prop_look(p, use->node, &at);
+      status = gs_prop_project(p, use->node, &at);
     }
     if (!status) propose(p, &all, v, use, &at);
   }
-  if (!status && settle(p, v, &all)) {
+  if (!status && resolve(p, v, &all)) {
     gs_prop_mark(p, v);
     *changed = true;
   }
@@ -186,7 +186,7 @@ static bool alike(const prop *p, const gs_value *a, const gs_value *b) {
   return true;
 }
 
-void gs_prop_tie(prop *p, const gs_tie *t, bool *changed) {
+void gs_prop_group(prop *p, const gs_tensor_group *t, bool *changed) {
   /* One member stands for all that look like it: they have the same to give. */
   GS_VEC(const gs_value *) giver = {0};
   gs_arena_reset(&p->tmp);

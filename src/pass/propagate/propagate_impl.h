@@ -14,19 +14,19 @@ typedef struct level {
 } level;
 
 /* A list of axes that tensors of a node give to a factor. */
-typedef struct claim {
+typedef struct factor_axes {
   gs_axes axes;
   double weight;       /* bits of the largest tensor that gives it */
   int first, heaviest; /* the first slot that gives it; of that weight */
-} claim;
+} factor_axes;
 
 /* What the tensors of a node say of its factors, every list once: a node of a
  * hundred thousand operands is looked at by what differs between them. Kept
  * while a user priority lasts, and brought up to date as tensors grow. */
 typedef struct view {
   gs_rule rule;
-  struct claims {
-    claim *at;
+  struct factor_axes_list {
+    factor_axes *at;
     int n, cap;
   } *factor; /* [nfactor] */
 } view;
@@ -63,7 +63,7 @@ typedef struct visit {
 const gs_split *gs_prop_visible(const prop *p, const gs_value *v, int d);
 /* Gathers what the tensors of a node say; O(factors) but for the first time.
  * The visit lasts until p->tmp is reset. */
-gs_status gs_prop_look(prop *p, const gs_node *n, visit *v);
+gs_status gs_prop_project(prop *p, const gs_node *n, visit *v);
 /* v grew: the nodes around it hear of it, and may change others. */
 void gs_prop_mark(prop *p, const gs_value *v);
 
@@ -72,7 +72,7 @@ bool gs_prop_is_due(const prop *p, const gs_node *n);
 gs_subset gs_prop_taken(const gs_sharding *s);
 /* The axes that every dim of slot s would have with what the factors now
  * have, in wanted[rank]; true if that is more than it has. */
-bool gs_prop_want(prop *p, const visit *v, int s, gs_axes *wanted);
+bool gs_prop_extend(prop *p, const visit *v, int s, gs_axes *wanted);
 /* The largest tensor (bits) that gives `axis` to a factor of dim d of slot s;
  * 0 when none does. */
 double gs_prop_weight(const visit *v, int s, int d, int axis);
@@ -88,6 +88,6 @@ void gs_prop_find_ends(gs_propagation *p);
 /* Gives v what all its uses agree on. */
 gs_status gs_prop_back(prop *p, gs_value *v, bool *changed);
 /* Lets the members of a group take over each other's axes. */
-void gs_prop_tie(prop *p, const gs_tie *t, bool *changed);
+void gs_prop_group(prop *p, const gs_tensor_group *t, bool *changed);
 
 #endif

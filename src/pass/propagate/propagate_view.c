@@ -37,7 +37,7 @@ static void project(prop *p, const gs_rule *r, const gs_slot *slot) {
 /* A constant that nobody annotated follows its users; it leads nobody, so
  * that constants shared by layers do not couple them. */
 static bool leads(const prop *p, const gs_slot *s) {
-  if (!s->result && p->in->gate && p->in->gate[s->value->id].no_forward)
+  if (!s->result && p->in->barrier && p->in->barrier[s->value->id].no_forward)
     return false;
   return !s->value->constant || p->user[s->value->id];
 }
@@ -50,10 +50,10 @@ static double slot_bits(const gs_slot *s) {
 
 /* Slot s, of this weight, gives `axes` to a factor. A list that it has grown
  * out of stays: it says nothing that the longer one does not say. */
-static void add_claim(prop *p, struct claims *list, const gs_axes *axes, int s,
-                      double weight) {
+static void add_factor_axes(prop *p, struct factor_axes_list *list,
+                            const gs_axes *axes, int s, double weight) {
   for (int i = 0; i < list->n; i++) {
-    claim *c = &list->at[i];
+    factor_axes *c = &list->at[i];
     if (!gs_axes_equal(&c->axes, axes)) continue;
     if (s < c->first) c->first = s;
     if (weight < c->weight || (weight <= c->weight && s > c->heaviest)) return;
@@ -61,7 +61,7 @@ static void add_claim(prop *p, struct claims *list, const gs_axes *axes, int s,
     c->heaviest = s;
     return;
   }
-  *gs_push(&p->views, list) = (claim){*axes, weight, s, s};
+  *gs_push(&p->views, list) = (factor_axes){*axes, weight, s, s};
 }
 
 static void hear_slot(prop *p, view *v, const gs_node *n, int s) {
@@ -75,7 +75,7 @@ static void hear_slot(prop *p, view *v, const gs_node *n, int s) {
       const gs_factor *factor = &v->rule.factor[f];
       if (factor->blocked || factor->kind == GS_WHOLE) continue;
       if (p->slot->axis[f].n)
-        add_claim(p, &v->factor[f], &p->slot->axis[f], s, weight);
+        add_factor_axes(p, &v->factor[f], &p->slot->axis[f], s, weight);
     }
 }
 
@@ -84,7 +84,7 @@ static gs_status make_view(prop *p, const gs_node *n, view **out) {
   GS_TRY(gs_rule_of(&p->tmp, n, &r, p->e));
   view *v = GS_NEW(&p->views, view);
   gs_rule_copy(&p->views, &r, &v->rule);
-  v->factor = GS_NEWS(&p->views, r.nfactor, struct claims);
+  v->factor = GS_NEWS(&p->views, r.nfactor, struct factor_axes_list);
   for (int s = 0; s < r.nin + r.nout; s++) hear_slot(p, v, n, s);
   *out = v;
   return GS_OK;
@@ -99,12 +99,12 @@ static bool takes_part(const prop *p, const gs_factor *f) {
 
 /* The next axis of a factor after merged, -1 when there is none or the slots
  * disagree and this level does not decide; equals by the first slot. */
-static int next_axis(const prop *p, const struct claims *list,
+static int next_axis(const prop *p, const struct factor_axes_list *list,
                      const gs_axes *merged) {
   int next = -1, by = -1;
   double weight = -1;
   for (int i = 0; i < list->n; i++) {
-    const claim *c = &list->at[i];
+    const factor_axes *c = &list->at[i];
     if (c->axes.n <= merged->n || !follows(&c->axes, merged)) continue;
     int axis = c->axes.at[merged->n];
     if (next >= 0 && next != axis && !p->level.decide) return -1;
@@ -118,7 +118,7 @@ static int next_axis(const prop *p, const struct claims *list,
   return next;
 }
 
-gs_status gs_prop_look(prop *p, const gs_node *n, visit *v) {
+gs_status gs_prop_project(prop *p, const gs_node *n, visit *v) {
   view **known = &p->view[n->id];
   if (!*known) GS_TRY(make_view(p, n, known));
   const gs_rule *r = &(*known)->rule;
@@ -138,7 +138,7 @@ gs_status gs_prop_look(prop *p, const gs_node *n, visit *v) {
 static double factor_weight(const view *v, int f, int axis) {
   double best = 0;
   for (int i = 0; i < v->factor[f].n; i++) {
-    const claim *c = &v->factor[f].at[i];
+    const factor_axes *c = &v->factor[f].at[i];
     if (c->weight > best && has(&c->axes, axis)) best = c->weight;
   }
   return best;
@@ -189,7 +189,7 @@ static void extend(const prop *p, const visit *v, const gs_slot *slot, int f,
   }
 }
 
-/* One dim of gs_prop_want; p->slot has the factors of the slot. */
+/* One dim of gs_prop_extend; p->slot has the factors of the slot. */
 static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
                      gs_subset *taken, gs_axes *wanted) {
   const gs_dim_map *map = &slot->map->dim[d];
@@ -218,7 +218,7 @@ static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
   return true;
 }
 
-bool gs_prop_want(prop *p, const visit *v, int s, gs_axes *wanted) {
+bool gs_prop_extend(prop *p, const visit *v, int s, gs_axes *wanted) {
   gs_slot slot = gs_slot_at(v->node, &v->view->rule, s);
   project(p, &v->view->rule, &slot);
   gs_subset taken = gs_prop_taken(slot.value->sharding);
@@ -243,7 +243,7 @@ void gs_prop_remember(prop *p, const gs_node *n, int s, int d, int axis) {
   int first = -1;
   for (int i = 0; i < map->n; i++)
     for (int k = 0; k < v->factor[map->f[i]].n; k++) {
-      const claim *c = &v->factor[map->f[i]].at[k];
+      const factor_axes *c = &v->factor[map->f[i]].at[k];
       if (has(&c->axes, axis) && (first < 0 || c->first < first))
         first = c->first;
     }

@@ -11,15 +11,15 @@ gs_shape_fn gs_shape_instance_norm, gs_shape_group_norm, gs_shape_lp_norm,
 gs_local_fn gs_local_group_norm;
 
 /* Operand 0 is of a floating-point type and of rank `least` or more. */
-static gs_status check_operand(gs_graph *g, const gs_node *n, int least,
+static gs_status check_operand(gs_graph *g, const gs_node *n, int min,
                                gs_err *e) {
   const gs_value *x = n->in[0];
-  if (gs_dtype_get((int)x->dtype)->cls == 'f' && x->rank >= least)
+  if (gs_dtype_get((int)x->dtype)->cls == 'f' && x->rank >= min)
     return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                  "operand 0 '%s' %s must be of a floating-point type and of "
                  "rank %d or more", x->name,
-                 gs_shape_text(g->arena, x->dtype, x->rank, x->dims), least);
+                 gs_shape_text(g->arena, x->dtype, x->rank, x->dims), min);
 }
 
 /* Operands 1 and 2 have one element for each channel. */

@@ -24,7 +24,7 @@ gs_status gs_control_scan(gs_graph *g, const gs_node *n, gs_graph **body,
  * has its axis; -1 when it is out of the range of `rank`. */
 int gs_control_axis(const gs_node *n, const char *axes, int i, int rank);
 
-/* Entries of the rows' boxed forms (see kernel.h). */
+/* Entries of the rows' dynamic forms (see kernel.h). */
 typedef gs_status gs_enter_fn(gs_graph *g, gs_node *n, int round,
                               gs_graph **before, bool *again, int *pick,
                               gs_err *e);

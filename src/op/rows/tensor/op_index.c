@@ -338,11 +338,11 @@ static int64_t dim_of(const gs_value *v, int64_t axis) {
 /* Of all dims that the tuples name. */
 static int64_t least_named(const gs_node *n, const gs_value *of,
                            const gs_value *index) {
-  int64_t first = gs_node_int(n, "batch_dims", 0), least = INT64_MAX;
+  int64_t first = gs_node_int(n, "batch_dims", 0), min = INT64_MAX;
   int64_t k = dim_of(index, -1);
   for (int64_t d = 0; d < k; d++)
-    least = gs_min(least, dim_of(of, first + d));
-  return k ? least : 0;
+    min = gs_min(min, dim_of(of, first + d));
+  return k ? min : 0;
 }
 
 /* Below n; nothing when that is 0. */

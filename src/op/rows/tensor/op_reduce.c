@@ -267,11 +267,11 @@ static gs_value *add_maximum(gs_local *l, int out, gs_value *sum) {
 
 static gs_value *powers(gs_local *l, int out, gs_value *max) {
   gs_dtype t = max->dtype;
-  double most = t == GS_DOUBLE ? DBL_MAX : (double)FLT_MAX;
+  double limit = t == GS_DOUBLE ? DBL_MAX : (double)FLT_MAX;
   (void)out;
   /* -inf less -inf is no number. */
-  gs_value *bound[3] = {max, gs_local_scalar(l, t, -most),
-                        gs_local_scalar(l, t, most)};
+  gs_value *bound[3] = {max, gs_local_scalar(l, t, -limit),
+                        gs_local_scalar(l, t, limit)};
   gs_value *m = gs_local_like(l, "Clip", bound, 3)->out[0];
   gs_value *pair[2] = {l->kept, m};
   gs_value *less = gs_local_like(l, "Sub", pair, 2)->out[0];

@@ -1,4 +1,4 @@
-#include "ir/box.h"
+#include "ir/dynamic.h"
 
 #include <stdlib.h>
 
@@ -7,14 +7,14 @@
 
 void gs_heap_init(gs_heap *h) { *h = (gs_heap){0}; }
 
-static void release(gs_box *b) {
+static void release(gs_dyn *b) {
   free(b->block);
   free(b->item);
   free(b);
 }
 
 void gs_heap_free(gs_heap *h) {
-  for (gs_box *b = h->first, *next; b; b = next) {
+  for (gs_dyn *b = h->first, *next; b; b = next) {
     next = b->next;
     release(b);
   }
@@ -27,9 +27,9 @@ static void *zeroed(size_t n) {
   return memset(p, 0, n);
 }
 
-static gs_box *new_box(gs_heap *h, gs_kind kind, gs_dtype dtype,
+static gs_dyn *new_box(gs_heap *h, gs_kind kind, gs_dtype dtype,
                        size_t extra) {
-  gs_box *b = calloc(1, sizeof *b + extra);
+  gs_dyn *b = calloc(1, sizeof *b + extra);
   if (!b) gs_out_of_memory(sizeof *b + extra);
   b->kind = kind;
   b->t.dtype = dtype;
@@ -49,13 +49,13 @@ static int64_t bytes_of(gs_dtype t, int64_t n) {
   return gs_mul(n, (int64_t)sizeof(gs_string), &bytes) ? bytes : -1;
 }
 
-gs_status gs_box_new(gs_heap *h, gs_dtype dtype, int rank,
-                     const int64_t *dims, gs_box **out, gs_err *e) {
+gs_status gs_dyn_new(gs_heap *h, gs_dtype dtype, int rank,
+                     const int64_t *dims, gs_dyn **out, gs_err *e) {
   int64_t bytes = bytes_of(dtype, gs_product(dims, rank));
   if (bytes < 0)
     return gs_fail(e, GS_RESOURCE, NULL, "a tensor of type %s is too large",
                    gs_dtype_get((int)dtype)->text);
-  gs_box *b = new_box(h, GS_TENSOR, dtype, (size_t)rank * sizeof *dims);
+  gs_dyn *b = new_box(h, GS_TENSOR, dtype, (size_t)rank * sizeof *dims);
   b->t.rank = rank;
   b->t.dims = (const int64_t *)(b + 1);
   if (rank) memcpy(b + 1, dims, (size_t)rank * sizeof *dims);
@@ -70,11 +70,11 @@ gs_status gs_box_new(gs_heap *h, gs_dtype dtype, int rank,
   return GS_OK;
 }
 
-gs_box *gs_box_list(gs_heap *h, gs_kind kind, gs_dtype dtype) {
+gs_dyn *gs_dyn_list(gs_heap *h, gs_kind kind, gs_dtype dtype) {
   return new_box(h, kind, dtype, 0);
 }
 
-void gs_box_put(gs_box *list, int i, gs_box *item) {
+void gs_dyn_put(gs_dyn *list, int i, gs_dyn *item) {
   if (list->n == list->cap) {
     int cap = list->cap ? 2 * list->cap : 4;
     void *p = realloc(list->item, (size_t)cap * sizeof *list->item);
@@ -87,37 +87,37 @@ void gs_box_put(gs_box *list, int i, gs_box *item) {
   list->n++;
 }
 
-gs_box *gs_box_keep(gs_heap *h, gs_box *b) {
+gs_dyn *gs_dyn_keep(gs_heap *h, gs_dyn *b) {
   if (b->heap) {
     b->refs++;
     return b;
   }
   if (b->kind != GS_TENSOR) {
-    gs_box *list = gs_box_list(h, b->kind, b->t.dtype);
+    gs_dyn *list = gs_dyn_list(h, b->kind, b->t.dtype);
     for (int i = 0; i < b->n; i++)
-      gs_box_put(list, i, gs_box_keep(h, b->item[i]));
+      gs_dyn_put(list, i, gs_dyn_keep(h, b->item[i]));
     return list;
   }
-  gs_box *c;
+  gs_dyn *c;
   /* The size is that of a tensor in memory: it fits. */
-  if (gs_box_new(h, b->t.dtype, b->t.rank, b->t.dims, &c, NULL))
+  if (gs_dyn_new(h, b->t.dtype, b->t.rank, b->t.dims, &c, NULL))
     gs_out_of_memory(SIZE_MAX);
   int64_t n = bytes_of(b->t.dtype, gs_tensor_count(&b->t));
-  if (n) memcpy(c->block, gs_box_data(b), (size_t)n);
-  gs_box_own_strings(c);
+  if (n) memcpy(c->block, gs_dyn_data(b), (size_t)n);
+  gs_dyn_own_strings(c);
   return c;
 }
 
-void gs_box_drop(gs_box *b) {
+void gs_dyn_drop(gs_dyn *b) {
   if (!b || !b->heap || --b->refs) return;
-  for (int i = 0; i < b->n; i++) gs_box_drop(b->item[i]);
+  for (int i = 0; i < b->n; i++) gs_dyn_drop(b->item[i]);
   if (b->prev) b->prev->next = b->next;
   else b->heap->first = b->next;
   if (b->next) b->next->prev = b->prev;
   release(b);
 }
 
-void gs_box_own_strings(gs_box *b) {
+void gs_dyn_own_strings(gs_dyn *b) {
   if (b->t.dtype != GS_STRING || b->kind != GS_TENSOR) return;
   int64_t n = gs_tensor_count(&b->t);
   size_t head = (size_t)n * sizeof(gs_string), bytes = head;
@@ -135,9 +135,9 @@ void gs_box_own_strings(gs_box *b) {
   b->t.strings = to;
 }
 
-void gs_box_view(gs_box *b, gs_dtype dtype, int rank, const int64_t *dims,
+void gs_dyn_view(gs_dyn *b, gs_dtype dtype, int rank, const int64_t *dims,
                  void *data) {
-  *b = (gs_box){.kind = GS_TENSOR};
+  *b = (gs_dyn){.kind = GS_TENSOR};
   b->t.dtype = dtype;
   b->t.rank = rank;
   b->t.dims = dims;
@@ -150,8 +150,8 @@ void gs_box_view(gs_box *b, gs_dtype dtype, int rank, const int64_t *dims,
       (uint64_t)gs_dtype_bytes((int)dtype, gs_product(dims, rank));
 }
 
-gs_box *gs_box_of(gs_arena *a, const gs_tensor *t) {
-  gs_box *b = GS_NEW(a, gs_box);
+gs_dyn *gs_dyn_of(gs_arena *a, const gs_tensor *t) {
+  gs_dyn *b = GS_NEW(a, gs_dyn);
   b->t = *t;
   return b;
 }
@@ -171,28 +171,28 @@ static gs_tensor copy_tensor(gs_arena *a, const gs_tensor *t) {
   return c;
 }
 
-gs_box *gs_box_copy(gs_arena *a, const gs_box *b) {
-  gs_box *c = GS_NEW(a, gs_box);
+gs_dyn *gs_dyn_copy(gs_arena *a, const gs_dyn *b) {
+  gs_dyn *c = GS_NEW(a, gs_dyn);
   c->kind = b->kind;
   c->t.dtype = b->t.dtype;
   if (b->kind == GS_TENSOR) c->t = copy_tensor(a, &b->t);
   c->n = c->cap = b->n;
-  c->item = GS_NEWS(a, b->n, gs_box *);
-  for (int i = 0; i < b->n; i++) c->item[i] = gs_box_copy(a, b->item[i]);
+  c->item = GS_NEWS(a, b->n, gs_dyn *);
+  for (int i = 0; i < b->n; i++) c->item[i] = gs_dyn_copy(a, b->item[i]);
   return c;
 }
 
-void *gs_box_data(const gs_box *b) {
+void *gs_dyn_data(const gs_dyn *b) {
   const void *p = b->t.dtype == GS_STRING ? (const void *)b->t.strings
                                           : gs_tensor_bytes(&b->t);
   return (void *)(uintptr_t)p;
 }
 
-char *gs_box_text(gs_arena *a, const gs_box *b) {
+char *gs_dyn_text(gs_arena *a, const gs_dyn *b) {
   if (b->kind == GS_TENSOR)
     return gs_shape_text(a, b->t.dtype, b->t.rank, b->t.dims);
   const char *what = b->kind == GS_SEQUENCE ? "seq" : "opt";
   if (b->kind == GS_OPTIONAL && b->n)
-    return gs_sprintf(a, "opt(%s)", gs_box_text(a, b->item[0]));
+    return gs_sprintf(a, "opt(%s)", gs_dyn_text(a, b->item[0]));
   return gs_sprintf(a, "%s(%s)", what, gs_dtype_get((int)b->t.dtype)->text);
 }
