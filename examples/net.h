@@ -7,7 +7,7 @@
 #define EXAMPLES_NET_H
 
 #include "base/status.h"
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 #include "../tools/cli.h"
 
 typedef struct net_range { /* valid values of an integer input: "0:100" */

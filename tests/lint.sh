@@ -8,7 +8,8 @@ build=$(pwd)
 cd "${srcdir-.}" || exit 1
 passed=0 failed=0
 found=$(mktemp)
-trap 'rm -f "$found"' EXIT
+pairs=$(mktemp)
+trap 'rm -f "$found" "$pairs"' EXIT
 
 # rule TEXT: passes when nothing was found.
 rule() {
@@ -41,7 +42,10 @@ awk '
     may["op"] = " base ir op "
     may["kernel"] = " base ir op kernel "
     may["pass"] = " base ir op kernel pass "
+    may["plan"] = " base ir op kernel pass plan "
     may["exec"] = " base ir op kernel exec "
+    may["check"] = " base ir kernel check "
+    may["api"] = " base ir io op kernel pass plan exec check api "
   }
   /^[ \t]*#[ \t]*include[ \t]*"/ {
     split(FILENAME, part, "/")
@@ -58,7 +62,28 @@ awk '
     if (index(may[layer], " " target " ") == 0)
       printf "%s:%d: %s may not include %s\n", FILENAME, FNR, layer, quoted[2]
   }' $source_code > "$found"
-rule 'layers: base <- ir <- {io, op}; op <- kernel <- {pass, exec}'
+rule 'layers: base <- ir <- {io, op}; op <- kernel <- {pass, exec}; pass <- plan'
+
+# circles TEXT: of the pairs "A B" in $pairs, A needs B; those in a circle are
+# what tsort complains of.
+circles() {
+  awk '$1 != $2' "$pairs" | sort -u | tsort 2>&1 > /dev/null |
+    sed 's/^tsort: //' > "$found"
+  rule "$1"
+}
+# shellcheck disable=SC2086
+awk '/^[ \t]*#[ \t]*include[ \t]*"[^"]*\// {
+  split($0, quoted, "\"")
+  print FILENAME, "src/" quoted[2] }' $source_code > "$pairs"
+circles 'no headers include each other in a circle'
+sed -i 's,/[^/ ]* , ,; s,/[^/]*$,,' "$pairs"
+circles 'no folders include each other in a circle'
+
+# shellcheck disable=SC2086
+printf '%s\n' $source_code | sed 's,\(.*\)/\(.*\)\.[ch]$,\2 \1,' | sort -u |
+  awk 'seen[$1]++ { print $1 ": stands in " last " and " $2 } { last = $2 }' \
+    > "$found"
+rule 'file names stand once'
 
 # only HEADER-REGEX FILE-REGEX: who includes a library.
 only() {
@@ -72,7 +97,7 @@ only '.*\.pb-c\.h|protobuf-c/.*|protobuf-c\.h' 'src/io/onnx/onnx_[^/]*\.[ch]'
 only 'yaml\.h' 'src/io/spec/yaml\.c'
 only 'xxh[a-z0-9_]*\.h' 'src/base/hash\.c'
 only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/kernel/onednn/onednn_compat\.h'
-only 'kernel/onednn/onednn_compat\.h' 'src/kernel/onednn/onednn(_[a-z]+)?\.c'
+only 'kernel/onednn/onednn_compat\.h' 'src/kernel/[a-z]+/onednn(_[a-z]+)?\.c'
 only 'check\.h' 'no file of src'
 
 # ---- sizes ------------------------------------------------------------------

@@ -10,7 +10,7 @@
 #include "cases_main.h"
 #include "check/compare.h"
 #include "exec/run/exec.h"
-#include "ir/text/text.h"
+#include "ir/text/graph_text.h"
 #include "kernel/core/convert.h"
 #include "pass/prepare/infer.h"
 #include "pass/partition/partition.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 static gs_arena arena;
 static gs_err err;

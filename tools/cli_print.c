@@ -2,7 +2,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "ir/plan.h"
+#include "ir/mesh/plan.h"
 #include "kernel/core/isa.h"
 #include "kernel/onednn/onednn.h"
 #include "options.h"

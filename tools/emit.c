@@ -4,7 +4,7 @@
 
 #include "base/math.h"
 #include "io/onnx/onnx_build.h"
-#include "ir/plan.h"
+#include "ir/mesh/plan.h"
 #include "pass/prepare/ranges.h"
 
 #ifndef PACKAGE_VERSION

@@ -3,7 +3,7 @@
 #define GS_TOOLS_RUN_CHECK_H
 
 #include "check/compare.h"
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 /* tol[i]: the tolerance of output i of g, by the coarsest type of floats that
  * it is computed through.  O(operands). */

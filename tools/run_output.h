@@ -4,7 +4,7 @@
 
 #include "cli.h"
 #include "ir/dynamic.h"
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 typedef struct gs_output_dir {
   const char *path;

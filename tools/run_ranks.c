@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "check/compare.h"
-#include "ir/plan.h"
+#include "ir/mesh/plan.h"
 #include "options.h"
 
 #ifndef PACKAGE_VERSION

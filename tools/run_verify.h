@@ -4,7 +4,7 @@
 
 #include "io/onnx/model.h"
 #include "io/file/verify.h"
-#include "ir/plan.h"
+#include "ir/mesh/plan.h"
 
 /* The verification of one source: graph files and tables of hashes are
  * compared when it is opened, weights beside the first run. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Computes the polynomial coefficients of src/kernel/core/vmath.inc.
+"""Computes the polynomial coefficients of src/kernel/pointwise/vmath.inc.
 
 Each is a weighted least-squares fit on Chebyshev nodes, reweighted (Lawson)
 until the error is minimax; printed with that error, relative to the function

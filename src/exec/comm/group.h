@@ -3,7 +3,7 @@
 #define GS_EXEC_GROUP_H
 
 #include "exec/comm/comm.h"
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 /* The group of a collective node on device position p: attribute `group`
  * where present, else the devices that differ from p in `axes` only.

@@ -7,7 +7,7 @@
 
 #include "base/math.h"
 #include "exec/run/device.h"
-#include "kernel/dynamic/call_dynamic.h"
+#include "kernel/core/call_dynamic.h"
 
 /* ---- making ---- */
 

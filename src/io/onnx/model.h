@@ -3,7 +3,7 @@
 #define GS_IO_MODEL_H
 
 #include "io/file/io.h"
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 /* What a reader accepts; every limit stands in the manual.
  *  name, default, meaning */

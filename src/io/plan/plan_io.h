@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "ir/plan.h"
+#include "ir/mesh/plan.h"
 
 /* Appends the canonical text; sets p->hash, which is its last line. The same
  * plan gives the same bytes. */

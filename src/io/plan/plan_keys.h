@@ -3,7 +3,7 @@
 #define GS_IO_PLAN_KEYS_H
 
 #include "io/spec/keys.h"
-#include "ir/plan.h"
+#include "ir/mesh/plan.h"
 
 typedef struct gs_plan_named { /* an axis, its size; or a cut, its place */
   const char *name;

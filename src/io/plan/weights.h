@@ -4,7 +4,7 @@
 
 #include "io/file/io.h"
 #include "io/file/sums.h"
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 /* Data in weights.data starts at multiples of this (ONNX: offsets SHOULD be
  * multiples of 4096). */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "ir/spec.h"
+#include "ir/mesh/spec.h"
 
 /* An empty spec with the default options. */
 void gs_spec_init(gs_spec *s, gs_arena *a);

@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "ir/graph.h"
-#include "ir/text/text.h"
+#include "ir/graph/graph.h"
+#include "ir/text/graph_text.h"
 
 typedef struct parser {
   gs_arena *a;

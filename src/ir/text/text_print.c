@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "ir/graph.h"
-#include "ir/text/text.h"
+#include "ir/graph/graph.h"
+#include "ir/text/graph_text.h"
 
 bool gs_text_is_name_char(char c) {
   return isalnum((unsigned char)c) || (c && strchr("_./:-*+%$@#", c));

@@ -8,7 +8,7 @@
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/reduce/rowloops.h"
-#include "kernel/core/vmath.h"
+#include "kernel/pointwise/vmath.h"
 
 enum {
   ROWS = 128,      /* of a block */

@@ -9,7 +9,7 @@
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
-#include "kernel/core/vmath.h"
+#include "kernel/pointwise/vmath.h"
 
 enum { COLUMNS = 64 };
 

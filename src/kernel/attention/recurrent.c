@@ -13,7 +13,7 @@
 #include "kernel/core/par.h"
 #include "kernel/core/share.h"
 #include "kernel/core/support.h"
-#include "kernel/core/vmath.h"
+#include "kernel/pointwise/vmath.h"
 
 enum { X, W, R, B, LENGTHS, H0, C0, P };
 enum { NACT = 11, MAX_ACT = 3 };

@@ -6,7 +6,7 @@
 #include "kernel/core/channel_blocks.h"
 #include "kernel/conv/conv.h"
 #include "kernel/gemm/gemm.h"
-#include "kernel/onednn/onednn_conv.h"
+#include "kernel/conv/onednn_conv.h"
 #include "kernel/core/par.h"
 #include "kernel/core/share.h"
 

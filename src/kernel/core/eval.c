@@ -1,5 +1,5 @@
 /* Runs one node at compile time. */
-#include "kernel/dynamic/call_dynamic.h"
+#include "kernel/core/call_dynamic.h"
 #include "op/core/shape.h"
 
 /* The constant in a dynamic value, its elements where kernels may read them: in

@@ -1,8 +1,8 @@
 /* Control flow: rows that run the graphs in their attributes. */
 #include <string.h>
 
-#include "kernel/dynamic/call_dynamic.h"
-#include "op/rows/tensor/control.h"
+#include "kernel/core/call_dynamic.h"
+#include "op/rows/tensor/bodies.h"
 
 /* The place of attribute `name`; rows have checked that it is there. */
 static int graph_at(const gs_node *n, const char *name) {

@@ -1,7 +1,7 @@
 /* NonZero, Compress and Unique. */
 #include <stdlib.h>
 
-#include "kernel/dynamic/call_dynamic.h"
+#include "kernel/core/call_dynamic.h"
 
 /* ---- NonZero ---- */
 

@@ -1,5 +1,5 @@
 /* Sequences and optionals. */
-#include "kernel/dynamic/call_dynamic.h"
+#include "kernel/core/call_dynamic.h"
 
 /* A new list like `from`, whose elements are shared. */
 static gs_dyn *copy_list(gs_dyncall *k, const gs_dyn *from) {

@@ -9,13 +9,13 @@
 #include <string.h>
 
 #include "ir/packed.h"
-#include "kernel/move/coord.h"
+#include "kernel/core/coord.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/gemm/nbits.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
-#include "kernel/core/vmath.h"
-#include "op/rows/nn/moe.h"
+#include "kernel/pointwise/vmath.h"
+#include "op/rows/nn/moe_shapes.h"
 
 enum { X, ROUTER, W1, B1, W2, B2, W3, B3, ROWS = 256 };
 

@@ -2,7 +2,7 @@
  * those that overlap a chosen one too much. */
 #include <stdlib.h>
 
-#include "kernel/dynamic/call_dynamic.h"
+#include "kernel/core/call_dynamic.h"
 
 typedef struct candidate {
   float score;

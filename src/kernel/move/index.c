@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "kernel/move/coord.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 

@@ -5,7 +5,7 @@
 #include "kernel/core/isa.h"
 #include "kernel/pointwise/pointwise.h"
 #include "kernel/core/support.h"
-#include "kernel/core/vmath.h"
+#include "kernel/pointwise/vmath.h"
 
 /* Functions of double, which is not a type of the hot paths: libm. */
 static double sigmoid(double x) {

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "kernel/core/isa.h"
-#include "kernel/core/vmath.h"
+#include "kernel/pointwise/vmath.h"
 
 /* Functions of double, which is not a type of the hot paths: libm. */
 static double sigmoid(double x) {

@@ -2,7 +2,7 @@
  * RandomUniform's with the same seed. */
 #include <math.h>
 
-#include "kernel/move/coord.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/par.h"
 #include "kernel/random/random.h"
 #include "kernel/core/support.h"

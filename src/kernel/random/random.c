@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/hash.h"
-#include "kernel/move/coord.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/support.h"
 
 void gs_philox(const uint32_t counter[4], const uint32_t key[2],

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "kernel/core/isa.h"
-#include "kernel/core/vmath.h"
+#include "kernel/pointwise/vmath.h"
 
 enum { LANES = GS_LANES };
 

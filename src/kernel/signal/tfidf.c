@@ -1,7 +1,7 @@
 /* TfIdfVectorizer: counts of n-grams, weighted. */
 #include <stdlib.h>
 
-#include "kernel/dynamic/call_dynamic.h"
+#include "kernel/core/call_dynamic.h"
 
 /* A token: a number, or a string. */
 typedef struct token {

@@ -6,7 +6,7 @@
 #ifndef GS_OP_OP_H
 #define GS_OP_OP_H
 
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 /* ---- factor rules (design section 2; Shardy's op sharding rules) ---- */
 

@@ -10,8 +10,8 @@
 #ifndef GS_PASS_MATCH_H
 #define GS_PASS_MATCH_H
 
-#include "ir/graph.h"
-#include "ir/spec.h"
+#include "ir/graph/graph.h"
+#include "ir/mesh/spec.h"
 
 /* What the rules say of one tensor, or of one use of it. */
 typedef struct gs_annotation {

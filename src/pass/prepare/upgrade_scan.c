@@ -1,6 +1,6 @@
 #include "pass/prepare/upgrade_scan.h"
 
-#include "op/rows/tensor/control.h"
+#include "op/rows/tensor/bodies.h"
 
 /* sequence_lens, which is left out, came before the states. */
 static void drop_lengths(gs_node *n) {

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "ir/spec.h"
+#include "ir/mesh/spec.h"
 #include "pass/propagate/propagate_impl.h"
 
 enum { MAX_CHAIN = 40 };

@@ -8,7 +8,7 @@
 
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
-#include "op/rows/nn/moe.h"
+#include "op/rows/nn/moe_shapes.h"
 
 gs_rule_fn gs_rule_ms_moe;
 gs_shape_fn gs_shape_ms_moe, gs_shape_g_moe;

@@ -4,7 +4,7 @@
 
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
-#include "op/rows/nn/moe.h"
+#include "op/rows/nn/moe_shapes.h"
 
 gs_rule_fn gs_rule_qmoe;
 gs_shape_fn gs_shape_qmoe, gs_shape_g_qmoe;

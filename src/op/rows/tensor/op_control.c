@@ -1,5 +1,5 @@
 /* Control flow: the types of inner graphs' inputs, and of results. */
-#include "op/rows/tensor/control.h"
+#include "op/rows/tensor/bodies.h"
 
 #include <string.h>
 

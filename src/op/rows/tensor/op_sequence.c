@@ -1,5 +1,5 @@
 /* Sequences and optionals: kinds and element types. */
-#include "op/rows/tensor/control.h"
+#include "op/rows/tensor/bodies.h"
 #include "op/core/rule.h"
 
 /* The element type of operand i; GS_UNDEFINED when it is not known. */

@@ -1,5 +1,5 @@
 /* The kernels of ai.gshard that depend on the device's place. */
-#include "kernel/move/coord.h"
+#include "kernel/core/coord.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* Copies of graphs, and what graphs in attributes need. */
 #include <string.h>
 
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 bool gs_value_shaped(const gs_value *v) {
   if (v->kind != GS_TENSOR || v->rank < 0) return false;

@@ -1,5 +1,5 @@
 /* Nodes run on dynamic values. */
-#include "kernel/dynamic/call_dynamic.h"
+#include "kernel/core/call_dynamic.h"
 
 gs_status gs_dyncall_fail(gs_dyncall *k, gs_status code, const char *fmt, ...) {
   va_list ap;

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "ir/graph.h"
+#include "ir/graph/graph.h"
 
 typedef struct check {
   const gs_graph *g;

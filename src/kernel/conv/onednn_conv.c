@@ -1,4 +1,4 @@
-#include "kernel/onednn/onednn_conv.h"
+#include "kernel/conv/onednn_conv.h"
 
 #ifdef _OPENMP
 #include <omp.h>
