@@ -1,8 +1,8 @@
 #include "ir/graph/graph.h"
 
-#include <assert.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "base/text.h"
 
@@ -148,7 +148,7 @@ void gs_node_set(gs_graph *g, gs_node *n, const gs_attr *attr) {
 }
 
 void gs_node_set_all(gs_graph *g, gs_node *n, const gs_node *from) {
-  assert(!n->nattr);
+  gs_assert(!n->nattr);
   n->nattr = from->nattr;
   n->attr =
       gs_memdup(g->arena, from->attr, (size_t)n->nattr * sizeof *n->attr);

@@ -1,9 +1,9 @@
 #include "pass/partition/reshard.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 
 /* States that are expanded before the best path found so far must do: seldom
@@ -465,7 +465,7 @@ static gs_axes units_axes(const search *s, const step *x) {
 static gs_path *make_path(gs_arena *a, search *s, const step *end,
                           const gs_sharding *like) {
   gs_path *p = GS_NEW(a, gs_path);
-  assert(end);
+  gs_assert(end);
   p->seconds = end->seconds;
   for (const step *x = end; x->from; x = x->from) p->n++;
   p->move = GS_NEWS(a, p->n, gs_move);
