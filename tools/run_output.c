@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/map.h"
-#include "base/text.h"
+#include "base/utf8.h"
 #include "io/file/io.h"
 #include "io/file/npy.h"
 
@@ -22,7 +22,7 @@ static const char *file_name(gs_arena *a, const char *name) {
   gs_buf_init(&b, a);
   size_t n = strlen(name);
   for (size_t at = 0; at < n;) {
-    int k = gs_text_printable(name + at, n - at);
+    int k = gs_utf8_printable(name + at, n - at);
     bool plain = k && !strchr("/\\%", name[at]) && (at || name[0] != '.');
     if (plain) gs_buf_add(&b, name + at, (size_t)k);
     else gs_buf_printf(&b, "%%%02X", (unsigned char)name[at]);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "base/utf8.h"
 
 void gs_buf_init(gs_buf *b, gs_arena *a) {
@@ -61,7 +60,7 @@ void gs_buf_json(gs_buf *b, const char *s) {
   const char *end = s + strlen(s);
   gs_buf_char(b, '"');
   while (s < end) {
-    int n = gs_text_printable(s, (size_t)(end - s));
+    int n = gs_utf8_printable(s, (size_t)(end - s));
     if (*s == '"' || *s == '\\') gs_buf_char(b, '\\');
     if (n) {
       gs_buf_add(b, s, (size_t)n);

@@ -10,9 +10,6 @@
 
 #include "base/buf.h"
 
-/* Length of the sequence at s, whose n > 0 bytes may be read, when it is one
- * printable character of UTF-8; else 0. */
-int gs_text_printable(const char *s, size_t n);
 /* s, with all bytes of what is not printable as \xNN; s itself where there is
  * none. */
 const char *gs_text(gs_arena *a, const char *s);

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <stdbool.h>
+
 size_t gs_utf8_get(const char *s, size_t n, uint32_t *c) {
   const unsigned char *u = (const unsigned char *)s;
   static const uint32_t min[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -28,4 +30,25 @@ size_t gs_utf8_put(char out[4], uint32_t c) {
     out[i] = (char)(0x80 | (c & 0x3f));
   out[0] = (char)(head[size] | c);
   return size;
+}
+
+/* Control characters, and those that are not seen or change how others are:
+ * direction, joining, line and paragraph ends, annotations, tags. */
+static bool is_hidden(uint32_t c) {
+  static const uint32_t range[][2] = {
+      {0, 0x1f},         {0x7f, 0x9f},       {0xad, 0xad},
+      {0x61c, 0x61c},    {0x180e, 0x180e},   {0x200b, 0x200f},
+      {0x2028, 0x202e},  {0x2060, 0x206f},   {0xd800, 0xdfff},
+      {0xfeff, 0xfeff},  {0xfff0, 0xfffb},   {0xfffe, 0xffff},
+      {0xe0000, 0xe0fff}};
+  for (size_t i = 0; i < sizeof range / sizeof *range; i++)
+    if (c >= range[i][0] && c <= range[i][1]) return true;
+  return false;
+}
+
+int gs_utf8_printable(const char *s, size_t n) {
+  uint32_t c;
+  size_t len = gs_utf8_get(s, n, &c);
+  bool bad = len == 1 && c == GS_UTF8_BAD;
+  return bad || is_hidden(c) ? 0 : (int)len;
 }

@@ -116,7 +116,7 @@ gs_status gs_attr_import(gs_import *im, gs_scope *s,
     if (!p->g)
       return gs_fail(im->e, GS_DATA, place, "attribute '%s' has no graph",
                      p->name);
-    return gs_subgraph_import(im, s, p->g, place, &out->g);
+    return im->subgraph(im, s, p->g, place, &out->g);
   case GS_ATTR_FLOATS:
   case GS_ATTR_INTS:
   case GS_ATTR_STRINGS:

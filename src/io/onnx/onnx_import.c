@@ -7,17 +7,6 @@
 
 static const char *text(const char *s) { return s ? s : ""; }
 
-/* Domain "ai.onnx" is written "". */
-static const char *domain_of(const char *d) {
-  return !d || !strcmp(d, "ai.onnx") ? "" : d;
-}
-
-const char *gs_function_key(gs_arena *a, const char *domain,
-                            const char *name, const char *overload) {
-  return gs_sprintf(a, "%s\x1f%s\x1f%s", domain_of(domain), text(name),
-                    text(overload));
-}
-
 /* ---- names ---- */
 
 static void scope_init(gs_import *im, gs_scope *s, gs_graph *g) {
@@ -113,26 +102,18 @@ static gs_status use(gs_import *im, gs_scope *s, const char *name,
 
 /* ---- nodes ---- */
 
-const char *gs_node_proto_place(gs_import *im, const gs_scope *s,
-                                const Onnx__NodeProto *p) {
-  const char *name = text(p->name);
-  if (!*name && p->n_output) name = text(p->output[0]);
-  const char *prefix = s && s->prefix ? s->prefix : "";
-  return gs_sprintf(im->a, "%s: node '%s%s%s' (%s)", im->m->path,
-                    prefix, *prefix ? "/" : "", name, text(p->op_type));
-}
-
 static int64_t find_opset(Onnx__OperatorSetIdProto *const *list, size_t n,
                           const char *domain) {
   for (size_t i = 0; i < n; i++)
-    if (!strcmp(domain_of(list[i]->domain), domain)) return list[i]->version;
+    if (!strcmp(gs_domain_name(list[i]->domain), domain))
+      return list[i]->version;
   return 0;
 }
 
 static gs_status opset_of(gs_import *im, const gs_scope *s,
                           const Onnx__NodeProto *p, const char *place,
                           int *out) {
-  const char *domain = domain_of(p->domain);
+  const char *domain = gs_domain_name(p->domain);
   int64_t v = 0;
   if (s->call)
     v = find_opset(s->call->f->opset_import, s->call->f->n_opset_import,
@@ -183,7 +164,7 @@ static gs_status import_attrs(gs_import *im, gs_scope *s,
 static bool is_constant(const Onnx__NodeProto *p) {
   static const char name[] = "Constant";
   const char *op = text(p->op_type);
-  return !*domain_of(p->domain) && strlen(op) == sizeof name - 1 &&
+  return !*gs_domain_name(p->domain) && strlen(op) == sizeof name - 1 &&
          !memcmp(op, name, sizeof name);
 }
 
@@ -262,7 +243,7 @@ static gs_status import_operator(gs_import *im, gs_scope *s,
   GS_TRY(define_outputs(im, s, p, place, out));
   const char *name = text(p->name);
   if (s->prefix && *name) name = gs_sprintf(im->a, "%s/%s", s->prefix, name);
-  gs_node *n = gs_node_new(s->g, domain_of(p->domain), p->op_type, name,
+  gs_node *n = gs_node_new(s->g, gs_domain_name(p->domain), p->op_type, name,
                            (int)p->n_input, (int)p->n_output);
   memcpy(n->in, in, p->n_input * sizeof *in);
   for (size_t i = 0; i < p->n_output; i++)
@@ -510,9 +491,9 @@ static gs_status import_graph(gs_import *im, gs_scope *s,
   return import_outputs(im, s, p);
 }
 
-gs_status gs_subgraph_import(gs_import *im, gs_scope *s,
-                             const Onnx__GraphProto *p, const char *place,
-                             gs_graph **out) {
+static gs_status import_subgraph(gs_import *im, gs_scope *s,
+                                 const Onnx__GraphProto *p,
+                                 const char *place, gs_graph **out) {
   if (s->depth >= im->m->limit.subgraph_depth)
     return gs_fail(im->e, GS_DATA, place, "graphs nest deeper than %" PRId64
                    " (limit subgraph_depth)", im->m->limit.subgraph_depth);
@@ -559,6 +540,7 @@ static void reserve_names(gs_import *im, const Onnx__GraphProto *p) {
 
 gs_status gs_model_import(gs_model *m, gs_graph **out, gs_err *e) {
   gs_import im = {.m = m, .a = m->arena, .e = e};
+  im.subgraph = import_subgraph;
   gs_map_init(&im.functions, im.a);
   gs_map_init(&im.reserved, im.a);
   GS_TRY(list_functions(&im));

@@ -4,15 +4,21 @@
 
 #include "io/onnx/onnx_model.h"
 
-typedef struct gs_import {
+typedef struct gs_import gs_import;
+typedef struct gs_scope gs_scope;
+struct gs_import {
   gs_model *m;
   gs_arena *a;
   gs_map functions; /* "domain\x1fname\x1foverload" -> FunctionProto */
   gs_map reserved;  /* all names of the main graph */
   int64_t nodes;
   int fresh;
+  /* Imports a graph in an attribute of a node of scope s; what it reads of s
+   * is added to s->made. */
+  gs_status (*subgraph)(gs_import *im, gs_scope *s, const Onnx__GraphProto *p,
+                        const char *place, gs_graph **out);
   gs_err *e;
-} gs_import;
+};
 
 /* One inlining of a function. */
 typedef struct gs_call {
@@ -30,18 +36,17 @@ typedef struct gs_captured {
 typedef GS_VEC(gs_captured) gs_captures;
 
 /* A graph or a function body while its nodes are read. */
-typedef struct gs_scope {
+struct gs_scope {
   gs_graph *g;
   gs_map names; /* name as in the model -> gs_value */
   gs_map types; /* name -> TypeProto, from value_info and outputs */
   gs_map bound; /* function results: formal name -> the caller's gs_value */
-  struct gs_scope *outer;       /* of a graph in an attribute, else NULL */
+  gs_scope *outer;              /* of a graph in an attribute, else NULL */
   const gs_call *call;          /* NULL outside of functions */
   const char *prefix;           /* of names made in functions, or NULL */
   int depth;                    /* graphs inside graphs */
   gs_captures made;             /* by the graphs of the current node */
-} gs_scope;
-
+};
 
 /* ---- onnx_attr.c ---- */
 
@@ -60,22 +65,16 @@ gs_status gs_attr_tensor(gs_import *im, const gs_attr *attr,
 gs_status gs_type_apply(gs_import *im, gs_graph *g, gs_value *v,
                         const Onnx__TypeProto *t, bool is_input);
 
-/* ---- onnx_import.c ---- */
+/* ---- onnx_function.c ---- */
 
+/* Domain "ai.onnx" is written "", as is none. */
+const char *gs_domain_name(const char *domain);
 /* The key of a function in gs_import.functions; NULL texts are empty. */
 const char *gs_function_key(gs_arena *a, const char *domain,
                             const char *name, const char *overload);
 /* "m.onnx: node 'call/mm' (MatMul)"; s NULL: of the main graph. */
 const char *gs_node_proto_place(gs_import *im, const gs_scope *s,
                                 const Onnx__NodeProto *p);
-/* A graph in an attribute of a node of scope s; what it reads of s is added
- * to s->made. */
-gs_status gs_subgraph_import(gs_import *im, gs_scope *s,
-                             const Onnx__GraphProto *p, const char *place,
-                             gs_graph **out);
-
-/* ---- onnx_count.c ---- */
-
 /* GS_DATA when the model has more nodes than its limit once every call of a
  * function is inlined.  Cost: the nodes as they are written.
  * Graphs that are passed to functions as attributes count once. */

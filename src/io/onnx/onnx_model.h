@@ -99,13 +99,18 @@ gs_status gs_sparse_import(gs_arena *a, gs_model *m,
 gs_status gs_tensor_export(gs_model *m, const gs_tensor *t, const char *name,
                            Onnx__TensorProto **out, gs_err *e);
 
-/* ---- onnx_read.c ---- */
+/* ---- onnx_model.c ---- */
 
 /* The open external file of a location; *out NULL when it does not exist. */
 gs_status gs_model_file(gs_model *m, const char *location, const char *place,
                         gs_file **out, gs_err *e);
 /* What the model says about a tensor's external data, or NULL. */
 const gs_external *gs_model_external(const gs_model *m, const gs_tensor *t);
+/* The raw bytes behind a reference, as a tensor of n bytes. */
+bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out);
+
+/* ---- onnx_read.c ---- */
+
 /* Calls f for every TensorProto below msg, however deep. */
 typedef gs_status gs_tensor_visit(void *user, Onnx__TensorProto *t, gs_err *e);
 gs_status gs_each_tensor(ProtobufCMessage *msg, gs_tensor_visit *f, void *user,
@@ -123,8 +128,6 @@ uint64_t gs_pack_size(const ProtobufCMessage *msg, gs_raw_source *raw,
 /* Streams the message.  The messages' unknown fields come last in each. */
 gs_status gs_pack(const ProtobufCMessage *msg, gs_raw_source *raw, void *user,
                   gs_out *o, gs_err *e);
-/* The raw bytes behind a reference, as a tensor of n bytes. */
-bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out);
 
 /* Lists of StringStringEntryProto. */
 const char *gs_sse_get(Onnx__StringStringEntryProto *const *list, size_t n,

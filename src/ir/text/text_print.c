@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/utf8.h"
 #include "ir/graph/graph.h"
 #include "ir/text/graph_text.h"
 
@@ -20,7 +20,7 @@ bool gs_text_is_attribute(const char *name) {
 static void print_quoted(gs_buf *b, const char *s, size_t n, char quote) {
   gs_buf_char(b, quote);
   for (size_t i = 0; i < n;) {
-    int k = gs_text_printable(s + i, n - i);
+    int k = gs_utf8_printable(s + i, n - i);
     if (s[i] == quote || s[i] == '\\') gs_buf_char(b, '\\');
     if (k) gs_buf_add(b, s + i, (size_t)k);
     else gs_buf_printf(b, "\\x%02x", (unsigned char)s[i]);

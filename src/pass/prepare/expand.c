@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pass/prepare/gradient.h"
-
 enum { MAX_DEPTH = 8 };
 
 /* One line of the function, for one tensor of the "X*" kind. */
@@ -558,7 +556,7 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
                    "opset %d; the operator came with opset %d", n->opset,
                    f->first);
   *done = true;
-  if (f->derive) return gs_gradient_expand(x, g, n, e);
+  if (f->derive) return x->derive(x, g, n, e);
   return expand_by(x, g, n, f, depth, e);
 }
 

@@ -4,9 +4,13 @@
 
 #include "op/core/function.h"
 
-typedef struct gs_expander {
+typedef struct gs_expander gs_expander;
+struct gs_expander {
   gs_functions *functions; /* NULL: not read yet */
-} gs_expander;
+  /* Expands a node whose function is derived from the graph around it
+   * (gs_gradient_expand). */
+  gs_status (*derive)(gs_expander *x, gs_graph *g, gs_node *n, gs_err *e);
+};
 
 /* Replaces n, which has no row, by the lines of its function: appends nodes
  * that make its results to g->node, in order of execution and with rows

@@ -301,11 +301,11 @@ static gs_status infer_flattened(gs_infer *f, gs_graph *g, gs_node *n) {
   gs_node *made[] = {g->node.at[from], g->node.at[from + 1], n,
                      g->node.at[from + 2]};
   g->node.n = from;
-  for (int i = 0; i < 4; i++) GS_TRY(gs_infer_node(f, g, made[i]));
+  for (int i = 0; i < 4; i++) GS_TRY(f->node(f, g, made[i]));
   return GS_OK;
 }
 
-gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
+static gs_status infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   bool open = false, taken = false;
   said *s = declared(f, n);
   const gs_dynamic *b = n->op ? gs_dynamic_of(n->op) : NULL;
@@ -326,20 +326,9 @@ gs_status gs_infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   return GS_OK;
 }
 
-gs_status gs_infer_graph(gs_infer *f, gs_graph *g) {
-  int count = g->node.n;
-  gs_node **old = g->node.at;
-  g->node.at = NULL; /* nodes of a graph that is taken apart come between */
-  g->node.n = g->node.cap = 0;
-  for (int i = 0; i < count; i++) GS_TRY(gs_infer_node(f, g, old[i]));
-  for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
-  gs_graph_prune(g);
-  return GS_OK;
-}
-
 gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,
                         gs_err *e) {
-  gs_infer f = {.a = a, .e = e};
+  gs_infer f = {.a = a, .node = infer_node, .e = e};
   gs_map_init(&f.stale, g->arena);
   GS_TRY(bind_all(a, g, b, e));
   gs_status s = gs_infer_graph(&f, g);

@@ -90,7 +90,7 @@ static gs_status take_apart(gs_infer *f, gs_graph *g, gs_node *n,
   gs_node *c;
   for (int i = 0; i < b->node.n; i++) {
     take_node(g, b->node.at[i], map, &c);
-    GS_TRY(gs_infer_node(f, g, c));
+    GS_TRY(f->node(f, g, c));
   }
   const char *identity = "Identity";
   for (int i = 0; i < n->nout; i++) {
@@ -107,8 +107,19 @@ static gs_status take_apart(gs_infer *f, gs_graph *g, gs_node *n,
     gs_node_output(c, 0, n->out[i]);
     if (n->out[i]->rank < 0) n->out[i]->kind = c->in[0]->kind;
     if (n->out[i]->dtype == GS_UNDEFINED) n->out[i]->dtype = c->in[0]->dtype;
-    GS_TRY(gs_infer_node(f, g, c));
+    GS_TRY(f->node(f, g, c));
   }
+  return GS_OK;
+}
+
+gs_status gs_infer_graph(gs_infer *f, gs_graph *g) {
+  int count = g->node.n;
+  gs_node **old = g->node.at;
+  g->node.at = NULL; /* nodes of a graph that is taken apart come between */
+  g->node.n = g->node.cap = 0;
+  for (int i = 0; i < count; i++) GS_TRY(f->node(f, g, old[i]));
+  for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
+  gs_graph_prune(g);
   return GS_OK;
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "op/core/schema.h"
-#include "pass/prepare/expand.h"
+#include "pass/prepare/gradient.h"
 #include "pass/prepare/upgrade_scan.h"
 
 /* One row of upgrade.def for a node. */
@@ -501,7 +501,7 @@ static void insert_node(gs_graph *g, gs_node *n, int at) {
 gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
   int count = g->node.n;
   gs_node **old = g->node.at;
-  gs_expander functions = {0};
+  gs_expander functions = {.derive = gs_gradient_expand};
   g->node.at = NULL;
   g->node.n = g->node.cap = 0;
   for (int i = 0; i < count; i++) {

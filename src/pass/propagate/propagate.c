@@ -11,15 +11,6 @@ static const level levels[] = {
     {false, true, true},
 };
 
-static bool is_simple(const gs_op *op) {
-  return op && ((op->flags & GS_OP_POINTWISE) ||
-                (op->flops == 0 && (op->flags & GS_OP_LINEAR)));
-}
-
-bool gs_prop_is_due(const prop *p, const gs_node *n) {
-  return !p->level.simple_only || is_simple(n->op);
-}
-
 /* ---- forward: from operands and other results to the results ---- */
 
 /* Result i grows to what it may have; true if it did. */

@@ -3,6 +3,15 @@
 
 #include "pass/propagate/propagate_impl.h"
 
+static bool is_simple(const gs_op *op) {
+  return op && ((op->flags & GS_OP_POINTWISE) ||
+                (op->flops == 0 && (op->flags & GS_OP_LINEAR)));
+}
+
+bool gs_prop_is_due(const prop *p, const gs_node *n) {
+  return !p->level.simple_only || is_simple(n->op);
+}
+
 static const gs_split hidden = {{0}, false, 0};
 
 const gs_split *gs_prop_visible(const prop *p, const gs_value *v, int d) {

@@ -1,8 +1,35 @@
-/* How many nodes a model has after its functions are inlined, counted before
- * that is done: functions that call functions double at every step. */
+/* Functions of a model: their names, and how many nodes they make once they
+ * are inlined, counted before that is done: functions that call functions
+ * double at every step. */
+#include <inttypes.h>
+#include <string.h>
+
 #include "io/onnx/onnx_import.h"
 
-#include <inttypes.h>
+/* ---- names ---- */
+
+static const char *text(const char *s) { return s ? s : ""; }
+
+const char *gs_domain_name(const char *domain) {
+  return !domain || !strcmp(domain, "ai.onnx") ? "" : domain;
+}
+
+const char *gs_function_key(gs_arena *a, const char *domain,
+                            const char *name, const char *overload) {
+  return gs_sprintf(a, "%s\x1f%s\x1f%s", gs_domain_name(domain), text(name),
+                    text(overload));
+}
+
+const char *gs_node_proto_place(gs_import *im, const gs_scope *s,
+                                const Onnx__NodeProto *p) {
+  const char *name = text(p->name);
+  if (!*name && p->n_output) name = text(p->output[0]);
+  const char *prefix = s && s->prefix ? s->prefix : "";
+  return gs_sprintf(im->a, "%s: node '%s%s%s' (%s)", im->m->path,
+                    prefix, *prefix ? "/" : "", name, text(p->op_type));
+}
+
+/* ---- how many nodes ---- */
 
 /* What is known of a function; counts stop at limit + 1. */
 typedef struct gs_body {
