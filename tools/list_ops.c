@@ -20,6 +20,9 @@ typedef struct row {
 #define R(fn) #fn
 #define K(name)
 #define DYN(name)
+#define FUSE(class)
+#define BLOCKS(set)
+#define LITERAL
 #define INDEX(operand, of, kind)
 #define T(text) .types = (text),
 static const row rows[] = {

@@ -18,9 +18,8 @@ gs_buffer *gs_program_buffer(const gs_program *p, const gs_value *v) {
 
 /* Rows that give operand 0 another shape: their result is the operand. */
 static bool is_view(const gs_node *n) {
-  unsigned both = GS_OP_LINEAR | GS_OP_INPLACE;
-  return n->op && (n->op->flags & both) == both && n->op->flops == 0 &&
-         n->nout == 1 && gs_value_bytes(n->in[0]) == gs_value_bytes(n->out[0]);
+  return n->op && (n->op->flags & GS_OP_VIEW) &&
+         gs_value_bytes(n->in[0]) == gs_value_bytes(n->out[0]);
 }
 
 static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,

@@ -159,13 +159,30 @@ static gs_status import_attrs(gs_import *im, gs_scope *s,
   return GS_OK;
 }
 
-/* The one operator whose result is known here: it has no operand and its
- * value stands in its attribute, whatever the attribute is called. */
-static bool is_constant(const Onnx__NodeProto *p) {
-  static const char name[] = "Constant";
-  const char *op = text(p->op_type);
-  return !*gs_domain_name(p->domain) && strlen(op) == sizeof name - 1 &&
-         !memcmp(op, name, sizeof name);
+/* Whether the node's row is LITERAL: it has no operand and its value stands in
+ * its attribute, whatever the attribute is called. */
+static bool is_literal(const Onnx__NodeProto *p) {
+  static const struct {
+    const char *name, *domain;
+    bool literal;
+  } row[] = {
+#define K(kernel)
+#define DYN(name)
+#define FUSE(class)
+#define BLOCKS(set)
+#define INDEX(operand, of, kind)
+#define T(types)
+#define LITERAL .literal = true
+#define OP(sym, op, of, since, in0, in1, out0, out1, flags, flops, combine,    \
+           rule, shape, local, kernel)                                         \
+  {.name = op, .domain = of, kernel},
+#include "op/ops.def"
+  };
+  for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+    if (row[i].literal && !strcmp(row[i].name, text(p->op_type)) &&
+        !strcmp(row[i].domain, gs_domain_name(p->domain)))
+      return true;
+  return false;
 }
 
 /* Its attribute is named after its type. */
@@ -399,7 +416,7 @@ static gs_status import_nodes(gs_import *im, gs_scope *s,
         &im->functions,
         gs_function_key(im->a, p->domain, p->op_type, p->overload));
     if (f) GS_TRY(inline_call(im, s, f, p, place));
-    else if (is_constant(p)) GS_TRY(import_constant(im, s, p, place));
+    else if (is_literal(p)) GS_TRY(import_constant(im, s, p, place));
     else GS_TRY(import_operator(im, s, p, place));
   }
   return GS_OK;

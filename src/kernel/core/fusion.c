@@ -2,20 +2,8 @@
 
 #include <string.h>
 
-/* Rows are known by their kernels. */
-extern const gs_kernel gs_kernel_conv, gs_kernel_fused_conv;
-extern const gs_kernel gs_kernel_batch_norm, gs_kernel_add, gs_kernel_relu;
-extern const gs_kernel gs_kernel_max_pool, gs_kernel_average_pool;
-extern const gs_kernel gs_kernel_global_average_pool;
-
 /* Operands of FusedConv, see conv.c. */
 enum { X, W, B, Z, SCALE, BIAS, MEAN, VAR, OPERANDS };
-
-static const gs_op *row_of(const gs_kernel *kernel) {
-  for (int i = 0; i < gs_nop; i++)
-    if (gs_kernel_of(&gs_ops[i]) == kernel) return &gs_ops[i];
-  return NULL;
-}
 
 static void set(gs_arena *a, gs_node *n, gs_attr attr) {
   gs_attr *more = GS_NEWS(a, n->nattr + 1, gs_attr);
@@ -28,7 +16,7 @@ static void set(gs_arena *a, gs_node *n, gs_attr attr) {
 static gs_node *fused_conv(gs_arena *a, const gs_node *n) {
   gs_node *f = GS_NEW(a, gs_node);
   *f = *n;
-  f->op = row_of(&gs_kernel_fused_conv);
+  f->op = gs_fuse_row(GS_FUSE_FUSED_CONV);
   f->op_type = f->op->name;
   f->domain = f->op->domain;
   f->nin = OPERANDS;
@@ -62,22 +50,21 @@ static bool scales(const gs_node *first, const gs_node *next,
 const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
                               const gs_node *next, int i,
                               const gs_fuse_facts *facts) {
-  const gs_kernel *one = gs_kernel_of(first->op);
-  const gs_kernel *two = gs_kernel_of(next->op);
-  if (one != &gs_kernel_conv && one != &gs_kernel_fused_conv) return NULL;
+  gs_fuse one = gs_fuse_of(first->op), two = gs_fuse_of(next->op);
+  if (one != GS_FUSE_CONV && one != GS_FUSE_FUSED_CONV) return NULL;
   if (first->in[X]->dtype != GS_FLOAT || gs_node_attr(first, "relu"))
     return NULL;
   bool added = gs_node_in(first, Z) != NULL;
   gs_node *f;
-  if (two == &gs_kernel_relu) {
+  if (two == GS_FUSE_RELU) {
     f = fused_conv(a, first);
     set(a, f, (gs_attr){.name = "relu", .kind = GS_ATTR_INT, .i = 1});
-  } else if (two == &gs_kernel_add && !added &&
+  } else if (two == GS_FUSE_ADD && !added &&
              same_shape(next->in[!i], next->out[0]) &&
              same_shape(next->in[i], next->out[0])) {
     f = fused_conv(a, first);
     f->in[Z] = next->in[!i];
-  } else if (two == &gs_kernel_batch_norm && i == 0 && !added &&
+  } else if (two == GS_FUSE_SCALE && i == 0 && !added &&
              !gs_node_in(first, SCALE) && scales(first, next, facts)) {
     f = fused_conv(a, first);
     memcpy(&f->in[SCALE], &next->in[1], 4 * sizeof *f->in);
@@ -89,14 +76,4 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
   }
   f->out[0] = next->out[0];
   return f;
-}
-
-bool gs_kernel_takes_blocks(const gs_node *n, int i) {
-  const gs_kernel *k = gs_kernel_of(n->op);
-  if (n->in[i]->dtype != GS_FLOAT) return false;
-  if (k == &gs_kernel_conv || k == &gs_kernel_fused_conv)
-    return i == X || i == Z;
-  if (k == &gs_kernel_max_pool || k == &gs_kernel_average_pool)
-    return n->nout == 1;
-  return k == &gs_kernel_global_average_pool;
 }

@@ -4,6 +4,20 @@
 
 #include "kernel/core/kernel.h"
 
+/* What a row is to gs_kernel_fuse: the cell FUSE of ops.def. */
+typedef enum gs_fuse {
+  GS_FUSE_NONE,
+  GS_FUSE_CONV,
+  GS_FUSE_FUSED_CONV, /* a convolution and what has been fused with it */
+  GS_FUSE_RELU,
+  GS_FUSE_ADD,
+  GS_FUSE_SCALE /* normalisation by given statistics: a factor and a sum */
+} gs_fuse;
+
+gs_fuse gs_fuse_of(const gs_op *op);
+/* The first row of a class, not GS_FUSE_NONE. */
+const gs_op *gs_fuse_row(gs_fuse class);
+
 /* What the caller knows of a value. */
 typedef struct gs_fuse_facts {
   const void *ctx;
@@ -18,7 +32,8 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
                               const gs_node *next, int i,
                               const gs_fuse_facts *facts);
 
-/* Whether the kernel of n reads operand i also in blocks of channels. */
+/* Whether the kernel of n reads operand i, which is there, also in blocks of
+ * channels: the cell BLOCKS of ops.def, and f32. */
 bool gs_kernel_takes_blocks(const gs_node *n, int i);
 
 #endif

@@ -1,12 +1,14 @@
 /* The kernel column of ops.def. */
-#include "kernel/core/kernel.h"
+#include "kernel/core/fusion.h"
 
 static const gs_kernel gs_kernel_none;
 
-/* Prototypes; `none` above has neither prep nor run.  A cell is K(kernel), or
- * K(kernel) BOX(how it runs on dynamic values), then INDEX(..) and T(types). */
+/* Prototypes; `none` above has neither prep nor run. */
 #define T(types)
 #define INDEX(operand, of, kind)
+#define LITERAL
+#define FUSE(class)
+#define BLOCKS(set)
 #define K(name) extern const gs_kernel gs_kernel_##name;
 #define DYN(name) extern const gs_dynamic gs_dynamic_##name;
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
@@ -18,21 +20,30 @@ static const gs_kernel gs_kernel_none;
 #pragma GCC diagnostic pop
 #undef K
 #undef DYN
+#undef FUSE
+#undef BLOCKS
 #undef OP
 
 static const struct {
   const gs_kernel *kernel;
   const gs_dynamic *dynamic;
+  gs_fuse fuse;
+  unsigned blocks; /* set of operands */
 } table[] = {
 #define K(name) .kernel = &gs_kernel_##name,
-#define DYN(name) .dynamic = &gs_dynamic_##name
+#define DYN(name) .dynamic = &gs_dynamic_##name,
+#define FUSE(class) .fuse = GS_FUSE_##class,
+#define BLOCKS(set) .blocks = (set),
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \
   {kernel},
 #include "op/ops.def"
 #undef K
 #undef DYN
+#undef FUSE
+#undef BLOCKS
 #undef OP
+#undef LITERAL
 #undef INDEX
 #undef T
 };
@@ -41,6 +52,20 @@ const gs_kernel *gs_kernel_of(const gs_op *op) { return table[op->id].kernel; }
 
 const gs_dynamic *gs_dynamic_of(const gs_op *op) {
   return table[op->id].dynamic;
+}
+
+gs_fuse gs_fuse_of(const gs_op *op) { return table[op->id].fuse; }
+
+const gs_op *gs_fuse_row(gs_fuse class) {
+  int i = 0;
+  while (table[i].fuse != class) i++; /* every class has a row */
+  return &gs_ops[i];
+}
+
+bool gs_kernel_takes_blocks(const gs_node *n, int i) {
+  /* Other results than the first are not made of blocks. */
+  return i < 32 && table[n->op->id].blocks >> i & 1 && n->nout == 1 &&
+         n->in[i]->dtype == GS_FLOAT;
 }
 
 gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t) {

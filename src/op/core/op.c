@@ -31,24 +31,29 @@
 #define SAME .local = NULL
 #define K(name)
 #define DYN(name)
+#define FUSE(class)
+#define BLOCKS(set)
+#define LITERAL
 #define INDEX(at, from, what)                                                  \
   .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
 #define T(text) .types = (text),
 #define POINTWISE GS_OP_POINTWISE
 #define LINEAR GS_OP_LINEAR
 #define ADDITIVE GS_OP_ADDITIVE
+#define EARLY GS_OP_EARLY
+#define VIEW GS_OP_VIEW
+#define INPLACE GS_OP_INPLACE
+#define MOVES GS_OP_MOVES
+#define VALUES GS_OP_VALUES
 #define RANDOM GS_OP_RANDOM
 #define SHAPE_ONLY GS_OP_SHAPE_ONLY
-#define INPLACE GS_OP_INPLACE
-#define COLLECTIVE GS_OP_COLLECTIVE
+#define TYPE1 GS_OP_TYPE1
 #define INDEX1 GS_OP_INDEX1
+#define OPEN GS_OP_OPEN
+#define COLLECTIVE GS_OP_COLLECTIVE
 #define ENTRY GS_OP_ENTRY
 #define EXIT GS_OP_EXIT
 #define MESH GS_OP_MESH
-#define MOVES GS_OP_MOVES
-#define VALUES GS_OP_VALUES
-#define TYPE1 GS_OP_TYPE1
-#define OPEN GS_OP_OPEN
 
 enum {
 #define OP(sym, ...) ROW_##sym,

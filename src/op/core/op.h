@@ -60,30 +60,40 @@ typedef gs_status gs_shape_fn(gs_graph *g, gs_node *n, gs_err *e);
 typedef gs_status gs_local_fn(gs_local *l, gs_err *e);
 
 enum {
+  /* what the arithmetic is */
   GS_OP_POINTWISE = 1 << 0, /* every output element from operand elements at
                                the same place: first in propagation */
-  GS_OP_LINEAR = 1 << 1,    /* f(a + b) = f(a) + f(b) in operand 0 with the
-                               others fixed: partial sums may pass */
-  GS_OP_ADDITIVE = 1 << 2,  /* linear in all operands together (Add, Sub, Sum,
+  GS_OP_EARLY = 1 << 1,     /* not pointwise, but as cheap to follow: its
+                               elements are those of operand 0 in other places;
+                               first in propagation too */
+  GS_OP_LINEAR = 1 << 2,    /* f(a + b) = f(a) + f(b) in operand 0 with the
+                               others fixed, at no more work than the
+                               reduction: partial sums may pass */
+  GS_OP_ADDITIVE = 1 << 3,  /* linear in all operands together (Add, Sub, Sum,
                                Concat): partial if all operands are alike */
-  GS_OP_RANDOM = 1 << 3,    /* never folded, never merged */
-  GS_OP_SHAPE_ONLY = 1 << 4, /* reads the shape of operand 0, not its data;
-                                always folded */
-  GS_OP_INPLACE = 1 << 5,   /* output 0 may take the memory of operand 0 when
+  GS_OP_RANDOM = 1 << 4,    /* never folded, never merged */
+  /* what becomes of the elements and of their memory */
+  GS_OP_VIEW = 1 << 5,      /* result 0 is the memory of operand 0, seen in
+                               another shape: nothing runs */
+  GS_OP_INPLACE = 1 << 6,   /* output 0 may take the memory of operand 0 when
                                type and size agree */
-  GS_OP_COLLECTIVE = 1 << 6, /* communicates (domain ai.gshard) */
-  GS_OP_INDEX1 = 1 << 7,    /* operand 1 holds indices: its padding is cleared
-                               before use so that none is out of range */
-  GS_OP_ENTRY = 1 << 8,     /* reads this device's block of operand 0 */
-  GS_OP_MESH = 1 << 10, /* depends on the mesh, or on the device's place */
-  GS_OP_EXIT = 1 << 9,      /* joins blocks to an output of the program */
-  GS_OP_MOVES = 1 << 21,    /* moves elements without a look at them: the
+  GS_OP_MOVES = 1 << 7,     /* moves elements without a look at them: the
                                kernel may see u8 in place of packed types */
-  GS_OP_TYPE1 = 1 << 11,    /* reads the type of operand 1, not its data */
-  GS_OP_VALUES = 1 << 22,   /* its results hold elements of operand 0, in
+  GS_OP_VALUES = 1 << 8,    /* its results hold elements of operand 0, in
                                any order, perhaps of another type */
-  GS_OP_OPEN = 1 << 20, /* its shape function takes operands of unknown shape,
-                           sequences and optionals */
+  /* what is read of the operands */
+  GS_OP_SHAPE_ONLY = 1 << 9, /* the shape of operand 0, not its data; always
+                                folded */
+  GS_OP_TYPE1 = 1 << 10,     /* the type of operand 1, not its data */
+  GS_OP_INDEX1 = 1 << 11,    /* operand 1 holds indices: its padding is cleared
+                                before use so that none is out of range */
+  GS_OP_OPEN = 1 << 12,      /* its shape function takes operands of unknown
+                                shape, sequences and optionals */
+  /* domain ai.gshard */
+  GS_OP_COLLECTIVE = 1 << 13, /* communicates */
+  GS_OP_ENTRY = 1 << 14,      /* reads this device's block of operand 0 */
+  GS_OP_EXIT = 1 << 15,       /* joins blocks to an output of the program */
+  GS_OP_MESH = 1 << 16, /* depends on the mesh, or on the device's place */
 };
 
 /* Which operand of a row holds indices, or a size, and of what. */

@@ -137,10 +137,11 @@ void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out) {
 
 /* ---- checking ---- */
 
-/* One operand or result; side names it in messages. */
+/* Operand or result `index`. */
 static gs_status check_map(const gs_node *n, const gs_rule *r,
                            const gs_tensor_map *t, const gs_value *v,
-                           const char *side, int index, gs_err *e) {
+                           bool result, int index, gs_err *e) {
+  const char *side = result ? "result" : "operand";
   char where[300];
   snprintf(where, sizeof where, "node '%.200s' (%.60s)", n->name, n->op_type);
   int rank = v && v->rank > 0 ? v->rank : 0;
@@ -159,7 +160,7 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
         return gs_fail(e, GS_INTERNAL, where,
                        "rule: factor %d twice in %s %d, but not whole", f,
                        side, index);
-      if (side[0] == 'r' && r->factor[f].kind == GS_SUMMED)
+      if (result && r->factor[f].kind == GS_SUMMED)
         return gs_fail(e, GS_INTERNAL, where,
                        "rule: summed factor %d in result %d", f, index);
       seen[f] = true;
@@ -181,9 +182,9 @@ gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e) {
                    "and %d, %d factors",
                    r->nin, r->nout, n->op_type, n->nin, n->nout, r->nfactor);
   for (int i = 0; i < n->nin; i++)
-    GS_TRY(check_map(n, r, &r->in[i], n->in[i], "operand", i, e));
+    GS_TRY(check_map(n, r, &r->in[i], n->in[i], false, i, e));
   for (int i = 0; i < n->nout; i++)
-    GS_TRY(check_map(n, r, &r->out[i], n->out[i], "result", i, e));
+    GS_TRY(check_map(n, r, &r->out[i], n->out[i], true, i, e));
   return GS_OK;
 }
 

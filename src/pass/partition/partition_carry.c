@@ -64,7 +64,7 @@ static double elements(const gs_value *v) {
 
 gs_subset gs_part_deferred(const part *p, const gs_node *n) {
   const gs_op *op = n->op;
-  if (!op || op->flops > 1 || gs_node_dynamic(n)) return 0;
+  if (!op || gs_node_dynamic(n)) return 0;
   bool all = additive(n);
   if (!all && !(op->flags & GS_OP_LINEAR)) return 0;
   gs_subset axes = 0;

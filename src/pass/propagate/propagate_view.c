@@ -4,8 +4,7 @@
 #include "pass/propagate/propagate_impl.h"
 
 static bool is_simple(const gs_op *op) {
-  return op && ((op->flags & GS_OP_POINTWISE) ||
-                (op->flops == 0 && (op->flags & GS_OP_LINEAR)));
+  return op && (op->flags & (GS_OP_POINTWISE | GS_OP_EARLY));
 }
 
 bool gs_prop_is_due(const prop *p, const gs_node *n) {

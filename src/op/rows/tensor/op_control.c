@@ -167,9 +167,8 @@ gs_status gs_enter_loop(gs_graph *g, gs_node *n, int round, gs_graph **before,
 static bool keeps_going(const gs_graph *b) {
   const gs_value *v = b->output.at[0];
   int64_t on = 0;
-  unsigned copy = GS_OP_POINTWISE | GS_OP_LINEAR;
-  while (v->def && v->def->op && v->def->nin == 1 && !v->def->op->flops &&
-         (v->def->op->flags & copy) == copy)
+  while (v->def && v->def->op && v->def->nin == 1 &&
+         (v->def->op->flags & GS_OP_VIEW))
     v = v->def->in[0];
   if (v == b->input.at[1]) return true;
   return v->constant && gs_tensor_ints(v->constant, &on, 1) == 1 && on;
