@@ -174,10 +174,11 @@ spec() {
 text() { "$reader" --text "$1"; }
 
 functions() {
-  awk -v whole="$source/src/op/functions.txt" '
+  cat "$source"/src/op/functions/*.txt > whole
+  awk '
     { want = want $0 "\n" }
     END {
-      while ((getline line < whole) > 0) all = all line "\n"
+      while ((getline line < "whole") > 0) all = all line "\n"
       exit !index(all, want)
     }' "$1"
 }

@@ -2,7 +2,7 @@
  *
  * Cases (see cases.h) are a line "opset N" or "opset N infer" and a graph in
  * text form; expected is the graph after the upgrade, or after inference too.
- * Or they are a line "functions" and a text in the form of functions.txt;
+ * Or they are a line "functions" and a text in the form of src/op/functions;
  * expected is what is wrong with it. */
 #include "cases_main.h"
 #include "op/core/function.h"

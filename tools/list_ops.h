@@ -1,4 +1,4 @@
-/* The table of operators as text, from src/op/ops.def and functions.txt. */
+/* The table of operators as text, from src/op/ops.def and functions/. */
 #ifndef GS_TOOLS_LIST_OPS_H
 #define GS_TOOLS_LIST_OPS_H
 

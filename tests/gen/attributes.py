@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares src/op/schemas.def with the schemas of ONNX and ONNX Runtime.
+"""Compares src/op/schemas/*.def with the schemas of ONNX and ONNX Runtime.
 
 usage: attributes.py [--write]   (needs the packages onnx and onnxruntime)
 
@@ -7,8 +7,8 @@ Every version of every operator of ONNX's domains up to opset 28, and the
 operators of com.microsoft and ai.onnx that have a row or a function but stand
 only in ONNX Runtime, must have their numbers of operands and results, and
 their attributes with type and whether they must be given.  What values an
-attribute may have stands in no schema: it is written into the file by hand,
-and kept by --write, which writes the file again.
+attribute may have stands in no schema: it is written into the files by hand,
+and kept by --write, which writes the files again.
 
 Prints one line per difference; the exit code is 1 when there is one.
 """
@@ -19,10 +19,12 @@ import sys
 import onnx.defs
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from check_rows import OPSET, functions, rows
+from check_rows import OPSET, functions, rows, text as text_of
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILE = HERE / "../../src/op/schemas.def"
+FOLDER = HERE / "../../src/op/schemas"
+FILES = {"ONN": "onnx", "GSH": "gshard", "PRV": "preview", "TRN": "training",
+         "MSF": "microsoft"}
 SYMBOL = {"": "ONN", "ai.onnx.preview.training": "TRN",
           "ai.onnx.preview": "PRV", "com.microsoft": "MSF"}
 MANY = 2147483647
@@ -53,8 +55,9 @@ def entry(s):
 
 def ours():
     """What has a row or a function: (domain, name)."""
-    found = set(functions(HERE / "../../src/op/functions.txt"))
-    text = (HERE / "../../src/op/functions.txt").read_text()
+    folder = HERE / "../../src/op/functions"
+    found = set(functions(folder))
+    text = text_of(folder)
     for domain, name in re.findall(r"^function (?:([\w.]+)\.)?(\w+) \d", text,
                                    re.M):
         found.add((domain, name))
@@ -89,11 +92,10 @@ def schemas():
 
 
 def written():
-    """What the file says, with the values: (symbol, name, since) -> ..."""
+    """What the files say, with the values: (symbol, name, since) -> ..."""
     found = {}
-    if not FILE.exists():
-        return found
-    for name, domain, since, number, text in ROW.findall(FILE.read_text()):
+    text = "".join(f.read_text() for f in sorted(FOLDER.glob("*.def")))
+    for name, domain, since, number, text in ROW.findall(text):
         words = "".join(re.findall(r'"([^"]*)"', text)).split()
         found[domain, name, int(since)] = number, words
     return found
@@ -120,9 +122,6 @@ def row(name, domain, since, number, words):
 
 
 def write(want, have):
-    text = FILE.read_text()
-    head, rest = text.split("/* begin */\n")
-    tail = rest.split("/* end */\n")[1]
     values = {}
     for (domain, name, since), (_, words) in sorted(have.items()):
         for w in words:
@@ -130,13 +129,14 @@ def write(want, have):
             values[domain, name, since, plain(w)] = w
     ours = {("ai.gshard", *key[1:]): e for key, e in have.items()
             if key[0] == "GSH"}
-    body = ""
+    body = dict.fromkeys(FILES, "/* Rows of schemas.def. */\n")
     for (domain, name, since), (number, words) in sorted((want | ours).items()):
         d = SYMBOL.get(domain, "GSH")
         words = [values.get((d, name, since, w), values.get((d, name, w), w))
                  for w in words]
-        body += row(name, d, since, number, words)
-    FILE.write_text(f"{head}/* begin */\n{body}/* end */\n{tail}")
+        body[d] += row(name, d, since, number, words)
+    for d, file in FILES.items():
+        (FOLDER / f"{file}.def").write_text(body[d])
 
 
 def main():

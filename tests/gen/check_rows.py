@@ -3,11 +3,11 @@
 
 usage: check_rows.py [FOLDER]     (needs the Python package onnx)
 
-FOLDER, src/op unless given, has ops.def and functions.txt.  For every row and
+FOLDER, src/op unless given, has ops.def and functions/*.txt.  For every row and
 every function of ONNX's domains: `since` must be the newest version up to
 opset 28, the numbers of operands and results those of its schema; a function
 must also have the schema's attributes, with the same defaults.  No operator
-stands in both files.
+stands in both.
 
 Prints one line per difference, and the operators of ai.onnx up to opset 28
 that are in neither file.  The exit code is 1 when something differs; what is
@@ -57,11 +57,16 @@ def arity(text):
     return least, most
 
 
+def text(folder):
+    """All that stands in the files of functions."""
+    return "".join(f.read_text() for f in sorted(folder.glob("*.txt")))
+
+
 def functions(path):
     """(domain, name) -> (first, since, in, in, out, out, attributes);
     attributes: name -> default as text, None without one"""
     found, attributes = {}, {}
-    for line in path.read_text().splitlines():
+    for line in text(path).splitlines():
         m = re.match(r"function ((?:[\w.]+\.)?)(\w+) (\d+)(?:-(\d+))? "
                      r"\((.*?)\) -> \((.*?)\)$", line)
         if m:
@@ -125,7 +130,7 @@ def main():
     here = pathlib.Path(__file__).resolve().parent
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else \
         here / "../../src/op"
-    got, found = rows(folder / "ops.def"), functions(folder / "functions.txt")
+    got, found = rows(folder / "ops.def"), functions(folder / "functions")
     bad = list(differences(got, found))
     for (domain, name), row in got.items():
         s = schema(domain, name)

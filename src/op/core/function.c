@@ -1,4 +1,4 @@
-/* Reads functions.txt. */
+/* Reads the texts of op/functions. */
 #include "op/core/function.h"
 
 #include <ctype.h>
@@ -11,15 +11,15 @@ typedef struct reader {
   gs_functions *out;
   gs_function *fn;    /* the last one, or NULL */
   gs_fn_block *block; /* the last one of fn, or NULL */
-  const char *line, *s;
-  int number;
+  const char *file, *line, *s;
+  int number; /* of the line in its file */
   gs_err *e;
 } reader;
 
 static gs_status bad(reader *r, const char *what) {
-  char place[64];
+  char place[128];
   int col = (int)(r->s - r->line) + 1;
-  snprintf(place, sizeof place, "functions.txt:%d:%d", r->number, col);
+  snprintf(place, sizeof place, "%.90s:%d:%d", r->file, r->number, col);
   gs_fail(r->e, GS_INTERNAL, place, "%s", what);
   gs_err_caret(r->e, r->line, strlen(r->line), col, 1);
   return GS_INTERNAL;
@@ -393,7 +393,7 @@ static gs_status body(reader *r, gs_fn_line *l) {
 }
 
 static gs_status line(reader *r) {
-  gs_fn_line l = {.number = r->number};
+  gs_fn_line l = {.file = r->file, .number = r->number};
   const char *op = "";
   do {
     gs_fn_result out = {0};
@@ -459,9 +459,14 @@ static gs_status statement(reader *r) {
 gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
                              gs_functions *out, gs_err *e) {
   *out = (gs_functions){0};
-  reader r = {.a = a, .out = out, .e = e};
+  static const char mark[] = "#file ";
+  reader r = {.a = a, .out = out, .file = "functions", .e = e};
   for (; *lines; lines++) {
     r.number++;
+    if (!strncmp(*lines, mark, sizeof mark - 1)) {
+      r.file = *lines + sizeof mark - 1;
+      r.number = 0;
+    }
     r.line = r.s = *lines;
     space(&r);
     if (!*r.s) continue;

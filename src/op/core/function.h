@@ -1,6 +1,6 @@
 /* Operators that have no row and are expanded into others, and how to
- * differentiate those that have one: functions.txt, parsed.  The head of that
- * file describes its text. */
+ * differentiate those that have one: op/functions/, parsed.  The head of its
+ * onnx.txt describes the text. */
 #ifndef GS_OP_FUNCTION_H
 #define GS_OP_FUNCTION_H
 
@@ -54,7 +54,8 @@ typedef struct gs_fn_line {
   GS_VEC(gs_fn_term) in;
   GS_VEC(gs_fn_set) attr;
   bool each;  /* once for every tensor of the "X*" kind */
-  int number; /* in the file */
+  const char *file;
+  int number; /* of the line in the file */
 } gs_fn_line;
 
 typedef struct gs_fn_test {
@@ -92,11 +93,13 @@ typedef struct gs_functions {
   GS_VEC(gs_function) helper;   /* that lines of gradients name */
 } gs_functions;
 
-/* The lines of functions.txt, up to a NULL. */
+/* The lines of src/op/functions/, up to a NULL; before those of a file stands
+ * "#file PATH". */
 extern const char *const gs_functions_text[];
 
-/* Parses lines, up to a NULL; GS_INTERNAL with the line.  Everything lies in
- * the arena.  Cost: a fraction of a millisecond for gs_functions_text. */
+/* Parses lines, up to a NULL; GS_INTERNAL with file and line.  Everything lies
+ * in the arena; names of files are those of the lines.  Cost: a fraction of a
+ * millisecond for gs_functions_text. */
 gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
                              gs_functions *out, gs_err *e);
 

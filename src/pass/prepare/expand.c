@@ -49,8 +49,8 @@ static const char *place(const expansion *x) {
 /* The data file is wrong. */
 static gs_status fault(const expansion *x, const gs_fn_line *l,
                        const char *what) {
-  return gs_fail(x->e, GS_INTERNAL, place(x), "functions.txt:%d: %s",
-                 l->number, what);
+  return gs_fail(x->e, GS_INTERNAL, place(x), "%s:%d: %s",
+                 l->file, l->number, what);
 }
 
 /* ---- values by name ---- */

@@ -25,7 +25,7 @@ struct gs_expander {
  * errors: GS_DATA for operands, results or attributes that the function does
  * not take; GS_UNSUPPORTED for an opset older than the function, and for
  * attributes for which it has no lines; GS_INTERNAL for faults of
- * functions.txt. */
+ * op/functions. */
 gs_status gs_expand_node(gs_expander *x, gs_graph *g, gs_node *n, bool *done,
                          gs_err *e);
 

@@ -212,7 +212,8 @@ static gs_value *new_slope(derivation *d, const gs_value *of) {
   return gs_value_new(d->g, name, GS_UNDEFINED, -1, NULL);
 }
 
-/* *out, or a new value where it is NULL, by a helper of functions.txt. */
+/* *out, or a new value where it is NULL, by a helper of
+ * op/functions/gradient.txt. */
 static gs_status help(derivation *d, const char *helper, const gs_value *of,
                       const char *name, gs_value *a, gs_value *b,
                       gs_value **out) {
@@ -224,7 +225,7 @@ static gs_status help(derivation *d, const char *helper, const gs_value *of,
   gs_node_output(n, 0, *out);
   if (!f)
     return gs_fail(d->e, GS_INTERNAL, place(d),
-                   "functions.txt has no helper '%s'", helper);
+                   "gradient.txt has no helper '%s'", helper);
   return gs_expand_by(d->x, d->g, n, f, d->e);
 }
 

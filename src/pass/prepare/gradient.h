@@ -9,7 +9,7 @@
  * g->node: the part of the graph between the tensors that xs and zs name and
  * y, once more where n is given other tensors in their place; and the
  * gradient of the sum of all elements of y, backwards through it by the rules
- * of functions.txt.  A tensor of xs that y does not depend on, or only by
+ * of gradient.txt.  A tensor of xs that y does not depend on, or only by
  * operators whose derivative is 0 where there is one, has the gradient 0.
  * The node of the first result keeps n's name; the others are named after it.
  *
