@@ -7,7 +7,7 @@
 #define GS_IR_GRAPH_H
 
 #include "base/map.h"
-#include "ir/mesh/sharding.h"
+#include "ir/mesh/form.h"
 
 typedef struct gs_graph gs_graph;
 typedef struct gs_node gs_node;
@@ -58,6 +58,8 @@ struct gs_value {
   int def_index;    /* which output of it */
   bool is_input, is_output;
   gs_sharding *sharding;      /* NULL: none */
+  const gs_form *form; /* programs: what a device holds, of the same sharding;
+                          NULL: blocks, with any padding */
   const int64_t *global_dims; /* programs: dims of the whole value, else NULL */
 };
 

@@ -10,6 +10,25 @@ typedef struct check {
   gs_err *e;
 } check;
 
+/* What a device of a program holds of v is what its dims say. */
+static gs_status check_form(check *c, const gs_value *v) {
+  const gs_mesh *m = c->g->mesh;
+  if (!v->form) return GS_OK;
+  if (!m || !v->sharding || !v->global_dims ||
+      !gs_sharding_equal(v->form->sharding, v->sharding))
+    return gs_fail(c->e, GS_INTERNAL, v->name,
+                   "the form is not one of the sharding of a program's value");
+  GS_TRY(gs_form_check(m, v->form, v->rank, v->global_dims, v->name, c->e));
+  for (int d = 0; d < v->rank; d++) {
+    gs_held_range r = gs_form_range(m, v->form, d, v->global_dims[d]);
+    if (r.length != v->dims[d])
+      return gs_fail(c->e, GS_INTERNAL, v->name,
+                     "%lld places are held of dim %d, whose local size is %lld",
+                     (long long)r.length, d, (long long)v->dims[d]);
+  }
+  return GS_OK;
+}
+
 static gs_status check_value(check *c, const gs_value *v, int id) {
   if (!v || v->id != id)
     return gs_fail(c->e, GS_INTERNAL, c->g->name, "value %d has a wrong id",
@@ -28,7 +47,7 @@ static gs_status check_value(check *c, const gs_value *v, int id) {
                    gs_shape_text(&c->tmp, v->dtype, v->rank, v->dims));
   if (v->sharding && c->g->mesh)
     GS_TRY(gs_sharding_check(c->g->mesh, v->sharding, v->rank, v->name, c->e));
-  return GS_OK;
+  return check_form(c, v);
 }
 
 static gs_status check_node(check *c, const gs_node *n, int id) {

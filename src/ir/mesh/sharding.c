@@ -176,37 +176,43 @@ static gs_status parse_split(const gs_mesh *m, const char **s, gs_split *p,
   return GS_OK;
 }
 
+/* Reads " replicated(..)" or " partial(..)"; *found: it was there. */
 static gs_status parse_suffix(const gs_mesh *m, const char **s,
-                              gs_sharding *out, gs_err *e) {
+                              gs_sharding *out, bool *found, gs_err *e) {
+  const char *at = *s;
   gs_axes axes;
-  if (!strncmp(*s, "replicated(", 11)) {
-    *s += 11;
-    GS_TRY(gs_axes_parse(m, s, &axes, e));
+  while (*at == ' ') at++;
+  *found = true;
+  if (!strncmp(at, "replicated(", 11)) {
+    at += 11;
+    GS_TRY(gs_axes_parse(m, &at, &axes, e));
     out->replicated = gs_axes_set(&axes);
-  } else if (!strncmp(*s, "partial(", 8)) {
+  } else if (!strncmp(at, "partial(", 8)) {
     char word[8];
     size_t n = 0;
-    for (*s += 8; isalpha((unsigned char)**s) && n < 7; ++*s) word[n++] = **s;
+    for (at += 8; isalpha((unsigned char)*at) && n < 7; at++) word[n++] = *at;
     word[n] = 0;
-    if (!gs_reduce_parse(word, &out->reduce) || *(*s)++ != ',')
+    if (!gs_reduce_parse(word, &out->reduce) || *at++ != ',')
       return gs_fail(e, GS_SPEC, NULL, "partial(REDUCE,AXES) is expected");
-    GS_TRY(gs_axes_parse(m, s, &axes, e));
+    GS_TRY(gs_axes_parse(m, &at, &axes, e));
     out->partial = gs_axes_set(&axes);
   } else {
-    return gs_fail(e, GS_SPEC, NULL, "unexpected '%s' after a sharding", *s);
+    *found = false;
+    return GS_OK;
   }
-  if (*(*s)++ != ')')
+  if (*at++ != ')')
     return gs_fail(e, GS_SPEC, NULL, "a ')' is missing in a sharding");
+  *s = at;
   return GS_OK;
 }
 
-gs_status gs_sharding_parse(gs_arena *a, const gs_mesh *m, const char *text,
-                            gs_sharding **out, gs_err *e) {
-  const char *s = text;
+gs_status gs_sharding_read(gs_arena *a, const gs_mesh *m, const char **text,
+                           gs_sharding **out, gs_err *e) {
+  const char *s = *text;
   gs_split dim[GS_MAX_RANK] = {0};
   int rank = 0;
   if (*s++ != '{')
-    return gs_fail(e, GS_SPEC, NULL, "a sharding starts with '{': '%s'", text);
+    return gs_fail(e, GS_SPEC, NULL, "a sharding starts with '{': '%s'", *text);
   while (*s && *s != '}') {
     if (rank == GS_MAX_RANK)
       return gs_fail(e, GS_SPEC, NULL, "a sharding has too many dims");
@@ -216,15 +222,21 @@ gs_status gs_sharding_parse(gs_arena *a, const gs_mesh *m, const char *text,
     while (*s == ' ') s++;
   }
   if (*s++ != '}')
-    return gs_fail(e, GS_SPEC, NULL, "a sharding lacks its '}': '%s'", text);
+    return gs_fail(e, GS_SPEC, NULL, "a sharding lacks its '}': '%s'", *text);
   gs_sharding *r = gs_sharding_new(a, rank, false);
   if (rank) memcpy(r->dim, dim, (size_t)rank * sizeof *dim);
-  while (*s == ' ') {
-    while (*s == ' ') s++;
-    if (*s) GS_TRY(parse_suffix(m, &s, r, e));
-  }
-  if (*s)
-    return gs_fail(e, GS_SPEC, NULL, "unexpected '%s' after a sharding", s);
+  for (bool found = true; found;)
+    GS_TRY(parse_suffix(m, &s, r, &found, e));
+  *text = s;
   *out = r;
   return gs_sharding_check(m, r, -1, NULL, e);
+}
+
+gs_status gs_sharding_parse(gs_arena *a, const gs_mesh *m, const char *text,
+                            gs_sharding **out, gs_err *e) {
+  GS_TRY(gs_sharding_read(a, m, &text, out, e));
+  while (*text == ' ') text++;
+  if (*text)
+    return gs_fail(e, GS_SPEC, NULL, "unexpected '%s' after a sharding", text);
+  return GS_OK;
 }

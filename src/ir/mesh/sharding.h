@@ -74,5 +74,8 @@ void gs_sharding_print(gs_buf *b, const gs_mesh *m, const gs_sharding *s);
 char *gs_sharding_text(gs_arena *a, const gs_mesh *m, const gs_sharding *s);
 gs_status gs_sharding_parse(gs_arena *a, const gs_mesh *m, const char *text,
                             gs_sharding **out, gs_err *e);
+/* The same for the beginning of a text; *text is advanced past it. */
+gs_status gs_sharding_read(gs_arena *a, const gs_mesh *m, const char **text,
+                           gs_sharding **out, gs_err *e);
 
 #endif

@@ -162,18 +162,26 @@ static gs_status kind(parser *p, bool plain, gs_kind *k, gs_dtype *t) {
   return GS_OK;
 }
 
+/* "{..}", and what else there is of a form, up to " :". */
+static gs_status form(parser *p, gs_value *v) {
+  if (!p->g->mesh) return bad(p, "a sharding without a mesh");
+  const char *end = p->s;
+  while (*end && *end != '\n' && !(end[0] == ' ' && end[1] == ':')) end++;
+  const char *text = gs_strndup(p->a, p->s, (size_t)(end - p->s));
+  gs_form *f;
+  if (gs_form_parse(p->a, p->g->mesh, &text, &f, p->e) || *text)
+    return bad(p, "not a sharding");
+  p->s = end;
+  v->sharding = gs_sharding_copy(p->a, f->sharding);
+  gs_form blocks = gs_form_of(v->sharding);
+  if (!gs_form_equal(f, &blocks)) v->form = f;
+  return GS_OK;
+}
+
 /* "{..} : f32[4] of [8]" */
 static gs_status type(parser *p, gs_value *v) {
   space(p);
-  if (*p->s == '{') {
-    if (!p->g->mesh) return bad(p, "a sharding without a mesh");
-    const char *end = p->s;
-    while (*end && *end != '\n' && !(end[0] == ' ' && end[1] == ':')) end++;
-    char *text = gs_strndup(p->a, p->s, (size_t)(end - p->s));
-    if (gs_sharding_parse(p->a, p->g->mesh, text, &v->sharding, p->e))
-      return bad(p, "not a sharding");
-    p->s = end;
-  }
+  if (*p->s == '{') GS_TRY(form(p, v));
   if (!eat(p, ":")) return bad(p, "':' and a type are expected");
   int64_t dims[GS_MAX_RANK];
   int rank;

@@ -203,7 +203,8 @@ static void print_attr(gs_buf *b, const gs_attr *a) {
 /* "{dp,~} : f32[4,8] of [8,8]" */
 static void print_type(gs_buf *b, const gs_graph *g, const gs_value *v) {
   if (v->sharding && g->mesh) {
-    gs_sharding_print(b, g->mesh, v->sharding);
+    gs_form blocks = gs_form_of(v->sharding);
+    gs_form_print(b, g->mesh, v->form ? v->form : &blocks);
     gs_buf_char(b, ' ');
   }
   gs_buf_str(b, ": ");
