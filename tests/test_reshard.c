@@ -157,7 +157,7 @@ START_TEST(known_pairs) {
   gs_buf b;
   gs_buf_init(&b, &a);
   for (int i = 0; i < p->n; i++)
-    gs_buf_printf(&b, "%s%s", i ? " " : "", gs_move_op(p->move[i].kind));
+    gs_buf_printf(&b, "%s%s", i ? " " : "", gs_moves[p->move[i].kind].name);
   ck_assert_str_eq(b.at, k->moves);
   gs_err_free(&e);
   gs_arena_free(&a);

@@ -2,8 +2,8 @@
  *
  *   gendoc TEMPLATE VERSION     a manual page: in the template a line
  *     "@synopsis TOOL", "@options TOOL", "@examples TOOL", "@statuses",
- *     "@limits" or "@operators" stands for that text, and @VERSION@ for the
- *     version
+ *     "@limits", "@operators" or "@moves" stands for that text, and
+ *     @VERSION@ for the version
  *   gendoc --completion TOOL    the bash completion of a tool            */
 #include <errno.h>
 #include <stdlib.h>
@@ -61,6 +61,7 @@ static void expand(char *line, const char *version) {
   else if (!strcmp(line, "@statuses")) statuses(stdout);
   else if (!strcmp(line, "@limits")) limits(stdout);
   else if (!strcmp(line, "@operators")) gs_ops_man(stdout);
+  else if (!strcmp(line, "@moves")) gs_moves_man(stdout);
   else {
     fprintf(stderr, "gendoc: what is '%s'?\n", line);
     exit(GS_DATA);

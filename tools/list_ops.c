@@ -7,6 +7,8 @@
 
 #include "base/buf.h"
 #include "op/core/function.h"
+#include "op/core/moves.h"
+#include "op/core/schema.h"
 
 /* What a reader wants to know of a row: the cells of ops.def as text; or of a
  * function. */
@@ -351,4 +353,55 @@ void gs_ops_man(FILE *f) {
                                   : parts(&a, r->function, ", "));
   fputs(".El\n", f);
   gs_arena_free(&a);
+}
+
+/* ---- moves ---- */
+
+/* "Attributes axes, dim.", one to a line. */
+static void man_attributes(FILE *f, const char *text) {
+  gs_string name;
+  bool first = true;
+  const char *rest = text;
+  bool several = gs_schema_next(&rest, &name) && gs_schema_next(&rest, &name);
+  fputs(several ? "Attributes" : "Attribute", f);
+  while (gs_schema_next(&text, &name)) {
+    fprintf(f, "%s\n.Ar %.*s", first ? "" : " ,", (int)name.n, name.at);
+    first = false;
+  }
+  fputs(" .\n", f);
+}
+
+static bool has_attribute(const char *attributes, const char *s, size_t n) {
+  gs_string name;
+  while (gs_schema_next(&attributes, &name))
+    if (name.n == n && !memcmp(name.at, s, n)) return true;
+  return false;
+}
+
+/* Names are between `...`; those that are no attributes are variables.  Each
+ * gets a line with the marks that follow it, and so does a sentence. */
+static void man_prose(FILE *f, const char *s, const char *attributes) {
+  for (; *s; s++) {
+    if (*s == ' ' && (s[1] == '`' || s[-1] == '.')) {
+      fputc('\n', f);
+    } else if (*s == '`') {
+      size_t n = strcspn(++s, "`"), marks = strspn(s + n + 1, ".,;:");
+      fprintf(f, "%s %.*s%s%.*s", has_attribute(attributes, s, n) ? ".Ar"
+                                                                  : ".Va",
+              (int)n, s, marks ? " " : "", (int)marks, s + n + 1);
+      s += n + marks;
+      if (s[1] == ' ') fputc('\n', f), s++;
+    } else {
+      fputc(*s, f);
+    }
+  }
+  fputc('\n', f);
+}
+
+void gs_moves_man(FILE *f) {
+  for (int k = 0; k < GS_NMOVE; k++) {
+    fprintf(f, ".It Sy %s Ns ( Ns Ar x Ns )\n", gs_moves[k].name);
+    man_attributes(f, gs_moves[k].attributes);
+    man_prose(f, gs_moves[k].prose, gs_moves[k].attributes);
+  }
 }

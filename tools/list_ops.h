@@ -10,5 +10,7 @@ void gs_ops_list(FILE *f);
 void gs_ops_list_json(FILE *f);
 /* The same in mdoc, without those of ai.gshard. */
 void gs_ops_man(FILE *f);
+/* The moves of moves.def in mdoc: what each does, and its attributes. */
+void gs_moves_man(FILE *f);
 
 #endif

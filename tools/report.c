@@ -127,10 +127,9 @@ static void collective_counts(gs_buf *b, const gs_partition *p) {
   for (int k = 0; k < GS_NMOVE; k++) {
     int n = 0;
     for (int i = 0; i < p->collective.n; i++)
-      n += !strcmp(p->collective.at[i].op, gs_move_op((gs_move_kind)k));
+      n += !strcmp(p->collective.at[i].op, gs_moves[k].name);
     if (n)
-      gs_buf_printf(b, "%s%d %s", any ? ", " : "", n,
-                    gs_move_op((gs_move_kind)k));
+      gs_buf_printf(b, "%s%d %s", any ? ", " : "", n, gs_moves[k].name);
     any = any || n;
   }
   if (!any) gs_buf_str(b, "none");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "op/core/moves.h"
 
 /* ---- what all devices share ---- */
 
@@ -157,12 +158,12 @@ static gs_status make_node(builder *k, const gs_node *n) {
   unsigned flags = n->op ? n->op->flags : 0;
   if (flags & GS_OP_ENTRY) return make_entry(k, n);
   if (flags & GS_OP_EXIT) return GS_OK;
+  const gs_move_info *move = gs_move_of(n->op);
   gs_axes axes = {0};
   bool meshed = n->op && !strcmp(n->op->domain, "ai.gshard") &&
                 gs_node_attr(n, "axes");
   if (meshed) GS_TRY(axes_of(k, n, &axes));
-  if (meshed && (flags & GS_OP_INPLACE) && gs_node_attr(n, "size") &&
-      mask_is_idle(k, n, &axes)) {
+  if (move && move->effect == GS_EFFECT_FILL && mask_is_idle(k, n, &axes)) {
     k->map[n->out[0]->id] = mapped(k, n->in[0]);
     return GS_OK;
   }
@@ -234,8 +235,9 @@ gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
 
 /* ---- whole values at the borders again ---- */
 
-static gs_node *border_node(gs_graph *g, const char *op, const char *split,
+static gs_node *border_node(gs_graph *g, gs_move_kind kind, const char *split,
                             gs_value *in, gs_value *out) {
+  const char *op = gs_moves[kind].name;
   gs_node *n = gs_node_new(g, "ai.gshard", op, "", 1, 1);
   n->op = gs_op_find("ai.gshard", op);
   n->opset = 1;
@@ -269,7 +271,7 @@ gs_status gs_pass_border(gs_graph *g, const char *const *in_split,
     block->is_input = false;
     whole->is_input = true;
     g->input.at[i] = whole;
-    border_node(g, "Shard", in_split[i], whole, block);
+    border_node(g, GS_MOVE_SHARD, in_split[i], whole, block);
   }
   /* The entries go before everything that reads them. */
   int entries = g->node.n - first;
@@ -286,7 +288,7 @@ gs_status gs_pass_border(gs_graph *g, const char *const *in_split,
     block->is_output = false;
     whole->is_output = true;
     g->output.at[i] = whole;
-    gs_node *n = border_node(g, "Unshard", out_split[i], block, whole);
+    gs_node *n = border_node(g, GS_MOVE_UNSHARD, out_split[i], block, whole);
     gs_node_set_ints(g, n, "dims", out_dims[i], block->rank);
   }
   return gs_graph_check(g, e);

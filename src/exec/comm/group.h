@@ -19,7 +19,7 @@ gs_status gs_permute_source(const gs_mesh *mesh, const gs_sharding *from,
                             const gs_sharding *to, int64_t p, int64_t *source,
                             gs_err *e);
 
-/* Source and target of a CollectivePermute node on device p: attributes
+/* Source and target of a permutation on device p: attributes
  * `source` and `target` where present, else from `from` and `to`. */
 gs_status gs_permute_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                         int64_t p, int64_t *to, int64_t *from, gs_err *e);

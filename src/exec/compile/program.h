@@ -108,8 +108,8 @@ struct gs_coll {
   const gs_value *x, *y;
   gs_group group;
   gs_reduce reduce;
-  int dim, dim2;     /* dim; AllToAll: split_dim, concat_dim */
-  int64_t to, from;  /* CollectivePermute */
+  int dim, dim2;     /* dim; all-to-all: split_dim, concat_dim */
+  int64_t to, from;  /* of a permutation */
   const void *in;
   void *out;
   bool pack, unpack; /* through scratch before, after the call */
@@ -126,7 +126,7 @@ typedef enum gs_role_kind {
 
 typedef struct gs_role {
   gs_role_kind kind;
-  gs_move_kind move; /* of GS_ROLE_STEP */
+  gs_move_kind move;
   bool inplace; /* out may be in */
   gs_status (*prep)(gs_arena *a, gs_coll *c, gs_err *e);
   gs_status (*run)(const gs_coll *c, gs_comm *comm, void *scratch, gs_err *e);

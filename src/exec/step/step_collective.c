@@ -86,7 +86,7 @@ static void join(const gs_value *v, void *y, int d, int m, int64_t b,
   }
 }
 
-/* ---- AllReduce ---- */
+/* ---- all-reduce ---- */
 
 /* The type and number of elements that a value is reduced as.  No operator
  * adds numbers of 8 bits or less but integers of whole bytes: partial sums of
@@ -116,7 +116,7 @@ static gs_status run_all_reduce(const gs_coll *c, gs_comm *comm,
                                c->reduce, e);
 }
 
-/* ---- ReduceScatter ---- */
+/* ---- reduce-scatter ---- */
 
 static gs_status prep_reduce_scatter(gs_arena *a, gs_coll *c, gs_err *e) {
   GS_TRY(dim_of(a, c, "dim", c->x->rank, &c->dim, e));
@@ -142,7 +142,7 @@ static gs_status run_reduce_scatter(const gs_coll *c, gs_comm *comm,
                                    c->reduce, e);
 }
 
-/* ---- AllGather ---- */
+/* ---- all-gather ---- */
 
 static gs_status prep_all_gather(gs_arena *a, gs_coll *c, gs_err *e) {
   GS_TRY(dim_of(a, c, "dim", c->x->rank, &c->dim, e));
@@ -167,7 +167,7 @@ static gs_status run_all_gather(const gs_coll *c, gs_comm *comm,
   return GS_OK;
 }
 
-/* ---- AllToAll ---- */
+/* ---- all-to-all ---- */
 
 /* Dim `concat` of the blocks that are sent. */
 static int64_t block_dim(const gs_coll *c) {
@@ -218,7 +218,7 @@ static gs_status run_all_to_all(const gs_coll *c, gs_comm *comm,
   return GS_OK;
 }
 
-/* ---- CollectivePermute ---- */
+/* ---- permutation ---- */
 
 static gs_status prep_permute(gs_arena *a, gs_coll *c, gs_err *e) {
   if (!alike(c->x, c->y, -1)) return place_fail(a, c, "shapes differ", e);
@@ -234,33 +234,32 @@ static gs_status run_permute(const gs_coll *c, gs_comm *comm, void *scratch,
 
 /* ---- roles ---- */
 
-enum {
-#define OP(sym, ...) ROW_##sym,
-#include "op/ops.def"
-#undef OP
-  NROW
-};
+#define ENTRY GS_OP_ENTRY
+#define EXIT GS_OP_EXIT
+#define COLLECTIVE GS_OP_COLLECTIVE
+#define MESH GS_OP_MESH
+#define MOVES GS_OP_MOVES
+#define INPLACE GS_OP_INPLACE
+#define LOCAL
+#define COMM(name) .prep = prep_##name, .run = run_##name
 
-static const gs_role roles[] = {
-    [ROW_GShard] = {.kind = GS_ROLE_LOAD},
-    [ROW_GUnshard] = {.kind = GS_ROLE_EXIT},
-    [ROW_GAllReduce] = {GS_ROLE_STEP, GS_MOVE_ALL_REDUCE, true, prep_all_reduce,
-                        run_all_reduce},
-    [ROW_GReduceScatter] = {GS_ROLE_STEP, GS_MOVE_REDUCE_SCATTER, false,
-                            prep_reduce_scatter, run_reduce_scatter},
-    [ROW_GAllGather] = {GS_ROLE_STEP, GS_MOVE_ALL_GATHER, false,
-                        prep_all_gather, run_all_gather},
-    [ROW_GAllToAll] = {GS_ROLE_STEP, GS_MOVE_ALL_TO_ALL, false, prep_all_to_all,
-                      run_all_to_all},
-    [ROW_GCollectivePermute] = {GS_ROLE_STEP, GS_MOVE_PERMUTE, false,
-                                prep_permute, run_permute},
+static const gs_role roles[GS_NMOVE] = {
+#define MOVE(sym, name, effect, flags, attributes, device, bytes, steps,       \
+             kernel, how, prose) \
+  [GS_MOVE_##sym] = {.move = GS_MOVE_##sym,                                    \
+                     .kind = (flags) & ENTRY  ? GS_ROLE_LOAD                   \
+                             : (flags) & EXIT ? GS_ROLE_EXIT                   \
+                                              : GS_ROLE_STEP,                  \
+                     .inplace = ((flags) & INPLACE) != 0,                      \
+                     how},
+#include "op/moves.def"
+#undef MOVE
 };
 
 const gs_role *gs_role_of(const gs_op *op) {
-  int n = (int)(sizeof roles / sizeof *roles);
-  if (!op || op->id >= n) return NULL;
-  const gs_role *r = &roles[op->id];
-  return r->run || r->kind != GS_ROLE_STEP ? r : NULL;
+  const gs_move_info *m = gs_move_of(op);
+  const gs_role *r = m ? &roles[m - gs_moves] : NULL;
+  return r && (r->run || r->kind != GS_ROLE_STEP) ? r : NULL;
 }
 
 gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
@@ -270,7 +269,7 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   c->role = gs_role_of(n->op);
   c->x = n->in[0];
   c->y = n->out[0];
-  if (c->role->run == run_permute)
+  if (gs_moves[c->role->move].effect == GS_EFFECT_PERMUTE)
     GS_TRY(gs_permute_of(a, n, mesh, p, &c->to, &c->from, e));
   else
     GS_TRY(gs_group_of(a, n, mesh, p, &c->group, e));

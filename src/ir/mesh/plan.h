@@ -40,7 +40,7 @@ typedef struct gs_plan_weights { /* the file of all weights */
 } gs_plan_weights;
 
 typedef struct gs_plan_collective {
-  const char *op;     /* AllReduce, AllToAll, ... */
+  const char *op;     /* its name in moves.def */
   gs_axes axes;
   const char *tensor; /* its result in the program */
   int64_t bytes;      /* sent by each device */

@@ -5,16 +5,32 @@
 #include "base/math.h"
 #include "ir/packed.h"
 
-const char *gs_move_op(gs_move_kind k) {
-  static const char *const op[GS_NMOVE] = {
-      [GS_MOVE_SLICE] = "Shard",
-      [GS_MOVE_ALL_GATHER] = "AllGather",
-      [GS_MOVE_ALL_TO_ALL] = "AllToAll",
-      [GS_MOVE_PERMUTE] = "CollectivePermute",
-      [GS_MOVE_ALL_REDUCE] = "AllReduce",
-      [GS_MOVE_REDUCE_SCATTER] = "ReduceScatter",
-  };
-  return op[k];
+#define COLLECTIVE GS_OP_COLLECTIVE
+#define ENTRY GS_OP_ENTRY
+#define EXIT GS_OP_EXIT
+#define INPLACE GS_OP_INPLACE
+#define MESH GS_OP_MESH
+#define MOVES GS_OP_MOVES
+
+const gs_move_info gs_moves[GS_NMOVE] = {
+#define MOVE(sym, name_, effect_, flags_, attributes_, device_, bytes, steps_, \
+             kernel, run, prose_) \
+  [GS_MOVE_##sym] = {.name = name_, \
+                     .effect = GS_EFFECT_##effect_, \
+                     .flags = flags_, \
+                     .steps = steps_, \
+                     .attributes = attributes_, \
+                     .device = device_, \
+                     .prose = prose_},
+#include "op/moves.def"
+#undef MOVE
+};
+
+const gs_move_info *gs_move_of(const gs_op *op) {
+  if (!op || strcmp(op->domain, "ai.gshard")) return NULL;
+  for (int k = 0; k < GS_NMOVE; k++)
+    if (!strcmp(gs_moves[k].name, op->name)) return &gs_moves[k];
+  return NULL;
 }
 
 /* Of a tensor whose dim `dim` (-1: none) is cut into g blocks, of one. */
@@ -36,17 +52,24 @@ static double part_bytes(gs_dtype t, int rank, const int64_t *dims,
 }
 
 double gs_move_bytes(gs_move_kind k, gs_dtype t, int rank, const int64_t *x,
-                     const int64_t *y, int dim, int64_t g) {
-  double others = (double)(g - 1);
+                     const int64_t *y, int dim, int64_t ndevice) {
+  double g = (double)ndevice;
+#define X block_bytes(t, rank, x, -1, ndevice)
+#define Y block_bytes(t, rank, y, -1, ndevice)
+#define BLOCK block_bytes(t, rank, x, dim, ndevice)
+#define PART part_bytes(t, rank, x, ndevice)
   switch (k) {
-    case GS_MOVE_ALL_GATHER: return others * block_bytes(t, rank, x, -1, g);
-    case GS_MOVE_ALL_TO_ALL: return others * block_bytes(t, rank, x, dim, g);
-    case GS_MOVE_REDUCE_SCATTER:
-      return others * block_bytes(t, rank, y, -1, g);
-    case GS_MOVE_ALL_REDUCE: return 2 * others * part_bytes(t, rank, x, g);
-    case GS_MOVE_PERMUTE: return block_bytes(t, rank, x, -1, g);
-    case GS_MOVE_SLICE:
+#define MOVE(sym, name, effect, flags, attributes, device, bytes, steps, \
+             kernel, run, prose) \
+  case GS_MOVE_##sym: return bytes;
+#include "op/moves.def"
+#undef MOVE
     case GS_NMOVE: break;
   }
+  (void)g;
   return 0;
+#undef X
+#undef Y
+#undef BLOCK
+#undef PART
 }

@@ -1,32 +1,51 @@
-/* What brings a value from one form to another: which operator of ai.gshard
- * carries it out, and what it sends.  The one formula for reports, for prices
- * and for what a run counts. */
+/* The table of moves: one row of moves.def each.  A move brings a value from
+ * one form to another; its row says which axes it changes, what it sends and
+ * which attributes its node has. */
 #ifndef GS_OP_MOVES_H
 #define GS_OP_MOVES_H
 
 #include "op/core/op.h"
 
 typedef enum gs_move_kind {
-  GS_MOVE_SLICE,
-  GS_MOVE_ALL_GATHER,
-  GS_MOVE_ALL_TO_ALL,
-  GS_MOVE_PERMUTE,
-  GS_MOVE_ALL_REDUCE,
-  GS_MOVE_REDUCE_SCATTER,
+#define MOVE(sym, ...) GS_MOVE_##sym,
+#include "op/moves.def"
+#undef MOVE
   GS_NMOVE
 } gs_move_kind;
 
-/* The ai.gshard operator that carries out a move. */
-const char *gs_move_op(gs_move_kind k);
+/* What becomes of the axes that a move goes over. */
+typedef enum gs_effect {
+  GS_EFFECT_SPLIT,    /* held copies; then they split dim `dim`, as minor */
+  GS_EFFECT_JOIN,     /* split `dim`, as minor; then they hold copies */
+  GS_EFFECT_TRANSFER, /* split `concat_dim`; then they split `split_dim` */
+  GS_EFFECT_PERMUTE,  /* others split each dim into as many blocks */
+  GS_EFFECT_REDUCE,   /* were partial; then they hold copies */
+  GS_EFFECT_SCATTER,  /* were partial; then they split `dim` */
+  GS_EFFECT_SPREAD,   /* held copies; then they are partial */
+  GS_EFFECT_FILL,     /* stay; the padding of `dim` gets a value */
+  GS_EFFECT_LEAVE     /* the value leaves the program, whole */
+} gs_effect;
+
+typedef struct gs_move_info {
+  const char *name; /* of the operator of ai.gshard */
+  gs_effect effect;
+  unsigned flags;   /* of its row in gs_ops */
+  int steps;        /* messages that follow one another; 0: a local move */
+  const char *attributes, *device; /* see gs_schema_next */
+  const char *prose;
+} gs_move_info;
+
+extern const gs_move_info gs_moves[GS_NMOVE];
+
+/* The move that an operator is, or NULL. */
+const gs_move_info *gs_move_of(const gs_op *op);
 
 /* Bytes that one device sends, at most, in a move over groups of g devices,
- * padding of blocks included; x[rank] are its local dims before the move, y
- * those after it (ring or direct exchange, equal volume):
- *   all-gather (g-1) x; all-to-all (g-1) of the g blocks that x is cut into
- *   along `dim`; reduce-scatter (g-1) y; all-reduce 2 (g-1) of g parts of
- *   ceil(elements / g); permute x; slice 0.
- * Types of less than a byte are moved in whole bytes.  The sizes are known to
- * fit; as a double, for it is added up and divided. */
+ * padding of blocks included: the formula of its row, the one for reports, for
+ * prices and for what a run counts.  x[rank] are the local dims before the
+ * move, y those after it, `dim` what an all-to-all splits.  Types of less than
+ * a byte are moved in whole bytes.  The sizes are known to fit; as a double,
+ * for it is added up and divided. */
 double gs_move_bytes(gs_move_kind k, gs_dtype t, int rank, const int64_t *x,
                      const int64_t *y, int dim, int64_t g);
 

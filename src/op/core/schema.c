@@ -18,6 +18,14 @@ const gs_schema gs_schemas[] = {
 
 const int gs_nschema = sizeof gs_schemas / sizeof *gs_schemas;
 
+static const gs_schema move_schemas[] = {
+#define MOVE(sym, name, effect, flags, attributes, device, bytes, steps,       \
+             kernel, run, prose) \
+  {name, "ai.gshard", 1, 1, 1, 1, 1, attributes " " device},
+#include "op/moves.def"
+#undef MOVE
+};
+
 static const struct {
   const char *op_type, *attribute;
 } strays[] = {
@@ -31,6 +39,12 @@ static int compare(const gs_schema *s, const char *domain, const char *name) {
   return c ? c : strcmp(s->name, name);
 }
 
+static const gs_schema *find_move(const char *name) {
+  for (size_t i = 0; i < sizeof move_schemas / sizeof *move_schemas; i++)
+    if (!strcmp(move_schemas[i].name, name)) return &move_schemas[i];
+  return NULL;
+}
+
 const gs_schema *gs_schema_find(const char *domain, const char *name,
                                 int opset) {
   int low = 0, high = gs_nschema; /* the first row past it is in [low, high] */
@@ -41,7 +55,8 @@ const gs_schema *gs_schema_find(const char *domain, const char *name,
     else high = mid;
   }
   const gs_schema *s = low ? &gs_schemas[low - 1] : NULL;
-  return s && !compare(s, domain, name) ? s : NULL;
+  if (s && !compare(s, domain, name)) return s;
+  return strcmp(domain, "ai.gshard") ? NULL : find_move(name);
 }
 
 /* ---- the text of attributes ---- */
@@ -66,6 +81,13 @@ static bool next_spec(const char **text, spec *a) {
   a->needed = *a->values == '!';
   a->values += a->needed;
   *text = s + strcspn(s, " ");
+  return true;
+}
+
+bool gs_schema_next(const char **text, gs_string *name) {
+  spec a;
+  if (!next_spec(text, &a)) return false;
+  *name = (gs_string){a.name, (size_t)a.nname};
   return true;
 }
 
@@ -234,8 +256,7 @@ static gs_status check_present(const check *c, int min, int max) {
 
 /* Is it the last version of its operator? */
 static bool is_last(const gs_schema *s) {
-  return s + 1 == gs_schemas + gs_nschema ||
-         compare(s + 1, s->domain, s->name) != 0;
+  return gs_schema_find(s->domain, s->name, INT_MAX) == s;
 }
 
 gs_status gs_schema_check(gs_graph *g, const gs_node *n, gs_err *e) {

@@ -23,9 +23,10 @@ static void link_of(const gs_mesh *m, const gs_axes *axes, double *alpha_us,
 
 double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
                     double bytes) {
-  /* A local slice costs next to nothing, but more than not slicing. */
-  if (k == GS_MOVE_SLICE) return 1e-9;
+  int steps = gs_moves[k].steps;
+  /* A local move costs next to nothing, but more than none. */
+  if (!steps) return 1e-9;
   double alpha_us, gbs;
   link_of(m, axes, &alpha_us, &gbs);
-  return alpha_us * 1e-6 + bytes / (gbs * 1e9);
+  return steps * (alpha_us * 1e-6) + bytes / (gbs * 1e9);
 }

@@ -1,6 +1,6 @@
 /* The cost model: seconds of compute and of communication.
  *
- * Communication is alpha + bytes / bandwidth per collective, with the link of
+ * Communication is steps * alpha + bytes / bandwidth per move, with the link of
  * the mesh axis (spec: mesh.link), else that of the machine (spec: machine,
  * ir/mesh/machine.h); over several axes, the slowest of them.  Only ratios
  * matter to the choices made here. */

@@ -16,7 +16,7 @@
 enum { GS_SMALL_CONSTANT = 64 * 1024 };
 
 typedef struct gs_collective {
-  const char *op;         /* "AllReduce" */
+  const char *op;         /* its name in moves.def */
   gs_axes axes;
   const gs_value *value;  /* of the model: the tensor that is moved */
   const gs_node *node;    /* of the model: the consumer that needs it, or

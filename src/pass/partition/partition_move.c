@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "op/core/schema.h"
 #include "pass/partition/partition_impl.h"
 
 const gs_sharding *gs_part_home(part *p, const gs_value *v) {
@@ -79,12 +80,13 @@ double gs_part_price(part *p, const gs_value *v, const gs_sharding *want,
       ->seconds;
 }
 
-static gs_value *emit(part *p, const gs_value *v, const char *op, gs_value *in,
-                      const gs_sharding *after, gs_node **node) {
+static gs_value *emit(part *p, const gs_value *v, gs_move_kind kind,
+                      gs_value *in, const gs_sharding *after, gs_node **node) {
+  const char *name = gs_moves[kind].name;
   int64_t dims[GS_MAX_RANK];
   gs_sharding_local(p->m, after, v->dims, dims);
-  gs_node *n = gs_node_new(p->program, "ai.gshard", op, "", 1, 1);
-  n->op = gs_op_find("ai.gshard", op);
+  gs_node *n = gs_node_new(p->program, "ai.gshard", name, "", 1, 1);
+  n->op = gs_op_find("ai.gshard", name);
   n->opset = 1;
   n->origin = gs_strdup(p->program->arena, v->name);
   n->in[0] = in;
@@ -101,25 +103,42 @@ static void set_axes(part *p, gs_node *n, const gs_axes *axes) {
   gs_node_set_string(p->program, n, "axes", b.at);
 }
 
-/* One Shard for all the slices from `before` to `after`. */
-static gs_value *emit_shard(part *p, const gs_value *v, gs_value *in,
-                            const gs_sharding *before,
-                            const gs_sharding *after) {
-  gs_sharding *added = gs_sharding_new(p->a, v->rank, false);
-  for (int d = 0; d < v->rank; d++)
-    added->dim[d].axes =
-        gs_axes_tail(&after->dim[d].axes, before->dim[d].axes.n);
-  gs_node *n;
-  gs_value *out = emit(p, v, "Shard", in, after, &n);
-  gs_node_set_string(p->program, n, "split",
-                     gs_sharding_text(p->a, p->m, added));
-  return out;
+static void set_sharding(part *p, gs_node *n, const char *name,
+                         const gs_sharding *s) {
+  gs_node_set_string(p->program, n, name, gs_sharding_text(p->a, p->m, s));
+}
+
+/* The axes that each dim has after `before`. */
+static const gs_sharding *added(part *p, const gs_sharding *before,
+                                const gs_sharding *after) {
+  gs_sharding *s = gs_sharding_new(p->a, after->rank, false);
+  for (int d = 0; d < after->rank; d++)
+    s->dim[d].axes = gs_axes_tail(&after->dim[d].axes, before->dim[d].axes.n);
+  return s;
+}
+
+/* Sets the attribute of that name; those of graphs for one device are set by
+ * gs_pass_specialise. */
+static void set_attribute(part *p, gs_node *n, gs_string name,
+                          const gs_sharding *before, const gs_move *mv) {
+  gs_graph *g = p->program;
+  const char *s = gs_strndup(p->a, name.at, name.n);
+  if (!strcmp(s, "axes")) set_axes(p, n, &mv->axes);
+  if (!strcmp(s, "split")) set_sharding(p, n, s, added(p, before, mv->after));
+  if (!strcmp(s, "from")) set_sharding(p, n, s, before);
+  if (!strcmp(s, "to")) set_sharding(p, n, s, mv->after);
+  if (!strcmp(s, "reduce"))
+    gs_node_set_string(g, n, s, gs_reduce_text(before->reduce));
+  if (!strcmp(s, "dim") || !strcmp(s, "concat_dim"))
+    gs_node_set_int(g, n, s, mv->dim);
+  if (!strcmp(s, "split_dim")) gs_node_set_int(g, n, s, mv->to);
+  if (!strcmp(s, "size")) gs_node_set_int(g, n, s, n->out[0]->dims[mv->dim]);
 }
 
 static void record(part *p, const gs_value *v, const gs_move *mv,
                    const gs_sharding *before, const gs_value *result) {
   gs_collective *c = gs_push(p->a, &p->out->collective);
-  *c = (gs_collective){.op = gs_move_op(mv->kind),
+  *c = (gs_collective){.op = gs_moves[mv->kind].name,
                        .axes = mv->axes,
                        .value = v,
                        .node = p->node,
@@ -131,31 +150,25 @@ static void record(part *p, const gs_value *v, const gs_move *mv,
   p->out->seconds += mv->seconds;
 }
 
-static gs_value *emit_collective(part *p, const gs_value *v, gs_value *in,
-                                 const gs_sharding *before,
-                                 const gs_move *mv) {
+static gs_value *emit_move(part *p, const gs_value *v, gs_value *in,
+                           const gs_sharding *before, const gs_move *mv) {
+  const gs_move_info *row = &gs_moves[mv->kind];
+  const char *rest = row->attributes;
+  gs_string name;
   gs_node *n;
-  gs_value *out = emit(p, v, gs_move_op(mv->kind), in, mv->after, &n);
-  gs_graph *g = p->program;
-  if (mv->kind == GS_MOVE_PERMUTE) {
-    gs_node_set_string(g, n, "from", gs_sharding_text(p->a, p->m, before));
-    gs_node_set_string(g, n, "to", gs_sharding_text(p->a, p->m, mv->after));
-  } else {
-    set_axes(p, n, &mv->axes);
-  }
-  if (mv->kind == GS_MOVE_ALL_REDUCE || mv->kind == GS_MOVE_REDUCE_SCATTER)
-    gs_node_set_string(g, n, "reduce", gs_reduce_text(before->reduce));
-  if (mv->kind == GS_MOVE_REDUCE_SCATTER || mv->kind == GS_MOVE_ALL_GATHER)
-    gs_node_set_int(g, n, "dim", mv->dim);
-  if (mv->kind == GS_MOVE_ALL_GATHER)
-    gs_node_set_int(g, n, "size", out->dims[mv->dim]);
-  if (mv->kind == GS_MOVE_ALL_TO_ALL) {
-    gs_node_set_int(g, n, "split_dim", mv->to);
-    gs_node_set_int(g, n, "concat_dim", mv->dim);
-    gs_node_set_int(g, n, "size", out->dims[mv->dim]);
-  }
-  record(p, v, mv, before, out);
+  gs_value *out = emit(p, v, mv->kind, in, mv->after, &n);
+  while (gs_schema_next(&rest, &name)) set_attribute(p, n, name, before, mv);
+  if (row->flags & GS_OP_COLLECTIVE) record(p, v, mv, before, out);
   return out;
+}
+
+/* One node does all the splits that follow one another from path->move[i] on;
+ * the last of them. */
+static int last_split(const gs_path *path, int i) {
+  int kind = path->move[i].kind;
+  if (gs_moves[kind].effect == GS_EFFECT_SPLIT)
+    while (i + 1 < path->n && (int)path->move[i + 1].kind == kind) i++;
+  return i;
 }
 
 version *gs_part_move(part *p, const gs_value *v, const version *x,
@@ -167,16 +180,11 @@ version *gs_part_move(part *p, const gs_value *v, const version *x,
   bool zero_tail = x->zero_tail;
   version *made = NULL;
   for (int i = 0; i < path->n; i++) {
+    i = last_split(path, i);
     const gs_move *mv = &path->move[i];
-    if (mv->kind == GS_MOVE_SLICE) {
-      while (i + 1 < path->n && path->move[i + 1].kind == GS_MOVE_SLICE) i++;
-      mv = &path->move[i];
-      at = emit_shard(p, v, at, now, mv->after);
-      zero_tail = zero_tail || gs_sharding_is_replicated(now);
-    } else {
-      at = emit_collective(p, v, at, now, mv);
-      zero_tail = false;
-    }
+    bool split = gs_moves[mv->kind].effect == GS_EFFECT_SPLIT;
+    at = emit_move(p, v, at, now, mv);
+    zero_tail = split && (zero_tail || gs_sharding_is_replicated(now));
     gs_sharding *after = gs_sharding_copy(p->a, mv->after);
     after->reduce = x->sharding->reduce;
     made = gs_part_add(p, v, after, at, zero_tail);
@@ -207,7 +215,8 @@ static version *read_block(part *p, const gs_value *v,
   version *x = find(p, v, want);
   if (x) return x;
   gs_sharding *none = gs_sharding_new(p->a, v->rank, false);
-  gs_value *out = emit_shard(p, v, all, none, want);
+  gs_move mv = {.kind = GS_MOVE_SHARD, .after = (gs_sharding *)want};
+  gs_value *out = emit_move(p, v, all, none, &mv);
   return gs_part_add(p, v, gs_sharding_copy(p->a, want), out, true);
 }
 
@@ -229,7 +238,7 @@ gs_value *gs_part_spread(part *p, const gs_value *v, gs_value *x,
   after->partial = axes;
   after->reduce = GS_REDUCE_SUM;
   gs_node *n;
-  gs_value *out = emit(p, v, "Partial", x, after, &n);
+  gs_value *out = emit(p, v, GS_MOVE_PARTIAL, x, after, &n);
   out->sharding = after;
   out->global_dims = x->global_dims;
   gs_axes list = gs_axes_of(axes);
@@ -251,7 +260,7 @@ gs_value *gs_part_masked(part *p, const gs_value *v, version *x,
   for (int d = 0; d < v->rank && d < 64; d++) {
     if (!(dims >> d & 1)) continue;
     gs_node *n;
-    at = emit(p, v, "Mask", at, x->sharding, &n);
+    at = emit(p, v, GS_MOVE_MASK, at, x->sharding, &n);
     at->sharding = x->sharding;
     at->global_dims = x->local->global_dims;
     set_axes(p, n, &x->sharding->dim[d].axes);

@@ -233,9 +233,9 @@ static step *heap_pop(search *s) {
   return top;
 }
 
-/* Offers `at`, reached from s->now by a move of these units. */
-static void offer(search *s, const state *at, gs_move_kind kind,
-                  uint32_t units, int dim, int to) {
+/* Offers `at`, reached from s->now by this move of these units. */
+static void offer_move(search *s, const state *at, gs_move_kind kind,
+                       uint32_t units, int dim, int to) {
   gs_axes axes = {0};
   for (int u = 0; u < s->nunit; u++)
     if (units >> u & 1) axes = gs_axes_cat(&axes, &s->unit[u]);
@@ -258,6 +258,14 @@ static void offer(search *s, const state *at, gs_move_kind kind,
   if (old) old->done = true;
   gs_map_put(&s->seen, key.at, x);
   heap_push(s, x);
+}
+
+/* The same by every move that has this effect. */
+static void offer(search *s, const state *at, gs_effect effect, uint32_t units,
+                  int dim, int to) {
+  for (int k = 0; k < GS_NMOVE; k++)
+    if (gs_moves[k].effect == effect)
+      offer_move(s, at, (gs_move_kind)k, units, dim, to);
 }
 
 /* ---- moves ---- */
@@ -287,7 +295,7 @@ static void try_splits(search *s, const state *st) {
       uint32_t reduced = st->partial & units;
       if (reduced && reduced != units) break;
       next.partial = st->partial & ~units;
-      offer(s, &next, reduced ? GS_MOVE_REDUCE_SCATTER : GS_MOVE_SLICE, units,
+      offer(s, &next, reduced ? GS_EFFECT_SCATTER : GS_EFFECT_SPLIT, units,
             d, -1);
     }
     for (int u = 0; u < s->nunit; u++) { /* any one unit, whatever its turn */
@@ -297,7 +305,7 @@ static void try_splits(search *s, const state *st) {
       one.partial &= ~(1u << u);
       bool partial = st->partial >> u & 1;
       if (suffix_nests(s, &one, d, st->n[d]))
-        offer(s, &one, partial ? GS_MOVE_REDUCE_SCATTER : GS_MOVE_SLICE,
+        offer(s, &one, partial ? GS_EFFECT_SCATTER : GS_EFFECT_SPLIT,
               1u << u, d, -1);
     }
   }
@@ -308,11 +316,11 @@ static void try_reductions(search *s, const state *st) {
   if (!rest) return;
   state next = *st;
   next.partial &= ~rest;
-  offer(s, &next, GS_MOVE_ALL_REDUCE, rest, -1, -1);
+  offer(s, &next, GS_EFFECT_REDUCE, rest, -1, -1);
   for (int u = 0; u < s->nunit; u++)
     if ((rest >> u & 1) && rest != 1u << u) {
       next.partial = st->partial & ~(1u << u);
-      offer(s, &next, GS_MOVE_ALL_REDUCE, 1u << u, -1, -1);
+      offer(s, &next, GS_EFFECT_REDUCE, 1u << u, -1, -1);
     }
 }
 
@@ -326,7 +334,7 @@ static void try_suffixes(search *s, const state *st) {
       if (!suffix_nests(s, st, d, k)) continue;
       state next = *st;
       cut(&next, d, k);
-      offer(s, &next, GS_MOVE_ALL_GATHER, units, d, -1);
+      offer(s, &next, GS_EFFECT_JOIN, units, d, -1);
       for (int e = 0; e < s->rank; e++) {
         bool wanted = false;
         for (int u = 0; u < s->nunit; u++)
@@ -335,7 +343,7 @@ static void try_suffixes(search *s, const state *st) {
         state moved = next;
         for (int i = k; i < st->n[d]; i++) append(&moved, e, unit[i]);
         if (suffix_nests(s, &moved, e, st->n[e]))
-          offer(s, &moved, GS_MOVE_ALL_TO_ALL, units, d, e);
+          offer(s, &moved, GS_EFFECT_TRANSFER, units, d, e);
       }
     }
   }
@@ -366,7 +374,7 @@ static void try_permutes(search *s, const state *st) {
       if (s->home[b] != dim[a] && s->home[a] != dim[b]) continue;
       state next = *st;
       swap_units(s, &next, a, b);
-      offer(s, &next, GS_MOVE_PERMUTE, 1u << a | 1u << b, -1, -1);
+      offer(s, &next, GS_EFFECT_PERMUTE, 1u << a | 1u << b, -1, -1);
     }
   for (int d = 0; d < s->rank; d++)
     if (shards(s, st, d, st->n[d]) !=
@@ -375,14 +383,14 @@ static void try_permutes(search *s, const state *st) {
   state next = s->goal;
   next.partial = st->partial;
   if (!(st->partial & split_units(s, &s->goal)))
-    offer(s, &next, GS_MOVE_PERMUTE, used | split_units(s, &s->goal), -1, -1);
+    offer(s, &next, GS_EFFECT_PERMUTE, used | split_units(s, &s->goal), -1, -1);
 }
 
-/* The step to `at` by this move, or a cheaper one that leads there. */
+/* The step to `at` by such a move, or a cheaper one that leads there. */
 static const step *reach(search *s, const step *from, const state *at,
-                         gs_move_kind kind, uint32_t units, int dim) {
+                         gs_effect effect, uint32_t units, int dim) {
   s->now = from;
-  offer(s, at, kind, units, dim, -1);
+  offer(s, at, effect, units, dim, -1);
   return gs_map_get(&s->seen, key_of(s, at).at);
 }
 
@@ -401,13 +409,13 @@ static void go_straight(search *s, const step *x) {
   uint32_t rest = x->at.partial & ~s->goal.partial;
   state next = x->at;
   next.partial &= ~rest;
-  if (rest) x = reach(s, x, &next, GS_MOVE_ALL_REDUCE, rest, -1);
+  if (rest) x = reach(s, x, &next, GS_EFFECT_REDUCE, rest, -1);
   for (int d = 0; d < s->rank && x; d++) {
     int k = kept(s, &next, d);
     uint32_t units = 0;
     for (int i = k; i < next.n[d]; i++) units |= 1u << units_of(&next, d)[i];
     cut(&next, d, k);
-    if (units) x = reach(s, x, &next, GS_MOVE_ALL_GATHER, units, d);
+    if (units) x = reach(s, x, &next, GS_EFFECT_JOIN, units, d);
   }
   for (int d = 0; d < s->rank && x; d++) {
     uint32_t units = 0;
@@ -415,7 +423,7 @@ static void go_straight(search *s, const step *x) {
       append(&next, d, units_of(&s->goal, d)[i]);
       units |= 1u << units_of(&s->goal, d)[i];
     }
-    if (units) x = reach(s, x, &next, GS_MOVE_SLICE, units, d);
+    if (units) x = reach(s, x, &next, GS_EFFECT_SPLIT, units, d);
   }
   if (x && x->seconds < s->bound) s->bound = x->seconds;
 }
@@ -446,8 +454,9 @@ static const step *run_search(search *s, const state *start) {
 
 static gs_axes units_axes(const search *s, const step *x) {
   gs_axes axes = {0};
-  bool drops = x->kind == GS_MOVE_ALL_GATHER || x->kind == GS_MOVE_ALL_TO_ALL;
-  bool adds = x->kind == GS_MOVE_SLICE || x->kind == GS_MOVE_REDUCE_SCATTER;
+  gs_effect effect = gs_moves[x->kind].effect;
+  bool drops = effect == GS_EFFECT_JOIN || effect == GS_EFFECT_TRANSFER;
+  bool adds = effect == GS_EFFECT_SPLIT || effect == GS_EFFECT_SCATTER;
   if (drops || adds) {
     /* In the order in which they split the dim: it orders the blocks. */
     const state *st = drops ? &x->from->at : &x->at;

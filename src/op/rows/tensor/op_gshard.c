@@ -1,6 +1,7 @@
 /* Shapes of the domain ai.gshard: operators on one device's blocks.  Their
  * attributes are described in gshard-ops(7). */
 #include "base/math.h"
+#include "op/core/moves.h"
 #include "op/rows/tensor/movement.h"
 
 static gs_status bad(gs_graph *g, const gs_node *n, const char *why,
@@ -81,21 +82,19 @@ static gs_status reduce_attr(gs_graph *g, const gs_node *n, gs_err *e) {
                  "'%s' is no reduction", text ? text : "?");
 }
 
-/* out[d] = in[d] for all d. */
-static void same_dims(const gs_node *n, int64_t *dims) {
-  for (int d = 0; d < n->in[0]->rank; d++) dims[d] = n->in[0]->dims[d];
-}
-
-gs_status gs_shape_g_shard(gs_graph *g, gs_node *n, gs_err *e) {
+/* The shape of a block of operand 0, as `split` cuts it. */
+static gs_status shape_split(gs_graph *g, const gs_node *n, int64_t *dims,
+                             gs_err *e) {
   const gs_value *x = n->in[0];
-  int64_t dims[GS_MAX_RANK];
   gs_sharding *s;
   GS_TRY(split_attr(g, n, "split", x->rank, &s, e));
   gs_sharding_local(g->mesh, s, x->dims, dims);
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+  return GS_OK;
 }
 
-gs_status gs_shape_g_unshard(gs_graph *g, gs_node *n, gs_err *e) {
+/* The global shape in the attributes, of which operand 0 is a block. */
+static gs_status shape_leave(gs_graph *g, const gs_node *n, int64_t *out,
+                             gs_err *e) {
   const gs_value *x = n->in[0];
   int64_t local[GS_MAX_RANK];
   gs_sharding *s;
@@ -107,68 +106,65 @@ gs_status gs_shape_g_unshard(gs_graph *g, gs_node *n, gs_err *e) {
   for (int d = 0; d < rank; d++)
     if (dims[d] < 0) return bad(g, n, "a negative dim in 'dims'", e);
   gs_sharding_local(g->mesh, s, dims, local);
-  for (int d = 0; d < rank; d++)
+  for (int d = 0; d < rank; d++) {
+    out[d] = dims[d];
     if (local[d] != x->dims[d])
       return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                      "blocks of dim %d are %lld long, but '%s' has %lld", d,
                      (long long)local[d], x->name, (long long)x->dims[d]);
-  return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
+  }
+  return GS_OK;
 }
 
-/* AllReduce, Mask and Partial have `axes`, CollectivePermute `from` and
- * `to`. */
-gs_status gs_shape_g_same(gs_graph *g, gs_node *n, gs_err *e) {
+static gs_status shape_permute(gs_graph *g, const gs_node *n, gs_err *e) {
   gs_sharding *s;
-  int64_t m;
-  int d;
-  if (gs_node_attr(n, "from") || gs_node_attr(n, "to")) {
-    GS_TRY(split_attr(g, n, "from", n->in[0]->rank, &s, e));
-    GS_TRY(split_attr(g, n, "to", n->in[0]->rank, &s, e));
-    return gs_shape_set_like(g, n, 0, e);
-  }
-  GS_TRY(axes_size(g, n, &m, e));
-  GS_TRY(reduce_attr(g, n, e));
-  if (gs_node_attr(n, "dim")) {
-    GS_TRY(dim_attr(g, n, "dim", &d, e));
-    GS_TRY(size_attr(g, n, n->in[0]->dims[d], m, &m, e));
-  }
-  return gs_shape_set_like(g, n, 0, e);
+  GS_TRY(split_attr(g, n, "from", n->in[0]->rank, &s, e));
+  return split_attr(g, n, "to", n->in[0]->rank, &s, e);
 }
 
-gs_status gs_shape_g_reduce_scatter(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t dims[GS_MAX_RANK], m;
-  int d;
-  GS_TRY(axes_size(g, n, &m, e));
-  GS_TRY(reduce_attr(g, n, e));
-  GS_TRY(dim_attr(g, n, "dim", &d, e));
-  same_dims(n, dims);
-  dims[d] = gs_ceil_div(dims[d], m);
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
-}
-
-gs_status gs_shape_g_all_gather(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t dims[GS_MAX_RANK], m;
-  int d;
-  GS_TRY(axes_size(g, n, &m, e));
-  GS_TRY(dim_attr(g, n, "dim", &d, e));
-  same_dims(n, dims);
-  GS_TRY(size_attr(g, n, dims[d], m, &dims[d], e));
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
-}
-
-gs_status gs_shape_g_all_to_all(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t dims[GS_MAX_RANK], m;
+static gs_status shape_transfer(gs_graph *g, const gs_node *n, int64_t m,
+                                int64_t *dims, gs_err *e) {
   int from, to;
-  GS_TRY(axes_size(g, n, &m, e));
   GS_TRY(dim_attr(g, n, "split_dim", &from, e));
   GS_TRY(dim_attr(g, n, "concat_dim", &to, e));
   if (from == to) return bad(g, n, "split_dim and concat_dim are one", e);
-  same_dims(n, dims);
   dims[from] = gs_ceil_div(dims[from], m);
-  GS_TRY(size_attr(g, n, dims[to], m, &dims[to], e));
+  return size_attr(g, n, dims[to], m, &dims[to], e);
+}
+
+/* Moves over the attribute `axes`, by what they do to these. */
+static gs_status shape_axes(gs_graph *g, const gs_node *n, gs_effect effect,
+                            int64_t *dims, gs_err *e) {
+  int64_t m, size;
+  int d;
+  GS_TRY(axes_size(g, n, &m, e));
+  GS_TRY(reduce_attr(g, n, e));
+  switch (effect) {
+    case GS_EFFECT_JOIN:
+      GS_TRY(dim_attr(g, n, "dim", &d, e));
+      return size_attr(g, n, dims[d], m, &dims[d], e);
+    case GS_EFFECT_SCATTER:
+      GS_TRY(dim_attr(g, n, "dim", &d, e));
+      dims[d] = gs_ceil_div(dims[d], m);
+      return GS_OK;
+    case GS_EFFECT_FILL:
+      GS_TRY(dim_attr(g, n, "dim", &d, e));
+      return size_attr(g, n, dims[d], m, &size, e);
+    case GS_EFFECT_TRANSFER: return shape_transfer(g, n, m, dims, e);
+    default: return GS_OK;
+  }
+}
+
+/* The shape of a move follows from its effect. */
+gs_status gs_shape_move(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  gs_effect effect = gs_move_of(n->op)->effect;
+  int64_t dims[GS_MAX_RANK];
+  for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d];
+  if (effect == GS_EFFECT_SPLIT) GS_TRY(shape_split(g, n, dims, e));
+  else if (effect == GS_EFFECT_LEAVE) GS_TRY(shape_leave(g, n, dims, e));
+  else if (effect == GS_EFFECT_PERMUTE) GS_TRY(shape_permute(g, n, e));
+  else GS_TRY(shape_axes(g, n, effect, dims, e));
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }
 
