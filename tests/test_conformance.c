@@ -124,7 +124,8 @@ static gs_status load(bench_case *c, run_state *r, gs_err *e) {
 static gs_status execute(bench_case *c, const gs_graph *g, int64_t devices,
                          const run_state *r, gs_dyn **out, gs_err *e) {
   gs_exec_config config = {
-      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
+      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1,
+      .verify = true};
   gs_exec *x;
   gs_status s = gs_exec_new(&config, &x, e);
   for (int i = 0; i < g->input.n && !s; i++)

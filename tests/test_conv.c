@@ -72,7 +72,7 @@ static gs_tensor *run(gs_arena *a, const char *text, bool single, int threads) {
   if (!s) s = gs_pass_infer(a, g, NULL, &e);
   gs_exec_config config = {
       .graph = (const gs_graph *const *)&g, .ngraph = 1, .ndevice = 1,
-      .threads = threads};
+      .threads = threads, .verify = true};
   if (!s) s = gs_exec_new(&config, &x, &e);
   for (int i = 0; !s && i < g->input.n; i++) {
     const gs_value *v = g->input.at[i];

@@ -86,7 +86,8 @@ static void check_boxes(const gs_exec *x, const gs_graph *g) {
 static gs_status execute(gs_arena *a, const gs_graph *g, const gs_graph *given,
                          int64_t devices, gs_dyn ***out, gs_err *e) {
   gs_exec_config config = {
-      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
+      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1,
+      .verify = true};
   gs_exec *x;
   *out = GS_NEWS(a, g->output.n, gs_dyn *);
   gs_status s = gs_exec_new(&config, &x, e);

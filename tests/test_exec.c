@@ -189,6 +189,7 @@ static gs_tensor *run_graph(fixture *f, const gs_graph *g, int64_t ndevice,
                       .ndevice = ndevice,
                       .world = f->w,
                       .threads = 2,
+                      .verify = true,
                       .timeout = 1200};
   gs_exec *exec;
   gs_tensor *y = NULL;
@@ -357,7 +358,7 @@ static void packed_copies(int64_t ndevice, const char *split, int want) {
   output(g, v);
   const gs_graph *graph = g;
   gs_exec_config c = {.graph = &graph, .ngraph = 1, .ndevice = ndevice,
-                      .threads = 2};
+                      .threads = 2, .verify = true};
   gs_exec *x;
   size_t bytes;
   ck_assert(!gs_exec_new(&c, &x, &f.err));

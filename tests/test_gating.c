@@ -156,7 +156,8 @@ static void run(machine *m, const char *input, const gs_tensor *t) {
   must(m, m->net.status);
   must(m, gs_graph_check(m->net.graph, &m->err));
   const gs_graph *g = m->net.graph;
-  gs_exec_config c = {.graph = &g, .ngraph = 1, .ndevice = 1, .threads = 1};
+  gs_exec_config c = {.graph = &g, .ngraph = 1, .ndevice = 1, .threads = 1,
+                      .verify = true};
   must(m, gs_exec_new(&c, &m->exec, &m->err));
   must(m, gs_exec_input(m->exec, input, t, &m->err));
   must(m, gs_exec_run(m->exec, &m->err));

@@ -194,7 +194,8 @@ static void begin(machine *m, const char *text, bool moved) {
   must(m, gs_pass_infer(&m->a, m->g, NULL, &m->e));
   must(m, gs_graph_check(m->g, &m->e));
   const gs_graph *g = m->g;
-  gs_exec_config c = {.graph = &g, .ngraph = 1, .ndevice = 1, .threads = 1};
+  gs_exec_config c = {.graph = &g, .ngraph = 1, .ndevice = 1, .threads = 1,
+                      .verify = true};
   must(m, gs_exec_new(&c, &m->exec, &m->e));
   for (int i = 0; i < g->input.n; i++)
     fill(m, g->input.at[i], &m->in[i], 77u * (unsigned)i + 5);

@@ -77,7 +77,7 @@ static gs_status load(run *r, gs_graph **out) {
 static gs_status execute(run *r, const gs_graph *const *g, int ngraph,
                          int64_t devices, gs_tensor **out) {
   gs_exec_config config = {.graph = g, .ngraph = ngraph, .ndevice = devices,
-                           .threads = 1, .timeout = 1200};
+                           .threads = 1, .timeout = 1200, .verify = true};
   gs_exec *x;
   GS_TRY(gs_exec_new(&config, &x, &r->e));
   gs_status s = GS_OK;

@@ -68,7 +68,8 @@ static void run_pair(gs_arena *a, const gs_mesh *m, const int64_t *dims,
   if (!s) s = gs_random_tensor(a, "x", GS_INT32, rank, dims, &r, &in, &e);
   const gs_graph *program = made.program;
   gs_exec_config config = {
-      .graph = &program, .ngraph = 1, .ndevice = m->ndevice, .threads = 1};
+      .graph = &program, .ngraph = 1, .ndevice = m->ndevice, .threads = 1,
+      .verify = true};
   gs_exec *exec = NULL;
   if (!s) s = gs_exec_new(&config, &exec, &e);
   if (!s) s = gs_exec_input(exec, "x", in, &e);

@@ -153,7 +153,8 @@ static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
                          const input_set *in, gs_tensor **out,
                          uint64_t *sent, gs_err *e) {
   gs_exec_config config = {
-      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1};
+      .graph = &g, .ngraph = 1, .ndevice = devices, .threads = 1,
+      .verify = true};
   if (devices > 1) config.world = world;
   gs_exec *x;
   gs_status s = gs_exec_new(&config, &x, e);

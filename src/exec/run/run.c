@@ -7,6 +7,7 @@
 
 #include "base/math.h"
 #include "exec/comm/crew.h"
+#include "exec/compile/program_check.h"
 
 static const gs_program *program_of(const gs_exec *x, int64_t i) {
   return x->program[x->config.ngraph == 1 ? 0 : i];
@@ -147,6 +148,9 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
                      (long long)config->ndevice);
     GS_TRY(gs_program_new(&x->arena, g, &x->program[i], e));
   }
+  if (config->verify)
+    GS_TRY(gs_program_check((const gs_program *const *)x->program,
+                            config->ngraph, x->first, x->n, e));
   gs_exec_tell_reads(x);
   x->given = GS_NEWS(&x->arena, config->graph[0]->value.n, bool);
   return new_devices(x, e);

@@ -1,0 +1,344 @@
+#include "exec/compile/program_check.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "exec/comm/group.h"
+
+/* ---- memory ---- */
+
+/* A buffer of the arena during the walk. */
+typedef struct live {
+  int root;
+  int last; /* step after which its memory is free */
+} live;
+
+typedef struct walk {
+  const gs_program *p;
+  gs_arena tmp;
+  int *last;  /* [values] of roots: the last step that reads or writes it;
+                 INT_MAX: an output */
+  int *holds; /* [values] of roots: the value written last, or -1 */
+  GS_VEC(live) live; /* that have memory now */
+  gs_err *e;
+} walk;
+
+static int root_of(const gs_program *p, const gs_value *v) {
+  return gs_program_buffer(p, v)->root;
+}
+
+/* The value whose elements v shares: v itself where a step makes it, else the
+ * operand of the view or exit that it is. */
+static const gs_value *written_as(const gs_program *p, const gs_value *v) {
+  while (p->buffer[v->id].storage == GS_STORAGE_NONE &&
+         p->buffer[v->id].root != v->id && v->def && v->def->nin &&
+         v->def->in[0])
+    v = v->def->in[0];
+  return v;
+}
+
+static gs_status wrong(walk *w, int s, const gs_value *v, const char *what) {
+  const gs_node *n = s >= 0 ? w->p->step.at[s].node : NULL;
+  const char *place = n ? gs_node_place(&w->tmp, n) : v->name;
+  return gs_fail(w->e, GS_INTERNAL, place, "step %d: '%s' %s", s, v->name,
+                 what);
+}
+
+static void note_use(walk *w, const gs_value *v, int s) {
+  if (!v) return;
+  int *last = &w->last[root_of(w->p, v)];
+  if (*last < s) *last = s;
+}
+
+static void find_last_uses(walk *w) {
+  const gs_program *p = w->p;
+  for (int i = 0; i < p->g->value.n; i++) w->last[i] = w->holds[i] = -1;
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    for (int i = 0; i < n->nin; i++) note_use(w, n->in[i], s);
+    for (int i = 0; i < n->nout; i++) note_use(w, n->out[i], s);
+  }
+  for (int i = 0; i < p->g->output.n; i++)
+    note_use(w, p->exit[i].block, INT_MAX);
+}
+
+/* What is there before the first step. */
+static void find_given(walk *w) {
+  for (int i = 0; i < w->p->g->value.n; i++) {
+    const gs_value *v = w->p->g->value.at[i];
+    const gs_buffer *b = &w->p->buffer[i];
+    bool given = b->storage == GS_STORAGE_CONSTANT ||
+                 b->storage == GS_STORAGE_INPUT ||
+                 b->storage == GS_STORAGE_SLICE ||
+                 (b->storage == GS_STORAGE_DYNAMIC &&
+                  (v->constant || v->is_input));
+    if (given && b->root == i) w->holds[i] = i;
+  }
+}
+
+static gs_status check_read(walk *w, int s, const gs_value *v) {
+  const gs_buffer *b = gs_program_buffer(w->p, v);
+  int holds = w->holds[b->root];
+  if (holds < 0) return wrong(w, s, v, "is read before it is written");
+  if (holds != written_as(w->p, v)->id)
+    return wrong(w, s, v, "is read after its memory was written again");
+  if (s >= 0 && w->p->step.at[s].once && !b->fixed)
+    return wrong(w, s, v, "is read once, but is not constant");
+  return GS_OK;
+}
+
+static bool overlap(const gs_buffer *a, const gs_buffer *b) {
+  return a->bytes && b->bytes && a->offset < b->offset + b->bytes &&
+         b->offset < a->offset + a->bytes;
+}
+
+/* A step writes y: its memory is its own from now on. */
+static gs_status check_write(walk *w, int s, const gs_value *y) {
+  const gs_program *p = w->p;
+  const gs_buffer *b = gs_program_buffer(p, y);
+  bool again = w->holds[b->root] >= 0;
+  w->holds[b->root] = y->id;
+  if (b->storage == GS_STORAGE_NONE)
+    return wrong(w, s, y, "is written, but has no memory");
+  if ((b->storage == GS_STORAGE_ONCE) != p->step.at[s].once)
+    return wrong(w, s, y, "lies where steps of another kind write");
+  if (b->storage != GS_STORAGE_ARENA || again) return GS_OK;
+  if (b->offset > p->arena_size || b->bytes > p->arena_size - b->offset)
+    return wrong(w, s, y, "lies outside of the arena");
+  for (int i = 0; i < w->live.n; i++)
+    if (overlap(b, &p->buffer[w->live.at[i].root]))
+      return gs_fail(w->e, GS_INTERNAL,
+                     gs_node_place(&w->tmp, p->step.at[s].node),
+                     "step %d: '%s' is written over '%s', which is still read",
+                     s, y->name, p->g->value.at[w->live.at[i].root]->name);
+  *gs_push(&w->tmp, &w->live) = (live){b->root, w->last[b->root]};
+  return GS_OK;
+}
+
+/* A result shares the memory of an operand only where it is the first result,
+ * the operand is the first one and the row allows it; that nobody reads the
+ * operand later, check_read sees. */
+static gs_status check_in_place(walk *w, int s) {
+  const gs_step *step = &w->p->step.at[s];
+  const gs_node *n = step->node;
+  bool allowed = step->role ? step->role->inplace
+                            : (n->op->flags & GS_OP_INPLACE) != 0;
+  for (int i = 0; i < n->nout; i++)
+    for (int k = 0; k < n->nin && n->out[i]; k++) {
+      if (!n->in[k] || root_of(w->p, n->in[k]) != root_of(w->p, n->out[i]))
+        continue;
+      bool same = k == 0 || (n->op->flags & GS_OP_POINTWISE);
+      if (i != 0 || step->dynamic || !allowed || !same)
+        return wrong(w, s, n->out[i], "is written over an operand");
+    }
+  return GS_OK;
+}
+
+static gs_status walk_steps(walk *w) {
+  const gs_program *p = w->p;
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    for (int i = 0; i < n->nin; i++)
+      if (n->in[i]) GS_TRY(check_read(w, s, n->in[i]));
+    GS_TRY(check_in_place(w, s));
+    for (int i = 0; i < n->nout; i++)
+      if (n->out[i]) GS_TRY(check_write(w, s, n->out[i]));
+    int kept = 0;
+    for (int i = 0; i < w->live.n; i++)
+      if (w->live.at[i].last > s) w->live.at[kept++] = w->live.at[i];
+    w->live.n = kept;
+  }
+  for (int i = 0; i < p->g->output.n; i++)
+    GS_TRY(check_read(w, -1, p->exit[i].block));
+  return GS_OK;
+}
+
+static gs_status check_memory(const gs_program *p, gs_err *e) {
+  for (int s = 0; s < p->step.n; s++)
+    for (int i = 0; p->step.at[s].body && i < p->step.at[s].node->nattr; i++)
+      if (p->step.at[s].body[i])
+        GS_TRY(check_memory(p->step.at[s].body[i], e));
+  walk w = {.p = p, .e = e};
+  gs_arena_init(&w.tmp);
+  w.last = GS_NEWS(&w.tmp, p->g->value.n, int);
+  w.holds = GS_NEWS(&w.tmp, p->g->value.n, int);
+  find_last_uses(&w);
+  find_given(&w);
+  gs_status s = walk_steps(&w);
+  gs_arena_free(&w.tmp);
+  return s;
+}
+
+/* ---- collectives ---- */
+
+/* A collective of one device. */
+typedef struct meet {
+  const gs_node *n;
+  gs_group group;   /* n 0: a permutation */
+  int64_t to, from; /* of a permutation */
+} meet;
+
+/* What a device has yet to run. */
+typedef struct queue {
+  GS_VEC(meet) meet;
+  int at;
+} queue;
+
+typedef struct order {
+  gs_arena tmp;
+  queue *q; /* [n] */
+  int64_t first, n;
+  gs_err *e;
+} order;
+
+static gs_status fill_queue(order *o, const gs_program *p, int64_t d) {
+  for (int s = 0; s < p->step.n; s++) {
+    const gs_node *n = p->step.at[s].node;
+    if (!n->op || !(n->op->flags & GS_OP_COLLECTIVE)) continue;
+    meet *m = gs_push(&o->tmp, &o->q[d - o->first].meet);
+    *m = (meet){.n = n, .to = -1, .from = -1};
+    if (!gs_group_of(&o->tmp, n, p->g->mesh, d, &m->group, NULL)) {
+      int64_t index = gs_node_int(n, "index", m->group.me);
+      if (index == m->group.me) continue;
+      return gs_fail(o->e, GS_INTERNAL, gs_node_place(&o->tmp, n),
+                     "device %lld is member %d of the group, not %lld",
+                     (long long)d, m->group.me, (long long)index);
+    }
+    m->group.n = 0;
+    GS_TRY(gs_permute_of(&o->tmp, n, p->g->mesh, d, &m->to, &m->from, o->e));
+  }
+  return GS_OK;
+}
+
+static bool ours(const order *o, int64_t d) {
+  return d >= o->first && d < o->first + o->n;
+}
+
+/* The collective that device d runs next; NULL: none, or d is not ours. */
+static const meet *next_of(const order *o, int64_t d) {
+  if (!ours(o, d)) return NULL;
+  const queue *q = &o->q[d - o->first];
+  return q->at < q->meet.n ? &q->meet.at[q->at] : NULL;
+}
+
+static bool same_type(const gs_value *a, const gs_value *b) {
+  return a->dtype == b->dtype && a->rank == b->rank &&
+         !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims);
+}
+
+/* Attributes that are those of one device. */
+static bool is_own(const gs_attr *x) {
+  static const char *const own[] = {"source", "target", "index"};
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    if (!strcmp(x->name, own[i])) return true;
+  return false;
+}
+
+/* Attributes that say how, not with whom. */
+static bool same_numbers(const gs_node *a, const gs_node *b) {
+  for (int i = 0; i < a->nattr; i++) {
+    const gs_attr *x = &a->attr[i];
+    if (x->kind == GS_ATTR_INT && !is_own(x) &&
+        gs_node_int(b, x->name, x->i - 1) != x->i)
+      return false;
+    if (x->kind == GS_ATTR_STRING &&
+        strcmp(gs_node_string(b, x->name, ""), x->s.at) != 0)
+      return false;
+  }
+  return true;
+}
+
+/* Whether a, next on one device, and b, next on a member, are one. */
+static bool is_same(const meet *a, const meet *b) {
+  return b && a->n->op == b->n->op && a->group.n == b->group.n &&
+         same_type(a->n->in[0], b->n->in[0]) &&
+         same_type(a->n->out[0], b->n->out[0]) && same_numbers(a->n, b->n) &&
+         (!a->group.n ||
+          !memcmp(a->group.member, b->group.member,
+                  (size_t)a->group.n * sizeof *a->group.member));
+}
+
+/* The devices of [first, first + n) that run with d what d runs next, in
+ * list; -1: some of them are at something else. */
+static int64_t group_members(const order *o, const meet *m, int64_t *list) {
+  int64_t count = 0;
+  for (int i = 0; i < m->group.n; i++) {
+    int64_t d = m->group.member[i];
+    if (!ours(o, d)) continue;
+    if (!is_same(m, next_of(o, d))) return -1;
+    list[count++] = d;
+  }
+  return count;
+}
+
+/* The same for a permutation: the devices along its chain, which is a ring
+ * unless it leaves this process. */
+static int64_t chain_members(const order *o, int64_t d, int64_t *list) {
+  int64_t count = 0, who = d;
+  list[count++] = d;
+  for (int back = 0; back < 2; back++, who = d)
+    for (;;) {
+      const meet *m = next_of(o, who);
+      int64_t peer = back ? m->from : m->to;
+      const meet *next = next_of(o, peer);
+      if (!ours(o, peer)) break;
+      if (!is_same(m, next) || (back ? next->to : next->from) != who)
+        return -1;
+      if (peer == d) return count;
+      if (count == o->n) return -1; /* a ring that d is not on */
+      list[count++] = who = peer;
+    }
+  return count;
+}
+
+static int64_t members(const order *o, int64_t d, int64_t *list) {
+  const meet *m = next_of(o, d);
+  return m->group.n ? group_members(o, m, list) : chain_members(o, d, list);
+}
+
+/* Device d waits for ever: names one that it waits for. */
+static gs_status stuck(order *o, int64_t d) {
+  const meet *m = next_of(o, d), *other = NULL;
+  int64_t who = m->to;
+  for (int i = 0; i < m->group.n; i++) {
+    who = m->group.member[i];
+    if (ours(o, who) && !is_same(m, next_of(o, who))) break;
+  }
+  other = next_of(o, who);
+  return gs_fail(o->e, GS_INTERNAL, gs_node_place(&o->tmp, m->n),
+                 "device %lld waits for device %lld, which is at %s",
+                 (long long)d, (long long)who,
+                 other ? gs_node_place(&o->tmp, other->n) : "its end");
+}
+
+/* Lets devices run their collectives until all are done or none can go on. */
+static gs_status run_all(order *o) {
+  int64_t *list = GS_NEWS(&o->tmp, o->n + 1, int64_t);
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (int64_t d = o->first; d < o->first + o->n; d++)
+      while (next_of(o, d)) {
+        int64_t count = members(o, d, list);
+        if (count < 0) break;
+        for (int64_t i = 0; i < count; i++) o->q[list[i] - o->first].at++;
+        moved = true;
+      }
+  }
+  for (int64_t d = o->first; d < o->first + o->n; d++)
+    if (next_of(o, d)) return stuck(o, d);
+  return GS_OK;
+}
+
+gs_status gs_program_check(const gs_program *const *program, int np,
+                           int64_t first, int64_t n, gs_err *e) {
+  for (int i = 0; i < np; i++) GS_TRY(check_memory(program[i], e));
+  order o = {.first = first, .n = n, .e = e};
+  gs_arena_init(&o.tmp);
+  o.q = GS_NEWS(&o.tmp, n, queue);
+  gs_status s = GS_OK;
+  for (int64_t i = 0; i < n && !s; i++)
+    s = fill_queue(&o, program[np == 1 ? 0 : i], first + i);
+  if (!s) s = run_all(&o);
+  gs_arena_free(&o.tmp);
+  return s;
+}

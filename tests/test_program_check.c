@@ -1,0 +1,235 @@
+/* The verifier of compiled programs: what the compiler makes passes, and what
+ * has been broken by hand is refused. */
+#include <check.h>
+#include <string.h>
+
+#include "exec/compile/program_check.h"
+
+static gs_arena arena;
+static gs_err err;
+
+static void setup(void) {
+  gs_arena_init(&arena);
+  gs_err_init(&err);
+}
+
+static void teardown(void) {
+  gs_err_free(&err);
+  gs_arena_free(&arena);
+}
+
+static gs_program *compile(const char *text) {
+  gs_graph *g;
+  gs_program *p = NULL;
+  gs_status s = gs_graph_parse(&arena, text, "case", &g, &err);
+  for (int i = 0; !s && i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op ? n->op->since : 1;
+  }
+  if (!s) s = gs_program_new(&arena, g, &p, &err);
+  ck_assert_msg(!s, "%s", err.n ? err.diag[0].text : "");
+  return p;
+}
+
+static gs_status check(const gs_program *p, int64_t n) {
+  return gs_program_check(&p, 1, 0, n, &err);
+}
+
+static gs_buffer *buffer(gs_program *p, const char *name) {
+  return gs_program_buffer(p, gs_graph_find(p->g, name));
+}
+
+/* MatMul has no result in place: a, b and c have buffers of their own. */
+static const char *const chain =
+    "input x : f32[4,4]\n"
+    "constant w : f32[4,4] = [1,0,0,0, 0,1,0,0, 0,0,1,0, 0,0,0,1]\n"
+    "a = MatMul(x, w) : f32[4,4]\n"
+    "b = MatMul(a, w) : f32[4,4]\n"
+    "r = Reshape(b, s) : f32[16]\n"
+    "c = MatMul(a, b) : f32[4,4]\n"
+    "d = Relu(c) : f32[4,4]\n"
+    "e = Add(r, r) : f32[16]\n"
+    "output d\n"
+    "output e\n";
+
+static gs_program *chain_program(void) {
+  char text[1000];
+  snprintf(text, sizeof text, "constant s : i64[1] = [16]\n%s", chain);
+  return compile(text);
+}
+
+static void swap_steps(gs_program *p, int i, int k) {
+  gs_step s = p->step.at[i];
+  p->step.at[i] = p->step.at[k];
+  p->step.at[k] = s;
+}
+
+START_TEST(compiled) { ck_assert(!check(chain_program(), 1)); }
+END_TEST
+
+START_TEST(overlapping) {
+  gs_program *p = chain_program();
+  buffer(p, "b")->offset = buffer(p, "a")->offset;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+  p = chain_program();
+  buffer(p, "b")->offset = buffer(p, "a")->offset + 32;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+}
+END_TEST
+
+START_TEST(outside) {
+  gs_program *p = chain_program();
+  p->arena_size = buffer(p, "a")->offset + 16;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+}
+END_TEST
+
+START_TEST(read_before_write) {
+  gs_program *p = chain_program();
+  swap_steps(p, 0, 1);
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+}
+END_TEST
+
+/* An output must be there, and stay there. */
+START_TEST(output_lost) {
+  gs_program *p = chain_program();
+  p->step.n--;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+}
+END_TEST
+
+/* a, which is read later, becomes the memory of b. */
+START_TEST(written_over) {
+  gs_program *p = chain_program();
+  int a = gs_graph_find(p->g, "a")->id, b = gs_graph_find(p->g, "b")->id;
+  p->buffer[b].root = a;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+}
+END_TEST
+
+START_TEST(read_once) {
+  gs_program *p = chain_program();
+  p->step.at[0].once = true;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+}
+END_TEST
+
+/* ---- collectives ---- */
+
+static const char *const spmd =
+    "mesh {dp=2, tp=2}\n"
+    "input x {~,~} : f32[4,4] of [4,4]\n"
+    "a = ai.gshard.Shard(x) split=\"{dp,tp}\" {dp,tp} : f32[2,2] of [4,4]\n"
+    "b = ai.gshard.AllGather(a) axes=\"tp\" dim=1 size=4 {dp,~} : f32[2,4]"
+    " of [4,4]\n"
+    "c = ai.gshard.AllToAll(b) axes=\"dp\" split_dim=1 concat_dim=0 size=4"
+    " {~,dp} : f32[4,2] of [4,4]\n"
+    "d = ai.gshard.CollectivePermute(c) from=\"{~,dp}\" to=\"{~,tp}\" {~,tp}"
+    " : f32[4,2] of [4,4]\n"
+    "y = ai.gshard.Unshard(d) split=\"{~,tp}\" dims=[4,4] : f32[4,4]\n"
+    "output y\n";
+
+START_TEST(one_for_all) { ck_assert(!check(compile(spmd), 4)); }
+END_TEST
+
+/* Device k of four on two columns: a sum over all, then one along its column;
+ * `swapped` the other way round. */
+static gs_program *device(int k, bool swapped, int members, const char *op) {
+  static const char *const all = "group=[0,1,2,3]";
+  char column[100], text[1000];
+  int c = k % 2;
+  snprintf(column, sizeof column, members == 2 ? "group=[%d,%d]"
+                                               : "group=[%d,%d,3]",
+           c, c + 2);
+  snprintf(text, sizeof text,
+           "input x : f32[4]\n"
+           "a = ai.gshard.AllReduce(x) %s reduce=\"sum\" : f32[4]\n"
+           "b = ai.gshard.AllReduce(a) %s reduce=\"%s\" : f32[4]\n"
+           "output b\n",
+           swapped ? column : all, swapped ? all : column, op);
+  return compile(text);
+}
+
+static gs_status check_devices(int odd, bool swapped, int members,
+                               const char *op) {
+  const gs_program *p[4];
+  for (int k = 0; k < 4; k++)
+    p[k] = k == odd ? device(k, swapped, members, op)
+                    : device(k, false, 2, "sum");
+  return gs_program_check(p, 4, 0, 4, &err);
+}
+
+START_TEST(order) {
+  ck_assert(!check_devices(-1, false, 2, "sum"));
+  /* one device runs its collectives the other way round */
+  for (int k = 0; k < 4; k++)
+    ck_assert_int_eq(check_devices(k, true, 2, "sum"), GS_INTERNAL);
+  /* one has another group, or reduces otherwise */
+  ck_assert_int_eq(check_devices(0, false, 3, "sum"), GS_INTERNAL);
+  ck_assert_int_eq(check_devices(2, false, 2, "max"), GS_INTERNAL);
+  /* of a process that hosts devices 0 and 1 */
+  const gs_program *p[2] = {device(0, false, 2, "sum"),
+                            device(1, false, 2, "sum")};
+  ck_assert(!gs_program_check(p, 2, 0, 2, &err));
+  p[1] = compile("input x : f32[4]\ny = Relu(x) : f32[4]\noutput y\n");
+  ck_assert_int_eq(gs_program_check(p, 2, 0, 2, &err), GS_INTERNAL);
+}
+END_TEST
+
+/* One device ends before the others. */
+START_TEST(ended) {
+  gs_program *p[4];
+  for (int k = 0; k < 4; k++) p[k] = device(k, false, 2, "sum");
+  p[3] = compile("input x : f32[4]\ny = Relu(x) : f32[4]\noutput y\n");
+  ck_assert_int_eq(
+      gs_program_check((const gs_program *const *)p, 4, 0, 4, &err),
+      GS_INTERNAL);
+}
+END_TEST
+
+/* A ring of three: each sends to the next. */
+static const gs_program *ring(int target, int source) {
+  char text[1000];
+  snprintf(text, sizeof text,
+           "input x : f32[4]\n"
+           "a = ai.gshard.CollectivePermute(x) source=%d target=%d : f32[4]\n"
+           "output a\n",
+           source, target);
+  return compile(text);
+}
+
+START_TEST(permutation) {
+  const gs_program *p[3] = {ring(1, 2), ring(2, 0), ring(0, 1)};
+  ck_assert(!gs_program_check(p, 3, 0, 3, &err));
+  ck_assert(!gs_program_check(p, 2, 0, 2, &err));
+  p[2] = ring(1, 0); /* two send to device 1, and it hears from one */
+  ck_assert_int_eq(gs_program_check(p, 3, 0, 3, &err), GS_INTERNAL);
+  p[2] = ring(2, 2);
+  ck_assert_int_eq(gs_program_check(p, 3, 0, 3, &err), GS_INTERNAL);
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("program_check");
+  TCase *t = tcase_create("program_check");
+  tcase_add_checked_fixture(t, setup, teardown);
+  tcase_add_test(t, compiled);
+  tcase_add_test(t, overlapping);
+  tcase_add_test(t, outside);
+  tcase_add_test(t, read_before_write);
+  tcase_add_test(t, output_lost);
+  tcase_add_test(t, written_over);
+  tcase_add_test(t, read_once);
+  tcase_add_test(t, one_for_all);
+  tcase_add_test(t, order);
+  tcase_add_test(t, ended);
+  tcase_add_test(t, permutation);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_ENV);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? 1 : 0;
+}
