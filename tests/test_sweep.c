@@ -332,7 +332,7 @@ START_TEST(all_operators) {
   int missing = 0;
   for (int i = 0; i < gs_nop; i++) {
     /* Always folded, or run whole on every device. */
-    unsigned apart = GS_OP_SHAPE_ONLY | GS_OP_OPEN;
+    unsigned apart = GS_OP_SHAPE_ONLY | GS_OP_DYNAMIC;
     if ((gs_ops[i].flags & GS_OP_MESH) || seen[i] || gs_ops[i].max_in == 0 ||
         (gs_ops[i].flags & apart))
       continue;
@@ -427,7 +427,7 @@ START_TEST(types) {
   gs_arena_init(&a);
   for (int i = 0; i < gs_nop; i++) {
     const char *is = gs_op_types_text(&a, set[i]), *says = gs_ops[i].types;
-    if (!*is || (gs_ops[i].flags & (GS_OP_MESH | GS_OP_OPEN))) continue;
+    if (!*is || (gs_ops[i].flags & (GS_OP_MESH | GS_OP_DYNAMIC))) continue;
     if (says && !strcmp(is, says)) continue;
     fprintf(stderr, "types: %s|%s|%s\n", gs_ops[i].domain, gs_ops[i].name,
             is);

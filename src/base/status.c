@@ -12,6 +12,8 @@ const char *gs_status_text(gs_status s) {
     return text;
     GS_STATUSES(X)
 #undef X
+  case GS_UNKNOWN:
+    return "known only in a run";
   }
   return "unknown status";
 }
@@ -23,7 +25,6 @@ void gs_err_free(gs_err *e) { gs_arena_free(&e->arena); }
 void gs_err_clear(gs_err *e) {
   e->n = e->dropped = 0;
   e->first = GS_OK;
-  e->open = false;
 }
 
 void gs_err_move(gs_err *e, gs_err *from) {
@@ -41,7 +42,6 @@ record(gs_err *e, gs_status code, bool warning, const char *place,
                    const char *fmt, va_list ap) {
   if (!e) return;
   if (!warning && e->first == GS_OK) e->first = code;
-  if (!warning) e->open = false;
   if (e->n == GS_MAX_DIAGS) {
     e->dropped++;
     return;
@@ -59,15 +59,6 @@ gs_status gs_fail(gs_err *e, gs_status code, const char *place,
   record(e, code, false, place, fmt, ap);
   va_end(ap);
   return code;
-}
-
-gs_status gs_fail_open(gs_err *e, const char *place, const char *fmt, ...) {
-  va_list ap;
-  va_start(ap, fmt);
-  record(e, GS_UNSUPPORTED, false, place, fmt, ap);
-  va_end(ap);
-  if (e) e->open = true;
-  return GS_UNSUPPORTED;
 }
 
 void gs_warn(gs_err *e, const char *place, const char *fmt, ...) {

@@ -35,6 +35,8 @@ typedef enum gs_status {
 #define X(name, code, text) GS_##name = code,
   GS_STATUSES(X)
 #undef X
+  GS_UNKNOWN = -1 /* no exit code and no fault: what was asked for is known
+                     only in a run; only functions that say so return it */
 } gs_status;
 
 /* The one-line description of a status code; never NULL. */
@@ -59,8 +61,6 @@ typedef struct gs_err {
   int n;         /* diagnostics kept */
   int dropped;   /* diagnostics past GS_MAX_DIAGS */
   gs_status first; /* code of the first error, GS_OK if none */
-  bool open;       /* the newest error says that a size depends on data: it is
-                      no fault, but known only at run time */
 } gs_err;
 
 void gs_err_init(gs_err *e);
@@ -72,9 +72,6 @@ void gs_err_clear(gs_err *e);
  * well.  place may be NULL.  e may be NULL: the text is then lost. */
 gs_status gs_fail(gs_err *e, gs_status code, const char *place,
                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* The same with GS_UNSUPPORTED, and sets e->open. */
-gs_status gs_fail_open(gs_err *e, const char *place, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 /* Appends the diagnostics of `from` to e and forgets them there. */
 void gs_err_move(gs_err *e, gs_err *from);
 /* Records a warning. */

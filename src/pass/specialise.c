@@ -90,7 +90,7 @@ static gs_node *copy_node(builder *k, const gs_node *n) {
   c->origin = n->origin;
   c->stage = n->stage;
   c->ncapture = n->ncapture;
-  c->open = n->open;
+  c->dynamic = n->dynamic;
   for (int i = 0; i < n->nin; i++) c->in[i] = mapped(k, n->in[i]);
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) gs_node_output(c, i, mapped(k, n->out[i]));

@@ -6,10 +6,6 @@
 
 enum { SMALL = 65536 }; /* bytes that are always kept */
 
-size_t gs_value_bytes(const gs_value *v) {
-  return gs_span(v->dtype, gs_product(v->dims, v->rank));
-}
-
 gs_buffer *gs_program_buffer(const gs_program *p, const gs_value *v) {
   int i = v->id;
   while (p->buffer[i].root != i) i = p->buffer[i].root;
@@ -130,7 +126,7 @@ static gs_status add_dynamic(gs_program *p, gs_arena *a, const gs_node *n,
   gs_step *s = gs_push(a, &p->step);
   *s = (gs_step){.node = n, .dynamic = true};
   p->dynamic = true;
-  if (gs_node_has_graph(n)) s->body = GS_NEWS(a, n->nattr, gs_program *);
+  if (gs_node_has_region(n)) s->body = GS_NEWS(a, n->nattr, gs_program *);
   gs_program **body = s->body;
   for (int i = 0; i < n->nattr; i++)
     if (n->attr[i].kind == GS_ATTR_GRAPH)
@@ -159,7 +155,8 @@ size_t gs_program_size(const gs_program *p) {
  * row has nothing else. */
 static bool runs_dynamic(const gs_node *n) {
   const gs_dynamic *b = gs_dynamic_of(n->op);
-  return gs_node_dynamic(n) || (b && b->run && !gs_kernel_of(n->op)->run);
+  return gs_node_dynamic(n) || gs_node_has_region(n) ||
+         (b && b->run && !gs_kernel_of(n->op)->run);
 }
 
 static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,

@@ -96,8 +96,6 @@ void gs_program_close(gs_arena *a, gs_program *p);
 void gs_program_memory(gs_arena *a, gs_program *p);
 /* The buffer that v lives in. */
 gs_buffer *gs_program_buffer(const gs_program *p, const gs_value *v);
-/* Bytes of v; values that gs_program_new has accepted do not overflow. */
-size_t gs_value_bytes(const gs_value *v);
 
 /* ---- collectives (collective.c) ---- */
 

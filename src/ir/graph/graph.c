@@ -14,58 +14,6 @@ gs_graph *gs_graph_new(gs_arena *a, const char *name) {
   return g;
 }
 
-/* `wanted` if it is free, else wanted.1, wanted.2, ... */
-static const char *fresh_name(gs_graph *g, const char *wanted) {
-  if (wanted && *wanted && !gs_map_has(&g->by_name, wanted))
-    return gs_strdup(g->arena, wanted);
-  for (;;) {
-    g->fresh++;
-    const char *name =
-        wanted && *wanted ? gs_sprintf(g->arena, "%s.%d", wanted, g->fresh)
-                          : gs_sprintf(g->arena, "v.%d", g->fresh);
-    if (!gs_map_has(&g->by_name, name)) return name;
-  }
-}
-
-gs_value *gs_value_new(gs_graph *g, const char *name, gs_dtype dtype, int rank,
-                       const int64_t *dims) {
-  gs_value *v = GS_NEW(g->arena, gs_value);
-  v->name = fresh_name(g, name);
-  v->dtype = dtype;
-  v->id = g->value.n;
-  v->rank = -1;
-  if (rank >= 0) gs_value_shape(g, v, rank, dims);
-  *gs_push(g->arena, &g->value) = v;
-  gs_map_put(&g->by_name, v->name, v);
-  return v;
-}
-
-void gs_value_shape(gs_graph *g, gs_value *v, int rank, const int64_t *dims) {
-  v->rank = rank;
-  v->dims = NULL;
-  if (rank >= 0)
-    v->dims = gs_memdup(g->arena, dims, (size_t)rank * sizeof *dims);
-}
-
-gs_value *gs_value_constant(gs_graph *g, const char *name,
-                            const gs_tensor *t) {
-  gs_value *v = gs_value_new(g, name, t->dtype, t->rank, t->dims);
-  v->constant = t;
-  return v;
-}
-
-gs_value *gs_value_ints(gs_graph *g, const char *name, const int64_t *x,
-                        int n) {
-  gs_tensor *t = GS_NEW(g->arena, gs_tensor);
-  int64_t dims[1] = {n};
-  t->dtype = GS_INT64;
-  t->rank = 1;
-  t->dims = gs_memdup(g->arena, dims, sizeof dims);
-  t->nbytes = (uint64_t)n * sizeof *x;
-  t->data = gs_memdup(g->arena, x, (size_t)t->nbytes);
-  return gs_value_constant(g, name, t);
-}
-
 gs_node *gs_node_new(gs_graph *g, const char *domain, const char *op_type,
                      const char *name, int nin, int nout) {
   gs_node *n = GS_NEW(g->arena, gs_node);
@@ -186,24 +134,20 @@ void gs_node_drop(gs_node *n, const char *name) {
     }
 }
 
-const int64_t *gs_value_int_list(gs_arena *a, const gs_value *v, int *count) {
-  enum { MOST = 1 << 20 };
-  *count = 0;
-  if (!v || !v->constant) return NULL;
-  int64_t n = gs_tensor_count(v->constant);
-  if (n < 0 || n > MOST) return NULL;
-  int64_t *list = GS_NEWS(a, n ? n : 1, int64_t);
-  if (gs_tensor_ints(v->constant, list, n) < 0) return NULL;
-  *count = (int)n;
-  return list;
-}
-
 char *gs_node_place(gs_arena *a, const gs_node *n) {
   const char *dot = *n->domain ? "." : "";
   const char *label = *n->name ? n->name : n->origin;
   if (!*label && gs_node_out(n, 0)) label = n->out[0]->name;
   return gs_sprintf(a, "node '%s' (%s%s%s)", gs_text(a, label),
                     gs_text(a, n->domain), dot, gs_text(a, n->op_type));
+}
+
+bool gs_node_dynamic(const gs_node *n) {
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && gs_value_dynamic(n->in[i])) return true;
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i] && gs_value_dynamic(n->out[i])) return true;
+  return n->dynamic;
 }
 
 gs_uses gs_graph_uses(gs_arena *a, const gs_graph *g) {

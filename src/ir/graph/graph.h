@@ -7,11 +7,8 @@
 #define GS_IR_GRAPH_H
 
 #include "base/map.h"
-#include "ir/mesh/form.h"
+#include "ir/graph/value.h"
 
-typedef struct gs_graph gs_graph;
-typedef struct gs_node gs_node;
-typedef struct gs_value gs_value;
 struct gs_op; /* op/core/op.h */
 
 typedef enum gs_attr_kind { /* numbered as AttributeProto.AttributeType */
@@ -41,28 +38,6 @@ typedef struct gs_attr {
   const gs_string *strings;
 } gs_attr;
 
-struct gs_value {
-  const char *name; /* unique in its graph */
-  int id;           /* index in graph->value */
-  gs_kind kind;     /* what is no tensor has rank -1 */
-  gs_dtype dtype;   /* of the elements; GS_UNDEFINED: not known */
-  int rank;         /* -1: not known */
-  int64_t *dims;    /* [rank]; -1: not known (never after gs_pass_infer, which
-                       leaves the whole shape open instead) */
-  const char **dim_names; /* [rank] symbolic names or NULL; or NULL */
-  bool relied;      /* an older or expanded operator was read by the rank that
-                       the model declares: it must be the one that results */
-  const gs_tensor *constant; /* initializer or folded value, or NULL */
-  bool computed;    /* the constant was folded: it is no weight */
-  gs_node *def;     /* producer; NULL for inputs and constants */
-  int def_index;    /* which output of it */
-  bool is_input, is_output;
-  gs_sharding *sharding;      /* NULL: none */
-  const gs_form *form; /* programs: what a device holds, of the same sharding;
-                          NULL: blocks, with any padding */
-  const int64_t *global_dims; /* programs: dims of the whole value, else NULL */
-};
-
 struct gs_node {
   const struct gs_op *op; /* NULL: an operator without a row */
   const char *op_type, *domain; /* domain "" is ai.onnx */
@@ -76,7 +51,7 @@ struct gs_node {
   int nattr;
   gs_attr *attr;
   const char *origin; /* where it comes from, for messages; never NULL */
-  bool open;          /* its results' sizes depend on data, even where the
+  bool dynamic;       /* its results' sizes depend on data, even where the
                          model declares them (set by gs_pass_infer) */
   int opset;          /* version of its domain; newest after gs_pass_upgrade */
   int stage;          /* ONNX pipeline_stage; -1: none */
@@ -117,17 +92,6 @@ struct gs_graph {
 };
 
 gs_graph *gs_graph_new(gs_arena *a, const char *name);
-/* A new value.  name NULL, or taken already: a fresh name is made from it.
- * rank -1: shape not known; dims are copied. */
-gs_value *gs_value_new(gs_graph *g, const char *name, gs_dtype dtype, int rank,
-                       const int64_t *dims);
-/* A new constant value holding t. */
-gs_value *gs_value_constant(gs_graph *g, const char *name,
-                            const gs_tensor *t);
-/* The same for a 1-D int64 list. */
-gs_value *gs_value_ints(gs_graph *g, const char *name, const int64_t *v,
-                        int n);
-void gs_value_shape(gs_graph *g, gs_value *v, int rank, const int64_t *dims);
 /* Appends a node with all operands NULL.  op is looked up by the caller. */
 gs_node *gs_node_new(gs_graph *g, const char *domain, const char *op_type,
                      const char *name, int nin, int nout);
@@ -157,36 +121,28 @@ void gs_node_set_string(gs_graph *g, gs_node *n, const char *name,
                         const char *s);
 void gs_node_drop(gs_node *n, const char *name);
 
+/* ---- regions: graphs within a node (region.c) ---- */
+
+/* Whether n has a region: an attribute that holds a graph. */
+bool gs_node_has_region(const gs_node *n);
 /* Gives n the operand `outer`, which a graph in its attributes reads as
  * `inner`; inner graphs that do not read it have NULL there. */
 void gs_node_capture(gs_graph *g, gs_node *n, gs_graph *reader,
                      gs_value *inner, gs_value *outer);
 /* Drops captured operands that no graph in the attributes reads. */
 void gs_node_trim_captures(gs_node *n);
-/* Whether an attribute holds a graph. */
-bool gs_node_has_graph(const gs_node *n);
 /* Operands without the captured ones. */
 static inline int gs_node_formal(const gs_node *n) {
   return n->nin - n->ncapture;
 }
 
-/* Whether v is a tensor whose rank and dims are all known. */
-bool gs_value_shaped(const gs_value *v);
-/* Whether v lies in a dynamic value when it is computed (ir/dynamic value.h):
- * it is no tensor, has strings, or its type or shape is not known before it is
- * there.  Such values are never sharded. */
-bool gs_value_dynamic(const gs_value *v);
-/* Whether n reads or makes a dynamic value, is open, or holds a graph. */
+/* Whether what n reads or makes is known only in a run: an operand or result
+ * is a dynamic value, or a size of a result depends on data.  A region alone
+ * does not make a node dynamic. */
 bool gs_node_dynamic(const gs_node *n);
-/* Leaves type and shape of v open but for its kind and element type. */
-void gs_value_open(gs_value *v);
 
 /* A copy of g in the arena; tensors and names are shared. */
 gs_graph *gs_graph_copy(gs_arena *a, const gs_graph *g);
-
-/* Integer constants: elements of v as int64 into the arena, or NULL when v is
- * NULL, not constant or not of an integer type; *count gets their number. */
-const int64_t *gs_value_int_list(gs_arena *a, const gs_value *v, int *count);
 
 /* "node 'layer0/mm' (MatMul)" in the arena. */
 char *gs_node_place(gs_arena *a, const gs_node *n);

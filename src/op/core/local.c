@@ -12,7 +12,7 @@ gs_node *gs_local_same(gs_local *l) {
   n->stage = from->stage;
   n->origin = from->origin;
   n->ncapture = from->ncapture;
-  n->open = from->open;
+  n->dynamic = from->dynamic;
   gs_node_set_all(g, n, from);
   for (int i = 0; i < n->nin; i++) n->in[i] = l->in[i];
   for (int i = 0; i < n->nout; i++) {

@@ -87,8 +87,7 @@ enum {
   GS_OP_TYPE1 = 1 << 10,     /* the type of operand 1, not its data */
   GS_OP_INDEX1 = 1 << 11,    /* operand 1 holds indices: its padding is cleared
                                 before use so that none is out of range */
-  GS_OP_OPEN = 1 << 12,      /* its shape function takes operands of unknown
-                                shape, sequences and optionals */
+  GS_OP_DYNAMIC = 1 << 12,   /* its shape function takes dynamic operands */
   /* domain ai.gshard */
   GS_OP_COLLECTIVE = 1 << 13, /* communicates */
   GS_OP_ENTRY = 1 << 14,      /* reads this device's block of operand 0 */
@@ -176,8 +175,12 @@ void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out);
 gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e);
 
 /* Generic checks (arity, shapes known), then the row's shape function.
- * GS_UNSUPPORTED when the node has no row and its outputs no shape. */
+ * GS_UNSUPPORTED when the node has no row and its outputs no shape, and when
+ * its shape function says GS_UNKNOWN. */
 gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e);
+/* The same for a caller that can wait for a run: GS_UNKNOWN when only a run
+ * knows a shape.  The diagnostic then says GS_UNSUPPORTED. */
+gs_status gs_shape_try(gs_graph *g, gs_node *n, gs_err *e);
 
 /* Whole numbers from low on, below high; high is 0 where nothing is known. */
 typedef struct gs_range {

@@ -98,10 +98,11 @@ gs_status gs_rule_opaque(gs_arena *a, const gs_node *n, gs_rule *r,
 
 gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_op *op = n->op;
-  bool dynamic = gs_node_dynamic(n); /* runs whole on every device */
+  /* Such nodes run whole on every device. */
+  bool dynamic = gs_node_dynamic(n) || gs_node_has_region(n);
   for (int i = 0; i < n->nin + n->nout; i++) {
     const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
-    if (v && !gs_shape_known(v) && !op)
+    if (v && !gs_value_shaped(v) && !op)
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "the shape of '%s' is not known", v->name);
   }
@@ -109,7 +110,10 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   else if (n->rule) GS_TRY(gs_rule_parse(a, n->rule, n, r, e));
   else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
   else if (op->einsum) GS_TRY(gs_rule_parse(a, op->einsum, n, r, e));
-  else GS_TRY(op->rule(a, n, r, e));
+  else {
+    gs_status s = op->rule(a, n, r, e);
+    if (s) return s == GS_UNKNOWN ? GS_UNSUPPORTED : s;
+  }
   if (r->nfactor > GS_MAX_FACTORS)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "the operator needs more than %d factors", GS_MAX_FACTORS);

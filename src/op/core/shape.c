@@ -7,8 +7,6 @@
 
 /* ---- setting results ---- */
 
-bool gs_shape_known(const gs_value *v) { return gs_value_shaped(v); }
-
 static bool contradicts(const gs_value *v, gs_dtype dtype) {
   return v->kind != GS_TENSOR ||
          (v->dtype != GS_UNDEFINED && v->dtype != dtype);
@@ -37,8 +35,8 @@ gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
   return GS_OK;
 }
 
-gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
-                        gs_dtype dtype, gs_err *e) {
+gs_status gs_shape_dynamic(gs_graph *g, gs_node *n, int i, gs_kind kind,
+                           gs_dtype dtype, gs_err *e) {
   gs_value *v = gs_node_out(n, i);
   if (!v) return GS_OK;
   bool plain = v->kind == GS_TENSOR && v->rank < 0; /* nothing declared */
@@ -49,7 +47,7 @@ gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
                    "result '%s' is %s of %s, but the model declares %s of %s",
                    v->name, gs_kind_text(kind), gs_dtype_get((int)dtype)->text,
                    gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
-  gs_value_open(v);
+  gs_value_forget_shape(v);
   v->kind = kind;
   if (dtype != GS_UNDEFINED) v->dtype = dtype;
   return GS_OK;
@@ -142,9 +140,10 @@ gs_status gs_shape_axis_set(gs_arena *a, const gs_node *n, const gs_value *v,
 
 gs_status gs_shape_not_constant(gs_arena *a, const gs_node *n, int i,
                                 gs_err *e) {
-  return gs_fail_open(e, gs_node_place(a, n),
-                      "operand %d '%s' decides a shape but is not constant", i,
-                      n->in[i]->name);
+  gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+          "operand %d '%s' decides a shape but is not constant", i,
+          n->in[i]->name);
+  return GS_UNKNOWN;
 }
 
 gs_status gs_shape_const_ints(gs_arena *a, const gs_node *n, int i,
@@ -207,7 +206,7 @@ static gs_status shape_by_text(gs_graph *g, gs_node *n, const char *text,
 static gs_status unknown_operator(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = n->out[i];
-    if (!v || (gs_shape_known(v) && v->dtype != GS_UNDEFINED)) continue;
+    if (!v || (gs_value_shaped(v) && v->dtype != GS_UNDEFINED)) continue;
     if (n->rule) return shape_by_text(g, n, n->rule, e);
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "unknown operator of domain '%s' version %d, and the "
@@ -218,10 +217,15 @@ static gs_status unknown_operator(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 gs_status gs_shape_infer(gs_graph *g, gs_node *n, gs_err *e) {
-  bool open = n->op && (n->op->flags & GS_OP_OPEN);
-  for (int i = 0; i < n->nin && !open; i++) {
+  gs_status s = gs_shape_try(g, n, e);
+  return s == GS_UNKNOWN ? GS_UNSUPPORTED : s;
+}
+
+gs_status gs_shape_try(gs_graph *g, gs_node *n, gs_err *e) {
+  bool dynamic = n->op && (n->op->flags & GS_OP_DYNAMIC);
+  for (int i = 0; i < n->nin && !dynamic; i++) {
     const gs_value *v = n->in[i];
-    if (v && (v->dtype == GS_UNDEFINED || !gs_shape_known(v)))
+    if (v && (v->dtype == GS_UNDEFINED || !gs_value_shaped(v)))
       return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),
                      "type or shape of operand '%s' is not known", v->name);
   }

@@ -7,9 +7,6 @@
 
 #include "op/core/op.h"
 
-/* Rank and every dim of v are known. */
-bool gs_shape_known(const gs_value *v);
-
 /* Sets type and shape of output i of n (nothing when it is left out); n->in
  * are known.  It replaces a declared shape, which may be stale (shape inference
  * says so); a declared type that contradicts is GS_DATA. */
@@ -18,8 +15,8 @@ gs_status gs_shape_set(gs_graph *g, gs_node *n, int i, gs_dtype dtype,
 /* Sets kind and element type (GS_UNDEFINED: not known) of output i, whose
  * shape only a run knows; a declared one is forgotten, for it is often that of
  * an example.  GS_DATA when the model declares another kind or type. */
-gs_status gs_shape_open(gs_graph *g, gs_node *n, int i, gs_kind kind,
-                        gs_dtype dtype, gs_err *e);
+gs_status gs_shape_dynamic(gs_graph *g, gs_node *n, int i, gs_kind kind,
+                           gs_dtype dtype, gs_err *e);
 /* The same with type and shape of operand 0. */
 gs_status gs_shape_set_like(gs_graph *g, gs_node *n, int i, gs_err *e);
 
@@ -51,12 +48,13 @@ gs_status gs_shape_axis_set(gs_arena *a, const gs_node *n, const gs_value *v,
                             bool *set, gs_err *e);
 
 /* The elements of constant integer operand i.  *list NULL when it is left
- * out; GS_UNSUPPORTED when it is not constant, naming node and operand. */
+ * out; GS_UNKNOWN when it is not constant (gs_shape_not_constant). */
 gs_status gs_shape_const_ints(gs_arena *a, const gs_node *n, int i,
                               const int64_t **list, int *count, gs_err *e);
 
-/* GS_UNSUPPORTED with e->open: operand i decides a shape, but only a run knows
- * it.  Every shape function says so by this, so that the node can wait. */
+/* GS_UNKNOWN, and a diagnostic of GS_UNSUPPORTED: operand i decides a shape,
+ * but only a run knows it.  Every shape function says so by this, so that the
+ * node can wait. */
 gs_status gs_shape_not_constant(gs_arena *a, const gs_node *n, int i,
                                 gs_err *e);
 

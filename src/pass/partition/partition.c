@@ -150,7 +150,7 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   gs_local l = make_local(p, n, r, tmp, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
-  bool dynamic = gs_node_dynamic(n);
+  bool dynamic = gs_node_dynamic(n) || gs_node_has_region(n);
   if (n->op && n->op->local && !dynamic) GS_TRY(n->op->local(&l, p->e));
   else gs_local_same(&l);
   for (int i = first; i < p->program->node.n; i++) {

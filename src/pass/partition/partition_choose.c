@@ -132,7 +132,8 @@ static offers collect(part *p, const gs_node *n, const gs_rule *r,
 /* Compute and memory time of the node's local form. */
 static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
                             const choice *c) {
-  if (gs_node_dynamic(n)) return 0; /* there is but one way to run it */
+  if (gs_node_dynamic(n) || gs_node_has_region(n))
+    return 0; /* there is only one way to run it */
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,

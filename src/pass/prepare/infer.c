@@ -122,7 +122,7 @@ static bool is_weight(const gs_value *v) {
 static bool may_fold(const gs_node *n) {
   const gs_op *op = n->op;
   if (!op || (op->flags & (GS_OP_RANDOM | GS_OP_COLLECTIVE | GS_OP_MESH)) ||
-      gs_node_has_graph(n))
+      gs_node_has_region(n))
     return false;
   int64_t total = 0;
   for (int i = 0; i < n->nin + n->nout; i++) {
@@ -255,35 +255,34 @@ static void warn_stale(const gs_infer *f) {
 static void forget_results(gs_node *n) {
   for (int i = 0; i < n->nout; i++) {
     gs_value *v = n->out[i];
-    if (v && v->kind == GS_TENSOR && v->rank > 0) gs_value_open(v);
+    if (v && v->kind == GS_TENSOR && v->rank > 0) gs_value_forget_shape(v);
   }
 }
 
-/* The row's shape function; *open when the shapes are known at run time
- * only, which is no error.  Inside a graph that may never run (the other
- * branch of an If) what cannot be is an error only when it does. */
-static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n,
-                        bool *open) {
+/* The row's shape function; sets n->dynamic when a run alone knows the shapes,
+ * which is not an error.  Inside a graph that may never run (the other branch
+ * of an If) what cannot be is an error only when it does. */
+static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n) {
   gs_err *e = f->e;
-  *open = false;
-  bool takes = n->op && (n->op->flags & GS_OP_OPEN);
+  n->dynamic = false;
+  bool takes = n->op && (n->op->flags & GS_OP_DYNAMIC);
   for (int i = 0; i < n->nin && !takes; i++)
     if (n->in[i] && (n->in[i]->dtype == GS_UNDEFINED ||
                      !gs_value_shaped(n->in[i])))
-      *open = true;
-  if (*open && n->op) {
+      n->dynamic = true;
+  if (n->dynamic && n->op) {
     forget_results(n);
     return GS_OK;
   }
-  if (*open)
+  if (n->dynamic)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
                    "an unknown operator of domain '%s' reads a value whose "
                    "size depends on data", *n->domain ? n->domain : "ai.onnx");
   gs_err mine;
   gs_err_init(&mine);
-  gs_status s = gs_shape_infer(g, n, &mine);
-  if ((s == GS_UNSUPPORTED && mine.open) || (s == GS_DATA && f->depth)) {
-    *open = true;
+  gs_status s = gs_shape_try(g, n, &mine);
+  if (s == GS_UNKNOWN || (s == GS_DATA && f->depth)) {
+    n->dynamic = true;
     s = GS_OK;
   } else {
     gs_err_move(e, &mine);
@@ -306,7 +305,7 @@ static gs_status infer_flattened(gs_infer *f, gs_graph *g, gs_node *n) {
 }
 
 static gs_status infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
-  bool open = false, taken = false;
+  bool taken = false;
   said *s = declared(f, n);
   const gs_dynamic *b = n->op ? gs_dynamic_of(n->op) : NULL;
   if (b && b->enter) GS_TRY(gs_infer_bodies(f, g, n, b, &taken));
@@ -314,12 +313,11 @@ static gs_status infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   if (n->coerced && !gs_upgrade_one_dim(n->in[0], *n->coerced))
     return infer_flattened(f, g, n);
   n->coerced = NULL;
-  GS_TRY(shapes(f, g, n, &open));
-  n->open = open;
-  if (!open && (carried(n) || may_fold(n))) GS_TRY(fold(g, n, f->e));
+  GS_TRY(shapes(f, g, n));
+  if (!n->dynamic && (carried(n) || may_fold(n))) GS_TRY(fold(g, n, f->e));
   for (int i = 0; i < n->nout; i++) {
     gs_value *v = n->out[i];
-    if (v && !gs_value_shaped(v)) gs_value_open(v);
+    if (v && !gs_value_shaped(v)) gs_value_forget_shape(v);
   }
   if (s) GS_TRY(note_stale(f, n, s));
   *gs_push(g->arena, &g->node) = n;

@@ -29,9 +29,9 @@ enum { GS_MAX_FOLD = 1 << 20 };
  * A shape that results replaces the one that the model declares, which may be
  * stale: one warning names the first and counts the others.  A declared type
  * that differs is an error.  Where a shape operand is not constant, results
- * keep what is declared.  Where it is not, and where a shape depends on data (a
- * row whose results do, a value that is no tensor), they stay open
- * (gs_value_dynamic), and so do those that depend on them, unless they are
+ * keep what is declared.  Where it is not, and where a shape depends on data
+ * (a row whose results do, a value that is not a tensor), they are dynamic
+ * (gs_value_dynamic), and so are those that depend on them, unless they are
  * declared as single elements.
  * Graphs in attributes are inferred with the types of what they are given; a
  * branch whose condition is constant takes the place of its node.

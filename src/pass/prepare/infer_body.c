@@ -16,7 +16,7 @@ static void enter_captures(const gs_node *n, gs_graph *b) {
     if (!v) continue;
     v->kind = outer->kind;
     v->dtype = outer->dtype;
-    gs_value_open(v);
+    gs_value_forget_shape(v);
     if (outer->rank >= 0) gs_value_shape(b, v, outer->rank, outer->dims);
     if (!outer->constant ||
         gs_tensor_count(outer->constant) > MAX_INNER_CONSTANT)
@@ -33,7 +33,7 @@ static void enter_captures(const gs_node *n, gs_graph *b) {
 static void forget_outputs(gs_graph *b) {
   for (int i = 0; i < b->output.n; i++) {
     gs_value *v = b->output.at[i];
-    if (v->def && v->def->op) gs_value_open(v);
+    if (v->def && v->def->op) gs_value_forget_shape(v);
   }
 }
 

@@ -37,7 +37,7 @@ static bool is_mystery(const gs_value *v) {
 }
 
 void gs_control_enter(gs_graph *b, gs_value *v, const gs_value *from) {
-  gs_value_open(v);
+  gs_value_forget_shape(v);
   if (is_mystery(from)) return;
   v->kind = from->kind;
   if (from->dtype != GS_UNDEFINED) v->dtype = from->dtype;
@@ -57,7 +57,7 @@ gs_status gs_control_result(gs_graph *g, gs_node *n, int i,
     return GS_OK;
   if (gs_value_shaped(from) && from->dtype != GS_UNDEFINED)
     return gs_shape_set(g, n, i, from->dtype, from->rank, from->dims, e);
-  return gs_shape_open(g, n, i, from->kind, from->dtype, e);
+  return gs_shape_dynamic(g, n, i, from->kind, from->dtype, e);
 }
 
 static bool same_shape(const gs_value *a, const gs_value *b) {
@@ -115,7 +115,7 @@ gs_status gs_shape_if(gs_graph *g, gs_node *n, gs_err *e) {
     GS_TRY(other_type(g, n, a, b, e));
     gs_value joined = *a;
     if (is_mystery(a)) joined = *b;
-    if (!same_shape(a, b)) gs_value_open(&joined);
+    if (!same_shape(a, b)) gs_value_forget_shape(&joined);
     GS_TRY(gs_control_result(g, n, i, &joined, e));
   }
   return GS_OK;
@@ -146,20 +146,20 @@ gs_status gs_enter_loop(gs_graph *g, gs_node *n, int round, gs_graph **before,
                      "operand %d must not be left out", 2 + i);
     gs_control_enter(b, v, given);
     if (!last) {
-      if (round) gs_value_open(v);
+      if (round) gs_value_forget_shape(v);
       continue;
     }
     const gs_value *was = last->input.at[2 + i];
     const gs_value *now = last->output.at[1 + i];
     GS_TRY(other_type(g, n, was, now, e));
-    if (!gs_value_shaped(was)) gs_value_open(v);
+    if (!gs_value_shaped(was)) gs_value_forget_shape(v);
     else if (!same_shape(was, now)) {
-      gs_value_open(v);
+      gs_value_forget_shape(v);
       changed = *again = true;
     }
   }
   for (int i = 0; changed && round > 1 && i < states; i++)
-    gs_value_open(b->input.at[2 + i]);
+    gs_value_forget_shape(b->input.at[2 + i]);
   return GS_OK;
 }
 
@@ -193,7 +193,7 @@ static gs_status joined(gs_graph *g, gs_node *n, int i, const gs_value *each,
   int64_t dims[GS_MAX_RANK + 1];
   if (!gs_value_shaped(each) || each->dtype == GS_UNDEFINED || count < 0 ||
       axis < 0)
-    return gs_shape_open(g, n, i, GS_TENSOR, each->dtype, e);
+    return gs_shape_dynamic(g, n, i, GS_TENSOR, each->dtype, e);
   for (int d = 0; d <= each->rank; d++)
     dims[d] = d == axis ? count : each->dims[d - (d > axis)];
   return gs_shape_set(g, n, i, each->dtype, each->rank + 1, dims, e);
@@ -211,7 +211,7 @@ gs_status gs_shape_loop(gs_graph *g, gs_node *n, gs_err *e) {
       continue;
     }
     gs_value end = *v; /* what the body gives, or what it began with */
-    if (!same_shape(v, n->in[2 + i])) gs_value_open(&end);
+    if (!same_shape(v, n->in[2 + i])) gs_value_forget_shape(&end);
     GS_TRY(gs_control_result(g, n, i, &end, e));
   }
   return GS_OK;
@@ -351,7 +351,7 @@ gs_status gs_enter_sequence_map(gs_graph *g, gs_node *n, int round,
     gs_value each = *n->in[i];
     if (each.kind != GS_TENSOR) {
       each.kind = GS_TENSOR;
-      gs_value_open(&each);
+      gs_value_forget_shape(&each);
     }
     gs_control_enter(b, b->input.at[i], &each);
   }
@@ -362,6 +362,6 @@ gs_status gs_shape_sequence_map(gs_graph *g, gs_node *n, gs_err *e) {
   gs_graph *b;
   GS_TRY(gs_control_graph(g, n, "body", &b, e));
   for (int i = 0; i < n->nout; i++)
-    GS_TRY(gs_shape_open(g, n, i, GS_SEQUENCE, b->output.at[i]->dtype, e));
+    GS_TRY(gs_shape_dynamic(g, n, i, GS_SEQUENCE, b->output.at[i]->dtype, e));
   return GS_OK;
 }

@@ -6,7 +6,7 @@ bool gs_move_open(const gs_node *n, int i) {
   const gs_value *v = gs_node_in(n, i);
   if (!v || v->constant) return false;
   for (int o = 0; o < n->nout; o++)
-    if (n->out[o] && !gs_shape_known(n->out[o])) return false;
+    if (n->out[o] && !gs_value_shaped(n->out[o])) return false;
   return true;
 }
 

@@ -19,23 +19,23 @@ static gs_status want(gs_graph *g, const gs_node *n, int i, int rank,
 }
 
 gs_status gs_shape_non_zero(gs_graph *g, gs_node *n, gs_err *e) {
-  return gs_shape_open(g, n, 0, GS_TENSOR, GS_INT64, e);
+  return gs_shape_dynamic(g, n, 0, GS_TENSOR, GS_INT64, e);
 }
 
 gs_status gs_shape_compress(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(want(g, n, 1, 1, GS_BOOL, e));
-  return gs_shape_open(g, n, 0, GS_TENSOR, n->in[0]->dtype, e);
+  return gs_shape_dynamic(g, n, 0, GS_TENSOR, n->in[0]->dtype, e);
 }
 
 gs_status gs_shape_unique(gs_graph *g, gs_node *n, gs_err *e) {
-  GS_TRY(gs_shape_open(g, n, 0, GS_TENSOR, n->in[0]->dtype, e));
+  GS_TRY(gs_shape_dynamic(g, n, 0, GS_TENSOR, n->in[0]->dtype, e));
   for (int i = 1; i < n->nout; i++)
-    GS_TRY(gs_shape_open(g, n, i, GS_TENSOR, GS_INT64, e));
+    GS_TRY(gs_shape_dynamic(g, n, i, GS_TENSOR, GS_INT64, e));
   return GS_OK;
 }
 
 gs_status gs_shape_non_max(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(want(g, n, 0, 3, GS_FLOAT, e));
   GS_TRY(want(g, n, 1, 3, GS_FLOAT, e));
-  return gs_shape_open(g, n, 0, GS_TENSOR, GS_INT64, e);
+  return gs_shape_dynamic(g, n, 0, GS_TENSOR, GS_INT64, e);
 }

@@ -22,7 +22,7 @@ gs_status gs_shape_sequence_construct(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 1; i < n->nin; i++)
     if (type_of(n, i) && type_of(n, 0))
       GS_TRY(gs_shape_same_type(g->arena, n, 0, i, e));
-  return gs_shape_open(g, n, 0, GS_SEQUENCE, type_of(n, 0), e);
+  return gs_shape_dynamic(g, n, 0, GS_SEQUENCE, type_of(n, 0), e);
 }
 
 gs_status gs_shape_sequence_empty(gs_graph *g, gs_node *n, gs_err *e) {
@@ -30,23 +30,23 @@ gs_status gs_shape_sequence_empty(gs_graph *g, gs_node *n, gs_err *e) {
   if (t <= 0 || t >= GS_NDTYPE)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                    "attribute dtype is %lld, no element type", (long long)t);
-  return gs_shape_open(g, n, 0, GS_SEQUENCE, (gs_dtype)t, e);
+  return gs_shape_dynamic(g, n, 0, GS_SEQUENCE, (gs_dtype)t, e);
 }
 
 gs_status gs_shape_sequence_at(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(want_sequence(g, n, 0, e));
-  return gs_shape_open(g, n, 0, GS_TENSOR, type_of(n, 0), e);
+  return gs_shape_dynamic(g, n, 0, GS_TENSOR, type_of(n, 0), e);
 }
 
 gs_status gs_shape_sequence_insert(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(want_sequence(g, n, 0, e));
   gs_dtype t = type_of(n, 0);
-  return gs_shape_open(g, n, 0, GS_SEQUENCE, t ? t : type_of(n, 1), e);
+  return gs_shape_dynamic(g, n, 0, GS_SEQUENCE, t ? t : type_of(n, 1), e);
 }
 
 gs_status gs_shape_sequence_erase(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(want_sequence(g, n, 0, e));
-  return gs_shape_open(g, n, 0, GS_SEQUENCE, type_of(n, 0), e);
+  return gs_shape_dynamic(g, n, 0, GS_SEQUENCE, type_of(n, 0), e);
 }
 
 gs_status gs_shape_sequence_length(gs_graph *g, gs_node *n, gs_err *e) {
@@ -55,7 +55,7 @@ gs_status gs_shape_sequence_length(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 gs_status gs_shape_split_to_sequence(gs_graph *g, gs_node *n, gs_err *e) {
-  return gs_shape_open(g, n, 0, GS_SEQUENCE, type_of(n, 0), e);
+  return gs_shape_dynamic(g, n, 0, GS_SEQUENCE, type_of(n, 0), e);
 }
 
 gs_status gs_shape_concat_from_sequence(gs_graph *g, gs_node *n, gs_err *e) {
@@ -63,7 +63,7 @@ gs_status gs_shape_concat_from_sequence(gs_graph *g, gs_node *n, gs_err *e) {
   if (!gs_node_attr(n, "axis"))
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                    "attribute 'axis' is missing");
-  return gs_shape_open(g, n, 0, GS_TENSOR, type_of(n, 0), e);
+  return gs_shape_dynamic(g, n, 0, GS_TENSOR, type_of(n, 0), e);
 }
 
 gs_status gs_shape_optional(gs_graph *g, gs_node *n, gs_err *e) {
@@ -71,12 +71,12 @@ gs_status gs_shape_optional(gs_graph *g, gs_node *n, gs_err *e) {
   gs_kind kind = x && x->kind == GS_SEQUENCE ? GS_OPTIONAL_SEQUENCE
                                              : GS_OPTIONAL;
   const gs_attr *at = gs_node_attr(n, "type");
-  if (x) return gs_shape_open(g, n, 0, kind, x->dtype, e);
+  if (x) return gs_shape_dynamic(g, n, 0, kind, x->dtype, e);
   if (!at || at->kind != GS_ATTR_TYPE)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                    "neither an operand nor attribute 'type' is given");
   if (at->of_kind == GS_SEQUENCE) kind = GS_OPTIONAL_SEQUENCE;
-  return gs_shape_open(g, n, 0, kind, (gs_dtype)at->i, e);
+  return gs_shape_dynamic(g, n, 0, kind, (gs_dtype)at->i, e);
 }
 
 gs_status gs_shape_optional_has_element(gs_graph *g, gs_node *n, gs_err *e) {
@@ -89,7 +89,7 @@ gs_status gs_shape_optional_get_element(gs_graph *g, gs_node *n, gs_err *e) {
     return gs_shape_set_like(g, n, 0, e);
   bool list = x->kind == GS_SEQUENCE || x->kind == GS_OPTIONAL_SEQUENCE;
   if (x->kind == GS_TENSOR && n->out[0]->kind == GS_SEQUENCE) list = true;
-  return gs_shape_open(g, n, 0, list ? GS_SEQUENCE : GS_TENSOR, x->dtype, e);
+  return gs_shape_dynamic(g, n, 0, list ? GS_SEQUENCE : GS_TENSOR, x->dtype, e);
 }
 
 gs_status gs_rule_dynamic(gs_arena *a, const gs_node *n, gs_rule *r,

@@ -18,7 +18,7 @@ static gs_status want_strings(gs_graph *g, const gs_node *n, gs_err *e) {
 static gs_status like(gs_graph *g, gs_node *n, int i, gs_dtype t, gs_err *e) {
   const gs_value *x = n->in[0];
   return gs_value_shaped(x) ? gs_shape_set(g, n, i, t, x->rank, x->dims, e)
-                            : gs_shape_open(g, n, i, GS_TENSOR, t, e);
+                            : gs_shape_dynamic(g, n, i, GS_TENSOR, t, e);
 }
 
 gs_status gs_shape_string_concat(gs_graph *g, gs_node *n, gs_err *e) {
@@ -26,20 +26,20 @@ gs_status gs_shape_string_concat(gs_graph *g, gs_node *n, gs_err *e) {
   int64_t dims[GS_MAX_RANK];
   GS_TRY(want_strings(g, n, e));
   if (!gs_value_shaped(n->in[0]) || !gs_value_shaped(n->in[1]))
-    return gs_shape_open(g, n, 0, GS_TENSOR, GS_STRING, e);
+    return gs_shape_dynamic(g, n, 0, GS_TENSOR, GS_STRING, e);
   GS_TRY(gs_shape_broadcast(g->arena, n, 0, 2, &rank, dims, e));
   return gs_shape_set(g, n, 0, GS_STRING, rank, dims, e);
 }
 
 gs_status gs_shape_string_split(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(want_strings(g, n, e));
-  GS_TRY(gs_shape_open(g, n, 0, GS_TENSOR, GS_STRING, e));
+  GS_TRY(gs_shape_dynamic(g, n, 0, GS_TENSOR, GS_STRING, e));
   return like(g, n, 1, GS_INT64, e);
 }
 
 gs_status gs_shape_string_normalizer(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(want_strings(g, n, e));
-  return gs_shape_open(g, n, 0, GS_TENSOR, GS_STRING, e);
+  return gs_shape_dynamic(g, n, 0, GS_TENSOR, GS_STRING, e);
 }
 
 gs_status gs_shape_regex_full_match(gs_graph *g, gs_node *n, gs_err *e) {
@@ -69,7 +69,7 @@ gs_status gs_shape_tf_idf(gs_graph *g, gs_node *n, gs_err *e) {
   int64_t length, dims[2];
   GS_TRY(vector_length(g, n, &length, e));
   if (!gs_value_shaped(x))
-    return gs_shape_open(g, n, 0, GS_TENSOR, GS_FLOAT, e);
+    return gs_shape_dynamic(g, n, 0, GS_TENSOR, GS_FLOAT, e);
   if (x->rank > 2)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                    "operand '%s' %s is no row and no list of rows", x->name,
