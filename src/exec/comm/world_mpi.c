@@ -15,13 +15,6 @@
 
 enum { POLLS = 64 }; /* before a wait looks at the clock */
 
-void gs_mpi_lock(mpi_world *w) {
-  pthread_mutex_lock(&w->lock);
-  atomic_fetch_add_explicit(&w->calls, 1, memory_order_relaxed);
-}
-
-void gs_mpi_unlock(mpi_world *w) { pthread_mutex_unlock(&w->lock); }
-
 /* ---- starting ---- */
 
 const char *gs_world_library(gs_arena *a) {

@@ -57,8 +57,14 @@ typedef struct mpi_world {
   gs_talk t;
 } mpi_world;
 
-void gs_mpi_lock(mpi_world *w);
-void gs_mpi_unlock(mpi_world *w);
+static inline void gs_mpi_lock(mpi_world *w) {
+  pthread_mutex_lock(&w->lock);
+  atomic_fetch_add_explicit(&w->calls, 1, memory_order_relaxed);
+}
+
+static inline void gs_mpi_unlock(mpi_world *w) {
+  pthread_mutex_unlock(&w->lock);
+}
 
 /* Takes part in the talk, by a thread where MPI allows it. */
 gs_status gs_talk_start(mpi_world *w, gs_arena *a, gs_err *e);
