@@ -15,8 +15,22 @@ enum { GS_MAX_FACTORS = 96, GS_MAX_DIM_FACTORS = 8 };
 typedef enum gs_factor_kind {
   GS_PASS,   /* in operands and results: any sharding, no communication */
   GS_SUMMED, /* in operands only: sharded => the result is partial */
-  GS_WHOLE,  /* must not be sharded where the operator runs */
+  GS_WHOLE,  /* must not be sharded where the operator runs: it needs all */
+  /* Treated as whole until there are better forms; the kind says what a split
+   * would cost (HACKING). */
+  GS_WINDOW, /* the rows outside the own block */
+  GS_STATS,  /* an all-reduce of a few numbers for each row */
+  GS_SELECT, /* k candidates of each shard */
+  GS_SCAN,   /* an exclusive prefix over shards of one number for each row */
+  GS_LOOKUP, /* a masked lookup, and partial sums */
+  GS_NKIND
 } gs_factor_kind;
+
+static inline bool gs_factor_whole(gs_factor_kind kind) {
+  return kind >= GS_WHOLE;
+}
+/* "pass", "summed", ... */
+const char *gs_factor_text(gs_factor_kind kind);
 
 typedef struct gs_factor {
   int64_t size;
@@ -120,8 +134,8 @@ struct gs_op {
   unsigned flags;
   int flops; /* per point of the product of all factors */
   gs_reduce combine; /* how GS_SUMMED factors combine; set in the row */
-  const char *einsum; /* the rule as text, or NULL */
-  gs_rule_fn *rule;   /* used when einsum is NULL */
+  const char *text;   /* the rule as text, or NULL */
+  gs_rule_fn *rule;   /* used when text is NULL */
   gs_shape_fn *shape;
   gs_local_fn *local; /* NULL: same operator, same attributes */
   const char *types;  /* of the operand that the result has, else of operand 0:

@@ -1,7 +1,6 @@
 #include "op/core/rule.h"
 
 #include "base/math.h"
-#include "op/core/shape.h"
 
 /* ---- building ---- */
 
@@ -39,9 +38,29 @@ int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
   return r->nfactor++;
 }
 
+const char *gs_factor_text(gs_factor_kind kind) {
+  static const char *const names[GS_NKIND] = {
+      [GS_PASS] = "pass",     [GS_SUMMED] = "summed", [GS_WHOLE] = "whole",
+      [GS_WINDOW] = "window", [GS_STATS] = "stats",   [GS_SELECT] = "select",
+      [GS_SCAN] = "scan",     [GS_LOOKUP] = "lookup",
+  };
+  return names[kind];
+}
+
+int gs_rule_fixed(gs_rule *r, int64_t size) {
+  for (int f = 0; f < r->nfactor && f < GS_MAX_FACTORS; f++)
+    if (gs_factor_whole(r->factor[f].kind) && r->factor[f].blocked &&
+        r->factor[f].size == size)
+      return f;
+  int f = gs_rule_factor(r, size, GS_WHOLE);
+  r->factor[f].blocked = true;
+  return f;
+}
+
 int gs_rule_whole(gs_rule *r, int64_t size) {
   for (int f = 0; f < r->nfactor && f < GS_MAX_FACTORS; f++)
-    if (r->factor[f].kind == GS_WHOLE && r->factor[f].size == size) return f;
+    if (gs_factor_whole(r->factor[f].kind) && r->factor[f].size == size)
+      return f;
   if (r->nfactor >= MAX_WHOLE) return -1;
   return gs_rule_factor(r, size, GS_WHOLE);
 }
@@ -94,33 +113,7 @@ gs_status gs_rule_opaque(gs_arena *a, const gs_node *n, gs_rule *r,
   return GS_OK;
 }
 
-/* ---- the rule of a node ---- */
-
-gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  const gs_op *op = n->op;
-  /* Such nodes run whole on every device. */
-  bool dynamic = gs_node_dynamic(n) || gs_node_has_region(n);
-  for (int i = 0; i < n->nin + n->nout; i++) {
-    const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
-    if (v && !gs_value_shaped(v) && !op)
-      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
-                     "the shape of '%s' is not known", v->name);
-  }
-  if (dynamic && op) GS_TRY(gs_rule_opaque(a, n, r, e));
-  else if (n->rule) GS_TRY(gs_rule_parse(a, n->rule, n, r, e));
-  else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
-  else if (op->einsum) GS_TRY(gs_rule_parse(a, op->einsum, n, r, e));
-  else {
-    gs_status s = op->rule(a, n, r, e);
-    if (s) return s == GS_UNKNOWN ? GS_UNSUPPORTED : s;
-  }
-  if (r->nfactor > GS_MAX_FACTORS)
-    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "the operator needs more than %d factors", GS_MAX_FACTORS);
-  for (int f = 0; op && !dynamic && !n->rule && f < r->nfactor; f++)
-    if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
-  return gs_rule_check(n, r, e);
-}
+/* ---- copies ---- */
 
 static gs_tensor_map *copy_maps(gs_arena *a, const gs_tensor_map *t, int n) {
   gs_tensor_map *copy = gs_memdup(a, t, (size_t)n * sizeof *t);
@@ -160,7 +153,7 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
       int f = m->f[i];
       if (f >= r->nfactor)
         return gs_fail(e, GS_INTERNAL, where, "rule: no factor %d", f);
-      if (seen[f] && r->factor[f].kind != GS_WHOLE)
+      if (seen[f] && !gs_factor_whole(r->factor[f].kind))
         return gs_fail(e, GS_INTERNAL, where,
                        "rule: factor %d twice in %s %d, but not whole", f,
                        side, index);
@@ -260,7 +253,7 @@ void gs_rule_print(gs_buf *b, const gs_rule *r) {
     print_set(b, r, name, chosen);
   }
   for (int f = 0; f < r->nfactor; f++)
-    chosen[f] = r->factor[f].kind == GS_WHOLE;
+    chosen[f] = gs_factor_whole(r->factor[f].kind);
   print_set(b, r, "need_replication", chosen);
   for (int f = 0; f < r->nfactor; f++) chosen[f] = r->factor[f].blocked;
   print_set(b, r, "blocked_propagation", chosen);

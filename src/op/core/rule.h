@@ -15,6 +15,9 @@ int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind);
  * axis, so that sharing ties nothing.  -1 after very many sizes: a dim without
  * a factor is whole too. */
 int gs_rule_whole(gs_rule *r, int64_t size);
+/* A whole factor that is no dim of the work, that is blocked; shared by all
+ * such dims of that size. */
+int gs_rule_fixed(gs_rule *r, int64_t size);
 /* Adds factor f as the most minor one of dim d; nothing when f is -1. */
 void gs_rule_put(gs_tensor_map *t, int d, int f);
 /* Every dim of map t, whose dims are given, must be whole. */
@@ -25,10 +28,6 @@ void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i);
  * blocked, so that the operand is never resharded. */
 void gs_rule_in_ignored(gs_rule *r, const gs_node *n, int i);
 
-/* gs_rule_parse without a look at the results' shapes: the rule's results
- * have the ranks and factors that follow from the operands. */
-gs_status gs_rule_parse_results(gs_arena *a, const char *text,
-                                const gs_node *n, gs_rule *r, gs_err *e);
 /* Gives result 0 a passing factor per dim and operands first .. last-1
  * (aligned right) the same ones, none where they broadcast. The shapes fit. */
 void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last);

@@ -1,30 +1,63 @@
 /* Labelled dims: what the texts of factor rules and of Einsum say, and how
- * they become a rule against the shapes of a node. */
+ * they become a rule against the shapes of a node.  The texts of rows are
+ * explained at the head of ops.def. */
 #ifndef GS_OP_TERMS_H
 #define GS_OP_TERMS_H
 
 #include "op/core/rule.h"
 
-enum { GS_MAX_TERM_DIMS = GS_MAX_RANK + 1 };
+enum {
+  GS_MAX_TERM_DIMS = GS_MAX_RANK + 1,
+  GS_MAX_CLAUSES = 24,
+  GS_TERM_WHOLE = -1,   /* in place of a label: '_' */
+  GS_TERM_IGNORED = -2, /* in place of a label: a dim of '!*' */
+};
 
-/* One label, or "...". */
+/* One label; "..." and named groups make labels of their own, which no text
+ * can name (".0", "A.0"). */
 typedef struct gs_label {
   char name[16];
   int64_t size; /* -1: not known */
-  bool whole, summed, blocked;
+  gs_factor_kind kind;
+  bool said;    /* kind is not the one that follows from where it stands */
+  bool blocked;
+  bool fixed;   /* one factor for all fixed dims of that size */
   gs_reduce reduce;
-  bool used;  /* stands in a term (not only in an option) */
-  int factor; /* -1: none yet */
+  bool used;    /* stands in a term (not only in an option) */
+  bool operand; /* in the term of an operand that is given */
+  bool result;  /* in the term of a result that is */
+  int factor;   /* -1: none yet */
 } gs_label;
 
-/* A written dim: labels, major first; n 0 for "..." when dots, else size 1. */
+/* A written dim.  What stands for any number of dims has n 0 and `many`: '.'
+ * for "...", a letter for a named group "A*", '_' and '!'. */
 typedef struct gs_rule_term_dim {
-  int n;
+  int n; /* labels, major first; 0 and not many: size 1 */
   int label[GS_MAX_DIM_FACTORS];
-  bool dots;
+  char many;
+  bool maybe;         /* "m?": may be missing, or 1 and broadcast */
+  const char *attr;   /* "k@axis": the attribute that says which dim it is;
+                         "A*%perm": the one that permutes the group */
+  int64_t otherwise;  /* where it is left out */
 } gs_rule_term_dim;
 
-typedef GS_VEC(gs_rule_term_dim) gs_rule_term;
+typedef struct gs_rule_term {
+  gs_rule_term_dim *at;
+  int n, cap;
+  bool maybe;        /* "?..." : may be left out */
+  bool repeated;     /* "...&": as often as there are operands, or results */
+  const char *turned; /* "mk^transA": reversed where this attribute is not 0 */
+} gs_rule_term;
+
+/* What a clause says of labels, or of the size of one. */
+typedef struct gs_rule_clause {
+  int label;        /* -1: of the group */
+  char group;
+  gs_factor_kind kind;
+  bool fixed;       /* whole, and no dim of the work */
+  const char *size; /* an expression; else `kind` where `condition` holds */
+  const char *condition; /* NULL: always */
+} gs_rule_clause;
 
 typedef struct gs_terms {
   gs_arena *arena;
@@ -35,10 +68,19 @@ typedef struct gs_terms {
   bool listed;       /* what is in no result must be listed in an option;
                         else it is summed */
   bool free_results; /* the results' shapes are not looked at */
+  bool compact;      /* a label of size 1 makes no factor */
+  bool alike;        /* all operands are of one type */
   int nlabel;
   gs_label label[GS_MAX_FACTORS];
   int nin, nout;
   gs_rule_term *in, *out;
+  int norder;
+  struct {
+    int label; /* -1: those of the group */
+    char group;
+  } order[GS_MAX_DIM_FACTORS * 2]; /* whose factors come first */
+  int nclause;
+  gs_rule_clause clause[GS_MAX_CLAUSES];
 } gs_terms;
 
 /* Index of the label called name[0..n), made when it is new; -1 past the
@@ -47,12 +89,28 @@ int gs_terms_label(gs_terms *t, const char *name, size_t n);
 /* GS_SPEC or GS_DATA: "node 'x' (Op): rule 'text': ..." */
 gs_status gs_terms_fail(const gs_terms *t, gs_err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The rule that the terms make of the node's shapes. With free_results
- * the rule's results get the ranks that follow from the operands. */
+/* The rule that the terms make of the node's shapes.  With free_results
+ * the rule's results get the ranks that follow from the operands.  The terms
+ * are used up. */
 gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e);
+
+/* For gs_terms_rule: every term gets a dim for each of its value's, so that
+ * nothing in it is `many` or `maybe` missing. */
+gs_status gs_terms_spell(gs_terms *t, gs_err *e);
+/* For gs_terms_rule, after that: the sizes of labels, and what the clauses
+ * say of them. */
+gs_status gs_terms_sizes(gs_terms *t, gs_err *e);
+/* Operand or result i, counted through; NULL when it is left out or its shape
+ * is not to be looked at. */
+const gs_value *gs_terms_value(const gs_terms *t, int i);
+gs_rule_term *gs_terms_at(const gs_terms *t, int i);
 
 /* Parses the equation of an Einsum node ("ij,jk->ik", "...ii", spaces). */
 gs_status gs_terms_einsum(gs_terms *t, gs_arena *a, const gs_node *n,
                           gs_err *e);
+
+/* Parses the text of a rule; errors have that code. */
+gs_status gs_terms_parse(gs_terms *t, gs_arena *a, const gs_node *n,
+                         const char *text, gs_status code, gs_err *e);
 
 #endif

@@ -19,7 +19,7 @@ typedef struct offers {
 static void grant(const gs_rule *r, gs_assignment *as, int f,
                   const gs_axes *from, gs_subset *used) {
   gs_axes *to = &as->axis[f];
-  if (r->factor[f].kind == GS_WHOLE || from->n <= to->n ||
+  if (gs_factor_whole(r->factor[f].kind) || from->n <= to->n ||
       memcmp(to->at, from->at, to->n))
     return;
   for (int i = to->n; i < from->n; i++) {
@@ -75,7 +75,7 @@ static void offer_moved(const part *p, const gs_rule *r, gs_arena *tmp,
   bool moved = false;
   for (int f = 0; f < r->nfactor; f++) {
     const gs_axes *axes = &lead->axis[f];
-    if (r->factor[f].kind != GS_WHOLE || !axes->n ||
+    if (!gs_factor_whole(r->factor[f].kind) || !axes->n ||
         (gs_axes_set(axes) & used))
       continue;
     int g = roomy_factor(p, r, &as, gs_axes_size(p->m, axes));

@@ -81,7 +81,7 @@ void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++) {
     gs_axes *axes = &as->axis[f];
-    if (r->factor[f].kind == GS_WHOLE) axes->n = 0;
+    if (gs_factor_whole(r->factor[f].kind)) axes->n = 0;
     for (int i = 0; i < axes->n; i++) {
       gs_subset bit = (gs_subset)1 << axes->at[i];
       if (used & bit) axes->n = (uint8_t)i;

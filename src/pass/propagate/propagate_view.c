@@ -81,7 +81,7 @@ static void hear_slot(prop *p, view *v, const gs_node *n, int s) {
     for (int i = 0; i < slot.map->dim[d].n; i++) {
       int f = slot.map->dim[d].f[i];
       const gs_factor *factor = &v->rule.factor[f];
-      if (factor->blocked || factor->kind == GS_WHOLE) continue;
+      if (factor->blocked || gs_factor_whole(factor->kind)) continue;
       if (p->slot->axis[f].n)
         add_factor_axes(p, &v->factor[f], &p->slot->axis[f], s, weight);
     }
@@ -101,7 +101,7 @@ static gs_status make_view(prop *p, const gs_node *n, view **out) {
 /* ---- a visit ---- */
 
 static bool takes_part(const prop *p, const gs_factor *f) {
-  if (f->blocked || f->kind == GS_WHOLE) return false;
+  if (f->blocked || gs_factor_whole(f->kind)) return false;
   return f->kind == GS_PASS || p->level.summed;
 }
 
@@ -210,7 +210,7 @@ static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
   for (int i = 0; i < map->n; i++) {
     int f = map->f[i];
     /* What is whole gains nothing, and may stand for several dims. */
-    if (r->factor[f].kind == GS_WHOLE) break;
+    if (gs_factor_whole(r->factor[f].kind)) break;
     gs_axes mine = p->slot->axis[f];
     extend(p, v, slot, f, map->n > 1, &t, &mine);
     axes = gs_axes_cat(&axes, &mine);

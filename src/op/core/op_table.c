@@ -1,0 +1,87 @@
+/* The rows of ops.def as a table: nothing but data. */
+#include <limits.h>
+
+#include "op/core/op.h"
+#include "op/core/shape.h"
+
+/* Prototypes of every function that a row names. */
+#define EIN(text)
+#define R(fn) gs_rule_fn gs_rule_##fn;
+#define S(fn) gs_shape_fn gs_shape_##fn;
+#define BY_RULE
+#define L(fn) gs_local_fn gs_local_##fn;
+#define SAME
+#define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
+           combine, rule, shape, local, kernel)                                \
+  rule shape local
+#include "op/ops.def"
+#undef EIN
+#undef R
+#undef S
+#undef BY_RULE
+#undef L
+#undef SAME
+#undef OP
+
+/* Row cells. */
+#define EIN(rule_text) .text = (rule_text)
+#define R(fn) .rule = gs_rule_##fn
+#define S(fn) .shape = gs_shape_##fn
+#define BY_RULE .shape = gs_shape_by_rule
+#define L(fn) .local = gs_local_##fn
+#define SAME .local = NULL
+#define K(name)
+#define DYN(name)
+#define FUSE(class)
+#define BLOCKS(set)
+#define LITERAL
+#define INDEX(at, from, what)                                                  \
+  .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
+#define T(text) .types = (text),
+#define POINTWISE GS_OP_POINTWISE
+#define LINEAR GS_OP_LINEAR
+#define ADDITIVE GS_OP_ADDITIVE
+#define EARLY GS_OP_EARLY
+#define VIEW GS_OP_VIEW
+#define INPLACE GS_OP_INPLACE
+#define MOVES GS_OP_MOVES
+#define VALUES GS_OP_VALUES
+#define RANDOM GS_OP_RANDOM
+#define SHAPE_ONLY GS_OP_SHAPE_ONLY
+#define TYPE1 GS_OP_TYPE1
+#define INDEX1 GS_OP_INDEX1
+#define DYNAMIC GS_OP_DYNAMIC
+#define COLLECTIVE GS_OP_COLLECTIVE
+#define ENTRY GS_OP_ENTRY
+#define EXIT GS_OP_EXIT
+#define MESH GS_OP_MESH
+
+enum {
+#define OP(sym, ...) ROW_##sym,
+#include "op/ops.def"
+#undef OP
+  NROW
+};
+
+const gs_op gs_ops[] = {
+#define OP(sym, opname, dom, opset, in0, in1, out0, out1, bits, work, how,     \
+           rule_, shape_, local_, kernel_)                                     \
+  {.name = opname,                                                             \
+   .domain = dom,                                                              \
+   .since = opset,                                                             \
+   .min_in = in0,                                                              \
+   .max_in = in1,                                                              \
+   .min_out = out0,                                                            \
+   .max_out = out1,                                                            \
+   .flags = bits,                                                              \
+   .flops = work,                                                              \
+   .combine = GS_REDUCE_##how,                                                 \
+   rule_,                                                                      \
+   shape_,                                                                     \
+   local_,                                                                     \
+   kernel_ .id = ROW_##sym},
+#include "op/ops.def"
+#undef OP
+};
+
+const int gs_nop = NROW;

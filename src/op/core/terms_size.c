@@ -1,0 +1,195 @@
+/* Sizes of labels: from the shapes, and from what the clauses say. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "op/core/terms.h"
+
+/* ---- from the shapes ---- */
+
+/* A dim of one label that may be 1 where the label is not. */
+static bool may_stretch(const gs_terms *t, const gs_rule_term_dim *d,
+                        bool result) {
+  return !result && (t->stretch || d->maybe ||
+                     t->label[d->label[0]].name[0] == '.');
+}
+
+static gs_status size_one(gs_terms *t, const gs_rule_term *w, int d,
+                          const gs_value *v, bool result, gs_err *e) {
+  gs_label *l = &t->label[w->at[d].label[0]];
+  int64_t n = v->dims[d];
+  bool stretch = may_stretch(t, &w->at[d], result);
+  if (l->size == n) return GS_OK;
+  bool grows = l->size == 1 && stretch && !w->at[d].maybe;
+  if (l->size < 0 || grows) l->size = n;
+  else if (n != 1 || !stretch)
+    return gs_terms_fail(
+        t, e, "%s%s is %lld in dim %d of '%s' %s, but %lld elsewhere",
+        l->name[0] == '.' ? "a dim of ..."
+        : l->name[1] == '.' ? "a dim of "
+                            : "factor ",
+        l->name[0] == '.' ? "" : l->name, (long long)n, d, v->name,
+        gs_shape_text(t->arena, v->dtype, v->rank, v->dims),
+        (long long)l->size);
+  return GS_OK;
+}
+
+/* Dims of one label; first those that cannot be missing. */
+static gs_status size_single(gs_terms *t, const gs_rule_term *w,
+                             const gs_value *v, bool result, bool maybe,
+                             gs_err *e) {
+  for (int d = 0; d < w->n; d++) {
+    const gs_rule_term_dim *x = &w->at[d];
+    if (x->maybe != maybe) continue;
+    if (x->n == 0 && v->dims[d] != 1)
+      return gs_terms_fail(t, e, "dim %d of '%s' is %lld, not 1", d, v->name,
+                           (long long)v->dims[d]);
+    if (x->n == 1 && x->label[0] >= 0)
+      GS_TRY(size_one(t, w, d, v, result, e));
+  }
+  return GS_OK;
+}
+
+/* Dims of several factors: one unknown size follows from the others; that of
+ * '_' is left over. */
+static gs_status size_several(gs_terms *t, const gs_rule_term *w,
+                              const gs_value *v, gs_err *e) {
+  for (int d = 0; d < w->n; d++) {
+    if (w->at[d].n < 2 || (w->at[d].maybe && v->dims[d] == 1)) continue;
+    gs_label *unknown = NULL;
+    bool rest = false;
+    int64_t p = 1;
+    for (int i = 0; i < w->at[d].n; i++) {
+      if (w->at[d].label[i] < 0) {
+        rest = true;
+        continue;
+      }
+      gs_label *l = &t->label[w->at[d].label[i]];
+      if (l->size >= 0) {
+        if (!gs_mul(p, l->size, &p))
+          return gs_terms_fail(t, e, "sizes are too large");
+      } else if (unknown || rest) {
+        return gs_terms_fail(t, e, "the sizes of factors %s and %s must be "
+                             "given", unknown ? unknown->name : "_", l->name);
+      } else {
+        unknown = l;
+      }
+    }
+    int64_t n = v->dims[d];
+    if (unknown && p == 0 && n == 0) unknown->size = 1;
+    else if (unknown && p && n % p == 0) unknown->size = n / p;
+    else if (unknown || (rest ? (p ? n % p : n) != 0 : p != n))
+      return gs_terms_fail(t, e, "the factors of dim %d of '%s' do not make "
+                           "%lld", d, v->name, (long long)n);
+  }
+  return GS_OK;
+}
+
+/* ---- what the clauses say ---- */
+
+/* A number, a label's size or an attribute ("axis", "axis:-1" with what it is
+ * when left out); false when a label's size is not known. */
+static bool atom(const gs_terms *t, const char **s, int64_t *out) {
+  size_t n = strcspn(*s, "+*/ :");
+  char name[32] = "";
+  if (n < sizeof name) memcpy(name, *s, n);
+  *s += n;
+  int64_t otherwise = 0;
+  if (**s == ':') otherwise = strtoll(*s + 1, (char **)s, 10);
+  if (name[0] >= '0' && name[0] <= '9') {
+    *out = strtoll(name, NULL, 10);
+    return true;
+  }
+  if (n > 1) {
+    *out = gs_node_int(t->node, name, otherwise);
+    return true;
+  }
+  for (int i = 0; i < t->nlabel; i++)
+    if (!strcmp(t->label[i].name, name)) {
+      *out = t->label[i].size;
+      return *out >= 0;
+    }
+  return false;
+}
+
+/* From left to right; false when it cannot be worked out (yet). */
+static bool evaluate(const gs_terms *t, const char *s, int64_t *out) {
+  if (!atom(t, &s, out)) return false;
+  while (*s) {
+    char op = *s++;
+    int64_t x;
+    if (!atom(t, &s, &x)) return false;
+    if (op == '+') *out += x;
+    else if (op == '/' && x) *out /= x;
+    else if (op != '*' || !gs_mul(*out, x, out)) return false;
+  }
+  return *out >= 0;
+}
+
+static void size_by_clauses(gs_terms *t) {
+  for (int i = 0; i < t->nclause; i++) {
+    const gs_rule_clause *c = &t->clause[i];
+    int64_t n;
+    if (c->size && t->label[c->label].size < 0 && evaluate(t, c->size, &n))
+      t->label[c->label].size = n;
+  }
+}
+
+static bool adds(gs_dtype type) {
+  const gs_dtype_info *d = gs_dtype_get((int)type);
+  if (d->cls == 'f') return d->bits >= 16;
+  return (d->cls == 'i' || d->cls == 'u') && d->bits >= 8;
+}
+
+/* "x": an attribute that is not 0, or a label of a size that is not 0;
+ * "x>=0", "!x"; "%adds": elements of operand 0 can be added. */
+static bool holds(const gs_terms *t, const char *s) {
+  bool no = *s == '!', yes;
+  if (no) s++;
+  const char *at = strstr(s, ">=");
+  if (!strcmp(s, "%adds")) {
+    const gs_value *v = gs_node_in(t->node, 0);
+    yes = v && adds(v->dtype);
+  } else if (at) {
+    char *name = gs_strndup(t->arena, s, (size_t)(at - s));
+    yes = gs_node_int(t->node, name, -1) >= strtoll(at + 2, NULL, 10);
+  } else {
+    int64_t x;
+    yes = atom(t, &s, &x) && x != 0;
+  }
+  return yes != no;
+}
+
+/* Kinds of labels and of groups of labels; the last clause that holds wins. */
+static void kinds(gs_terms *t) {
+  for (int i = 0; i < t->nclause; i++) {
+    const gs_rule_clause *c = &t->clause[i];
+    if (c->size || (c->condition && !holds(t, c->condition))) continue;
+    for (int k = 0; k < t->nlabel; k++) {
+      gs_label *l = &t->label[k];
+      bool hit = c->label >= 0 ? k == c->label
+                               : l->name[0] == c->group && l->name[1] == '.';
+      if (!hit) continue;
+      l->said = true;
+      l->kind = c->kind;
+      l->fixed = c->fixed;
+    }
+  }
+}
+
+gs_status gs_terms_sizes(gs_terms *t, gs_err *e) {
+  const gs_node *n = t->node;
+  for (int pass = 0; pass < 3; pass++) {
+    if (pass == 2) size_by_clauses(t);
+    for (int i = 0; i < n->nin + n->nout; i++) {
+      const gs_rule_term *w = gs_terms_at(t, i);
+      const gs_value *v = gs_terms_value(t, i);
+      if (!v) continue;
+      if (pass < 2) GS_TRY(size_single(t, w, v, i >= n->nin, pass == 1, e));
+      else GS_TRY(size_several(t, w, v, e));
+    }
+  }
+  size_by_clauses(t);
+  kinds(t);
+  return GS_OK;
+}
