@@ -153,8 +153,8 @@ START_TEST(known_pairs) {
   ck_assert_int_eq(gs_sharding_parse(&a, &m, k->to, &to, &e), GS_OK);
   gs_resharder r;
   gs_resharder_init(&r, &a, &m);
-  const gs_path *p =
-      gs_reshard(&r, GS_FLOAT, from->rank, k->dims, from, to);
+  gs_form x = gs_form_of(from), y = gs_form_of(to);
+  const gs_path *p = gs_reshard(&r, GS_FLOAT, from->rank, k->dims, &x, &y);
   gs_buf b;
   gs_buf_init(&b, &a);
   for (int i = 0; i < p->n; i++)
@@ -180,7 +180,8 @@ START_TEST(scrambled) {
   gs_sharding *to = random_sharding(&a, &m, 3, &state);
   gs_resharder r;
   gs_resharder_init(&r, &a, &m);
-  const gs_path *p = gs_reshard(&r, GS_FLOAT, 3, dims, from, to);
+  gs_form x = gs_form_of(from), y = gs_form_of(to);
+  const gs_path *p = gs_reshard(&r, GS_FLOAT, 3, dims, &x, &y);
   ck_assert_int_gt(p->n, 0);
   ck_assert(gs_sharding_equal(p->move[p->n - 1].after, to));
   gs_err_free(&e);

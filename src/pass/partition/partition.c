@@ -19,7 +19,7 @@ static double identity_of(gs_reduce r) {
 
 /* Dims of operand i whose padding would enter a reduction, and the value that
  * keeps it out. */
-static uint64_t summed_dims(const gs_rule *r, int i, const choice *c,
+static uint64_t summed_dims(const gs_rule *r, int i, const gs_node_choice *c,
                             double *fill) {
   uint64_t dims = 0;
   for (int d = 0; d < r->in[i].rank; d++)
@@ -32,24 +32,33 @@ static uint64_t summed_dims(const gs_rule *r, int i, const choice *c,
   return dims;
 }
 
-static gs_value *operand(part *p, const gs_node *n, const gs_rule *r, int i,
-                         const choice *c) {
-  const gs_value *v = n->in[i];
-  version *x = gs_part_need(p, v, c->in[i]);
-  double fill = 0;
-  uint64_t dims = summed_dims(r, i, c, &fill);
+/* What the padding of operand i must hold. */
+static gs_padding padding_wanted(const gs_node *n, const gs_rule *r, int i,
+                                 const gs_node_choice *c) {
+  gs_padding pad = {0};
+  pad.dims = summed_dims(r, i, c, &pad.value);
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
-  if (indexed && i == 0) dims = 0; /* indices never reach the padding */
-  if (indexed && i == 1) dims = ~(uint64_t)0;
-  gs_value *local = gs_part_masked(p, v, x, dims, fill);
-  bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
-  if (adds && c->deferred && !c->in[i]->partial)
-    local = gs_part_spread(p, v, local, x->sharding, c->deferred);
-  return local;
+  if (indexed && i == 0) pad.dims = 0; /* indices never reach the padding */
+  if (indexed && i == 1) pad.dims = gs_form_zeros(c->in[i]).padding.dims;
+  if (!pad.dims) pad.value = 0;
+  return pad;
 }
 
-static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
-                           gs_arena *tmp, const choice *c) {
+static gs_value *operand(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                         int i, const gs_node_choice *c) {
+  const gs_value *v = n->in[i];
+  gs_form want = gs_form_of(c->in[i]);
+  want.padding = padding_wanted(n, r, i, c);
+  const gs_held_form *x = gs_partitioner_need(p, v, &want);
+  bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  if (adds && c->deferred && !c->in[i]->partial)
+    return gs_partitioner_spread(p, v, x, c->deferred);
+  return x->local;
+}
+
+static gs_local make_local(gs_partitioner *p, const gs_node *n,
+                           const gs_rule *r, gs_arena *tmp,
+                           const gs_node_choice *c) {
   gs_local l = {.node = n,
                 .rule = r,
                 .factor = c->as.axis,
@@ -71,7 +80,8 @@ static gs_local make_local(part *p, const gs_node *n, const gs_rule *r,
   return l;
 }
 
-static gs_status check_local(part *p, const gs_node *n, const gs_local *l) {
+static gs_status check_local(gs_partitioner *p, const gs_node *n,
+                             const gs_local *l) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *want = n->out[i], *got = l->out[i];
     if (!want) continue;
@@ -93,8 +103,8 @@ static gs_status check_local(part *p, const gs_node *n, const gs_local *l) {
 }
 
 /* A node that computes whole although an operand is split: worth a word. */
-static void note_fallback(part *p, const gs_node *n, const choice *c,
-                          int first_collective) {
+static void note_fallback(gs_partitioner *p, const gs_node *n,
+                          const gs_node_choice *c, int first_collective) {
   bool split = false;
   for (int i = 0; i < n->nin; i++) {
     if (c->in[i] && !gs_sharding_is_replicated(c->in[i])) return;
@@ -109,26 +119,28 @@ static void note_fallback(part *p, const gs_node *n, const choice *c,
 }
 
 /* Registers result i; a partial one that needs more work is reduced first. */
-static void add_result(part *p, const gs_value *v, int i, gs_local *l,
+static void add_result(gs_partitioner *p, const gs_value *v, int i, gs_local *l,
                        gs_sharding *s) {
   gs_value *at = l->out[i];
   for (;;) {
     s->reduce = l->reduce;
-    version *x = gs_part_add(p, v, s, at, false);
+    gs_form form = gs_form_of(s);
+    gs_held_form *x = gs_partitioner_add(p, v, &form, at);
     gs_value *(*finish)(gs_local *, int, gs_value *) = l->finish;
     if (!finish || !s->partial) return;
     gs_sharding *whole = gs_sharding_copy(p->a, s);
     whole->partial = 0;
-    version *reduced = gs_part_move(p, v, x, whole);
-    p->versions[v->id] = NULL; /* unfinished forms are of no use to others */
+    form = gs_form_of(whole);
+    gs_held_form *reduced = gs_partitioner_move(p, v, x, &form);
+    p->held[v->id] = NULL; /* unfinished forms are of no use to others */
     l->finish = NULL;
     at = finish(l, i, reduced->local);
     s = l->finish ? gs_sharding_copy(p->a, s) : whole;
   }
 }
 
-static void add_results(part *p, const gs_node *n, gs_local *l,
-                        const choice *c) {
+static void add_results(gs_partitioner *p, const gs_node *n, gs_local *l,
+                        const gs_node_choice *c) {
   gs_local first = *l;
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
@@ -140,13 +152,14 @@ static void add_results(part *p, const gs_node *n, gs_local *l,
   }
 }
 
-static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
+static gs_status partition_node(gs_partitioner *p, const gs_node *n,
+                                gs_arena *tmp) {
   gs_rule *r = GS_NEW(tmp, gs_rule);
   GS_TRY(gs_rule_of(tmp, n, r, p->e));
   p->node = n;
   int before = p->out->collective.n;
-  choice *c = GS_NEW(tmp, choice);
-  gs_part_choose(p, n, r, tmp, c);
+  gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
+  gs_partitioner_choose(p, n, r, tmp, c);
   gs_local l = make_local(p, n, r, tmp, c);
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
@@ -170,20 +183,21 @@ static gs_status partition_node(part *p, const gs_node *n, gs_arena *tmp) {
   return GS_OK;
 }
 
-static void add_inputs(part *p) {
+static void add_inputs(gs_partitioner *p) {
   for (int i = 0; i < p->g->input.n; i++) {
     const gs_value *v = p->g->input.at[i];
     gs_value *x = gs_value_new(p->program, v->name, v->dtype, v->rank, v->dims);
     x->kind = v->kind;
     x->is_input = true;
     *gs_push(p->a, &p->program->input) = x;
-    gs_part_add(p, v, gs_sharding_new(p->a, v->rank, false), x, true);
+    gs_form whole = gs_form_zeros(gs_sharding_new(p->a, v->rank, false));
+    gs_partitioner_add(p, v, &whole, x);
   }
 }
 
 /* Output v, whose name y has kept; an input that is an output as well is that
  * input, whole. */
-static void add_output(part *p, const gs_value *v, gs_value *y) {
+static void add_output(gs_partitioner *p, const gs_value *v, gs_value *y) {
   p->node = NULL;
   if (v->is_input) {
     gs_value *x = gs_graph_find(p->program, v->name);
@@ -191,8 +205,8 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
     *gs_push(p->a, &p->program->output) = x;
     return;
   }
-  const gs_sharding *home = gs_part_home(p, v);
-  const version *x = gs_part_need(p, v, home);
+  const gs_form want = gs_form_of(gs_partitioner_assigned(p, v));
+  const gs_held_form *x = gs_partitioner_need(p, v, &want);
   bool dynamic = gs_value_dynamic(v); /* every device holds it whole */
   const char *domain = dynamic ? "" : "ai.gshard";
   const char *op = dynamic ? "Identity" : "Unshard";
@@ -203,7 +217,7 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
   n->in[0] = x->local;
   if (!dynamic) {
     gs_node_set_string(p->program, n, "split",
-                       gs_sharding_text(p->a, p->m, home));
+                       gs_sharding_text(p->a, p->m, want.sharding));
     gs_node_set_ints(p->program, n, "dims", v->dims, v->rank);
   }
   gs_node_output(n, 0, y);
@@ -211,7 +225,7 @@ static void add_output(part *p, const gs_value *v, gs_value *y) {
   *gs_push(p->a, &p->program->output) = y;
 }
 
-static void count_uses(part *p) {
+static void count_uses(gs_partitioner *p) {
   for (int i = 0; i < p->g->node.n; i++) {
     const gs_node *n = p->g->node.at[i];
     for (int k = 0; k < n->nin; k++) {
@@ -226,7 +240,7 @@ static void count_uses(part *p) {
 /* Bytes of constants and their blocks on one device: each once, however many
  * nodes read it. */
 /* Moves whose results were pruned, for nothing reads them, cost nothing. */
-static void drop_pruned(part *p) {
+static void drop_pruned(gs_partitioner *p) {
   int kept = 0;
   for (int i = 0; i < p->out->collective.n; i++) {
     const gs_collective *c = &p->out->collective.at[i];
@@ -237,7 +251,7 @@ static void drop_pruned(part *p) {
   p->out->collective.n = kept;
 }
 
-static double weight_bytes(const part *p) {
+static double weight_bytes(const gs_partitioner *p) {
   double bytes = 0;
   gs_arena tmp;
   gs_arena_init(&tmp);
@@ -260,7 +274,7 @@ static double weight_bytes(const part *p) {
 }
 
 /* Constants that are split, but read whole by a node of the program. */
-static void find_whole(part *p) {
+static void find_whole(gs_partitioner *p) {
   const gs_graph *g = p->program;
   gs_arena tmp;
   gs_arena_init(&tmp);
@@ -275,7 +289,7 @@ static void find_whole(part *p) {
   for (int i = 0; i < p->g->value.n; i++) {
     const gs_value *v = p->g->value.at[i];
     if (!v->constant || gs_sharding_is_replicated(v->sharding)) continue;
-    for (const version *x = p->versions[v->id]; x; x = x->next) {
+    for (const gs_held_form *x = p->held[v->id]; x; x = x->next) {
       int id = x->local->id; /* that of another value if it was pruned */
       if (!x->local->def && id < g->value.n && g->value.at[id] == x->local &&
           read[id])
@@ -300,7 +314,7 @@ static double value_bytes(const gs_value *v) {
 }
 
 /* Most bytes alive at once when nodes run in order. */
-static double peak_bytes(const part *p) {
+static double peak_bytes(const gs_partitioner *p) {
   const gs_graph *g = p->program;
   gs_arena tmp;
   gs_arena_init(&tmp);
@@ -327,11 +341,11 @@ static double peak_bytes(const part *p) {
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e) {
   *out = (gs_partition){0};
-  part p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
+  gs_partitioner p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
   p.program = out->program = gs_graph_new(a, g->name);
   p.program->mesh = g->mesh;
-  p.home = GS_NEWS(a, g->value.n + 1, gs_sharding *);
-  p.versions = GS_NEWS(a, g->value.n + 1, version *);
+  p.assigned = GS_NEWS(a, g->value.n + 1, gs_sharding *);
+  p.held = GS_NEWS(a, g->value.n + 1, gs_held_form *);
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
   p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
   gs_resharder_init(&p.resharder, a, g->mesh);

@@ -6,7 +6,7 @@
 #include "base/math.h"
 #include "pass/partition/partition_impl.h"
 
-enum { MAX_FORMS = 4 }; /* versions of an operand that are looked at */
+enum { MAX_FORMS = 4 }; /* of an operand that are looked at */
 
 /* Assignments that differ; few, however many operands a node has. */
 typedef struct offers {
@@ -44,7 +44,7 @@ static void add_new(const gs_rule *r, gs_arena *tmp, offers *o,
   *gs_push(tmp, o) = *as;
 }
 
-static void add_offer(const part *p, const gs_rule *r, gs_arena *tmp,
+static void add_offer(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
                       offers *o, gs_assignment *as) {
   gs_assignment_legalise(p->m, r, as);
   add_new(r, tmp, o, as);
@@ -52,7 +52,7 @@ static void add_offer(const part *p, const gs_rule *r, gs_arena *tmp,
 
 /* The factor that takes further axes best: passed through, evenly divided,
  * the longest; -1 when there is none. */
-static int roomy_factor(const part *p, const gs_rule *r,
+static int roomy_factor(const gs_partitioner *p, const gs_rule *r,
                         const gs_assignment *as, int64_t shards) {
   int best = -1;
   int64_t max = 0;
@@ -69,9 +69,9 @@ static int roomy_factor(const part *p, const gs_rule *r,
 
 /* Axes that split what must be whole split something else meanwhile: two
  * all-to-alls cost less than to gather and to compute everywhere. */
-static void offer_moved(const part *p, const gs_rule *r, gs_arena *tmp,
-                        const gs_assignment *lead, gs_assignment as,
-                        gs_subset used, offers *o) {
+static void offer_moved(const gs_partitioner *p, const gs_rule *r,
+                        gs_arena *tmp, const gs_assignment *lead,
+                        gs_assignment as, gs_subset used, offers *o) {
   bool moved = false;
   for (int f = 0; f < r->nfactor; f++) {
     const gs_axes *axes = &lead->axis[f];
@@ -89,7 +89,7 @@ static void offer_moved(const part *p, const gs_rule *r, gs_arena *tmp,
 
 /* Assignments that follow number `lead` of those seen: alone, filled up by
  * the others, and with the axes of its whole factors moved to others. */
-static void offer_lead(const part *p, const gs_rule *r, gs_arena *tmp,
+static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
                        const offers *seen, int lead, offers *o) {
   gs_assignment as = {0};
   gs_subset used = 0;
@@ -105,7 +105,7 @@ static void offer_lead(const part *p, const gs_rule *r, gs_arena *tmp,
 }
 
 /* Adds what a sharding of this slot gives to the factors, if it is new. */
-static void see(const part *p, const gs_rule *r, gs_arena *tmp,
+static void see(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
                 const gs_slot *slot, const gs_sharding *s, offers *seen) {
   gs_assignment as = {0};
   gs_project(p->m, r, slot->map, s, &as);
@@ -113,7 +113,7 @@ static void see(const part *p, const gs_rule *r, gs_arena *tmp,
 }
 
 /* Different shardings of the slots' values, as factors see them. */
-static offers collect(part *p, const gs_node *n, const gs_rule *r,
+static offers collect(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                       gs_arena *tmp) {
   offers seen = {0};
   for (int i = 0; i < r->nin + r->nout; i++) {
@@ -122,16 +122,19 @@ static offers collect(part *p, const gs_node *n, const gs_rule *r,
   }
   for (int i = 0; i < r->nin; i++) {
     gs_slot slot = gs_slot_at(n, r, i);
-    const version *x = slot.value ? p->versions[slot.value->id] : NULL;
-    for (int j = 0; x && j < MAX_FORMS; j++, x = x->next)
-      see(p, r, tmp, &slot, x->sharding, &seen);
+    const gs_held_form *x = slot.value ? p->held[slot.value->id] : NULL;
+    for (int j = 0; x && j < MAX_FORMS; x = x->next) {
+      if (x->filled) continue; /* splits nothing otherwise */
+      see(p, r, tmp, &slot, x->form.sharding, &seen);
+      j++;
+    }
   }
   return seen;
 }
 
 /* Compute and memory time of the node's local form. */
-static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
-                            const choice *c) {
+static double local_seconds(const gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, const gs_node_choice *c) {
   if (gs_node_dynamic(n) || gs_node_has_region(n))
     return 0; /* there is only one way to run it */
   int64_t size[GS_MAX_FACTORS];
@@ -152,8 +155,8 @@ static double local_seconds(const part *p, const gs_node *n, const gs_rule *r,
 }
 
 /* Fills in what the assignment asks of operands and gives to results. */
-static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
-                         gs_arena *tmp, gs_subset deferred, choice *c) {
+static void shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                         gs_arena *tmp, gs_subset deferred, gs_node_choice *c) {
   c->in = GS_NEWS(tmp, r->nin + 1, gs_sharding *);
   c->out = GS_NEWS(tmp, r->nout + 1, gs_sharding *);
   gs_subset used = 0;
@@ -164,7 +167,7 @@ static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
     if (!gs_node_in(n, i)) continue;
     c->in[i] = gs_unproject(tmp, &r->in[i], &c->as);
     if (all || i == 0)
-      c->in[i]->partial = gs_part_partial(p, n->in[i]) & c->deferred;
+      c->in[i]->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
@@ -174,31 +177,36 @@ static void shape_choice(part *p, const gs_node *n, const gs_rule *r,
   }
 }
 
-static double choice_seconds(part *p, const gs_node *n, const gs_rule *r,
-                             choice *c) {
+static double choice_seconds(gs_partitioner *p, const gs_node *n,
+                             const gs_rule *r, gs_node_choice *c) {
   double t = c->compute = local_seconds(p, n, r, c);
-  for (int i = 0; i < r->nin; i++)
-    if (c->in[i]) t += gs_part_price(p, n->in[i], c->in[i], NULL);
+  for (int i = 0; i < r->nin; i++) {
+    if (!c->in[i]) continue;
+    gs_form want = gs_form_of(c->in[i]);
+    t += gs_partitioner_price(p, n->in[i], &want, NULL);
+  }
   for (int i = 0; i < r->nout; i++) {
     if (!c->out[i]) continue;
     const gs_value *v = n->out[i];
     if (gs_value_dynamic(v) || !p->nuse[v->id]) continue;
-    t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, c->out[i],
-                    gs_part_home(p, v))
+    gs_form made = gs_form_of(c->out[i]);
+    gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
+    t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, &made, &assigned)
              ->seconds;
   }
   return t;
 }
 
-void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
-                    choice *best) {
+void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
+                           const gs_rule *r, gs_arena *tmp,
+                           gs_node_choice *best) {
   offers seen = collect(p, n, r, tmp), o = {0};
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
   if (!o.n) gs_push(tmp, &o)->axis[0].n = 0; /* nothing is split */
-  gs_subset deferred = gs_part_deferred(p, n);
+  gs_subset deferred = gs_partitioner_deferred(p, n);
   best->seconds = INFINITY;
   for (int i = 0; i < o.n; i++) {
-    choice c = {.as = o.at[i]};
+    gs_node_choice c = {.as = o.at[i]};
     shape_choice(p, n, r, tmp, deferred, &c);
     c.seconds = choice_seconds(p, n, r, &c);
     if (c.seconds < best->seconds || i == 0) *best = c;

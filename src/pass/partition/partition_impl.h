@@ -2,84 +2,99 @@
 #ifndef GS_PASS_PARTITION_IMPL_H
 #define GS_PASS_PARTITION_IMPL_H
 
+#include "ir/mesh/form.h"
 #include "pass/partition/partition.h"
-#include "pass/propagate/project.h"
 #include "pass/partition/reshard.h"
-
-typedef struct mask { /* a version whose padding was cleared */
-  uint64_t dims; /* bit d: dim d was masked */
-  double fill;
-  gs_value *masked;
-  struct mask *next;
-} mask;
+#include "pass/propagate/project.h"
 
 /* One form in which a value is at hand in the program. */
-typedef struct version {
-  gs_sharding *sharding;
+typedef struct gs_held_form {
+  gs_form form;
   gs_value *local;
-  bool zero_tail; /* its padding is known to be zero */
-  mask *masks;
-  struct version *next;
-} version;
+  bool filled; /* the form before it in the list with other padding */
+  struct gs_held_form *next;
+} gs_held_form;
 
-typedef struct part {
+typedef struct gs_partitioner {
   gs_arena *a;
   const gs_graph *g;
   const gs_mesh *m;
   gs_graph *program;
   gs_partition *out;
   gs_resharder resharder;
-  gs_sharding **home; /* [nvalue] see gs_part_home; NULL: not asked for yet */
-  version **versions; /* [nvalue] newest first */
-  int *nuse;          /* [nvalue] operands and outputs that read it */
+  gs_sharding **assigned; /* [nvalue] see gs_partitioner_assigned; NULL: not
+                             asked for yet */
+  gs_held_form **held;    /* [nvalue] newest first */
+  int *nuse;              /* [nvalue] operands and outputs that read it */
   const gs_node **reader; /* [nvalue] the last node that reads it */
-  const gs_node *node; /* being partitioned; NULL for outputs */
+  const gs_node *node;    /* being partitioned; NULL for outputs */
   gs_err *e;
-} part;
+} gs_partitioner;
 
 /* The choice for one node. */
-typedef struct choice {
+typedef struct gs_node_choice {
   gs_assignment as;
   gs_sharding **in;  /* what each operand must have; NULL: absent */
   gs_sharding **out; /* what each result gets */
   gs_subset deferred; /* axes over which partial operands are passed on */
   double compute; /* seconds of the node's own work */
   double seconds; /* with what brings the operands and results in place */
-} choice;
+} gs_node_choice;
 
-/* Seconds to bring v to `want`; the version to start from in *from. */
-double gs_part_price(part *p, const gs_value *v, const gs_sharding *want,
-                     version **from);
-/* Emits what is needed to have v as `want` and returns that version. */
-version *gs_part_need(part *p, const gs_value *v,
-                            const gs_sharding *want);
-/* Registers a new version. */
-version *gs_part_add(part *p, const gs_value *v, gs_sharding *s,
-                     gs_value *local, bool zero_tail);
-/* Emits the moves of the cheapest path from x (a form of v) to want. */
-version *gs_part_move(part *p, const gs_value *v, const version *x,
-                      const gs_sharding *want);
-/* v's sharding in the model without partial axes. */
-const gs_sharding *gs_part_home(part *p, const gs_value *v);
-/* The local value of x with padding of the dims in `dims` set to fill. */
-gs_value *gs_part_masked(part *p, const gs_value *v, version *x,
-                         uint64_t dims, double fill);
+/* ---- forms (partition_form.c) ---- */
 
+/* v's sharding in the model, without partial axes: what it is given where
+ * nobody asks for another. */
+const gs_sharding *gs_partitioner_assigned(gs_partitioner *p,
+                                           const gs_value *v);
+/* Seconds to bring v to `want`; the form to start from in *from.  Filling its
+ * padding is a local move and counts nothing. */
+double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
+                            const gs_form *want, gs_held_form **from);
+/* Emits what is needed to have v as `want`, padding included, and returns
+ * what can be read so. */
+gs_held_form *gs_partitioner_need(gs_partitioner *p, const gs_value *v,
+                                  const gs_form *want);
+/* Registers a form in which v is at hand now. */
+gs_held_form *gs_partitioner_add(gs_partitioner *p, const gs_value *v,
+                                 const gs_form *form, gs_value *local);
+/* The same for one that has the elements of `from` and other padding. */
+gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
+                                        gs_held_form *from, const gs_form *form,
+                                        gs_value *local);
+
+/* ---- moves (partition_move.c) ---- */
+
+/* Emits the moves of the cheapest path from x (a form of v) to want, but for
+ * its padding; NULL: there is nothing to do. */
+gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
+                                  const gs_held_form *x, const gs_form *want);
+/* A block of the input or constant `whole`. */
+gs_value *gs_partitioner_read(gs_partitioner *p, const gs_value *v,
+                              gs_value *whole, const gs_sharding *want);
+/* x with what is padding along the dims of `padding` set to its value. */
+gs_held_form *gs_partitioner_fill(gs_partitioner *p, const gs_value *v,
+                                  gs_held_form *x, const gs_padding *padding);
 /* x where the index over `axes` is 0, zeros elsewhere: a partial sum. */
-gs_value *gs_part_spread(part *p, const gs_value *v, gs_value *x,
-                         const gs_sharding *s, gs_subset axes);
+gs_value *gs_partitioner_spread(gs_partitioner *p, const gs_value *v,
+                                const gs_held_form *x, gs_subset axes);
+
+/* ---- deferred partial sums (partition_defer.c) ---- */
 
 /* Axes over which v is a partial sum that only one operand reads; 0: none. */
-gs_subset gs_part_partial(const part *p, const gs_value *v);
+gs_subset gs_partitioner_partial(const gs_partitioner *p, const gs_value *v);
 /* Axes over which partial operands of n should be passed on: through movement
  * and sums whose results are no larger, so that the later reduction moves no
  * more bytes.  Operands of a sum that are whole are spread first, if that
  * saves a reduction. */
-gs_subset gs_part_deferred(const part *p, const gs_node *n);
+gs_subset gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n);
+
+/* ---- choices (partition_choose.c) ---- */
 
 /* Picks the factor assignment of a node: the cheapest of those that its
  * operands and results suggest. */
-void gs_part_choose(part *p, const gs_node *n, const gs_rule *r, gs_arena *tmp,
-                    choice *best);
+void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
+                           const gs_rule *r, gs_arena *tmp,
+                           gs_node_choice *best);
 
 #endif

@@ -506,10 +506,12 @@ static const char *cache_key(gs_arena *tmp, const gs_mesh *m, gs_dtype dtype,
 }
 
 const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
-                          const int64_t *dims, const gs_sharding *from,
-                          const gs_sharding *to) {
+                          const int64_t *dims, const gs_form *start_form,
+                          const gs_form *goal_form) {
   static const gs_path nothing;
-  if (gs_sharding_equal(from, to)) return &nothing;
+  const gs_sharding *from = start_form->sharding, *to = goal_form->sharding;
+  if (gs_form_same_elements(start_form, goal_form)) return &nothing;
+  gs_assert(gs_form_is_blocks(start_form) && gs_form_is_blocks(goal_form));
   gs_arena tmp;
   gs_arena_init(&tmp);
   const char *key = cache_key(&tmp, r->mesh, dtype, rank, dims, from, to);

@@ -8,7 +8,7 @@
 #define GS_PASS_RESHARD_H
 
 #include "base/map.h"
-#include "ir/mesh/sharding.h"
+#include "ir/mesh/form.h"
 #include "pass/partition/cost.h"
 
 typedef struct gs_move {
@@ -35,12 +35,13 @@ typedef struct gs_resharder {
 
 void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m);
 
-/* The cheapest path; n is 0 when the shardings are equal.  from may be
- * partial; `to` may keep a subset of its partial axes. Never fails: gathering
- * everything and slicing again is always possible. */
+/* The cheapest path to the elements of `to`, whatever its padding; n is 0 when
+ * `from` has them.  from may be partial; `to` may keep a subset of its partial
+ * axes.  Both hold blocks: there is no move to a window yet.  Never fails:
+ * gathering everything and slicing again is always possible. */
 const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
-                          const int64_t *dims, const gs_sharding *from,
-                          const gs_sharding *to);
+                          const int64_t *dims, const gs_form *from,
+                          const gs_form *to);
 
 /* True when blocks of dim n over `outer`, each cut over `inner`, are the
  * blocks over outer followed by inner: the condition under which the minor

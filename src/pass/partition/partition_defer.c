@@ -5,12 +5,12 @@
 
 enum { MAX_AHEAD = 8 }; /* nodes that are looked at before they are made */
 
-gs_subset gs_part_partial(const part *p, const gs_value *v) {
-  const version *x = p->versions[v->id];
+gs_subset gs_partitioner_partial(const gs_partitioner *p, const gs_value *v) {
+  const gs_held_form *x = p->held[v->id];
   if (!x || x->next || p->nuse[v->id] != 1 ||
-      x->sharding->reduce != GS_REDUCE_SUM)
+      x->form.sharding->reduce != GS_REDUCE_SUM)
     return 0;
-  return x->sharding->partial;
+  return x->form.sharding->partial;
 }
 
 static bool additive(const gs_node *n) {
@@ -18,8 +18,9 @@ static bool additive(const gs_node *n) {
 }
 
 /* Over which axes v will probably be partial, if it is not made yet. */
-static gs_subset expected(const part *p, const gs_value *v, int depth) {
-  if (p->versions[v->id]) return gs_part_partial(p, v);
+static gs_subset expected(const gs_partitioner *p, const gs_value *v,
+                          int depth) {
+  if (p->held[v->id]) return gs_partitioner_partial(p, v);
   const gs_node *n = v->def;
   if (!n || !n->op || !depth || p->nuse[v->id] != 1) return 0;
   gs_subset axes = 0;
@@ -44,15 +45,15 @@ static gs_subset expected(const part *p, const gs_value *v, int depth) {
 
 /* Is the result of n only added to something that is partial over `axes` as
  * well? */
-static bool meets_partial(const part *p, const gs_node *n, gs_subset axes) {
+static bool meets_partial(const gs_partitioner *p, const gs_node *n,
+                          gs_subset axes) {
   for (int depth = MAX_AHEAD; depth > 0; depth--) {
     const gs_value *v = n->out[0];
     if (!v || p->nuse[v->id] != 1 || !p->reader[v->id]) return false;
     n = p->reader[v->id];
     if (!additive(n)) return false;
     for (int i = 0; i < n->nin; i++)
-      if (n->in[i] && n->in[i] != v &&
-          expected(p, n->in[i], MAX_AHEAD) == axes)
+      if (n->in[i] && n->in[i] != v && expected(p, n->in[i], MAX_AHEAD) == axes)
         return true;
   }
   return false;
@@ -62,7 +63,7 @@ static double elements(const gs_value *v) {
   return (double)gs_product(v->dims, v->rank);
 }
 
-gs_subset gs_part_deferred(const part *p, const gs_node *n) {
+gs_subset gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n) {
   const gs_op *op = n->op;
   if (!op || gs_node_dynamic(n)) return 0;
   bool all = additive(n);
@@ -72,11 +73,11 @@ gs_subset gs_part_deferred(const part *p, const gs_node *n) {
   int partial = 0, others = 0;
   for (int i = 0; i < n->nin && (all || i == 0); i++) {
     if (!n->in[i]) continue;
-    gs_subset these = gs_part_partial(p, n->in[i]);
-    const version *x = p->versions[n->in[i]->id];
+    gs_subset these = gs_partitioner_partial(p, n->in[i]);
+    const gs_held_form *x = p->held[n->in[i]->id];
     if (!these) {
       /* One that others read too is reduced for all of them. */
-      if (x && x->sharding->partial) return 0;
+      if (x && x->form.sharding->partial) return 0;
       others++;
       continue;
     }
