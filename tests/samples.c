@@ -189,30 +189,32 @@ static void big(wire *out) {
   finish(out, &g, 18);
 }
 
-/* y = x w0 w1 w2 w3: weights of 16 MiB each in heavy.bin, with no blocks. */
+/* y = x w0 ... w15: weights of 4 MiB each in heavy.bin, with no blocks. */
 static void heavy(wire *out) {
-  static const char *const name[] = {"x", "a", "b", "c", "y"};
-  static const int64_t dims[] = {2048, 2048};
+  static const int64_t dims[] = {1024, 1024};
+  char from[8] = "x", to[8];
   wire g = {0};
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 16; i++) {
     char weight[8], offset[24];
-    wire w, where = {0}, from = {0};
+    wire w, where = {0}, at = {0};
     snprintf(weight, sizeof weight, "w%d", i);
-    snprintf(offset, sizeof offset, "%d", i * 4 * 2048 * 2048);
+    snprintf(offset, sizeof offset, "%d", i * 4 * 1024 * 1024);
+    snprintf(to, sizeof to, i < 15 ? "a%d" : "y", i);
     w = piece_tensor(weight, FLOAT, 2, dims);
     wire_str(&where, 1, "location");
     wire_str(&where, 2, "heavy.bin");
     wire_msg(&w, TENSOR_EXTERNAL, &where);
-    wire_str(&from, 1, "offset");
-    wire_str(&from, 2, offset);
-    wire_msg(&w, TENSOR_EXTERNAL, &from);
+    wire_str(&at, 1, "offset");
+    wire_str(&at, 2, offset);
+    wire_msg(&w, TENSOR_EXTERNAL, &at);
     wire_int(&w, TENSOR_LOCATION, 1);
     wire_msg(&g, GRAPH_INIT, &w);
-    piece_add_node(&g, "MatMul", name[i + 1], name[i], weight, name[i + 1]);
+    piece_add_node(&g, "MatMul", to, from, weight, to);
+    snprintf(from, sizeof from, "%s", to);
   }
   wire_str(&g, GRAPH_NAME, "heavy");
-  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){4, 2048});
-  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){4, 2048});
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){4, 1024});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){4, 1024});
   finish(out, &g, 18);
 }
 
