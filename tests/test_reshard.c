@@ -138,6 +138,13 @@ static const known pairs[] = {
     {"{x=2, y=2}", "{~,~}", "{[x,y],~}", "Shard", {5, 8}},
     /* What a ladder of cases solves by gathering everything. */
     {"{x=2, y=4}", "{y,~,x}", "{~,[x,y],~}", "AllToAll AllToAll", {16, 16, 16}},
+    /* What has to be searched for. */
+    {"{a=2, b=2, c=2, d=2}", "{[a,b],c,~}", "{d,[b,c],a}",
+     "AllToAll Shard CollectivePermute AllToAll", {64, 96, 32}},
+    {"{a=2, b=2, c=2, d=2, e=2}", "{d,b,[a,e,c]}", "{~,[c,d],e}",
+     "AllToAll AllGather CollectivePermute", {64, 96, 32}},
+    {"{a=2, b=2, c=2, d=2, e=2}", "{[e,b],c,[d,a]}", "{[d,a],[e,c],b}",
+     "AllToAll AllToAll AllToAll CollectivePermute", {64, 96, 32}},
 };
 
 START_TEST(known_pairs) {

@@ -1,0 +1,139 @@
+#!/bin/sh
+# Does the suite notice?  Breaks a copy of the tree in one place at a time and
+# runs the tests that should fail then: tests/mutants.sh SOURCES [NAME...], in
+# the build directory (`make mutants`).  All, or those whose names contain a
+# NAME.  Prints which test killed each, or that it survived; exit 1 if one
+# did, or does not apply any more.
+set -u
+LC_ALL=C
+export LC_ALL
+top=$(cd "${1-..}" && pwd) || exit 1
+[ $# = 0 ] || shift
+cc=$(sed -n 's/^CC = //p' Makefile) cflags=$(sed -n 's/^CFLAGS = //p' Makefile)
+killed=0 survived=0
+copy=$(pwd)/mutants
+only=$*
+
+# The copy stays for the next time; only what changed is built again.
+made="aclocal.m4 configure configure.ac Makefile.am Makefile.in sources.mk"
+mkdir -p "$copy/build" || exit 1
+for file in $made; do
+  cmp -s "$top/$file" "$copy/$file" || rm -f "$copy/build/Makefile"
+done
+(cd "$top" && cp -Ru bootstrap build-aux src schemas tools examples bench \
+  man tests README.md HACKING.md NEWS COPYING "$copy") || exit 1
+cd "$copy/build" || exit 1
+if [ ! -f Makefile ]; then
+  for file in $made; do cp -p "$top/$file" "$copy/$file" || exit 1; done
+  ../configure -q CC="$cc" CFLAGS="$cflags" > configure.log || exit 1
+fi
+say() { printf '%s\n' "$*"; }
+build() { make -s -j "$(nproc)" "$@" > make.log 2>&1; }
+say "building in $copy"
+build all || { tail -n 20 make.log; exit 1; }
+
+# The one file of src with the text, in which it stands on one line.
+find_text() {
+  file=$(cd .. && grep -rlF -e "$1" src)
+  case $file in
+    '' | *'
+'*) say "mutant: not in one file: $1"; return 1 ;;
+  esac
+  [ "$(grep -cF -e "$1" "../$file")" = 1 ] && return
+  say "mutant: not on one line of $file: $1"
+  return 1
+}
+
+# Replaces the first FROM by TO; both are plain text.
+replace() {
+  FROM=$1 TO=$2 awk '{
+    at = index($0, ENVIRON["FROM"])
+    if (at) $0 = substr($0, 1, at - 1) ENVIRON["TO"] \
+      substr($0, at + length(ENVIRON["FROM"]))
+    print
+  }' "$top/$file" > "../$file.new" && mv "../$file.new" "../$file"
+}
+
+# mutant NAME FROM TO TEST...: the tests are built and run until one fails.
+mutant() {
+  name=$1 from=$2 to=$3
+  shift 3
+  case $only in
+    '') ;;
+    *)
+      for word in $only; do
+        case $name in *"$word"*) word= && break ;; esac
+      done
+      [ -z "$word" ] || return 0
+      ;;
+  esac
+  find_text "$from" || { survived=$((survived + 1)); return; }
+  replace "$from" "$to"
+  by=
+  for test; do
+    case $test in
+      *.sh) what=all ;;
+      *) what=$test ;;
+    esac
+    if ! build "$what"; then
+      say "mutant: it does not build: $name"
+      tail -n 5 make.log
+      break
+    fi
+    rm -f "$test.log" "$test.trs"
+    if ! make -s check-TESTS TESTS="$test" > check.log 2>&1; then
+      by=$test
+      break
+    fi
+  done
+  cp "$top/$file" "../$file"
+  if [ -n "$by" ]; then
+    killed=$((killed + 1))
+    say "killed: $name ($by)"
+  else
+    survived=$((survived + 1))
+    say "survived: $name ($file)"
+  fi
+}
+trap 'cp "$top/$file" "../$file"; exit 1' HUP INT TERM
+
+mutant "ties of factors go to the later one" \
+  'mine <= theirs && g < f' 'mine <= theirs && g > f' tests/test_propagate
+mutant "ties of axes go to the later one" \
+  'claimed >= weight && axis < next' 'claimed >= weight && axis > next' \
+  tests/test_propagate
+mutant "ties of dims go to the later one" \
+  'mine <= theirs && e < d' 'mine <= theirs && e > d' tests/test_propagate
+mutant "idle choices of auto-sharding stay" \
+  'int i = out->choice.n - 1; i >= 0 &&' 'int i = -1; i >= 0 &&' \
+  tests/test_annotate
+mutant "a deferred partial may grow" \
+  'if (after > before) return 0;' '(void)(after > before);' \
+  tests/test_partition
+mutant "gbps of an axis is ignored" \
+  'axis->gbps > 0 ?' 'axis->gbps > 1e300 ?' tests/test_annotate
+mutant "a result overwrites another operand" \
+  'gs_program_buffer(p, n->in[i]) == buffer) return false;' \
+  'gs_program_buffer(p, n->in[i]) == buffer) return true;' tests/test_dynamic
+mutant "integers are compared as doubles" \
+  'if (exact && t != GS_BOOL && !c->same_bytes)' \
+  'if (exact && t == GS_BOOL && !c->same_bytes)' tests/test_compare
+mutant "index operands are not masked" \
+  'if (indexed && i == 1) dims' 'if (indexed && i == 9) dims' \
+  tests/test_partition
+mutant "indexed data is masked" \
+  'if (indexed && i == 0) dims' 'if (indexed && i == 9) dims' \
+  tests/test_partition
+mutant "summed padding is not masked" \
+  'uint64_t dims = summed_dims(r, i, c, &fill);' \
+  'uint64_t dims = 0 * summed_dims(r, i, c, &fill);' tests/test_partition
+mutant "every tail counts as zero" \
+  '(x->zero_tail && fill == 0)' '(fill >= 0 && fill <= 0)' \
+  tests/test_partition
+mutant "what a collective gives has a zero tail" \
+  'zero_tail = false;' 'zero_tail = true;' tests/test_partition
+mutant "the search for a resharding ends early" \
+  'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
+
+printf '%d killed, %d survived\n' "$killed" "$survived"
+[ "$survived" -eq 0 ]
