@@ -97,7 +97,7 @@ static gs_status read_inputs(bench_case *c, run_state *r, gs_err *e) {
   for (int i = 0; i < r->g->input.n; i++) {
     const gs_value *v = r->g->input.at[i];
     const char *path = gs_sprintf(c->a, "%s/input_%d.pb", c->set, i);
-    GS_TRY(gs_pb_read_box(c->a, path, v->kind, &r->in[i], e));
+    GS_TRY(gs_pb_read_dyn(c->a, path, v->kind, &r->in[i], e));
     restore_type(&r->in[i]->t, v->dtype);
   }
   return GS_OK;
@@ -149,12 +149,12 @@ static gs_status compare(bench_case *c, const run_state *r, gs_dyn **got,
   for (int i = 0; i < r->g->output.n; i++) {
     const char *path = gs_sprintf(c->a, "%s/output_%d.pb", c->set, i);
     gs_dyn *want;
-    GS_TRY(gs_pb_read_box(c->a, path, r->kind[i], &want, e));
+    GS_TRY(gs_pb_read_dyn(c->a, path, r->kind[i], &want, e));
     restore_type(&want->t, got[i]->t.dtype);
     gs_tolerance tol = tolerance_of(want->t.dtype);
     gs_comparison q;
     const gs_tensor *worst;
-    GS_TRY(gs_compare_box(got[i], want, &tol, &q, &worst, e));
+    GS_TRY(gs_compare_dyn(got[i], want, &tol, &q, &worst, e));
     if (q.equal) continue;
     gs_buf b;
     gs_buf_init(&b, c->a);

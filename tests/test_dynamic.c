@@ -34,13 +34,13 @@ static void print_element(gs_buf *b, const gs_tensor *t, int64_t i) {
   gs_buf_printf(b, "%g", f);
 }
 
-static void print_box(gs_buf *b, const gs_dyn *x) {
+static void print_dyn(gs_buf *b, const gs_dyn *x) {
   gs_buf_printf(b, "%s", gs_dyn_text(b->arena, x));
   if (x->kind != GS_TENSOR) {
     gs_buf_printf(b, " of %d", x->n);
     for (int i = 0; i < x->n; i++) {
       gs_buf_str(b, i ? "; " : ": ");
-      print_box(b, x->item[i]);
+      print_dyn(b, x->item[i]);
     }
     return;
   }
@@ -79,7 +79,7 @@ static void check_boxes(const gs_exec *x, const gs_graph *g) {
       const gs_dyn *b = d->dyn ? d->dyn[g->output.at[k]->id] : NULL;
       if (b && b->heap) wanted += held(b);
     }
-    must(live <= wanted, "no box is left");
+    must(live <= wanted, "no dynamic value is left");
   }
 }
 
@@ -187,7 +187,7 @@ static void compare(const gs_graph *g, gs_dyn **got, gs_dyn **want) {
   for (int i = 0; i < g->output.n; i++) {
     gs_tolerance exact = {0};
     gs_comparison c;
-    must(!gs_compare_box(got[i], want[i], &exact, &c, NULL, NULL) && c.equal,
+    must(!gs_compare_dyn(got[i], want[i], &exact, &c, NULL, NULL) && c.equal,
          "split and whole outputs are the same");
   }
 }
@@ -207,7 +207,7 @@ static void run_case(gs_arena *a, char *text, gs_buf *b) {
       const gs_value *v = g->output.at[i];
       gs_buf_printf(b, "%s : %s -> ", v->name,
                     gs_shape_text(a, v->dtype, v->rank, v->dims));
-      print_box(b, whole[i]);
+      print_dyn(b, whole[i]);
       gs_buf_char(b, '\n');
     }
     s = run_split(a, text, &split, &e);

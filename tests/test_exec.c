@@ -2,11 +2,14 @@
  * ranks.  With the argument `digest` prints a hash of the outputs of each
  * program; see tests/mpi.sh. */
 #include <check.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/math.h"
+#include "exec/compile/memory.h"
+#include "exec/compile/program_check.h"
 #include "exec/run/run.h"
 
 typedef struct fixture {
@@ -306,6 +309,57 @@ START_TEST(test_reuse) {
 }
 END_TEST
 
+static bool overlap(const gs_program *p, const gs_value *v,
+                    const gs_value *w) {
+  const gs_buffer *a = gs_program_buffer(p, v), *b = gs_program_buffer(p, w);
+  return a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+}
+
+/* A collective starts and is waited for in turns of its own; what it reads and
+ * makes is not given away between them. */
+START_TEST(test_schedule) {
+  fixture f;
+  start(&f);
+  gs_graph *g = gs_graph_new(&f.arena, "schedule");
+  set_mesh(g, "mesh {a=2}");
+  gs_value *x = input(g, "x", SHAPE(4, 6));
+  gs_value *x0 = shard(g, x, "x.0", "{a,~}", SHAPE(2, 6));
+  gs_value *r = op(g, "r", "Relu", x0, NULL, SHAPE(2, 6));
+  gs_node *c = node(g, "ai.gshard", "AllGather", "c", r, NULL, SHAPE(4, 6));
+  gs_node_set_string(g, c, "axes", "a");
+  gs_node_set_int(g, c, "dim", 0);
+  gs_node_set_int(g, c, "size", 4);
+  gs_value *n = op(g, "n", "Neg", x0, NULL, SHAPE(2, 6));
+  output(g, c->out[0]);
+  unshard(g, n, "y", "{a,~}", SHAPE(4, 6));
+  gs_program *p;
+  ck_assert(!gs_program_new(&f.arena, g, &p, &f.err));
+  const gs_step *s = p->step.at;
+  ck_assert_int_eq(p->step.n, 3);
+  ck_assert_int_eq(p->turn.n, 4);
+  ck_assert(s[0].start == 0 && s[0].wait == 0);
+  ck_assert(s[1].start == 1 && s[1].wait == 2 && p->turn.at[2].wait);
+  ck_assert(s[2].start == 3 && s[2].wait == 3);
+  ck_assert(overlap(p, n, r));
+  ck_assert(!overlap(p, r, c->out[0]) && !overlap(p, n, c->out[0]));
+  /* Neg while the blocks are gathered. */
+  p->turn.at[2] = (gs_turn){2, false};
+  p->turn.at[3] = (gs_turn){1, true};
+  p->step.at[2].start = p->step.at[2].wait = 2;
+  p->step.at[1].wait = 3;
+  for (int i = 0; i < g->value.n; i++)
+    if (p->buffer[i].last != INT_MAX) p->buffer[i].last = -1;
+  gs_program_memory(&f.arena, p);
+  ck_assert(!overlap(p, n, r));
+  ck_assert(!overlap(p, r, c->out[0]) && !overlap(p, n, c->out[0]));
+  const gs_program *one = p;
+  ck_assert(!gs_program_check(&one, 1, 0, 2, &f.err));
+  gs_program_buffer(p, n)->offset = gs_program_buffer(p, r)->offset;
+  ck_assert_int_eq(gs_program_check(&one, 1, 0, 2, &f.err), GS_INTERNAL);
+  stop(&f);
+}
+END_TEST
+
 /* What depends on weights alone is computed when the program is loaded. */
 START_TEST(test_once) {
   fixture f;
@@ -459,6 +513,7 @@ static Suite *suite(void) {
   tcase_add_test(t, test_moves);
   tcase_add_test(t, test_memory);
   tcase_add_test(t, test_reuse);
+  tcase_add_test(t, test_schedule);
   tcase_add_test(t, test_once);
   tcase_add_test(t, test_packed_once);
   tcase_add_test(t, test_timeout);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exec/run/subarray.h"
+#include "exec/data/subarray.h"
 #include "ir/packed.h"
 #include "kernel/gemm/igemm.h"
 #include "kernel/gemm/nbits.h"
@@ -61,9 +61,9 @@ START_TEST(dynamic) {
     for (int i = 0; i < 343; i++) dst[i] = (uint8_t)(draw() % (1u << bits));
     gs_codes_pack(bits, ps, src, ns);
     gs_codes_pack(bits, pd, dst, nd);
-    gs_region_copy(1, 3, n, src, s, sf, dst, d, df);
-    gs_region_move(bits == 4 ? GS_UINT4 : GS_INT2, 3, n, ps, s, sf, pd, d,
-                   df);
+    gs_subarray_copy(1, 3, n, src, s, sf, dst, d, df);
+    gs_subarray_move(bits == 4 ? GS_UINT4 : GS_INT2, 3, n, ps, s, sf, pd, d,
+                     df);
     gs_codes_unpack(bits, false, got, pd, 0, nd);
     ck_assert_mem_eq(got, dst, (size_t)nd);
   }

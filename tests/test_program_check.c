@@ -59,10 +59,15 @@ static gs_program *chain_program(void) {
   return compile(text);
 }
 
+/* In the turns of the other. */
 static void swap_steps(gs_program *p, int i, int k) {
-  gs_step s = p->step.at[i];
-  p->step.at[i] = p->step.at[k];
-  p->step.at[k] = s;
+  gs_step *a = &p->step.at[i], *b = &p->step.at[k], s = *a;
+  *a = *b;
+  a->start = s.start;
+  a->wait = s.wait;
+  s.start = b->start;
+  s.wait = b->wait;
+  *b = s;
 }
 
 START_TEST(compiled) { ck_assert(!check(chain_program(), 1)); }

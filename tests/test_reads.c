@@ -94,7 +94,7 @@ static double tell(gs_exec *x, int64_t first, int64_t n) {
 
 /* Every byte of the block of device p is told. */
 static void check_block(const gs_exec *x, int64_t p) {
-  const gs_load *l = &x->program[0]->load.at[0];
+  const gs_slice *l = &x->program[0]->slice.at[0];
   const gs_tensor *t = l->from->constant;
   size_t size = gs_span(t->dtype, 1);
   int64_t index[8] = {0}, first[8], count[8];

@@ -36,7 +36,7 @@ gs_status gs_check_outputs(gs_buf *b, const char *what, int n,
     const gs_tensor *worst = NULL;
     const char *name =
         gs_text(b->arena, got[i]->t.name ? got[i]->t.name : "");
-    GS_TRY(gs_compare_box(got[i], want[i], &tol[i], &c, &worst, e));
+    GS_TRY(gs_compare_dyn(got[i], want[i], &tol[i], &c, &worst, e));
     if (!c.same_bytes) bytes = false;
     if (c.worst >= 0 && c.distance > max) max = c.distance;
     if (c.equal) continue;

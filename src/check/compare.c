@@ -244,7 +244,7 @@ static const gs_dyn *held(const gs_dyn *b) {
   return b->kind == GS_OPTIONAL && b->n ? b->item[0] : b;
 }
 
-gs_status gs_compare_box(const gs_dyn *got, const gs_dyn *want,
+gs_status gs_compare_dyn(const gs_dyn *got, const gs_dyn *want,
                          const gs_tolerance *tol, gs_comparison *out,
                          const gs_tensor **worst, gs_err *e) {
   *out = (gs_comparison){.equal = true, .same_bytes = true, .worst = -1};
@@ -260,7 +260,7 @@ gs_status gs_compare_box(const gs_dyn *got, const gs_dyn *want,
                    want->n);
   bool same = true;
   for (int i = 0; i < got->n; i++) {
-    GS_TRY(gs_compare_box(got->item[i], want->item[i], tol, out, worst, e));
+    GS_TRY(gs_compare_dyn(got->item[i], want->item[i], tol, out, worst, e));
     same = same && out->same_bytes;
     if (!out->equal) break;
   }

@@ -35,7 +35,7 @@ gs_status gs_compare(const gs_tensor *got, const gs_tensor *want,
 /* The same for values of any kind: GS_NO when kind or length differ; *out is
  * of the first tensor that is out of tolerance, else of the last one, and
  * *worst that tensor as it should be (may be NULL). */
-gs_status gs_compare_box(const gs_dyn *got, const gs_dyn *want,
+gs_status gs_compare_dyn(const gs_dyn *got, const gs_dyn *want,
                          const gs_tolerance *tol, gs_comparison *out,
                          const gs_tensor **worst, gs_err *e);
 

@@ -27,7 +27,7 @@ static void *zeroed(size_t n) {
   return memset(p, 0, n);
 }
 
-static gs_dyn *new_box(gs_heap *h, gs_kind kind, gs_dtype dtype,
+static gs_dyn *new_dyn(gs_heap *h, gs_kind kind, gs_dtype dtype,
                        size_t extra) {
   gs_dyn *b = calloc(1, sizeof *b + extra);
   if (!b) gs_out_of_memory(sizeof *b + extra);
@@ -55,7 +55,7 @@ gs_status gs_dyn_new(gs_heap *h, gs_dtype dtype, int rank,
   if (bytes < 0)
     return gs_fail(e, GS_RESOURCE, NULL, "a tensor of type %s is too large",
                    gs_dtype_get((int)dtype)->text);
-  gs_dyn *b = new_box(h, GS_TENSOR, dtype, (size_t)rank * sizeof *dims);
+  gs_dyn *b = new_dyn(h, GS_TENSOR, dtype, (size_t)rank * sizeof *dims);
   b->t.rank = rank;
   b->t.dims = (const int64_t *)(b + 1);
   if (rank) memcpy(b + 1, dims, (size_t)rank * sizeof *dims);
@@ -71,7 +71,7 @@ gs_status gs_dyn_new(gs_heap *h, gs_dtype dtype, int rank,
 }
 
 gs_dyn *gs_dyn_list(gs_heap *h, gs_kind kind, gs_dtype dtype) {
-  return new_box(h, kind, dtype, 0);
+  return new_dyn(h, kind, dtype, 0);
 }
 
 void gs_dyn_put(gs_dyn *list, int i, gs_dyn *item) {

@@ -33,8 +33,8 @@ void gs_codes_unpack(int bits, bool sign, uint8_t *dst, const void *src,
 /* n codes, one to a byte (high bits ignored), to the first n places of dst. */
 void gs_codes_pack(int bits, void *dst, const uint8_t *src, int64_t n);
 
-/* gs_region_copy (exec/run/subarray.h) for elements of `bits` bits: a dynamic
- * value of count[] codes between packed arrays that do not overlap. */
+/* gs_subarray_copy (exec/data/subarray.h) for elements of `bits` bits: a box
+ * of count[] codes between packed arrays that do not overlap. */
 void gs_packed_copy(int bits, int rank, const int64_t *count, const void *src,
                     const int64_t *sdims, const int64_t *sfirst, void *dst,
                     const int64_t *ddims, const int64_t *dfirst);

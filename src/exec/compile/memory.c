@@ -1,13 +1,10 @@
-/* The memory plan: lifetimes of values to offsets in one arena.
- *
- * Steps are walked in order; a result takes the smallest hole that fits
- * (lowest address among equals), or its first operand's memory where the row
- * allows it and the operand is read for the last time; memory is given back
- * after the last step that reads it. */
-#include <limits.h>
+/* Turns are walked in order.  When a step starts, a result takes the smallest
+ * hole that fits (lowest address among equals), or its first operand's memory
+ * where the row allows it and nobody reads the operand later; when a step has
+ * ended, memory that nobody reads later is given back. */
+#include "exec/compile/memory.h"
 
-#include "base/math.h"
-#include "exec/compile/program.h"
+#include "base/assert.h"
 
 enum { ALIGN = 64 };
 
@@ -61,6 +58,8 @@ static void give(plan *p, size_t at, size_t bytes) {
   gs_push(p->arena, &p->hole);
   hole *h = p->hole.at;
   for (; i > 0 && h[i - 1].at > at; i--) h[i] = h[i - 1];
+  gs_assert(at + size <= p->top); /* nothing is given back twice */
+  gs_assert(i == 0 || h[i - 1].at + h[i - 1].size <= at);
   h[i] = (hole){at, size};
   int from = i > 0 ? i - 1 : 0, to = from;
   for (int k = from + 1; k < p->hole.n; k++) {
@@ -70,27 +69,47 @@ static void give(plan *p, size_t at, size_t bytes) {
   p->hole.n = to + 1;
 }
 
+/* ---- intervals ---- */
+
+static void seen_until(gs_program *p, const gs_value *v, int turn) {
+  if (!v) return;
+  gs_buffer *buffer = gs_program_buffer(p, v);
+  if (buffer->last < turn) buffer->last = turn;
+}
+
+/* A value is there from the start of its step to the wait for the last step
+ * that reads it; in-place results are not known yet. */
+static void find_intervals(gs_program *p) {
+  for (int i = 0; i < p->step.n; i++) {
+    const gs_step *s = &p->step.at[i];
+    for (int k = 0; k < s->node->nin; k++)
+      seen_until(p, s->node->in[k], s->wait);
+    for (int k = 0; k < s->node->nout; k++)
+      seen_until(p, s->node->out[k], s->wait);
+  }
+}
+
+/* ---- places ---- */
+
 /* Whether step s may write its result over operand 0. */
-static bool in_place(const gs_program *p, int s, const gs_value *y) {
-  const gs_step *step = &p->step.at[s];
-  const gs_node *n = step->node;
+static bool in_place(const gs_program *p, const gs_step *s,
+                     const gs_value *y) {
+  const gs_node *n = s->node;
   const gs_value *x = gs_node_in(n, 0);
-  if (step->dynamic) return false;
-  bool allowed = step->role ? step->role->inplace
-                            : (n->op->flags & GS_OP_INPLACE) != 0;
-  if (!allowed || !x || x->dtype != y->dtype ||
+  if (!s->inplace || !x || x->dtype != y->dtype ||
       gs_value_bytes(x) != gs_value_bytes(y))
     return false;
   const gs_buffer *buffer = gs_program_buffer(p, x);
-  if (buffer->storage != GS_STORAGE_ARENA || buffer->last != s) return false;
+  if (buffer->storage != GS_STORAGE_ARENA || buffer->last != s->wait)
+    return false;
   if (n->op->flags & GS_OP_POINTWISE) return true;
   for (int i = 1; i < n->nin; i++)
     if (n->in[i] && gs_program_buffer(p, n->in[i]) == buffer) return false;
   return true;
 }
 
-static void place_results(plan *m, gs_program *p, int s) {
-  const gs_node *n = p->step.at[s].node;
+static void place_results(plan *m, gs_program *p, const gs_step *s) {
+  const gs_node *n = s->node;
   for (int i = 0; i < n->nout; i++) {
     const gs_value *y = n->out[i];
     if (!y) continue;
@@ -106,11 +125,11 @@ static void place_results(plan *m, gs_program *p, int s) {
   }
 }
 
-static void release(plan *m, gs_program *p, int s, const gs_value *v,
+static void release(plan *m, gs_program *p, int turn, const gs_value *v,
                     bool *freed) {
   if (!v) return;
   gs_buffer *buffer = gs_program_buffer(p, v);
-  if (buffer->storage != GS_STORAGE_ARENA || buffer->last > s ||
+  if (buffer->storage != GS_STORAGE_ARENA || buffer->last > turn ||
       freed[buffer->root])
     return;
   freed[buffer->root] = true;
@@ -120,11 +139,14 @@ static void release(plan *m, gs_program *p, int s, const gs_value *v,
 void gs_program_memory(gs_arena *a, gs_program *p) {
   plan m = {.arena = a};
   bool *freed = GS_NEWS(a, p->g->value.n, bool);
-  for (int s = 0; s < p->step.n; s++) {
-    const gs_node *n = p->step.at[s].node;
-    place_results(&m, p, s);
-    for (int i = 0; i < n->nin; i++) release(&m, p, s, n->in[i], freed);
-    for (int i = 0; i < n->nout; i++) release(&m, p, s, n->out[i], freed);
+  find_intervals(p);
+  for (int t = 0; t < p->turn.n; t++) {
+    const gs_step *s = &p->step.at[p->turn.at[t].step];
+    if (t == s->start) place_results(&m, p, s);
+    if (t != s->wait) continue;
+    const gs_node *n = s->node;
+    for (int i = 0; i < n->nin; i++) release(&m, p, t, n->in[i], freed);
+    for (int i = 0; i < n->nout; i++) release(&m, p, t, n->out[i], freed);
   }
   p->arena_size = m.top;
 }

@@ -3,14 +3,11 @@
 #include <limits.h>
 
 #include "base/math.h"
+#include "exec/compile/fuse.h"
+#include "exec/compile/memory.h"
+#include "exec/compile/schedule.h"
 
 enum { SMALL = 65536 }; /* bytes that are always kept */
-
-gs_buffer *gs_program_buffer(const gs_program *p, const gs_value *v) {
-  int i = v->id;
-  while (p->buffer[i].root != i) i = p->buffer[i].root;
-  return &p->buffer[i];
-}
 
 /* Rows that give operand 0 another shape: their result is the operand. */
 static bool is_view(const gs_node *n) {
@@ -56,21 +53,20 @@ static gs_status split_of(gs_program *p, gs_arena *a, const gs_node *n,
   return GS_OK;
 }
 
-/* A Shard of a constant or input becomes a load. */
-static gs_status add_load(gs_program *p, gs_arena *a, const gs_node *n,
-                          gs_err *e) {
-  gs_load *l = gs_push(a, &p->load);
-  int *first = &p->loaded[n->in[0]->id];
-  *l = (gs_load){
+static gs_status add_slice(gs_program *p, gs_arena *a, const gs_node *n,
+                           gs_err *e) {
+  gs_slice *l = gs_push(a, &p->slice);
+  int *first = &p->sliced[n->in[0]->id];
+  *l = (gs_slice){
       .node = n, .from = n->in[0], .to = n->out[0], .next = *first};
-  *first = p->load.n;
+  *first = p->slice.n;
   GS_TRY(split_of(p, a, n, l->from->rank, &l->split, e));
   for (int d = 0; d < l->from->rank; d++)
     if (l->to->rank != l->from->rank ||
         l->to->dims[d] != gs_sharding_block(p->g->mesh, l->split, d,
                                             l->from->dims[d]))
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
-                     "the result has not the shape of a block");
+                     "the result does not have the shape of a block");
   p->buffer[l->to->id].storage = GS_STORAGE_SLICE;
   p->buffer[l->to->id].fixed =
       l->from->constant && !l->from->is_input;
@@ -95,46 +91,59 @@ static bool runs_once(const gs_program *p, const gs_node *n) {
   return any && (out <= SMALL || out / 2 <= in);
 }
 
-static gs_status add_step(gs_program *p, gs_arena *a, const gs_node *n,
-                          const gs_role *role, gs_err *e) {
-  const gs_kernel *k = role ? NULL : gs_kernel_of(n->op);
-  if (!role && (!k || !k->run))
+/* The step that makes the results of n, in this storage. */
+static gs_step *add_step(gs_program *p, gs_arena *a, const gs_node *n,
+                         gs_step_kind kind, gs_storage storage) {
+  gs_step *s = gs_push(a, &p->step);
+  *s = (gs_step){.node = n, .kind = kind};
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
+    if (!v) continue;
+    p->producer[v->id] = p->step.n - 1;
+    p->buffer[v->id].storage =
+        gs_value_dynamic(v) ? GS_STORAGE_DYNAMIC : storage;
+  }
+  return s;
+}
+
+static gs_status add_kernel(gs_program *p, gs_arena *a, const gs_node *n,
+                            gs_err *e) {
+  const gs_kernel *k = gs_kernel_of(n->op);
+  if (!k->run)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "this operator has no kernel");
-  bool once = !role && runs_once(p, n);
-  if (!role && !once) {
-    n = gs_program_fuse(p, a, n);
-    k = gs_kernel_of(n->op);
-  }
-  gs_step *s = gs_push(a, &p->step);
-  *s = (gs_step){.node = n, .kernel = k, .role = role, .once = once};
-  for (int i = 0; i < n->nout; i++) {
-    if (!n->out[i]) continue;
-    gs_buffer *buffer = &p->buffer[n->out[i]->id];
-    buffer->storage = s->once ? GS_STORAGE_ONCE : GS_STORAGE_ARENA;
-    buffer->fixed = s->once;
-    p->producer[n->out[i]->id] = p->step.n - 1;
-  }
+  bool once = runs_once(p, n);
+  if (!once) n = gs_program_fuse(p, a, n);
+  gs_step *s = add_step(p, a, n, GS_STEP_KERNEL,
+                        once ? GS_STORAGE_ONCE : GS_STORAGE_ARENA);
+  s->kernel = gs_kernel_of(n->op);
+  s->once = once;
+  s->inplace = n->op->flags & GS_OP_INPLACE;
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) p->buffer[n->out[i]->id].fixed = once;
   return GS_OK;
 }
 
+static void add_collective(gs_program *p, gs_arena *a, const gs_node *n) {
+  gs_step *s = add_step(p, a, n, GS_STEP_COLLECTIVE, GS_STORAGE_ARENA);
+  s->inplace = n->op->flags & GS_OP_INPLACE;
+}
+
+/* A step on dynamic values, or a region. */
 static gs_status add_dynamic(gs_program *p, gs_arena *a, const gs_node *n,
-                           gs_err *e) {
-  if (gs_role_of(n->op))
+                             gs_err *e) {
+  bool region = gs_node_has_region(n);
+  if (n->op->flags & (GS_OP_ENTRY | GS_OP_EXIT | GS_OP_COLLECTIVE))
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "a value without a fixed size cannot be split");
-  gs_step *s = gs_push(a, &p->step);
-  *s = (gs_step){.node = n, .dynamic = true};
+  gs_step *s = add_step(p, a, n, region ? GS_STEP_REGION : GS_STEP_DYNAMIC,
+                        GS_STORAGE_ARENA);
   p->dynamic = true;
-  if (gs_node_has_region(n)) s->body = GS_NEWS(a, n->nattr, gs_program *);
-  gs_program **body = s->body;
+  if (!region) return GS_OK;
+  s->region = GS_NEWS(a, n->nattr, gs_program *);
   for (int i = 0; i < n->nattr; i++)
     if (n->attr[i].kind == GS_ATTR_GRAPH)
-      GS_TRY(gs_program_new(a, n->attr[i].g, &body[i], e));
-  for (int i = 0; i < n->nout; i++)
-    if (n->out[i])
-      p->buffer[n->out[i]->id].storage =
-          gs_value_dynamic(n->out[i]) ? GS_STORAGE_DYNAMIC : GS_STORAGE_ARENA;
+      GS_TRY(gs_program_new(a, n->attr[i].g, &s->region[i], e));
   return GS_OK;
 }
 
@@ -143,9 +152,9 @@ size_t gs_program_size(const gs_program *p) {
   for (int i = 0; i < p->step.n; i++) {
     const gs_step *s = &p->step.at[i];
     size_t max = 0;
-    for (int k = 0; s->body && k < s->node->nattr; k++)
-      if (s->body[k] && gs_program_size(s->body[k]) > max)
-        max = gs_program_size(s->body[k]);
+    for (int k = 0; s->region && k < s->node->nattr; k++)
+      if (s->region[k] && gs_program_size(s->region[k]) > max)
+        max = gs_program_size(s->region[k]);
     size += max;
   }
   return size;
@@ -171,35 +180,35 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
                      "operand '%s' is not computed before it is read",
                      n->in[i]->name);
   if (runs_dynamic(n)) return add_dynamic(p, a, n, e);
-  const gs_role *role = gs_role_of(n->op);
+  unsigned flags = n->op->flags;
   const gs_value *x = gs_node_in(n, 0);
-  if (role && (!x || n->nout < 1 || !n->out[0]))
-    return gs_fail(e, GS_DATA, gs_node_place(a, n), "operand or result lacks");
-  if (role && role->kind == GS_ROLE_EXIT) {
+  if ((flags & (GS_OP_ENTRY | GS_OP_EXIT | GS_OP_COLLECTIVE)) &&
+      (!x || n->nout < 1 || !n->out[0]))
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "an operand or result is missing");
+  if ((flags & GS_OP_EXIT) || (x && is_view(n))) {
     p->buffer[n->out[0]->id].root = x->id;
     return GS_OK;
   }
-  if (role && role->kind == GS_ROLE_LOAD && (x->constant || x->is_input))
-    return add_load(p, a, n, e);
-  if (!role && x && is_view(n)) {
-    p->buffer[n->out[0]->id].root = x->id;
+  if ((flags & GS_OP_ENTRY) && (x->constant || x->is_input))
+    return add_slice(p, a, n, e);
+  if (flags & GS_OP_COLLECTIVE) {
+    add_collective(p, a, n);
     return GS_OK;
   }
-  if (role && role->kind != GS_ROLE_STEP) role = NULL;
-  return add_step(p, a, n, role, e);
+  return add_kernel(p, a, n, e);
 }
 
-static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
+static gs_status add_gather(gs_program *p, gs_arena *a, int i, gs_err *e) {
   const gs_value *v = p->g->output.at[i];
-  gs_exit *x = &p->exit[i];
-  *x = (gs_exit){.value = v, .block = v};
+  gs_gather *x = &p->gather[i];
+  *x = (gs_gather){.value = v, .block = v};
   gs_buffer *buffer = gs_program_buffer(p, v);
   if (buffer->storage == GS_STORAGE_NONE)
     return gs_fail(e, GS_INTERNAL, v->name, "this output is not computed");
   buffer->last = INT_MAX;
   const gs_node *n = v->def;
-  const gs_role *role = n ? gs_role_of(n->op) : NULL;
-  if (!role || role->kind != GS_ROLE_EXIT) return GS_OK;
+  if (!n || !n->op || !(n->op->flags & GS_OP_EXIT)) return GS_OK;
   x->block = n->in[0];
   GS_TRY(split_of(p, a, n, v->rank, &x->split, e));
   if (x->split->partial)
@@ -213,25 +222,22 @@ static gs_status add_exit(gs_program *p, gs_arena *a, int i, gs_err *e) {
     if (x->block->dims[d] !=
         gs_sharding_block(p->g->mesh, x->split, d, v->dims[d]))
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
-                     "the operand has not the shape of a block");
+                     "the operand does not have the shape of a block");
   return GS_OK;
 }
 
-/* The last step that reads each value's memory, before in-place results. */
-static void lifetimes(gs_program *p) {
-  for (int s = 0; s < p->step.n; s++) {
-    const gs_node *n = p->step.at[s].node;
-    for (int i = 0; i < n->nout; i++)
-      if (n->out[i]) {
-        gs_buffer *buffer = gs_program_buffer(p, n->out[i]);
-        if (buffer->last < s) buffer->last = s;
-      }
-    for (int i = 0; i < n->nin; i++)
-      if (n->in[i]) {
-        gs_buffer *buffer = gs_program_buffer(p, n->in[i]);
-        if (buffer->last < s) buffer->last = s;
-      }
+/* Fills in p->uses; nothing is produced yet. */
+static void count_uses(gs_arena *a, gs_program *p) {
+  const gs_graph *g = p->g;
+  p->uses = GS_NEWS(a, g->value.n, int);
+  p->producer = GS_NEWS(a, g->value.n, int);
+  for (int i = 0; i < g->value.n; i++) p->producer[i] = -1;
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k]) p->uses[n->in[k]->id]++;
   }
+  for (int i = 0; i < g->output.n; i++) p->uses[g->output.at[i]->id]++;
 }
 
 static void count_readers(gs_arena *a, gs_program *p) {
@@ -242,7 +248,7 @@ static void count_readers(gs_arena *a, gs_program *p) {
       if (n->in[i]) p->readers[gs_program_buffer(p, n->in[i])->root]++;
   }
   for (int i = 0; i < p->g->output.n; i++)
-    p->readers[gs_program_buffer(p, p->exit[i].block)->root]++;
+    p->readers[gs_program_buffer(p, p->gather[i].block)->root]++;
 }
 
 gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
@@ -250,17 +256,17 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
   gs_program *p = GS_NEW(a, gs_program);
   p->g = g;
   p->buffer = GS_NEWS(a, g->value.n, gs_buffer);
-  p->loaded = GS_NEWS(a, g->value.n, int);
-  p->exit = GS_NEWS(a, g->output.n, gs_exit);
+  p->sliced = GS_NEWS(a, g->value.n, int);
+  p->gather = GS_NEWS(a, g->output.n, gs_gather);
   for (int i = 0; i < g->value.n; i++)
     GS_TRY(check_value(p, a, g->value.at[i], e));
-  gs_program_uses(a, p);
+  count_uses(a, p);
   for (int i = 0; i < g->node.n; i++)
     GS_TRY(add_node(p, a, g->node.at[i], e));
   gs_program_close(a, p);
-  for (int i = 0; i < g->output.n; i++) GS_TRY(add_exit(p, a, i, e));
-  lifetimes(p);
+  for (int i = 0; i < g->output.n; i++) GS_TRY(add_gather(p, a, i, e));
   count_readers(a, p);
+  gs_program_schedule(a, p);
   gs_program_memory(a, p);
   *out = p;
   return GS_OK;

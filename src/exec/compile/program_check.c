@@ -10,14 +10,14 @@
 /* A buffer of the arena during the walk. */
 typedef struct live {
   int root;
-  int last; /* step after which its memory is free */
+  int last; /* turn after which its memory is free */
 } live;
 
 typedef struct walk {
   const gs_program *p;
   gs_arena tmp;
-  int *last;  /* [values] of roots: the last step that reads or writes it;
-                 INT_MAX: an output */
+  int *last;  /* [values] of roots: the last turn in which a step that reads
+                 or writes it is waited for; INT_MAX: an output */
   int *holds; /* [values] of roots: the value written last, or -1 */
   GS_VEC(live) live; /* that have memory now */
   gs_err *e;
@@ -44,10 +44,10 @@ static gs_status wrong(walk *w, int s, const gs_value *v, const char *what) {
                  what);
 }
 
-static void note_use(walk *w, const gs_value *v, int s) {
+static void note_use(walk *w, const gs_value *v, int turn) {
   if (!v) return;
   int *last = &w->last[root_of(w->p, v)];
-  if (*last < s) *last = s;
+  if (*last < turn) *last = turn;
 }
 
 static void find_last_uses(walk *w) {
@@ -55,11 +55,12 @@ static void find_last_uses(walk *w) {
   for (int i = 0; i < p->g->value.n; i++) w->last[i] = w->holds[i] = -1;
   for (int s = 0; s < p->step.n; s++) {
     const gs_node *n = p->step.at[s].node;
-    for (int i = 0; i < n->nin; i++) note_use(w, n->in[i], s);
-    for (int i = 0; i < n->nout; i++) note_use(w, n->out[i], s);
+    int turn = p->step.at[s].wait;
+    for (int i = 0; i < n->nin; i++) note_use(w, n->in[i], turn);
+    for (int i = 0; i < n->nout; i++) note_use(w, n->out[i], turn);
   }
   for (int i = 0; i < p->g->output.n; i++)
-    note_use(w, p->exit[i].block, INT_MAX);
+    note_use(w, p->gather[i].block, INT_MAX);
 }
 
 /* What is there before the first step. */
@@ -121,50 +122,103 @@ static gs_status check_write(walk *w, int s, const gs_value *y) {
 static gs_status check_in_place(walk *w, int s) {
   const gs_step *step = &w->p->step.at[s];
   const gs_node *n = step->node;
-  bool allowed = step->role ? step->role->inplace
-                            : (n->op->flags & GS_OP_INPLACE) != 0;
+  bool allowed = (step->kind == GS_STEP_KERNEL ||
+                  step->kind == GS_STEP_COLLECTIVE) &&
+                 (n->op->flags & GS_OP_INPLACE);
   for (int i = 0; i < n->nout; i++)
     for (int k = 0; k < n->nin && n->out[i]; k++) {
       if (!n->in[k] || root_of(w->p, n->in[k]) != root_of(w->p, n->out[i]))
         continue;
       bool same = k == 0 || (n->op->flags & GS_OP_POINTWISE);
-      if (i != 0 || step->dynamic || !allowed || !same)
+      if (i != 0 || !allowed || !same)
         return wrong(w, s, n->out[i], "is written over an operand");
     }
   return GS_OK;
 }
 
-static gs_status walk_steps(walk *w) {
+static gs_status check_start(walk *w, int s) {
+  const gs_node *n = w->p->step.at[s].node;
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) GS_TRY(check_read(w, s, n->in[i]));
+  GS_TRY(check_in_place(w, s));
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) GS_TRY(check_write(w, s, n->out[i]));
+  return GS_OK;
+}
+
+/* Nothing was written over the operands and results of step s, which is
+ * waited for, since it started; an operand may lie under a result. */
+static gs_status check_wait(walk *w, int s) {
+  const gs_node *n = w->p->step.at[s].node;
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i]) continue;
+    bool under = false;
+    for (int k = 0; k < n->nout; k++)
+      under = under || (n->out[k] && root_of(w->p, n->out[k]) ==
+                                         root_of(w->p, n->in[i]));
+    if (!under) GS_TRY(check_read(w, s, n->in[i]));
+  }
+  for (int k = 0; k < n->nout; k++)
+    if (n->out[k]) GS_TRY(check_read(w, s, n->out[k]));
+  return GS_OK;
+}
+
+/* Every step that does not run once starts in one turn and is waited for in
+ * that or a later one, and nothing else happens. */
+static gs_status check_turns(walk *w) {
   const gs_program *p = w->p;
+  int expected = 0;
   for (int s = 0; s < p->step.n; s++) {
-    const gs_node *n = p->step.at[s].node;
-    for (int i = 0; i < n->nin; i++)
-      if (n->in[i]) GS_TRY(check_read(w, s, n->in[i]));
-    GS_TRY(check_in_place(w, s));
-    for (int i = 0; i < n->nout; i++)
-      if (n->out[i]) GS_TRY(check_write(w, s, n->out[i]));
+    const gs_step *step = &p->step.at[s];
+    const gs_turn *turn = p->turn.at;
+    if (step->once) continue;
+    expected += step->start == step->wait ? 1 : 2;
+    bool there = step->start >= 0 && step->start <= step->wait &&
+                 step->wait < p->turn.n && turn[step->start].step == s &&
+                 turn[step->wait].step == s && !turn[step->start].wait &&
+                 turn[step->wait].wait == (step->start != step->wait);
+    if (!there)
+      return gs_fail(w->e, GS_INTERNAL, gs_node_place(&w->tmp, step->node),
+                     "step %d: turns %d and %d, in which it starts and is "
+                     "waited for, are not its own", s, step->start, step->wait);
+  }
+  if (expected == p->turn.n) return GS_OK;
+  return gs_fail(w->e, GS_INTERNAL, NULL, "%d turns where steps need %d",
+                 p->turn.n, expected);
+}
+
+static gs_status walk_turns(walk *w) {
+  const gs_program *p = w->p;
+  for (int s = 0; s < p->step.n; s++)
+    if (p->step.at[s].once) GS_TRY(check_start(w, s));
+  for (int t = 0; t < p->turn.n; t++) {
+    int s = p->turn.at[t].step;
+    if (t == p->step.at[s].start) GS_TRY(check_start(w, s));
+    if (t != p->step.at[s].wait) continue;
+    GS_TRY(check_wait(w, s));
     int kept = 0;
     for (int i = 0; i < w->live.n; i++)
-      if (w->live.at[i].last > s) w->live.at[kept++] = w->live.at[i];
+      if (w->live.at[i].last > t) w->live.at[kept++] = w->live.at[i];
     w->live.n = kept;
   }
   for (int i = 0; i < p->g->output.n; i++)
-    GS_TRY(check_read(w, -1, p->exit[i].block));
+    GS_TRY(check_read(w, -1, p->gather[i].block));
   return GS_OK;
 }
 
 static gs_status check_memory(const gs_program *p, gs_err *e) {
   for (int s = 0; s < p->step.n; s++)
-    for (int i = 0; p->step.at[s].body && i < p->step.at[s].node->nattr; i++)
-      if (p->step.at[s].body[i])
-        GS_TRY(check_memory(p->step.at[s].body[i], e));
+    for (int i = 0; p->step.at[s].region && i < p->step.at[s].node->nattr; i++)
+      if (p->step.at[s].region[i])
+        GS_TRY(check_memory(p->step.at[s].region[i], e));
   walk w = {.p = p, .e = e};
   gs_arena_init(&w.tmp);
   w.last = GS_NEWS(&w.tmp, p->g->value.n, int);
   w.holds = GS_NEWS(&w.tmp, p->g->value.n, int);
   find_last_uses(&w);
   find_given(&w);
-  gs_status s = walk_steps(&w);
+  gs_status s = check_turns(&w);
+  if (!s) s = walk_turns(&w);
   gs_arena_free(&w.tmp);
   return s;
 }
@@ -192,9 +246,9 @@ typedef struct order {
 } order;
 
 static gs_status fill_queue(order *o, const gs_program *p, int64_t d) {
-  for (int s = 0; s < p->step.n; s++) {
-    const gs_node *n = p->step.at[s].node;
-    if (!n->op || !(n->op->flags & GS_OP_COLLECTIVE)) continue;
+  for (int t = 0; t < p->turn.n; t++) {
+    const gs_node *n = p->step.at[p->turn.at[t].step].node;
+    if (p->turn.at[t].wait || !(n->op->flags & GS_OP_COLLECTIVE)) continue;
     meet *m = gs_push(&o->tmp, &o->q[d - o->first].meet);
     *m = (meet){.n = n, .to = -1, .from = -1};
     if (!gs_group_of(&o->tmp, n, p->g->mesh, d, &m->group, NULL)) {

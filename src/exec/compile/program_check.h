@@ -5,9 +5,10 @@
 
 #include "exec/compile/program.h"
 
-/* Walks the steps as a device does and states, of every program:
+/* Walks the turns as a device does and states, of every program:
  *  - what a step reads was written by an earlier one, and nothing has been
- *    written over it since;
+ *    written over it since, nor is until the step is waited for;
+ *  - every step starts in one turn of the schedule and is waited for in one;
  *  - buffers that are alive at once do not overlap, and lie in the arena;
  *  - steps that run once read what is constant, and no others run once;
  *  - every output is there at the end;

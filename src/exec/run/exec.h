@@ -2,7 +2,7 @@
 #ifndef GS_EXEC_EXEC_H
 #define GS_EXEC_EXEC_H
 
-#include "exec/run/device.h"
+#include "exec/step/device.h"
 #include "exec/run/run.h"
 #include "kernel/core/share.h"
 

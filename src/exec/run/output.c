@@ -1,8 +1,8 @@
 /* Outputs: whole values joined from the devices' blocks. */
 #include <string.h>
 
+#include "exec/data/subarray.h"
 #include "exec/run/exec.h"
-#include "exec/run/subarray.h"
 
 /* Whether device p is the first that holds its block: it stands at the origin
  * of all axes that the sharding does not use. */
@@ -13,26 +13,26 @@ static bool is_first(const gs_mesh *m, const gs_sharding *s, int64_t p) {
 }
 
 /* Copies the block of device p into its place. */
-static void put(const gs_mesh *m, const gs_exit *x, int64_t p,
+static void put(const gs_mesh *m, const gs_gather *x, int64_t p,
                 const void *block, void *whole) {
   int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
   const gs_value *v = x->value;
   for (int d = 0; d < v->rank; d++)
     gs_sharding_range(m, x->split, d, v->dims[d], p, &first[d], &count[d]);
-  gs_region_move(v->dtype, v->rank, count, block, x->block->dims, NULL, whole,
-                 v->dims, first);
+  gs_subarray_move(v->dtype, v->rank, count, block, x->block->dims, NULL, whole,
+                   v->dims, first);
 }
 
 static const void *block_of(const gs_exec *x, int64_t p, int i,
-                            const gs_exit **exit) {
+                            const gs_gather **from) {
   gs_device *d = &x->device[p - x->first];
-  *exit = &d->p->exit[i];
-  return gs_device_data(d, (*exit)->block);
+  *from = &d->p->gather[i];
+  return gs_device_data(d, (*from)->block);
 }
 
 /* A value that is whole on every device comes from device 0. */
 static void take_whole(gs_exec *x, int i, gs_tensor *t) {
-  const gs_exit *from;
+  const gs_gather *from;
   if (!t) return;
   const void *p = block_of(x, 0, i, &from);
   if (t->nbytes) memcpy((void *)(uintptr_t)t->data, p, (size_t)t->nbytes);
@@ -40,17 +40,17 @@ static void take_whole(gs_exec *x, int i, gs_tensor *t) {
 
 gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_dyn **out,
                          gs_err *e) {
-  const gs_exit *exit = &x->program[0]->exit[i];
+  const gs_gather *from = &x->program[0]->gather[i];
   const gs_world *w = x->config.world;
   *out = NULL;
-  if (gs_value_dynamic(exit->value)) {
+  if (gs_value_dynamic(from->value)) {
     if (w && w->rank) return GS_OK;
-    const gs_dyn *b = x->device[0].dyn[exit->value->id];
+    const gs_dyn *b = x->device[0].dyn[from->value->id];
     if (!b)
-      return gs_fail(e, GS_INTERNAL, exit->value->name,
+      return gs_fail(e, GS_INTERNAL, from->value->name,
                      "this output was not made");
     *out = gs_dyn_copy(a, b);
-    (*out)->t.name = gs_strdup(a, exit->value->name);
+    (*out)->t.name = gs_strdup(a, from->value->name);
     return GS_OK;
   }
   gs_tensor *t;
@@ -62,8 +62,8 @@ gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_dyn **out,
 gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
                          gs_err *e) {
   gs_world *w = x->config.world;
-  const gs_exit *exit = &x->program[0]->exit[i];
-  const gs_value *v = exit->value;
+  const gs_gather *from = &x->program[0]->gather[i];
+  const gs_value *v = from->value;
   *out = NULL;
   gs_busy_with(v->name);
   if (gs_value_dynamic(v)) {
@@ -79,23 +79,23 @@ gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
     GS_TRY(gs_tensor_new(a, v->dtype, v->rank, v->dims, out, e));
     (*out)->name = gs_strdup(a, v->name);
   }
-  if (!exit->split) {
+  if (!from->split) {
     take_whole(x, i, *out);
     return GS_OK;
   }
   const gs_mesh *m = x->program[0]->g->mesh;
-  size_t bytes = gs_value_bytes(exit->block);
+  size_t bytes = gs_value_bytes(from->block);
   void *whole = *out ? (void *)(uintptr_t)(*out)->data : NULL, *copy = NULL;
   for (int64_t p = 0; p < m->ndevice; p++) {
-    if (!is_first(m, exit->split, p)) continue;
+    if (!is_first(m, from->split, p)) continue;
     if (p >= x->first && p < x->first + x->n) {
-      const void *block = block_of(x, p, i, &exit);
-      if (whole) put(m, exit, p, block, whole);
+      const void *block = block_of(x, p, i, &from);
+      if (whole) put(m, from, p, block, whole);
       else GS_TRY(gs_world_send(w, 0, block, bytes, e));
     } else if (whole) {
       if (!copy) copy = gs_alloc(&x->arena, bytes);
       GS_TRY(gs_world_recv(w, (int)(p / x->n), copy, bytes, e));
-      put(m, exit, p, copy, whole);
+      put(m, from, p, copy, whole);
     }
   }
   return GS_OK;

@@ -43,7 +43,7 @@ static void tell_whole(const gs_exec_config *c, const gs_tensor *t) {
 }
 
 static void tell_block(const gs_exec *x, const gs_program *p,
-                       const gs_load *l, int64_t position) {
+                       const gs_slice *l, int64_t position) {
   range r = {.config = &x->config, .t = l->from->constant};
   int bits = gs_dtype_get((int)r.t->dtype)->bits;
   if (bits % 8 || !bits) {
@@ -61,28 +61,28 @@ static void tell_block(const gs_exec *x, const gs_program *p,
   else x->config.reads(x->config.user, r.t, 0, 0);
 }
 
-/* Constants that only loads read are read in blocks, others whole. */
+/* Constants that only slices read are read in blocks, others whole. */
 static void tell_program(gs_exec *x, const gs_program *p, int64_t first,
                          int64_t n) {
   gs_arena a;
   gs_arena_init(&a);
-  int *loads = GS_NEWS(&a, p->g->value.n, int);
-  for (int i = 0; i < p->load.n; i++) {
-    const gs_load *l = &p->load.at[i];
+  int *slices = GS_NEWS(&a, p->g->value.n, int);
+  for (int i = 0; i < p->slice.n; i++) {
+    const gs_slice *l = &p->slice.at[i];
     if (!l->from->constant) continue;
-    loads[l->from->id]++;
+    slices[l->from->id]++;
     for (int64_t k = 0; k < n; k++) tell_block(x, p, l, first + k);
   }
   for (int i = 0; i < p->g->value.n; i++) {
     const gs_value *v = p->g->value.at[i];
-    if (v->constant && p->uses[i] > loads[i])
+    if (v->constant && p->uses[i] > slices[i])
       tell_whole(&x->config, v->constant);
   }
   gs_arena_free(&a);
   for (int s = 0; s < p->step.n; s++) {
     const gs_step *step = &p->step.at[s];
-    for (int k = 0; step->body && k < step->node->nattr; k++)
-      if (step->body[k]) tell_program(x, step->body[k], first, n);
+    for (int k = 0; step->region && k < step->node->nattr; k++)
+      if (step->region[k]) tell_program(x, step->region[k], first, n);
   }
 }
 

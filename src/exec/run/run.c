@@ -8,6 +8,9 @@
 #include "base/math.h"
 #include "exec/comm/crew.h"
 #include "exec/compile/program_check.h"
+#include "exec/data/aligned.h"
+#include "exec/data/input_slice.h"
+#include "exec/step/step.h"
 
 static const gs_program *program_of(const gs_exec *x, int64_t i) {
   return x->program[x->config.ngraph == 1 ? 0 : i];
@@ -57,6 +60,28 @@ static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
 
 /* ---- loading ---- */
 
+static gs_status map_regions(const gs_program *p, gs_err *e);
+
+static gs_status map_region(const gs_program *p, gs_err *e) {
+  for (int i = 0; i < p->g->value.n; i++) {
+    const gs_value *v = p->g->value.at[i];
+    if (!v->constant || gs_value_dynamic(v) || p->buffer[i].root != i) continue;
+    if (!gs_data_of(v->constant)) return gs_data_missing(v, v->constant, e);
+  }
+  return map_regions(p, e);
+}
+
+/* Maps the constants of the regions within p: all devices read them at once
+ * when they are prepared. */
+static gs_status map_regions(const gs_program *p, gs_err *e) {
+  for (int i = 0; i < p->step.n; i++) {
+    const gs_step *s = &p->step.at[i];
+    for (int k = 0; s->region && k < s->node->nattr; k++)
+      if (s->region[k]) GS_TRY(map_region(s->region[k], e));
+  }
+  return GS_OK;
+}
+
 /* Finds the constants of d and their blocks; nothing is copied yet. */
 static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
   const gs_program *p = d->p;
@@ -70,8 +95,8 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
     GS_TRY(gs_holdings_tensor(&x->holdings, v, &t, e));
     if (p->readers[i]) d->held[i] = gs_held_whole(&x->holdings, p, v, t);
   }
-  for (int i = 0; i < p->load.n; i++) {
-    const gs_load *l = &p->load.at[i];
+  for (int i = 0; i < p->slice.n; i++) {
+    const gs_slice *l = &p->slice.at[i];
     const gs_tensor *t;
     if (!l->from->constant) continue;
     gs_busy_with(l->from->name);
@@ -81,7 +106,7 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
           gs_held_block(&x->holdings, p, l, d->position, t);
   }
   gs_busy_with(NULL);
-  return p->dynamic ? gs_dynamic_load(&x->arena, d, e) : GS_OK;
+  return map_regions(p, e);
 }
 
 /* ---- making ---- */
@@ -104,7 +129,8 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   gs_team_init(&x->team, x->first, x->n, c->timeout);
   x->device = GS_NEWS(&x->arena, x->n, gs_device);
   for (int64_t i = 0; i < x->n; i++)
-    gs_device_init(&x->device[i], program_of(x, i), x->first + i);
+    gs_device_init(&x->device[i], program_of(x, i), gs_step_kinds,
+                   x->first + i);
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     d->threads = each;
@@ -197,9 +223,9 @@ int gs_exec_packed(const gs_exec *x, size_t *bytes) {
 static void give_input(gs_device *d, const gs_value *v, const void *whole) {
   d->data[v->id] = (void *)(uintptr_t)whole;
   d->moved = true;
-  for (int i = d->p->loaded[v->id]; i; i = d->p->load.at[i - 1].next) {
-    const gs_load *l = &d->p->load.at[i - 1];
-    const void *inside = gs_load_inside(d->p, l, d->position, whole);
+  for (int i = d->p->sliced[v->id]; i; i = d->p->slice.at[i - 1].next) {
+    const gs_slice *l = &d->p->slice.at[i - 1];
+    const void *inside = gs_slice_inside(d->p, l, d->position, whole);
     void **at = &d->data[l->to->id];
     if (inside) {
       *at = (void *)(uintptr_t)inside;
@@ -210,7 +236,7 @@ static void give_input(gs_device *d, const gs_value *v, const void *whole) {
     void **own = &d->own[l->to->id];
     if (!*own) *own = gs_alloc64(&d->arena, gs_value_bytes(l->to));
     *at = *own;
-    gs_load_copy(d->p, l, d->position, whole, *at);
+    gs_slice_copy(d->p, l, d->position, whole, *at);
   }
 }
 
@@ -231,8 +257,8 @@ static gs_status check_input(const gs_value *v, const gs_tensor *t,
 
 /* An input that lies in a dynamic value as it is given; b stays the caller's.
  */
-static gs_status give_box(gs_device *d, const gs_value *v, gs_dyn *b,
-                          gs_err *e) {
+static gs_status give_dynamic(gs_device *d, const gs_value *v, gs_dyn *b,
+                              gs_err *e) {
   bool optional = v->kind == GS_OPTIONAL || v->kind == GS_OPTIONAL_SEQUENCE;
   bool fits = optional ? b->kind != GS_TENSOR || v->kind == GS_OPTIONAL
                        : b->kind == v->kind;
@@ -269,14 +295,14 @@ static gs_status readable(gs_exec *x, const char *name, const gs_tensor *t,
 }
 
 /* b with such elements, for inputs that lie in dynamic values. */
-static gs_status readable_box(gs_exec *x, const char *name, const gs_dyn *b,
-                              gs_dyn **out, gs_err *e) {
+static gs_status readable_dynamic(gs_exec *x, const char *name,
+                                  const gs_dyn *b, gs_dyn **out, gs_err *e) {
   gs_dyn *c = *out = gs_memdup(&x->arena, b, sizeof *b);
   if (b->kind == GS_TENSOR)
     return readable(x, name, &b->t, &c->t.data, e);
   c->item = GS_NEWS(&x->arena, b->n, gs_dyn *);
   for (int i = 0; i < b->n; i++)
-    GS_TRY(readable_box(x, name, b->item[i], &c->item[i], e));
+    GS_TRY(readable_dynamic(x, name, b->item[i], &c->item[i], e));
   return GS_OK;
 }
 
@@ -294,7 +320,7 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_dyn *b,
     return gs_fail(e, GS_DATA, name, "the input is %s, not a tensor",
                    gs_kind_text(b->kind));
   if (!dynamic) GS_TRY(check_input(first, &b->t, e));
-  if (dynamic) GS_TRY(readable_box(x, name, b, &mine, e));
+  if (dynamic) GS_TRY(readable_dynamic(x, name, b, &mine, e));
   else GS_TRY(readable(x, name, &b->t, &data, e));
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
@@ -308,7 +334,7 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_dyn *b,
                      "the graph of device %lld takes another input",
                      (long long)d->position);
     if (dynamic) {
-      GS_TRY(give_box(d, v, mine, e));
+      GS_TRY(give_dynamic(d, v, mine, e));
       continue;
     }
     GS_TRY(check_input(v, &b->t, e));

@@ -1,11 +1,14 @@
 /* Collective steps: dims are packed around the contiguous calls of comm.h. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "exec/comm/group.h"
-#include "exec/compile/program.h"
-#include "exec/run/subarray.h"
+#include "exec/data/subarray.h"
+#include "exec/step/collective.h"
+#include "exec/step/step.h"
 #include "ir/packed.h"
+#include "op/core/moves.h"
 
 static gs_status place_fail(gs_arena *a, const gs_coll *c, const char *text,
                             gs_err *e) {
@@ -64,8 +67,8 @@ static void cut(const gs_value *v, const void *x, int d, int m, int64_t b,
     first[d] = j * b;
     count[d] = gs_max(0, gs_min(b, v->dims[d] - first[d]));
     if (count[d] < b || gs_dtype_packed(v->dtype)) memset(at, 0, bytes);
-    gs_region_move(v->dtype, v->rank, count, x, v->dims, first, at, block,
-                   NULL);
+    gs_subarray_move(v->dtype, v->rank, count, x, v->dims, first, at, block,
+                     NULL);
   }
 }
 
@@ -80,9 +83,9 @@ static void join(const gs_value *v, void *y, int d, int m, int64_t b,
   for (int j = 0; j < m; j++) {
     first[d] = j * b;
     count[d] = gs_max(0, gs_min(b, v->dims[d] - first[d]));
-    gs_region_move(v->dtype, v->rank, count,
-                   (const char *)from + (size_t)j * bytes, block, NULL, y,
-                   v->dims, first);
+    gs_subarray_move(v->dtype, v->rank, count,
+                     (const char *)from + (size_t)j * bytes, block, NULL, y,
+                     v->dims, first);
   }
 }
 
@@ -234,49 +237,72 @@ static gs_status run_permute(const gs_coll *c, gs_comm *comm, void *scratch,
 
 /* ---- roles ---- */
 
-#define ENTRY GS_OP_ENTRY
-#define EXIT GS_OP_EXIT
-#define COLLECTIVE GS_OP_COLLECTIVE
-#define MESH GS_OP_MESH
-#define MOVES GS_OP_MOVES
-#define INPLACE GS_OP_INPLACE
+typedef struct gs_role {
+  gs_status (*prep)(gs_arena *a, gs_coll *c, gs_err *e);
+  gs_status (*run)(const gs_coll *c, gs_comm *comm, void *scratch, gs_err *e);
+} gs_role;
+
 #define LOCAL
 #define COMM(name) .prep = prep_##name, .run = run_##name
 
+/* Of local moves: nothing. */
 static const gs_role roles[GS_NMOVE] = {
 #define MOVE(sym, name, effect, flags, attributes, device, bytes, steps,       \
-             kernel, how, prose) \
-  [GS_MOVE_##sym] = {.move = GS_MOVE_##sym,                                    \
-                     .kind = (flags) & ENTRY  ? GS_ROLE_LOAD                   \
-                             : (flags) & EXIT ? GS_ROLE_EXIT                   \
-                                              : GS_ROLE_STEP,                  \
-                     .inplace = ((flags) & INPLACE) != 0,                      \
-                     how},
+             kernel, how, prose)                                               \
+  [GS_MOVE_##sym] = {how},
 #include "op/moves.def"
 #undef MOVE
 };
 
-const gs_role *gs_role_of(const gs_op *op) {
-  const gs_move_info *m = gs_move_of(op);
-  const gs_role *r = m ? &roles[m - gs_moves] : NULL;
-  return r && (r->run || r->kind != GS_ROLE_STEP) ? r : NULL;
-}
-
 gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                       int64_t p, gs_coll **out, gs_err *e) {
   gs_coll *c = GS_NEW(a, gs_coll);
+  const gs_move_info *info = gs_move_of(n->op);
+  gs_assert(info && (info->flags & GS_OP_COLLECTIVE));
+  gs_move_kind move = (gs_move_kind)(info - gs_moves);
   c->node = n;
-  c->role = gs_role_of(n->op);
+  c->role = &roles[move];
   c->x = n->in[0];
   c->y = n->out[0];
-  if (gs_moves[c->role->move].effect == GS_EFFECT_PERMUTE)
+  if (info->effect == GS_EFFECT_PERMUTE)
     GS_TRY(gs_permute_of(a, n, mesh, p, &c->to, &c->from, e));
   else
     GS_TRY(gs_group_of(a, n, mesh, p, &c->group, e));
   *out = c;
   GS_TRY(c->role->prep(a, c, e));
-  c->bytes = (uint64_t)gs_move_bytes(c->role->move, c->x->dtype, c->x->rank,
+  c->bytes = (uint64_t)gs_move_bytes(move, c->x->dtype, c->x->rank,
                                      c->x->dims, c->y->dims, c->dim,
                                      c->group.n);
   return GS_OK;
 }
+
+gs_status gs_coll_run(const gs_coll *c, gs_comm *comm, void *scratch,
+                      gs_err *e) {
+  return c->role->run(c, comm, scratch, e);
+}
+
+/* ---- the kind of step ---- */
+
+static gs_status prepare(gs_device *d, int s) {
+  gs_coll *c;
+  GS_TRY(gs_coll_new(&d->arena, d->p->step.at[s].node, d->p->g->mesh,
+                     d->position, &c, &d->err));
+  d->state[s] = c;
+  gs_device_want_scratch(d, c->scratch_size);
+  return GS_OK;
+}
+
+static void bind(gs_device *d, int s) {
+  gs_coll *c = d->state[s];
+  c->in = gs_device_data(d, c->x);
+  c->out = gs_device_data(d, c->y);
+}
+
+static gs_status start(gs_device *d, int s) {
+  const gs_coll *c = d->state[s];
+  d->bytes_sent += c->bytes;
+  return gs_coll_run(c, d->comm, d->scratch, &d->err);
+}
+
+const gs_step_ops gs_step_collective = {
+    .name = "collective", .prepare = prepare, .bind = bind, .start = start};

@@ -161,11 +161,11 @@ gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e);
 /* A serialized TensorProto, SequenceProto or OptionalProto as `kind` says,
  * since the file does not say what it is; GS_UNSUPPORTED for sequences of
  * anything but tensors. */
-gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
+gs_status gs_pb_read_dyn(gs_arena *a, const char *path, gs_kind kind,
                          gs_dyn **out, gs_err *e);
 /* The same backwards, into one more file of the set; the dynamic value says
  * what it is. */
-gs_status gs_pb_write_box(gs_out_set *files, const char *path,
+gs_status gs_pb_write_dyn(gs_out_set *files, const char *path,
                           const gs_dyn *b, gs_err *e);
 
 #endif

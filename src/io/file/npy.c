@@ -297,7 +297,7 @@ gs_status gs_tensor_load(gs_arena *a, const char *path, gs_tensor **out,
 
 gs_status gs_dyn_load(gs_arena *a, const char *path, gs_kind kind,
                       gs_dyn **out, gs_err *e) {
-  if (is_pb(path)) return gs_pb_read_box(a, path, kind, out, e);
+  if (is_pb(path)) return gs_pb_read_dyn(a, path, kind, out, e);
   gs_tensor *t;
   if (kind == GS_SEQUENCE || kind == GS_OPTIONAL_SEQUENCE)
     return gs_fail(e, GS_USAGE, path, "a sequence is read from a .pb file");
@@ -308,7 +308,7 @@ gs_status gs_dyn_load(gs_arena *a, const char *path, gs_kind kind,
 
 gs_status gs_dyn_save(gs_out_set *files, const char *path, const gs_dyn *b,
                       gs_err *e) {
-  if (is_pb(path)) return gs_pb_write_box(files, path, b, e);
+  if (is_pb(path)) return gs_pb_write_dyn(files, path, b, e);
   if (b->kind == GS_TENSOR) return gs_npy_write(files, path, &b->t, e);
   return gs_fail(e, GS_USAGE, path, "%s is written to a .pb file",
                  gs_kind_text(b->kind));

@@ -72,7 +72,7 @@ static gs_status read_optional(const source *f, const Onnx__OptionalProto *p,
   return GS_OK;
 }
 
-gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
+gs_status gs_pb_read_dyn(gs_arena *a, const char *path, gs_kind kind,
                          gs_dyn **out, gs_err *e) {
   static const ProtobufCMessageDescriptor *const message[] = {
       &onnx__tensor_proto__descriptor, &onnx__sequence_proto__descriptor,
@@ -95,7 +95,7 @@ gs_status gs_pb_read_box(gs_arena *a, const char *path, gs_kind kind,
 gs_status gs_pb_read(gs_arena *a, const char *path, gs_tensor **out,
                      gs_err *e) {
   gs_dyn *b;
-  GS_TRY(gs_pb_read_box(a, path, GS_TENSOR, &b, e));
+  GS_TRY(gs_pb_read_dyn(a, path, GS_TENSOR, &b, e));
   *out = &b->t;
   return GS_OK;
 }
@@ -130,7 +130,7 @@ static gs_status build_optional(gs_model *m, const gs_dyn *b,
   return gs_tensor_export(m, &x->t, NULL, &p->tensor_value, e);
 }
 
-static gs_status build_box(gs_model *m, const gs_dyn *b,
+static gs_status build_dyn(gs_model *m, const gs_dyn *b,
                            ProtobufCMessage **out, gs_err *e) {
   if (b->kind == GS_TENSOR) {
     Onnx__TensorProto *p;
@@ -148,12 +148,12 @@ static gs_status build_box(gs_model *m, const gs_dyn *b,
   return GS_OK;
 }
 
-gs_status gs_pb_write_box(gs_out_set *files, const char *path,
+gs_status gs_pb_write_dyn(gs_out_set *files, const char *path,
                           const gs_dyn *b, gs_err *e) {
   gs_arena *a = files->arena;
   gs_model *m = holder(a, path, NULL, 0);
   ProtobufCMessage *p;
-  GS_TRY(build_box(m, b, &p, e));
+  GS_TRY(build_dyn(m, b, &p, e));
   gs_out *o;
   GS_TRY(gs_out_set_open(files, path, &o, e));
   GS_TRY(gs_pack(p, gs_raw_of, m, o, e));
@@ -166,7 +166,7 @@ gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e) {
   gs_out_set files;
   gs_out_set_init(&files, &a, true);
   gs_dyn b = {.kind = GS_TENSOR, .t = *t};
-  gs_status s = gs_pb_write_box(&files, path, &b, e);
+  gs_status s = gs_pb_write_dyn(&files, path, &b, e);
   if (!s) s = gs_out_set_commit(&files, e);
   else gs_out_set_abort(&files);
   gs_arena_free(&a);

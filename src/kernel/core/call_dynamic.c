@@ -91,7 +91,7 @@ static gs_status constant_node(gs_dyncall *k, gs_graph *g, gs_node **out) {
   return GS_OK;
 }
 
-static void view_box(const gs_dyn *b, gs_view *w) {
+static void view_dyn(const gs_dyn *b, gs_view *w) {
   *w = (gs_view){.dtype = b->t.dtype,
                  .rank = b->t.rank,
                  .dims = b->t.dims,
@@ -116,7 +116,7 @@ static gs_status make_results(gs_dyncall *k, const gs_node *n, gs_view *out) {
     } else {
       GS_TRY(gs_dyncall_result(k, i, v->dtype, v->rank, v->dims, NULL));
     }
-    view_box(k->out[i], &out[i]);
+    view_dyn(k->out[i], &out[i]);
   }
   return GS_OK;
 }
@@ -148,7 +148,7 @@ gs_status gs_dyncall_kernel(gs_dyncall *k) {
     gs_dyn *b;
     if (!k->in[i]) continue;
     GS_TRY(gs_dyncall_tensor(k, i, &b));
-    view_box(b, &c.in[i]);
+    view_dyn(b, &c.in[i]);
   }
   GS_TRY(make_results(k, n, c.out));
   GS_TRY(gs_kernel_prep(kernel, &c));

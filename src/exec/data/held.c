@@ -1,4 +1,4 @@
-#include "exec/run/held.h"
+#include "exec/data/held.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
-#include "exec/run/device.h"
+#include "exec/data/aligned.h"
+#include "exec/data/input_slice.h"
 
 /* Copies of at least so many bytes are mapped, to be given back. */
 enum { LARGE = 1 << 18 };
@@ -15,7 +16,7 @@ struct gs_held {
   pthread_mutex_t lock;
   const gs_tensor *t;   /* what it is, or is a block of; NULL: a result */
   const gs_program *p;  /* with l: how it is cut */
-  const gs_load *l;     /* NULL: whole */
+  const gs_slice *l;     /* NULL: whole */
   int64_t position;
   const char *name;
   size_t size;
@@ -63,11 +64,6 @@ static void map_own(gs_held *h) {
   h->own = p;
 }
 
-static const void *bytes_of(const gs_tensor *t) {
-  static const char none[64];
-  return t->nbytes ? gs_tensor_bytes(t) : none;
-}
-
 /* ---- making them ---- */
 
 /* Graphs of a plan open its files each for itself: what lies at one place of
@@ -87,9 +83,8 @@ static const gs_tensor *same_tensor(gs_holdings *h, const gs_tensor *t) {
 gs_status gs_holdings_tensor(gs_holdings *h, const gs_value *v,
                              const gs_tensor **out, gs_err *e) {
   *out = same_tensor(h, v->constant);
-  if (bytes_of(*out)) return GS_OK;
-  return gs_fail(e, GS_NOINPUT, v->name, "the data of this %s is missing",
-                 (*out)->file ? "weight in its file" : "weight");
+  if (gs_data_of(*out)) return GS_OK;
+  return gs_data_missing(v, *out, e);
 }
 
 static gs_held *find(gs_holdings *hs, const char *key, const gs_value *v,
@@ -120,7 +115,7 @@ static gs_held *more_readers(gs_held *h, const gs_program *p,
 
 gs_held *gs_held_whole(gs_holdings *hs, const gs_program *p,
                        const gs_value *v, const gs_tensor *t) {
-  const void *bytes = bytes_of(t);
+  const void *bytes = gs_data_of(t);
   char key[32];
   bool fresh;
   snprintf(key, sizeof key, "%p", bytes);
@@ -130,14 +125,14 @@ gs_held *gs_held_whole(gs_holdings *hs, const gs_program *p,
 }
 
 gs_held *gs_held_block(gs_holdings *hs, const gs_program *p,
-                       const gs_load *l, int64_t position,
+                       const gs_slice *l, int64_t position,
                        const gs_tensor *t) {
   gs_arena a;
   gs_buf key;
   bool fresh;
   gs_arena_init(&a);
   gs_buf_init(&key, &a);
-  gs_buf_printf(&key, "%p", bytes_of(t));
+  gs_buf_printf(&key, "%p", gs_data_of(t));
   for (int i = 0; i < l->from->rank; i++) {
     int64_t first, count;
     gs_sharding_range(p->g->mesh, l->split, i, l->from->dims[i], position,
@@ -152,7 +147,7 @@ gs_held *gs_held_block(gs_holdings *hs, const gs_program *p,
     h->p = p;
     h->l = l;
     h->position = position;
-    place(hs, h, gs_load_inside(p, l, position, bytes_of(t)));
+    place(hs, h, gs_slice_inside(p, l, position, gs_data_of(t)));
   }
   return more_readers(h, p, l->to);
 }
@@ -168,9 +163,9 @@ gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v) {
 /* ---- using them ---- */
 
 static void copy(gs_held *h) {
-  const void *bytes = bytes_of(h->t);
+  const void *bytes = gs_data_of(h->t);
   if (h->mapped) map_own(h);
-  if (h->l) gs_load_copy(h->p, h->l, h->position, bytes, h->own);
+  if (h->l) gs_slice_copy(h->p, h->l, h->position, bytes, h->own);
   else if (h->size) memcpy(h->own, bytes, h->size);
   h->data = h->own;
   gs_file_release(h->t->file, bytes, (size_t)h->t->nbytes);

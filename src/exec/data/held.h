@@ -30,8 +30,8 @@ gs_status gs_holdings_tensor(gs_holdings *h, const gs_value *v,
 /* The same constant, for steps of p. */
 gs_held *gs_held_whole(gs_holdings *h, const gs_program *p, const gs_value *v,
                        const gs_tensor *t);
-/* The block of load l for the device at `position`. */
-gs_held *gs_held_block(gs_holdings *h, const gs_program *p, const gs_load *l,
+/* The block of slice l for the device at `position`. */
+gs_held *gs_held_block(gs_holdings *h, const gs_program *p, const gs_slice *l,
                        int64_t position, const gs_tensor *t);
 /* Memory of its own for v, which p computes only once. */
 gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v);

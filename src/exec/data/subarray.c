@@ -1,4 +1,4 @@
-#include "exec/run/subarray.h"
+#include "exec/data/subarray.h"
 
 #include <string.h>
 
@@ -6,10 +6,10 @@
 #include "ir/packed.h"
 #include "ir/tensor.h"
 
-void gs_region_copy(size_t size, int rank, const int64_t *count,
-                    const void *src, const int64_t *sdims,
-                    const int64_t *sfirst, void *dst, const int64_t *ddims,
-                    const int64_t *dfirst) {
+void gs_subarray_copy(size_t size, int rank, const int64_t *count,
+                      const void *src, const int64_t *sdims,
+                      const int64_t *sfirst, void *dst, const int64_t *ddims,
+                      const int64_t *dfirst) {
   if (gs_product(count, rank) <= 0) return;
   int64_t sstep[GS_MAX_RANK + 1], dstep[GS_MAX_RANK + 1], at[GS_MAX_RANK + 1];
   const char *s = src;
@@ -48,14 +48,14 @@ void gs_region_copy(size_t size, int rank, const int64_t *count,
   }
 }
 
-void gs_region_move(gs_dtype t, int rank, const int64_t *count,
-                    const void *src, const int64_t *sdims,
-                    const int64_t *sfirst, void *dst, const int64_t *ddims,
-                    const int64_t *dfirst) {
+void gs_subarray_move(gs_dtype t, int rank, const int64_t *count,
+                      const void *src, const int64_t *sdims,
+                      const int64_t *sfirst, void *dst, const int64_t *ddims,
+                      const int64_t *dfirst) {
   int bits = gs_dtype_get((int)t)->bits;
   if (gs_dtype_packed(t))
     gs_packed_copy(bits, rank, count, src, sdims, sfirst, dst, ddims, dfirst);
   else
-    gs_region_copy((size_t)bits / 8, rank, count, src, sdims, sfirst, dst,
-                   ddims, dfirst);
+    gs_subarray_copy((size_t)bits / 8, rank, count, src, sdims, sfirst, dst,
+                     ddims, dfirst);
 }

@@ -1,0 +1,16 @@
+/* The schedule: in which turn a step starts, and in which it is waited for; a
+ * part of gs_program_new. */
+#ifndef GS_EXEC_SCHEDULE_H
+#define GS_EXEC_SCHEDULE_H
+
+#include "exec/compile/program.h"
+
+/* Fills in p->turn, and `start` and `wait` of the steps, which are in an order
+ * in which they can run.
+ *
+ * ensures: a step starts after all steps whose results it reads were waited
+ * for; collectives start in the order of the program, which is the same on all
+ * devices.  Cost O(steps). */
+void gs_program_schedule(gs_arena *a, gs_program *p);
+
+#endif

@@ -1,0 +1,33 @@
+/* A collective of one device: dims are packed around the contiguous calls of
+ * comm.h. */
+#ifndef GS_EXEC_COLLECTIVE_H
+#define GS_EXEC_COLLECTIVE_H
+
+#include "exec/comm/comm.h"
+#include "ir/graph/graph.h"
+
+/* A collective node compiled for one device. */
+typedef struct gs_coll {
+  const gs_node *node;
+  const struct gs_role *role;
+  const gs_value *x, *y;
+  gs_group group;
+  gs_reduce reduce;
+  int dim, dim2;     /* dim; all-to-all: split_dim, concat_dim */
+  int64_t to, from;  /* of a permutation */
+  const void *in;
+  void *out;
+  bool pack, unpack; /* through scratch before, after the call */
+  size_t half;       /* bytes of scratch that packing takes */
+  size_t scratch_size;
+  uint64_t bytes;    /* gs_move_bytes */
+} gs_coll;
+
+/* Compiles the collective n for device position p. */
+gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
+                      int64_t p, gs_coll **out, gs_err *e);
+/* Runs it on c->in, c->out and scratch_size bytes of scratch. */
+gs_status gs_coll_run(const gs_coll *c, gs_comm *comm, void *scratch,
+                      gs_err *e);
+
+#endif

@@ -1,0 +1,131 @@
+#include "exec/step/device.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "exec/data/aligned.h"
+#include "exec/step/step.h"
+
+void gs_device_init(gs_device *d, const gs_program *p,
+                    const gs_step_ops *const *kinds, int64_t position) {
+  *d = (gs_device){
+      .p = p, .kinds = kinds, .position = position, .threads = 1};
+  gs_err_init(&d->err);
+  gs_arena_init(&d->arena);
+  d->data = GS_NEWS(&d->arena, p->g->value.n, void *);
+  d->own = GS_NEWS(&d->arena, p->g->value.n, void *);
+  d->block = GS_NEWS(&d->arena, p->g->value.n, int);
+  d->state = GS_NEWS(&d->arena, p->step.n, void *);
+  if (p->dynamic) d->dyn = GS_NEWS(&d->arena, p->g->value.n, gs_dyn *);
+  gs_heap_init(&d->own_heap);
+  d->heap = &d->own_heap;
+}
+
+void gs_device_free(gs_device *d) {
+  gs_heap_free(&d->own_heap);
+  gs_err_free(&d->err);
+  gs_arena_free(&d->arena);
+}
+
+static const gs_step_ops *ops_of(const gs_device *d, int s) {
+  return d->kinds[d->p->step.at[s].kind];
+}
+
+/* Adds device and step to the newest diagnostic. */
+static gs_status at_step(gs_device *d, int s, gs_status status) {
+  gs_err *e = &d->err;
+  if (!e->n) gs_fail(e, status, NULL, "%s", gs_status_text(status));
+  gs_diag *g = &e->diag[e->n - 1];
+  const gs_node *n = d->p->step.at[s].node;
+  const char *node = gs_node_place(&e->arena, n);
+  const char *place = g->place ? g->place : "";
+  const char *text = g->text;
+  /* A kernel may have said a narrower place than its node. */
+  if (*place && strcmp(place, node))
+    text = gs_sprintf(&e->arena, "%s: %s", place, text);
+  g->place = d->prefixed
+                 ? gs_sprintf(&e->arena, "device %lld: step %d: %s",
+                              (long long)d->position, s + 1, node)
+                 : gs_sprintf(&e->arena, "step %d: %s", s + 1, node);
+  g->text = text;
+  return status;
+}
+
+/* For messages of out of memory: no text is made, steps are many. */
+static void busy_with_step(const gs_device *d, int s) {
+  const gs_node *n = d->p->step.at[s].node;
+  gs_busy_with(*n->name ? n->name : n->op_type);
+}
+
+/* Has the constant there that v is, if it is one. */
+static void fetch(gs_device *d, const gs_value *v) {
+  int root = v ? gs_program_buffer(d->p, v)->root : -1;
+  if (d->held && v && d->held[root] && !d->data[root])
+    d->data[root] = gs_held_get(d->held[root]);
+}
+
+/* Constants that lie in dynamic values. */
+static void load_dynamic(gs_device *d) {
+  for (int i = 0; i < d->p->g->value.n; i++) {
+    const gs_value *v = d->p->g->value.at[i];
+    if (v->constant && gs_value_dynamic(v))
+      d->dyn[i] = gs_dyn_of(&d->arena, v->constant);
+  }
+}
+
+gs_status gs_device_prepare(gs_device *d) {
+  gs_assert(!d->mem); /* once */
+  if (d->dyn) load_dynamic(d);
+  for (int s = 0; s < d->p->step.n; s++) {
+    const gs_node *n = d->p->step.at[s].node;
+    busy_with_step(d, s);
+    for (int i = 0; i < n->nin; i++) fetch(d, n->in[i]);
+    gs_status status = ops_of(d, s)->prepare(d, s);
+    if (status) return at_step(d, s, status);
+  }
+  for (int i = 0; i < d->p->g->output.n; i++) fetch(d, d->p->gather[i].block);
+  gs_busy_with("activations");
+  /* gs_alloc zeroes, which also touches every page now. */
+  d->mem = gs_alloc64(&d->arena, d->p->arena_size + d->scratch_size + 64);
+  d->scratch = d->mem + d->p->arena_size;
+  gs_busy_with(NULL);
+  gs_device_bind(d);
+  return GS_OK;
+}
+
+void gs_device_bind(gs_device *d) {
+  gs_assert(d->mem);
+  d->moved = false;
+  for (int s = 0; s < d->p->step.n; s++) {
+    const gs_step_ops *ops = ops_of(d, s);
+    if (ops->bind && !d->p->step.at[s].once) ops->bind(d, s);
+  }
+}
+
+static gs_status take_turn(gs_device *d, const gs_turn *t) {
+  const gs_step_ops *ops = ops_of(d, t->step);
+  if (!t->wait) return ops->start(d, t->step);
+  return ops->wait ? ops->wait(d, t->step) : GS_OK;
+}
+
+gs_status gs_device_run(gs_device *d) {
+  if (d->moved) gs_device_bind(d);
+  if (d->dyn) gs_device_rewind(d);
+  for (int i = 0; i < d->p->turn.n; i++) {
+    const gs_turn *t = &d->p->turn.at[i];
+    busy_with_step(d, t->step);
+    gs_status status = take_turn(d, t);
+    if (status) return at_step(d, t->step, status);
+  }
+  gs_busy_with(NULL);
+  return GS_OK;
+}
+
+void gs_device_rewind(gs_device *d) {
+  for (int i = 0; i < d->p->g->value.n; i++) {
+    const gs_value *v = d->p->g->value.at[i];
+    if (!v->def || !d->dyn[i]) continue;
+    gs_dyn_drop(d->dyn[i]);
+    d->dyn[i] = NULL;
+  }
+}

@@ -1,0 +1,62 @@
+/* One device's instance of a program. */
+#ifndef GS_EXEC_DEVICE_H
+#define GS_EXEC_DEVICE_H
+
+#include "exec/comm/comm.h"
+#include "exec/data/held.h"
+
+struct gs_step_ops; /* step.h */
+
+typedef struct gs_device {
+  const gs_program *p;
+  const struct gs_step_ops *const *kinds; /* [GS_NSTEP] how steps run */
+  int64_t position;
+  gs_comm *comm;
+  int threads;    /* for its kernels */
+  gs_kshare *share; /* of all devices of the process */
+  gs_arena arena; /* owned by the device's thread */
+  gs_err err;
+  char *mem;      /* activations, then scratch; NULL before they are there */
+  size_t scratch_size;
+  void *scratch;
+  void **data;    /* [values] NULL: not known yet */
+  int *block;     /* [values] of channels that it lies in, see gs_view */
+  gs_held **held; /* [values] constants and what is made of them once; NULL:
+                     the device of a region */
+  void **own;     /* [values] memory for blocks of inputs */
+  void **state;   /* [steps] what the kind of the step keeps */
+  uint64_t bytes_sent; /* by the collectives run so far: gs_move_bytes */
+  bool moved;     /* inputs lie elsewhere than the steps know */
+  bool prefixed;  /* messages name the device */
+  gs_dyn **dyn; /* [values] where p->dynamic: values of GS_STORAGE_DYNAMIC that
+                   are there; computed ones are kept, others are the caller's */
+  gs_heap *heap;  /* shared with the devices of regions */
+  gs_heap own_heap;
+} gs_device;
+
+/* Steps of each kind run by `kinds` (gs_step_kinds). */
+void gs_device_init(gs_device *d, const gs_program *p,
+                    const struct gs_step_ops *const *kinds, int64_t position);
+/* Prepares all steps and allocates the memory; comm, threads and the data of
+ * constants and of their slices are set.  Runs on the device's thread. */
+gs_status gs_device_prepare(gs_device *d);
+/* Tells the steps where values lie after inputs have changed. */
+void gs_device_bind(gs_device *d);
+gs_status gs_device_run(gs_device *d);
+/* Drops the computed dynamic values that the last run has left. */
+void gs_device_rewind(gs_device *d);
+void gs_device_free(gs_device *d);
+
+/* Where v lies on the device; NULL: an input that was not given. */
+static inline void *gs_device_data(const gs_device *d, const gs_value *v) {
+  const gs_buffer *buffer = gs_program_buffer(d->p, v);
+  return buffer->storage == GS_STORAGE_ARENA ? d->mem + buffer->offset
+                                             : d->data[buffer->root];
+}
+
+/* A step wants so many bytes of scratch. */
+static inline void gs_device_want_scratch(gs_device *d, size_t bytes) {
+  if (bytes > d->scratch_size) d->scratch_size = bytes;
+}
+
+#endif

@@ -1,0 +1,117 @@
+/* Steps that run a kernel; its state is the kernel's context. */
+#include "base/math.h"
+#include "exec/data/aligned.h"
+#include "exec/step/step.h"
+
+static gs_view view_of(const gs_value *v, void *data) {
+  if (!v) return (gs_view){.rank = -1};
+  return (gs_view){.dtype = v->dtype,
+                   .rank = v->rank,
+                   .dims = v->dims,
+                   .n = gs_product(v->dims, v->rank),
+                   .data = data};
+}
+
+/* Which constant v is: what holds it, for its address may be used again. */
+static const void *which(const gs_device *d, const gs_value *v) {
+  int root = gs_program_buffer(d->p, v)->root;
+  return d->held && d->held[root] ? d->held[root] : gs_device_data(d, v);
+}
+
+/* A kernel's context: outputs have at least the row's places, so that kernels
+ * may look at optional ones that the node does not have. */
+static gs_kctx *new_context(gs_device *d, const gs_node *n) {
+  gs_arena *a = &d->arena;
+  gs_kctx *k = GS_NEW(a, gs_kctx);
+  int nout = (int)gs_min(gs_max(n->nout, n->op->max_out), n->nout + 8);
+  int nin = (int)gs_min(gs_max(n->nin, n->op->max_in), n->nin + 8);
+  k->node = n;
+  k->nin = n->nin;
+  k->nout = n->nout;
+  k->in = GS_NEWS(a, nin, gs_view);
+  k->out = GS_NEWS(a, nout, gs_view);
+  for (int i = 0; i < nin; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    bool known = v && gs_program_buffer(d->p, v)->storage != GS_STORAGE_ARENA;
+    /* Inputs and their slices are not there yet: NULL. */
+    k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
+    if (v) k->in[i].block = d->block[v->id];
+    if (v && gs_program_buffer(d->p, v)->fixed) k->in[i].fixed = which(d, v);
+  }
+  for (int i = 0; i < nout; i++) {
+    const gs_value *v = gs_node_out(n, i);
+    k->out[i] = view_of(v, NULL);
+    k->out[i].any = v && d->p->any[v->id];
+  }
+  k->mesh = d->p->g->mesh;
+  k->position = d->position;
+  k->arena = a;
+  k->threads = d->threads;
+  k->share = d->share;
+  k->err = &d->err;
+  return k;
+}
+
+/* Gives the results of a step that runs once their memory and runs it. */
+static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
+  for (int i = 0; i < k->nout; i++) {
+    const gs_value *v = gs_node_out(step->node, i);
+    if (!v) continue;
+    if (d->held) {
+      d->held[v->id] = gs_held_result(&d->arena, d->p, v);
+      d->data[v->id] = gs_held_get(d->held[v->id]);
+    } else {
+      d->data[v->id] = gs_alloc64(&d->arena, gs_value_bytes(v));
+    }
+    k->out[i].data = d->data[v->id];
+  }
+  gs_arena a;
+  gs_arena_init(&a);
+  k->scratch = gs_alloc64(&a, k->scratch_size);
+  gs_status s = gs_kernel_run(step->kernel, k);
+  gs_arena_free(&a);
+  return s;
+}
+
+/* What the prepared step does not read any more may go. */
+static void let_go(gs_device *d, const gs_step *step, const gs_kctx *k) {
+  for (int i = 0; d->held && i < step->node->nin; i++) {
+    const gs_value *v = step->node->in[i];
+    gs_held *h = v ? d->held[gs_program_buffer(d->p, v)->root] : NULL;
+    if (h && (step->once || k->in[i].unread)) gs_held_done(h);
+  }
+}
+
+static gs_status prepare(gs_device *d, int s) {
+  const gs_step *step = &d->p->step.at[s];
+  const gs_node *n = step->node;
+  gs_kctx *k = d->state[s] = new_context(d, n);
+  GS_TRY(gs_kernel_prep(step->kernel, k));
+  if (step->once) {
+    GS_TRY(run_once(d, step, k));
+  } else {
+    gs_device_want_scratch(d, k->scratch_size);
+    for (int i = 0; i < n->nout; i++)
+      if (n->out[i]) d->block[n->out[i]->id] = k->out[i].block;
+  }
+  let_go(d, step, k);
+  return GS_OK;
+}
+
+static void bind(gs_device *d, int s) {
+  const gs_node *n = d->p->step.at[s].node;
+  gs_kctx *k = d->state[s];
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i])
+      k->in[i].data = k->in[i].unread ? NULL : gs_device_data(d, n->in[i]);
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) k->out[i].data = gs_device_data(d, n->out[i]);
+  k->scratch = d->scratch;
+}
+
+static gs_status start(gs_device *d, int s) {
+  return gs_kernel_run(d->p->step.at[s].kernel, d->state[s]);
+}
+
+const gs_step_ops gs_step_kernel = {
+    .name = "kernel", .prepare = prepare, .bind = bind, .start = start};
