@@ -110,7 +110,7 @@ static gs_status take_many(parser *p, gs_rule_term_dim *d) {
   }
   blanks(p);
   char c = *p->s;
-  if (!c || p->s[1] != '*' || (!is_letter(c) && c != '_' && c != '!'))
+  if (!c || p->s[1] != '*' || (!is_letter(c) && !strchr("_!1", c)))
     return GS_OK;
   d->many = c;
   p->s += 2;
@@ -130,6 +130,7 @@ static gs_status row_dim(parser *p, gs_rule_term_dim *d, bool *found) {
     while (!take(p, ")")) {
       GS_TRY(take_factor(p, d, found));
       if (!*found) return expected(p, "a factor or ')'");
+      d->doubtful[d->n - 1] = take(p, "?");
     }
     if (!d->n) return expected(p, "a factor");
   } else {
@@ -262,11 +263,10 @@ static gs_status take_clause(parser *p) {
     p->t->alike = true;
     return GS_OK;
   }
-  if (take_word(p, "fixed")) {
-    c.kind = GS_WHOLE;
-    c.fixed = true;
-    return take_kind(p, c);
-  }
+  c.kind = GS_WHOLE;
+  c.fixed = take_word(p, "fixed");
+  c.common = !c.fixed && take_word(p, "common");
+  if (c.fixed || c.common) return take_kind(p, c);
   for (int k = 0; k < GS_NKIND; k++)
     if (take_word(p, gs_factor_text((gs_factor_kind)k))) {
       c.kind = (gs_factor_kind)k;
@@ -277,7 +277,12 @@ static gs_status take_clause(parser *p) {
   if (!found || c.label < 0 || !take(p, "="))
     return expected(p, "a kind of factor and factors, 'order', 'compact', "
                     "'alike', or a factor and '='");
-  c.size = take_words(p);
+  char *size = take_words(p), *at = strstr(size, " if ");
+  if (at) {
+    c.condition = at + 4;
+    *at = 0;
+  }
+  c.size = size;
   return *c.size ? add_clause(p, &c) : expected(p, "a size");
 }
 
@@ -398,20 +403,85 @@ static gs_status take_options(parser *p) {
   }
 }
 
+/* ---- which of "a -> b | c -> d" ---- */
+
+/* One form of a row: operands and results. */
+typedef struct form {
+  const char *condition; /* "[c] a -> b"; NULL: none */
+  gs_rule_term *in, *out;
+  int nin, nout;
+} form;
+
+/* Whether term w may stand for v, by rank alone. */
+static bool term_fits(const gs_rule_term *w, const gs_value *v) {
+  int written = 0, maybe = 0;
+  bool many = false;
+  if (!v) return w->maybe;
+  for (int i = 0; i < w->n; i++) {
+    many = many || w->at[i].many;
+    written += !w->at[i].many;
+    maybe += w->at[i].maybe;
+  }
+  return v->rank >= written - maybe && (many || v->rank <= written);
+}
+
+static bool form_fits(const parser *p, const form *f) {
+  const gs_node *n = p->t->node;
+  if (f->condition && !gs_terms_hold(p->t, f->condition)) return false;
+  for (int i = 0; i < n->nin || i < f->nin; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    bool repeated = f->nin && f->in[f->nin - 1].repeated;
+    if (i < f->nin && !term_fits(&f->in[i], v)) return false;
+    if (i >= f->nin && v && !repeated) return false;
+  }
+  return true;
+}
+
+/* "[c]" at the head of a form. */
+static gs_status take_condition(parser *p, const char **condition) {
+  *condition = NULL;
+  if (!take(p, "[")) return GS_OK;
+  size_t n = strcspn(p->s, "]");
+  if (!p->s[n]) return expected(p, "']'");
+  *condition = gs_strndup(p->t->arena, p->s, n);
+  p->s += n + 1;
+  return GS_OK;
+}
+
+/* The first form that fits, else the last one. */
+static gs_status take_forms(parser *p) {
+  gs_terms *t = p->t;
+  bool found = false;
+  do {
+    form f;
+    GS_TRY(take_condition(p, &f.condition));
+    GS_TRY(row_side(p, &f.in, &f.nin));
+    if (!take(p, "->")) return expected(p, "'->'");
+    GS_TRY(row_side(p, &f.out, &f.nout));
+    /* "->mn": an empty side is no operand, or one scalar. */
+    if (!t->node->nin && f.nin == 1 && !f.in[0].n) f.nin = 0;
+    if (found) continue;
+    found = form_fits(p, &f);
+    t->in = f.in;
+    t->nin = f.nin;
+    t->out = f.out;
+    t->nout = f.nout;
+  } while (take(p, "|"));
+  return GS_OK;
+}
+
 gs_status gs_terms_parse(gs_terms *t, gs_arena *a, const gs_node *n,
                          const char *text, gs_status code, gs_err *e) {
   parser p = {.t = t, .s = text, .e = e};
   *t = (gs_terms){.arena = a, .node = n, .text = text, .code = code};
   blanks(&p);
-  bool sets = p.s[0] == '(' && sets_follow(p.s);
-  t->listed = sets;
-  if (sets) GS_TRY(set_side(&p, &t->in, &t->nin));
-  else GS_TRY(row_side(&p, &t->in, &t->nin));
-  if (!take(&p, "->")) return expected(&p, "'->'");
-  if (sets) GS_TRY(set_side(&p, &t->out, &t->nout));
-  else GS_TRY(row_side(&p, &t->out, &t->nout));
-  GS_TRY(take_options(&p));
-  /* "->mn": an empty side is no operand, or one scalar. */
-  if (!sets && !n->nin && t->nin == 1 && !t->in[0].n) t->nin = 0;
-  return GS_OK;
+  t->listed = *p.s == '(' && sets_follow(p.s);
+  if (t->listed) {
+    GS_TRY(set_side(&p, &t->in, &t->nin));
+    if (!take(&p, "->")) return expected(&p, "'->'");
+    GS_TRY(set_side(&p, &t->out, &t->nout));
+  } else {
+    GS_TRY(take_forms(&p));
+  }
+  return take_options(&p);
 }

@@ -22,6 +22,7 @@ typedef struct gs_label {
   bool said;    /* kind is not the one that follows from where it stands */
   bool blocked;
   bool fixed;   /* one factor for all fixed dims of that size */
+  bool common;  /* one factor for all whole dims of that size */
   gs_reduce reduce;
   bool used;    /* stands in a term (not only in an option) */
   bool operand; /* in the term of an operand that is given */
@@ -30,10 +31,11 @@ typedef struct gs_label {
 } gs_label;
 
 /* A written dim.  What stands for any number of dims has n 0 and `many`: '.'
- * for "...", a letter for a named group "A*", '_' and '!'. */
+ * for "...", a letter for a named group "A*", '_', '!' and '1'. */
 typedef struct gs_rule_term_dim {
   int n; /* labels, major first; 0 and not many: size 1 */
   int label[GS_MAX_DIM_FACTORS];
+  bool doubtful[GS_MAX_DIM_FACTORS]; /* "(hd?)": only where the dim has it */
   char many;
   bool maybe;         /* "m?": may be missing, or 1 and broadcast */
   const char *attr;   /* "k@axis": the attribute that says which dim it is;
@@ -55,7 +57,8 @@ typedef struct gs_rule_clause {
   char group;
   gs_factor_kind kind;
   bool fixed;       /* whole, and no dim of the work */
-  const char *size; /* an expression; else `kind` where `condition` holds */
+  bool common;      /* whole, shared by size */
+  const char *size; /* an expression; NULL: of the kind */
   const char *condition; /* NULL: always */
 } gs_rule_clause;
 
@@ -104,6 +107,11 @@ gs_status gs_terms_sizes(gs_terms *t, gs_err *e);
  * is not to be looked at. */
 const gs_value *gs_terms_value(const gs_terms *t, int i);
 gs_rule_term *gs_terms_at(const gs_terms *t, int i);
+/* Reads a number, a label's size or an attribute ("axis", "axis:-1" with what
+ * it is when left out) at *s; false when a label's size is not known. */
+bool gs_terms_atom(const gs_terms *t, const char **s, int64_t *out);
+/* Whether "c" of "if c" holds; see the head of ops.def. */
+bool gs_terms_hold(const gs_terms *t, const char *condition);
 
 /* Parses the equation of an Einsum node ("ij,jk->ik", "...ii", spaces). */
 gs_status gs_terms_einsum(gs_terms *t, gs_arena *a, const gs_node *n,

@@ -14,9 +14,10 @@ static gs_status make_factor(gs_terms *t, gs_rule *r, gs_label *l,
   gs_factor_kind kind = l->said                  ? l->kind
                         : !result && !t->listed ? GS_SUMMED
                                                 : GS_PASS;
-  l->factor = l->fixed ? gs_rule_fixed(r, l->size)
-                       : gs_rule_factor(r, l->size, kind);
-  if (l->fixed) return GS_OK;
+  l->factor = l->fixed    ? gs_rule_fixed(r, l->size)
+              : l->common ? gs_rule_whole(r, l->size)
+                          : gs_rule_factor(r, l->size, kind);
+  if (l->fixed || l->common) return GS_OK;
   r->factor[l->factor].reduce = l->reduce;
   r->factor[l->factor].blocked = l->blocked;
   return GS_OK;
@@ -79,6 +80,7 @@ static gs_status put_term(gs_terms *t, gs_rule *r, const gs_rule_term *w,
     bool broadcast = dims && !result && stretched(t, x, dims[d]);
     for (int i = 0; i < x->n; i++) {
       int f;
+      if (x->doubtful[i]) continue;
       if (x->label[i] < 0 && !dims)
         return gs_terms_fail(t, e, "dim %d of a result is not known", d);
       GS_TRY(factor_of(t, r, x, x->label[i], dims ? dims[d] : 0, result, &f,
@@ -104,7 +106,7 @@ static gs_status make_ordered(gs_terms *t, gs_rule *r, gs_err *e) {
       bool hit = t->order[i].label >= 0
                      ? k == t->order[i].label
                      : l->name[0] == t->order[i].group && l->name[1] == '.';
-      if (!hit || !l->operand || left_out(t, l)) continue;
+      if (!hit || !(l->operand || l->result) || left_out(t, l)) continue;
       GS_TRY(make_factor(t, r, l, l->result, e));
     }
   return GS_OK;

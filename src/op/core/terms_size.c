@@ -50,75 +50,56 @@ static gs_status size_single(gs_terms *t, const gs_rule_term *w,
   return GS_OK;
 }
 
-/* Dims of several factors: one unknown size follows from the others; that of
+/* A dim of several factors: one unknown size follows from the others; that of
  * '_' is left over. */
-static gs_status size_several(gs_terms *t, const gs_rule_term *w,
-                              const gs_value *v, gs_err *e) {
-  for (int d = 0; d < w->n; d++) {
-    if (w->at[d].n < 2 || (w->at[d].maybe && v->dims[d] == 1)) continue;
-    gs_label *unknown = NULL;
-    bool rest = false;
-    int64_t p = 1;
-    for (int i = 0; i < w->at[d].n; i++) {
-      if (w->at[d].label[i] < 0) {
-        rest = true;
-        continue;
-      }
-      gs_label *l = &t->label[w->at[d].label[i]];
-      if (l->size >= 0) {
-        if (!gs_mul(p, l->size, &p))
-          return gs_terms_fail(t, e, "sizes are too large");
-      } else if (unknown || rest) {
-        return gs_terms_fail(t, e, "the sizes of factors %s and %s must be "
-                             "given", unknown ? unknown->name : "_", l->name);
-      } else {
-        unknown = l;
-      }
+static gs_status size_dim(gs_terms *t, gs_rule_term_dim *x, const gs_value *v,
+                          int d, gs_err *e) {
+  gs_label *unknown = NULL;
+  bool rest = false;
+  int64_t p = 1, n = v->dims[d];
+  for (int i = 0; i < x->n; i++) {
+    if (x->label[i] < 0) {
+      rest = true;
+      continue;
     }
-    int64_t n = v->dims[d];
-    if (unknown && p == 0 && n == 0) unknown->size = 1;
-    else if (unknown && p && n % p == 0) unknown->size = n / p;
-    else if (unknown || (rest ? (p ? n % p : n) != 0 : p != n))
-      return gs_terms_fail(t, e, "the factors of dim %d of '%s' do not make "
-                           "%lld", d, v->name, (long long)n);
+    gs_label *l = &t->label[x->label[i]];
+    if (x->doubtful[i] && p == n) continue; /* the dim does not have it */
+    x->doubtful[i] = false;
+    if (l->size >= 0) {
+      if (!gs_mul(p, l->size, &p))
+        return gs_terms_fail(t, e, "sizes are too large");
+    } else if (unknown || rest) {
+      return gs_terms_fail(t, e, "the sizes of factors %s and %s must be "
+                           "given", unknown ? unknown->name : "_", l->name);
+    } else {
+      unknown = l;
+    }
   }
+  if (unknown && p == 0 && n == 0) unknown->size = 1;
+  else if (unknown && p && n % p == 0) unknown->size = n / p;
+  else if (unknown || (rest ? (p ? n % p : n) != 0 : p != n))
+    return gs_terms_fail(t, e, "the factors of dim %d of '%s' do not make "
+                         "%lld", d, v->name, (long long)n);
+  return GS_OK;
+}
+
+static gs_status size_several(gs_terms *t, gs_rule_term *w,
+                              const gs_value *v, gs_err *e) {
+  for (int d = 0; d < w->n; d++)
+    if (w->at[d].n > 1 && !(w->at[d].maybe && v->dims[d] == 1))
+      GS_TRY(size_dim(t, &w->at[d], v, d, e));
   return GS_OK;
 }
 
 /* ---- what the clauses say ---- */
 
-/* A number, a label's size or an attribute ("axis", "axis:-1" with what it is
- * when left out); false when a label's size is not known. */
-static bool atom(const gs_terms *t, const char **s, int64_t *out) {
-  size_t n = strcspn(*s, "+*/ :");
-  char name[32] = "";
-  if (n < sizeof name) memcpy(name, *s, n);
-  *s += n;
-  int64_t otherwise = 0;
-  if (**s == ':') otherwise = strtoll(*s + 1, (char **)s, 10);
-  if (name[0] >= '0' && name[0] <= '9') {
-    *out = strtoll(name, NULL, 10);
-    return true;
-  }
-  if (n > 1) {
-    *out = gs_node_int(t->node, name, otherwise);
-    return true;
-  }
-  for (int i = 0; i < t->nlabel; i++)
-    if (!strcmp(t->label[i].name, name)) {
-      *out = t->label[i].size;
-      return *out >= 0;
-    }
-  return false;
-}
-
 /* From left to right; false when it cannot be worked out (yet). */
 static bool evaluate(const gs_terms *t, const char *s, int64_t *out) {
-  if (!atom(t, &s, out)) return false;
+  if (!gs_terms_atom(t, &s, out)) return false;
   while (*s) {
     char op = *s++;
     int64_t x;
-    if (!atom(t, &s, &x)) return false;
+    if (!gs_terms_atom(t, &s, &x)) return false;
     if (op == '+') *out += x;
     else if (op == '/' && x) *out /= x;
     else if (op != '*' || !gs_mul(*out, x, out)) return false;
@@ -130,41 +111,19 @@ static void size_by_clauses(gs_terms *t) {
   for (int i = 0; i < t->nclause; i++) {
     const gs_rule_clause *c = &t->clause[i];
     int64_t n;
-    if (c->size && t->label[c->label].size < 0 && evaluate(t, c->size, &n))
+    if (!c->size || t->label[c->label].size >= 0 ||
+        (c->condition && !gs_terms_hold(t, c->condition)))
+      continue;
+    if (evaluate(t, c->size, &n))
       t->label[c->label].size = n;
   }
-}
-
-static bool adds(gs_dtype type) {
-  const gs_dtype_info *d = gs_dtype_get((int)type);
-  if (d->cls == 'f') return d->bits >= 16;
-  return (d->cls == 'i' || d->cls == 'u') && d->bits >= 8;
-}
-
-/* "x": an attribute that is not 0, or a label of a size that is not 0;
- * "x>=0", "!x"; "%adds": elements of operand 0 can be added. */
-static bool holds(const gs_terms *t, const char *s) {
-  bool no = *s == '!', yes;
-  if (no) s++;
-  const char *at = strstr(s, ">=");
-  if (!strcmp(s, "%adds")) {
-    const gs_value *v = gs_node_in(t->node, 0);
-    yes = v && adds(v->dtype);
-  } else if (at) {
-    char *name = gs_strndup(t->arena, s, (size_t)(at - s));
-    yes = gs_node_int(t->node, name, -1) >= strtoll(at + 2, NULL, 10);
-  } else {
-    int64_t x;
-    yes = atom(t, &s, &x) && x != 0;
-  }
-  return yes != no;
 }
 
 /* Kinds of labels and of groups of labels; the last clause that holds wins. */
 static void kinds(gs_terms *t) {
   for (int i = 0; i < t->nclause; i++) {
     const gs_rule_clause *c = &t->clause[i];
-    if (c->size || (c->condition && !holds(t, c->condition))) continue;
+    if (c->size || (c->condition && !gs_terms_hold(t, c->condition))) continue;
     for (int k = 0; k < t->nlabel; k++) {
       gs_label *l = &t->label[k];
       bool hit = c->label >= 0 ? k == c->label
@@ -173,6 +132,7 @@ static void kinds(gs_terms *t) {
       l->said = true;
       l->kind = c->kind;
       l->fixed = c->fixed;
+      l->common = c->common;
     }
   }
 }
@@ -182,7 +142,7 @@ gs_status gs_terms_sizes(gs_terms *t, gs_err *e) {
   for (int pass = 0; pass < 3; pass++) {
     if (pass == 2) size_by_clauses(t);
     for (int i = 0; i < n->nin + n->nout; i++) {
-      const gs_rule_term *w = gs_terms_at(t, i);
+      gs_rule_term *w = gs_terms_at(t, i);
       const gs_value *v = gs_terms_value(t, i);
       if (!v) continue;
       if (pass < 2) GS_TRY(size_single(t, w, v, i >= n->nin, pass == 1, e));

@@ -22,7 +22,8 @@ static gs_rule_term term_copy(gs_terms *t, const gs_rule_term *from) {
 
 /* Repeats the last of *count terms, or drops those that may be left out, so
  * that there are `want`; false when that cannot be. */
-static bool terms_fit(gs_terms *t, gs_rule_term **at, int *count, int want) {
+static bool terms_fit(gs_terms *t, gs_rule_term **at, int *count, int want,
+                      gs_value *const *v) {
   const gs_rule_term *last = *count ? &(*at)[*count - 1] : NULL;
   if (last && last->repeated && want >= *count - 1) {
     gs_rule_term *all = GS_NEWS(t->arena, want, gs_rule_term);
@@ -34,7 +35,14 @@ static bool terms_fit(gs_terms *t, gs_rule_term **at, int *count, int want) {
   }
   for (int i = want; i < *count; i++)
     if (!(*at)[i].maybe) return false;
-  if (want > *count) return false;
+  if (want > *count) { /* left-out operands at the end */
+    gs_rule_term *all = GS_NEWS(t->arena, want, gs_rule_term);
+    for (int i = 0; i < want; i++) {
+      if (i < *count) all[i] = (*at)[i];
+      else if (v[i]) return false;
+    }
+    *at = all;
+  }
   *count = want;
   return true;
 }
@@ -52,8 +60,8 @@ static void turn(const gs_node *n, gs_rule_term *w) {
 static gs_status match_terms(gs_terms *t, gs_err *e) {
   const gs_node *n = t->node;
   int nin = t->nin, nout = t->nout;
-  if (!terms_fit(t, &t->in, &t->nin, n->nin) ||
-      !terms_fit(t, &t->out, &t->nout, n->nout))
+  if (!terms_fit(t, &t->in, &t->nin, n->nin, n->in) ||
+      !terms_fit(t, &t->out, &t->nout, n->nout, n->out))
     return gs_terms_fail(t, e, "it has %d operands and %d results, the node "
                          "has %d and %d", nin, nout, n->nin, n->nout);
   for (int i = 0; i < t->nin + t->nout; i++) turn(n, gs_terms_at(t, i));
@@ -63,9 +71,9 @@ static gs_status match_terms(gs_terms *t, gs_err *e) {
 /* ---- how long the groups are ---- */
 
 static int *length_of(groups *g, const gs_rule_term_dim *d, int *own) {
-  return d->many == '_' || d->many == '!' ? own
-         : d->many == '.'                 ? &g->batch
-                                          : &g->length[(int)d->many];
+  return strchr("_!1", d->many) ? own
+         : d->many == '.'       ? &g->batch
+                                : &g->length[(int)d->many];
 }
 
 /* Dims at [from, to) that are written one by one, or of groups of known
@@ -178,6 +186,7 @@ static gs_status spell_many(gs_terms *t, const groups *g, gs_rule_term *w,
     if (d->attr) GS_TRY(permuted(t, d->attr, count, &at, e));
     if (d->many == '_') one.label[0] = GS_TERM_WHOLE;
     else if (d->many == '!') one.label[0] = GS_TERM_IGNORED;
+    else if (d->many == '1') one.n = 0;
     else GS_TRY(group_label(t, d->many, at, &one.label[0], e));
     GS_TRY(push(t, w, &one, e));
   }

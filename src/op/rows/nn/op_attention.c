@@ -10,7 +10,6 @@
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
 
-gs_rule_fn gs_rule_attention, gs_rule_rotary, gs_rule_tensor_scatter;
 gs_shape_fn gs_shape_attention, gs_shape_rotary, gs_shape_tensor_scatter;
 gs_local_fn gs_local_attention, gs_local_rotary, gs_local_tensor_scatter;
 
@@ -170,100 +169,6 @@ typedef struct factors {
   int batch, kv, group, queries, head, vhead;
 } factors;
 
-/* Results that are not asked for have no map. */
-static gs_tensor_map *out_map(gs_rule *r, const gs_node *n, int i) {
-  return gs_node_out(n, i) ? &r->out[i] : NULL;
-}
-static gs_tensor_map *in_map(gs_rule *r, const gs_node *n, int i) {
-  return gs_node_in(n, i) ? &r->in[i] : NULL;
-}
-
-/* Query-like t: [batch, heads, queries, last], or flat. */
-static void put_query(gs_tensor_map *t, const sizes *s, const factors *f,
-                      int last) {
-  gs_heads_put(t, 0, f->batch);
-  gs_heads_put(t, s->flat ? 2 : 1, f->kv);
-  gs_heads_put(t, s->flat ? 2 : 1, f->group);
-  gs_heads_put(t, s->flat ? 1 : 2, f->queries);
-  gs_heads_put(t, s->flat ? 2 : 3, last);
-}
-
-/* A cache [batch, kv heads, length, last]. */
-static void put_cache(gs_tensor_map *t, const factors *f, int length,
-                      int last) {
-  gs_heads_put(t, 0, f->batch);
-  gs_heads_put(t, 1, f->kv);
-  gs_heads_put(t, 2, length);
-  gs_heads_put(t, 3, last);
-}
-
-static void put_mask(gs_rule *r, const gs_node *n, const factors *f) {
-  const gs_value *m = gs_node_in(n, MASK);
-  if (!m) return;
-  gs_tensor_map *t = &r->in[MASK];
-  for (int d = 0; d < m->rank; d++) {
-    int at = 4 - m->rank + d;
-    if (m->dims[d] == 1) continue;
-    if (at == 0) gs_heads_put(t, d, f->batch);
-    if (at == 1) gs_heads_put(t, d, f->kv);
-    if (at == 1) gs_heads_put(t, d, f->group);
-    if (at == 2) gs_heads_put(t, d, f->queries);
-    if (at == 3)
-      gs_heads_put(t, d, gs_heads_factor(r, m->dims[d], GS_WHOLE));
-  }
-}
-
-static bool placed(const gs_node *n) {
-  return gs_node_int(n, "is_causal", 0) ||
-         gs_node_int(n, "left_window_size", -1) >= 0 ||
-         gs_node_int(n, "right_window_size", -1) >= 0;
-}
-
-/* Queries pass unless what they see depends on their place. */
-gs_status gs_rule_attention(gs_arena *a, const gs_node *n, gs_rule *r,
-                            gs_err *e) {
-  sizes s;
-  (void)e;
-  measure(n, &s);
-  gs_rule_begin(a, n, r);
-  factors f;
-  f.batch = gs_heads_factor(r, s.batch, GS_PASS);
-  f.kv = gs_heads_factor(r, s.kv, GS_PASS);
-  f.group = gs_heads_factor(r, s.group, GS_PASS);
-  f.queries = placed(n) ? gs_heads_work(r, s.queries)
-                        : gs_heads_factor(r, s.queries, GS_PASS);
-  f.vhead = gs_heads_factor(r, s.vhead, GS_PASS);
-  f.head = gs_heads_factor(r, s.head, GS_WHOLE);
-  put_query(&r->in[Q], &s, &f, f.head);
-  put_query(out_map(r, n, 0), &s, &f, f.vhead);
-  factors k = f;
-  k.group = -1;
-  /* Work is done for all keys: those of the past, where there are such. */
-  bool past = s.past && gs_node_in(n, PAST_K);
-  k.queries = past ? gs_heads_factor(r, s.keys, GS_WHOLE)
-                   : gs_heads_work(r, s.keys);
-  put_query(&r->in[K], &s, &k, f.head);
-  put_query(&r->in[V], &s, &k, f.vhead);
-  if (gs_node_in(n, PAST_K)) {
-    int length = past ? gs_heads_work(r, s.past)
-                      : gs_heads_factor(r, s.past, GS_WHOLE);
-    put_cache(&r->in[PAST_K], &f, length, f.head);
-    put_cache(&r->in[PAST_V], &f, length, f.vhead);
-  }
-  if (gs_node_out(n, 1) || gs_node_out(n, 2)) {
-    int length = gs_heads_factor(r, s.past + s.keys, GS_WHOLE);
-    put_cache(out_map(r, n, 1), &f, length, f.head);
-    put_cache(out_map(r, n, 2), &f, length, f.vhead);
-  }
-  put_mask(r, n, &f);
-  gs_heads_put(in_map(r, n, NONPAD), 0, f.batch);
-  s.flat = false; /* scores are never */
-  if (gs_node_out(n, 3))
-    put_query(&r->out[3], &s, &f,
-              gs_heads_factor(r, s.past + s.keys, GS_WHOLE));
-  return GS_OK;
-}
-
 gs_status gs_local_attention(gs_local *l, gs_err *e) {
   sizes s;
   (void)e;
@@ -318,40 +223,6 @@ gs_status gs_shape_rotary(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set_like(g, n, 0, e);
 }
 
-gs_status gs_rule_rotary(gs_arena *a, const gs_node *n, gs_rule *r,
-                         gs_err *e) {
-  const gs_value *x = n->in[X];
-  bool flat = x->rank == 3, ids = gs_node_in(n, IDS) != NULL;
-  int64_t heads = flat ? gs_node_int(n, "num_heads", 1) : x->dims[1];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  int batch = gs_heads_factor(r, x->dims[0], GS_PASS);
-  int head = gs_heads_factor(r, heads, GS_PASS);
-  int length = gs_heads_factor(r, x->dims[x->rank - 2], GS_PASS);
-  int64_t size = flat ? x->dims[2] / heads : x->dims[3];
-  int whole = gs_heads_work(r, size);
-  gs_tensor_map *both[2] = {&r->in[X], &r->out[0]};
-  for (int i = 0; i < 2; i++) {
-    gs_heads_put(both[i], 0, batch);
-    gs_heads_put(both[i], flat ? 2 : 1, head);
-    gs_heads_put(both[i], flat ? 1 : 2, length);
-    gs_heads_put(both[i], flat ? 2 : 3, whole);
-  }
-  for (int i = COS; i <= SIN; i++) {
-    if (ids) {
-      gs_heads_whole(r, n, i);
-      continue;
-    }
-    gs_heads_put(&r->in[i], 0, batch);
-    gs_heads_put(&r->in[i], 1, length);
-    gs_heads_put(&r->in[i], 2,
-                 gs_heads_factor(r, n->in[i]->dims[2], GS_WHOLE));
-  }
-  if (ids) gs_heads_put(&r->in[IDS], 0, batch);
-  if (ids) gs_heads_put(&r->in[IDS], 1, length);
-  return GS_OK;
-}
-
 gs_status gs_local_rotary(gs_local *l, gs_err *e) {
   const gs_node *from = l->node;
   const gs_value *x = from->in[X];
@@ -401,24 +272,6 @@ gs_status gs_shape_tensor_scatter(gs_graph *g, gs_node *n, gs_err *e) {
                         at->name, gs_dtype_get((int)at->dtype)->text);
   GS_TRY(gs_heads_expect(a, n, 2, 1, x->dims, e));
   return gs_shape_set_like(g, n, 0, e);
-}
-
-gs_status gs_rule_tensor_scatter(gs_arena *a, const gs_node *n, gs_rule *r,
-                                 gs_err *e) {
-  const gs_value *x = n->in[0];
-  int axis;
-  GS_TRY(scatter_axis(a, n, &axis, e));
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    int f = gs_heads_factor(r, x->dims[d], d == axis ? GS_WHOLE : GS_PASS);
-    int u = d != axis ? f
-                      : gs_heads_factor(r, n->in[1]->dims[d], GS_WHOLE);
-    gs_heads_put(&r->in[0], d, f);
-    gs_heads_put(&r->out[0], d, f);
-    gs_heads_put(&r->in[1], d, u);
-    if (d == 0 && gs_node_in(n, 2)) gs_heads_put(&r->in[2], 0, f);
-  }
-  return GS_OK;
 }
 
 gs_status gs_local_tensor_scatter(gs_local *l, gs_err *e) {

@@ -8,8 +8,7 @@
 #include "op/core/shape.h"
 #include "op/core/window.h"
 
-gs_rule_fn gs_rule_batch_norm, gs_rule_col2im, gs_rule_depth_to_space,
-    gs_rule_space_to_depth;
+gs_rule_fn gs_rule_col2im;
 gs_shape_fn gs_shape_batch_norm, gs_shape_col2im, gs_shape_depth_to_space,
     gs_shape_space_to_depth;
 
@@ -47,27 +46,6 @@ gs_status gs_shape_batch_norm(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(gs_shape_set_like(g, n, 0, e));
   for (int i = 1; i < 3; i++)
     GS_TRY(gs_shape_set(g, n, i, n->in[3]->dtype, 1, &channels, e));
-  return GS_OK;
-}
-
-/* With given statistics every element is on its own; in training mode those
- * of a channel belong together. */
-gs_status gs_rule_batch_norm(gs_arena *a, const gs_node *n, gs_rule *r,
-                             gs_err *e) {
-  (void)e;
-  const gs_value *x = n->in[0];
-  bool training = gs_node_int(n, "training_mode", 0) != 0;
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    int f = gs_rule_factor(r, x->dims[d],
-                           d == 1 || !training ? GS_PASS : GS_WHOLE);
-    gs_rule_put(&r->in[0], d, f);
-    gs_rule_put(&r->out[0], d, f);
-    if (d != 1) continue;
-    for (int i = 1; i < 5; i++) gs_rule_put(&r->in[i], 0, f);
-    for (int i = 1; i < n->nout; i++)
-      if (n->out[i]) gs_rule_put(&r->out[i], 0, f);
-  }
   return GS_OK;
 }
 
@@ -182,41 +160,3 @@ gs_status gs_shape_space_to_depth(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, 4, dims, e);
 }
 
-/* deep [N, (c, b, b) or (b, b, c), H, W] and wide [N, c, (H, b), (W, b)]; the
- * rows and columns of a block stay together. */
-static gs_status block_rule(const gs_node *n, gs_rule *r, gs_tensor_map *deep,
-                            gs_tensor_map *wide, const gs_value *small,
-                            const gs_value *large, gs_arena *a, gs_err *e) {
-  int64_t b;
-  bool crd;
-  GS_TRY(read_block(a, n, &b, &crd, e));
-  int batch = gs_rule_factor(r, small->dims[0], GS_PASS);
-  int c = gs_rule_factor(r, large->dims[1], crd || b == 1 ? GS_PASS
-                                                           : GS_WHOLE);
-  int block = b > 1 ? gs_rule_factor(r, b, GS_WHOLE) : -1;
-  gs_rule_put(deep, 0, batch);
-  gs_rule_put(wide, 0, batch);
-  gs_rule_put(wide, 1, c);
-  if (crd) gs_rule_put(deep, 1, c);
-  for (int i = 0; i < 2 && block >= 0; i++) gs_rule_put(deep, 1, block);
-  if (!crd) gs_rule_put(deep, 1, c);
-  for (int d = 2; d < 4; d++) {
-    int f = gs_rule_factor(r, small->dims[d], GS_PASS);
-    gs_rule_put(deep, d, f);
-    gs_rule_put(wide, d, f);
-    if (block >= 0) gs_rule_put(wide, d, block);
-  }
-  return GS_OK;
-}
-
-gs_status gs_rule_depth_to_space(gs_arena *a, const gs_node *n, gs_rule *r,
-                                 gs_err *e) {
-  gs_rule_begin(a, n, r);
-  return block_rule(n, r, &r->in[0], &r->out[0], n->in[0], n->out[0], a, e);
-}
-
-gs_status gs_rule_space_to_depth(gs_arena *a, const gs_node *n, gs_rule *r,
-                                 gs_err *e) {
-  gs_rule_begin(a, n, r);
-  return block_rule(n, r, &r->out[0], &r->in[0], n->out[0], n->in[0], a, e);
-}

@@ -9,7 +9,6 @@
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
 
-gs_rule_fn gs_rule_ms_rotary, gs_rule_ms_mha, gs_rule_ms_gqa;
 gs_shape_fn gs_shape_ms_rotary, gs_shape_ms_mha, gs_shape_ms_gqa;
 gs_local_fn gs_local_ms_rotary, gs_local_ms_mha, gs_local_ms_gqa;
 
@@ -47,17 +46,6 @@ static gs_status check_bias(gs_arena *a, const gs_node *n, int i,
   for (int d = 0; d < 2 && v->rank == 4; d++)
     if (v->dims[d] == 1) want[d] = 1;
   return gs_heads_expect(a, n, i, 4, want, e);
-}
-
-static void put_bias(gs_rule *r, const gs_node *n, int i, const int f[4],
-                     int group) {
-  const gs_value *v = gs_node_in(n, i);
-  for (int d = 0; v && d < v->rank; d++) {
-    if (d < 2 && v->dims[d] == 1) continue;
-    int g = d == 3 ? gs_heads_factor(r, v->dims[3], GS_WHOLE) : f[d];
-    gs_heads_put(&r->in[i], d, g);
-    if (d == 1) gs_heads_put(&r->in[i], d, group);
-  }
 }
 
 /* ---- RotaryEmbedding: x, position_ids, cos, sin ---- */
@@ -100,36 +88,6 @@ gs_status gs_shape_ms_rotary(gs_graph *g, gs_node *n, gs_err *e) {
   bool base = n->in[ROT_IDS]->rank == 1;
   GS_TRY(gs_heads_expect(a, n, ROT_IDS, base ? 1 : 2, base ? &one : each, e));
   return gs_shape_set_like(g, n, 0, e);
-}
-
-/* One base position is for the whole sequence. */
-gs_status gs_rule_ms_rotary(gs_arena *a, const gs_node *n, gs_rule *r,
-                            gs_err *e) {
-  const gs_value *x = n->in[ROT_X];
-  bool flat = x->rank == 3, base = n->in[ROT_IDS]->rank == 1;
-  int64_t heads = rotary_heads(n);
-  (void)e;
-  gs_rule_begin(a, n, r);
-  int batch = gs_heads_factor(r, x->dims[0], GS_PASS);
-  int head = gs_heads_factor(r, heads, GS_PASS);
-  int64_t rows = x->dims[x->rank - 2];
-  int length = base ? gs_heads_work(r, rows)
-                    : gs_heads_factor(r, rows, GS_PASS);
-  int64_t size = !flat ? x->dims[3] : heads ? x->dims[2] / heads : 0;
-  int whole = gs_heads_work(r, size);
-  gs_tensor_map *both[2] = {&r->in[ROT_X], &r->out[0]};
-  for (int i = 0; i < 2; i++) {
-    gs_heads_put(both[i], 0, batch);
-    gs_heads_put(both[i], flat ? 2 : 1, head);
-    gs_heads_put(both[i], flat ? 1 : 2, length);
-    gs_heads_put(both[i], flat ? 2 : 3, whole);
-  }
-  gs_heads_whole(r, n, ROT_COS);
-  gs_heads_whole(r, n, ROT_SIN);
-  if (base) return GS_OK;
-  gs_heads_put(&r->in[ROT_IDS], 0, batch);
-  gs_heads_put(&r->in[ROT_IDS], 1, length);
-  return GS_OK;
 }
 
 gs_status gs_local_ms_rotary(gs_local *l, gs_err *e) {
@@ -244,82 +202,6 @@ gs_status gs_shape_ms_mha(gs_graph *g, gs_node *n, gs_err *e) {
                       (int64_t[]){b, s.queries, h * s.vhead}, e));
   GS_TRY(gs_shape_set(g, n, 1, t, 4, (int64_t[]){b, h, all, s.head}, e));
   return gs_shape_set(g, n, 2, t, 4, (int64_t[]){b, h, all, s.vhead}, e);
-}
-
-/* Result i, or operand i, of n has dims of these factors. */
-static void put_dims(gs_rule *r, const gs_node *n, bool out, int i, int rank,
-                     const int *f) {
-  const gs_value *v = out ? gs_node_out(n, i) : gs_node_in(n, i);
-  for (int d = 0; v && d < rank; d++)
-    gs_heads_put(out ? &r->out[i] : &r->in[i], d, f[d]);
-}
-/* The same for a dim of heads and what a head holds. */
-static void put_hidden(gs_rule *r, const gs_node *n, bool out, int i,
-                       int batch, int rows, int heads, int last) {
-  put_dims(r, n, out, i, 3, (int[]){batch, rows, heads});
-  put_dims(r, n, out, i, 3, (int[]){-1, -1, last});
-}
-
-static void mha_caches(gs_rule *r, const gs_node *n, const mha *s, int batch,
-                       int head, int size, int vsize) {
-  if (gs_node_in(n, PAST_K)) {
-    int f = gs_heads_factor(r, s->past, GS_WHOLE);
-    put_dims(r, n, false, PAST_K, 4, (int[]){batch, head, f, size});
-    put_dims(r, n, false, PAST_V, 4, (int[]){batch, head, f, vsize});
-  }
-  if (gs_node_out(n, 1) || gs_node_out(n, 2)) {
-    int f = gs_heads_factor(r, s->past + s->keys, GS_WHOLE);
-    put_dims(r, n, true, 1, 4, (int[]){batch, head, f, size});
-    put_dims(r, n, true, 2, 4, (int[]){batch, head, f, vsize});
-  }
-}
-
-gs_status gs_rule_ms_mha(gs_arena *a, const gs_node *n, gs_rule *r,
-                         gs_err *e) {
-  mha s;
-  GS_TRY(mha_sizes(a, n, &s, e));
-  gs_rule_begin(a, n, r);
-  bool bias = gs_node_in(n, BIAS) != NULL;
-  bool placed = gs_node_int(n, "unidirectional", 0) || s.packed == 3;
-  int batch = gs_heads_factor(r, s.batch, GS_PASS);
-  int head = bias ? gs_heads_work(r, s.heads)
-                  : gs_heads_factor(r, s.heads, GS_PASS);
-  int rows = placed ? gs_heads_work(r, s.queries)
-                    : gs_heads_factor(r, s.queries, GS_PASS);
-  bool both = bias || s.packed > 1; /* keys and values share dims */
-  int vsize = both ? -1 : gs_heads_factor(r, s.vhead, GS_PASS);
-  int size = gs_heads_factor(r, s.head, GS_WHOLE);
-  if (both) vsize = gs_heads_work(r, s.vhead);
-  if (s.packed == 3) {
-    int three = gs_heads_factor(r, 3, GS_WHOLE);
-    put_dims(r, n, false, Q, 5, (int[]){batch, rows, head, three, size});
-  } else {
-    int keys = gs_heads_work(r, s.keys);
-    put_hidden(r, n, false, Q, batch, rows, head, size);
-    if (s.packed == 2) {
-      int two = gs_heads_factor(r, 2, GS_WHOLE);
-      put_dims(r, n, false, K, 5, (int[]){batch, keys, head, two, size});
-    } else if (s.joined) {
-      put_dims(r, n, false, K, 4, (int[]){batch, head, keys, size});
-      put_dims(r, n, false, V, 4, (int[]){batch, head, keys, vsize});
-    } else {
-      put_hidden(r, n, false, K, batch, keys, head, size);
-      put_hidden(r, n, false, V, batch, keys, head, vsize);
-    }
-  }
-  put_hidden(r, n, true, 0, batch, rows, head, vsize);
-  mha_caches(r, n, &s, batch, head, size, vsize);
-  gs_heads_whole(r, n, BIAS);
-  const gs_value *m = gs_node_in(n, PADDING);
-  if (m) {
-    int last = m->rank > 1 ? gs_heads_factor(r, m->dims[m->rank - 1],
-                                             GS_WHOLE)
-                           : -1;
-    int f[3] = {batch, m->rank == 3 ? rows : last, last};
-    put_dims(r, n, false, PADDING, m->rank, f);
-  }
-  put_bias(r, n, SCORES, (int[4]){batch, head, rows, -1}, -1);
-  return GS_OK;
 }
 
 gs_status gs_local_ms_mha(gs_local *l, gs_err *e) {
@@ -458,52 +340,6 @@ gs_status gs_shape_ms_gqa(gs_graph *g, gs_node *n, gs_err *e) {
                       e));
   GS_TRY(gs_shape_set(g, n, 1, t, 4, cache, e));
   return gs_shape_set(g, n, 2, t, 4, cache, e);
-}
-
-gs_status gs_rule_ms_gqa(gs_arena *a, const gs_node *n, gs_rule *r,
-                         gs_err *e) {
-  gqa s;
-  (void)e;
-  gqa_sizes(n, &s);
-  gs_rule_begin(a, n, r);
-  int batch = gs_heads_factor(r, s.batch, GS_PASS);
-  int kv = s.packed ? gs_heads_work(r, s.kv)
-                    : gs_heads_factor(r, s.kv, GS_PASS);
-  int group = s.packed ? gs_heads_work(r, s.group)
-                       : gs_heads_factor(r, s.group, GS_PASS);
-  int rows = gs_heads_work(r, s.queries);
-  int size = gs_heads_work(r, s.head);
-  for (int i = 0; i < n->nin; i++)
-    if (i == G_TOTAL || i == G_COS || i == G_SIN) gs_heads_whole(r, n, i);
-  if (s.packed) {
-    int last = gs_heads_factor(r, n->in[Q]->dims[2], GS_WHOLE);
-    put_dims(r, n, false, Q, 3, (int[]){batch, rows, last});
-  } else {
-    put_dims(r, n, false, Q, 3, (int[]){batch, rows, kv});
-    put_dims(r, n, false, Q, 3, (int[]){-1, -1, group});
-    put_dims(r, n, false, Q, 3, (int[]){-1, -1, size});
-    put_hidden(r, n, false, K, batch, rows, kv, size);
-    put_hidden(r, n, false, V, batch, rows, kv, size);
-  }
-  put_dims(r, n, true, 0, 3, (int[]){batch, rows, kv});
-  put_dims(r, n, true, 0, 3, (int[]){-1, -1, group});
-  put_dims(r, n, true, 0, 3, (int[]){-1, -1, size});
-  int all = 0; /* 1 + the factor of the keys */
-  for (int i = 0; i < 2; i++) {
-    const gs_value *x = gs_node_in(n, G_PAST_K + i), *y = gs_node_out(n, 1 + i);
-    int f[4] = {batch, kv, -1, size};
-    if (x) f[2] = gs_heads_factor(r, s.past, GS_WHOLE);
-    put_dims(r, n, false, G_PAST_K + i, 4, f);
-    if (y && !all) all = 1 + gs_heads_work(r, y->dims[2]);
-    if (y) f[2] = all - 1;
-    put_dims(r, n, true, 1 + i, 4, f);
-  }
-  put_dims(r, n, false, G_LENGTHS, 1, &batch);
-  put_dims(r, n, false, G_IDS, 2, (int[]){batch, rows});
-  put_bias(r, n, G_SCORES, (int[4]){batch, kv, rows, -1}, group);
-  put_dims(r, n, false, G_SINK, 1, &kv);
-  put_dims(r, n, false, G_SINK, 1, &group);
-  return GS_OK;
 }
 
 gs_status gs_local_ms_gqa(gs_local *l, gs_err *e) {

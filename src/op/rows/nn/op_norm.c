@@ -5,7 +5,7 @@
 #include "op/core/rule.h"
 #include "op/core/shape.h"
 
-gs_rule_fn gs_rule_instance_norm, gs_rule_group_norm, gs_rule_lrn, gs_rule_mvn;
+gs_rule_fn gs_rule_mvn;
 gs_shape_fn gs_shape_instance_norm, gs_shape_group_norm, gs_shape_lp_norm,
     gs_shape_lrn, gs_shape_mvn;
 gs_local_fn gs_local_group_norm;
@@ -47,16 +47,6 @@ gs_status gs_shape_instance_norm(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set_like(g, n, 0, e);
 }
 
-gs_status gs_rule_instance_norm(gs_arena *a, const gs_node *n, gs_rule *r,
-                                gs_err *e) {
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_tie(n, r, 0, 1);
-  for (int d = 2; d < n->in[0]->rank; d++) r->factor[d].kind = GS_WHOLE;
-  for (int i = 1; i < 3; i++) gs_rule_put(&r->in[i], 0, 1);
-  return GS_OK;
-}
-
 /* ---- GroupNormalization ---- */
 
 gs_status gs_shape_group_norm(gs_graph *g, gs_node *n, gs_err *e) {
@@ -75,26 +65,6 @@ gs_status gs_shape_group_norm(gs_graph *g, gs_node *n, gs_err *e) {
                    "attribute 'stash_type' is %lld, which is no "
                    "floating-point type", (long long)stash);
   return gs_shape_set_like(g, n, 0, e);
-}
-
-/* Channels are groups of channels. */
-gs_status gs_rule_group_norm(gs_arena *a, const gs_node *n, gs_rule *r,
-                             gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t groups = gs_node_int(n, "num_groups", 1);
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    int64_t size = d == 1 ? groups : x->dims[d];
-    int f = gs_rule_factor(r, size, d < 2 ? GS_PASS : GS_WHOLE);
-    int each = d == 1 ? gs_rule_whole(r, x->dims[1] / groups) : f;
-    gs_tensor_map *map[] = {&r->in[0], &r->out[0], &r->in[1], &r->in[2]};
-    for (int i = 0; i < (d == 1 ? 4 : 2); i++) {
-      gs_rule_put(map[i], i < 2 ? d : 0, f);
-      if (d == 1) gs_rule_put(map[i], i < 2 ? d : 0, each);
-    }
-  }
-  return GS_OK;
 }
 
 /* As many groups as there are on this device. */
@@ -132,14 +102,6 @@ gs_status gs_shape_lrn(gs_graph *g, gs_node *n, gs_err *e) {
                    "attribute 'size' is %lld, but must be 1 or more",
                    (long long)size);
   return gs_shape_set_like(g, n, 0, e);
-}
-
-gs_status gs_rule_lrn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_tie(n, r, 0, 1);
-  r->factor[1].kind = GS_WHOLE;
-  return GS_OK;
 }
 
 /* ---- MeanVarianceNormalization ---- */

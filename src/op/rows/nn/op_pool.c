@@ -7,8 +7,7 @@
 #include "op/core/shape.h"
 #include "op/core/window.h"
 
-gs_rule_fn gs_rule_pool, gs_rule_global_pool, gs_rule_global_lp_pool,
-    gs_rule_max_unpool, gs_rule_roi;
+gs_rule_fn gs_rule_pool;
 gs_shape_fn gs_shape_pool, gs_shape_max_pool, gs_shape_global_pool,
     gs_shape_max_unpool, gs_shape_max_roi_pool, gs_shape_roi_align;
 gs_local_fn gs_local_global_average_pool, gs_local_roi;
@@ -76,29 +75,6 @@ gs_status gs_shape_global_pool(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }
 
-static gs_status global_rule(gs_arena *a, const gs_node *n,
-                             gs_factor_kind spatial, gs_rule *r) {
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < n->in[0]->rank; d++) {
-    int f = gs_rule_factor(r, n->in[0]->dims[d], d < 2 ? GS_PASS : spatial);
-    gs_rule_put(&r->in[0], d, f);
-    if (d < 2) gs_rule_put(&r->out[0], d, f);
-  }
-  return GS_OK;
-}
-
-gs_status gs_rule_global_pool(gs_arena *a, const gs_node *n, gs_rule *r,
-                              gs_err *e) {
-  (void)e;
-  return global_rule(a, n, GS_SUMMED, r);
-}
-
-gs_status gs_rule_global_lp_pool(gs_arena *a, const gs_node *n, gs_rule *r,
-                                 gs_err *e) {
-  (void)e;
-  return global_rule(a, n, GS_WHOLE, r);
-}
-
 /* A sum divided by the true count. */
 static gs_value *divide(gs_local *l, int out, gs_value *sum) {
   double count = 1;
@@ -164,12 +140,6 @@ gs_status gs_shape_max_unpool(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }
 
-/* Indices count over the whole result. */
-gs_status gs_rule_max_unpool(gs_arena *a, const gs_node *n, gs_rule *r,
-                             gs_err *e) {
-  return gs_rule_opaque(a, n, r, e);
-}
-
 /* ---- regions of interest ---- */
 
 /* Result [regions, channels, out[0], out[1]] for regions of `each` numbers in
@@ -222,28 +192,6 @@ gs_status gs_shape_roi_align(gs_graph *g, gs_node *n, gs_err *e) {
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "batch indices %s are not one i64 for each of %s",
                    operand_text(a, batch), operand_text(a, rois));
-  return GS_OK;
-}
-
-gs_status gs_rule_roi(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  (void)e;
-  const gs_value *y = n->out[0];
-  gs_rule_begin(a, n, r);
-  int regions = gs_rule_factor(r, y->dims[0], GS_PASS);
-  int channels = gs_rule_factor(r, y->dims[1], GS_PASS);
-  for (int i = 1; i < n->nin; i++) {
-    gs_rule_put(&r->in[i], 0, regions);
-    if (n->in[i]->rank > 1)
-      gs_rule_put(&r->in[i], 1, gs_rule_whole(r, n->in[i]->dims[1]));
-  }
-  gs_rule_put(&r->out[0], 0, regions);
-  for (int d = 0; d < 4; d++) {
-    if (d != 1)
-      gs_rule_put(&r->in[0], d, gs_rule_whole(r, n->in[0]->dims[d]));
-    if (d > 1) gs_rule_put(&r->out[0], d, gs_rule_whole(r, y->dims[d]));
-  }
-  gs_rule_put(&r->in[0], 1, channels);
-  gs_rule_put(&r->out[0], 1, channels);
   return GS_OK;
 }
 

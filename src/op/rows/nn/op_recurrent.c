@@ -7,7 +7,6 @@
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
 
-gs_rule_fn gs_rule_recurrent;
 gs_shape_fn gs_shape_rnn, gs_shape_gru, gs_shape_lstm;
 gs_local_fn gs_local_recurrent;
 
@@ -84,43 +83,6 @@ gs_status gs_shape_gru(gs_graph *g, gs_node *n, gs_err *e) {
 }
 gs_status gs_shape_lstm(gs_graph *g, gs_node *n, gs_err *e) {
   return recurrent(g, n, 4, e);
-}
-
-/* Dim `batch` of t passes, all others must be whole. */
-static void put_state(gs_rule *r, gs_tensor_map *t, const gs_value *v,
-                      int batch, int f) {
-  for (int d = 0; v && d < v->rank; d++)
-    gs_heads_put(t, d, d == batch ? f : gs_heads_factor(r, v->dims[d],
-                                                        GS_WHOLE));
-}
-
-gs_status gs_rule_recurrent(gs_arena *a, const gs_node *n, gs_rule *r,
-                            gs_err *e) {
-  bool first = gs_node_int(n, "layout", 0) != 0;
-  int at = first ? 0 : 1;
-  (void)e;
-  gs_rule_begin(a, n, r);
-  int batch = gs_heads_factor(r, n->in[X]->dims[at], GS_PASS);
-  int steps = gs_heads_work(r, n->in[X]->dims[!at]);
-  int rows = gs_heads_work(r, n->in[R]->dims[1]);
-  int hidden = gs_heads_work(r, n->in[R]->dims[2]);
-  for (int i = 0; i < n->nin; i++) {
-    if (i == X || i == R) continue;
-    bool state = i == H0 || i == C0;
-    put_state(r, &r->in[i], n->in[i], i == LENGTHS ? 0 : state ? at : -1,
-              batch);
-  }
-  gs_heads_put(&r->in[X], at, batch);
-  gs_heads_put(&r->in[X], !at, steps);
-  gs_heads_put(&r->in[X], 2,
-               gs_heads_factor(r, n->in[X]->dims[2], GS_WHOLE));
-  gs_heads_put(&r->in[R], 0,
-               gs_heads_factor(r, n->in[R]->dims[0], GS_WHOLE));
-  gs_heads_put(&r->in[R], 1, rows);
-  gs_heads_put(&r->in[R], 2, hidden);
-  for (int i = 0; i < n->nout; i++)
-    put_state(r, &r->out[i], n->out[i], first ? 0 : i ? 1 : 2, batch);
-  return GS_OK;
 }
 
 gs_status gs_local_recurrent(gs_local *l, gs_err *e) {

@@ -3,7 +3,7 @@
 
 #include "op/rows/tensor/movement.h"
 
-gs_rule_fn gs_rule_grid_sample, gs_rule_affine_grid, gs_rule_center_crop_pad;
+gs_rule_fn gs_rule_grid_sample, gs_rule_center_crop_pad;
 gs_shape_fn gs_shape_grid_sample, gs_shape_affine_grid,
     gs_shape_center_crop_pad;
 gs_local_fn gs_local_affine_grid, gs_local_center_crop_pad;
@@ -97,22 +97,6 @@ gs_status gs_shape_affine_grid(gs_graph *g, gs_node *n, gs_err *e) {
   }
   dims[r + 1] = r;
   return gs_shape_set(g, n, 0, t->dtype, r + 2, dims, e);
-}
-
-gs_status gs_rule_affine_grid(gs_arena *a, const gs_node *n, gs_rule *r,
-                              gs_err *e) {
-  const gs_value *t = n->in[0], *y = n->out[0];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  int batch = gs_rule_factor(r, t->dims[0], GS_PASS);
-  gs_rule_put(&r->in[0], 0, batch);
-  gs_rule_put(&r->out[0], 0, batch);
-  gs_rule_in_whole(r, n, 1);
-  for (int d = 1; d < 3; d++)
-    gs_rule_put(&r->in[0], d, gs_rule_whole(r, t->dims[d]));
-  for (int d = 1; d < y->rank; d++)
-    gs_rule_put(&r->out[0], d, gs_rule_whole(r, y->dims[d]));
-  return GS_OK;
 }
 
 /* The batch that the sizes name is the local one. */

@@ -5,7 +5,6 @@
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
 
-gs_rule_fn gs_rule_linear_attention, gs_rule_causal_conv;
 gs_shape_fn gs_shape_linear_attention, gs_shape_causal_conv;
 gs_local_fn gs_local_linear_attention;
 
@@ -92,43 +91,6 @@ gs_status gs_shape_linear_attention(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 1, past ? past->dtype : type, 4, state, e);
 }
 
-/* Columns of the state do not meet, so that the values' head size passes. */
-gs_status gs_rule_linear_attention(gs_arena *a, const gs_node *n, gs_rule *r,
-                                   gs_err *e) {
-  sizes s;
-  (void)e;
-  measure(n, &s);
-  gs_rule_begin(a, n, r);
-  int batch = gs_heads_factor(r, s.batch, GS_PASS);
-  int kv = gs_heads_factor(r, s.kv, GS_PASS);
-  int group = gs_heads_factor(r, s.group, GS_PASS);
-  int value = gs_heads_factor(r, s.value, GS_PASS);
-  int steps = gs_heads_work(r, s.steps);
-  int key = gs_heads_work(r, s.key);
-  const gs_value *d = gs_node_in(n, DECAY), *beta = gs_node_in(n, BETA);
-  for (int i = 0; i < n->nin; i++) {
-    if (i == PAST || !n->in[i]) continue;
-    gs_heads_put(&r->in[i], 0, batch);
-    gs_heads_put(&r->in[i], 1, steps);
-    if (i != BETA || beta->dims[2] != 1) gs_heads_put(&r->in[i], 2, kv);
-    if (i == QUERY) gs_heads_put(&r->in[i], 2, group);
-    if (i == QUERY || i == KEY || (i == DECAY && d->dims[2] != s.kv))
-      gs_heads_put(&r->in[i], 2, key);
-    if (i == VALUE) gs_heads_put(&r->in[i], 2, value);
-  }
-  gs_heads_put(&r->out[0], 0, batch);
-  gs_heads_put(&r->out[0], 1, steps);
-  gs_heads_put(&r->out[0], 2, kv);
-  gs_heads_put(&r->out[0], 2, group);
-  gs_heads_put(&r->out[0], 2, value);
-  int dims[4] = {batch, kv, key, value};
-  for (int i = 0; i < 4; i++) {
-    if (gs_node_in(n, PAST)) gs_heads_put(&r->in[PAST], i, dims[i]);
-    if (gs_node_out(n, 1)) gs_heads_put(&r->out[1], i, dims[i]);
-  }
-  return GS_OK;
-}
-
 gs_status gs_local_linear_attention(gs_local *l, gs_err *e) {
   sizes s;
   (void)e;
@@ -162,31 +124,3 @@ gs_status gs_shape_causal_conv(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 1, x->dtype, 3, state, e);
 }
 
-gs_status gs_rule_causal_conv(gs_arena *a, const gs_node *n, gs_rule *r,
-                              gs_err *e) {
-  const gs_value *x = n->in[0];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  int batch = gs_heads_factor(r, x->dims[0], GS_PASS);
-  int channel = gs_heads_factor(r, x->dims[1], GS_PASS);
-  int length = gs_heads_work(r, x->dims[2]);
-  int64_t k = n->in[1]->dims[2];
-  gs_tensor_map *both[2] = {&r->in[0], &r->out[0]};
-  for (int i = 0; i < 2; i++) {
-    gs_heads_put(both[i], 0, batch);
-    gs_heads_put(both[i], 1, channel);
-    gs_heads_put(both[i], 2, length);
-  }
-  gs_heads_put(&r->in[1], 0, channel);
-  gs_heads_put(&r->in[1], 2, gs_heads_work(r, k));
-  if (gs_node_in(n, 2)) gs_heads_put(&r->in[2], 0, channel);
-  gs_tensor_map *state[2] = {gs_node_in(n, 3) ? &r->in[3] : NULL,
-                             gs_node_out(n, 1) ? &r->out[1] : NULL};
-  for (int i = 0; i < 2; i++) {
-    if (!state[i]) continue;
-    gs_heads_put(state[i], 0, batch);
-    gs_heads_put(state[i], 1, channel);
-    gs_heads_put(state[i], 2, gs_heads_factor(r, k - 1, GS_WHOLE));
-  }
-  return GS_OK;
-}
