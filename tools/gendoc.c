@@ -15,7 +15,7 @@
 
 static void statuses(FILE *f) {
   fputs(".Bl -tag -width Ds -compact\n", f);
-#define X(name, code, text) fprintf(f, ".It %d\n%s\n", code, text);
+#define X(name, text) fprintf(f, ".It %d\n%s\n", GS_##name, text);
   GS_STATUSES(X)
 #undef X
   fputs(".El\n", f);

@@ -7,7 +7,7 @@
 
 const char *gs_status_text(gs_status s) {
   switch (s) {
-#define X(name, code, text)                                                    \
+#define X(name, text)                                                          \
   case GS_##name:                                                              \
     return text;
     GS_STATUSES(X)

@@ -13,31 +13,23 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "gshard.h"
 
-/* Free of the ranges used by the shell, timeout(1), both MPI launchers and
- * automake (77, 99). */
+/* Texts of the codes of gshard.h. */
 #define GS_STATUSES(X)                                                         \
-  X(OK, 0, "success")                                                          \
-  X(NO, 1, "the answer is no: a check or comparison failed")                   \
-  X(USAGE, 64, "wrong use of the command line")                                \
-  X(DATA, 65, "malformed input data")                                          \
-  X(NOINPUT, 66, "an input is missing or cannot be opened")                    \
-  X(UNSUPPORTED, 69, "a valid request that this version does not support")     \
-  X(INTERNAL, 70, "an internal error of gshard")                               \
-  X(RESOURCE, 71, "out of memory, threads or descriptors")                     \
-  X(CANTCREATE, 73, "an output cannot be created or already exists")           \
-  X(IO, 74, "an input/output error, such as a full disk or a short file")      \
-  X(TIMEOUT, 75, "a timeout, or a peer was lost")                              \
-  X(MISMATCH, 76, "ranks or plan files do not fit together")                   \
-  X(SPEC, 78, "a sharding specification that cannot be carried out")
-
-typedef enum gs_status {
-#define X(name, code, text) GS_##name = code,
-  GS_STATUSES(X)
-#undef X
-  GS_UNKNOWN = -1 /* no exit code and no fault: what was asked for is known
-                     only in a run; only functions that say so return it */
-} gs_status;
+  X(OK, "success")                                                             \
+  X(NO, "the answer is no: a check or comparison failed")                      \
+  X(USAGE, "wrong use of the command line")                                    \
+  X(DATA, "malformed input data")                                              \
+  X(NOINPUT, "an input is missing or cannot be opened")                        \
+  X(UNSUPPORTED, "a valid request that this version does not support")         \
+  X(INTERNAL, "an internal error of gshard")                                   \
+  X(RESOURCE, "out of memory, threads or descriptors")                         \
+  X(CANTCREATE, "an output cannot be created or already exists")               \
+  X(IO, "an input/output error, such as a full disk or a short file")          \
+  X(TIMEOUT, "a timeout, or a peer was lost")                                  \
+  X(MISMATCH, "ranks or plan files do not fit together")                       \
+  X(SPEC, "a sharding specification that cannot be carried out")
 
 /* The one-line description of a status code; never NULL. */
 const char *gs_status_text(gs_status s);

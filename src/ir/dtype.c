@@ -4,8 +4,8 @@
 
 static const gs_dtype_info rows[GS_NDTYPE] = {
     [0] = {"?", "?", 0, '?', NULL},
-#define X(name, number, text, bits, cls, npy)                                  \
-  [number] = {#name, text, bits, cls, npy},
+#define X(name, text, bits, cls, npy)                                          \
+  [GS_##name] = {#name, text, bits, cls, npy},
     GS_DTYPES(X)
 #undef X
 };
