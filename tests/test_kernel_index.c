@@ -326,6 +326,12 @@ END_TEST
 
 /* ---- ai.gshard ---- */
 
+/* Text in the node's attributes is read over this mesh. */
+static void on_mesh(kr *r, const gs_mesh *m) {
+  r->g->mesh = m;
+  r->n->domain = "ai.gshard";
+}
+
 static void mesh_2x3(gs_mesh *m, gs_err *e) {
   *m = (gs_mesh){0};
   ck_assert_int_eq(gs_mesh_add(m, "x", 2, e), GS_OK);
@@ -344,6 +350,7 @@ START_TEST(g_shard) {
       kr_in(&r, GS_INT32, DIMS(7, 3));
       count_up(&r.in[0]);
       kr_out(&r, GS_INT32, DIMS(3, 2));
+      on_mesh(&r, &m);
       gs_node_set_string(r.g, r.n, "split", "{y,x}");
       if (fixed) {
         gs_node_set_ints(r.g, r.n, "index", idx, 2);
@@ -408,6 +415,7 @@ START_TEST(g_partial_coordinate) {
     mesh_2x3(&m, &r.e);
     r.mesh = &m;
     r.position = p;
+    on_mesh(&r, &m);
     gs_node_set_string(r.g, r.n, "axes", "y");
     kr_in(&r, GS_FLOAT, DIMS(2));
     count_up(&r.in[0]);
@@ -475,6 +483,7 @@ START_TEST(g_random) {
         r.mesh = &m;
         r.position = p;
         kr_out(&r, floats[t], DIMS(2, 2, 4));
+        on_mesh(&r, &m);
         gs_node_set_string(r.g, r.n, "split", "{y,~,x}");
         gs_node_set_ints(r.g, r.n, "shape", (int64_t[]){5, 2, 7}, 3);
         if (seeded) gs_node_set(r.g, r.n, &seed);

@@ -173,13 +173,12 @@ static gs_status device_graph(run *r, const gs_device_form *f, int64_t p,
     v->constant = t;
   }
   int nin = f->input.n, n = nin + f->output.n;
-  const char **split = GS_NEWS(r->a, n + 1, const char *);
+  const gs_sharding **split = GS_NEWS(r->a, n + 1, const gs_sharding *);
   const int64_t **dims = GS_NEWS(r->a, n + 1, const int64_t *);
   for (int i = 0; i < n; i++) {
     const gs_border *b = i < nin ? &f->input.at[i] : &f->output.at[i - nin];
     dims[i] = b->value->dims;
-    if (!gs_sharding_is_replicated(b->sharding))
-      split[i] = gs_sharding_text(r->a, g->mesh, b->sharding);
+    if (!gs_sharding_is_replicated(b->sharding)) split[i] = b->sharding;
   }
   *out = g;
   return gs_pass_border(g, split, dims, split + nin, dims + nin, &r->e);

@@ -12,7 +12,7 @@
 static bool well_formed(const char *s, size_t n) {
   static const char *const types[] = {"float", "int", "string", "tensor",
                                       "graph", "floats", "ints", "strings",
-                                      "type"};
+                                      "type", "axes", "sharding"};
   char text[512], name[64], type[16], rest[512] = "", tail[8] = "";
   long long min, max;
   ck_assert_uint_lt(n, sizeof text);
@@ -74,6 +74,28 @@ START_TEST(complete) {
 }
 END_TEST
 
+/* In ai.gshard, what is read as axes or a sharding is declared as such. */
+START_TEST(meant) {
+  static const char *const names[] = {"axes", "split", "from", "to", "index"};
+  for (int i = 0; i < gs_nop; i++) {
+    if (strcmp(gs_ops[i].domain, "ai.gshard")) continue;
+    const gs_schema *s = gs_schema_find("ai.gshard", gs_ops[i].name, 1);
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+      char start[32];
+      snprintf(start, sizeof start, "%s:", names[k]);
+      const char *at = strstr(s->attributes, start);
+      if (!at) continue;
+      gs_attr_kind kind = gs_attr_meant("ai.gshard", names[k]);
+      const char *type = kind == GS_ATTR_AXES       ? "axes!"
+                         : kind == GS_ATTR_SHARDING ? "sharding!"
+                                                    : "int";
+      ck_assert_msg(!strncmp(at + strlen(start), type, strlen(type)), "%s: %s",
+                    s->name, names[k]);
+    }
+  }
+}
+END_TEST
+
 START_TEST(versions) {
   ck_assert_ptr_null(gs_schema_find("", "Gelu", 19));
   ck_assert_int_eq(gs_schema_find("", "Gelu", 20)->since, 20);
@@ -93,6 +115,7 @@ int main(void) {
   tcase_set_timeout(t, 1200);
   tcase_add_test(t, table);
   tcase_add_test(t, complete);
+  tcase_add_test(t, meant);
   tcase_add_test(t, versions);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

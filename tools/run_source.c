@@ -48,7 +48,7 @@ static gs_status set_program(gs_arena *a, gs_source *s, gs_err *e) {
     return gs_fail(e, GS_DATA, s->path, "the program has no gshard.mesh");
   gs_mesh *m = GS_NEW(a, gs_mesh);
   GS_TRY(gs_mesh_parse(text, a, m, e));
-  s->graph->mesh = m;
+  gs_graph_set_mesh(s->graph, m);
   s->ndevice = m->ndevice;
   return GS_OK;
 }
@@ -57,7 +57,7 @@ static gs_status set_program(gs_arena *a, gs_source *s, gs_err *e) {
 static gs_status add_border(gs_arena *a, const gs_plan *plan, gs_graph *g,
                             const char *path, gs_err *e) {
   int nin = plan->input.n, n = nin + plan->output.n;
-  const char **split = GS_NEWS(a, n + 1, const char *);
+  const gs_sharding **split = GS_NEWS(a, n + 1, const gs_sharding *);
   const int64_t **dims = GS_NEWS(a, n + 1, const int64_t *);
   for (int i = 0; i < n; i++) {
     const gs_plan_io *io =
@@ -67,8 +67,7 @@ static gs_status add_border(gs_arena *a, const gs_plan *plan, gs_graph *g,
       return gs_fail(e, GS_MISMATCH, path, "'%s' is '%s' in the plan",
                      v->name, io->name);
     dims[i] = io->dims;
-    if (!gs_sharding_is_replicated(io->sharding))
-      split[i] = gs_sharding_text(a, &plan->mesh, io->sharding);
+    if (!gs_sharding_is_replicated(io->sharding)) split[i] = io->sharding;
   }
   return gs_pass_border(g, split, dims, split + nin, dims + nin, e);
 }
@@ -124,7 +123,7 @@ static gs_status open_device(gs_arena *a, gs_source *s, int64_t p,
                    "this is not the graph of device %lld", (long long)p);
   GS_TRY(gs_model_import(*model, g, e));
   GS_TRY(verify_model(s, *model, *g, e));
-  (*g)->mesh = &plan->mesh;
+  gs_graph_set_mesh(*g, &plan->mesh);
   GS_TRY(gs_pass_upgrade(*g, e));
   GS_TRY(check_collectives(a, plan, *g, path, e));
   GS_TRY(gs_pass_infer(a, *g, &s->bind, e));

@@ -7,9 +7,13 @@
 
 /* ---- what all devices share ---- */
 
-static gs_status parse_split(gs_arena *a, const gs_graph *g, const gs_node *n,
-                             gs_sharding **out, gs_err *e) {
-  return gs_sharding_parse(a, g->mesh, gs_node_string(n, "split", ""), out, e);
+/* How an ENTRY or EXIT node splits. */
+static gs_status split_of(gs_arena *a, const gs_node *n,
+                          const gs_sharding **out, gs_err *e) {
+  *out = gs_node_sharding(n, "split");
+  if (*out) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                 "'split' is no sharding over the mesh");
 }
 
 /* The one ENTRY node that reads v, NULL when others read it as well. */
@@ -32,22 +36,22 @@ gs_status gs_pass_device_form(gs_arena *a, const gs_graph *program,
   for (int i = 0; i < program->input.n; i++) {
     const gs_value *v = program->input.at[i];
     const gs_node *entry = only_entry(&uses, v);
-    gs_sharding *s = gs_sharding_new(a, v->rank, false);
-    if (entry) GS_TRY(parse_split(a, program, entry, &s, e));
+    const gs_sharding *s = gs_sharding_new(a, v->rank, false);
+    if (entry) GS_TRY(split_of(a, entry, &s, e));
     *gs_push(a, &out->input) = (gs_border){v, s};
   }
   for (int i = 0; i < program->node.n; i++) {
     const gs_node *n = program->node.at[i];
     if (!n->op || !(n->op->flags & GS_OP_ENTRY) || !n->in[0]->constant)
       continue;
-    gs_sharding *s;
-    GS_TRY(parse_split(a, program, n, &s, e));
+    const gs_sharding *s;
+    GS_TRY(split_of(a, n, &s, e));
     *gs_push(a, &out->block) = (gs_block_use){n->in[0], n->out[0], s};
   }
   for (int i = 0; i < program->output.n; i++) {
     const gs_value *v = program->output.at[i];
-    gs_sharding *s = gs_sharding_new(a, v->rank, false);
-    if (is_exit(v->def)) GS_TRY(parse_split(a, program, v->def, &s, e));
+    const gs_sharding *s = gs_sharding_new(a, v->rank, false);
+    if (is_exit(v->def)) GS_TRY(split_of(a, v->def, &s, e));
     *gs_push(a, &out->output) = (gs_border){v, s};
   }
   return GS_OK;
@@ -98,21 +102,12 @@ static gs_node *copy_node(builder *k, const gs_node *n) {
   return c;
 }
 
-static gs_status axes_of(builder *k, const gs_node *n, gs_axes *out) {
-  const char *text = gs_node_string(n, "axes", "");
-  return gs_axes_parse(k->m, &text, out, k->e);
-}
-
-static gs_status set_group(builder *k, const gs_node *n, gs_node *c) {
-  gs_axes axes;
-  GS_TRY(axes_of(k, n, &axes));
-  int64_t size = gs_axes_size(k->m, &axes);
+static void set_group(builder *k, const gs_axes *axes, gs_node *c) {
+  int64_t size = gs_axes_size(k->m, axes);
   int64_t *group = GS_NEWS(k->a, size, int64_t);
   for (int64_t i = 0; i < size; i++)
-    group[i] = gs_axes_peer(k->m, &axes, k->p, i);
+    group[i] = gs_axes_peer(k->m, axes, k->p, i);
   gs_node_set_ints(k->to, c, "group", group, (int)size);
-  gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, &axes, k->p));
-  return GS_OK;
 }
 
 /* True when the mask clears nothing on this device. */
@@ -159,18 +154,16 @@ static gs_status make_node(builder *k, const gs_node *n) {
   if (flags & GS_OP_ENTRY) return make_entry(k, n);
   if (flags & GS_OP_EXIT) return GS_OK;
   const gs_move_info *move = gs_move_of(n->op);
-  gs_axes axes = {0};
-  bool meshed = n->op && !strcmp(n->op->domain, "ai.gshard") &&
-                gs_node_attr(n, "axes");
-  if (meshed) GS_TRY(axes_of(k, n, &axes));
-  if (move && move->effect == GS_EFFECT_FILL && mask_is_idle(k, n, &axes)) {
+  const gs_axes *axes = gs_node_axes(n, "axes");
+  if (move && move->effect == GS_EFFECT_FILL && axes &&
+      mask_is_idle(k, n, axes)) {
     k->map[n->out[0]->id] = mapped(k, n->in[0]);
     return GS_OK;
   }
   gs_node *c = copy_node(k, n);
-  if (!meshed) return GS_OK;
-  if (flags & GS_OP_COLLECTIVE) return set_group(k, n, c);
-  gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, &axes, k->p));
+  if (!axes) return GS_OK;
+  if (flags & GS_OP_COLLECTIVE) set_group(k, axes, c);
+  gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, axes, k->p));
   return GS_OK;
 }
 
@@ -235,15 +228,16 @@ gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
 
 /* ---- whole values at the borders again ---- */
 
-static gs_node *border_node(gs_graph *g, gs_move_kind kind, const char *split,
-                            gs_value *in, gs_value *out) {
+static gs_node *border_node(gs_graph *g, gs_move_kind kind,
+                            const gs_sharding *split, gs_value *in,
+                            gs_value *out) {
   const char *op = gs_moves[kind].name;
   gs_node *n = gs_node_new(g, "ai.gshard", op, "", 1, 1);
   n->op = gs_op_find("ai.gshard", op);
   n->opset = 1;
   n->in[0] = in;
   gs_node_output(n, 0, out);
-  gs_node_set_string(g, n, "split", split);
+  gs_node_set_sharding(g, n, "split", split);
   return n;
 }
 
@@ -259,9 +253,9 @@ static gs_value *take_name(gs_graph *g, gs_value *v, int rank,
   return whole;
 }
 
-gs_status gs_pass_border(gs_graph *g, const char *const *in_split,
+gs_status gs_pass_border(gs_graph *g, const gs_sharding *const *in_split,
                          const int64_t *const *in_dims,
-                         const char *const *out_split,
+                         const gs_sharding *const *out_split,
                          const int64_t *const *out_dims, gs_err *e) {
   int first = g->node.n;
   for (int i = 0; i < g->input.n; i++) {

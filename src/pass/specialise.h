@@ -39,12 +39,12 @@ gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
                              gs_graph **out, gs_err *e);
 
 /* The reverse at the borders, for execution: gives a device graph whole inputs
- * and outputs again, by Shard and Unshard nodes.  split[i] are sharding texts
- * of the inputs (outputs), NULL for those that are whole; dims[i] the global
+ * and outputs again, by Shard and Unshard nodes.  split[i] are how the
+ * inputs (outputs) are split, NULL for those that are whole; dims[i] the global
  * dims. */
-gs_status gs_pass_border(gs_graph *g, const char *const *in_split,
+gs_status gs_pass_border(gs_graph *g, const gs_sharding *const *in_split,
                          const int64_t *const *in_dims,
-                         const char *const *out_split,
+                         const gs_sharding *const *out_split,
                          const int64_t *const *out_dims, gs_err *e);
 
 #endif

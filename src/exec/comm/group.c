@@ -29,29 +29,26 @@ static gs_status listed(gs_arena *a, const gs_node *n, const int64_t *member,
 }
 
 /* The devices that differ from p in `axes` only. */
-static gs_status along(gs_arena *a, const char *text, const gs_mesh *mesh,
-                       int64_t p, gs_group *g, gs_err *e) {
-  gs_axes axes;
-  GS_TRY(gs_axes_parse(mesh, &text, &axes, e));
-  g->n = (int)gs_axes_size(mesh, &axes);
+static void along(gs_arena *a, const gs_axes *axes, const gs_mesh *mesh,
+                  int64_t p, gs_group *g) {
+  g->n = (int)gs_axes_size(mesh, axes);
   int64_t *member = GS_NEWS(a, g->n, int64_t);
-  for (int i = 0; i < g->n; i++) member[i] = gs_axes_peer(mesh, &axes, p, i);
+  for (int i = 0; i < g->n; i++) member[i] = gs_axes_peer(mesh, axes, p, i);
   g->member = member;
-  g->me = (int)gs_axes_index(mesh, &axes, p);
-  return GS_OK;
+  g->me = (int)gs_axes_index(mesh, axes, p);
 }
 
 gs_status gs_group_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                       int64_t p, gs_group *g, gs_err *e) {
   int count;
   const int64_t *list = gs_node_ints(n, "group", &count);
-  const char *text = gs_node_string(n, "axes", NULL);
+  const gs_axes *axes = gs_node_axes(n, "axes");
   if (list) GS_TRY(listed(a, n, list, count, p, g, e));
-  if (list && !(mesh && text)) return GS_OK;
-  if (!mesh || !text)
+  if (list && !(mesh && axes)) return GS_OK;
+  if (!mesh || !axes)
     return bad(a, n, "a collective needs 'group', or 'axes' and a mesh", e);
   gs_group known = *g;
-  GS_TRY(along(a, text, mesh, p, g, e));
+  along(a, axes, mesh, p, g);
   /* One device with another group than the rest would wait for ever. */
   if (list && (known.n != g->n || memcmp(known.member, g->member,
                                          (size_t)g->n * sizeof *g->member)))
@@ -87,16 +84,13 @@ gs_status gs_permute_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   *to = gs_node_int(n, "target", -1);
   int64_t source = *from, target = *to;
   bool given = source >= 0 && target >= 0;
-  const char *x = gs_node_string(n, "from", NULL);
-  const char *y = gs_node_string(n, "to", NULL);
+  const gs_sharding *x = gs_node_sharding(n, "from");
+  const gs_sharding *y = gs_node_sharding(n, "to");
   if (given && !(mesh && x && y)) return GS_OK;
   if (!mesh || !x || !y)
     return bad(a, n, "a permutation needs 'from', 'to' and a mesh", e);
-  gs_sharding *sx, *sy;
-  GS_TRY(gs_sharding_parse(a, mesh, x, &sx, e));
-  GS_TRY(gs_sharding_parse(a, mesh, y, &sy, e));
-  GS_TRY(gs_permute_source(mesh, sx, sy, p, from, e));
-  GS_TRY(gs_permute_source(mesh, sy, sx, p, to, e));
+  GS_TRY(gs_permute_source(mesh, x, y, p, from, e));
+  GS_TRY(gs_permute_source(mesh, y, x, p, to, e));
   if (given && (source != *from || target != *to))
     return bad(a, n, "'source' and 'target' are not those of 'from' and 'to'",
                e);

@@ -39,18 +39,17 @@ static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
   return GS_OK;
 }
 
-/* Parses the attribute that says how a Shard or Unshard is split. */
+/* How a Shard or Unshard is split. */
 static gs_status split_of(gs_program *p, gs_arena *a, const gs_node *n,
                           int rank, const gs_sharding **out, gs_err *e) {
-  const char *text = gs_node_string(n, "split", NULL);
-  if (!text || !p->g->mesh)
-    return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                   text ? "the program has no mesh" : "no attribute 'split'");
-  gs_sharding *s;
-  GS_TRY(gs_sharding_parse(a, p->g->mesh, text, &s, e));
-  GS_TRY(gs_sharding_check(p->g->mesh, s, rank, gs_node_place(a, n), e));
-  *out = s;
-  return GS_OK;
+  bool given = gs_node_attr(n, "split") != NULL;
+  *out = gs_node_sharding(n, "split");
+  if (*out && p->g->mesh)
+    return gs_sharding_check(p->g->mesh, *out, rank, gs_node_place(a, n), e);
+  return gs_fail(e, GS_DATA, gs_node_place(a, n), "%s",
+                 !given         ? "no attribute 'split'"
+                 : !p->g->mesh ? "the program has no mesh"
+                               : "'split' is no sharding over the mesh");
 }
 
 static gs_status add_slice(gs_program *p, gs_arena *a, const gs_node *n,

@@ -13,6 +13,7 @@ typedef struct builder {
   int64_t ir; /* lowest IR version that holds what was written */
   gs_map taken;      /* names written so far */
   const char **name; /* [values] of the graph that is being written */
+  const gs_mesh *mesh; /* that its attributes speak of */
   gs_err *e;
 } builder;
 
@@ -157,6 +158,13 @@ static ProtobufCBinaryData bytes_of(builder *b, const gs_string *s) {
   return (ProtobufCBinaryData){s->n, gs_memdup(b->a, s->at, s->n)};
 }
 
+static ProtobufCBinaryData mesh_text(const builder *b, const gs_attr *x) {
+  gs_buf text;
+  gs_buf_init(&text, b->a);
+  gs_attr_print_text(&text, b->mesh, x);
+  return (ProtobufCBinaryData){text.n, (uint8_t *)text.at};
+}
+
 static gs_status build_attr(builder *b, const gs_node *n, const gs_attr *x,
                             Onnx__AttributeProto **out) {
   Onnx__AttributeProto *p = GS_NEW(b->a, Onnx__AttributeProto);
@@ -164,7 +172,9 @@ static gs_status build_attr(builder *b, const gs_node *n, const gs_attr *x,
   *out = p;
   p->name = gs_strdup(b->a, x->name);
   p->has_type = 1;
-  p->type = (Onnx__AttributeProto__AttributeType)x->kind;
+  bool text = x->kind == GS_ATTR_AXES || x->kind == GS_ATTR_SHARDING;
+  p->type = (Onnx__AttributeProto__AttributeType)(text ? GS_ATTR_STRING
+                                                       : x->kind);
   size_t count = (size_t)x->n;
   switch (x->kind) {
   case GS_ATTR_FLOAT:
@@ -178,6 +188,11 @@ static gs_status build_attr(builder *b, const gs_node *n, const gs_attr *x,
   case GS_ATTR_STRING:
     p->has_s = 1;
     p->s = bytes_of(b, &x->s);
+    break;
+  case GS_ATTR_AXES:
+  case GS_ATTR_SHARDING:
+    p->has_s = 1;
+    p->s = mesh_text(b, x);
     break;
   case GS_ATTR_TENSOR:
     return gs_tensor_export(b->m, x->t, x->t->name, &p->t, b->e);
@@ -350,7 +365,8 @@ gs_status gs_model_from_graph(gs_arena *a, const gs_graph *g,
   m->base = info->source;
   m->proto = GS_NEW(a, Onnx__ModelProto);
   onnx__model_proto__init(m->proto);
-  builder b = {.m = m, .a = a, .info = info, .ir = 8, .e = e};
+  builder b = {.m = m, .a = a, .info = info, .ir = 8, .mesh = g->mesh,
+               .e = e};
   gs_map_init(&b.taken, a);
   build_header(&b, info);
   GS_TRY(build_graph(&b, g, NULL, &m->proto->graph));

@@ -123,7 +123,7 @@ gs_status gs_model_shardings(gs_model *m, gs_graph *g, gs_arena *a,
   bool fields = configuration || !mesh || (!has_shardings(m) && has_fields(m));
   if (fields) GS_TRY(read_fields(&r, configuration, &mesh));
   else GS_TRY(from_metadata(&r, mesh, false));
-  g->mesh = mesh;
+  gs_graph_set_mesh(g, mesh);
   *mesh_out = mesh;
   return audit ? gs_shardings_audit(&r, !fields, audit) : GS_OK;
 }

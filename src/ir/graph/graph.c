@@ -84,6 +84,7 @@ const int64_t *gs_node_ints(const gs_node *n, const char *name, int *count) {
 void gs_node_set(gs_graph *g, gs_node *n, const gs_attr *attr) {
   gs_attr copy = *attr;
   copy.name = gs_strdup(g->arena, attr->name);
+  gs_attr_read(g, n, &copy);
   for (int i = 0; i < n->nattr; i++)
     if (!strcmp(n->attr[i].name, attr->name)) {
       n->attr[i] = copy;

@@ -368,7 +368,11 @@ static gs_status attribute(parser *p, gs_node *n) {
     a.kind = GS_ATTR_INT;
     GS_TRY(integer(p, &a.i));
   }
+  /* A graph in an attribute lies on no mesh: its text stays text. */
+  const gs_mesh *m = p->g->mesh;
+  if (p->depth) p->g->mesh = NULL;
   gs_node_set(p->g, n, &a);
+  p->g->mesh = m;
   return GS_OK;
 }
 

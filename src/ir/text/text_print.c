@@ -158,7 +158,18 @@ static void print_kind(gs_buf *b, gs_kind kind, gs_dtype dtype) {
 
 static void print_body(gs_buf *b, const gs_graph *g);
 
-static void print_attr(gs_buf *b, const gs_attr *a) {
+/* What files have as a string. */
+static void print_on_mesh(gs_buf *b, const gs_graph *g, const gs_attr *a) {
+  gs_arena tmp;
+  gs_buf text;
+  gs_arena_init(&tmp);
+  gs_buf_init(&text, &tmp);
+  gs_attr_print_text(&text, g->mesh, a);
+  print_quoted(b, text.at, text.n, '"');
+  gs_arena_free(&tmp);
+}
+
+static void print_attr(gs_buf *b, const gs_graph *g, const gs_attr *a) {
   gs_buf_char(b, ' ');
   if (gs_text_is_attribute(a->name)) gs_buf_str(b, a->name);
   else print_quoted(b, a->name, strlen(a->name), '"');
@@ -166,7 +177,9 @@ static void print_attr(gs_buf *b, const gs_attr *a) {
   switch (a->kind) {
     case GS_ATTR_INT: gs_buf_printf(b, "%lld", (long long)a->i); break;
     case GS_ATTR_FLOAT: print_float(b, a->f, 9); break;
-    case GS_ATTR_STRING: print_quoted(b, a->s.at, a->s.n, '"'); break;
+    case GS_ATTR_STRING:
+    case GS_ATTR_AXES:
+    case GS_ATTR_SHARDING: print_on_mesh(b, g, a); break;
     case GS_ATTR_TENSOR:
       gs_buf_str(b, "tensor(");
       print_shape(b, a->t->dtype, a->t->rank, a->t->dims);
@@ -237,7 +250,7 @@ static void print_node(gs_buf *b, const gs_graph *g, const gs_node *n) {
     print_name(b, n->in[i]);
   }
   gs_buf_char(b, ')');
-  for (int i = 0; i < n->nattr; i++) print_attr(b, &n->attr[i]);
+  for (int i = 0; i < n->nattr; i++) print_attr(b, g, &n->attr[i]);
   for (int i = 0; i < n->nout; i++) {
     gs_buf_str(b, i ? ", " : " ");
     if (n->out[i]) print_type(b, g, n->out[i]);

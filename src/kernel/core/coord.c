@@ -14,33 +14,32 @@ gs_status gs_kctx_index(gs_kctx *k, int64_t *idx) {
                      : gs_kernel_fail(k, GS_DATA, "attribute index is %lld",
                                       (long long)*idx);
   }
-  const char *text = gs_node_string(k->node, "axes", NULL);
-  if (!text) return gs_kernel_fail(k, GS_DATA, "attribute axes is missing");
+  const gs_axes *axes = gs_node_axes(k->node, "axes");
+  if (!gs_node_attr(k->node, "axes"))
+    return gs_kernel_fail(k, GS_DATA, "attribute axes is missing");
   if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
-  gs_axes axes = {0};
-  if (*text) GS_TRY(gs_axes_parse(k->mesh, &text, &axes, k->err));
-  *idx = gs_axes_index(k->mesh, &axes, k->position);
+  if (!axes) return gs_kernel_fail(k, GS_DATA, "axes are not of the mesh");
+  *idx = gs_axes_index(k->mesh, axes, k->position);
   return GS_OK;
 }
 
-static gs_status from_sharding(gs_kctx *k, int rank, const char *text,
-                               int64_t *idx) {
-  gs_arena a;
-  gs_sharding *s;
-  gs_arena_init(&a);
-  gs_status st = gs_sharding_parse(&a, k->mesh, text, &s, k->err);
-  if (st == GS_OK && s->rank != rank)
-    st = gs_kernel_fail(k, GS_DATA, "split %s is not of rank %d", text, rank);
-  for (int d = 0; st == GS_OK && d < rank; d++)
+static gs_status from_sharding(gs_kctx *k, int rank, int64_t *idx) {
+  const gs_sharding *s = gs_node_sharding(k->node, "split");
+  if (!gs_node_attr(k->node, "split"))
+    return gs_kernel_fail(k, GS_DATA, "attribute split is missing");
+  if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
+  if (!s) return gs_kernel_fail(k, GS_DATA, "split is not over the mesh");
+  if (s->rank != rank)
+    return gs_kernel_fail(k, GS_DATA, "split of rank %d is not of rank %d",
+                          s->rank, rank);
+  for (int d = 0; d < rank; d++)
     idx[d] = gs_axes_index(k->mesh, &s->dim[d].axes, k->position);
-  gs_arena_free(&a);
-  return st;
+  return GS_OK;
 }
 
 gs_status gs_kctx_split_index(gs_kctx *k, int rank, const int64_t *global,
                               const int64_t *local, int64_t *idx) {
   const gs_attr *at = gs_node_attr(k->node, "index");
-  const char *text = gs_node_string(k->node, "split", NULL);
   if (at && at->kind == GS_ATTR_INTS) {
     if (at->n != rank)
       return gs_kernel_fail(k, GS_DATA, "index has %d entries for rank %d",
@@ -49,9 +48,7 @@ gs_status gs_kctx_split_index(gs_kctx *k, int rank, const int64_t *global,
   } else if (at && at->kind == GS_ATTR_INT) {
     for (int d = 0; d < rank; d++) idx[d] = local[d] < global[d] ? at->i : 0;
   } else {
-    if (!text) return gs_kernel_fail(k, GS_DATA, "attribute split is missing");
-    if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
-    GS_TRY(from_sharding(k, rank, text, idx));
+    GS_TRY(from_sharding(k, rank, idx));
   }
   for (int d = 0; d < rank; d++)
     if (idx[d] < 0 || (local[d] && idx[d] > INT64_MAX / local[d] - 1))

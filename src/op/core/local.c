@@ -79,10 +79,7 @@ void gs_local_copy(gs_local *l, gs_node *to, const char *name) {
 
 void gs_local_axes(gs_local *l, gs_node *n, const char *name,
                    const gs_axes *a) {
-  gs_buf b;
-  gs_buf_init(&b, l->program->arena);
-  gs_axes_print(&b, l->mesh, a);
-  gs_node_set_string(l->program, n, name, b.at);
+  gs_node_set_axes(l->program, n, name, a);
 }
 
 static gs_status reshaped(gs_local *l, int operand) {

@@ -105,7 +105,8 @@ static const char *kind_text(gs_attr_kind kind) {
       [GS_ATTR_STRING] = "string", [GS_ATTR_TENSOR] = "tensor",
       [GS_ATTR_GRAPH] = "graph",   [GS_ATTR_FLOATS] = "floats",
       [GS_ATTR_INTS] = "ints",     [GS_ATTR_STRINGS] = "strings",
-      [GS_ATTR_TYPE] = "type"};
+      [GS_ATTR_TYPE] = "type",     [GS_ATTR_AXES] = "axes",
+      [GS_ATTR_SHARDING] = "sharding"};
   const char *s = (unsigned)kind < sizeof text / sizeof *text ? text[kind] : 0;
   return s ? s : "?";
 }
@@ -161,6 +162,9 @@ static gs_status check_range(const check *c, const spec *a, int64_t v) {
 static gs_status check_attribute(const check *c, const spec *a,
                                  const gs_attr *v) {
   const char *kind = kind_text(v->kind);
+  /* Text that could not be read: the shape function says why. */
+  gs_attr_kind meant = gs_attr_meant(c->n->domain, v->name);
+  if (v->kind == GS_ATTR_STRING) kind = kind_text(meant);
   if (strlen(kind) != (size_t)a->ntype || memcmp(kind, a->type, strlen(kind)))
     return gs_fail(c->e, GS_DATA, place(c), "attribute '%s' has type %s "
                    "instead of %.*s", v->name, kind, a->ntype, a->type);

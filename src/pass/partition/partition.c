@@ -216,8 +216,7 @@ static void add_output(gs_partitioner *p, const gs_value *v, gs_value *y) {
   n->origin = gs_strdup(p->program->arena, v->name);
   n->in[0] = x->local;
   if (!dynamic) {
-    gs_node_set_string(p->program, n, "split",
-                       gs_sharding_text(p->a, p->m, want.sharding));
+    gs_node_set_sharding(p->program, n, "split", want.sharding);
     gs_node_set_ints(p->program, n, "dims", v->dims, v->rank);
   }
   gs_node_output(n, 0, y);

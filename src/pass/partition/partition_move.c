@@ -21,18 +21,6 @@ static gs_value *emit(gs_partitioner *p, const gs_value *v, gs_move_kind kind,
   return out;
 }
 
-static void set_axes(gs_partitioner *p, gs_node *n, const gs_axes *axes) {
-  gs_buf b;
-  gs_buf_init(&b, p->a);
-  gs_axes_print(&b, p->m, axes);
-  gs_node_set_string(p->program, n, "axes", b.at);
-}
-
-static void set_sharding(gs_partitioner *p, gs_node *n, const char *name,
-                         const gs_sharding *s) {
-  gs_node_set_string(p->program, n, name, gs_sharding_text(p->a, p->m, s));
-}
-
 /* The axes that each dim has after `before`. */
 static const gs_sharding *added(gs_partitioner *p, const gs_sharding *before,
                                 const gs_sharding *after) {
@@ -48,10 +36,11 @@ static void set_attribute(gs_partitioner *p, gs_node *n, gs_string name,
                           const gs_sharding *before, const gs_move *mv) {
   gs_graph *g = p->program;
   const char *s = gs_strndup(p->a, name.at, name.n);
-  if (!strcmp(s, "axes")) set_axes(p, n, &mv->axes);
-  if (!strcmp(s, "split")) set_sharding(p, n, s, added(p, before, mv->after));
-  if (!strcmp(s, "from")) set_sharding(p, n, s, before);
-  if (!strcmp(s, "to")) set_sharding(p, n, s, mv->after);
+  if (!strcmp(s, "axes")) gs_node_set_axes(g, n, s, &mv->axes);
+  if (!strcmp(s, "split"))
+    gs_node_set_sharding(g, n, s, added(p, before, mv->after));
+  if (!strcmp(s, "from")) gs_node_set_sharding(g, n, s, before);
+  if (!strcmp(s, "to")) gs_node_set_sharding(g, n, s, mv->after);
   if (!strcmp(s, "reduce"))
     gs_node_set_string(g, n, s, gs_reduce_text(before->reduce));
   if (!strcmp(s, "dim") || !strcmp(s, "concat_dim"))
@@ -144,7 +133,7 @@ gs_value *gs_partitioner_spread(gs_partitioner *p, const gs_value *v,
   out->sharding = after;
   out->global_dims = x->local->global_dims;
   gs_axes list = gs_axes_of(axes);
-  set_axes(p, n, &list);
+  gs_node_set_axes(p->program, n, "axes", &list);
   return out;
 }
 
@@ -161,7 +150,7 @@ gs_held_form *gs_partitioner_fill(gs_partitioner *p, const gs_value *v,
     at = emit(p, v, GS_MOVE_MASK, at, x->form.sharding, &n);
     at->sharding = x->local->sharding;
     at->global_dims = x->local->global_dims;
-    set_axes(p, n, &x->form.sharding->dim[d].axes);
+    gs_node_set_axes(p->program, n, "axes", &x->form.sharding->dim[d].axes);
     gs_node_set_int(p->program, n, "dim", d);
     gs_node_set_int(p->program, n, "size", v->dims[d]);
     gs_node_set(

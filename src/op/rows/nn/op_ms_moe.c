@@ -61,13 +61,11 @@ gs_status gs_moe_result(gs_graph *g, gs_node *n, int64_t experts, int64_t out,
 
 gs_status gs_moe_shards(const gs_graph *g, const gs_node *n, int64_t *shards,
                         gs_err *e) {
-  const char *text = gs_node_string(n, "axes", NULL);
-  gs_axes axes;
-  if (!text || !g->mesh ||
-      gs_axes_parse(g->mesh, &text, &axes, NULL) != GS_OK || *text)
+  const gs_axes *axes = gs_node_axes(n, "axes");
+  if (!axes || !g->mesh)
     return gs_heads_bad(g->arena, n, e, "needs a mesh and the attribute "
                         "'axes' that names axes of it");
-  *shards = gs_axes_size(g->mesh, &axes);
+  *shards = gs_axes_size(g->mesh, axes);
   return GS_OK;
 }
 

@@ -201,7 +201,7 @@ static gs_status random_type(gs_graph *g, const gs_node *n, int64_t dtype,
 /* With the attribute `split` (ai.gshard) the result is one device's block. */
 gs_status gs_shape_random(gs_graph *g, gs_node *n, gs_err *e) {
   int64_t dtype = gs_node_int(n, "dtype", GS_FLOAT), dims[GS_MAX_RANK];
-  const char *split = gs_node_string(n, "split", NULL);
+  const gs_sharding *split = gs_node_sharding(n, "split");
   int rank;
   const int64_t *shape = gs_node_ints(n, "shape", &rank);
   GS_TRY(random_type(g, n, dtype, e));
@@ -215,15 +215,17 @@ gs_status gs_shape_random(gs_graph *g, gs_node *n, gs_err *e) {
       return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                      "shape[%d] is negative", d);
   }
-  if (split) {
-    gs_sharding *s;
+  if (gs_node_attr(n, "split")) {
     if (!g->mesh)
       return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                      "needs a mesh, and the graph has none");
-    GS_TRY(gs_sharding_parse(g->arena, g->mesh, split, &s, e));
-    GS_TRY(gs_sharding_check(g->mesh, s, rank, gs_node_place(g->arena, n),
-                             e));
-    gs_sharding_local(g->mesh, s, shape, dims);
+    if (!split)
+      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                     "'%s' is no sharding over this mesh",
+                     gs_node_string(n, "split", "?"));
+    GS_TRY(gs_sharding_check(g->mesh, split, rank,
+                             gs_node_place(g->arena, n), e));
+    gs_sharding_local(g->mesh, split, shape, dims);
   }
   return gs_shape_set(g, n, 0, (gs_dtype)dtype, rank, dims, e);
 }
@@ -256,8 +258,7 @@ static gs_status draw_block(gs_local *l, const char *op_type) {
     gs_node_set_int(g, n, "stream",
                     (int64_t)gs_stream_key(y->name, 0));
   gs_node_set_ints(g, n, "shape", y->dims, y->rank);
-  gs_node_set_string(g, n, "split",
-                     gs_sharding_text(g->arena, l->mesh, split));
+  gs_node_set_sharding(g, n, "split", split);
   l->out[0] = n->out[0];
   return GS_OK;
 }

@@ -78,8 +78,7 @@ static void set_draw(gs_local *l, gs_node *n) {
   gs_node_set(g, n, &(gs_attr){.name = "seed", .kind = GS_ATTR_FLOAT,
                                .f = gs_node_seed(l->node)});
   gs_node_set_ints(g, n, "shape", y->dims, y->rank);
-  gs_node_set_string(g, n, "split",
-                     gs_sharding_text(g->arena, l->mesh, l->out_sharding[0]));
+  gs_node_set_sharding(g, n, "split", l->out_sharding[0]);
 }
 
 gs_status gs_local_multinomial(gs_local *l, gs_err *e) {

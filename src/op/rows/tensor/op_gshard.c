@@ -23,29 +23,32 @@ static gs_status need_mesh(gs_graph *g, const gs_node *n, gs_err *e) {
 /* The number of devices over which the attribute `axes` goes. */
 static gs_status axes_size(gs_graph *g, const gs_node *n, int64_t *m,
                            gs_err *e) {
-  const char *text = gs_node_string(n, "axes", NULL), *rest = text;
-  gs_axes axes;
-  if (!text) return missing(g, n, "axes", e);
+  const gs_axes *axes = gs_node_axes(n, "axes");
+  if (!gs_node_attr(n, "axes")) return missing(g, n, "axes", e);
   GS_TRY(need_mesh(g, n, e));
-  if (gs_axes_parse(g->mesh, &rest, &axes, NULL) != GS_OK || *rest)
+  if (!axes)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "'%s' names no axes of the mesh", text);
-  *m = gs_axes_size(g->mesh, &axes);
+                   "'%s' names no axes of the mesh",
+                   gs_node_string(n, "axes", "?"));
+  *m = gs_axes_size(g->mesh, axes);
   return GS_OK;
 }
 
 /* A sharding in an attribute, for a value of that rank. */
 static gs_status split_attr(gs_graph *g, const gs_node *n, const char *name,
-                            int rank, gs_sharding **s, gs_err *e) {
-  const char *text = gs_node_string(n, name, NULL);
-  if (!text) return missing(g, n, name, e);
+                            int rank, const gs_sharding **s, gs_err *e) {
+  const gs_attr *a = gs_node_attr(n, name);
+  gs_buf text;
+  if (!a) return missing(g, n, name, e);
   GS_TRY(need_mesh(g, n, e));
-  if (gs_sharding_parse(g->arena, g->mesh, text, s, NULL) != GS_OK ||
-      gs_sharding_check(g->mesh, *s, rank, name, NULL) != GS_OK)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "'%s' is no sharding of rank %d over this mesh", text,
-                   rank);
-  return GS_OK;
+  *s = gs_node_sharding(n, name);
+  if (*s && gs_sharding_check(g->mesh, *s, rank, name, NULL) == GS_OK)
+    return GS_OK;
+  gs_buf_init(&text, g->arena);
+  gs_attr_print_text(&text, g->mesh, a);
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "'%s' is no sharding of rank %d over this mesh", text.at,
+                 rank);
 }
 
 /* An attribute that is a dim of operand 0. */
@@ -86,7 +89,7 @@ static gs_status reduce_attr(gs_graph *g, const gs_node *n, gs_err *e) {
 static gs_status shape_split(gs_graph *g, const gs_node *n, int64_t *dims,
                              gs_err *e) {
   const gs_value *x = n->in[0];
-  gs_sharding *s;
+  const gs_sharding *s;
   GS_TRY(split_attr(g, n, "split", x->rank, &s, e));
   gs_sharding_local(g->mesh, s, x->dims, dims);
   return GS_OK;
@@ -97,7 +100,7 @@ static gs_status shape_leave(gs_graph *g, const gs_node *n, int64_t *out,
                              gs_err *e) {
   const gs_value *x = n->in[0];
   int64_t local[GS_MAX_RANK];
-  gs_sharding *s;
+  const gs_sharding *s;
   int rank;
   const int64_t *dims = gs_node_ints(n, "dims", &rank);
   if (!gs_node_attr(n, "dims")) return missing(g, n, "dims", e);
@@ -117,7 +120,7 @@ static gs_status shape_leave(gs_graph *g, const gs_node *n, int64_t *out,
 }
 
 static gs_status shape_permute(gs_graph *g, const gs_node *n, gs_err *e) {
-  gs_sharding *s;
+  const gs_sharding *s;
   GS_TRY(split_attr(g, n, "from", n->in[0]->rank, &s, e));
   return split_attr(g, n, "to", n->in[0]->rank, &s, e);
 }

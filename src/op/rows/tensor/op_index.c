@@ -66,7 +66,6 @@ gs_status gs_local_gather(gs_local *l, gs_err *e) {
   const gs_axes *axes = &l->factor[l->rule->in[0].dim[axis].f[0]];
   const gs_value *y = l->node->out[0];
   gs_node *n;
-  gs_buf text;
   (void)e;
   if (axes->n == 0) {
     gs_local_same(l);
@@ -74,10 +73,8 @@ gs_status gs_local_gather(gs_local *l, gs_err *e) {
   }
   n = gs_local_emit(l, "ai.gshard", l->node->op_type, l->in, 2, x->dtype,
                     y->rank, l->out_dims[0]);
-  gs_buf_init(&text, l->program->arena);
-  gs_axes_print(&text, l->mesh, axes);
   gs_node_set_int(l->program, n, "axis", axis);
-  gs_node_set_string(l->program, n, "axes", text.at);
+  gs_node_set_axes(l->program, n, "axes", axes);
   gs_node_set_int(l->program, n, "size", x->dims[axis]);
   l->out[0] = n->out[0];
   return GS_OK;

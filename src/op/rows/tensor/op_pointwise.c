@@ -223,8 +223,7 @@ static gs_value *draw(gs_local *l) {
   gs_node_set(g, u, &(gs_attr){.name = "low", .kind = GS_ATTR_FLOAT, .f = 0});
   gs_node_set(g, u, &(gs_attr){.name = "high", .kind = GS_ATTR_FLOAT, .f = 1});
   gs_node_set_ints(g, u, "shape", y->dims, y->rank);
-  gs_node_set_string(g, u, "split",
-                     gs_sharding_text(g->arena, l->mesh, l->out_sharding[0]));
+  gs_node_set_sharding(g, u, "split", l->out_sharding[0]);
   return u->out[0];
 }
 

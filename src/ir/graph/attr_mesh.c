@@ -1,0 +1,69 @@
+/* Attributes that are axes or shardings: text in files, parsed once. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "ir/graph/graph.h"
+
+gs_attr_kind gs_attr_meant(const char *domain, const char *name) {
+  if (strcmp(domain, "ai.gshard")) return GS_ATTR_STRING;
+  if (!strcmp(name, "axes")) return GS_ATTR_AXES;
+  if (!strcmp(name, "split") || !strcmp(name, "from") || !strcmp(name, "to"))
+    return GS_ATTR_SHARDING;
+  return GS_ATTR_STRING;
+}
+
+void gs_attr_read(const gs_graph *g, const gs_node *n, gs_attr *a) {
+  if (a->kind != GS_ATTR_STRING || !g->mesh || strlen(a->s.at) != a->s.n)
+    return;
+  gs_attr_kind kind = gs_attr_meant(n->domain, a->name);
+  if (kind == GS_ATTR_AXES) {
+    const char *rest = a->s.at;
+    gs_axes axes = {0};
+    if (gs_axes_parse(g->mesh, &rest, &axes, NULL) || *rest) return;
+    a->axes = gs_memdup(g->arena, &axes, sizeof axes);
+  } else if (kind == GS_ATTR_SHARDING) {
+    gs_sharding *s;
+    if (gs_sharding_parse(g->arena, g->mesh, a->s.at, &s, NULL)) return;
+    a->sharding = s;
+  }
+  a->kind = kind;
+}
+
+void gs_graph_set_mesh(gs_graph *g, const gs_mesh *m) {
+  g->mesh = m;
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    for (int k = 0; k < n->nattr; k++) gs_attr_read(g, n, &n->attr[k]);
+  }
+}
+
+const gs_axes *gs_node_axes(const gs_node *n, const char *name) {
+  const gs_attr *a = gs_node_attr(n, name);
+  return a && a->kind == GS_ATTR_AXES ? a->axes : NULL;
+}
+
+const gs_sharding *gs_node_sharding(const gs_node *n, const char *name) {
+  const gs_attr *a = gs_node_attr(n, name);
+  return a && a->kind == GS_ATTR_SHARDING ? a->sharding : NULL;
+}
+
+void gs_node_set_axes(gs_graph *g, gs_node *n, const char *name,
+                      const gs_axes *axes) {
+  gs_attr a = {.name = name, .kind = GS_ATTR_AXES};
+  a.axes = gs_memdup(g->arena, axes, sizeof *axes);
+  gs_node_set(g, n, &a);
+}
+
+void gs_node_set_sharding(gs_graph *g, gs_node *n, const char *name,
+                          const gs_sharding *s) {
+  gs_attr a = {.name = name, .kind = GS_ATTR_SHARDING};
+  a.sharding = gs_sharding_copy(g->arena, s);
+  gs_node_set(g, n, &a);
+}
+
+void gs_attr_print_text(gs_buf *b, const gs_mesh *m, const gs_attr *a) {
+  gs_assert(m || a->kind == GS_ATTR_STRING);
+  if (a->kind == GS_ATTR_AXES) gs_axes_print(b, m, a->axes);
+  else if (a->kind == GS_ATTR_SHARDING) gs_sharding_print(b, m, a->sharding);
+  else gs_buf_add(b, a->s.at, a->s.n);
+}
