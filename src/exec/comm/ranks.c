@@ -1,6 +1,7 @@
 /* What a process knows of the ranks of its job without a call of MPI. */
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "exec/comm/world.h"
 
 /* The first of these variables that is set and holds a number, else none. */
@@ -32,6 +33,7 @@ int gs_world_started(int *rank) {
 }
 
 const char *gs_world_name(gs_arena *a, const gs_world *w, int rank) {
+  gs_assert(rank >= 0 && rank < w->nrank);
   return gs_sprintf(a, "rank %d (%s)", rank, w->host[rank]);
 }
 

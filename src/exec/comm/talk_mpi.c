@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 
 enum { ASK, ANSWER, CLAIM, KINDS };
@@ -154,6 +155,7 @@ void gs_talk_go(mpi_world *w, const int *peer, int n) {
   w->t.waits--;
   for (int i = 0; i < n; i++)
     if (peer[i] >= 0) w->t.awaited[peer[i]]--;
+  gs_assert(w->t.waits >= 0);
 }
 
 static bool answers(const mpi_world *w, int r) {

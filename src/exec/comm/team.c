@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 
 enum { SPINS = 4000, NAP_MS = 100 };
@@ -22,7 +23,7 @@ void gs_team_init(gs_team *t, int64_t first, int64_t n, double timeout) {
   t->spin = n <= cores;
   pthread_mutex_init(&t->lock, NULL);
   gs_arena_init(&t->arena);
-  t->dyn = GS_NEWS(&t->arena, n, gs_mailbox);
+  t->mailbox = GS_NEWS(&t->arena, n, gs_mailbox);
 }
 
 void gs_team_free(gs_team *t) {
@@ -47,8 +48,8 @@ void gs_team_fail(gs_team *t) {
   for (gs_rendezvous *m = t->rendezvous; m; m = m->next) wake(&m->turn);
   pthread_mutex_unlock(&t->lock);
   for (int64_t i = 0; i < t->n; i++) {
-    wake(&t->dyn[i].sent);
-    wake(&t->dyn[i].taken);
+    wake(&t->mailbox[i].sent);
+    wake(&t->mailbox[i].taken);
   }
 }
 
@@ -84,6 +85,7 @@ static bool same_members(const gs_rendezvous *m, const int64_t *member, int n) {
 }
 
 gs_rendezvous *gs_team_rendezvous(gs_member *me, const int64_t *member, int n) {
+  gs_assert(n > 0 && n <= me->team->n);
   for (int i = 0; i < me->known.n; i++)
     if (same_members(me->known.at[i], member, n)) return me->known.at[i];
   gs_team *t = me->team;
@@ -126,7 +128,8 @@ gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e) {
 }
 
 void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in) {
-  gs_mailbox *b = &t->dyn[me - t->first];
+  gs_assert(to != me && to >= t->first && to < t->first + t->n);
+  gs_mailbox *b = &t->mailbox[me - t->first];
   b->in = in;
   atomic_store(&b->to, to);
   atomic_fetch_add(&b->sent, 1);
@@ -135,7 +138,8 @@ void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in) {
 
 gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,
                        size_t bytes, gs_err *e) {
-  gs_mailbox *b = &t->dyn[from - t->first];
+  gs_assert(from != me && from >= t->first && from < t->first + t->n);
+  gs_mailbox *b = &t->mailbox[from - t->first];
   wait_state w = {0};
   for (;;) {
     uint32_t sent = atomic_load(&b->sent);
@@ -149,7 +153,7 @@ gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,
 }
 
 gs_status gs_team_sent(gs_team *t, int64_t me, gs_err *e) {
-  gs_mailbox *b = &t->dyn[me - t->first];
+  gs_mailbox *b = &t->mailbox[me - t->first];
   wait_state w = {0};
   for (;;) {
     uint32_t taken = atomic_load(&b->taken);

@@ -36,7 +36,7 @@ typedef struct gs_team {
   pthread_mutex_t lock; /* guards rendezvous and arena */
   gs_rendezvous *rendezvous;
   gs_arena arena;
-  gs_mailbox *dyn; /* [n] */
+  gs_mailbox *mailbox; /* [n] */
 } gs_team;
 
 /* What each device remembers of the team. */

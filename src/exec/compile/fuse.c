@@ -1,5 +1,6 @@
 #include "exec/compile/fuse.h"
 
+#include "base/assert.h"
 #include "kernel/core/fusion.h"
 
 static bool fixed(const void *ctx, const gs_value *v) {
@@ -18,6 +19,7 @@ const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
     int s = x && p->uses[x->id] == 1 ? p->producer[x->id] : -1;
     gs_step *before = s < 0 ? NULL : &p->step.at[s];
     if (!before || !runs_kernel(before) || before->node->nout != 1) continue;
+    gs_assert(before->node && before->node->out[0] == x);
     const gs_node *both = gs_kernel_fuse(a, before->node, n, i, &facts);
     if (!both) continue;
     before->node = NULL;

@@ -24,6 +24,7 @@ static size_t take(plan *p, size_t bytes) {
   size_t need = rounded(bytes);
   if (!need) return 0;
   int best = -1;
+  gs_assert(p->top % ALIGN == 0);
   for (int i = 0; i < p->hole.n; i++)
     if (p->hole.at[i].size >= need &&
         (best < 0 || p->hole.at[i].size < p->hole.at[best].size))
@@ -118,6 +119,7 @@ static void place_results(plan *m, gs_program *p, const gs_step *s) {
     if (i == 0 && in_place(p, s, y)) {
       gs_buffer *x = gs_program_buffer(p, n->in[0]);
       buffer->root = x->root;
+      gs_assert(x->bytes == buffer->bytes);
       x->last = buffer->last;
     } else {
       buffer->offset = take(m, buffer->bytes);

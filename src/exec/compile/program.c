@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "exec/compile/fuse.h"
 #include "exec/compile/memory.h"
@@ -267,6 +268,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
   count_readers(a, p);
   gs_program_schedule(a, p);
   gs_program_memory(a, p);
+  gs_assert(p->turn.n <= 2 * p->step.n);
   *out = p;
   return GS_OK;
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "exec/data/aligned.h"
 #include "exec/data/input_slice.h"
@@ -175,12 +176,15 @@ void *gs_held_get(gs_held *h) {
   pthread_mutex_lock(&h->lock);
   if (!h->data) copy(h);
   void *p = h->data;
+  gs_assert(p);
   pthread_mutex_unlock(&h->lock);
   return p;
 }
 
 void gs_held_done(gs_held *h) {
-  if (atomic_fetch_sub(&h->readers, 1) != 1) return;
+  int64_t readers = atomic_fetch_sub(&h->readers, 1);
+  gs_assert(readers > 0); /* each says it once */
+  if (readers != 1) return;
   if (h->own) give_back(h);
   else if (h->t) gs_file_release(h->t->file, h->data, h->size);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "exec/data/subarray.h"
 #include "ir/packed.h"
@@ -10,9 +11,11 @@
 static bool block_range(const gs_program *p, const gs_slice *l, int64_t pos,
                         int64_t *first, int64_t *count) {
   bool full = true;
+  gs_assert(l->to->rank == l->from->rank);
   for (int d = 0; d < l->from->rank; d++) {
     gs_sharding_range(p->g->mesh, l->split, d, l->from->dims[d], pos,
                       &first[d], &count[d]);
+    gs_assert(count[d] <= l->to->dims[d]);
     if (count[d] != l->to->dims[d]) full = false;
   }
   return full;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "ir/packed.h"
 #include "ir/tensor.h"
@@ -10,6 +11,7 @@ void gs_subarray_copy(size_t size, int rank, const int64_t *count,
                       const void *src, const int64_t *sdims,
                       const int64_t *sfirst, void *dst, const int64_t *ddims,
                       const int64_t *dfirst) {
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
   if (gs_product(count, rank) <= 0) return;
   int64_t sstep[GS_MAX_RANK + 1], dstep[GS_MAX_RANK + 1], at[GS_MAX_RANK + 1];
   const char *s = src;

@@ -1,6 +1,7 @@
 /* Outputs: whole values joined from the devices' blocks. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "exec/data/subarray.h"
 #include "exec/run/exec.h"
 
@@ -25,6 +26,7 @@ static void put(const gs_mesh *m, const gs_gather *x, int64_t p,
 
 static const void *block_of(const gs_exec *x, int64_t p, int i,
                             const gs_gather **from) {
+  gs_assert(p >= x->first && p < x->first + x->n);
   gs_device *d = &x->device[p - x->first];
   *from = &d->p->gather[i];
   return gs_device_data(d, (*from)->block);

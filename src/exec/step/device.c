@@ -28,6 +28,7 @@ void gs_device_free(gs_device *d) {
 }
 
 static const gs_step_ops *ops_of(const gs_device *d, int s) {
+  gs_assert(s >= 0 && s < d->p->step.n);
   return d->kinds[d->p->step.at[s].kind];
 }
 

@@ -300,6 +300,7 @@ static void bind(gs_device *d, int s) {
 
 static gs_status start(gs_device *d, int s) {
   const gs_coll *c = d->state[s];
+  gs_assert(c->scratch_size <= d->scratch_size);
   d->bytes_sent += c->bytes;
   return gs_coll_run(c, d->comm, d->scratch, &d->err);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/core/call_dynamic.h"
 
 /* ---- making ---- */
@@ -63,7 +64,9 @@ static gs_status store(gs_dynstep *x, gs_device *d, int i) {
   const gs_value *v = x->call.node->out[i];
   gs_dyn *b = x->call.out[i];
   if (!v) return GS_OK;
+  gs_assert(b); /* a call that succeeds makes all its results */
   if (gs_value_dynamic(v)) {
+    gs_assert(!d->dyn[v->id]); /* the last one was dropped */
     d->dyn[v->id] = b;
     return GS_OK;
   }

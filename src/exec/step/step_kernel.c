@@ -1,4 +1,5 @@
 /* Steps that run a kernel; its state is the kernel's context. */
+#include "base/assert.h"
 #include "base/math.h"
 #include "exec/data/aligned.h"
 #include "exec/step/step.h"
@@ -101,6 +102,7 @@ static gs_status prepare(gs_device *d, int s) {
 static void bind(gs_device *d, int s) {
   const gs_node *n = d->p->step.at[s].node;
   gs_kctx *k = d->state[s];
+  gs_assert(k->scratch_size <= d->scratch_size);
   for (int i = 0; i < n->nin; i++)
     if (n->in[i])
       k->in[i].data = k->in[i].unread ? NULL : gs_device_data(d, n->in[i]);

@@ -32,6 +32,7 @@ gs_node *gs_node_new(gs_graph *g, const char *domain, const char *op_type,
 }
 
 void gs_node_output(gs_node *n, int i, gs_value *v) {
+  gs_assert(i >= 0 && i < n->nout);
   n->out[i] = v;
   v->def = n;
   v->def_index = i;

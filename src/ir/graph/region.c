@@ -2,6 +2,7 @@
  * graph around them are operands of the node, the captured ones. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "ir/graph/graph.h"
 
 bool gs_node_has_region(const gs_node *n) {
@@ -22,6 +23,7 @@ void gs_node_capture(gs_graph *g, gs_node *n, gs_graph *reader,
     n->ncapture++;
   }
   at -= gs_node_formal(n);
+  gs_assert(at >= 0 && at < n->ncapture);
   for (int i = 0; i < n->nattr; i++) {
     gs_graph *body = n->attr[i].kind == GS_ATTR_GRAPH ? n->attr[i].g : NULL;
     while (body && body->capture.n < n->ncapture)

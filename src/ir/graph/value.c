@@ -1,5 +1,6 @@
 #include "ir/graph/value.h"
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "ir/graph/graph.h"
 
@@ -80,6 +81,7 @@ bool gs_value_dynamic(const gs_value *v) {
 }
 
 size_t gs_value_bytes(const gs_value *v) {
+  gs_assert(gs_value_shaped(v));
   return (size_t)gs_dtype_bytes((int)v->dtype, gs_product(v->dims, v->rank));
 }
 
