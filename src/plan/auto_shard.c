@@ -283,5 +283,6 @@ gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
     if (f.base[i] != said[i])
       out->filled[i] = gs_sharding_used(f.base[i]) &
                        ~(said[i] ? gs_sharding_used(said[i]) : 0);
+  GS_TRY(gs_graph_check(g, e));
   return check_fit(&f, out, e);
 }

@@ -190,6 +190,9 @@ void gs_graph_prune(gs_graph *g);
 /* States all invariants: unique names, operands defined before use, ids,
  * arity, shapes of constants, shardings.  GS_INTERNAL with the place. */
 gs_status gs_graph_check(const gs_graph *g, gs_err *e);
+/* States what holds of shardings that are complete: every value has one, of
+ * its rank, that gs_sharding_check takes, and no dim is open.  Cost O(dims). */
+gs_status gs_graph_check_sharded(const gs_graph *g, gs_err *e);
 
 /* The text form (see gshard(7)); reads back to an equal graph.  Constants of
  * more than 32 elements are printed as references and read back as shapes

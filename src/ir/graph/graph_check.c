@@ -118,3 +118,18 @@ gs_status gs_graph_check(const gs_graph *g, gs_err *e) {
   gs_arena_free(&c.tmp);
   return s;
 }
+
+gs_status gs_graph_check_sharded(const gs_graph *g, gs_err *e) {
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    const gs_sharding *s = v->sharding;
+    if (!g->mesh || !s)
+      return gs_fail(e, GS_INTERNAL, v->name, "the value has no sharding");
+    GS_TRY(gs_sharding_check(g->mesh, s, v->rank, v->name, e));
+    for (int d = 0; d < s->rank; d++)
+      if (s->dim[d].open)
+        return gs_fail(e, GS_INTERNAL, v->name,
+                       "dim %d of the sharding is still open", d);
+  }
+  return GS_OK;
+}

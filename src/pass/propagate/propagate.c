@@ -179,5 +179,5 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
   for (int i = 0; i < g->value.n; i++)
     for (int d = 0; d < g->value.at[i]->sharding->rank; d++)
       g->value.at[i]->sharding->dim[d].open = false;
-  return GS_OK;
+  return gs_graph_check_sharded(g, e);
 }
