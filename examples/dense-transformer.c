@@ -65,7 +65,7 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
     GS_TRY(gs_cli_int(c, number[i].name, 1, number[i].max, number[i].at, e));
   if (z->model % z->heads)
     return gs_fail(e, GS_USAGE, NULL,
-                   "--model-dim %lld is no multiple of --heads %lld",
+                   "--model-dim %lld is not a multiple of --heads %lld",
                    (long long)z->model, (long long)z->heads);
   return GS_OK;
 }

@@ -113,17 +113,17 @@ ok "and equal to the whole" equal
 
 # ---- not carried out --------------------------------------------------------
 edited add-stages a
-ok "stages" gives 0 "node 'up' (MatMul): warning: pipeline_stage is not" \
+ok "stages" gives 0 "node 'up' (MatMul): warning: pipeline_stage is ignored" \
   "$partition" -n add-stages.onnx
 edited add-stages mlp
-ok "stages alone" gives 78 'pipeline_stage is not carried out' \
+ok "stages alone" gives 78 'pipeline_stage is ignored' \
   "$annotate" -n add-stages.onnx
 ok "stages and a mesh" gives 0 'every device runs all stages' \
   "$annotate" -n --mesh d=2 add-stages.onnx
 edited add-twin a
-ok "a second configuration" gives 0 "of configuration 'p/twin' are not used" \
+ok "a second configuration" gives 0 "of configuration 'p/twin' are ignored" \
   "$partition" -n add-twin.onnx
-ok "is read if asked" gives 0 "of configuration 'gshard' are not used" \
+ok "is read if asked" gives 0 "of configuration 'gshard' are ignored" \
   "$annotate" --configuration p/twin -f -o again.onnx add-twin.onnx
 ok "one that is not there" gives 65 "does not have a configuration 'other'" \
   "$partition" -n --configuration other a.onnx

@@ -163,7 +163,7 @@ refused "a FIFO as input" 65 "FIFO" \
   "$run" -i "x=$in/fifo" -o out "$in/mlp.onnx"
 refused "a directory as input" 65 "directory" \
   "$run" -i "x=$in/sub" -o out "$in/mlp.onnx"
-refused "an input of another extension" 65 "no .npy file" \
+refused "an input of another extension" 65 "not a .npy file" \
   "$run" -i "x=$in/link" -o out "$in/mlp.onnx"
 for tool in annotate partition run; do
   case $tool in
@@ -289,11 +289,11 @@ broken "an unknown axis" 65 "plan.yaml:" edit 's/{dp,~}/{ep,~}/'
 broken "a sharding of other rank" 65 "plan.yaml:" edit 's/{dp,~}/{dp}/'
 broken "an unknown type" 65 "'f33'" edit 's/dtype: f32/dtype: f33/'
 broken "a negative dim" 65 "plan.yaml:" edit 's/\[6, 10\]/[-6, 10]/'
-broken "a graph elsewhere" 65 "no name of a file" \
+broken "a graph elsewhere" 65 "not the name of a file" \
   edit 's,"\(program\|device0\).onnx","../x.onnx",'
 broken "an extra device" 65 "files" \
   edit 's,^inputs:,  - {name: "device9.onnx"\, size: 1\, hash: "0123456789abcdef"}\n&,'
-broken "weights elsewhere" 65 "no name of a file" \
+broken "weights elsewhere" 65 "not the name of a file" \
   edit 's,weights.data,/etc/passwd,'
 broken "no graph" 66 ".onnx" no_graph
 broken "another graph" 76 ".onnx" other_graph
@@ -361,10 +361,10 @@ mkdir "$in/full"
 touch "$in/full/precious"
 annotate_to "a directory" 73 "$in/sub" "is a directory"
 run_to "a file" 73 "$in/w.bin" "w.bin"
-run_to "a file that exists" 73 "y=$in/w.bin" "exists already"
-partition_to "a plan that exists" 73 "$in/spmd" "exists already"
-annotate_to "a file that exists" 73 "$in/w.bin" "exists already"
-annotate_to "its own input" 73 "$in/mlp.onnx" "exists already"
+run_to "a file that exists" 73 "y=$in/w.bin" "already exists"
+partition_to "a plan that exists" 73 "$in/spmd" "already exists"
+annotate_to "a file that exists" 73 "$in/w.bin" "already exists"
+annotate_to "its own input" 73 "$in/mlp.onnx" "already exists"
 refused "partition -f to something else" 73 "not replaced" \
   "$partition" -q -f -o "$in/full" "$in/ready.onnx"
 refused "partition -f to a file" 73 "not replaced" \

@@ -59,7 +59,7 @@ ok "the strings are as they were" "$run" spmd "$@" -o text=text.pb
 ok "the report counts what runs whole" sh -c \
   "'$partition' annotated.onnx --report -n 2>&1 | grep 'NonZero'"
 
-fails 65 "wants f32\\[8,4\\]" "$run" model.onnx -i trips="$data/input_1.pb" \
+fails 65 "expects f32\\[8,4\\]" "$run" model.onnx -i trips="$data/input_1.pb" \
   -i x="$data/output_1.pb"
 cat > whole.yaml << 'END'
 version: 1

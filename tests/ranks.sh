@@ -39,7 +39,7 @@ input 2 > two.npy
 # odd FRAGMENT ARGUMENTS-OF-RANK-2 ARGUMENTS-OF-THE-REST
 odd() {
   # shellcheck disable=SC2086
-  gives 76 "rank 2 ($host) has another $1 as on rank 0 ($host) and 2 more" \
+  gives 76 "rank 2 ($host) has a different $1 as on rank 0 ($host) and 2 more" \
     -n 2 "$run" $3 plan : -n 1 "$run" $2 plan : -n 1 "$run" $3 plan
 }
 ok "another seed" odd '--random: 7, not 1' '--random 7' '--random 1'
@@ -58,9 +58,9 @@ ok "an input on one rank" odd 'number of --input: 1, not 0' \
 ok "other contents of an input" odd "input 'x': [0-9a-f]*, not [0-9a-f]*" \
   '-i x=two.npy' '-i x=one.npy'
 ok "two against two: as rank 0" \
-  gives 76 "rank 1 ($host) has another --random: 2, not 1 as on rank 0" \
+  gives 76 "rank 1 ($host) has a different --random: 2, not 1 as on rank 0" \
   -n 1 "$run" --random 1 plan : -n 1 "$run" --random 2 plan
-ok "standard input on one rank" gives 76 'another source' \
+ok "standard input on one rank" gives 76 'a different source' \
   -n 1 "$run" --random 1 plan : -n 1 "$run" --random 1 -
 ok "an input from standard input" gives 69 'name a file' \
   -n 2 "$run" -i x=- plan

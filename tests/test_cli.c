@@ -84,7 +84,7 @@ START_TEST(operands) {
   ck_assert_str_eq(c.operand.at[0], "-");
   done(&c, &e);
   ck_assert_int_eq(parse(&gs_tool_run, both, &c, &e), GS_USAGE);
-  ck_assert_str_eq(e.diag[0].text, "surplus operand 'b'");
+  ck_assert_str_eq(e.diag[0].text, "unexpected operand 'b'");
   done(&c, &e);
 }
 END_TEST
@@ -96,8 +96,8 @@ static const struct {
     {"run --zebra m", "unknown option --zebra", "run --help"},
     {"run -Z m", "unknown option -Z", "run --help"},
     {"run -check m", "unknown option -c", "did you mean --check?"},
-    {"run m --check", "--check wants an argument: MODEL", "run --help"},
-    {"run m -o", "-o wants an argument: DIR|NAME=FILE", "run --help"},
+    {"run m --check", "--check needs an argument: MODEL", "run --help"},
+    {"run m -o", "-o needs an argument: DIR|NAME=FILE", "run --help"},
     {"run --quiet=1 m", "--quiet takes no argument", "run --help"},
     {"run --transport=thread m", "--transport=thread: not one of", "run"},
     {"run --transport= m", "--transport=: not one of", "run"},

@@ -295,13 +295,14 @@ START_TEST(test_differ) {
     const char *first;
     int n;
   } cases[] = {
-      {{1, 1, 2, 1}, "rank 2 (c) has another x: 2, not 1 as on rank 0 (a) "
+      {{1, 1, 2, 1}, "rank 2 (c) has a different x: 2, not 1 as on rank 0 (a) "
                      "and 2 more", 1},
-      {{1, 2, 2, 2}, "rank 0 (a) has another x: 1, not 2 as on rank 1 (b) "
+      {{1, 2, 2, 2}, "rank 0 (a) has a different x: 1, not 2 as on rank 1 (b) "
                      "and 2 more", 1},
-      {{1, 2, 1, 2}, "rank 1 (b) has another x: 2, not 1 as on rank 0 (a) "
+      {{1, 2, 1, 2}, "rank 1 (b) has a different x: 2, not 1 as on rank 0 (a) "
                      "and 1 more", 2},
-      {{1, 2, 3, 4}, "rank 1 (b) has another x: 2, not 1 as on rank 0 (a)", 3},
+      {{1, 2, 3, 4},
+       "rank 1 (b) has a different x: 2, not 1 as on rank 0 (a)", 3},
   };
   static const char host[4][GS_HOST_BYTES] = {"a", "b", "c", "d"};
   gs_world w = {.nrank = 4, .host = host};

@@ -131,11 +131,11 @@ START_TEST(test_refused) {
   refuse("version: 2", "version: 3", GS_UNSUPPORTED, "plan version 3");
   refuse("kind: spmd", "kind: spdm", GS_DATA, "expected kind");
   refuse("kind: spmd", "kind: device", GS_DATA, "has 12");
-  refuse("\"program.onnx\"", "\"../program.onnx\"", GS_DATA, "no name");
-  refuse("\"program.onnx\"", "\"..\"", GS_DATA, "no name");
-  refuse("\"program.onnx\"", "\"\"", GS_DATA, "no name");
-  refuse("\"weights.data\"", "\"/etc/passwd\"", GS_DATA, "no name");
-  refuse("\"weights.xxh3\"", "\"../weights.xxh3\"", GS_DATA, "no name");
+  refuse("\"program.onnx\"", "\"../program.onnx\"", GS_DATA, "not the name");
+  refuse("\"program.onnx\"", "\"..\"", GS_DATA, "not the name");
+  refuse("\"program.onnx\"", "\"\"", GS_DATA, "not the name");
+  refuse("\"weights.data\"", "\"/etc/passwd\"", GS_DATA, "not the name");
+  refuse("\"weights.xxh3\"", "\"../weights.xxh3\"", GS_DATA, "not the name");
   refuse("size: 0, ", "size: -1, ", GS_DATA, "integer");
   refuse(", hash: \"ffffffffffffffff\"}", "}", GS_DATA, "needs the key");
   refuse("\"{tp,~}\"", "\"{tp}\"", GS_DATA, "rank 2");

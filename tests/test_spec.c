@@ -407,7 +407,7 @@ START_TEST(test_style_bias) {
     fails(g, gs_sprintf(&arena, HEAD "rules:\n  - {match: {tensor: norm.w}, "
                         "style: %s}\n", style[i]), GS_SPEC,
           "is for matrix weights and their biases; 'norm.w' has rank 1 and is "
-          "neither (say the dims with shard");
+          "neither (give the dims with shard");
     fails(g, gs_sprintf(&arena, HEAD "rules:\n  - {match: {tensor: norm.b}, "
                         "style: %s}\n", style[i]), GS_SPEC, "'norm.b'");
   }

@@ -103,12 +103,12 @@ ok "--auto" gives 0 "$annotate" --mesh dp=2,tp=2 --auto \
 ok "says how much it chose" says '^auto: [0-9]* choices, predicted run' err
 ok "no sharding fits" gives 78 "$annotate" --mesh dp=2 --auto=1B mlp.onnx
 ok "which is said" says 'no sharding was found that fits 1 bytes' err
-ok "no number of bytes" gives 64 "$annotate" --mesh dp=2 --auto=much mlp.onnx
+ok "not a byte count" gives 64 "$annotate" --mesh dp=2 --auto=much mlp.onnx
 
 ok "models that differ are told apart" gives 1 "$same" --same mlp.onnx any.onnx
 ok "a model without annotations is not complete" \
   gives 1 "$annotate" --check --mesh dp=2,tp=2 -s mlp.yaml mlp.onnx
-ok "which is said" says 'lack an annotation' err
+ok "which is said" says 'have no annotation' err
 
 # ---- pipelines --------------------------------------------------------------
 pipeline() {

@@ -86,7 +86,7 @@ static gs_status parse_long(gs_cli *c, int argc, char **argv, int *i,
     return use(c, o, eq ? eq + 1 : NULL, e);
   if (*i + 1 >= argc)
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "--%s wants an argument: %s", name,
+                 gs_sprintf(&c->arena, "--%s needs an argument: %s", name,
                             o->arg));
   return use(c, o, argv[++*i], e);
 }
@@ -109,7 +109,7 @@ static gs_status parse_short(gs_cli *c, int argc, char **argv, int *i,
     if (s[1]) return use(c, o, s + 1, e);
     if (*i + 1 < argc) return use(c, o, argv[++*i], e);
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "-%c wants an argument: %s", *s,
+                 gs_sprintf(&c->arena, "-%c needs an argument: %s", *s,
                             o->arg));
   }
   return GS_OK;
@@ -133,7 +133,7 @@ static gs_status check_operands(gs_cli *c, gs_err *e) {
   if (stands_alone(c)) return GS_OK;
   if (c->operand.n > t->max_operands)
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "surplus operand '%s'",
+                 gs_sprintf(&c->arena, "unexpected operand '%s'",
                             c->operand.at[t->max_operands]));
   if (!c->operand.n && !t->min_operands && t->max_operands) {
     if (isatty(STDIN_FILENO))

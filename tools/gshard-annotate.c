@@ -64,7 +64,7 @@ static gs_status read_spec(job *j, gs_bindings *bind, gs_err *e) {
     const char *limit = gs_cli_get(c, "auto");
     j->spec.options.choose = GS_AUTO_FILL;
     if (limit && !gs_bytes_parse(limit, &j->spec.options.memory))
-      return gs_fail(e, GS_USAGE, "--auto", "'%s' is no number of bytes",
+      return gs_fail(e, GS_USAGE, "--auto", "'%s' is not a byte count",
                      limit);
   }
   gs_bindings_init(bind, &c->arena);
@@ -236,7 +236,7 @@ static gs_status check(job *j, gs_sharding **before, int nbefore,
   }
   if (missing + other == 0) return GS_OK;
   return gs_fail(e, GS_NO, gs_model_path(j->model.model),
-                 "%d tensors lack an annotation and %d would be sharded "
+                 "%d tensors have no annotation and %d would be sharded "
                  "further", missing, other);
 }
 

@@ -45,8 +45,8 @@ static gs_status find_mesh(job *j, gs_err *e) {
   if (g->mesh && gs_mesh_same_axes(g->mesh, mesh)) return GS_OK;
   if (g->mesh) gs_mesh_inherit(mesh, g->mesh);
   if (g->mesh && g->mesh->device_ids)
-    gs_warn(e, "--mesh", "the model's gshard.device_ids are dropped: they are "
-            "of another mesh");
+    gs_warn(e, "--mesh", "the model's gshard.device_ids are dropped: they "
+            "belong to a different mesh");
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     if (!v->sharding) continue;
@@ -86,7 +86,8 @@ static gs_status run(gs_cli *c, gs_err *e) {
   const char *out = gs_cli_get(c, "output");
   if (!out && !c->dry_run)
     return gs_fail(e, GS_USAGE, NULL,
-                   "say where the plan goes: -o DIR, or -o - for a program");
+                   "name the plan's directory with -o DIR, or use -o - for a "
+                   "program");
   bool piped = out && !strcmp(out, "-") && !c->dry_run;
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
   if (out && !piped) GS_TRY(gs_emit_check(&c->arena, out, c->force, e));

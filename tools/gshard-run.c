@@ -255,7 +255,7 @@ static gs_status open_whole(job *j, gs_source *whole, gs_err *e) {
   const gs_graph *g = j->source.graph;
   if (whole->ndevice != 1)
     return gs_fail(e, GS_USAGE, whole->path,
-                   "--check wants the model before it was partitioned");
+                   "--check needs the model before it was partitioned");
   if (whole->graph->output.n != g->output.n ||
       whole->graph->input.n != g->input.n)
     return gs_fail(e, GS_NO, whole->path,

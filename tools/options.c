@@ -16,9 +16,9 @@ const gs_option gs_common_options[] = {
      .help = "Do everything but write files."},
     {.name = "force",
      .letter = 'f',
-     .help = "Replace outputs that exist already; without it they are an "
-             "error (73).  What gshard did not write is never removed: a "
-             "plan's directory that holds other files is not replaced."},
+     .help = "Replace outputs that already exist; without this option they are "
+     "an error (73).  Files that gshard did not write are never removed: a "
+     "plan's directory that holds other files is not replaced."},
     {.name = "threads",
      .letter = 'j',
      .arg = "N",

@@ -39,8 +39,8 @@ static const gs_option options[] = {
      .arg = "OUT",
      .group = "Output",
      .help = "Write the annotated model to OUT, - for standard output, which "
-             "is the default when that is no terminal.  The file appears "
-             "complete or not at all."},
+     "is the default unless that is a terminal.  The file appears complete or "
+     "not at all."},
     {.name = "standard-fields",
      .arg = "WHEN",
      .choices = "auto|yes|no",

@@ -90,7 +90,7 @@ gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_dyn **out,
   gs_tensor *t;
   if (gs_value_dynamic(v))
     return gs_fail(e, GS_UNSUPPORTED, v->name,
-                   "no data is made up for %s of %s without a fixed size",
+                   "%s of %s without a fixed size cannot be made up",
                    gs_kind_text(v->kind), gs_dtype_get((int)v->dtype)->text);
   gs_random r = in->random;
   r.integers = integers;

@@ -193,7 +193,7 @@ static gs_status check_program(gs_arena *a, const gs_plan *plan,
   if (same) return GS_OK;
   return gs_fail(e, GS_MISMATCH, s->path,
                  "this is not the program of the plan: its mesh, inputs or "
-                 "outputs are others");
+                 "outputs differ");
 }
 
 /* The graph or the graphs of a plan. */
@@ -287,7 +287,7 @@ static gs_status bind_input(gs_arena *a, gs_source *s, const gs_value *v,
                             const gs_tensor *t, gs_err *e) {
   if (v->rank >= 0 && v->rank != t->rank)
     return gs_fail(e, GS_DATA, v->name,
-                   "the given tensor has rank %d, the model wants %d",
+                   "the given tensor has rank %d, but the model expects %d",
                    t->rank, v->rank);
   for (int d = 0; d < v->rank; d++) {
     if (v->dims[d] >= 0) continue;

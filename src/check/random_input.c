@@ -96,7 +96,7 @@ gs_status gs_random_range(gs_random *r, const char *text, gs_err *e) {
   long long high = strtoll(second, &end, 10);
   if (!good || end == second || *end || errno || high <= low)
     return gs_fail(e, GS_USAGE, NULL,
-                   "'%s' is no range: write LO:HI with LO < HI", text);
+                   "'%s' is not a range: write LO:HI with LO < HI", text);
   r->ranged = true;
   r->low = low;
   r->high = high;

@@ -15,7 +15,7 @@ static gs_status listed(gs_arena *a, const gs_node *n, const int64_t *member,
   g->me = -1;
   for (int i = 0; i < count; i++) {
     if (member[i] < 0 || member[i] >= GS_MAX_DEVICES)
-      return bad(a, n, "attribute 'group' names no device position", e);
+      return bad(a, n, "attribute 'group' does not name a device position", e);
     for (int j = 0; j < i; j++)
       if (member[j] == member[i])
         return bad(a, n, "attribute 'group' lists a device twice", e);

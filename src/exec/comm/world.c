@@ -52,7 +52,8 @@ gs_status gs_world_differ(const gs_world *w, const char *what,
   if (count > 1) as = gs_sprintf(&a, "%s and %d more", as, count - 1);
   for (int r = 0; r < w->nrank; r++)
     if (said[r].hash != said[best].hash)
-      gs_fail(e, GS_MISMATCH, NULL, "%s has another %s: %s, not %s as on %s",
+      gs_fail(e, GS_MISMATCH, NULL, "%s has a different %s: %s, not %s as on "
+              "%s",
               gs_world_name(&a, w, r), what, said[r].text, said[best].text,
               as);
   gs_arena_free(&a);

@@ -31,7 +31,7 @@ static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
   int64_t bytes = n < 0 ? -1 : gs_dtype_bytes((int)v->dtype, n);
   if (bytes < 0 || bytes > INT64_MAX / 4)
     return gs_fail(e, n < 0 ? GS_INTERNAL : GS_RESOURCE, v->name,
-                   "%s has no size that fits",
+                   "%s is too large",
                    gs_shape_text(a, v->dtype, v->rank, v->dims));
   buffer->bytes = (size_t)bytes;
   buffer->fixed = v->constant && !v->is_input;

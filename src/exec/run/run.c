@@ -248,7 +248,7 @@ static gs_status check_input(const gs_value *v, const gs_tensor *t,
   gs_arena a;
   gs_arena_init(&a);
   gs_status s =
-      gs_fail(e, GS_DATA, v->name, "the input is %s, the model wants %s",
+      gs_fail(e, GS_DATA, v->name, "the input is %s, but the model expects %s",
               gs_shape_text(&a, t->dtype, t->rank, t->dims),
               gs_shape_text(&a, v->dtype, v->rank, v->dims));
   gs_arena_free(&a);
@@ -274,7 +274,7 @@ static gs_status give_dynamic(gs_device *d, const gs_value *v, gs_dyn *b,
   gs_arena a;
   gs_arena_init(&a);
   gs_status s = gs_fail(e, GS_DATA, v->name,
-                        "the input is %s, the model wants %s of %s",
+                        "the input is %s, but the model expects %s of %s",
                         gs_dyn_text(&a, b), gs_kind_text(v->kind),
                         gs_dtype_get((int)v->dtype)->text);
   gs_arena_free(&a);
@@ -331,7 +331,7 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_dyn *b,
                      (long long)d->position);
     if (gs_value_dynamic(v) != dynamic)
       return gs_fail(e, GS_MISMATCH, name,
-                     "the graph of device %lld takes another input",
+                     "the graph of device %lld takes a different input",
                      (long long)d->position);
     if (dynamic) {
       GS_TRY(give_dynamic(d, v, mine, e));

@@ -21,7 +21,7 @@ static gs_status dim_of(gs_arena *a, const gs_coll *c, const char *name,
   int64_t d = gs_node_int(c->node, name, -1);
   if (d < 0 || d >= rank)
     return gs_fail(e, GS_DATA, gs_node_place(a, c->node),
-                   "attribute '%s' is no dim of a tensor of rank %d", name,
+                   "attribute '%s' is out of range for rank %d", name,
                    rank);
   *out = (int)d;
   return GS_OK;
@@ -126,7 +126,7 @@ static gs_status prep_reduce_scatter(gs_arena *a, gs_coll *c, gs_err *e) {
   GS_TRY(reduce_of(a, c, e));
   int64_t n = c->x->dims[c->dim], m = c->group.n;
   if (!alike(c->x, c->y, c->dim) || c->y->dims[c->dim] != gs_ceil_div(n, m))
-    return place_fail(a, c, "the result has not the shape of a block", e);
+    return place_fail(a, c, "the result does not have the shape of a block", e);
   c->pack = !outermost(c->x, c->dim) || n % m != 0;
   c->scratch_size = c->pack ? gs_value_bytes(c->y) * (size_t)m : 0;
   return GS_OK;
@@ -196,7 +196,7 @@ static gs_status prep_all_to_all(gs_arena *a, gs_coll *c, gs_err *e) {
   expect[c->dim2] = size;
   for (int d = 0; d < c->x->rank; d++)
     if (c->y->dims[d] != expect[d])
-      return place_fail(a, c, "the result has not the expected shape", e);
+      return place_fail(a, c, "the result does not have the expected shape", e);
   c->pack = !outermost(c->x, c->dim) || n % m != 0;
   c->unpack = !outermost(c->y, c->dim2) || size != all;
   c->half = c->pack ? ((size_t)bytes + 63) / 64 * 64 : 0;

@@ -115,7 +115,7 @@ static const char *kind_of(mode_t mode) {
          : S_ISSOCK(mode) ? "a socket"
          : S_ISCHR(mode)  ? "a device"
          : S_ISBLK(mode)  ? "a device"
-                          : "no regular file";
+                          : "not a regular file";
 }
 
 gs_status gs_file_open(gs_arena *a, const char *path, gs_file **out,
@@ -258,7 +258,7 @@ gs_status gs_location_check(const char *location, const char *place,
                    "absolute path", location);
   if (strstr(location, "_ORT_MEM_ADDR_"))
     return gs_fail(e, GS_DATA, place, "external data: location '%s' is an "
-                   "address in another program", location);
+                   "address in the memory of another program", location);
   int depth = 0;
   for (const char *s = location; *s;) {
     size_t n = strcspn(s, "/");

@@ -65,7 +65,7 @@ static bool word(parser *p, const char *w) {
 
 static gs_status read_descr(parser *p, header *h) {
   char d[32];
-  if (!quoted(p, d, sizeof d)) return bad(p, "descr is no plain type");
+  if (!quoted(p, d, sizeof d)) return bad(p, "descr is not a plain type");
   h->swap = d[0] == '>';
   if (d[0] == '=' || d[0] == '>') d[0] = '<';
   for (int t = 1; t < GS_NDTYPE; t++) {
@@ -80,41 +80,41 @@ static gs_status read_descr(parser *p, header *h) {
   if (d[0] && d[1] == 'O')
     return gs_fail(p->e, GS_UNSUPPORTED, p->path, "holds pickled objects "
                    "(descr '%s')", d);
-  return gs_fail(p->e, GS_UNSUPPORTED, p->path, "has type '%s', which is no "
-                 "ONNX type in .npy form", d);
+  return gs_fail(p->e, GS_UNSUPPORTED, p->path, "has type '%s', for which ONNX "
+                 "has no element type", d);
 }
 
 static gs_status read_shape(parser *p, header *h) {
-  if (!accept(p, '(')) return bad(p, "shape is no tuple");
+  if (!accept(p, '(')) return bad(p, "shape is not a tuple");
   bool comma = true;
   while (!accept(p, ')')) {
-    if (!comma) return bad(p, "shape lacks a comma");
+    if (!comma) return bad(p, "a comma is missing in shape");
     blanks(p);
     const char *start = p->s;
     int64_t n = 0;
     while (p->s < p->end && *p->s >= '0' && *p->s <= '9')
       if (!gs_mul(n, 10, &n) || !gs_add(n, *p->s++ - '0', &n))
         return bad(p, "a dim is too large");
-    if (p->s == start) return bad(p, "a dim is no number");
+    if (p->s == start) return bad(p, "a dim is not a number");
     if (h->rank == GS_MAX_RANK) return bad(p, "too many dims");
     h->dims[h->rank++] = n;
     if (p->s < p->end && *p->s == 'L') p->s++; /* Python 2 wrote 3L */
     comma = accept(p, ',');
   }
-  if (h->rank == 1 && !comma) return bad(p, "shape is no tuple");
+  if (h->rank == 1 && !comma) return bad(p, "shape is not a tuple");
   return GS_OK;
 }
 
 static gs_status read_entry(parser *p, header *h) {
   char key[32];
   if (!quoted(p, key, sizeof key) || !accept(p, ':'))
-    return bad(p, "a key is expected");
+    return bad(p, "expected a key");
   unsigned bit = !strcmp(key, "descr")           ? 1
                  : !strcmp(key, "fortran_order") ? 2
                  : !strcmp(key, "shape")         ? 4
                                                  : 0;
   if (!bit) return bad(p, "unknown key");
-  if (h->seen & bit) return bad(p, "a key is given twice");
+  if (h->seen & bit) return bad(p, "a key is repeated");
   h->seen |= bit;
   if (bit == 1) return read_descr(p, h);
   if (bit == 4) return read_shape(p, h);
@@ -125,7 +125,7 @@ static gs_status read_entry(parser *p, header *h) {
 }
 
 static gs_status read_literal(parser *p, header *h) {
-  if (!accept(p, '{')) return bad(p, "no dictionary");
+  if (!accept(p, '{')) return bad(p, "not a dictionary");
   bool comma = true;
   while (!accept(p, '}')) {
     if (!comma) return bad(p, "a comma is missing");
@@ -143,7 +143,7 @@ static gs_status read_header(const char *path, const uint8_t *p, size_t n,
                              header *h, size_t *at, gs_err *e) {
   *h = (header){0};
   if (n < 10 || memcmp(p, "\x93NUMPY", 6))
-    return gs_fail(e, GS_DATA, path, "is no .npy file");
+    return gs_fail(e, GS_DATA, path, "is not a .npy file");
   int version = p[6];
   if (version < 1 || version > 3)
     return gs_fail(e, GS_DATA, path, ".npy format version %d is not known",
@@ -300,7 +300,8 @@ gs_status gs_dyn_load(gs_arena *a, const char *path, gs_kind kind,
   if (is_pb(path)) return gs_pb_read_dyn(a, path, kind, out, e);
   gs_tensor *t;
   if (kind == GS_SEQUENCE || kind == GS_OPTIONAL_SEQUENCE)
-    return gs_fail(e, GS_USAGE, path, "a sequence is read from a .pb file");
+    return gs_fail(e, GS_USAGE, path, "a sequence can only be read from a .pb "
+                   "file");
   GS_TRY(gs_npy_read(a, path, &t, e));
   *out = gs_dyn_of(a, t);
   return GS_OK;
@@ -310,6 +311,6 @@ gs_status gs_dyn_save(gs_out_set *files, const char *path, const gs_dyn *b,
                       gs_err *e) {
   if (is_pb(path)) return gs_pb_write_dyn(files, path, b, e);
   if (b->kind == GS_TENSOR) return gs_npy_write(files, path, &b->t, e);
-  return gs_fail(e, GS_USAGE, path, "%s is written to a .pb file",
+  return gs_fail(e, GS_USAGE, path, "%s can only be written to a .pb file",
                  gs_kind_text(b->kind));
 }

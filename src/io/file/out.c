@@ -11,7 +11,7 @@
 enum { BUFFER = 256 * 1024 };
 
 static gs_status exists_already(const char *path, gs_err *e) {
-  gs_fail(e, GS_CANTCREATE, path, "exists already");
+  gs_fail(e, GS_CANTCREATE, path, "already exists");
   gs_err_hint(e, "-f replaces it");
   return GS_CANTCREATE;
 }

@@ -57,7 +57,7 @@ static gs_status check_target(const gs_out_dir *o, gs_err *e) {
   if (o->replace)
     return gs_fail(e, GS_CANTCREATE, o->path,
                    "is not a directory and is not replaced by one");
-  gs_fail(e, GS_CANTCREATE, o->path, "the %s exists already",
+  gs_fail(e, GS_CANTCREATE, o->path, "the %s already exists",
           S_ISDIR(st.st_mode) ? "directory" : "file");
   gs_err_hint(e, "-f replaces it");
   return GS_CANTCREATE;

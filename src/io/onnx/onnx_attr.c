@@ -35,12 +35,12 @@ gs_status gs_attr_resolve(gs_import *im, const gs_call *call,
     return GS_OK;
   }
   if (p->has_type && p->type && kind_of(bound) != (int)p->type)
-    return gs_fail(e, GS_DATA, place, "attribute '%s' has another type than "
-                   "'%s' given to function '%s'", p->name ? p->name : "",
+    return gs_fail(e, GS_DATA, place, "attribute '%s' has a different type "
+                   "from '%s' passed to function '%s'", p->name ? p->name : "",
                    p->ref_attr_name, call->f->name);
   if (kind_of(bound) == GS_ATTR_GRAPH)
-    return gs_fail(e, GS_UNSUPPORTED, place, "graph '%s' as an argument of a "
-                   "function", p->ref_attr_name);
+    return gs_fail(e, GS_UNSUPPORTED, place, "graph '%s' cannot be an argument "
+                   "of a function", p->ref_attr_name);
   Onnx__AttributeProto *copy = GS_NEW(im->a, Onnx__AttributeProto);
   *copy = *bound;
   copy->name = p->name;
@@ -90,7 +90,7 @@ static gs_status import_type(gs_import *im, const Onnx__AttributeProto *p,
   out->i = t ? t->tensor_type->elem_type : 0;
   if (out->i > 0 && out->i < GS_NDTYPE) return GS_OK;
   return gs_fail(im->e, GS_UNSUPPORTED, place,
-                 "attribute '%s' is no type of tensors", p->name);
+                 "attribute '%s' is not a tensor type", p->name);
 }
 
 gs_status gs_attr_import(gs_import *im, gs_scope *s,
@@ -164,7 +164,7 @@ gs_status gs_attr_tensor(gs_import *im, const gs_attr *attr,
                       : gs_memdup(a, &attr->s, sizeof attr->s);
     break;
   default:
-    return gs_fail(im->e, GS_DATA, place, "attribute '%s' is no constant",
+    return gs_fail(im->e, GS_DATA, place, "attribute '%s' cannot be a constant",
                    attr->name);
   }
   if (t->dtype != GS_STRING) {
@@ -232,8 +232,8 @@ gs_status gs_type_apply(gs_import *im, gs_graph *g, gs_value *v,
   t = kind_type(t, &kind);
   if (!t && !is_input) return GS_OK;
   if (!t)
-    return gs_fail(im->e, GS_UNSUPPORTED, im->m->path, "input '%s' is no "
-                   "dense tensor, nor a sequence or optional of them",
+    return gs_fail(im->e, GS_UNSUPPORTED, im->m->path, "input '%s' is not a "
+                   "dense tensor, or a sequence or optional of dense tensors",
                    v->name);
   int type = t->tensor_type->elem_type;
   if (type < 0 || type >= GS_NDTYPE)

@@ -88,7 +88,7 @@ static gs_status use(gs_import *im, gs_scope *s, const char *name,
   }
   GS_TRY(use(im, s->outer, name, place, &outer));
   if (gs_graph_find(s->g, outer->name))
-    return gs_fail(im->e, GS_DATA, place, "tensor '%s' hides one of an "
+    return gs_fail(im->e, GS_DATA, place, "tensor '%s' hides a tensor of an "
                    "enclosing graph", outer->name);
   gs_value *v = gs_value_new(s->g, outer->name, outer->dtype, outer->rank,
                              outer->dims);
@@ -204,7 +204,7 @@ static gs_status check_constant(gs_import *im, const gs_attr *attr,
     gs_nearest_try(&near, names[i].name);
   }
   gs_fail(im->e, GS_DATA, place, near.best && !strcmp(near.best, attr->name)
-                                     ? "attribute '%.80s' has another type"
+                                     ? "attribute '%.80s' has the wrong type"
                                      : "unknown attribute '%.80s'",
           attr->name);
   if (near.best && strcmp(near.best, attr->name))
@@ -427,7 +427,7 @@ static gs_status import_nodes(gs_import *im, gs_scope *s,
 static gs_status import_initializer(gs_import *im, gs_scope *s,
                                     gs_tensor *t, const char *name,
                                     const char *place) {
-  if (!*name) return gs_fail(im->e, GS_DATA, place, "without name");
+  if (!*name) return gs_fail(im->e, GS_DATA, place, "without a name");
   gs_value *v;
   GS_TRY(declare(im, s, name, place, &v));
   t->name = v->name;

@@ -91,7 +91,8 @@ static bool add_edge(edges *x, int64_t v) {
 }
 
 static gs_status irregular(const gs_stated *s, gs_err *e) {
-  gs_fail(e, GS_UNSUPPORTED, s->place, "no mesh explains its list of devices");
+  gs_fail(e, GS_UNSUPPORTED, s->place, "its list of devices does not come from "
+          "any mesh");
   gs_err_hint(e, "a mesh numbers the devices row by row; every dim of a "
               "tensor follows some of its axes");
   return GS_UNSUPPORTED;

@@ -193,8 +193,8 @@ gs_status gs_mesh_read(const gs_model *m, gs_arena *a, gs_mesh **out,
   gs_status st = gs_mesh_parse(text, a, mesh, e);
   if (!st) st = read_cuts(m, mesh, e);
   if (st)
-    return gs_fail(e, GS_DATA, m->path, "metadata gshard.mesh: '%.80s' is no "
-                   "mesh", text);
+    return gs_fail(e, GS_DATA, m->path, "metadata gshard.mesh: '%.80s' is not "
+                   "a mesh", text);
   GS_TRY(read_ids(m, a, mesh, e));
   GS_TRY(read_links(m, mesh, e));
   GS_TRY(read_machine(m, &mesh->machine, e));

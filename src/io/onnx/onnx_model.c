@@ -200,7 +200,7 @@ gs_status gs_model_need_data(const gs_model *m, const gs_graph *g,
     if (!is_missing(v->constant)) continue;
     const gs_external *x = gs_model_external(m, v->constant);
     return gs_fail(e, GS_NOINPUT, m->path, "the weights of tensor '%s' are "
-                   "missing%s%s%s", v->name, x ? ": no file '" : "",
+                   "missing%s%s%s", v->name, x ? ": there is no file '" : "",
                    x ? x->location : "", x ? "'" : "");
   }
   return GS_OK;

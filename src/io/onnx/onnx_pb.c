@@ -43,7 +43,7 @@ static gs_status read_sequence(const source *f, const Onnx__SequenceProto *p,
   if (p->n_sparse_tensor_values || p->n_sequence_values || p->n_map_values ||
       p->n_optional_values || p->n_tensor_values > INT32_MAX)
     return gs_fail(f->e, GS_UNSUPPORTED, f->path,
-                   "is a sequence of something else than tensors");
+                   "is a sequence of something other than tensors");
   gs_dyn *b = *out = GS_NEW(f->a, gs_dyn);
   b->kind = GS_SEQUENCE;
   b->n = b->cap = (int)p->n_tensor_values;
@@ -59,7 +59,7 @@ static gs_status read_optional(const source *f, const Onnx__OptionalProto *p,
                                gs_dyn **out) {
   if (p->sparse_tensor_value || p->map_value || p->optional_value)
     return gs_fail(f->e, GS_UNSUPPORTED, f->path,
-                   "is an optional of something else than tensors");
+                   "is an optional of something other than tensors");
   gs_dyn *b = *out = GS_NEW(f->a, gs_dyn), *item = NULL;
   b->kind = GS_OPTIONAL;
   if (p->tensor_value) GS_TRY(read_tensor(f, p->tensor_value, &item));

@@ -130,8 +130,8 @@ static gs_status check_sum(const gs_model *m, const gs_model_sum *sum,
                            gs_err *e) {
   if (!sum || (m->size == sum->size && gs_model_hash(m) == sum->hash))
     return GS_OK;
-  gs_fail(e, GS_MISMATCH, m->path, "is not the file that the plan was written "
-          "with");
+  gs_fail(e, GS_MISMATCH, m->path, "is not the file that was written with the "
+          "plan");
   gs_err_hint(e, "it is damaged, was changed, or belongs to another plan: "
               "partition again; --no-verify runs it as it is");
   return GS_MISMATCH;

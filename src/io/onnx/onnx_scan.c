@@ -136,7 +136,7 @@ static gs_status check_packed(scanner *s, const ProtobufCFieldDescriptor *f,
   size_t size = gs_wire_size(f);
   if (gs_wire_type(f) != PROTOBUF_C_WIRE_TYPE_VARINT) {
     if (n % size)
-      return bad(s, at, "%s: %zu bytes are no whole number of elements",
+      return bad(s, at, "%s: %zu bytes are not a whole number of elements",
                  f->name, n);
     s->memory += (int64_t)n;
     return GS_OK;
@@ -199,7 +199,7 @@ static const struct {
     {&onnx__function_proto__descriptor, NULL, "name", "no name"},
     {&onnx__value_info_proto__descriptor, "input", "name", "no name"},
     {&onnx__value_info_proto__descriptor, "output", "name", "no name"},
-    {&onnx__tensor_proto__descriptor, "initializer", "name", "without name"},
+    {&onnx__tensor_proto__descriptor, "initializer", "name", "without a name"},
     {&onnx__sparse_tensor_proto__descriptor, NULL, "values",
      "sparse tensor without values"},
 };

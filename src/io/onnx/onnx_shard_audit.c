@@ -239,8 +239,8 @@ static void warn_stages(const gs_shard_reader *r) {
     nodes += staged;
   }
   if (!first) return;
-  gs_warn(r->e, gs_fields_place(r->a, r->m, first), "pipeline_stage is not "
-          "carried out (%d node%s): every device runs all stages", nodes,
+  gs_warn(r->e, gs_fields_place(r->a, r->m, first), "pipeline_stage is ignored "
+          "(%d node%s): every device runs all stages", nodes,
           nodes == 1 ? "" : "s");
   gs_err_hint(r->e, "split tensors over the axes of a mesh instead");
 }
@@ -258,8 +258,9 @@ static void warn_configurations(const gs_shard_reader *r, const char *read) {
       if (!d->n_sharding_spec || !strcmp(id, read) || gs_map_has(&told, id))
         continue;
       gs_map_put(&told, id, (void *)(uintptr_t)d);
-      gs_warn(r->e, gs_fields_place(r->a, r->m, n), "shardings of "
-              "configuration '%s' are not used, but those of '%s'", id, read);
+      gs_warn(r->e, gs_fields_place(r->a, r->m, n), "the shardings of "
+              "configuration '%s' are ignored; those of '%s' are used",
+              id, read);
       gs_err_hint(r->e, "--configuration chooses");
     }
   }

@@ -57,7 +57,7 @@ static gs_status read_rule(const gs_shard_reader *r, const char *place,
   if (!y || !y->def)
     return gs_fail(r->e, GS_DATA, place, "no node makes '%s'", name);
   if (y->def->op)
-    return gs_fail(r->e, GS_DATA, place, "operator '%s' has a rule already",
+    return gs_fail(r->e, GS_DATA, place, "operator '%s' already has a rule",
                    y->def->op_type);
   y->def->rule = gs_strdup(r->g->arena, s);
   return GS_OK;

@@ -271,7 +271,8 @@ static gs_status collect(reader *r, const gs_stated *s, gs_value *v,
   gs_stated *old = &r->stated.at[i - 1];
   bool differ = !gs_stated_same(old, s, r->ndevice);
   if (differ)
-    gs_warn(r->e, s->place, "another node states another sharding; %s counts",
+    gs_warn(r->e, s->place, "another node states a different sharding; %s is "
+            "used",
             by_producer ? "this one" : "the other one");
   if (by_producer) {
     *old = *s;
@@ -288,8 +289,8 @@ gs_status gs_fields_statement(gs_shard_reader *r, const Onnx__NodeProto *n,
   const char *name = text(p->tensor_name);
   *s = (gs_stated){.place = gs_sprintf(r->a, "%s: tensor '%s'", node, name)};
   if (!*name || !names_tensor(n, name, is_output))
-    return gs_fail(r->e, GS_DATA, node, "a sharding of '%s', which is no "
-                   "operand or result of the node", name);
+    return gs_fail(r->e, GS_DATA, node, "a sharding of '%s', which is neither "
+                   "an operand nor a result of the node", name);
   *v = gs_graph_find(r->g, name);
   int64_t product;
   GS_TRY(read_dims(r, p, *v, s, &product));
@@ -395,8 +396,8 @@ gs_status gs_fields_read(gs_shard_reader *r, const gs_mesh *known,
   GS_TRY(read_nodes(r));
   int n = r->stated.n;
   if (!n && asked)
-    return gs_fail(r->e, GS_DATA, r->m->path, "configuration '%s' shards "
-                   "nothing", asked);
+    return gs_fail(r->e, GS_DATA, r->m->path, "configuration '%s' does not "
+                   "shard anything", asked);
   if (!n) return GS_OK;
   int *rank = GS_NEWS(r->a, n, int);
   gs_sharding **s = GS_NEWS(r->a, n, gs_sharding *);

@@ -12,7 +12,7 @@ const char *gs_tensor_place(gs_arena *a, const char *file,
                             const Onnx__TensorProto *t, const char *what) {
   if (t->name && *t->name)
     return gs_sprintf(a, "%s: tensor '%s'", file, t->name);
-  return gs_sprintf(a, "%s: tensor %s", file, what ? what : "without name");
+  return gs_sprintf(a, "%s: tensor %s", file, what ? what : "without a name");
 }
 
 /* ---- external data ---- */
@@ -42,8 +42,8 @@ static gs_status external_entry(const char *key, const char *value,
   bool offset = !strcmp(key, "offset");
   if (offset || !strcmp(key, "length")) {
     if (!parse_u64(value, offset ? &x->offset : &x->length))
-      return gs_fail(e, GS_DATA, place, "external data: %s '%.40s' is no "
-                     "number of bytes", key, value);
+      return gs_fail(e, GS_DATA, place, "external data: %s '%.40s' is not a "
+                     "byte count", key, value);
     if (!offset) x->has_length = true;
     return GS_OK;
   }
@@ -72,7 +72,7 @@ static gs_status import_external(gs_arena *a, gs_model *m,
                                  gs_err *e) {
   if (!m)
     return gs_fail(e, GS_UNSUPPORTED, place, "external data in a file that is "
-                   "no model");
+                   "not a model");
   gs_external *x = GS_NEW(m->arena, gs_external);
   GS_TRY(gs_external_parse(t, place, x, e));
   if (out->dtype == GS_STRING)

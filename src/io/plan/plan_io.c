@@ -137,7 +137,8 @@ static gs_status make_mesh(gs_reader *r, const gs_plan_reading *p,
     s = gs_mesh_add(m, p->axis.at[i].name, p->axis.at[i].size, &why);
   for (int i = 0; i < p->cut.n && s == GS_OK; i++) {
     int axis = gs_mesh_find(m, p->cut.at[i].name);
-    if (axis < 0) s = gs_fail(&why, GS_DATA, NULL, "a cut of no axis");
+    if (axis < 0) s = gs_fail(&why, GS_DATA, NULL, "a cut of an axis that the "
+                              "mesh does not have");
     else s = gs_mesh_cut(m, axis, p->cut.at[i].size, &why);
   }
   if (s == GS_OK) s = gs_mesh_finish(m, &why);
@@ -147,13 +148,13 @@ static gs_status make_mesh(gs_reader *r, const gs_plan_reading *p,
   if (!p->ids.n) return GS_OK;
   if (p->ids.n != m->ndevice)
     return gs_fail_at(r->err, GS_DATA, &p->mesh->at,
-                      "device_ids lists %d devices, the mesh has %lld",
+                      "device_ids lists %d devices, but the mesh has %lld",
                       p->ids.n, (long long)m->ndevice);
   bool *seen = GS_NEWS(r->arena, p->ids.n, bool);
   for (int i = 0; i < p->ids.n; i++) {
     if (p->ids.at[i] >= p->ids.n || seen[p->ids.at[i]])
       return gs_fail_at(r->err, GS_DATA, &p->mesh->at,
-                        "device_ids is no permutation");
+                        "device_ids is not a permutation");
     seen[p->ids.at[i]] = true;
   }
   m->device_ids = p->ids.at;
@@ -169,12 +170,12 @@ static gs_status make_io(gs_reader *r, const gs_mesh *m,
   io->dtype = gs_dtype_parse(from->dtype);
   if (!io->dtype)
     return gs_fail_at(r->err, GS_DATA, &from->at->at,
-                      "'%.40s' is no element type", from->dtype);
+                      "'%.40s' is not an element type", from->dtype);
   if (io->rank > GS_MAX_RANK)
     return gs_fail_at(r->err, GS_DATA, &from->at->at, "more than %d dims",
                       GS_MAX_RANK);
   if (gs_map_has(names, io->name))
-    return gs_fail_at(r->err, GS_DATA, &from->at->at, "'%.60s' stands twice",
+    return gs_fail_at(r->err, GS_DATA, &from->at->at, "'%.60s' is listed twice",
                       io->name);
   gs_map_put(names, io->name, io);
   gs_err why;
@@ -210,7 +211,8 @@ static gs_status plain_name(gs_reader *r, const gs_yaml *at, const char *s) {
       strlen(s) < 256)
     return GS_OK;
   return gs_fail_at(r->err, GS_DATA, &at->at,
-                    "'%.60s' is no name of a file in the plan's directory", s);
+                    "'%.60s' is not the name of a file in the plan's directory",
+                    s);
 }
 
 static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
@@ -252,7 +254,7 @@ static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
   p->hash = hash_of(p, r->arena);
   if (p->hash == from->hash || !from->verify) return GS_OK;
   gs_fail_at(r->err, GS_MISMATCH, &from->root->at,
-             "the plan's hash is %016llx, it says %016llx",
+             "the plan's hash is %016llx, but it states %016llx",
              (unsigned long long)p->hash, (unsigned long long)from->hash);
   gs_err_hint(r->err, "the file was changed after it was written; partition "
                       "again, or run it as it is with --no-verify");

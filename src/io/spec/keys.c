@@ -90,7 +90,7 @@ gs_status gs_key_bytes(gs_reader *r, const gs_yaml *v, const gs_key *k,
                        void *into) {
   if (v->kind == GS_YAML_SCALAR && gs_bytes_parse(v->text, FIELD(int64_t)))
     return GS_OK;
-  gs_fail_at(r->err, GS_DATA, &v->at, "%s wants a number of bytes", k->name);
+  gs_fail_at(r->err, GS_DATA, &v->at, "%s must be a number of bytes", k->name);
   gs_err_hint(r->err, "such as 1000000, 512MiB or 16GiB");
   return GS_DATA;
 }

@@ -84,8 +84,8 @@ static gs_status link_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 
 static const gs_key mesh_keys[] = {
     {"axes", axes_key, 0, NULL, "{\"$ref\": \"#/$defs/sizes\"}",
-     "Names and sizes of the axes, major first. One size may be auto: what is "
-     "left of devices.", true},
+     "Names and sizes of the axes, major first. One size may be auto: whatever "
+     "is left of devices.", true},
     {"device_ids", gs_key_ints, offsetof(mesh_reading, ids), NULL, NULL,
      "Device at each position, row-major over the axes. Default: 0, 1, ...",
      false},
@@ -128,7 +128,7 @@ static void link_or(gs_spec_mesh_axis *a, double alpha_us, double gbps) {
 static gs_status take_mesh(gs_spec *s, const gs_spec_mesh *m, gs_err *e) {
   gs_spec_mesh *old = &s->mesh;
   if (old->naxis && !same_axes(old, m)) {
-    gs_fail_at(e, GS_DATA, &m->at, "a second mesh that differs from the first");
+    gs_fail_at(e, GS_DATA, &m->at, "a second mesh, different from the first");
     gs_err_hint(e, "the first is at %s", gs_place_text(s->arena, &old->at));
     return GS_DATA;
   }
@@ -152,7 +152,8 @@ static gs_status check_ids(gs_reader *r, mesh_reading *m) {
     int64_t id = m->ids.at[i];
     if (id >= n || seen[id])
       return gs_fail_at(r->err, GS_DATA, &m->mesh.at,
-                        "device_ids is no permutation of 0 to %d: %lld", n - 1,
+                        "device_ids is not a permutation of 0 to %d: %lld",
+                        n - 1,
                         (long long)id);
     seen[id] = true;
   }
@@ -254,8 +255,8 @@ static const gs_key option_keys[] = {
      "Whether a rule that matches nothing, or not as often as expected, is an "
      "error (default) or a warning.", false},
     {"match_order", gs_key_word, OPTION(match_order), order_words, NULL,
-     "Which rule wins a dim that several rules speak of: the first (default) "
-     "or the last.", false},
+     "Which rule wins when several rules shard the same dim: the first "
+     "(default) or the last.", false},
     {"unknown_op", gs_key_word, OPTION(unknown_op), unknown_words, NULL,
      "Operators without a rule: gather and run them replicated (default), or "
      "fail.", false},
@@ -335,7 +336,7 @@ static const char *const direction_words[] = {"none", "forward", "backward",
                                               "both", NULL};
 static const gs_key barrier_keys[] = {
     {"after", gs_spec_match_key, offsetof(gs_spec_barrier, after),
-     &gs_spec_match_keys, NULL, "The tensors behind which the barrier stands.",
+     &gs_spec_match_keys, NULL, "The tensors at which propagation stops.",
      true},
     {"direction", gs_key_word, offsetof(gs_spec_barrier, direction),
      direction_words, NULL,

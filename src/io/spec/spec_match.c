@@ -96,9 +96,9 @@ static const gs_key match_keys[] = {
     {"op", gs_spec_patterns_key, offsetof(gs_spec_match, op), NULL, PATTERNS,
      "Operator of a node, as MatMul or domain::Name; used like node.", false},
     {"input", index_key, offsetof(gs_spec_match, input), NULL, INTEGER,
-     "Operand of the node: the rule speaks of this use of the tensor. When all "
-     "annotated uses agree it is the sharding of the tensor itself; "
-     "otherwise the use reads a copy sharded so.", false},
+     "Operand of the node: the rule is about this use of the tensor. When all "
+     "annotated uses agree it is the sharding of the tensor itself; otherwise "
+     "the use reads a copy sharded so.", false},
     {"output", index_key, offsetof(gs_spec_match, output), NULL, INTEGER,
      "Result of the node.", false},
     {"kind", kind_key, offsetof(gs_spec_match, kinds), NULL,

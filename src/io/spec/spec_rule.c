@@ -40,8 +40,8 @@ static const gs_key split_keys[] = {
     {"dim", gs_key_int, offsetof(gs_spec_rule, split_dim), NULL, INTEGER,
      "The dim that is split.", true},
     {"parts", parts_key, 0, NULL, "{\"type\": \"integer\", \"minimum\": 1}",
-     "Into how many parts: part i lies on device i. With fewer parts than "
-     "devices the rest of the devices repeat them.", true},
+     "Into how many parts: part i is on device i. With fewer parts than "
+     "devices, the other devices repeat them.", true},
 };
 const gs_keys gs_spec_split_keys = {
     "split", "a split", sizeof split_keys / sizeof *split_keys, split_keys};
@@ -108,7 +108,7 @@ static gs_status assign_map(gs_reader *r, const gs_yaml *v,
   GS_TRY(device_count(r, v, rule, &n));
   if (n != a.devices.n)
     return gs_fail_at(r->err, GS_DATA, &v->at,
-                      "the shape wants %lld devices, %d are listed",
+                      "the shape needs %lld devices, but %d are listed",
                       (long long)n, a.devices.n);
   return GS_OK;
 }
@@ -292,6 +292,6 @@ gs_status gs_spec_rule_read(gs_reader *r, const gs_yaml *v,
   }
   if (rule->axis.name && rule->action != GS_ACTION_STYLE)
     return gs_fail_at(r->err, GS_DATA, &rule->axis.at,
-                      "axis goes with style only");
+                      "axis is only for style");
   return GS_OK;
 }

@@ -115,7 +115,7 @@ gs_status gs_spec_shard_read(gs_reader *r, const gs_yaml *y,
     }
     if (rest)
       return gs_fail_at(r->err, GS_DATA, &one->at,
-                        "\"...\" may stand once in a list of dims");
+                        "\"...\" may appear only once in a list of dims");
     rest = true;
     *d = (gs_spec_dim){.rest = true, .open = one->text[0] == '.',
                        .priority = -1, .at = one->at};

@@ -220,7 +220,7 @@ static void syntax_hint(gs_err *e, const gs_place *p) {
   if (c == '\t')
     gs_err_hint(e, "indent with spaces, not with tabs");
   else if (p->text && memchr(p->text, '?', p->len) && !strchr("*&!%@`|>", c))
-    gs_err_hint(e, "a '?' needs quotes; the word for an open dim is open");
+    gs_err_hint(e, "a '?' needs quotes; write open for an open dim");
   else if (c && strchr("*&!%@`|>[]{}/", c))
     gs_err_hint(e, "put names and patterns with special characters in quotes");
   else if (c == ':')
@@ -275,7 +275,7 @@ gs_status gs_yaml_parse(gs_arena *a, const char *file, const char *text,
     return gs_fail(e, GS_DATA, file, "the file is larger than %zu bytes",
                    limits->bytes);
   if (n >= 2 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2)))
-    return gs_fail(e, GS_DATA, file, "the text is UTF-16, not UTF-8");
+    return gs_fail(e, GS_DATA, file, "the file is UTF-16, not UTF-8");
   if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) text += 3, n -= 3;
   s->text = gs_strndup(a, "", 0);
   if (n) s->text = gs_memdup(a, text, n);

@@ -71,7 +71,7 @@ static gs_status check_node(check *c, const gs_node *n, int id) {
     if (!v) continue;
     if (v->id >= c->g->value.n || c->g->value.at[v->id] != v)
       return gs_fail(c->e, GS_INTERNAL, place,
-                     "operand %d is no value of the graph", i);
+                     "operand %d is not a value of the graph", i);
     if (!c->defined[v->id])
       return gs_fail(c->e, GS_INTERNAL, place,
                      "operand '%s' is used before it is defined", v->name);
@@ -81,7 +81,7 @@ static gs_status check_node(check *c, const gs_node *n, int id) {
     if (!v) continue;
     if (v->id >= c->g->value.n || c->g->value.at[v->id] != v)
       return gs_fail(c->e, GS_INTERNAL, place,
-                     "result %d is no value of the graph", i);
+                     "result %d is not a value of the graph", i);
     if (v->def != n || v->def_index != i || c->defined[v->id])
       return gs_fail(c->e, GS_INTERNAL, place,
                      "result '%s' is defined elsewhere", v->name);

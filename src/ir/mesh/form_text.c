@@ -131,7 +131,7 @@ static gs_status window(const char **s, int rank, gs_held_range *w, gs_err *e) {
   GS_TRY(gs_held_range_parse(s, &w[d], e));
   if (!eat(s, ",") || !number(s, &w[d].length) || !eat(s, ")"))
     return gs_fail(e, GS_DATA, NULL,
-                   "the window of dim %d lacks its length or its ')'", (int)d);
+                   "the window of dim %d has no length or no ')'", (int)d);
   return GS_OK;
 }
 

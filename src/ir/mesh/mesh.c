@@ -306,7 +306,7 @@ gs_status gs_axes_parse(const gs_mesh *m, const char **s, gs_axes *out,
     while (**s == ' ') ++*s;
   }
   if (bracket && *(*s)++ != ']')
-    return gs_fail(e, GS_SPEC, NULL, "a list of axes lacks its ']'");
+    return gs_fail(e, GS_SPEC, NULL, "a list of axes without ']'");
   return GS_OK;
 }
 

@@ -120,7 +120,7 @@ gs_status gs_placement_parse(gs_arena *a, const gs_mesh *m, const char *text,
   const char *s = text;
   GS_TRY(parse_list(a, m, &s, &in, e));
   if (strncmp(s, "->", 2))
-    return gs_fail(e, GS_DATA, NULL, "a placement lacks its '->': '%.80s'",
+    return gs_fail(e, GS_DATA, NULL, "a placement without '->': '%.80s'",
                    text);
   s += 2;
   GS_TRY(parse_list(a, m, &s, &result, e));

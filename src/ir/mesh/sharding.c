@@ -222,7 +222,7 @@ gs_status gs_sharding_read(gs_arena *a, const gs_mesh *m, const char **text,
     while (*s == ' ') s++;
   }
   if (*s++ != '}')
-    return gs_fail(e, GS_SPEC, NULL, "a sharding lacks its '}': '%s'", *text);
+    return gs_fail(e, GS_SPEC, NULL, "a sharding without '}': '%s'", *text);
   gs_sharding *r = gs_sharding_new(a, rank, false);
   if (rank) memcpy(r->dim, dim, (size_t)rank * sizeof *dim);
   for (bool found = true; found;)

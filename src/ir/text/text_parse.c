@@ -310,7 +310,7 @@ static gs_status statements(parser *p, bool inner);
 static gs_status inner_graph(parser *p, gs_attr *a) {
   enum { DEEPEST = 64 };
   gs_graph *outer = p->g;
-  if (++p->depth > DEEPEST) return bad(p, "graphs nest too deep");
+  if (++p->depth > DEEPEST) return bad(p, "graphs nest too deeply");
   p->s++;
   p->g = a->g = gs_graph_new(p->a, "");
   a->kind = GS_ATTR_GRAPH;

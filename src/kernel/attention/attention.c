@@ -148,7 +148,7 @@ static gs_status run(gs_kctx *k) {
   if (a->nmask) d.mask[0] = k->in[MASK].data;
   if (k->nout > 3) d.scores = k->out[3].data;
   if (!gs_attend_run(a, &d))
-    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   return GS_OK;
 }
 

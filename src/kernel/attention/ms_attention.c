@@ -233,7 +233,7 @@ static gs_status mha_run(gs_kctx *k) {
   }
   if (gs_kernel_has(k, SCORES)) d.mask[m] = k->in[SCORES].data;
   if (!gs_attend_run(a, &d))
-    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   return GS_OK;
 }
 
@@ -356,8 +356,8 @@ static gs_status gqa_lengths(gs_kctx *k, const gqa *p, lists *l) {
     l->keys[b] = a->causal ? l->before[b] + p->add : all;
     if (all < 0 || all > a->keys || l->before[b] > p->past)
       return gs_kernel_fail(k, GS_DATA, "seqlens_k[%lld] is %lld: a past of "
-                            "%lld with %lld new rows has not that many, or "
-                            "they do not fit into %lld", (long long)b,
+                            "%lld with %lld new rows does not have that many, "
+                            "or they do not fit into %lld", (long long)b,
                             (long long)all - 1, (long long)p->past,
                             (long long)p->add, (long long)a->keys);
   }
@@ -470,7 +470,7 @@ static gs_status gqa_run(gs_kctx *k) {
   gqa_sink(k, p, &l);
   if (p->smooth || gs_kernel_has(k, G_SINK)) d.sink = l.sink;
   if (!gs_attend_run(a, &d))
-    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   return GS_OK;
 }
 

@@ -472,7 +472,8 @@ static gs_status run(gs_kctx *k) {
                           matrix(&j, W, j.dir * all, p->input), j.xw,
                           k->threads);
     if (!ok || !steps(&j))
-      return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+      return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
+                            "product");
     for (int64_t b = 0; b < p->batch; b++) {
       write(&j, 1, state_at(&j, b), j.h + b * p->hidden * p->wide);
       write(&j, 2, state_at(&j, b), j.c + b * p->hidden * p->wide);

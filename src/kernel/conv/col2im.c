@@ -277,7 +277,8 @@ static gs_status transposed_run(gs_kctx *k) {
   }
   for (int64_t b = 0; b < p->s.batch * p->s.group; b++)
     if (!one_group(k, p, b, in[0], in[1], scratch, out))
-      return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+      return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
+                            "product");
   bias_job j = {p, in[2], out};
   int64_t each = gs_conv_places_out(&p->s);
   if (j.bias) gs_parallel(k->threads, y->n / each, each, add_bias, &j);

@@ -250,7 +250,8 @@ static gs_status run(gs_kctx *k) {
   }
   if (p->own) run_own(k, p, in, out, scratch);
   else if (!run_dnn(k, p, in, out, scratch))
-    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the convolution");
+    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
+                          "convolution");
   if (p->half) gs_half_narrow(y->dtype, y->n, out, y->data, k->threads);
   return GS_OK;
 }

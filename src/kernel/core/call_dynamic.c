@@ -16,7 +16,7 @@ static gs_status opened(gs_dyncall *k, int i, gs_dyn **b) {
   *b = i < gs_node_formal(k->node) ? k->in[i] : NULL;
   if (*b && (*b)->kind == GS_OPTIONAL) *b = (*b)->n ? (*b)->item[0] : NULL;
   if (*b) return GS_OK;
-  return gs_dyncall_fail(k, GS_DATA, "operand %d is nothing", i);
+  return gs_dyncall_fail(k, GS_DATA, "operand %d is an empty optional", i);
 }
 
 gs_status gs_dyncall_tensor(gs_dyncall *k, int i, gs_dyn **out) {

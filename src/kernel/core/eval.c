@@ -52,7 +52,7 @@ static gs_status eval(gs_graph *g, gs_node *n, gs_arena *a, gs_heap *heap,
     if (!v) continue;
     if (k.out[i]->kind != GS_TENSOR)
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                     "result '%s' is no tensor", v->name);
+                     "result '%s' is not a tensor", v->name);
     const gs_tensor *t = &gs_dyn_copy(g->arena, k.out[i])->t;
     GS_TRY(gs_shape_set(g, n, i, t->dtype, t->rank, t->dims, e));
     v->constant = t;

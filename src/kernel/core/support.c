@@ -44,7 +44,7 @@ gs_status gs_kernel_ints(gs_kctx *k, int i, int64_t *out, int max, int *n) {
   if (!gs_dtype_whole(v->dtype)) return gs_kernel_no_type(k, v->dtype);
   if (v->n > max)
     return gs_kernel_fail(k, GS_DATA,
-                          "operand %d has %lld elements where at most %d fit",
+                          "operand %d has %lld elements, more than %d",
                           i, (long long)v->n, max);
   *n = (int)v->n;
   for (int j = 0; j < *n; j++) out[j] = gs_view_int(v, j);

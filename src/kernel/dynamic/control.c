@@ -176,7 +176,8 @@ static gs_status begin_loop(gs_dyncall *k, loop *l) {
   l->in[1] = &l->cond;
   for (int i = 0; i < l->states; i++) {
     if (!k->in[2 + i])
-      return gs_dyncall_fail(k, GS_DATA, "operand %d is nothing", 2 + i);
+      return gs_dyncall_fail(k, GS_DATA, "operand %d is an empty optional",
+                             2 + i);
     l->in[2 + i] = gs_dyn_keep(k->heap, k->in[2 + i]);
   }
   return GS_OK;

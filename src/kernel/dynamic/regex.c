@@ -325,7 +325,7 @@ static gs_status parse_flags(parser *p, bool *done) {
 static gs_status parse_group(parser *p) {
   parser before = *p;
   bool done = false;
-  if (++p->depth > MAX_DEPTH) return bad(p, "groups nest too deep");
+  if (++p->depth > MAX_DEPTH) return bad(p, "groups nest too deeply");
   if (next_is(p, '?')) {
     p->at++;
     GS_TRY(parse_flags(p, &done));

@@ -152,7 +152,7 @@ static gs_status run_split(gs_dyncall *k) {
   int64_t count = parts ? gs_tensor_count(&parts->t) : 1;
   int64_t *size = parts ? GS_NEWS(k->arena, count + 1, int64_t) : &one;
   if (parts && gs_tensor_ints(&parts->t, size, count) != count)
-    return gs_dyncall_fail(k, GS_DATA, "the sizes are %s, no integers",
+    return gs_dyncall_fail(k, GS_DATA, "the sizes are %s, not integers",
                           gs_dyn_text(k->arena, parts));
   if (!parts || parts->t.rank == 0) { /* equal parts but for the last */
     if (size[0] < 1)
@@ -232,7 +232,7 @@ static gs_status run_has_element(gs_dyncall *k) {
 static gs_status run_get_element(gs_dyncall *k) {
   gs_dyn *x = k->in[0];
   if (x->kind == GS_OPTIONAL && !x->n)
-    return gs_dyncall_fail(k, GS_DATA, "the optional holds nothing");
+    return gs_dyncall_fail(k, GS_DATA, "the optional is empty");
   k->out[0] = gs_dyn_keep(k->heap, x->kind == GS_OPTIONAL ? x->item[0] : x);
   return GS_OK;
 }

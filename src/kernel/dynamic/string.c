@@ -186,7 +186,8 @@ static gs_status from_strings(gs_dyncall *k, const gs_dyn *x, gs_dtype t) {
     double f = strtod(text, &end);
     while (isspace((unsigned char)*end)) end++;
     if (!s.n || *end || end == text)
-      return gs_dyncall_fail(k, GS_DATA, "element %lld, '%.40s', is no number",
+      return gs_dyncall_fail(k, GS_DATA, "element %lld, '%.40s', is not a "
+                             "number",
                             (long long)i, text);
     if (whole && t == GS_UINT64) {
       uint64_t u = strtoull(text, NULL, 10);

@@ -102,7 +102,7 @@ static gs_status product(gs_kctx *k, const plan *p, void **c) {
     *c = fb + k->in[1].n;
   }
   if (!gs_gemm_run(&p->g, a, b, *c, k->threads))
-    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   return GS_OK;
 }
 
@@ -158,7 +158,8 @@ static gs_status gemm_prep(gs_kctx *k) {
                fabs(p->alpha) < 0x1p62 && fabs(p->beta) < 0x1p62;
   if (!whole && gs_dtype_whole(a->dtype))
     return gs_kernel_fail(k, GS_UNSUPPORTED,
-                          "alpha or beta is no integer, but the type %s is",
+                          "alpha or beta is not an integer, although the type "
+                          "is %s",
                           gs_dtype_get((int)a->dtype)->text);
   GS_TRY(gemm_addend(k, p));
   gs_gemm_keep(&p->g, k, 1, 0);

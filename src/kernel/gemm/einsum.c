@@ -135,7 +135,7 @@ gs_status gs_ein_run(gs_kctx *k, const gs_ein_plan *p) {
                     (float *)k->scratch + p->widened[i], k->threads);
   for (int i = 0; i < p->step.n; i++)
     if (!run_step(k, p, &p->step.at[i]))
-      return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses a product");
+      return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute a product");
   if (p->half)
     gs_half_narrow(y->dtype, y->n, (float *)k->scratch + p->result, y->data,
                    k->threads);

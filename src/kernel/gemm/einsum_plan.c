@@ -66,7 +66,7 @@ static gs_status read_labels(reader *r, const char **s, int rank, operand *o) {
   }
   *s = end;
   if (rank >= 0 && o->n != rank)
-    return bad(r, "an operand has not as many dims as labels");
+    return bad(r, "an operand does not have as many dims as labels");
   return GS_OK;
 }
 
@@ -124,7 +124,7 @@ static gs_status sizes(reader *r) {
     if (!gs_mul(n, r->size[l], &n)) return bad(r, "the result is too large");
   }
   if (n != r->k->out[0].n || r->out.n != r->k->out[0].rank)
-    return bad(r, "the result has another shape");
+    return bad(r, "the result has a different shape");
   return GS_OK;
 }
 

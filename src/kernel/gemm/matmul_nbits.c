@@ -88,7 +88,7 @@ static gs_status run(gs_kctx *k) {
     to = (float *)(void *)(s + p->y);
   }
   if (!gs_nbits_product(&w, p->m, a, w.k, to, w.n, s, k->threads))
-    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   if (gs_kernel_has(k, BIAS)) {
     addition j = {&k->in[BIAS], to, w.n};
     gs_parallel(k->threads, p->m, w.n, add_rows, &j);

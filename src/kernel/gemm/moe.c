@@ -383,7 +383,8 @@ static gs_status run(gs_kctx *k) {
     for (j.from = j.start[j.expert]; j.from < end; j.from += j.n) {
       j.n = gs_min(ROWS, end - j.from);
       if (!rows_of_expert(&j))
-        return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+        return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
+                              "product");
     }
   }
   place_rows(&j);

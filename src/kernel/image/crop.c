@@ -54,7 +54,7 @@ static gs_status affine_run(gs_kctx *k) {
   bool fits = n == f.r + 2 && size[0] == y->dims[0];
   for (int d = 0; fits && d < f.r; d++) fits = size[d + 2] == y->dims[d + 1];
   if (!fits)
-    return gs_kernel_fail(k, GS_DATA, "the size is not that of the result");
+    return gs_kernel_fail(k, GS_DATA, "the size is not the result's");
   gs_arena a;
   gs_arena_init(&a);
   double *theta = GS_NEWS(&a, t->n, double);

@@ -29,7 +29,7 @@ static gs_status floats(gs_kctx *k, gs_arena *a, int i, const double **list,
   if (!gs_kernel_has(k, i) || !k->in[i].n) return GS_OK;
   const gs_view *v = &k->in[i];
   if (v->n > 2 * GS_MAX_RANK || gs_dtype_get((int)v->dtype)->cls != 'f')
-    return gs_kernel_fail(k, GS_DATA, "operand %d is no list of floats", i);
+    return gs_kernel_fail(k, GS_DATA, "operand %d is not a list of floats", i);
   double *x = GS_NEWS(a, v->n, double);
   gs_convert(GS_DOUBLE, x, v->dtype, v->data, v->n, NULL);
   *list = x;

@@ -230,7 +230,8 @@ static gs_status deform_run(gs_kctx *k) {
                        scratch + g * p->g.k * places * size,
                        out + (j.image * s->group + g) * s->out * places * size,
                        k->threads))
-        return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+        return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
+                              "product");
   }
   if (in[3]) add_bias(p, in[3], out);
   if (p->wide[5])

@@ -7,7 +7,8 @@
 
 static gs_status fits(gs_kctx *k, gs_dtype t, int64_t n) {
   if (k->out[0].dtype == t && k->out[0].n == n) return GS_OK;
-  return gs_kernel_fail(k, GS_DATA, "the value is not of the output's shape");
+  return gs_kernel_fail(k, GS_DATA, "the value does not have the output's "
+                        "shape");
 }
 
 /* The first attribute that holds a value. */
@@ -38,7 +39,7 @@ static gs_status constant_run(gs_kctx *k) {
     if (a->n) memcpy(y, a->floats, (size_t)a->n * sizeof *a->floats);
   } else {
     return gs_kernel_fail(k, GS_UNSUPPORTED,
-                          "a constant that is no dense tensor of numbers");
+                          "a constant that is not a dense tensor of numbers");
   }
   return GS_OK;
 }

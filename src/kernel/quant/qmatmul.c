@@ -281,7 +281,7 @@ static gs_status sums(gs_kctx *k, const plan *p, int64_t batch) {
   gs_gemm g = {.dtype = GS_FLOAT, .m = p->m, .n = p->n, .k = p->k,
                .lda = gs_max(1, p->k), .ldb = gs_max(1, p->n), .batch = 1};
   if (!gs_gemm_run(&g, a, b, c, k->threads))
-    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN refuses the product");
+    return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   return GS_OK;
 }
 

@@ -316,7 +316,7 @@ static gs_status cum_run(gs_kctx *k, bool prod) {
   size_t size;
   lanes l;
   GS_TRY(gs_kernel_ints(k, 1, &axis, 1, &n));
-  if (n != 1) return gs_kernel_fail(k, GS_DATA, "axis is no scalar");
+  if (n != 1) return gs_kernel_fail(k, GS_DATA, "axis is not a scalar");
   GS_TRY(lanes_of(k, axis, &l));
   GS_TRY(gs_kernel_esize(k, x->dtype, &size));
   cum_fn *f = cum_of(x->dtype, size, prod);

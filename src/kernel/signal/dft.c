@@ -155,8 +155,8 @@ static gs_status scalar(gs_kctx *k, int i, int64_t otherwise, int64_t *out) {
 }
 
 static gs_status wrong_shape(gs_kctx *k) {
-  return gs_kernel_fail(k, GS_DATA, "the result is not of the shape that the "
-                                    "operands ask for");
+  return gs_kernel_fail(k, GS_DATA, "the result does not have the shape that "
+                        "the operands give");
 }
 
 /* ---- DFT ---- */

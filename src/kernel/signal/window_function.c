@@ -14,7 +14,7 @@ static gs_status window(gs_kctx *k, double a, double b, double c) {
   int n;
   GS_TRY(gs_kernel_ints(k, 0, &size, 1, &n));
   if (n != 1 || size != y->n)
-    return gs_kernel_fail(k, GS_DATA, "the size is not that of the result");
+    return gs_kernel_fail(k, GS_DATA, "the size is not the result's");
   if (!gs_convert_knows(y->dtype)) return gs_kernel_no_type(k, y->dtype);
   gs_arena own;
   gs_arena_init(&own);
@@ -58,12 +58,13 @@ static gs_status read_mel(gs_kctx *k, mel *m) {
   for (int i = 0; i < 3; i++) {
     GS_TRY(gs_kernel_ints(k, i, whole[i], 1, &n));
     if (n != 1 || *whole[i] < 1)
-      return gs_kernel_fail(k, GS_DATA, "operand %d is no positive scalar", i);
+      return gs_kernel_fail(k, GS_DATA, "operand %d is not a positive scalar",
+                            i);
   }
   for (int i = 0; i < 2; i++) {
     const gs_view *v = &k->in[i + 3];
     if (v->n != 1 || gs_dtype_get((int)v->dtype)->cls != 'f')
-      return gs_kernel_fail(k, GS_DATA, "operand %d is no scalar float",
+      return gs_kernel_fail(k, GS_DATA, "operand %d is not a scalar float",
                             i + 3);
     gs_convert(GS_DOUBLE, real[i], v->dtype, v->data, 1, NULL);
   }
@@ -88,7 +89,7 @@ static gs_status fill_band(gs_kctx *k, const mel *m, int64_t i, double *y) {
   int64_t a = edge(m, i), b = edge(m, i + 1), c = edge(m, i + 2);
   int64_t n = m->bands;
   if (a < 0 || b < a || c < b || b > m->length / 2)
-    return gs_kernel_fail(k, GS_DATA, "band %lld lies outside of the spectrum",
+    return gs_kernel_fail(k, GS_DATA, "band %lld is outside of the spectrum",
                           (long long)i);
   for (int64_t f = a; f < b; f++)
     y[f * n + i] = (double)(f - a) / (double)(b - a);

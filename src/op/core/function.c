@@ -139,7 +139,7 @@ static gs_status reference(reader *r, const char **name, int *index) {
   if (!eat(r, "[")) return GS_OK;
   gs_attr_kind kind = r->fn->attr.at[gs_function_attr(r->fn, *name)].kind;
   if (kind != GS_ATTR_INTS && kind != GS_ATTR_FLOATS)
-    return bad(r, "the attribute is no list");
+    return bad(r, "the attribute is not a list");
   GS_TRY(number(r, index));
   return eat(r, "]") ? GS_OK : bad(r, "']' is expected");
 }
@@ -287,7 +287,7 @@ static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
   GS_TRY(literal(r, &v));
   t->no = differs;
   t->equal = gs_memdup(r->a, &v, sizeof v);
-  return kind == v.kind ? GS_OK : bad(r, "the value is of another kind");
+  return kind == v.kind ? GS_OK : bad(r, "the value is of a different kind");
 }
 
 static gs_status test(reader *r, gs_fn_test *t) {

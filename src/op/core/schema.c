@@ -208,10 +208,10 @@ static gs_status unknown(const check *c, const char *name) {
     gs_nearest_try(&near, gs_strndup(arena, a.name, (size_t)a.nname));
   gs_fail(c->e, GS_DATA, place(c), "unknown attribute '%.80s'", name);
   if (other && other->since > c->n->opset)
-    gs_err_hint(c->e, "it came with opset %d; the node is of opset %d",
+    gs_err_hint(c->e, "it was added in opset %d; the node has opset %d",
                 other->since, c->n->opset);
   else if (other)
-    gs_err_hint(c->e, "an older opset has it; the node is of opset %d",
+    gs_err_hint(c->e, "an older opset has it; the node has opset %d",
                 c->n->opset);
   else if (near.best)
     gs_err_hint(c->e, "did you mean '%s'?", near.best);

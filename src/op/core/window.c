@@ -59,7 +59,7 @@ static gs_status read_auto_pad(gs_arena *a, const gs_node *n, padding *p,
       return GS_OK;
     }
   return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                 "attribute 'auto_pad' is '%s', which ONNX does not know", s);
+                 "attribute 'auto_pad' is '%s', which is not one of ONNX's", s);
 }
 
 /* Everything but the sizes that follow. */
@@ -79,7 +79,7 @@ static gs_status read_attributes(gs_arena *a, const gs_node *n,
   for (int d = 0; size && d < w->n; d++) {
     if (gs_node_attr(n, "kernel_shape") && w->size[d] != size[d])
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                     "attribute 'kernel_shape' says %lld for spatial dim %d, "
+                     "attribute 'kernel_shape' is %lld for spatial dim %d, but "
                      "the weights have %lld", (long long)w->size[d], d,
                      (long long)size[d]);
     if (size[d] < 1 || size[d] > INT32_MAX)

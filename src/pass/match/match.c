@@ -41,7 +41,7 @@ static void conflict(gs_matching *m, const gs_annotation *a, int rule, int d) {
   const gs_spec_rule *now = &m->spec->rule.at[rule];
   if (!m->spec->options.strict) return;
   gs_warn_at(m->err, &now->act,
-             "dim %d of '%s' is left as the rule at %s says", d,
+             "dim %d of '%s' keeps the sharding of the rule at %s", d,
              a->value->name,
              gs_rule_origin(m->arena, m->spec, a->rule[d]));
 }

@@ -113,7 +113,7 @@ static bool is_mixed_radix(const gs_spec_rule *r, const digits *d,
 
 static gs_status bad_order(gs_matching *m, const gs_spec_rule *r) {
   gs_fail_at(m->err, GS_UNSUPPORTED, &r->act,
-             "this order of devices is no transposition of the mesh's axes");
+             "this order of devices is not a transposition of the mesh's axes");
   gs_err_hint(m->err, "give the order once for all tensors: mesh.device_ids");
   return GS_UNSUPPORTED;
 }
@@ -123,7 +123,8 @@ static gs_status assign(gs_matching *m, const gs_spec_rule *r,
   int64_t n = gs_product(r->shape, r->rank), *at = positions(m);
   if (n != m->mesh->ndevice)
     return gs_fail_at(m->err, n > m->mesh->ndevice ? GS_SPEC : GS_UNSUPPORTED,
-                      &r->act, "%lld devices are assigned, the mesh has %lld",
+                      &r->act, "%lld devices are assigned, but the mesh has "
+                      "%lld",
                       (long long)n, (long long)m->mesh->ndevice);
   int64_t *q = GS_NEWS(m->arena, n, int64_t);
   bool *seen = GS_NEWS(m->arena, n, bool);
@@ -174,7 +175,7 @@ static gs_status split(gs_matching *m, const gs_spec_rule *r,
     }
   if (!span(m, 1, r->parts, &r->act, &dim->axes)) {
     gs_fail_at(m->err, GS_SPEC, &r->act,
-               "%lld parts are no minor part of the mesh's %lld devices",
+               "%lld parts are not a minor part of the mesh's %lld devices",
                (long long)r->parts, (long long)m->mesh->ndevice);
     return GS_SPEC;
   }
@@ -196,7 +197,7 @@ static gs_status style_axis(gs_matching *m, const gs_spec_rule *r,
   }
   gs_fail_at(m->err, GS_SPEC, &r->act,
              "the mesh has no axis '%s', which this style uses", out->name);
-  gs_err_hint(m->err, "say which with axis:");
+  gs_err_hint(m->err, "choose one with axis:");
   return GS_SPEC;
 }
 
@@ -251,7 +252,7 @@ static gs_status auto_size(gs_matching *m, const gs_spec_mesh *from,
   }
   if (devices && (unknown ? devices % total : devices != total))
     return gs_fail_at(m->err, GS_SPEC, &from->at,
-                      "the mesh has %lld%s devices, devices says %lld",
+                      "the mesh has %lld%s devices, but devices is %lld",
                       (long long)total, unknown ? " times some" : "",
                       (long long)devices);
   *out = unknown ? devices / total : 0;
@@ -275,7 +276,7 @@ static gs_status new_mesh(gs_matching *m) {
   }
   if (from->ndevice_id && from->ndevice_id != m->mesh->ndevice)
     return gs_fail_at(m->err, GS_SPEC, &from->at,
-                      "device_ids lists %lld devices, the mesh has %lld",
+                      "device_ids lists %lld devices, but the mesh has %lld",
                       (long long)from->ndevice_id,
                       (long long)m->mesh->ndevice);
   if (from->ndevice_id) m->mesh->device_ids = from->device_id;
@@ -347,7 +348,7 @@ static void refine(gs_matching *m, const gs_mesh *old) {
 static gs_status drop_existing(gs_matching *m, const gs_mesh *old) {
   if (m->spec->options.existing != GS_EXISTING_OVERRIDE)
     return gs_fail_at(m->err, GS_SPEC, &m->spec->mesh.at,
-                      "the model is sharded over another mesh");
+                      "the model is sharded over a different mesh");
   int n = 0;
   for (int i = 0; i < m->graph->value.n; i++) {
     n += m->graph->value.at[i]->sharding != NULL;
@@ -358,7 +359,8 @@ static gs_status drop_existing(gs_matching *m, const gs_mesh *old) {
   (void)old;
   if (n)
     gs_warn_at(m->err, &m->spec->mesh.at,
-               "the model is sharded over another mesh: %d shardings dropped",
+               "the model is sharded over a different mesh: %d shardings "
+               "dropped",
                n);
   return GS_OK;
 }

@@ -230,7 +230,7 @@ static gs_status add_group(gs_matching *m, const gs_spec_group *g) {
   }
   if (made) return GS_OK;
   gs_fail_at(m->err, GS_SPEC, &g->match.at,
-             "the group has less than 2 tensors");
+             "the group has fewer than 2 tensors");
   if (!t.n) gs_match_hint(m, &g->match);
   return GS_SPEC;
 }
@@ -254,8 +254,8 @@ static gs_status no_such_op(gs_matching *m, const gs_spec_op *op) {
   GS_TRY(gs_functions_parse(m->arena, gs_functions_text, &f, m->err));
   if (gs_function_find(&f, op->domain, op->op_type))
     return gs_fail_at(m->err, GS_SPEC, &op->at,
-                      "operator '%s' is expanded into others, which have rules "
-                      "already", op->op_type);
+                      "operator '%s' is expanded into other operators, which "
+                      "already have rules", op->op_type);
   return gs_fail_at(m->err, GS_SPEC, &op->at,
                     "the model has no operator '%s::%s'", op->domain,
                     op->op_type);
@@ -269,7 +269,7 @@ static gs_status add_op(gs_matching *m, const gs_spec_op *op) {
     if (strcmp(n->op_type, op->op_type) || strcmp(n->domain, domain)) continue;
     if (n->op)
       return gs_fail_at(m->err, GS_SPEC, &op->at,
-                        "operator '%s' has a rule already", op->op_type);
+                        "operator '%s' already has a rule", op->op_type);
     gs_rule *r = GS_NEW(m->arena, gs_rule);
     gs_err why;
     gs_err_init(&why);

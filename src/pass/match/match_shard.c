@@ -255,7 +255,7 @@ static gs_status no_style_dim(gs_matching *m, const gs_spec_rule *r,
                style_text[r->style], v->name, node ? " in " : "",
                node ? gs_node_place(m->arena, node) : "");
   }
-  gs_err_hint(m->err, "say the dims with shard: [...]");
+  gs_err_hint(m->err, "give the dims with shard: [...]");
   return GS_SPEC;
 }
 
@@ -311,9 +311,9 @@ gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
   const gs_rule_dims *from = &m->dims[rule];
   bool split = r->action != GS_ACTION_NONE && r->action != GS_ACTION_REPLICATE;
   if (split && gs_value_dynamic(v))
-    return gs_fail_at(m->err, GS_SPEC, &r->act, "'%s' has no size before it is "
-                      "computed, or no elements of a fixed size: it cannot be "
-                      "sharded", v->name);
+    return gs_fail_at(m->err, GS_SPEC, &r->act, "'%s' cannot be sharded: its "
+                      "size is not known before it is computed, or its "
+                      "elements have no fixed size", v->name);
   gs_sharding *s = gs_sharding_new(m->graph->arena, v->rank, false);
   *out = s;
   switch (r->action) {

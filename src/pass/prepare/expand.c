@@ -170,10 +170,9 @@ static gs_status check_attributes(const expansion *x) {
 static gs_status not_made(const expansion *x, const char *name) {
   if (is_gradient(x->f))
     return gs_fail(x->e, GS_UNSUPPORTED, place(x),
-                   "there is no rule for the gradient '%s' with these "
-                   "attributes", name);
+                   "the gradient '%s' has no rule for these attributes", name);
   return gs_fail(x->e, GS_UNSUPPORTED, place(x),
-                 "there is no expansion to '%s' with these attributes", name);
+                 "'%s' has no expansion for these attributes", name);
 }
 
 /* ---- the lines that apply ---- */
@@ -371,7 +370,7 @@ static gs_status inverse(const expansion *x, gs_attr *a) {
   for (int i = 0; i < a->n; i++) list[i] = -1;
   for (int i = 0; i < a->n; i++) {
     if (a->ints[i] < 0 || a->ints[i] >= a->n || list[a->ints[i]] >= 0)
-      return gs_fail(x->e, GS_DATA, place(x), "'%s' is no permutation",
+      return gs_fail(x->e, GS_DATA, place(x), "'%s' is not a permutation",
                      a->name);
     list[a->ints[i]] = i;
   }
@@ -550,10 +549,10 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
   if (!f) return GS_OK;
   if (depth > MAX_DEPTH)
     return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),
-                   "the function leads back to itself");
+                   "the function calls itself");
   if (n->opset < f->first)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                   "opset %d; the operator came with opset %d", n->opset,
+                   "opset %d; the operator was added in opset %d", n->opset,
                    f->first);
   *done = true;
   if (f->derive) return x->derive(x, g, n, e);

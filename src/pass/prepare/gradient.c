@@ -36,7 +36,8 @@ static gs_status name_list(derivation *d, const char *name,
   const gs_attr *a = gs_node_attr(d->n, name);
   *out = a ? a : &none;
   if ((*out)->kind == GS_ATTR_STRINGS) return GS_OK;
-  return gs_fail(d->e, GS_DATA, place(d), "attribute '%s' is no list of texts",
+  return gs_fail(d->e, GS_DATA, place(d), "attribute '%s' is not a list of "
+                 "strings",
                  name);
 }
 
@@ -124,7 +125,7 @@ static gs_status find_between(derivation *d) {
   }
   if (made) return GS_OK;
   return gs_fail(d->e, GS_UNSUPPORTED, place(d),
-                 "stands before the node that makes '%s'", d->y->name);
+                 "comes before the node that makes '%s'", d->y->name);
 }
 
 /* n once more, at the given point. */
@@ -245,8 +246,8 @@ static gs_status rule_of(derivation *d, const gs_node *n,
   *out = f;
   if (!f)
     return gs_fail(d->e, GS_UNSUPPORTED, gs_node_place(d->g->arena, n),
-                   "there is no rule for the gradient of this operator, which "
-                   "%s asks for", place(d));
+                   "this operator has no rule for its gradient, which %s needs",
+                   place(d));
   for (int i = 0; i < n->nattr; i++)
     if (gs_function_attr(f, n->attr[i].name) < 0)
       return gs_fail(d->e, GS_UNSUPPORTED, gs_node_place(d->g->arena, n),

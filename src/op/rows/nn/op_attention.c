@@ -118,12 +118,12 @@ static gs_status check_modes(gs_arena *a, const gs_node *n, gs_err *e) {
   int64_t left = gs_node_int(n, "left_window_size", -1);
   int64_t right = gs_node_int(n, "right_window_size", -1);
   if (mode < 0 || mode > 3)
-    return gs_heads_bad(a, n, e, "qk_matmul_output_mode %lld is none of 0 to "
+    return gs_heads_bad(a, n, e, "qk_matmul_output_mode %lld is not 0, 1, 2 or "
                         "3", (long long)mode);
   if (to != GS_FLOAT && to != GS_FLOAT16 && to != GS_DOUBLE &&
       to != GS_BFLOAT16)
-    return gs_heads_bad(a, n, e, "softmax_precision %lld is no floating-point "
-                        "type", (long long)to);
+    return gs_heads_bad(a, n, e, "softmax_precision %lld is not a "
+                        "floating-point type", (long long)to);
   if (left < -1 || right < -1)
     return gs_heads_bad(a, n, e, "window sizes %lld and %lld: below -1",
                         (long long)left, (long long)right);
@@ -190,7 +190,7 @@ static gs_status check_angles(gs_arena *a, const gs_node *n, int64_t batch,
   for (int i = COS; i <= SIN; i++)
     GS_TRY(gs_heads_expect(a, n, i, ids ? 2 : 3, ids ? table : each, e));
   if (ids && n->in[IDS]->dtype != GS_INT64)
-    return gs_heads_bad(a, n, e, "position_ids '%s' are of type %s, not i64",
+    return gs_heads_bad(a, n, e, "position_ids '%s' have type %s, not i64",
                         n->in[IDS]->name,
                         gs_dtype_get((int)n->in[IDS]->dtype)->text);
   return gs_heads_expect(a, n, IDS, 2, each, e);
@@ -206,7 +206,7 @@ gs_status gs_shape_rotary(gs_graph *g, gs_node *n, gs_err *e) {
                           n->in[i]->name);
   }
   if (x->rank != 3 && x->rank != 4)
-    return gs_heads_bad(a, n, e, "'%s' is of rank %d, neither 3 nor 4",
+    return gs_heads_bad(a, n, e, "'%s' has rank %d, neither 3 nor 4",
                         x->name, x->rank);
   int64_t heads = x->rank == 4 ? 1 : gs_node_int(n, "num_heads", 0);
   int64_t last = x->dims[x->rank - 1];

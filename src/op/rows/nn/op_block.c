@@ -123,7 +123,7 @@ static gs_status read_block(gs_arena *a, const gs_node *n, int64_t *block,
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "attribute 'blocksize' is %lld", (long long)*block);
   if (x->rank != 4)
-    return gs_fail(e, GS_DATA, gs_node_place(a, n), "%s is not of rank 4",
+    return gs_fail(e, GS_DATA, gs_node_place(a, n), "%s does not have rank 4",
                    operand_text(a, x));
   return GS_OK;
 }

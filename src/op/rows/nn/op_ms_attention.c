@@ -16,7 +16,7 @@ static gs_status need_type(gs_arena *a, const gs_node *n, int i, gs_dtype t,
                            gs_err *e) {
   const gs_value *v = gs_node_in(n, i);
   if (!v || v->dtype == t) return GS_OK;
-  return gs_heads_bad(a, n, e, "operand %d '%s' is of type %s, not %s", i,
+  return gs_heads_bad(a, n, e, "operand %d '%s' has type %s, not %s", i,
                       v->name, gs_dtype_get((int)v->dtype)->text,
                       gs_dtype_get((int)t)->text);
 }

@@ -26,8 +26,8 @@ static gs_status sizes_of(gs_arena *a, const gs_node *n, sizes *s,
                    (long long)s->bits);
   if (s->block < 16 || (s->block & (s->block - 1)))
     return gs_fail(e, GS_DATA, place,
-                   "attribute 'block_size' is %lld, no power of two from 16 "
-                   "on", (long long)s->block);
+                   "attribute 'block_size' is %lld, not a power of two of at "
+                   "least 16", (long long)s->block);
   if (s->k < 0 || s->n < 0)
     return gs_fail(e, GS_DATA, place, "attributes 'K' and 'N' are %lld and "
                    "%lld", (long long)s->k, (long long)s->n);

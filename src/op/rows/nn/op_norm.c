@@ -62,7 +62,7 @@ gs_status gs_shape_group_norm(gs_graph *g, gs_node *n, gs_err *e) {
   if (stash != GS_FLOAT && stash != GS_DOUBLE && stash != GS_FLOAT16 &&
       stash != GS_BFLOAT16)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'stash_type' is %lld, which is no "
+                   "attribute 'stash_type' is %lld, which is not a "
                    "floating-point type", (long long)stash);
   return gs_shape_set_like(g, n, 0, e);
 }

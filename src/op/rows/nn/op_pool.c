@@ -185,7 +185,7 @@ gs_status gs_shape_roi_align(gs_graph *g, gs_node *n, gs_err *e) {
   if (strcmp(frame, "half_pixel") && strcmp(frame, "output_half_pixel"))
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "attribute 'coordinate_transformation_mode' is '%s', which "
-                   "ONNX does not know", frame);
+                   "is not one of ONNX's", frame);
   GS_TRY(roi_shape(g, n, 4, out, e));
   if (batch->rank != 1 || batch->dims[0] != rois->dims[0] ||
       batch->dtype != GS_INT64)

@@ -48,8 +48,8 @@ static gs_status check(gs_arena *a, const gs_node *n, gs_err *e) {
                      (long long)bits);
   }
   if (block < 0 || (block && (block < 16 || (block & (block - 1)))))
-    return gs_heads_bad(a, n, e, "block_size %lld is no power of two from 16 "
-                        "on", (long long)block);
+    return gs_heads_bad(a, n, e, "block_size %lld is not a power of two of at "
+                        "least 16", (long long)block);
   for (int i = KNOWN; i < n->nin; i++)
     if (n->in[i])
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
@@ -79,7 +79,7 @@ static gs_status layer(gs_arena *a, const gs_node *n, int fc, int64_t experts,
   GS_TRY(gs_shape_same_type(a, n, X, w + 2, e));
   if (gs_node_in(n, z)) GS_TRY(want(a, n, z, GS_UINT8, e));
   if (cols * bits % 8 || (block && cols % block))
-    return gs_heads_bad(a, n, e, "rows of %lld weights are no whole bytes or "
+    return gs_heads_bad(a, n, e, "rows of %lld weights are not whole bytes or "
                         "blocks", (long long)cols);
   int64_t dims[] = {experts, rows, blocks};
   GS_TRY(gs_heads_expect(a, n, w, 3,

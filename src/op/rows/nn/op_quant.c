@@ -58,8 +58,8 @@ static gs_status check_zero(gs_arena *a, const gs_node *n, gs_err *e) {
   for (int d = 0; fits && d < s->rank; d++) fits = s->dims[d] == z->dims[d];
   if (fits) return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                 "the zero point '%s' %s has not the shape of the scale '%s' "
-                 "%s", z->name,
+                 "the zero point '%s' %s does not have the shape of the scale "
+                 "'%s' %s", z->name,
                  gs_shape_text(a, z->dtype, z->rank, z->dims), s->name,
                  gs_shape_text(a, s->dtype, s->rank, s->dims));
 }
@@ -96,7 +96,7 @@ gs_status gs_shape_quantize(gs_graph *g, gs_node *n, gs_err *e) {
     return bad_type(a, n, "the type to quantise to", (gs_dtype)to, e);
   if (z && z->dtype != (gs_dtype)to)
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                   "the zero point '%s' is %s, attribute 'output_dtype' says "
+                   "the zero point '%s' is %s, but attribute 'output_dtype' is "
                    "%s", z->name, gs_dtype_get((int)z->dtype)->text,
                    gs_dtype_get((int)to)->text);
   int64_t precision = gs_node_int(n, "precision", 0);

@@ -18,8 +18,8 @@ static gs_status directions(gs_arena *a, const gs_node *n, int64_t *count,
   *count = !strcmp(d, "bidirectional") ? 2 : 1;
   if (*count == 2 || !strcmp(d, "forward") || !strcmp(d, "reverse"))
     return GS_OK;
-  return gs_heads_bad(a, n, e, "direction '%s' is none of forward, reverse "
-                      "and bidirectional", d);
+  return gs_heads_bad(a, n, e, "direction '%s' is not forward, reverse or "
+                      "bidirectional", d);
 }
 
 static gs_status check_weights(gs_arena *a, const gs_node *n, int64_t gates,

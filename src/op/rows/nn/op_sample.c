@@ -21,7 +21,7 @@ gs_status gs_shape_grid_sample(gs_graph *g, gs_node *n, gs_err *e) {
   if (r < 1 || grid->rank != x->rank || grid->dims[r + 1] != r ||
       grid->dims[0] != x->dims[0])
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "operand '%s' %s is no grid for '%s' %s", grid->name,
+                   "operand '%s' %s is not a grid for '%s' %s", grid->name,
                    gs_shape_text(g->arena, grid->dtype, grid->rank,
                                  grid->dims),
                    x->name,
@@ -77,7 +77,7 @@ gs_status gs_shape_affine_grid(gs_graph *g, gs_node *n, gs_err *e) {
   if (t->rank != 3 || t->dims[1] < 2 || t->dims[1] > 3 ||
       t->dims[2] != t->dims[1] + 1 || !is_float(t->dtype))
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "operand '%s' %s is no batch of 2 x 3 or 3 x 4 matrices",
+                   "operand '%s' %s is not a batch of 2 x 3 or 3 x 4 matrices",
                    t->name,
                    gs_shape_text(g->arena, t->dtype, t->rank, t->dims));
   int r = (int)t->dims[1];
@@ -86,7 +86,7 @@ gs_status gs_shape_affine_grid(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(gs_shape_const_ints(g->arena, n, 1, &size, &count, e));
   if (count != r + 2 || size[0] != t->dims[0])
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "operand '%s' is no size of %d dims with a batch of %lld",
+                   "operand '%s' is not a size of %d dims with a batch of %lld",
                    n->in[1]->name, r + 2, (long long)t->dims[0]);
   dims[0] = t->dims[0];
   for (int d = 0; d < r; d++) {

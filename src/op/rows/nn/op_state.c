@@ -52,8 +52,8 @@ static gs_status check_update(gs_arena *a, const gs_node *n, gs_err *e) {
   bool gated = !strncmp(rule, "gated", 5);
   bool delta = !strcmp(rule, "delta") || !strcmp(rule, "gated_delta");
   if (!delta && strcmp(rule, "gated") && strcmp(rule, "linear"))
-    return gs_heads_bad(a, n, e, "update_rule '%s' is none of linear, gated, "
-                        "delta and gated_delta", rule);
+    return gs_heads_bad(a, n, e, "update_rule '%s' is not linear, gated, delta "
+                        "or gated_delta", rule);
   if (!gs_node_in(n, DECAY) == gated)
     return gs_heads_bad(a, n, e, "update_rule '%s' %s decay", rule,
                         gated ? "needs" : "has no");
@@ -118,8 +118,8 @@ gs_status gs_shape_causal_conv(gs_graph *g, gs_node *n, gs_err *e) {
   GS_TRY(gs_heads_expect(a, n, 3, 3, state, e));
   const char *act = gs_node_string(n, "activation", "none");
   if (strcmp(act, "none") && strcmp(act, "silu") && strcmp(act, "swish"))
-    return gs_heads_bad(a, n, e, "activation '%s' is none of none, silu and "
-                        "swish", act);
+    return gs_heads_bad(a, n, e, "activation '%s' is not none, silu or swish",
+                        act);
   GS_TRY(gs_shape_set_like(g, n, 0, e));
   return gs_shape_set(g, n, 1, x->dtype, 3, state, e);
 }

@@ -115,7 +115,7 @@ static gs_status keep_ratio(gs_arena *a, const gs_node *n, bool larger,
     double size = floor(scale * (double)d->in + 0.5);
     if (size >= 0x1p62)
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                     "the sizes ask for a dim %lld of more than 2^62",
+                     "dim %lld would be larger than 2^62",
                      (long long)axes[i]);
     d->exact = false;
     d->scale = scale;

@@ -172,13 +172,13 @@ gs_status gs_shape_range(gs_graph *g, gs_node *n, gs_err *e) {
       return gs_shape_not_constant(g->arena, n, i, e);
     if (gs_tensor_ints(c, &v[i], 1) != 1 && !float_scalar(c, &f[i]))
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
-                     "operand '%s' is no number of a float type of 16 to 64 "
-                     "bits, or an integer type",
+                     "operand '%s' is not a float of 16 to 64 bits or an "
+                     "integer",
                      n->in[i]->name);
   }
   if (v[2] == 0 && !(f[2] < 0 || f[2] > 0))
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "delta is 0 or no number");
+                   "delta is 0 or not a number");
   count = gs_dtype_get(t)->cls == 'f' ? range_floats(f[0], f[1], f[2])
                                       : range_ints(v[0], v[1], v[2]);
   if (count < 0)
@@ -195,7 +195,7 @@ static gs_status random_type(gs_graph *g, const gs_node *n, int64_t dtype,
       dtype == GS_BFLOAT16)
     return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                 "dtype %lld is no floating-point type", (long long)dtype);
+                 "dtype %lld is not a floating-point type", (long long)dtype);
 }
 
 /* With the attribute `split` (ai.gshard) the result is one device's block. */

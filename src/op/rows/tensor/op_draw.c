@@ -25,7 +25,7 @@ gs_status gs_shape_bernoulli(gs_graph *g, gs_node *n, gs_err *e) {
   char cls = gs_dtype_get((int)to)->cls;
   if (to <= GS_UNDEFINED || to >= GS_NDTYPE || cls == 's' || cls == 'c')
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'dtype' is %lld, which is no type of numbers",
+                   "attribute 'dtype' is %lld, which is not a numeric type",
                    (long long)to);
   return gs_shape_set(g, n, 0, (gs_dtype)to, x->rank, x->dims, e);
 }

@@ -47,7 +47,7 @@ static gs_status split_attr(gs_graph *g, const gs_node *n, const char *name,
   gs_buf_init(&text, g->arena);
   gs_attr_print_text(&text, g->mesh, a);
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                 "'%s' is no sharding of rank %d over this mesh", text.at,
+                 "'%s' is not a sharding of rank %d over this mesh", text.at,
                  rank);
 }
 
@@ -58,7 +58,7 @@ static gs_status dim_attr(gs_graph *g, const gs_node *n, const char *name,
   if (!gs_node_attr(n, name)) return missing(g, n, name, e);
   if (at < 0 || at >= n->in[0]->rank)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "%s %lld is no dim of '%s' of rank %d", name,
+                   "%s %lld is out of range for '%s' of rank %d", name,
                    (long long)at, n->in[0]->name, n->in[0]->rank);
   *d = (int)at;
   return GS_OK;
@@ -82,7 +82,7 @@ static gs_status reduce_attr(gs_graph *g, const gs_node *n, gs_err *e) {
   if (!gs_node_attr(n, "reduce")) return GS_OK;
   if (text && gs_reduce_parse(text, &reduce)) return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                 "'%s' is no reduction", text ? text : "?");
+                 "'%s' is not a reduction", text ? text : "?");
 }
 
 /* The shape of a block of operand 0, as `split` cuts it. */

@@ -300,7 +300,7 @@ static gs_status one_hot_depth(gs_graph *g, const gs_node *n, int64_t *depth,
   }
   if (*depth >= 0) return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                 "operand '%s' is no depth: one number, 0 or more", v->name);
+                 "depth '%s' must be one non-negative number", v->name);
 }
 
 gs_status gs_shape_one_hot(gs_graph *g, gs_node *n, gs_err *e) {
@@ -312,7 +312,7 @@ gs_status gs_shape_one_hot(gs_graph *g, gs_node *n, gs_err *e) {
                    (long long)gs_node_int(n, "axis", -1), x->rank + 1);
   if (v->rank != 1 || v->dims[0] != 2)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "values '%s' are %s, need two elements", v->name,
+                   "values '%s' are %s, not two elements", v->name,
                    gs_shape_text(g->arena, v->dtype, v->rank, v->dims));
   if (gs_move_open(n, 1) && n->out[0]->rank == x->rank + 1)
     return gs_shape_set(g, n, 0, v->dtype, n->out[0]->rank, n->out[0]->dims,

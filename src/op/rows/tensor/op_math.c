@@ -82,13 +82,14 @@ gs_status gs_shape_bit_cast(gs_graph *g, gs_node *n, gs_err *e) {
   int64_t to = gs_node_int(n, "to", GS_UNDEFINED);
   if (to <= GS_UNDEFINED || to >= GS_NDTYPE)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'to' is %lld, which is no element type",
+                   "attribute 'to' is %lld, which is not an element type",
                    (long long)to);
   const gs_dtype_info *from = gs_dtype_get((int)x->dtype);
   const gs_dtype_info *as = gs_dtype_get((int)to);
   if (!from->bits || from->bits != as->bits)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "'%s' is %s, which has not as many bits as %s", x->name,
+                   "'%s' is %s, which does not have as many bits as %s",
+                   x->name,
                    from->text, as->text);
   return gs_shape_set(g, n, 0, (gs_dtype)to, x->rank, x->dims, e);
 }
@@ -131,7 +132,7 @@ gs_status gs_shape_eye_like(gs_graph *g, gs_node *n, gs_err *e) {
                    x->rank);
   if (to <= GS_UNDEFINED || to >= GS_NDTYPE)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'dtype' is %lld, which is no element type",
+                   "attribute 'dtype' is %lld, which is not an element type",
                    (long long)to);
   return gs_shape_set(g, n, 0, (gs_dtype)to, 2, x->dims, e);
 }

@@ -91,7 +91,7 @@ gs_status gs_shape_cast(gs_graph *g, gs_node *n, gs_err *e) {
   int64_t to = gs_node_int(n, "to", GS_UNDEFINED);
   if (to <= GS_UNDEFINED || to >= GS_NDTYPE)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'to' is %lld, which is no element type",
+                   "attribute 'to' is %lld, which is not an element type",
                    (long long)to);
   return gs_shape_set(g, n, 0, (gs_dtype)to, x->rank, x->dims, e);
 }
@@ -189,12 +189,12 @@ gs_status gs_shape_expand(gs_graph *g, gs_node *n, gs_err *e) {
   if (x->rank) memcpy(dims, x->dims, (size_t)rank * sizeof *dims);
   if (count > GS_MAX_RANK)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
-                   "'%s' asks for rank %d, more than %d", n->in[1]->name,
+                   "'%s' gives rank %d, more than %d", n->in[1]->name,
                    count, GS_MAX_RANK);
   for (int d = 0; d < count; d++)
     if (shape[d] < 0)
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                     "'%s' asks for a dim of %lld", n->in[1]->name,
+                     "'%s' gives a dim of %lld", n->in[1]->name,
                      (long long)shape[d]);
   if (!gs_shape_merge(&rank, dims, count, shape))
     return gs_fail(e, GS_DATA, gs_node_place(a, n),

@@ -29,7 +29,8 @@ gs_status gs_shape_sequence_empty(gs_graph *g, gs_node *n, gs_err *e) {
   int64_t t = gs_node_int(n, "dtype", GS_FLOAT);
   if (t <= 0 || t >= GS_NDTYPE)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute dtype is %lld, no element type", (long long)t);
+                   "attribute dtype is %lld, not an element type",
+                   (long long)t);
   return gs_shape_dynamic(g, n, 0, GS_SEQUENCE, (gs_dtype)t, e);
 }
 

@@ -37,7 +37,7 @@ static gs_status check_signal(gs_arena *a, const gs_node *n, int min_rank,
       (x->dims[x->rank - 1] == 1 || x->dims[x->rank - 1] == 2))
     return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                 "operand '%s' %s is no signal: floats, with 1 or 2 as the "
+                 "operand '%s' %s is not a signal: floats, with 1 or 2 as the "
                  "last dim", x->name,
                  gs_shape_text(a, x->dtype, x->rank, x->dims));
 }
@@ -179,7 +179,8 @@ static gs_status made_type(gs_graph *g, const gs_node *n, gs_dtype *type,
   if (d && d->bits >= 8 && (is_float(*type) || d->cls == 'i' || d->cls == 'u'))
     return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                 "output_datatype %lld is no type for it", (long long)t);
+                 "output_datatype %lld is not a type that it may have",
+                 (long long)t);
 }
 
 /* The declared shape, of a type that an attribute says. */

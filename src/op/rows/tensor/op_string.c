@@ -72,7 +72,8 @@ gs_status gs_shape_tf_idf(gs_graph *g, gs_node *n, gs_err *e) {
     return gs_shape_dynamic(g, n, 0, GS_TENSOR, GS_FLOAT, e);
   if (x->rank > 2)
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "operand '%s' %s is no row and no list of rows", x->name,
+                   "operand '%s' %s is neither a row nor a list of rows",
+                   x->name,
                    gs_shape_text(g->arena, x->dtype, x->rank, x->dims));
   dims[0] = x->rank == 2 ? x->dims[0] : length;
   dims[1] = length;
