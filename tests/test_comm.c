@@ -64,12 +64,12 @@ static void test_moves(device *d, const gs_group *g, int64_t count) {
   int64_t *in = GS_NEWS(&d->arena, all + 1, int64_t);
   int64_t *out = GS_NEWS(&d->arena, all + 1, int64_t);
   for (int64_t i = 0; i < all; i++) in[i] = number(c->position, i);
-  EXPECT(d, !c->ops->all_gather(c, g, in, out, bytes, &d->err));
+  EXPECT(d, !gs_comm_all_gather(c, g, in, out, bytes, &d->err));
   for (int64_t i = 0; i < all; i++)
     EXPECT(d, out[i] == number(g->member[i / count], i % count));
   note(d, out, (size_t)all * sizeof *out);
   memset(out, 0, (size_t)all * sizeof *out);
-  EXPECT(d, !c->ops->all_to_all(c, g, in, out, bytes, &d->err));
+  EXPECT(d, !gs_comm_all_to_all(c, g, in, out, bytes, &d->err));
   for (int64_t i = 0; i < all; i++)
     EXPECT(d, out[i] ==
                   number(g->member[i / count], g->me * count + i % count));
@@ -137,15 +137,15 @@ static void test_reduce(device *d, const gs_group *g, gs_dtype t,
   bool exact = true;
   for (int64_t i = 0; i < count * g->n; i++)
     if (size == 2 && llabs(combined(g, t, r, i)) > 8) exact = false;
-  EXPECT(d, !c->ops->all_reduce(c, g, in, out, count, t, r, &d->err));
+  EXPECT(d, !gs_comm_all_reduce(c, g, in, out, count, t, r, &d->err));
   if (exact) EXPECT(d, !memcmp(out, want, (size_t)count * size));
   note(d, out, (size_t)count * size);
-  EXPECT(d, !c->ops->reduce_scatter(c, g, in, out, count, t, r, &d->err));
+  EXPECT(d, !gs_comm_reduce_scatter(c, g, in, out, count, t, r, &d->err));
   if (exact)
     EXPECT(d, !memcmp(out, (char *)want + (size_t)g->me * (size_t)count * size,
                       (size_t)count * size));
   note(d, out, (size_t)count * size);
-  EXPECT(d, !c->ops->all_reduce(c, g, in, in, count, t, r, &d->err));
+  EXPECT(d, !gs_comm_all_reduce(c, g, in, in, count, t, r, &d->err));
   if (exact) EXPECT(d, !memcmp(in, want, (size_t)count * size));
 }
 
@@ -156,7 +156,7 @@ static void test_order(device *d, const gs_group *g) {
   for (int i = 0; i < ELEMENTS; i++)
     x[i] = 1.0f / (float)(1 + c->position * 31 + i % 977);
   float *y = GS_NEWS(&d->arena, ELEMENTS, float);
-  EXPECT(d, !c->ops->all_reduce(c, g, x, y, ELEMENTS, GS_FLOAT,
+  EXPECT(d, !gs_comm_all_reduce(c, g, x, y, ELEMENTS, GS_FLOAT,
                                 GS_REDUCE_SUM, &d->err));
   for (int i = 0; i < ELEMENTS; i++) {
     float sum = 1.0f / (float)(1 + g->member[0] * 31 + i % 977);
@@ -173,7 +173,7 @@ static void test_permute(device *d, int64_t shift) {
   for (int round = 0; round < 3; round++) {
     int64_t x[40], y[40] = {0}, from = (p + n - shift % n) % n;
     for (int i = 0; i < 40; i++) x[i] = number(p, i + round);
-    EXPECT(d, !c->ops->permute(c, (p + shift) % n, from, x, y, sizeof x,
+    EXPECT(d, !gs_comm_permute(c, (p + shift) % n, from, x, y, sizeof x,
                                &d->err));
     for (int i = 0; i < 40; i++) EXPECT(d, y[i] == number(from, i + round));
     note(d, y, sizeof y);
@@ -207,14 +207,14 @@ static void one_fails(device *d) {
   gs_comm *c = d->comm;
   gs_group g = group_of(d, "[a,b,c]");
   int64_t x = 1, all[MOST];
-  d->status = c->ops->all_gather(c, &g, &x, all, sizeof x, &d->err);
+  d->status = gs_comm_all_gather(c, &g, &x, all, sizeof x, &d->err);
   /* The failure may be seen before this one is left. */
   EXPECT(d, !d->status || d->status == GS_TIMEOUT);
   if (c->position == 1) {
     (c->ops->fail)(c); /* `fail` is a macro of check.h */
     return;
   }
-  d->status = c->ops->all_gather(c, &g, &x, all, sizeof x, &d->err);
+  d->status = gs_comm_all_gather(c, &g, &x, all, sizeof x, &d->err);
   EXPECT(d, d->status == GS_TIMEOUT && d->err.n);
 }
 
@@ -225,7 +225,7 @@ static void one_fails_permute(device *d) {
     (c->ops->fail)(c); /* `fail` is a macro of check.h */
     return;
   }
-  d->status = c->ops->permute(c, (p + 1) % n, (p + n - 1) % n, &x, &y,
+  d->status = gs_comm_permute(c, (p + 1) % n, (p + n - 1) % n, &x, &y,
                               sizeof x, &d->err);
   if (p == 2) EXPECT(d, d->status == GS_TIMEOUT);
 }

@@ -1,9 +1,6 @@
-/* Collectives between devices that MPI ranks host.
- *
- * Everything is built from messages between devices and, for devices of one
- * rank, from shared memory as in comm_thread.c.  Reductions exchange parts,
- * combine them in ascending order and gather the results, so that they give
- * the same bytes as threads do.  MPI is called by one thread at a time. */
+/* Transfers between devices that MPI ranks host: messages between ranks and,
+ * within one, shared memory as in comm_thread.c.  One thread at a time calls
+ * MPI. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -13,10 +10,9 @@
 #include <sched.h>
 #include <string.h>
 
-#include "base/math.h"
+#include "base/assert.h"
 
-/* All-reduces up to this many bytes are done whole by every member. */
-enum { SMALL = 4096, POLLS = 64 };
+enum { POLLS = 64 };
 
 typedef struct mpi_comm {
   gs_comm base;
@@ -29,10 +25,10 @@ typedef struct mpi_comm {
   GS_VEC(int) noted; /* ranks that the talk knows this device to wait for */
   char *scratch;
   size_t scratch_size;
-  const void **at;  /* [nat] operands of a reduction */
-  int64_t *local;   /* [nat] members of the group in this rank */
-  int nat, nlocal, me_local;
+  int64_t *local;   /* [room] members of the group in this rank */
+  int room, nlocal, me_local;
   gs_rendezvous *rendezvous; /* of the local members; NULL: only the caller */
+  uint32_t turn;    /* of it, when the caller came */
 } mpi_comm;
 
 /* ---- messages ---- */
@@ -49,7 +45,6 @@ static void send_to(mpi_comm *c, int64_t to, const void *p, size_t n) {
     MPI_Isend((const char *)p + at, (int)part, MPI_BYTE, (int)(to / c->each),
               tag, c->w->data, new_request(c, (int)(to / c->each)));
   }
-  c->base.wire_bytes += n;
 }
 
 static void recv_from(mpi_comm *c, int64_t from, void *p, size_t n) {
@@ -130,10 +125,9 @@ static bool is_local(const mpi_comm *c, int64_t p) {
 
 /* Finds the members that this rank hosts. */
 static void find_local(mpi_comm *c, const gs_group *g) {
-  if (c->nat < g->n) {
-    c->at = GS_NEWS(c->arena, g->n, const void *);
+  if (c->room < g->n) {
     c->local = GS_NEWS(c->arena, g->n, int64_t);
-    c->nat = g->n;
+    c->room = g->n;
   }
   c->nlocal = 0;
   for (int i = 0; i < g->n; i++) {
@@ -146,18 +140,6 @@ static void find_local(mpi_comm *c, const gs_group *g) {
     c->rendezvous = gs_team_rendezvous(&c->me, c->local, c->nlocal);
 }
 
-static gs_status meet(mpi_comm *c, gs_err *e) {
-  return c->rendezvous ? gs_team_meet(c->me.team, c->rendezvous, e) : GS_OK;
-}
-
-/* Shows the caller's buffers to the local members. */
-static gs_status publish(mpi_comm *c, const void *in, void *out, gs_err *e) {
-  if (!c->rendezvous) return GS_OK;
-  c->rendezvous->in[c->me_local] = in;
-  c->rendezvous->out[c->me_local] = out;
-  return meet(c, e);
-}
-
 static char *need_scratch(mpi_comm *c, size_t n) {
   if (c->scratch_size < n) {
     c->scratch = gs_alloc(c->arena, n);
@@ -166,193 +148,107 @@ static char *need_scratch(mpi_comm *c, size_t n) {
   return c->scratch;
 }
 
-/* ---- collectives ---- */
+/* ---- transfers ---- */
 
-/* out[i * bytes] = member i's in[me * step]: step 0 gathers, bytes is
- * all-to-all. */
-static gs_status exchange(gs_comm *base, const gs_group *g, const void *in,
-                          void *out, size_t bytes, size_t step, gs_err *e) {
-  mpi_comm *c = (mpi_comm *)base;
-  find_local(c, g);
+/* Gives every piece of another rank a place; those without one lie in the
+ * scratch memory. */
+static void place_wants(mpi_comm *c) {
+  const gs_group *g = &c->base.group;
+  size_t slot = 0, at = 0;
+  for (int i = 0; i < g->n; i++)
+    if (!c->base.want[i].to && c->base.want[i].bytes > slot)
+      slot = c->base.want[i].bytes;
+  slot = (slot + 63) / 64 * 64;
+  char *all = slot ? need_scratch(c, slot * (size_t)g->n) : NULL;
+  for (int i = 0; i < g->n; i++) {
+    if (is_local(c, g->member[i])) continue;
+    c->base.got[i] = c->base.want[i].to;
+    if (c->base.want[i].to || !c->base.want[i].bytes) continue;
+    c->base.got[i] = all + at;
+    at += slot;
+  }
+}
+
+/* Messages to and from other ranks; each member begins with another peer. */
+static void post(mpi_comm *c) {
+  const gs_group *g = &c->base.group;
+  const gs_piece *put = c->base.put[c->base.round];
+  int me = g->me < 0 ? 0 : g->me;
   gs_mpi_lock(c->w);
-  for (int k = 1; k < g->n; k++) {
-    int i = (g->me + k) % g->n, j = (g->me + g->n - k) % g->n;
+  for (int k = 0; k < g->n; k++) {
+    int j = (me + g->n - k) % g->n;
     if (!is_local(c, g->member[j]))
-      recv_from(c, g->member[j], (char *)out + (size_t)j * bytes, bytes);
+      recv_from(c, g->member[j], (void *)(uintptr_t)c->base.got[j],
+                c->base.want[j].bytes);
+  }
+  for (int k = 0; k < g->n; k++) {
+    int i = (me + k) % g->n;
     if (!is_local(c, g->member[i]))
-      send_to(c, g->member[i], (const char *)in + (size_t)i * step, bytes);
+      send_to(c, g->member[i], put[i].at, put[i].bytes);
   }
   gs_mpi_unlock(c->w);
-  GS_TRY(publish(c, in, out, e));
-  for (int i = 0, l = 0; i < g->n; i++) {
-    if (!is_local(c, g->member[i])) continue;
-    const void *from = c->rendezvous ? c->rendezvous->in[l] : in;
-    l++;
-    memcpy((char *)out + (size_t)i * bytes,
-           (const char *)from + (size_t)g->me * step, bytes);
-    if (i != g->me) base->wire_bytes += bytes;
-  }
-  GS_TRY(settle(c, e));
-  return meet(c, e);
 }
 
-static gs_status all_gather(gs_comm *base, const gs_group *g, const void *in,
-                            void *out, size_t bytes, gs_err *e) {
-  return exchange(base, g, in, out, bytes, 0, e);
-}
-
-static gs_status all_to_all(gs_comm *base, const gs_group *g, const void *in,
-                            void *out, size_t bytes, gs_err *e) {
-  return exchange(base, g, in, out, bytes, bytes, e);
-}
-
-/* The parts of an array that members reduce: blocks of `count` elements, or
- * gs_reduce_part of `total`. */
-typedef struct parts {
-  int64_t total, count; /* count < 0: split total */
-  gs_dtype t;
-} parts;
-
-static size_t part(const parts *p, const gs_group *g, int i, size_t *at) {
-  int64_t first = i * p->count, n = p->count;
-  if (p->count < 0) gs_reduce_part(p->total, g->n, i, &first, &n);
-  *at = gs_span(p->t, first);
-  return gs_span(p->t, n);
-}
-
-/* Sends everybody his part of in, and combines what comes for the caller
- * into `to`.  Publishes in and out; local members may not write yet. */
-static gs_status reduce_parts(mpi_comm *c, const gs_group *g, const parts *p,
-                              gs_reduce r, const void *in, void *out,
-                              void *to, gs_err *e) {
-  size_t at, mine, my_bytes = part(p, g, g->me, &mine);
-  find_local(c, g);
-  size_t slot = (my_bytes + 63) / 64 * 64;
-  char *got = need_scratch(c, slot * (size_t)(g->n - c->nlocal) + 64);
-  gs_mpi_lock(c->w);
-  for (int i = 0, k = 0; i < g->n; i++) {
-    if (is_local(c, g->member[i])) continue;
-    recv_from(c, g->member[i], got + slot * (size_t)k, my_bytes);
-    c->at[i] = got + slot * (size_t)k++;
-  }
-  for (int k = 1; k < g->n; k++) {
-    int i = (g->me + k) % g->n;
-    if (is_local(c, g->member[i])) continue;
-    size_t bytes = part(p, g, i, &at);
-    send_to(c, g->member[i], (const char *)in + at, bytes);
-  }
-  gs_mpi_unlock(c->w);
-  GS_TRY(publish(c, in, out, e));
-  for (int i = 0, l = 0; i < g->n; i++) {
-    if (!is_local(c, g->member[i])) continue;
-    const void *from = c->rendezvous ? c->rendezvous->in[l] : in;
-    l++;
-    c->at[i] = (const char *)from + mine;
-    if (i != g->me) c->base.wire_bytes += part(p, g, i, &at);
-  }
-  GS_TRY(settle(c, e));
-  size_t size = gs_span(p->t, 1);
-  return gs_reduce_many(p->t, r, g->n, c->at, to, (int64_t)(my_bytes / size),
-                        e);
-}
-
-static gs_status reduce_scatter(gs_comm *base, const gs_group *g,
-                                const void *in, void *out, int64_t count,
-                                gs_dtype t, gs_reduce r, gs_err *e) {
+static gs_status start(gs_comm *base, gs_err *e) {
   mpi_comm *c = (mpi_comm *)base;
-  parts p = {.count = count, .t = t};
-  GS_TRY(reduce_parts(c, g, &p, r, in, out, out, e));
-  return meet(c, e);
-}
-
-/* Members hold their parts of out; everybody gets all of them. */
-static gs_status gather_parts(mpi_comm *c, const gs_group *g, const parts *p,
-                              void *out, gs_err *e) {
-  size_t at, mine, my_bytes = part(p, g, g->me, &mine);
-  gs_mpi_lock(c->w);
-  for (int k = 1; k < g->n; k++) {
-    int i = (g->me + k) % g->n, j = (g->me + g->n - k) % g->n;
-    if (!is_local(c, g->member[j])) {
-      size_t bytes = part(p, g, j, &at);
-      recv_from(c, g->member[j], (char *)out + at, bytes);
-    }
-    if (!is_local(c, g->member[i]))
-      send_to(c, g->member[i], (char *)out + mine, my_bytes);
+  const gs_group *g = &base->group;
+  (void)e;
+  place_wants(c);
+  post(c);
+  if (g->me < 0) {
+    int64_t to = g->member[0];
+    if (to != base->position && is_local(c, to))
+      gs_team_post(c->me.team, base->position, to, base->put[0][0].at);
+    return GS_OK;
   }
-  gs_mpi_unlock(c->w);
-  for (int i = 0, l = 0; i < g->n; i++) {
-    if (!is_local(c, g->member[i])) continue;
-    size_t bytes = part(p, g, i, &at);
-    if (i != g->me) {
-      memcpy((char *)out + at, (const char *)c->rendezvous->out[l] + at, bytes);
-      c->base.wire_bytes += my_bytes;
-    }
-    l++;
-  }
-  return settle(c, e);
-}
-
-/* Every member gets all of in and combines it itself. */
-static gs_status reduce_small(mpi_comm *c, const gs_group *g, const void *in,
-                              void *out, int64_t count, gs_dtype t,
-                              gs_reduce r, gs_err *e) {
-  size_t bytes = gs_span(t, count);
-  _Alignas(64) char whole[SMALL];
   find_local(c, g);
-  char *got = need_scratch(c, SMALL * (size_t)g->n);
-  gs_mpi_lock(c->w);
-  for (int k = 1; k < g->n; k++) {
-    int i = (g->me + k) % g->n;
-    if (is_local(c, g->member[i])) continue;
-    recv_from(c, g->member[i], got + SMALL * (size_t)i, bytes);
-    send_to(c, g->member[i], in, bytes);
-  }
-  gs_mpi_unlock(c->w);
-  GS_TRY(publish(c, in, out, e));
-  for (int i = 0, l = 0; i < g->n; i++) {
-    if (!is_local(c, g->member[i])) c->at[i] = got + SMALL * (size_t)i;
-    else c->at[i] = c->rendezvous ? c->rendezvous->in[l++] : in;
-    if (is_local(c, g->member[i]) && i != g->me) c->base.wire_bytes += bytes;
-  }
-  GS_TRY(settle(c, e));
-  GS_TRY(gs_reduce_many(t, r, g->n, c->at, whole, count, e));
-  GS_TRY(meet(c, e));
-  memcpy(out, whole, bytes);
+  if (!c->rendezvous) return GS_OK;
+  c->rendezvous->put[base->round][c->me_local] = base->put[base->round];
+  c->turn = gs_team_come(c->rendezvous);
   return GS_OK;
 }
 
-static gs_status all_reduce(gs_comm *base, const gs_group *g, const void *in,
-                            void *out, int64_t count, gs_dtype t, gs_reduce r,
-                            gs_err *e) {
-  mpi_comm *c = (mpi_comm *)base;
-  size_t bytes = gs_span(t, count);
-  if (bytes <= SMALL) return reduce_small(c, g, in, out, count, t, r, e);
-  parts p = {.total = count, .count = -1, .t = t};
-  size_t at;
-  part(&p, g, g->me, &at);
-  GS_TRY(reduce_parts(c, g, &p, r, in, out, (char *)out + at, e));
-  GS_TRY(meet(c, e));
-  GS_TRY(gather_parts(c, g, &p, out, e));
-  return meet(c, e);
+/* Copies what members in this rank have. */
+static gs_status take_local(mpi_comm *c, gs_err *e) {
+  gs_comm *base = &c->base;
+  const gs_group *g = &base->group;
+  if (c->rendezvous)
+    GS_TRY(gs_team_await(c->me.team, c->rendezvous, c->turn, e));
+  for (int i = 0, l = 0; i < g->n; i++) {
+    if (!is_local(c, g->member[i])) continue;
+    const gs_piece *list = c->rendezvous
+                               ? c->rendezvous->put[base->round][l]
+                               : base->put[base->round];
+    const gs_want *want = &base->want[i];
+    l++;
+    gs_assert(list[g->me].bytes == want->bytes);
+    base->got[i] = want->to ? want->to : list[g->me].at;
+    if (want->to && want->bytes) memcpy(want->to, list[g->me].at, want->bytes);
+  }
+  return GS_OK;
 }
 
-static gs_status permute(gs_comm *base, int64_t to, int64_t from,
-                         const void *in, void *out, size_t bytes, gs_err *e) {
+/* Member 1's piece of a pair, if it is of this rank. */
+static gs_status take_pair(mpi_comm *c, gs_err *e) {
+  const gs_want *want = &c->base.want[1];
+  int64_t me = c->base.position, from = c->base.group.member[1];
+  if (!is_local(c, from)) return GS_OK;
+  if (from != me)
+    return gs_team_take(c->me.team, me, from, want->to, want->bytes, e);
+  memcpy(want->to, c->base.put[0][0].at, want->bytes);
+  return GS_OK;
+}
+
+static gs_status wait(gs_comm *base, gs_err *e) {
   mpi_comm *c = (mpi_comm *)base;
-  gs_team *t = c->me.team;
-  int64_t me = base->position;
-  gs_mpi_lock(c->w);
-  if (!is_local(c, from)) recv_from(c, from, out, bytes);
-  if (!is_local(c, to)) send_to(c, to, in, bytes);
-  gs_mpi_unlock(c->w);
-  if (to != me && is_local(c, to)) {
-    gs_team_post(t, me, to, in);
-    base->wire_bytes += bytes;
-  }
-  if (from == me) memcpy(out, in, bytes);
-  else if (is_local(c, from)) GS_TRY(gs_team_take(t, me, from, out, bytes, e));
-  GS_TRY(settle(c, e));
-  return gs_team_sent(t, me, e);
+  GS_TRY(base->group.me < 0 ? take_pair(c, e) : take_local(c, e));
+  return settle(c, e);
+}
+
+static gs_status end(gs_comm *base, gs_err *e) {
+  mpi_comm *c = (mpi_comm *)base;
+  if (base->group.me < 0) return gs_team_sent(c->me.team, base->position, e);
+  return c->rendezvous ? gs_team_meet(c->me.team, c->rendezvous, e) : GS_OK;
 }
 
 static gs_status barrier(gs_comm *base, gs_err *e) {
@@ -375,16 +271,12 @@ static void fail(gs_comm *base) {
   gs_team_fail(((mpi_comm *)base)->me.team);
 }
 
-static const gs_comm_ops mpi_ops = {
-    .name = "mpi",
-    .all_gather = all_gather,
-    .all_to_all = all_to_all,
-    .all_reduce = all_reduce,
-    .reduce_scatter = reduce_scatter,
-    .permute = permute,
-    .barrier = barrier,
-    .fail = fail,
-};
+static const gs_comm_ops mpi_ops = {.name = "mpi",
+                                    .start = start,
+                                    .wait = wait,
+                                    .end = end,
+                                    .barrier = barrier,
+                                    .fail = fail};
 
 gs_status gs_comm_mpi(gs_world *base, gs_team *t, gs_arena *a,
                       int64_t position, int64_t ndevice, gs_comm **out,
@@ -404,6 +296,7 @@ gs_status gs_comm_mpi(gs_world *base, gs_team *t, gs_arena *a,
   c->base.ops = &mpi_ops;
   c->base.position = position;
   c->base.ndevice = ndevice;
+  c->base.arena = a;
   c->me.team = t;
   c->me.arena = a;
   c->w = w;

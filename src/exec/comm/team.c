@@ -96,8 +96,8 @@ gs_rendezvous *gs_team_rendezvous(gs_member *me, const int64_t *member, int n) {
     m = GS_NEW(&t->arena, gs_rendezvous);
     m->n = n;
     m->member = gs_memdup(&t->arena, member, (size_t)n * sizeof *member);
-    m->in = GS_NEWS(&t->arena, n, const void *);
-    m->out = GS_NEWS(&t->arena, n, void *);
+    for (int r = 0; r < 2; r++)
+      m->put[r] = GS_NEWS(&t->arena, n, const gs_piece *);
     m->next = t->rendezvous;
     t->rendezvous = m;
   }
@@ -106,17 +106,18 @@ gs_rendezvous *gs_team_rendezvous(gs_member *me, const int64_t *member, int n) {
   return m;
 }
 
-gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e) {
+uint32_t gs_team_come(gs_rendezvous *m) {
   uint32_t turn = atomic_load_explicit(&m->turn, memory_order_relaxed);
   uint32_t others = (uint32_t)m->n - 1;
-  if (atomic_fetch_add(&m->arrived, 1) == others) {
-    atomic_store(&m->arrived, 0);
-    atomic_store(&m->turn, turn + 1);
-    if (atomic_load(&m->sleepers)) wake(&m->turn);
-    return atomic_load_explicit(&t->failed, memory_order_relaxed)
-               ? gs_team_lost(e)
-               : GS_OK;
-  }
+  if (atomic_fetch_add(&m->arrived, 1) != others) return turn;
+  atomic_store(&m->arrived, 0);
+  atomic_store(&m->turn, turn + 1);
+  if (atomic_load(&m->sleepers)) wake(&m->turn);
+  return turn;
+}
+
+gs_status gs_team_await(gs_team *t, gs_rendezvous *m, uint32_t turn,
+                        gs_err *e) {
   wait_state w = {0};
   while (atomic_load_explicit(&m->turn, memory_order_acquire) == turn) {
     atomic_fetch_add(&m->sleepers, 1);
@@ -125,6 +126,10 @@ gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e) {
     GS_TRY(s);
   }
   return GS_OK;
+}
+
+gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e) {
+  return gs_team_await(t, m, gs_team_come(m), e);
 }
 
 void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in) {

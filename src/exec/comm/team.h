@@ -15,8 +15,7 @@
 typedef struct gs_rendezvous {
   int n;
   const int64_t *member; /* [n] device positions */
-  const void **in;       /* [n] what each member reads from */
-  void **out;            /* [n] and writes to */
+  const gs_piece **put[2]; /* [n] what each has for the others, by round */
   _Atomic uint32_t arrived, turn, sleepers;
   struct gs_rendezvous *next;
 } gs_rendezvous;
@@ -54,7 +53,12 @@ void gs_team_fail(gs_team *t);
 /* The rendezvous of these devices (all of the team), made at first use; O(n).
  */
 gs_rendezvous *gs_team_rendezvous(gs_member *m, const int64_t *member, int n);
-/* Returns when all n members have called it. GS_TIMEOUT when one failed. */
+/* The caller has come to m; its turn, for gs_team_await, which returns when all
+ * n members have.  GS_TIMEOUT when one failed. */
+uint32_t gs_team_come(gs_rendezvous *m);
+gs_status gs_team_await(gs_team *t, gs_rendezvous *m, uint32_t turn,
+                        gs_err *e);
+/* Both. */
 gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e);
 /* Leaves in for device `to`; gs_team_sent waits until it was copied. */
 void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in);

@@ -115,7 +115,7 @@ static gs_status run_all_reduce(const gs_coll *c, gs_comm *comm,
   (void)scratch;
   int64_t n;
   gs_dtype t = summed_as(c, c->x, &n);
-  return comm->ops->all_reduce(comm, &c->group, c->in, c->out, n, t,
+  return gs_comm_all_reduce(comm, &c->group, c->in, c->out, n, t,
                                c->reduce, e);
 }
 
@@ -141,7 +141,7 @@ static gs_status run_reduce_scatter(const gs_coll *c, gs_comm *comm,
   }
   int64_t count;
   gs_dtype t = summed_as(c, c->y, &count);
-  return comm->ops->reduce_scatter(comm, &c->group, in, c->out, count, t,
+  return gs_comm_reduce_scatter(comm, &c->group, in, c->out, count, t,
                                    c->reduce, e);
 }
 
@@ -162,7 +162,7 @@ static gs_status prep_all_gather(gs_arena *a, gs_coll *c, gs_err *e) {
 
 static gs_status run_all_gather(const gs_coll *c, gs_comm *comm,
                                 void *scratch, gs_err *e) {
-  GS_TRY(comm->ops->all_gather(comm, &c->group, c->in,
+  GS_TRY(gs_comm_all_gather(comm, &c->group, c->in,
                                c->unpack ? scratch : c->out,
                                gs_value_bytes(c->x), e));
   if (c->unpack)
@@ -216,7 +216,7 @@ static gs_status run_all_to_all(const gs_coll *c, gs_comm *comm,
     cut(c->x, in, c->dim, m, b, scratch);
     in = scratch;
   }
-  GS_TRY(comm->ops->all_to_all(comm, &c->group, in, out, bytes, e));
+  GS_TRY(gs_comm_all_to_all(comm, &c->group, in, out, bytes, e));
   if (c->unpack) join(c->y, c->out, c->dim2, m, block_dim(c), out);
   return GS_OK;
 }
@@ -231,7 +231,7 @@ static gs_status prep_permute(gs_arena *a, gs_coll *c, gs_err *e) {
 static gs_status run_permute(const gs_coll *c, gs_comm *comm, void *scratch,
                              gs_err *e) {
   (void)scratch;
-  return comm->ops->permute(comm, c->to, c->from, c->in, c->out,
+  return gs_comm_permute(comm, c->to, c->from, c->in, c->out,
                             gs_value_bytes(c->x), e);
 }
 
