@@ -6,52 +6,12 @@
 #include "base/math.h"
 #include "pass/partition/partition_impl.h"
 
-static double identity_of(gs_reduce r) {
-  switch (r) {
-    case GS_REDUCE_PROD: return 1;
-    case GS_REDUCE_MAX: return -INFINITY;
-    case GS_REDUCE_MIN: return INFINITY;
-    case GS_REDUCE_SUM:
-    case GS_NREDUCE: break;
-  }
-  return 0;
-}
-
-/* Dims of operand i whose padding would enter a reduction, and the value that
- * keeps it out. */
-static uint64_t summed_dims(const gs_rule *r, int i, const gs_node_choice *c,
-                            double *fill) {
-  uint64_t dims = 0;
-  for (int d = 0; d < r->in[i].rank; d++)
-    for (int k = 0; k < r->in[i].dim[d].n; k++) {
-      int f = r->in[i].dim[d].f[k];
-      if (r->factor[f].kind != GS_SUMMED || !c->as.axis[f].n) continue;
-      dims |= (uint64_t)1 << d;
-      *fill = identity_of(r->factor[f].reduce);
-    }
-  return dims;
-}
-
-/* What the padding of operand i must hold. */
-static gs_padding padding_wanted(const gs_node *n, const gs_rule *r, int i,
-                                 const gs_node_choice *c) {
-  gs_padding pad = {0};
-  pad.dims = summed_dims(r, i, c, &pad.value);
-  bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
-  if (indexed && i == 0) pad.dims = 0; /* indices never reach the padding */
-  if (indexed && i == 1) pad.dims = gs_form_zeros(c->in[i]).padding.dims;
-  if (!pad.dims) pad.value = 0;
-  return pad;
-}
-
-static gs_value *operand(gs_partitioner *p, const gs_node *n, const gs_rule *r,
-                         int i, const gs_node_choice *c) {
+static gs_value *operand(gs_partitioner *p, const gs_node *n, int i,
+                         const gs_node_choice *c) {
   const gs_value *v = n->in[i];
-  gs_form want = gs_form_of(c->in[i]);
-  want.padding = padding_wanted(n, r, i, c);
-  const gs_held_form *x = gs_partitioner_need(p, v, &want);
+  const gs_held_form *x = gs_partitioner_need(p, v, &c->in[i]);
   bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
-  if (adds && c->deferred && !c->in[i]->partial)
+  if (adds && c->deferred && !c->in[i].sharding->partial)
     return gs_partitioner_spread(p, v, x, c->deferred);
   return x->local;
 }
@@ -71,7 +31,7 @@ static gs_local make_local(gs_partitioner *p, const gs_node *n,
   l.out_dims = GS_NEWS(tmp, n->nout + 1, int64_t *);
   l.out_sharding = c->out;
   for (int i = 0; i < n->nin; i++)
-    if (n->in[i]) l.in[i] = operand(p, n, r, i, c);
+    if (n->in[i]) l.in[i] = operand(p, n, i, c);
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
     l.out_dims[i] = GS_NEWS(tmp, gs_max(n->out[i]->rank, 0) + 1, int64_t);
@@ -107,8 +67,9 @@ static void note_fallback(gs_partitioner *p, const gs_node *n,
                           const gs_node_choice *c, int first_collective) {
   bool split = false;
   for (int i = 0; i < n->nin; i++) {
-    if (c->in[i] && !gs_sharding_is_replicated(c->in[i])) return;
-    if (c->in[i] && gs_sharding_used(n->in[i]->sharding)) split = true;
+    const gs_sharding *s = c->in[i].sharding;
+    if (s && !gs_sharding_is_replicated(s)) return;
+    if (s && gs_sharding_used(n->in[i]->sharding)) split = true;
   }
   if (!split) return;
   double bytes = 0;

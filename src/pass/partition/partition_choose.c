@@ -143,8 +143,9 @@ static double local_seconds(const gs_partitioner *p, const gs_node *n,
                           gs_axes_size(p->m, &c->as.axis[f]));
   double bytes = 0;
   for (int i = 0; i < n->nin && i < r->nin; i++)
-    if (c->in[i])
-      bytes += (double)gs_sharding_bytes(p->m, c->in[i], n->in[i]->dtype,
+    if (c->in[i].sharding)
+      bytes += (double)gs_sharding_bytes(p->m, c->in[i].sharding,
+                                         n->in[i]->dtype,
                                          n->in[i]->dims);
   for (int i = 0; i < n->nout && i < r->nout; i++)
     if (c->out[i])
@@ -154,10 +155,49 @@ static double local_seconds(const gs_partitioner *p, const gs_node *n,
   return gs_cost_local(p->m, flops, bytes);
 }
 
+static double identity_of(gs_reduce r) {
+  switch (r) {
+    case GS_REDUCE_PROD: return 1;
+    case GS_REDUCE_MAX: return -INFINITY;
+    case GS_REDUCE_MIN: return INFINITY;
+    case GS_REDUCE_SUM:
+    case GS_NREDUCE: break;
+  }
+  return 0;
+}
+
+/* Dims of operand i whose padding would enter a reduction, and the value that
+ * keeps it out. */
+static uint64_t summed_dims(const gs_rule *r, int i, const gs_node_choice *c,
+                            double *fill) {
+  uint64_t dims = 0;
+  for (int d = 0; d < r->in[i].rank; d++)
+    for (int k = 0; k < r->in[i].dim[d].n; k++) {
+      int f = r->in[i].dim[d].f[k];
+      if (r->factor[f].kind != GS_SUMMED || !c->as.axis[f].n) continue;
+      dims |= (uint64_t)1 << d;
+      *fill = identity_of(r->factor[f].reduce);
+    }
+  return dims;
+}
+
+/* What the padding of operand i must hold. */
+static gs_padding padding_wanted(const gs_node *n, const gs_rule *r, int i,
+                                 const gs_node_choice *c) {
+  gs_padding pad = {0};
+  pad.dims = summed_dims(r, i, c, &pad.value);
+  bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
+  if (indexed && i == 0) pad.dims = 0; /* indices never reach the padding */
+  if (indexed && i == 1)
+    pad.dims = gs_form_zeros(c->in[i].sharding).padding.dims;
+  if (!pad.dims) pad.value = 0;
+  return pad;
+}
+
 /* Fills in what the assignment asks of operands and gives to results. */
 static void shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          gs_arena *tmp, gs_subset deferred, gs_node_choice *c) {
-  c->in = GS_NEWS(tmp, r->nin + 1, gs_sharding *);
+  c->in = GS_NEWS(tmp, r->nin + 1, gs_form);
   c->out = GS_NEWS(tmp, r->nout + 1, gs_sharding *);
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
@@ -165,9 +205,11 @@ static void shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
-    c->in[i] = gs_unproject(tmp, &r->in[i], &c->as);
+    gs_sharding *s = gs_unproject(tmp, &r->in[i], &c->as);
     if (all || i == 0)
-      c->in[i]->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
+      s->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
+    c->in[i] = gs_form_of(s);
+    c->in[i].padding = padding_wanted(n, r, i, c);
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
@@ -180,11 +222,9 @@ static void shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
 static double choice_seconds(gs_partitioner *p, const gs_node *n,
                              const gs_rule *r, gs_node_choice *c) {
   double t = c->compute = local_seconds(p, n, r, c);
-  for (int i = 0; i < r->nin; i++) {
-    if (!c->in[i]) continue;
-    gs_form want = gs_form_of(c->in[i]);
-    t += gs_partitioner_price(p, n->in[i], &want, NULL);
-  }
+  for (int i = 0; i < r->nin; i++)
+    if (c->in[i].sharding)
+      t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
   for (int i = 0; i < r->nout; i++) {
     if (!c->out[i]) continue;
     const gs_value *v = n->out[i];

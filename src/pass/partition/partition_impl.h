@@ -34,7 +34,8 @@ typedef struct gs_partitioner {
 /* The choice for one node. */
 typedef struct gs_node_choice {
   gs_assignment as;
-  gs_sharding **in;  /* what each operand must have; NULL: absent */
+  gs_form *in; /* what each operand must have, padding included; sharding
+                  NULL: absent */
   gs_sharding **out; /* what each result gets */
   gs_subset deferred; /* axes over which partial operands are passed on */
   double compute; /* seconds of the node's own work */
