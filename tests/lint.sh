@@ -134,6 +134,7 @@ rule 'functions of at most 100 lines'
 # Operators are told apart by their row, never by a comparison of names.
 names=$({
   sed -n 's/^OP([A-Za-z0-9]*, *"\([A-Za-z0-9]*\)".*/\1/p' src/op/ops.def
+  sed -n 's/^MOVE([A-Z_]*, *"\([A-Za-z0-9]*\)".*/\1/p' src/op/moves.def
   sed -n 's/^function \([A-Za-z.]*\.\)\{0,1\}\([A-Za-z0-9]*\) .*/\2/p' \
     src/op/functions/*.txt
 } | sort -u | paste -sd '|' -)
@@ -152,13 +153,19 @@ rule 'no variable that holds the name of an operator to be compared'
 # Nor by the number of their row, nor by their kernel: a cell says it.
 # shellcheck disable=SC2086
 grep -nE '(^|[^A-Za-z0-9_])ROW_[A-Za-z]|gs_ops[[:space:]]*\[[^]i]' \
-  $source_code /dev/null |
-  grep -vE '^src/(op|exec/step/step_collective\.c)' > "$found"
+  $source_code /dev/null | grep -v '^src/op/' > "$found"
 # shellcheck disable=SC2086
 grep -nE -e '[!=]=[[:space:]]*&[[:space:]]*gs_(kernel|dynamic)_[a-z]' \
   -e '&[[:space:]]*gs_(kernel|dynamic)_[a-z_]+[[:space:]]*[!=]=' \
   $source_code /dev/null >> "$found"
 rule 'no operator is known by its row number or its kernel'
+
+# A move's row is the one place that has its name.
+names=$(sed -n 's/^MOVE([A-Z_]*, *"\([A-Za-z]*\)".*COLLECTIVE.*/\1/p' \
+  src/op/moves.def | paste -sd '|' -)
+grep -rnE "($names)" src tools --include='*.[ch]' --include='*.def' |
+  grep -v '^src/op/moves\.def:' > "$found"
+rule 'no collective is named outside src/op/moves.def'
 
 mark='TO''DO|FIX''ME|X''XX'
 # shellcheck disable=SC2046,SC2086

@@ -114,7 +114,6 @@ static totals count(const gs_report *r) {
   return t;
 }
 
-/* "2 AllToAll, 1 AllReduce" */
 /* "1.25 ms" */
 static char *seconds_text(gs_arena *a, double s) {
   return s < 1e-3 ? gs_sprintf(a, "%.3g us", s * 1e6)
@@ -122,6 +121,7 @@ static char *seconds_text(gs_arena *a, double s) {
                   : gs_sprintf(a, "%.3g s", s);
 }
 
+/* How often each move occurs: "2 NAME, 1 NAME". */
 static void collective_counts(gs_buf *b, const gs_partition *p) {
   bool any = false;
   for (int k = 0; k < GS_NMOVE; k++) {

@@ -181,7 +181,7 @@ static gs_status weights_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 #define COLL(field) offsetof(gs_plan_collective_reading, field)
 static const gs_key collective_keys[] = {
     {"op", gs_key_text, COLL(op), NULL, NULL,
-     "The collective, as AllReduce.", true},
+     "The collective, as gshard-ops(7) names it.", true},
     {"axes", gs_key_text, COLL(axes), NULL, NULL,
      "Axes of the mesh over which it communicates, as tp or [dp,tp].", true},
     {"tensor", gs_key_text, COLL(tensor), NULL, NULL,
