@@ -8,9 +8,8 @@ if [ ! -x tests/test_onnx ]; then
   exit 77
 fi
 unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 cd "$work" || exit 1
 annotate=$build/tools/gshard-annotate
 partition=$build/tools/gshard-partition
@@ -121,5 +120,4 @@ mv plans/spmd "plans/$h"
 rm "plans/$h/weights.data"
 printed "a plan without weights" forged "$run" --random 1 "plans/$h"
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

@@ -9,9 +9,8 @@ if [ ! -x tests/test_onnx ]; then
   exit 77
 fi
 unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 # shellcheck source=tests/preload.sh
 . "${srcdir-.}/tests/preload.sh"
 mkdir "$work/d"
@@ -21,18 +20,6 @@ annotate=$build/tools/gshard-annotate
 partition=$build/tools/gshard-partition
 run=$build/tools/gshard-run
 
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  text=$1
-  shift
-  if "$@" > "$work/log" 2>&1 < /dev/null; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' "$work/log" | head -10
-    failed=$((failed + 1))
-  fi
-}
 # gives CODE COMMAND...: runs it, with what it prints in $work/out and err.
 gives() {
   want=$1
@@ -276,5 +263,4 @@ for tool in annotate-new partition partition-new run run-new; do
   rm -r slow
 done
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

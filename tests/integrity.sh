@@ -6,32 +6,15 @@ set -u
 build=$(pwd)
 examples=$(cd "${srcdir-.}/examples" && pwd)
 mpirun=${MPIRUN-mpirun}
-OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
-# MPI's own libraries keep memory at exit.
-ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
-export ASAN_OPTIONS
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/mpirun.sh
+. "$(dirname "$0")/mpirun.sh"
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 cd "$work" || exit 1
 annotate=$build/tools/gshard-annotate
 partition=$build/tools/gshard-partition
 run=$build/tools/gshard-run
 
-ok() { # ok TEXT COMMAND...
-  text=$1
-  shift
-  if "$@" > log 2>&1 < /dev/null; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' log | head -10
-    failed=$((failed + 1))
-  fi
-}
 # gives CODE FRAGMENT COMMAND...: fails with this code, says this, prints no
 # number.
 gives() {
@@ -257,5 +240,4 @@ if command -v "$mpirun" > /dev/null 2>&1 && [ "${HAVE_MPI-1}" != 0 ]; then
     -n 2 "$run" --no-verify --random 1 bad
 fi
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

@@ -7,30 +7,10 @@ if ! command -v "$mpirun" > /dev/null 2>&1 || [ "${HAVE_MPI-1}" = 0 ]; then
   echo "skipped: no MPI"
   exit 77
 fi
-# As root, and with more ranks than cores.
-OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
-# MPI's own libraries keep memory at exit.
-ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
-export ASAN_OPTIONS
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-ok() { # ok TEXT COMMAND...
-  text=$1
-  shift
-  if "$@" > "$work/log" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok: $text"
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' "$work/log" | head -10
-    failed=$((failed + 1))
-  fi
-}
+# shellcheck source=tests/mpirun.sh
+. "$(dirname "$0")/mpirun.sh"
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 
 # A job; what hangs is ended.
 job() { timeout -k 5 1200 "$mpirun" "$@"; }
@@ -71,9 +51,4 @@ all_gone() {
       tries=$((tries + 1))
     done
   done
-}
-
-done_all() {
-  printf '%d passed, %d failed\n' "$passed" "$failed"
-  [ "$failed" -eq 0 ]
 }

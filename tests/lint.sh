@@ -5,11 +5,10 @@ set -u
 LC_ALL=C
 export LC_ALL
 build=$(pwd)
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 cd "${srcdir-.}" || exit 1
-passed=0 failed=0
-found=$(mktemp)
-pairs=$(mktemp)
-trap 'rm -f "$found" "$pairs"' EXIT
+found=$work/found pairs=$work/pairs
 
 # rule TEXT: passes when nothing was found.
 rule() {
@@ -209,12 +208,13 @@ options=$(sed -n 's/.*\.name = "\([a-z-]*\)".*/\1/p' tools/options*.c |
     } }' > "$found"
 rule 'options that texts name are in a table'
 
-: > "$found"
-if command -v nm > /dev/null && [ -f "$build/.libs/libgs.a" ]; then
+text='global names start with gs_'
+if ! command -v nm > /dev/null || [ ! -f "$build/.libs/libgs.a" ]; then
+  skip "$text: needs nm and libgs.a"
+else
   nm -g --defined-only "$build/.libs/libgs.a" 2> /dev/null |
     awk 'NF == 3 && $3 !~ /^(gs_|_|onnx__)/ { print $3 }' > "$found"
+  rule "$text"
 fi
-rule 'global names start with gs_'
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

@@ -6,9 +6,8 @@ build=$(pwd)
 data=$build/tests
 [ -d "$data/spec" ] || data=$(cd "${srcdir-.}/tests" && pwd)
 unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 # shellcheck source=tests/preload.sh
 . "${srcdir-.}/tests/preload.sh"
 cd "$work" || exit 1
@@ -49,19 +48,6 @@ sweep() {
   done
   if [ $wrong = 0 ]; then passed=$((passed + 1)); else
     printf '  %s of %s\n' $wrong "$(turns "$calls" | wc -l)"
-    failed=$((failed + 1))
-  fi
-}
-
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  text=$1
-  shift
-  if "$@" > log 2>&1 < /dev/null; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' log | head -10
     failed=$((failed + 1))
   fi
 }
@@ -156,5 +142,4 @@ refused() {
 }
 ok "no room for a file of weights" refused
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

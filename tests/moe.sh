@@ -5,24 +5,9 @@
 set -u
 PATH=$PWD/tools:$PWD/examples:$PATH
 specs=$(cd "${srcdir-.}/examples" && pwd)
-temp=$(mktemp -d)
-trap 'rm -rf "$temp"' EXIT
-cd "$temp" || exit 1
-passed=0 failed=0
-
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  what=$1
-  shift
-  if "$@" > log 2>&1; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$what"
-    sed 's/^/  /' log | tail -20
-    failed=$((failed + 1))
-  fi
-}
-
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
+cd "$work" || exit 1
 # is TEXT WANTED GIVEN
 is() { ok "$1: $3, expected $2" [ "$2" = "$3" ]; }
 
@@ -160,5 +145,4 @@ ok 'auto: gives the same shardings' cmp a b
 gshard-partition -q -o - annotated.onnx > program.onnx
 ok 'auto: equal to the whole' equal
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

@@ -8,25 +8,11 @@ if ! command -v script > /dev/null ||
   echo "skipped: needs script(1), which gives a command a terminal"
   exit 77
 fi
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 cd "$work" || exit 1
 PATH=$build/tools:$build/examples:$PATH
 unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
-
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  text=$1
-  shift
-  if "$@" > log 2>&1; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' log | cat -v | head -20
-    failed=$((failed + 1))
-  fi
-}
 
 # The reader takes half a megabyte, waits for what the terminal should show
 # (with "quiet": long enough to see that nothing comes), and takes the rest.
@@ -81,5 +67,4 @@ ok "not into a file" silent
 terminal "$annotate -o - model.onnx | ./slow quiet > a.onnx" dumb
 ok "not on a terminal that cannot erase" silent
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

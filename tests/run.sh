@@ -4,14 +4,11 @@
 set -u
 build=$(pwd)
 data=${srcdir-.}/tests/data
-temp=$(mktemp -d)
-trap 'rm -rf "$temp"' EXIT
-passed=0 failed=0
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 run="$build/tools/gshard-run"
-OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
+# shellcheck source=tests/mpirun.sh
+. "$(dirname "$0")/mpirun.sh"
 
 result() { # result STATUS TEXT
   if [ "$1" = 0 ]; then
@@ -20,7 +17,7 @@ result() { # result STATUS TEXT
   else
     failed=$((failed + 1))
     echo "not ok: $2"
-    sed 's/^/  /' "$temp/err" | head -5
+    sed 's/^/  /' "$work/err" | head -5
   fi
 }
 
@@ -28,78 +25,78 @@ result() { # result STATUS TEXT
 expect() {
   code=$1 text=$2
   shift 2
-  "$@" > "$temp/out" 2> "$temp/err"
+  "$@" > "$work/out" 2> "$work/err"
   got=$?
-  [ "$got" = "$code" ] || echo "  exit $got, expected $code" >> "$temp/err"
+  [ "$got" = "$code" ] || echo "  exit $got, expected $code" >> "$work/err"
   [ "$got" = "$code" ]
   result $? "$text"
 }
 
 model=$data/mlp.onnx
-program=$temp/program.onnx
-"$build/tools/gshard-annotate" -q -s "$data/mlp.yaml" -o "$temp/a.onnx" \
-  "$model" && "$build/tools/gshard-partition" -q -o - "$temp/a.onnx" \
-  > "$program" && "$build/tools/gshard-partition" -q -o "$temp/plan" \
-  "$temp/a.onnx" && "$build/tools/gshard-partition" -q --emit device \
-  -o "$temp/devices" "$temp/a.onnx" || { echo "cannot partition"; exit 1; }
+program=$work/program.onnx
+"$build/tools/gshard-annotate" -q -s "$data/mlp.yaml" -o "$work/a.onnx" \
+  "$model" && "$build/tools/gshard-partition" -q -o - "$work/a.onnx" \
+  > "$program" && "$build/tools/gshard-partition" -q -o "$work/plan" \
+  "$work/a.onnx" && "$build/tools/gshard-partition" -q --emit device \
+  -o "$work/devices" "$work/a.onnx" || { echo "cannot partition"; exit 1; }
 
 made="--random 1 --range i=-5:5 --bind batch=5"
 # shellcheck disable=SC2086
 {
-  expect 0 "plain model" "$run" $made -o "$temp/whole" "$model"
-  "$run" $made "$program" > "$temp/digest"
+  expect 0 "plain model" "$run" $made -o "$work/whole" "$model"
+  "$run" $made "$program" > "$work/digest"
   for what in program.onnx plan devices; do
     expect 0 "$what equals the model" "$run" $made --check "$model" \
-      "$temp/$what"
-    "$run" $made "$temp/$what" > "$temp/out" 2> "$temp/err"
-    cmp -s "$temp/out" "$temp/digest"
+      "$work/$what"
+    "$run" $made "$work/$what" > "$work/out" 2> "$work/err"
+    cmp -s "$work/out" "$work/digest"
     result $? "$what gives the same bytes"
   done
   for threads in 1 2 7; do
-    "$run" $made -j "$threads" "$program" > "$temp/out" 2> "$temp/err"
-    cmp -s "$temp/out" "$temp/digest"
+    "$run" $made -j "$threads" "$program" > "$work/out" 2> "$work/err"
+    cmp -s "$work/out" "$work/digest"
     result $? "the same bytes with -j $threads"
   done
   expect 0 "bench and JSON" "$run" $made --bench 3 --json "$program"
   expect 0 "files in and out" "$run" --random 1 --range i=-5:5 \
-    -o "$temp/again" --bind batch=5 "$program"
-  expect 73 "an output that exists" "$run" $made -o "$temp/again" "$program"
-  expect 0 "-f replaces it" "$run" -f $made -o "$temp/again" "$program"
+    -o "$work/again" --bind batch=5 "$program"
+  expect 73 "an output that exists" "$run" $made -o "$work/again" "$program"
+  expect 0 "-f replaces it" "$run" -f $made -o "$work/again" "$program"
   expect 1 "tolerances of 0 fail" "$run" $made --rtol 0 --atol 0 \
     --check "$data/mlp.onnx" "$program"
 }
 # Weights at odd offsets: the sanitizer build sees every unaligned read.
 odd=$data/odd-inline.onnx
-"$run" --random 1 "$odd" > "$temp/odd-digest" 2> /dev/null
-"$run" --random 1 "$data/odd.onnx" > "$temp/out" 2> "$temp/err" &&
-  cmp -s "$temp/out" "$temp/odd-digest"
+"$run" --random 1 "$odd" > "$work/odd-digest" 2> /dev/null
+"$run" --random 1 "$data/odd.onnx" > "$work/out" 2> "$work/err" &&
+  cmp -s "$work/out" "$work/odd-digest"
 result $? "weights at odd offsets"
-"$build/tools/gshard-annotate" -q -s "$data/odd.yaml" -o "$temp/odda.onnx" \
-  "$data/odd.onnx" && cp "$data/odd.data" "$temp" &&
-  "$build/tools/gshard-partition" -q -o - "$temp/odda.onnx" \
-  > "$temp/odd.onnx"
+"$build/tools/gshard-annotate" -q -s "$data/odd.yaml" -o "$work/odda.onnx" \
+  "$data/odd.onnx" && cp "$data/odd.data" "$work" &&
+  "$build/tools/gshard-partition" -q -o - "$work/odda.onnx" \
+  > "$work/odd.onnx"
 expect 0 "the same, sharded" "$run" --random 1 --check "$odd" \
-  "$temp/odd.onnx"
+  "$work/odd.onnx"
 # shellcheck disable=SC2086
 expect 0 "--timeout" "$run" --timeout 1200 $made "$program"
 expect 64 "a negative --timeout" "$run" --timeout -1 "$program"
 expect 66 "an input is missing" "$run" "$program"
-grep -q "input 'x' is not given" "$temp/err"
+grep -q "input 'x' is not given" "$work/err"
 result $? "which one is said"
-expect 64 "no such input" "$run" -i "q=$temp/whole/y.npy" "$program"
-expect 65 "an input of another shape" "$run" -i "x=$temp/whole/y.npy" \
+expect 64 "no such input" "$run" -i "q=$work/whole/y.npy" "$program"
+expect 65 "an input of another shape" "$run" -i "x=$work/whole/y.npy" \
   --random 1 "$program"
 expect 64 "no such range" "$run" --random 1 --range q=0:2 "$program"
 expect 65 "an index out of range" "$run" --random 1 --range i=90:91 "$program"
-grep -q "device [0-3]: step [0-9]*: node '.*take.*" "$temp/err"
+grep -q "device [0-3]: step [0-9]*: node '.*take.*" "$work/err"
 result $? "device, step and node are said"
-[ "$(grep -c error: "$temp/err")" = 1 ]
+[ "$(grep -c error: "$work/err")" = 1 ]
 result $? "in one message"
 
 # Devices that were stopped for longer than --timeout have not waited.
 stopped() {
-  "$run" --timeout 1 --random 1 --bench 1000000 "$program" > "$temp/out" \
-    2> "$temp/err" &
+  "$run" --timeout 1 --random 1 --bench 1000000 "$program" > "$work/out" \
+    2> "$work/err" &
   job=$!
   for round in 1 2 3; do
     sleep 1
@@ -110,7 +107,7 @@ stopped() {
   sleep 1
   kill -TERM $job || return 1
   wait $job
-  [ $? = 143 ] && [ ! -s "$temp/err" ]
+  [ $? = 143 ] && [ ! -s "$work/err" ]
 }
 stopped
 result $? "a stopped job goes on"
@@ -122,9 +119,9 @@ if [ "${HAVE_MPI-0}" = 1 ] && command -v "$mpirun" > /dev/null 2>&1; then
   # shellcheck disable=SC2086
   for ranks in 1 2 4; do
     for what in program.onnx devices; do
-      timeout -k 5 1200 "$mpirun" -n "$ranks" "$run" $made "$temp/$what" \
-        > "$temp/out" 2> "$temp/err"
-      cmp -s "$temp/out" "$temp/digest"
+      timeout -k 5 1200 "$mpirun" -n "$ranks" "$run" $made "$work/$what" \
+        > "$work/out" 2> "$work/err"
+      cmp -s "$work/out" "$work/digest"
       result $? "$what on $ranks ranks: the same bytes"
     done
   done
@@ -135,12 +132,11 @@ if [ "${HAVE_MPI-0}" = 1 ] && command -v "$mpirun" > /dev/null 2>&1; then
     --random 1 "$program"
   expect 65 "a rank that fails ends the job" timeout -k 5 1200 "$mpirun" \
     -n 4 "$run" --random 1 --range i=90:91 "$program"
-  grep -q "rank [0-3] (.*): device [0-3]: step" "$temp/err"
+  grep -q "rank [0-3] (.*): device [0-3]: step" "$work/err"
   result $? "rank, host, device and step are said"
-  [ "$(grep -c 'error:' "$temp/err")" = 1 ]
+  [ "$(grep -c 'error:' "$work/err")" = 1 ]
   result $? "by one rank"
 else
   echo "skipped: mpi"
 fi
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+done_all

@@ -10,9 +10,8 @@ if [ ! -x "$samples" ] || [ ! -x "$reader" ]; then
   exit 77
 fi
 unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 mkdir "$work/bin" "$work/block" "$work/fixture"
 table=$source/tests/data/snippets.txt
 
@@ -30,12 +29,7 @@ tell() { # tell STATUS TEXT: one case
 if [ "${HAVE_MPI-1}" = 1 ] && launcher=$(command -v "${MPIRUN-mpirun}"); then
   cat > "$work/bin/mpirun" << END_WRAPPER
 #!/bin/sh
-OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
-ASAN_OPTIONS="\${ASAN_OPTIONS-}\${ASAN_OPTIONS:+:}detect_leaks=0"
-export ASAN_OPTIONS
+. "$source/tests/mpirun.sh"
 exec timeout -k 5 300 "$launcher" "\$@"
 END_WRAPPER
   chmod +x "$work/bin/mpirun"
@@ -230,5 +224,4 @@ sort -u "$work/used" | comm -23 "$work/lines" - > "$work/log"
 [ ! -s "$work/log" ]
 tell $? "snippets.txt: blocks that are in no page"
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

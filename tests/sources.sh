@@ -7,28 +7,14 @@ if [ ! -f "$script" ] || ! command -v git > /dev/null; then
   echo "skipped: needs git and ./bootstrap"
   exit 77
 fi
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 cd "$work" || exit 1
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
 # No repository around $work, and no settings of the user, count.
 GIT_CEILING_DIRECTORIES=$(cd .. && pwd -P)
 GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_CEILING_DIRECTORIES GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM
-
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  text=$1
-  shift
-  if "$@" > log 2>&1; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' log | head -20
-    failed=$((failed + 1))
-  fi
-}
 
 tree() { # tree DIRECTORY
   mkdir -p "$1/src/base" "$1/tools" "$1/tests" "$1/man" &&
@@ -57,5 +43,4 @@ printf '*.tmp.c\n' > own/.gitignore
 touch own/src/base/b.tmp.c
 ok "lists what it does not ignore" same own
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

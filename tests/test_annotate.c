@@ -2,8 +2,7 @@
  * line "spec", and a specification in; all shardings, the collectives that
  * they lead to, and what is computed whole out.  After the specification may
  * stand lines "explain V".  Every case also goes through a model file: what
- * gshard-partition reads must come to the same.
- * `test_annotate --print FILE` writes the file again. */
+ * gshard-partition reads must come to the same. */
 #include <unistd.h>
 
 #include "cases.h"
@@ -174,13 +173,6 @@ static void run_case(gs_arena *a, char *given, gs_buf *b) {
   gs_err_free(&e);
 }
 
-static void run_file(const char *path) {
-  ck_assert_int_eq(cases_run(path, run_case, NULL), 0);
-}
-
-START_TEST(cases) { cases_files("annotate", run_file); }
-END_TEST
-
 /* Metadata that is not as gs_model_annotate writes it. */
 START_TEST(broken_metadata) {
   static const struct {
@@ -281,22 +273,12 @@ static int text_again(const char *path) {
   return !same;
 }
 
-int main(int argc, char **argv) {
-  if (argc == 3 && !strcmp(argv[1], "--text")) return text_again(argv[2]);
-  if (argc == 3 && !strcmp(argv[1], "--print")) {
-    cases_run(argv[2], run_case, stdout);
-    return 0;
-  }
-  Suite *s = suite_create("annotate");
-  TCase *t = tcase_create("cases");
-  tcase_set_timeout(t, 1200);
-  tcase_add_test(t, cases);
+static void add_more(TCase *t) {
   tcase_add_test(t, broken_metadata);
   tcase_add_test(t, machine_in_file);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+}
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "--text")) return text_again(argv[2]);
+  return cases_main(argc, argv, "annotate", run_case, add_more);
 }

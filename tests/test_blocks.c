@@ -3,8 +3,8 @@
  * must give the blocks of the node's result.  Needs no partitioner: one factor
  * at a time is split, over one axis.
  *
- * tests/data/blocks.txt holds graphs of one node, separated by blank lines;
- * its inputs get numbers. */
+ * Cases (see cases.h) are graphs of one node, whose inputs get numbers;
+ * expected is how often it was split. */
 #include "cases.h"
 #include "kernel/core/kernel.h"
 
@@ -246,63 +246,31 @@ static bool run_trial(trial *t) {
   return true;
 }
 
-/* All factors of the node; returns how many trials there were. */
-static int run_graph(gs_arena *a, const char *text) {
+/* All factors of the node. */
+static void run_case(gs_arena *a, char *text, gs_buf *b) {
   gs_graph *g;
   gs_err e;
   gs_rule *r = GS_NEW(a, gs_rule);
   int trials = 0;
   gs_err_init(&e);
-  if (gs_graph_parse(a, text, "blocks.txt", &g, &e) != GS_OK)
-    ck_abort_msg("%s: %s", text, e.diag[0].text);
+  if (gs_graph_parse(a, text, "case", &g, &e)) must(false, e.diag[0].text);
   gs_node *n = g->node.at[0];
   n->op = gs_op_find(n->domain, n->op_type);
   for (int i = 0; i < g->input.n; i++) fill(g->input.at[i], a);
   if (gs_shape_infer(g, n, &e) || gs_rule_of(a, n, r, &e) ||
       gs_kernel_eval(g, n, &e))
-    ck_abort_msg("%s: %s", e.diag[0].place, e.diag[0].text);
+    must(false, e.diag[0].text);
   for (int f = 0; f < r->nfactor; f++)
     for (int m = 2; m <= MAX_DEVICES; m++) {
       trial t = {.a = a, .node = n, .rule = r, .split = f, .m = m};
       t.summed = r->factor[f].kind == GS_SUMMED;
       if (may_split(r, f, m)) trials += run_trial(&t);
     }
+  must(trials > 0, "something is split");
+  gs_buf_printf(b, "split %d times\n", trials);
   gs_err_free(&e);
-  return trials;
 }
 
-START_TEST(blocks) {
-  const char *top = getenv("srcdir");
-  char path[4096], *all, *at;
-  int trials = 0, graphs = 0;
-  snprintf(path, sizeof path, "%s/tests/data/blocks.txt", top ? top : ".");
-  all = at = cases_read(path);
-  while (at && *at) {
-    char *end = strstr(at, "\n\n");
-    gs_arena a;
-    gs_arena_init(&a);
-    if (end) *end = 0;
-    int n = run_graph(&a, at);
-    if (!n) ck_abort_msg("nothing to split in\n%s", at);
-    trials += n;
-    graphs++;
-    gs_arena_free(&a);
-    at = end ? end + 2 : NULL;
-  }
-  printf("%d graphs, %d trials\n", graphs, trials);
-  free(all);
-}
-END_TEST
-
-int main(void) {
-  Suite *s = suite_create("blocks");
-  TCase *t = tcase_create("blocks");
-  tcase_add_test(t, blocks);
-  tcase_set_timeout(t, 1200);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+int main(int argc, char **argv) {
+  return cases_main(argc, argv, "blocks", run_case, NULL);
 }

@@ -7,7 +7,7 @@
  * and parsed again, and runs as a program for two devices, with the same
  * outputs; when it is over no dynamic value is left but those of the outputs.
  */
-#include "cases_main.h"
+#include "cases.h"
 #include "check/compare.h"
 #include "exec/run/exec.h"
 #include "ir/text/graph_text.h"

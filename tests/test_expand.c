@@ -4,7 +4,7 @@
  * text form; expected is the graph after the upgrade, or after inference too.
  * Or they are a line "functions" and a text in the form of src/op/functions;
  * expected is what is wrong with it. */
-#include "cases_main.h"
+#include "cases.h"
 #include "op/core/function.h"
 #include "pass/prepare/infer.h"
 #include "op/core/schema.h"

@@ -4,7 +4,7 @@
  *   local i=tp k=[dp,tp]
  * when factors of the last node are to be split.  Expected are a shape per
  * result and a rule per node, then the local program. */
-#include "cases_main.h"
+#include "cases.h"
 #include "op/core/op.h"
 
 /* ---- local forms ---- */

@@ -1,7 +1,7 @@
 /* Golden cases of propagation and partitioning (data/partition.txt): a graph
  * with a few shardings in, all shardings, the SPMD program and its collectives
- * out. `test_partition --print FILE` writes the file again. */
-#include "cases_main.h"
+ * out. */
+#include "cases.h"
 #include "pass/prepare/infer.h"
 #include "pass/partition/partition.h"
 #include "pass/propagate/propagate.h"

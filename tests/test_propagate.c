@@ -5,9 +5,8 @@
  *   group V W ...         values that are sharded alike
  *   barrier DIRECTION V what may pass: none, forward, backward
  * Every case is also run with its nodes in other orders of execution and
- * under other names, which must change nothing.
- * `test_propagate --print FILE` writes the file again. */
-#include "cases_main.h"
+ * under other names, which must change nothing. */
+#include "cases.h"
 #include "pass/prepare/infer.h"
 #include "pass/propagate/propagate.h"
 

@@ -7,6 +7,9 @@
  * A case may say `# range NAME LO HI` for the values of an integer input (else
  * 0 and 1).
  *
+ * Each case runs on one of the meshes, chosen by a seed: GSHARD_SWEEP=N; with
+ * GSHARD_SWEEP=full on all.
+ *
  * `test_sweep digest` prints a hash of the outputs of each case on two devices,
  * which mpirun must print as well (mpi.sh).
  */
@@ -26,8 +29,7 @@
 #include "pass/propagate/project.h"
 #include "pass/propagate/propagate.h"
 
-enum { MAX_CASES = 4000 };
-static char *case_text[MAX_CASES];
+static golden *the_case;
 static int ncase, first_of_sweep; /* from there on all must run */
 static _Atomic long *compared;    /* shared with the processes of the tests */
 
@@ -36,62 +38,11 @@ enum { NMESH = 4, NMODE = 3 }; /* annotate both sides, operands, results */
 
 /* ---- reading the cases ---- */
 
-static void add_case(const char *from, size_t n) {
-  if (ncase == MAX_CASES) abort();
-  char *s = calloc(1, n + 1);
-  must(s != NULL, "memory");
-  memcpy(s, from, n);
-  case_text[ncase++] = s;
-}
-
-/* Cases between blank lines; lines that start with '>' are expectations.
- * Blocks of comments alone are headings. */
-static void read_blocks(char *all) {
-  char *block = NULL;
-  size_t n = 0;
-  for (char *line = all; line; line = strchr(line, '\n')) {
-    if (line != all) line++;
-    size_t length = strcspn(line, "\n");
-    bool blank = length == 0;
-    if (!blank && *line != '>') {
-      block = realloc(block, n + length + 2);
-      must(block != NULL, "memory");
-      memcpy(block + n, line, length);
-      n += length;
-      block[n++] = '\n';
-    }
-    if (blank || !line[length]) {
-      if (n && memchr(block, '=', n)) add_case(block, n);
-      n = 0;
-    }
-    if (!line[length]) break;
-  }
-  free(block);
-}
-
-/* "== name", text, "--", expectation. */
-static void read_marked(char *all) {
-  for (char *at = strstr(all, "== "); at; at = strstr(at, "\n== ")) {
-    if (*at == '\n') at++;
-    char *body = strchr(at, '\n') + 1;
-    char *end = strstr(body, "\n--\n");
-    add_case(body, (size_t)(end + 1 - body));
-    at = end;
-  }
-}
-
-static void read_file(const char *path) {
-  char *all = cases_read(path);
-  if (strstr(all, "\n--\n")) read_marked(all);
-  else read_blocks(all);
-  free(all);
-}
-
 static void read_cases(void) {
-  cases_files("rules", read_file);
-  cases_files("moves", read_file);
+  cases_load("rules", &the_case, &ncase);
+  cases_load("moves", &the_case, &ncase);
   first_of_sweep = ncase;
-  cases_files("sweep", read_file);
+  cases_load("sweep", &the_case, &ncase);
 }
 
 /* ---- running ---- */
@@ -305,10 +256,33 @@ static bool sweep_case(const char *text, const char *mesh) {
   return can;
 }
 
+/* Which cases run on which mesh. */
+static struct pick {
+  int of, mesh;
+} *pick;
+static int npick;
+
+/* All, or one mesh for each case that follows from the seed. */
+static void choose(const char *asked) {
+  bool full = asked && !strcmp(asked, "full");
+  unsigned long seed = asked && !full ? strtoul(asked, NULL, 10) : 1;
+  pick = calloc((size_t)ncase * NMESH, sizeof *pick);
+  must(pick != NULL, "memory");
+  for (int i = 0; i < ncase; i++) {
+    int chosen = (int)(gs_hash(&i, sizeof i, seed) % NMESH);
+    for (int m = 0; m < NMESH; m++)
+      if (full || m == chosen) pick[npick++] = (struct pick){i, m};
+  }
+  if (!full)
+    printf("seed %lu: GSHARD_SWEEP=%lu chooses the same, =full all\n", seed,
+           seed);
+}
+
 START_TEST(sweep) {
-  bool ran = sweep_case(case_text[_i / NMESH], meshes[_i % NMESH]);
-  if (!ran && _i / NMESH >= first_of_sweep)
-    ck_abort_msg("cannot run:\n%s", case_text[_i / NMESH]);
+  const golden *c = &the_case[pick[_i].of];
+  bool ran = sweep_case(c->given, meshes[pick[_i].mesh]);
+  if (!ran && pick[_i].of >= first_of_sweep)
+    ck_abort_msg("cannot run:\n%s", c->given);
 }
 END_TEST
 
@@ -321,10 +295,11 @@ START_TEST(all_operators) {
     gs_err e;
     gs_err_init(&e);
     gs_graph *g;
-    if (!gs_graph_parse(&a, case_text[i], "case", &g, &e) && g->node.n) {
+    if (!gs_graph_parse(&a, the_case[i].given, "case", &g, &e) && g->node.n) {
       const gs_op *op =
           gs_op_find(g->node.at[0]->domain, g->node.at[0]->op_type);
-      if (op && !seen[op->id]) seen[op->id] = sweep_case(case_text[i], "{p=1}");
+      if (op && !seen[op->id])
+        seen[op->id] = sweep_case(the_case[i].given, "{p=1}");
     }
     gs_err_free(&e);
     gs_arena_free(&a);
@@ -400,17 +375,17 @@ static void find_types(uint64_t *set) {
     gs_graph *g;
     gs_dtype from = GS_UNDEFINED;
     const gs_op *op = NULL;
-    if (!load(&a, case_text[i], &g, &e) && g->node.n) {
+    if (!load(&a, the_case[i].given, &g, &e) && g->node.n) {
       op = g->node.at[0]->op;
       from = main_type(g);
     }
     if (op && from && tried[op->id] < MAX_TRIED &&
-        runs_with(case_text[i], from, (int)from, true)) {
+        runs_with(the_case[i].given, from, (int)from, true)) {
       tried[op->id]++;
       for (int t = 1; t < GS_NDTYPE; t++)
         if (!(set[op->id] >> t & 1) &&
-            (runs_with(case_text[i], from, t, true) ||
-             runs_with(case_text[i], from, t, false)))
+            (runs_with(the_case[i].given, from, t, true) ||
+             runs_with(the_case[i].given, from, t, false)))
           set[op->id] |= (uint64_t)1 << t;
     }
     gs_err_free(&e);
@@ -447,7 +422,7 @@ static void digest_case(int index) {
   gs_graph *g;
   input_set in;
   gs_rule *r = GS_NEW(&a, gs_rule);
-  const char *text = case_text[index];
+  const char *text = the_case[index].given;
   bool can = !load(&a, text, &g, &e) && g->node.n && g->output.n &&
              g->input.n <= 32 && !make_inputs(&a, text, g, &in, &e) &&
              !gs_rule_of(&a, g->node.at[0], r, &e);
@@ -485,6 +460,7 @@ int main(int argc, char **argv) {
   compared = mmap(NULL, sizeof *compared, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   must(compared != MAP_FAILED, "memory");
+  choose(getenv("GSHARD_SWEEP"));
   Suite *s = suite_create("sweep");
   TCase *t = tcase_create("operators");
   tcase_add_test(t, all_operators);
@@ -495,13 +471,15 @@ int main(int argc, char **argv) {
   tcase_set_timeout(t, 1200);
   suite_add_tcase(s, t);
   t = tcase_create("cases");
-  tcase_add_loop_test(t, sweep, 0, ncase * NMESH);
+  cases_count(t);
+  tcase_add_loop_test(t, sweep, 0, npick);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_ENV);
   int failed = srunner_ntests_failed(r);
   srunner_free(r);
-  printf("%d cases, %ld shardings compared\n", ncase, *compared);
-  for (int i = 0; i < ncase; i++) free(case_text[i]);
+  printf("%d cases on %d meshes, %ld shardings compared\n", ncase, npick,
+         *compared);
+  free(pick);
   return failed ? 1 : 0;
 }

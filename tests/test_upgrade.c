@@ -2,7 +2,7 @@
  *
  * Cases (see cases.h) are a line "opset N" and a graph in text form; expected
  * is the graph after the upgrade, each node with its row and version. */
-#include "cases_main.h"
+#include "cases.h"
 #include "pass/prepare/upgrade.h"
 
 static void set_opset(gs_graph *g, int opset) {

@@ -3,24 +3,10 @@
 # whole they give what ONNX Runtime gives, and annotated, partitioned and run
 # on 2, 3, 4 and 6 devices they give it too.
 set -u
-passed=0 failed=0
 data=$srcdir/tests/data/torch
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 tolerance="--rtol 1e-3 --atol 1e-5"
-
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  text=$1
-  shift
-  if "$@" > "$work/log" 2>&1; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' "$work/log"
-    failed=$((failed + 1))
-  fi
-}
 
 # shellcheck disable=SC2086
 whole() { # whole MODEL SIZES
@@ -72,5 +58,4 @@ pipeline() {
 }
 ok "decoder, as one pipeline" pipeline
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+done_all

@@ -5,25 +5,12 @@ set -u
 build=$(pwd)
 examples=$(cd "${srcdir-.}/examples" && pwd)
 unset OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 # shellcheck source=tests/preload.sh
 . "${srcdir-.}/tests/preload.sh"
 cd "$work" || exit 1
 run=$build/tools/gshard-run
-
-ok() { # ok TEXT COMMAND...
-  text=$1
-  shift
-  if "$@" > log 2>&1 < /dev/null; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' log | head -10
-    failed=$((failed + 1))
-  fi
-}
 
 "$build/examples/dense-transformer" -q --layers 1 --model-dim 256 --vocab 2048 \
   -o m.onnx &&
@@ -65,5 +52,4 @@ last() {
 }
 ok "a block that cannot be read" last
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

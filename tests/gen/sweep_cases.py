@@ -8,9 +8,14 @@ and on sizes that nothing divides (5x7); sizes 1 and 0, sizes below the number
 of devices; several types; the attributes that matter to a split.
 """
 
+cases = []
+about = ""
+
+
 def case(node, *lines):
     """One case: declarations, the node under test."""
-    print(*lines, node, "", sep="\n")
+    name = node.partition("= ")[2].partition("(")[0].split()[0]
+    cases.append("\n".join((f"== {name}: {about}", *lines, node)))
 
 
 def f(name, *dims, t="f32"):
@@ -30,13 +35,14 @@ def between(name, low, high):
 
 
 def heading(text):
-    print(f"# {text}\n")
+    """What the cases from here on are about."""
+    global about
+    about = text
 
 
 SIZES = ((8, 12), (5, 7))
 SMALL = ((1, 3), (0, 4), (2, 5))
 
-print("# More cases of test_sweep.c; written by gen/sweep_cases.py.\n")
 
 heading("pointwise, one operand")
 UNARY = ("Abs Neg Ceil Floor Round Sign Reciprocal Sqrt Exp Log Sin Cos Tanh "
@@ -312,3 +318,7 @@ case("y = RandomUniform() shape=[0,3]")
 for size in SIZES:
     case("y = RandomUniformLike(x)", f("x", *size))
     case("y = RandomUniformLike(x) dtype=10 seed=1.5", f("x", *size, t="i64"))
+
+print(f"# at least {len(cases)} cases")
+print("# More cases of test_sweep.c; written by gen/sweep_cases.py.")
+print(*cases, sep="\n")
