@@ -123,7 +123,7 @@ static gs_status make_results(gs_dyncall *k, const gs_node *n, gs_view *out) {
 
 gs_status gs_dyncall_kernel(gs_dyncall *k) {
   gs_node *n;
-  const gs_kernel *kernel = gs_kernel_of(k->node->op);
+  const gs_kernel *kernel = k->kernel;
   gs_graph *g = gs_graph_new(k->arena, "");
   g->mesh = k->mesh;
   if (!kernel->run)
@@ -159,16 +159,5 @@ gs_status gs_dyncall_kernel(gs_dyncall *k) {
   GS_TRY(gs_kernel_run(kernel, &c));
   for (int i = 0; i < n->nout; i++)
     if (k->out[i]) gs_dyn_own_strings(k->out[i]);
-  return GS_OK;
-}
-
-gs_status gs_dyncall_node(gs_dyncall *k) {
-  if (!k->node->op)
-    return gs_dyncall_fail(k, GS_UNSUPPORTED, "no such operator");
-  const gs_dynamic *b = gs_dynamic_of(k->node->op);
-  GS_TRY(b && b->run ? b->run(k) : gs_dyncall_kernel(k));
-  for (int i = 0; i < k->node->nout; i++)
-    if (k->node->out[i] && !k->out[i])
-      return gs_dyncall_fail(k, GS_INTERNAL, "result %d was not made", i);
   return GS_OK;
 }

@@ -71,6 +71,7 @@ gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k);
 typedef struct gs_dyncall gs_dyncall;
 struct gs_dyncall {
   const gs_node *node;
+  const gs_kernel *kernel; /* of the node's row; set by gs_dyncall_node */
   gs_dyn **in;   /* [nin] NULL: left out; not owned */
   gs_dyn *
       *out; /* [nout] to be set to kept dynamic values where the node has one */

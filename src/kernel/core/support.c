@@ -12,6 +12,11 @@ gs_status gs_kernel_fail(gs_kctx *k, gs_status code, const char *fmt, ...) {
   return code;
 }
 
+gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t) {
+  return gs_kernel_fail(k, GS_UNSUPPORTED, "no kernel for %s",
+                        gs_dtype_get((int)t)->text);
+}
+
 gs_status gs_kernel_esize(gs_kctx *k, gs_dtype t, size_t *size) {
   int bits = gs_dtype_get((int)t)->bits;
   if (bits < 8 && t != GS_STRING) return gs_kernel_no_type(k, t);

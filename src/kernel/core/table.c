@@ -1,4 +1,5 @@
 /* The kernel column of ops.def. */
+#include "kernel/core/call_dynamic.h"
 #include "kernel/core/fusion.h"
 
 static const gs_kernel gs_kernel_none;
@@ -68,12 +69,14 @@ bool gs_kernel_takes_blocks(const gs_node *n, int i) {
          n->in[i]->dtype == GS_FLOAT;
 }
 
-gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t) {
-  gs_arena a;
-  gs_arena_init(&a);
-  gs_status s =
-      gs_fail(k->err, GS_UNSUPPORTED, gs_node_place(&a, k->node),
-              "no kernel for %s", gs_dtype_get((int)t)->text);
-  gs_arena_free(&a);
-  return s;
+gs_status gs_dyncall_node(gs_dyncall *k) {
+  if (!k->node->op)
+    return gs_dyncall_fail(k, GS_UNSUPPORTED, "no such operator");
+  const gs_dynamic *b = gs_dynamic_of(k->node->op);
+  k->kernel = gs_kernel_of(k->node->op);
+  GS_TRY(b && b->run ? b->run(k) : gs_dyncall_kernel(k));
+  for (int i = 0; i < k->node->nout; i++)
+    if (k->node->out[i] && !k->out[i])
+      return gs_dyncall_fail(k, GS_INTERNAL, "result %d was not made", i);
+  return GS_OK;
 }

@@ -174,6 +174,8 @@ static gs_status run_split(gs_dyncall *k) {
 
 /* ---- ConcatFromSequence ---- */
 
+extern const gs_kernel gs_kernel_concat;
+
 /* By the kernel of Concat, with the elements as operands. */
 static gs_status run_concat(gs_dyncall *k) {
   gs_dyn *list;
@@ -194,6 +196,7 @@ static gs_status run_concat(gs_dyncall *k) {
   gs_node_set_int(g, n, "axis", axis);
   gs_dyncall c = *k;
   c.node = n;
+  c.kernel = &gs_kernel_concat;
   c.in = GS_NEWS(k->arena, list->n, gs_dyn *);
   for (int i = 0; i < list->n; i++) {
     gs_dyn *x = c.in[i] = GS_NEW(k->arena, gs_dyn);
