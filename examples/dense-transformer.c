@@ -126,17 +126,25 @@ static void build(net *n, const sizes *z) {
   net_output(n, net_linear(n, "logits", x, z->vocab));
 }
 
-static gs_status run(gs_cli *c, gs_err *e) {
+static gs_status write_model(gs_cli *c, gs_arena *a, gs_err *e) {
   sizes z;
   GS_TRY(read_sizes(c, &z, e));
   const char *kind = gs_cli_get(c, "weights");
   int64_t seed = 1;
   GS_TRY(gs_cli_int(c, "seed", 0, INT64_MAX, &seed, e));
   net n;
-  net_begin(&n, &c->arena, tool.name, !kind || !strcmp(kind, "random"),
+  net_begin(&n, a, tool.name, !kind || !strcmp(kind, "random"),
             (uint64_t)seed, e);
   build(&n, &z);
   return net_write(&n, c, gs_cli_get(c, "output"), e);
+}
+
+static gs_status run(gs_cli *c, gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s = write_model(c, &a, e);
+  gs_arena_free(&a);
+  return s;
 }
 
 int main(int argc, char **argv) {

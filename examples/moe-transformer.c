@@ -300,16 +300,24 @@ static void build(transformer *t) {
                        offsetof(moe_gates, overflow)));
 }
 
-static gs_status run(gs_cli *c, gs_err *e) {
-  transformer *t = GS_NEW(&c->arena, transformer);
+static gs_status write_model(gs_cli *c, gs_arena *a, gs_err *e) {
+  transformer *t = GS_NEW(a, transformer);
   GS_TRY(read_sizes(c, &t->z, e));
   const char *kind = gs_cli_get(c, "weights"), *out = gs_cli_get(c, "output");
   bool weights = kind ? !strcmp(kind, "random") : !gs_cli_has(c, "preset");
   int64_t seed = 1;
   GS_TRY(gs_cli_int(c, "seed", 0, INT64_MAX, &seed, e));
-  net_begin(&t->net, &c->arena, tool.name, weights, (uint64_t)seed, e);
+  net_begin(&t->net, a, tool.name, weights, (uint64_t)seed, e);
   build(t);
   return net_write(&t->net, c, out, e);
+}
+
+static gs_status run(gs_cli *c, gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_status s = write_model(c, &a, e);
+  gs_arena_free(&a);
+  return s;
 }
 
 int main(int argc, char **argv) {

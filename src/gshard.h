@@ -4,8 +4,14 @@
  * name.
  *
  * What holds for all calls:
- * - What can fail returns a gs_status and takes a gs_err last, which may be
- *   NULL; it has then been told the place and the reason.
+ * - What can fail returns a gs_status and takes a gs_err last (not NULL), which
+ *   has then been told the place and the reason.
+ * - Objects own what they give out, and free it when they are freed; of what
+ *   they are given they keep copies, unless the text says otherwise.
+ * - Different objects may be used at the same time by different threads, one
+ *   object by one thread at a time.
+ * - Shapes are of whole tensors, row-major; sizes and offsets are in elements,
+ *   memory and traffic in bytes, times in seconds.
  * - Nothing here ends the process, installs signal or exit handlers, or
  *   changes limits, masks and settings that belong to the whole process,
  *   unless its text says so. */
@@ -57,6 +63,13 @@ typedef enum gs_status {
 /* One line for a status; never NULL. */
 GS_API const char *gs_status_text(gs_status s);
 
+/* In a function that returns gs_status: returns what is not GS_OK. */
+#define GS_TRY(expr)                                                           \
+  do {                                                                         \
+    gs_status try_status_ = (expr);                                            \
+    if (try_status_ != GS_OK) return try_status_;                              \
+  } while (0)
+
 /* ---- element types ------------------------------------------------------- */
 
 /* Numbered as TensorProto.DataType of ONNX. */
@@ -91,6 +104,413 @@ typedef enum gs_dtype {
   GS_INT2 = 26,
   GS_NDTYPE
 } gs_dtype;
+
+/* ---- diagnostics --------------------------------------------------------- */
+
+/* What has gone wrong, or is noteworthy: the first 20 errors and warnings, and
+ * how many more there were.  A gs_err is for one thread at a time. */
+typedef struct gs_err gs_err;
+
+typedef struct gs_diag {
+  gs_status code; /* GS_OK of a warning */
+  bool warning;
+  const char *place; /* "spec.yaml:3:9" or "m.onnx: node 'a' (Add)" or NULL */
+  const char *text;
+  const char *line; /* of the source, for the mark below it; or NULL */
+  int col, width;   /* of the mark, columns from 1 */
+  const char *hint; /* or NULL */
+} gs_diag;
+
+/* NULL without memory. */
+GS_API gs_err *gs_err_new(void);
+/* NULL: nothing happens. */
+GS_API void gs_err_delete(gs_err *e);
+/* Forgets all of it. */
+GS_API void gs_err_clear(gs_err *e);
+GS_API int gs_err_count(const gs_err *e);
+/* The i-th, 0 <= i < count; its texts stay until e is cleared or deleted. */
+GS_API const gs_diag *gs_err_get(const gs_err *e, int i);
+/* The code of the first error; GS_OK where there are warnings at most. */
+GS_API gs_status gs_err_first(const gs_err *e);
+
+/* For programs that report errors of their own with these.  gs_fail returns
+ * `code`; `place` may be NULL; the hint is added to the newest diagnostic. */
+GS_API gs_status gs_fail(gs_err *e, gs_status code, const char *place,
+                         const char *fmt, ...) GS_FORMAT(4, 5);
+GS_API void gs_warn(gs_err *e, const char *place, const char *fmt, ...)
+    GS_FORMAT(3, 4);
+GS_API void gs_err_hint(gs_err *e, const char *fmt, ...) GS_FORMAT(2, 3);
+
+/* Prints all of it, "who: place: error: text" (who may be NULL), source line,
+ * mark and hint, in one write.  What a terminal could obey is escaped. */
+GS_API void gs_err_print(const gs_err *e, FILE *f, const char *who,
+                         bool color);
+/* A JSON array of {code, warning, place, message, hint}. */
+GS_API void gs_err_print_json(const gs_err *e, FILE *f);
+
+/* ---- how far it is ------------------------------------------------------- */
+
+/* Bytes written so far, for another thread to look at. */
+typedef struct gs_progress gs_progress;
+
+/* NULL without memory. */
+GS_API gs_progress *gs_progress_new(void);
+GS_API void gs_progress_delete(gs_progress *p);
+GS_API void gs_progress_reset(gs_progress *p);
+/* total 0: not known.  Safe from any thread. */
+GS_API void gs_progress_get(const gs_progress *p, uint64_t *done,
+                            uint64_t *total);
+/* " 1.20 GiB of 3.00 GiB", or nothing at the start, in n bytes (64 do). */
+GS_API void gs_progress_text(const gs_progress *p, char *to, size_t n);
+
+/* ---- sharding a model ---------------------------------------------------- */
+
+/* One model on its way from a file to a program for many devices:
+ *
+ *   gs_sharder_new -> load -> annotate -> partition -> emit, or a gs_runner
+ *
+ * It owns all that it gives out, texts too: they stay until it is freed.  It
+ * is for one thread at a time; several sharders may work at once.
+ *
+ * After GS_RESOURCE for lack of memory it can only be freed, which returns all
+ * of its memory and closes its files. */
+typedef struct gs_sharder gs_sharder;
+
+/* Zero it and set `size`; all else may stay zero. */
+typedef struct gs_sharder_options {
+  size_t size; /* sizeof(gs_sharder_options) */
+  const char *producer; /* named in reports; NULL: "gshard" */
+  /* What is to be sharded: files in YAML (gshard-spec(5); "-": standard
+   * input), then a text.  None of it: the model's own annotations. */
+  const char *const *spec; /* [nspec] paths */
+  int nspec;
+  const char *spec_text;   /* or NULL */
+  const char *mesh;        /* "dp=2,tp=4", in place of the spec's; or NULL */
+  const char *const *bind; /* [nbind] "batch=16": sizes of symbolic dims */
+  int nbind;
+  bool allow_unmatched; /* rules may match nothing */
+  bool choose;          /* split what rules leave open where it pays */
+  const char *memory;   /* bytes of each device for that, "16GiB"; or NULL */
+} gs_sharder_options;
+
+/* Reads the spec.  GS_USAGE, GS_NOINPUT, GS_DATA, GS_SPEC, GS_UNSUPPORTED. */
+GS_API gs_status gs_sharder_new(const gs_sharder_options *o, gs_sharder **out,
+                                gs_err *e);
+/* NULL: nothing happens.  Runners of it are freed before. */
+GS_API void gs_sharder_free(gs_sharder *s);
+
+/* Reads an ONNX model ("-": standard input), binds its symbolic dims, infers
+ * all shapes, and takes over the shardings that it carries: those of
+ * `configuration` of its standard fields, or (NULL) of its metadata.  Data of
+ * weights stay in their files.
+ * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_SPEC (a dim without a size). */
+GS_API gs_status gs_sharder_load(gs_sharder *s, const char *path,
+                                 const char *configuration, gs_err *e);
+
+/* What is done about annotations that another tool has lost or changed. */
+typedef enum gs_audit {
+  GS_AUDIT_COMPLETE, /* all lost: an error; some: a warning */
+  GS_AUDIT_STRICT,   /* all lost, or contradictory: an error */
+  GS_AUDIT_EQUAL,    /* anything: GS_NO */
+  GS_AUDIT_REPLACED  /* a spec says them again: what is contradictory warns */
+} gs_audit;
+/* Compares the annotations of the model with what was written.  GS_DATA or
+ * GS_NO as said above. */
+GS_API gs_status gs_sharder_audit(const gs_sharder *s, gs_audit a, gs_err *e);
+
+/* Reads the shardings of the loaded model for another mesh, by the names of
+ * its axes.  GS_DATA, GS_SPEC. */
+GS_API gs_status gs_sharder_remesh(gs_sharder *s, const char *mesh, gs_err *e);
+
+/* Completes the annotations: afterwards every tensor has a sharding.
+ * GS_SPEC where there are none, or they contradict; GS_DATA. */
+GS_API gs_status gs_sharder_annotate(gs_sharder *s, gs_err *e);
+
+/* Makes one program for all devices, with collectives; its time and size do
+ * not depend on how many devices there are.  GS_UNSUPPORTED. */
+GS_API gs_status gs_sharder_partition(gs_sharder *s, gs_err *e);
+
+/* GS_NO unless the loaded model had all that annotate has found. */
+GS_API gs_status gs_sharder_compare(const gs_sharder *s, gs_err *e);
+
+typedef enum gs_text_kind {
+  GS_TEXT_SUMMARY,      /* after partition: a few lines */
+  GS_TEXT_REPORT,       /* that and rules, tensors, collectives, costs */
+  GS_TEXT_REPORT_JSON,  /* schemas/gshard-report.schema.json */
+  GS_TEXT_TENSORS,      /* after load: a line for every tensor */
+  GS_TEXT_TENSORS_JSON, /* [{name, dtype, dims, sharding}] */
+  GS_TEXT_SPEC,         /* after load: the spec as understood, in YAML */
+  GS_TEXT_SPEC_JSON,
+  GS_TEXT_GRAPH,   /* after annotate: the graph, as its parser reads it */
+  GS_TEXT_PROGRAM  /* after partition: the program */
+} gs_text_kind;
+
+/* A text about it, which may hold names from files as they are
+ * (gs_text_print).  GS_USAGE before the call that it comes after. */
+GS_API gs_status gs_sharder_text(gs_sharder *s, gs_text_kind kind,
+                                 const char **out, gs_err *e);
+/* After partition: why the tensor `name`, or the results of the node of that
+ * name, are sharded as they are, and what moves them.  Reports in JSON have it
+ * too from then on.  GS_USAGE when there is none. */
+GS_API gs_status gs_sharder_explain(gs_sharder *s, const char *name,
+                                    const char **out, gs_err *e);
+
+typedef enum gs_fields {
+  GS_FIELDS_AUTO, /* for meshes of at most 64 devices */
+  GS_FIELDS_YES,
+  GS_FIELDS_NO
+} gs_fields;
+
+/* Zero it and set `size`. */
+typedef struct gs_save_options {
+  size_t size;        /* sizeof(gs_save_options) */
+  bool replace;       /* what exists already; a plan by a plan only */
+  gs_fields fields;   /* of save: ONNX's multi-device fields too */
+  bool hash_weights;  /* of a program: hash all weights it refers to */
+  bool dry_run;       /* of outputs: only see whether the names fit */
+  gs_progress *progress; /* or NULL */
+} gs_save_options;
+
+/* Whether the file or plan could be written now, for telling before the work.
+ * GS_CANTCREATE. */
+GS_API gs_status gs_can_save(const char *path, bool replace, gs_err *e);
+GS_API gs_status gs_can_save_plan(const char *dir, bool replace, gs_err *e);
+
+/* After annotate: the model with the sharding of every tensor ("-": standard
+ * output).  Files appear whole or not at all.  o may be NULL.
+ * GS_CANTCREATE, GS_IO. */
+GS_API gs_status gs_sharder_save(gs_sharder *s, const char *path,
+                                 const gs_save_options *o, gs_err *e);
+
+typedef enum gs_emit_kind {
+  GS_EMIT_PROGRAM, /* one ONNX file; weights as the model has them */
+  GS_EMIT_PLAN,    /* a directory: plan.yaml, the program, weights.data */
+  GS_EMIT_DEVICES  /* a directory with one graph for each device */
+} gs_emit_kind;
+/* After partition: the program (gshard-plan(5)). GS_CANTCREATE, GS_IO,
+ * GS_NOINPUT (data of weights are missing). */
+GS_API gs_status gs_sharder_emit(gs_sharder *s, gs_emit_kind kind,
+                                 const char *path, const gs_save_options *o,
+                                 gs_err *e);
+
+/* ---- running ------------------------------------------------------------- */
+
+/* A tensor in memory: `rank` sizes, elements in row-major order, packed
+ * (gs_dtype says how), nbytes of them.  Strings cannot be passed so. */
+typedef struct gs_array {
+  gs_dtype dtype;
+  int rank;
+  const int64_t *dims; /* [rank] */
+  const void *data;
+  size_t nbytes;
+} gs_array;
+
+/* A program, plan or plain model that is compiled once and run many times:
+ *
+ *   gs_runner_new -> open -> inputs -> compile -> run -> outputs
+ *
+ * It is for one thread at a time; it computes on threads of its own, OpenMP's
+ * where gshard is built with that.  Several runners may work at once.  After
+ * GS_RESOURCE for lack of memory it can only be freed.  What libraries do
+ * without memory (oneDNN, OpenMP and MPI may end the process) is not in our
+ * hands. */
+typedef struct gs_runner gs_runner;
+
+typedef struct gs_pair {
+  const char *name, *value;
+} gs_pair;
+
+typedef enum gs_transport {
+  GS_TRANSPORT_THREADS, /* all devices are threads of this process */
+  GS_TRANSPORT_MPI,     /* devices are spread over the ranks of
+                           MPI_COMM_WORLD: gs_runner_new calls MPI_Init,
+                           gs_runner_finish MPI_Finalize; a rank that the
+                           others do not answer ends the process */
+  GS_TRANSPORT_LAUNCHED, /* MPI when a launcher has started this process */
+  GS_TRANSPORT_ALONE    /* threads; several processes are an error */
+} gs_transport;
+
+/* Zero it and set `size`; all else may stay zero. */
+typedef struct gs_runner_options {
+  size_t size; /* sizeof(gs_runner_options) */
+  int threads; /* of all devices of this process; 0: one for each core */
+  double timeout; /* seconds that a device waits for another; 0: for ever */
+  gs_transport transport;
+  bool no_verify; /* do not compare graphs and weights with a plan's hashes */
+  bool keep_inputs; /* the inputs of compile are those of all runs: scalars of
+                       floats may decide shapes too */
+  const char *const *bind; /* [nbind] "batch=16": symbolic dims of a model */
+  int nbind;
+  bool random; /* make up inputs that are not given */
+  uint64_t seed;
+  const gs_pair *range; /* [nrange] input, "LO:HI": of those made up */
+  int nrange;
+} gs_runner_options;
+
+/* GS_USAGE, GS_UNSUPPORTED (no MPI in this build), GS_MISMATCH.  After these
+ * *out may be made all the same, so that ranks can agree (gs_runner_agree) on
+ * what is wrong with one of them; it is NULL where it is not. */
+GS_API gs_status gs_runner_new(const gs_runner_options *o, gs_runner **out,
+                               gs_err *e);
+/* NULL: nothing happens.  Stays in MPI. */
+GS_API void gs_runner_free(gs_runner *r);
+
+/* A plan's directory, a program or a plain model ("-": standard input).
+ * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_MISMATCH (files of a plan are not
+ * those that were written). */
+GS_API gs_status gs_runner_open(gs_runner *r, const char *path, gs_err *e);
+/* The program of s, which must outlive r and not be used meanwhile. */
+GS_API gs_status gs_runner_open_sharder(gs_runner *r, gs_sharder *s,
+                                        gs_err *e);
+/* After open: how many devices it runs on, and what goes in and out. */
+GS_API int64_t gs_runner_devices(const gs_runner *r);
+GS_API int gs_runner_inputs(const gs_runner *r);
+GS_API int gs_runner_outputs(const gs_runner *r);
+/* NULL when there is no such one. */
+GS_API const char *gs_runner_input_name(const gs_runner *r, int i);
+GS_API const char *gs_runner_output_name(const gs_runner *r, int i);
+/* Type and sizes of an input, -1 where only its value says them; no data.
+ * GS_USAGE; GS_UNSUPPORTED for sequences and optionals. */
+GS_API gs_status gs_runner_input_type(const gs_runner *r, int i, gs_array *out,
+                                      gs_err *e);
+
+/* Gives an input its value (NULL: the only one).  The elements stay the
+ * caller's, unchanged until another value is given or r is freed; all else of
+ * x is copied.  Before compile it also decides symbolic dims; after it the
+ * shape must stay.  GS_USAGE, GS_DATA. */
+GS_API gs_status gs_runner_input(gs_runner *r, const char *name,
+                                 const gs_array *x, gs_err *e);
+/* From a file, before compile: .npy, or .pb as ONNX's test data ("-": .npy on
+ * standard input). GS_NOINPUT, GS_DATA. */
+GS_API gs_status gs_runner_input_file(gs_runner *r, const char *name,
+                                      const char *path, gs_err *e);
+/* All inputs from input_N.pb of a folder of test data. */
+GS_API gs_status gs_runner_input_folder(gs_runner *r, const char *dir,
+                                        gs_err *e);
+
+/* Infers shapes, makes up what is missing (option `random`).  compile does so
+ * unless it was done. GS_NOINPUT, GS_DATA, GS_SPEC. */
+GS_API gs_status gs_runner_prepare(gs_runner *r, gs_err *e);
+/* Loads weights and makes kernels; all that runs need, but for values whose
+ * size depends on data.  With MPI all ranks call it. */
+GS_API gs_status gs_runner_compile(gs_runner *r, gs_err *e);
+/* Runs once, on all devices.  With MPI all ranks call it.  seconds may be
+ * NULL. */
+GS_API gs_status gs_runner_run(gs_runner *r, double *seconds, gs_err *e);
+/* Output i of the last run, joined; with MPI all ranks call it and rank 0 gets
+ * it, others an empty one.  It stays until the next run.  GS_UNSUPPORTED for
+ * sequences, optionals and strings. */
+GS_API gs_status gs_runner_output(gs_runner *r, int i, gs_array *out,
+                                  gs_err *e);
+
+/* Waits until all bytes of weights that were read have been compared with the
+ * hashes of the plan, which the first run does beside its work.  GS_MISMATCH:
+ * the outputs are of no worth. */
+GS_API gs_status gs_runner_verify(gs_runner *r, gs_err *e);
+
+/* Where outputs go: each pair is an output's name and a file (.npy or .pb,
+ * "-": .npy to standard output), or NULL and a directory for all of them.
+ * Checked here, written by gs_runner_save: all appear or none.  o may be NULL.
+ * GS_USAGE, GS_CANTCREATE. */
+GS_API gs_status gs_runner_save_to(gs_runner *r, const gs_pair *to, int n,
+                                   const gs_save_options *o, gs_err *e);
+GS_API gs_status gs_runner_save(gs_runner *r, gs_err *e);
+
+/* How far numbers may be apart: |got - want| <= rtol * |want| + atol.  NULL:
+ * the default for the type of each output, with atol scaled by the largest
+ * number. */
+typedef struct gs_tolerances {
+  const double *rtol, *atol;
+} gs_tolerances;
+/* Compares the outputs of the last run with output_N.pb of a folder of test
+ * data.  GS_NO when one is out of tolerance; the text says by how much. */
+GS_API gs_status gs_runner_compare_folder(gs_runner *r, const char *dir,
+                                          const gs_tolerances *t, gs_err *e);
+/* Runs the plain model at `path` whole with the same inputs and compares; then
+ * runs both again with small whole numbers in place of floats.  With MPI all
+ * ranks call it.  GS_NO likewise. */
+GS_API gs_status gs_runner_compare_model(gs_runner *r, const char *path,
+                                         const gs_tolerances *t, gs_err *e);
+/* Runs n times and adds the times to the texts. */
+GS_API gs_status gs_runner_bench(gs_runner *r, int64_t n, gs_err *e);
+/* Bytes that each device has sent in all runs by the formulas of its
+ * collectives, and what the transport handed on for the device that sent most;
+ * with MPI all ranks call it. */
+GS_API gs_status gs_runner_sent(gs_runner *r, uint64_t *bytes, double *wire,
+                                gs_err *e);
+
+/* Adds a line for each output of the last run to the texts: name, type, shape,
+ * digest.  With MPI all ranks call it. */
+GS_API gs_status gs_runner_describe(gs_runner *r, gs_err *e);
+/* What describe, sent, compare and bench have said, in their order: lines, or
+ * the members of a JSON object.  Stays until the next of those calls. */
+GS_API const char *gs_runner_text(const gs_runner *r, bool json);
+
+/* ---- several processes --------------------------------------------------- */
+
+/* Whether a launcher of MPI has started this process; how many it says that it
+ * has started (0: it does not say), and which one this is. */
+GS_API bool gs_mpi_launched(void);
+GS_API int gs_mpi_started(int *rank);
+
+/* 1 and 0 without MPI. */
+GS_API int gs_runner_ranks(const gs_runner *r);
+GS_API int gs_runner_rank(const gs_runner *r);
+/* Where it runs; NULL past the last, and without MPI. */
+GS_API const char *gs_runner_host(const gs_runner *r, int rank);
+/* All ranks: the status of the lowest one that failed, on every rank. */
+GS_API gs_status gs_runner_agree(gs_runner *r, gs_status mine, gs_err *e);
+/* Whether this rank is the one to tell of the failure that all know of. */
+GS_API bool gs_runner_speaks(const gs_runner *r);
+/* All ranks: GS_MISMATCH, with the same message everywhere, unless they have
+ * the same version of gshard and the same n (at most 32) values. */
+GS_API gs_status gs_runner_meet(gs_runner *r, const gs_pair *alike, int n,
+                                gs_err *e);
+/* All ranks, after prepare: the same for what was opened and for all inputs.
+ */
+GS_API gs_status gs_runner_meet_source(gs_runner *r, gs_err *e);
+/* After status s of a run: whether other ranks may wait for this one, so that
+ * only gs_runner_abort is left. */
+GS_API bool gs_runner_torn(const gs_runner *r, gs_status s);
+/* One of such ranks calls say(user) and ends all processes with the code s;
+ * does not return. */
+GS_API void gs_runner_abort(gs_runner *r, gs_status s, void (*say)(void *user),
+                            void *user, gs_err *e);
+/* All ranks, last: leaves MPI.  GS_OK without it. */
+GS_API gs_status gs_runner_finish(gs_runner *r, gs_err *e);
+
+/* ---- for programs with a terminal ---------------------------------------- */
+
+/* Prints text that may hold names from files: all but line ends that is not
+ * printable UTF-8 appears as \xNN. */
+GS_API void gs_text_print(FILE *f, const char *text, size_t n);
+/* Single-character edits from a to b, at most cap. */
+GS_API int gs_edit_distance(const char *a, const char *b, int cap);
+
+typedef enum gs_table {
+  GS_TABLE_OPERATORS,      /* a line for each operator */
+  GS_TABLE_OPERATORS_JSON, /* an array of objects */
+  GS_TABLE_OPERATORS_MAN,  /* in mdoc */
+  GS_TABLE_MOVES_MAN,      /* collectives and local moves, in mdoc */
+  GS_TABLE_LIMITS_MAN,     /* of models, in mdoc */
+  GS_TABLE_STATUSES_MAN,   /* of gs_status, in mdoc */
+  GS_TABLE_SPEC_SCHEMA,    /* JSON Schema of gshard-spec(5) */
+  GS_TABLE_FEATURES,       /* what was built in, formats, kernels */
+  GS_TABLE_MPI             /* its library */
+} gs_table;
+GS_API void gs_table_print(gs_table t, FILE *f);
+
+/* For a main that owns its process, at its start: from now on the process ends
+ * with GS_RESOURCE and a message that begins with `who` when memory or threads
+ * run out, in gshard or in a library (SIGABRT, SIGSEGV, exit), and with GS_IO
+ * when a mapped file is cut short (SIGBUS); the limit of open files is raised
+ * when it is reached; unfinished files are removed by gs_process_clean, at
+ * exit and in these handlers.  `who` must stay. */
+GS_API void gs_process_own(const char *who);
+/* Removes unfinished files; for handlers of signals. */
+GS_API void gs_process_clean(void);
+/* main is about to return: its exit code is meant. */
+GS_API void gs_process_done(void);
 
 #ifdef __cplusplus
 }

@@ -65,6 +65,16 @@ awk '
   }' $source_code > "$found"
 rule 'layers: base <- ir <- {io, op}; op <- kernel <- {pass, exec}; pass <- plan'
 
+# Programs know the library by its public header, and headers beside them.
+for file in tools/*.[ch] examples/embed.c; do
+  sed -n 's/^[ \t]*#[ \t]*include[ \t]*"\(.*\)".*/\1/p' "$file" |
+    while IFS= read -r header; do
+      [ "$header" = gshard.h ] || [ -f "tools/$header" ] ||
+        echo "$file: $header"
+    done
+done > "$found"
+rule 'tools include gshard.h and their own headers, no other of src'
+
 # circles TEXT: of the pairs "A B" in $pairs, A needs B; those in a circle are
 # what tsort complains of.
 circles() {
@@ -198,7 +208,7 @@ options=$(sed -n 's/.*\.name = "\([a-z-]*\)".*/\1/p' tools/options*.c |
   grep -nE '(Fl -|\\-\\-)[a-z]' man/*.in man/*.5 /dev/null |
     sed 's/Fl -/--/g; s/\\-/-/g'
 } | awk -v known="^--($options)\$" '
-  /^tools\/gendoc|moe-transformer|--without-mpi/ { next } # of other programs
+  /^tools\/gendoc|moe-transformer|--without-mpi|pkg-config/ { next } # of other programs
   { line = $0
     while (match(line, /--[a-z][a-z-]+/)) {
       name = substr(line, RSTART, RLENGTH)

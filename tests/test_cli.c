@@ -9,6 +9,7 @@
 #include "../tools/cli.h"
 #include "../tools/options.h"
 #include "base/math.h"
+#include "base/status.h"
 
 enum { MAX_ARGS = 16 };
 
@@ -27,7 +28,7 @@ static gs_status parse(const gs_tool *t, char *line, gs_cli *c, gs_err *e) {
 }
 
 static void done(gs_cli *c, gs_err *e) {
-  gs_arena_free(&c->arena);
+  gs_cli_free(c);
   gs_err_free(e);
 }
 

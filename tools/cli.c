@@ -4,19 +4,67 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
-#include "base/ending.h"
-#include "base/map.h"
-#include "base/text.h"
-#include "io/file/io.h"
 #include "options.h"
 #include "progress.h"
+
+/* ---- memory ------------------------------------------------------------- */
+
+static _Noreturn void no_memory(const gs_cli *c, size_t n) {
+  fprintf(stderr, "%s: error: out of memory (%zu bytes wanted)\n",
+          c->who ? c->who : "gshard", n);
+  gs_process_clean();
+  _exit(GS_RESOURCE);
+}
+
+void *gs_cli_alloc(gs_cli *c, size_t n) {
+  gs_cli_memory *m = calloc(1, sizeof *m + n);
+  if (!m) no_memory(c, n);
+  m->next = c->memory;
+  c->memory = m;
+  return m + 1;
+}
+
+static char *text_of(gs_cli *c, const char *fmt, va_list ap) {
+  va_list again;
+  va_copy(again, ap);
+  int n = vsnprintf(NULL, 0, fmt, ap);
+  size_t size = n < 0 ? 1 : (size_t)n + 1;
+  char *s = gs_cli_alloc(c, size);
+  vsnprintf(s, size, fmt, again);
+  va_end(again);
+  return s;
+}
+
+char *gs_cli_text(gs_cli *c, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  char *s = text_of(c, fmt, ap);
+  va_end(ap);
+  return s;
+}
+
+void gs_cli_free(gs_cli *c) {
+  for (gs_cli_memory *m = c->memory, *next; m; m = next) {
+    next = m->next;
+    free(m);
+  }
+  c->memory = NULL;
+}
+
+/* For as many uses and operands as there can be: each has a character. */
+static void make_room(gs_cli *c, int argc, char **argv) {
+  size_t n = 1;
+  for (int i = 1; i < argc; i++) n += strlen(argv[i]) + 1;
+  c->use.at = gs_cli_alloc(c, n * sizeof *c->use.at);
+  c->operand.at = gs_cli_alloc(c, ((size_t)argc + 1) * sizeof *c->operand.at);
+}
 
 /* ---- parsing ------------------------------------------------------------ */
 
@@ -40,7 +88,7 @@ static const char *nearest(gs_cli *c, const char *s) {
       best = o;
     }
   }
-  return best ? gs_sprintf(&c->arena, "--%s", best->name) : NULL;
+  return best ? gs_cli_text(c, "--%s", best->name) : NULL;
 }
 
 /* Whether value is one of "a|b|c". */
@@ -56,12 +104,12 @@ static gs_status use(gs_cli *c, const gs_option *o, const char *value,
                      gs_err *e) {
   if (value && o->choices && !is_choice(o->choices, value))
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "--%s=%s: not one of %s", o->name,
+                 gs_cli_text(c, "--%s=%s: not one of %s", o->name,
                             value, o->choices));
   if (o->arg && !(o->flags & GS_OPT_REPEAT) && gs_cli_has(c, o->name))
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "--%s is given twice", o->name));
-  *gs_push(&c->arena, &c->use) = (gs_option_use){o, value};
+                 gs_cli_text(c, "--%s is given twice", o->name));
+  c->use.at[c->use.n++] = (gs_option_use){o, value};
   return GS_OK;
 }
 
@@ -69,24 +117,24 @@ static gs_status use(gs_cli *c, const gs_option *o, const char *value,
 static gs_status parse_long(gs_cli *c, int argc, char **argv, int *i,
                             gs_err *e) {
   const char *s = argv[*i] + 2, *eq = strchr(s, '=');
-  const char *name = eq ? gs_strndup(&c->arena, s, (size_t)(eq - s)) : s;
+  const char *name = eq ? gs_cli_text(c, "%.*s", (int)(eq - s), s) : s;
   const gs_option *o = gs_option_find(c->tool, name), *other = NULL;
   if (!o) o = gs_option_short_for(c->tool, name, &other);
   if (other)
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "--%s may be --%s or --%s", name,
+                 gs_cli_text(c, "--%s may be --%s or --%s", name,
                             o->name, other->name));
   if (!o)
     return usage(c, e, nearest(c, name),
-                 gs_sprintf(&c->arena, "unknown option --%s", name));
+                 gs_cli_text(c, "unknown option --%s", name));
   if (eq && !o->arg)
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "--%s takes no argument", name));
+                 gs_cli_text(c, "--%s takes no argument", name));
   if (eq || !o->arg || (o->flags & GS_OPT_OPTIONAL))
     return use(c, o, eq ? eq + 1 : NULL, e);
   if (*i + 1 >= argc)
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "--%s needs an argument: %s", name,
+                 gs_cli_text(c, "--%s needs an argument: %s", name,
                             o->arg));
   return use(c, o, argv[++*i], e);
 }
@@ -100,7 +148,7 @@ static gs_status parse_short(gs_cli *c, int argc, char **argv, int *i,
       const char *near =
           strlen(argv[*i]) > 2 ? nearest(c, argv[*i] + 1) : NULL;
       return usage(c, e, near,
-                   gs_sprintf(&c->arena, "unknown option -%c", *s));
+                   gs_cli_text(c, "unknown option -%c", *s));
     }
     if (!o->arg) {
       GS_TRY(use(c, o, NULL, e));
@@ -109,7 +157,7 @@ static gs_status parse_short(gs_cli *c, int argc, char **argv, int *i,
     if (s[1]) return use(c, o, s + 1, e);
     if (*i + 1 < argc) return use(c, o, argv[++*i], e);
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "-%c needs an argument: %s", *s,
+                 gs_cli_text(c, "-%c needs an argument: %s", *s,
                             o->arg));
   }
   return GS_OK;
@@ -133,36 +181,36 @@ static gs_status check_operands(gs_cli *c, gs_err *e) {
   if (stands_alone(c)) return GS_OK;
   if (c->operand.n > t->max_operands)
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "unexpected operand '%s'",
+                 gs_cli_text(c, "unexpected operand '%s'",
                             c->operand.at[t->max_operands]));
   if (!c->operand.n && !t->min_operands && t->max_operands) {
     if (isatty(STDIN_FILENO))
       return usage(c, e, NULL,
                    "no operand, and standard input is a terminal");
-    *gs_push(&c->arena, &c->operand) = "-";
+    c->operand.at[c->operand.n++] = "-";
   }
   if (c->operand.n < t->min_operands)
     return usage(c, e, NULL,
-                 gs_sprintf(&c->arena, "missing operand: %s", t->operands));
+                 gs_cli_text(c, "missing operand: %s", t->operands));
   return GS_OK;
 }
 
 gs_status gs_cli_parse(gs_cli *c, const gs_tool *t, int argc, char **argv,
                        gs_err *e) {
   gs_status s = GS_OK;
-  gs_arena_init(&c->arena);
   c->tool = t;
   c->who = t->name;
+  make_room(c, argc, argv);
   for (int i = 1; i < argc && s == GS_OK; i++) {
     const char *a = argv[i];
     if (!strcmp(a, "--")) {
-      while (++i < argc) *gs_push(&c->arena, &c->operand) = argv[i];
+      while (++i < argc) c->operand.at[c->operand.n++] = argv[i];
     } else if (a[0] == '-' && a[1] == '-') {
       s = parse_long(c, argc, argv, &i, e);
     } else if (a[0] == '-' && a[1]) {
       s = parse_short(c, argc, argv, &i, e);
     } else {
-      *gs_push(&c->arena, &c->operand) = a;
+      c->operand.at[c->operand.n++] = a;
     }
   }
   c->verbose = gs_cli_count(c, "verbose");
@@ -202,6 +250,13 @@ const char *gs_cli_at(const gs_cli *c, const char *name, int i) {
   for (int k = 0; k < c->use.n; k++)
     if (c->use.at[k].option == o && !i--) return c->use.at[k].value;
   return NULL;
+}
+
+const char *const *gs_cli_all(gs_cli *c, const char *name) {
+  int n = gs_cli_count(c, name);
+  const char **all = gs_cli_alloc(c, ((size_t)n + 1) * sizeof *all);
+  for (int i = 0; i < n; i++) all[i] = gs_cli_at(c, name, i);
+  return all;
 }
 
 const char *gs_cli_get(const gs_cli *c, const char *name) {
@@ -246,7 +301,7 @@ gs_status gs_cli_pair(gs_cli *c, const char *name, int i, bool need,
   *key = NULL;
   *value = s;
   if (eq && eq > s) {
-    *key = gs_strndup(&c->arena, s, (size_t)(eq - s));
+    *key = gs_cli_text(c, "%.*s", (int)(eq - s), s);
     *value = eq + 1;
     return GS_OK;
   }
@@ -257,45 +312,40 @@ gs_status gs_cli_pair(gs_cli *c, const char *name, int i, bool need,
 
 /* ---- messages ----------------------------------------------------------- */
 
-void gs_cli_print(FILE *f, const gs_buf *text) {
-  gs_buf b;
-  gs_buf_init(&b, text->arena);
-  for (size_t at = 0; at < text->n;) {
-    const char *end = memchr(text->at + at, '\n', text->n - at);
-    size_t n = end ? (size_t)(end - text->at) - at : text->n - at;
-    gs_text_add(&b, text->at + at, n);
-    if (end) gs_buf_char(&b, '\n');
-    at += n + 1;
-  }
-  fwrite(b.at, 1, b.n, f); /* one write: whole lines */
+void gs_cli_print(FILE *f, const char *text) {
+  gs_text_print(f, text, strlen(text));
 }
 
 void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
   if (c->quiet || c->silent) return;
   gs_line_erase(c);
-  gs_arena a;
-  gs_buf b;
+  gs_cli own = {.who = c->who};
   va_list ap;
-  gs_arena_init(&a);
-  gs_buf_init(&b, &a);
   va_start(ap, fmt);
-  gs_buf_printf(&b, "%s: %s\n", c->who, gs_vsprintf(&a, fmt, ap));
+  gs_cli_print(stderr,
+               gs_cli_text(&own, "%s: %s\n", c->who, text_of(&own, fmt, ap)));
   va_end(ap);
-  gs_cli_print(stderr, &b);
-  gs_arena_free(&a);
+  gs_cli_free(&own);
+}
+
+/* Seconds of a clock that goes forward evenly. */
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 void gs_cli_step(gs_cli *c, const char *what) {
   struct rusage used;
   gs_cli_end(c);
   if (c->quiet || c->silent || !c->verbose) return;
-  double now = gs_now();
+  double at = now();
   if (c->started > 0) {
-    gs_cli_note(c, "%-10s %10.3f ms", what, (now - c->started) * 1e3);
+    gs_cli_note(c, "%-10s %10.3f ms", what, (at - c->started) * 1e3);
     if (c->verbose > 1 && !getrusage(RUSAGE_SELF, &used))
       gs_cli_note(c, "%-10s %10ld KiB resident at most", "", used.ru_maxrss);
   }
-  c->started = now;
+  c->started = at;
 }
 
 gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e) {
@@ -310,7 +360,7 @@ gs_status gs_cli_check_stdout(const gs_cli *c, gs_err *e) {
 
 /* An interrupted tool leaves no unfinished files. */
 static void on_interrupt(int number) {
-  gs_io_remove_temps();
+  gs_process_clean();
   signal(number, SIG_DFL);
   raise(number);
 }
@@ -319,7 +369,6 @@ static void guard_signals(void) {
   const int ends[] = {SIGINT, SIGTERM, SIGHUP};
   struct sigaction a = {.sa_handler = on_interrupt};
   sigemptyset(&a.sa_mask);
-  gs_io_guard_sigbus();
   signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to report */
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
     struct sigaction old;
@@ -373,7 +422,7 @@ static bool stdout_is_data(const gs_cli *c) {
 }
 
 void gs_cli_report(const gs_cli *c, gs_status s, const gs_err *e) {
-  bool quiet = c->quiet && e->first == GS_OK;
+  bool quiet = c->quiet && gs_err_first(e) == GS_OK;
   gs_cli_end(c);
   if (!c->silent && !quiet) gs_err_print(e, stderr, c->who, c->color);
   if (!c->silent && c->json && s != GS_OK && s != GS_NO &&
@@ -399,23 +448,23 @@ static gs_status close_stdout(const gs_cli *c) {
 
 int gs_cli_main(const gs_tool *t, gs_status (*run)(gs_cli *c, gs_err *e),
                 int argc, char **argv) {
-  gs_cli c = {0};
-  gs_err e;
+  gs_cli c = {.who = t->name};
   guard_descriptors();
   guard_signals();
-  gs_ending_guard(t->name, gs_io_remove_temps);
-  gs_err_init(&e);
-  gs_status s = c.bad = gs_cli_parse(&c, t, argc, argv, &e);
+  gs_process_own(t->name);
+  gs_err *e = gs_err_new();
+  if (!e) no_memory(&c, 0);
+  gs_status s = c.bad = gs_cli_parse(&c, t, argc, argv, e);
   if (s ? t->joined && t->joined() : !print_only(&c)) {
     gs_line_start(&c);
-    s = run(&c, &e);
+    s = run(&c, e);
     gs_line_stop(&c);
   }
-  gs_cli_report(&c, s, &e);
+  gs_cli_report(&c, s, e);
   gs_status closed = close_stdout(&c);
-  gs_err_free(&e);
-  gs_arena_free(&c.arena);
+  gs_err_delete(e);
+  gs_cli_free(&c);
   if (closed != GS_OK && (s == GS_OK || s == GS_NO)) s = closed;
-  gs_ending_meant();
+  gs_process_done();
   return (int)s;
 }

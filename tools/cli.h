@@ -12,8 +12,7 @@
 #ifndef GS_TOOLS_CLI_H
 #define GS_TOOLS_CLI_H
 
-#include "base/buf.h"
-#include "base/status.h"
+#include "gshard.h"
 
 enum {
   GS_OPT_REPEAT = 1 << 0,   /* each use adds a value; without this flag a
@@ -67,12 +66,23 @@ typedef struct gs_option_use { /* one use of an option, in order */
 
 struct gs_line; /* progress.h */
 
+/* Memory of the command line, freed at its end. */
+typedef struct gs_cli_memory {
+  struct gs_cli_memory *next;
+} gs_cli_memory;
+
 typedef struct gs_cli {
-  gs_arena arena;
+  gs_cli_memory *memory;
   const gs_tool *tool;
   const char *who; /* starts messages; a rank may put its name here */
-  GS_VEC(gs_option_use) use;
-  GS_VEC(const char *) operand;
+  struct {
+    gs_option_use *at;
+    int n, cap;
+  } use;
+  struct {
+    const char **at;
+    int n, cap;
+  } operand;
   int verbose; /* number of -v */
   double started; /* clock of gs_cli_step, seconds; 0: not started */
   struct gs_line *line; /* on the terminal; NULL: none */
@@ -99,6 +109,13 @@ void gs_cli_report(const gs_cli *c, gs_status s, const gs_err *e);
 gs_status gs_cli_parse(gs_cli *c, const gs_tool *t, int argc, char **argv,
                        gs_err *e);
 
+/* n zeroed bytes, freed with c; without memory the tool ends. */
+void *gs_cli_alloc(gs_cli *c, size_t n);
+/* A text in such memory. */
+char *gs_cli_text(gs_cli *c, const char *fmt, ...) GS_FORMAT(2, 3);
+/* Frees all of it. */
+void gs_cli_free(gs_cli *c);
+
 /* ---- what was given; `name` must be in the table (else abort) ---- */
 
 /* Number of uses. */
@@ -106,6 +123,8 @@ int gs_cli_count(const gs_cli *c, const char *name);
 bool gs_cli_has(const gs_cli *c, const char *name);
 /* Value of use i (0-based), NULL if there is none or it has no argument. */
 const char *gs_cli_at(const gs_cli *c, const char *name, int i);
+/* The values of all uses, NULL where one has none. */
+const char *const *gs_cli_all(gs_cli *c, const char *name);
 /* Value of the last use. */
 const char *gs_cli_get(const gs_cli *c, const char *name);
 /* Number in [min, max]; *out keeps its value when the option is not given.
@@ -125,12 +144,11 @@ bool gs_cli_parse_int(const char *s, int64_t min, int64_t max, int64_t *out);
 /* ---- messages to stderr ---- */
 
 /* The one way by which text gets out that may hold something of a file:
- * control characters but line ends are escaped (base/text.h).  Names in it go
- * through gs_text, for a line end in one would be taken for the text's. */
-void gs_cli_print(FILE *f, const gs_buf *text);
+ * control characters but line ends are escaped (gs_text_print). */
+void gs_cli_print(FILE *f, const char *text);
 /* "who: text", unless -q. */
 void gs_cli_note(const gs_cli *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+    GS_FORMAT(2, 3);
 /* With -v: the name of a step that has ended and its time, since the last
  * call; with -vv the memory as well.  The first call starts the clock. */
 void gs_cli_step(gs_cli *c, const char *what);

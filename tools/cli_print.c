@@ -2,14 +2,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "ir/mesh/plan.h"
-#include "kernel/core/isa.h"
-#include "kernel/onednn/onednn.h"
 #include "options.h"
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "unknown"
-#endif
 
 /* ---- help --------------------------------------------------------------- */
 
@@ -78,39 +71,10 @@ void gs_cli_help(const gs_tool *t, FILE *f) {
           t->name);
 }
 
-/* What kernels are compiled for and run with here. */
-static void kernels(FILE *f) {
-#ifdef GS_HAVE_X86
-  static const char *const isa[GS_NISA] = {"SSE2", "AVX2", "AVX-512"};
-  const char *text = isa[gs_isa()];
-#else
-  const char *text = "baseline";
-#endif
-  gs_arena a;
-  gs_arena_init(&a);
-  fprintf(f, "Kernels: %s, oneDNN %s\n", text, gs_onednn_version(&a));
-  gs_arena_free(&a);
-}
-
 void gs_cli_version(const gs_tool *t, FILE *f) {
-  fprintf(f, "%s " PACKAGE_VERSION "\n", t->name);
-  fputs("Licence: Apache-2.0.  There is no warranty.\nFeatures:", f);
-#ifdef HAVE_MPI
-  fputs(" +mpi", f);
-#else
-  fputs(" -mpi", f);
-#endif
-#ifdef _OPENMP
-  fputs(" +openmp", f);
-#else
-  fputs(" -openmp", f);
-#endif
-#ifdef __SANITIZE_ADDRESS__
-  fputs(" +sanitizer", f);
-#endif
-  fprintf(f, "\nFormats: plan %d, program %d\n", GS_PLAN_VERSION,
-          GS_PROGRAM_VERSION);
-  kernels(f);
+  fprintf(f, "%s %s\n", t->name, gs_version());
+  fputs("Licence: Apache-2.0.  There is no warranty.\n", f);
+  gs_table_print(GS_TABLE_FEATURES, f);
   if (t->built) t->built(f);
 }
 

@@ -10,16 +10,6 @@
 #include <string.h>
 
 #include "cli.h"
-#include "io/onnx/model.h"
-#include "list_ops.h"
-
-static void statuses(FILE *f) {
-  fputs(".Bl -tag -width Ds -compact\n", f);
-#define X(name, text) fprintf(f, ".It %d\n%s\n", GS_##name, text);
-  GS_STATUSES(X)
-#undef X
-  fputs(".El\n", f);
-}
 
 static void for_tool(const char *name, void print(const gs_tool *, FILE *)) {
   const gs_tool *t = gs_tool_find(name);
@@ -30,21 +20,29 @@ static void for_tool(const char *name, void print(const gs_tool *, FILE *)) {
   print(t, stdout);
 }
 
-static void limits(FILE *f) {
-  fputs(".Bl -tag -width 2147483647x -compact\n", f);
-#define X(name, value, text)                                                   \
-  fprintf(f, ".It %lld\n%s\n", (long long)(value), text);
-  GS_MODEL_LIMITS(X)
-#undef X
-  fputs(".El\n", f);
-}
-
 /* Prints a line with @VERSION@ replaced. */
 static void plain(const char *line, const char *version) {
   static const char mark[] = "@VERSION@";
   for (const char *at; (at = strstr(line, mark)); line = at + sizeof mark - 1)
     printf("%.*s%s", (int)(at - line), line, version);
   puts(line);
+}
+
+/* Whether there is a table of that name. */
+static bool print_table(const char *name) {
+  static const struct {
+    const char *name;
+    gs_table table;
+  } all[] = {{"@statuses", GS_TABLE_STATUSES_MAN},
+             {"@limits", GS_TABLE_LIMITS_MAN},
+             {"@moves", GS_TABLE_MOVES_MAN},
+             {"@operators", GS_TABLE_OPERATORS_MAN}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    if (strcmp(all[i].name, name)) continue;
+    gs_table_print(all[i].table, stdout);
+    return true;
+  }
+  return false;
 }
 
 static void expand(char *line, const char *version) {
@@ -58,11 +56,7 @@ static void expand(char *line, const char *version) {
   else if (!strcmp(line, "@options") && arg) for_tool(arg, gs_cli_man_options);
   else if (!strcmp(line, "@examples") && arg)
     for_tool(arg, gs_cli_man_examples);
-  else if (!strcmp(line, "@statuses")) statuses(stdout);
-  else if (!strcmp(line, "@limits")) limits(stdout);
-  else if (!strcmp(line, "@operators")) gs_ops_man(stdout);
-  else if (!strcmp(line, "@moves")) gs_moves_man(stdout);
-  else {
+  else if (!print_table(line)) {
     fprintf(stderr, "gendoc: what is '%s'?\n", line);
     exit(GS_DATA);
   }

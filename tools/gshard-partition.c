@@ -1,88 +1,75 @@
 /* gshard-partition: an annotated model in; an SPMD program, or one graph per
  * device, with sliced weights out. */
 #include <string.h>
-#include <unistd.h>
 
-#include "emit.h"
-#include "load.h"
-#include "api/annotate.h"
+#include "cli.h"
 #include "progress.h"
-#include "report.h"
 
-typedef struct job {
-  gs_cli *c;
-  gs_loaded model;
-  gs_propagation done;
-  gs_partition made;
-  gs_report report;
-} job;
-
-static void dump(const job *j, const char *pass, const gs_graph *g) {
-  const char *want = gs_cli_get(j->c, "dump");
-  if (!want || (strcmp(want, pass) && strcmp(want, "all"))) return;
-  gs_buf b;
-  gs_buf_init(&b, &j->c->arena);
-  gs_buf_printf(&b, "# after %s\n", pass);
-  gs_graph_print(&b, g);
-  gs_cli_print(stderr, &b);
-}
-
-/* The mesh of the model, or that of --mesh if there is none or it replaces it;
- * shardings of another mesh are read by the names of its axes. */
-static gs_status find_mesh(job *j, gs_err *e) {
-  gs_arena *a = &j->c->arena;
-  gs_graph *g = j->model.graph;
-  const char *text = gs_cli_get(j->c, "mesh");
-  if (!text && !g->mesh) {
-    gs_fail(e, GS_DATA, gs_model_path(j->model.model),
-            "the model carries no shardings");
-    gs_err_hint(e, "annotate it with gshard-annotate first");
-    return GS_DATA;
-  }
-  if (!text) return GS_OK;
-  gs_mesh *mesh = GS_NEW(a, gs_mesh);
-  GS_TRY(gs_mesh_parse(text, a, mesh, e));
-  if (g->mesh && gs_mesh_same_axes(g->mesh, mesh)) return GS_OK;
-  if (g->mesh) gs_mesh_inherit(mesh, g->mesh);
-  if (g->mesh && g->mesh->device_ids)
-    gs_warn(e, "--mesh", "the model's gshard.device_ids are dropped: they "
-            "belong to a different mesh");
-  for (int i = 0; i < g->value.n; i++) {
-    gs_value *v = g->value.at[i];
-    if (!v->sharding) continue;
-    const char *s = gs_sharding_text(a, g->mesh, v->sharding);
-    GS_TRY(gs_sharding_parse(a, mesh, s, &v->sharding, e));
-  }
-  for (int i = 0; i < g->apart.n; i++) {
-    gs_use_sharding *u = &g->apart.at[i];
-    const char *s = gs_sharding_text(a, g->mesh, u->sharding);
-    GS_TRY(gs_sharding_parse(a, mesh, s, &u->sharding, e));
-  }
-  g->mesh = mesh;
+static gs_status print(gs_sharder *s, gs_text_kind kind, FILE *f,
+                       gs_err *e) {
+  const char *text;
+  GS_TRY(gs_sharder_text(s, kind, &text, e));
+  gs_cli_print(f, text);
   return GS_OK;
 }
 
-static void report(job *j, bool piped) {
-  gs_buf b;
-  gs_buf_init(&b, &j->c->arena);
-  const char *format = gs_cli_get(j->c, "report");
-  if (j->c->json || (format && !strcmp(format, "json"))) {
-    gs_report_json(&b, &j->report);
-    gs_cli_print(piped ? stderr : stdout, &b);
-    return;
-  }
-  if (gs_cli_has(j->c, "report")) gs_report_text(&b, &j->report);
-  else if (!j->c->quiet) gs_report_summary(&b, &j->report);
-  gs_cli_print(stderr, &b);
+static gs_status dump(gs_cli *c, gs_sharder *s, const char *pass,
+                      gs_text_kind kind, gs_err *e) {
+  const char *want = gs_cli_get(c, "dump"), *text;
+  if (!want || (strcmp(want, pass) && strcmp(want, "all"))) return GS_OK;
+  GS_TRY(gs_sharder_text(s, kind, &text, e));
+  gs_cli_print(stderr, gs_cli_text(c, "# after %s\n%s", pass, text));
+  return GS_OK;
 }
 
-/* A plan for shardings that are not those of the user is of no use. */
-static const gs_loss_policy strict = {.lost = GS_DATA, .differ = GS_DATA};
+static gs_status report(gs_cli *c, gs_sharder *s, bool piped, gs_err *e) {
+  const char *format = gs_cli_get(c, "report");
+  if (c->json || (format && !strcmp(format, "json")))
+    return print(s, GS_TEXT_REPORT_JSON, piped ? stderr : stdout, e);
+  if (gs_cli_has(c, "report"))
+    return print(s, GS_TEXT_REPORT, stderr, e);
+  return c->quiet ? GS_OK : print(s, GS_TEXT_SUMMARY, stderr, e);
+}
+
+static gs_status emit(gs_cli *c, gs_sharder *s, const char *out, bool piped,
+                      gs_err *e) {
+  const char *emit = gs_cli_get(c, "emit");
+  bool device = emit && !strcmp(emit, "device");
+  gs_save_options o = {.size = sizeof o,
+                       .replace = c->force,
+                       .hash_weights = gs_cli_has(c, "hash-weights"),
+                       .progress = gs_cli_progress(c)};
+  gs_cli_begin(c, "writing");
+  GS_TRY(gs_sharder_emit(s, piped    ? GS_EMIT_PROGRAM
+                            : device ? GS_EMIT_DEVICES
+                                     : GS_EMIT_PLAN,
+                         out, &o, e));
+  gs_cli_step(c, "write");
+  return GS_OK;
+}
+
+static gs_status work(gs_cli *c, gs_sharder *s, const char *out, bool piped,
+                      gs_err *e) {
+  gs_cli_begin(c, "reading");
+  GS_TRY(gs_sharder_load(s, c->operand.n ? c->operand.at[0] : "-",
+                         gs_cli_get(c, "configuration"), e));
+  /* A plan for shardings that are not those of the user is of no use. */
+  GS_TRY(gs_sharder_audit(s, GS_AUDIT_STRICT, e));
+  GS_TRY(gs_sharder_remesh(s, gs_cli_get(c, "mesh"), e));
+  gs_cli_step(c, "load");
+  gs_cli_begin(c, "propagating");
+  GS_TRY(gs_sharder_annotate(s, e));
+  gs_cli_step(c, "propagate");
+  GS_TRY(dump(c, s, "propagate", GS_TEXT_GRAPH, e));
+  gs_cli_begin(c, "partitioning");
+  GS_TRY(gs_sharder_partition(s, e));
+  gs_cli_step(c, "partition");
+  GS_TRY(dump(c, s, "partition", GS_TEXT_PROGRAM, e));
+  if (!c->dry_run) GS_TRY(emit(c, s, out, piped, e));
+  return report(c, s, piped, e);
+}
 
 static gs_status run(gs_cli *c, gs_err *e) {
-  job *j = GS_NEW(&c->arena, job);
-  j->c = c;
-  const char *in = c->operand.n ? c->operand.at[0] : "-";
   const char *out = gs_cli_get(c, "output");
   if (!out && !c->dry_run)
     return gs_fail(e, GS_USAGE, NULL,
@@ -90,52 +77,17 @@ static gs_status run(gs_cli *c, gs_err *e) {
                    "program");
   bool piped = out && !strcmp(out, "-") && !c->dry_run;
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
-  if (out && !piped) GS_TRY(gs_emit_check(&c->arena, out, c->force, e));
+  if (out && !piped) GS_TRY(gs_can_save_plan(out, c->force, e));
   gs_cli_step(c, "");
-  gs_bindings bind;
-  gs_bindings_init(&bind, &c->arena);
-  GS_TRY(gs_load_binds(c, &bind, e));
-  gs_cli_begin(c, "reading");
-  GS_TRY(gs_load(&c->arena, in, &bind, &j->model, e));
-  GS_TRY(gs_load_shardings(&c->arena, &j->model,
-                           gs_cli_get(c, "configuration"), e));
-  GS_TRY(gs_load_judge(&j->model, &strict, e));
-  GS_TRY(find_mesh(j, e));
-  gs_cli_step(c, "load");
-  gs_graph *g = j->model.graph;
-  gs_cli_begin(c, "propagating");
-  GS_TRY(gs_pass_annotate(&c->arena, g, NULL, NULL, NULL, &j->done, e));
-  gs_cli_step(c, "propagate");
-  dump(j, "propagate", g);
-  gs_cli_begin(c, "partitioning");
-  GS_TRY(gs_pass_partition(&c->arena, g, &j->made, e));
-  gs_cli_step(c, "partition");
-  dump(j, "partition", j->made.program);
-  j->report = (gs_report){.tool = "gshard-partition",
-                          .model = j->model.model,
-                          .graph = g,
-                          .propagation = &j->done,
-                          .partition = &j->made};
-  if (!c->dry_run) {
-    if (!piped) GS_TRY(gs_model_need_data(j->model.model, g, e));
-    gs_emit_options o = {.model = j->model.model,
-                         .graph = g,
-                         .partition = &j->made,
-                         .report = &j->report,
-                         .device = !strcmp(gs_cli_get(c, "emit")
-                                               ? gs_cli_get(c, "emit")
-                                               : "spmd",
-                                           "device"),
-                         .force = c->force,
-                         .progress = gs_cli_progress(c),
-                         .hash_weights = gs_cli_has(c, "hash-weights")};
-    gs_cli_begin(c, "writing");
-    GS_TRY(piped ? gs_emit_program(&c->arena, &o, "-", e)
-                 : gs_emit_plan(&c->arena, &o, out, e));
-    gs_cli_step(c, "write");
-  }
-  report(j, piped);
-  return GS_OK;
+  gs_sharder_options o = {.size = sizeof o,
+                          .producer = c->tool->name,
+                          .bind = gs_cli_all(c, "bind"),
+                          .nbind = gs_cli_count(c, "bind")};
+  gs_sharder *s;
+  GS_TRY(gs_sharder_new(&o, &s, e));
+  gs_status status = work(c, s, out, piped, e);
+  gs_sharder_free(s);
+  return status;
 }
 
 int main(int argc, char **argv) {

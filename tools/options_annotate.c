@@ -1,5 +1,6 @@
 #include "cli.h"
-#include "io/spec/spec_io.h"
+
+static void schema(FILE *f) { gs_table_print(GS_TABLE_SPEC_SCHEMA, f); }
 
 static const gs_option options[] = {
     {.name = "spec",
@@ -77,7 +78,7 @@ static const gs_option options[] = {
     {.name = "print-schema",
      .flags = GS_OPT_ALONE,
      .help = "Print the JSON Schema of the spec and exit.",
-     .print = gs_spec_schema},
+     .print = schema},
     {0},
 };
 

@@ -1,7 +1,8 @@
 #include "cli.h"
-#include "exec/comm/world.h"
-#include "list_ops.h"
-#include "run_ranks.h"
+
+static void list(FILE *f) { gs_table_print(GS_TABLE_OPERATORS, f); }
+static void list_json(FILE *f) { gs_table_print(GS_TABLE_OPERATORS_JSON, f); }
+static void mpi(FILE *f) { gs_table_print(GS_TABLE_MPI, f); }
 
 static const gs_option options[] = {
     {.name = "input",
@@ -92,8 +93,8 @@ static const gs_option options[] = {
      .flags = GS_OPT_ALONE,
      .help = "Print the table of operators and exit; with --json as an array "
              "of objects.",
-     .print = gs_ops_list,
-     .print_json = gs_ops_list_json},
+     .print = list,
+     .print_json = list_json},
     {0},
 };
 
@@ -104,8 +105,8 @@ const gs_tool gs_tool_run = {
     .min_operands = 1,
     .max_operands = 1,
     .options = options,
-    .built = gs_ranks_built,
-    .joined = gs_world_launched,
+    .built = mpi,
+    .joined = gs_mpi_launched,
     .examples =
         {{"Run a plan on threads and write its outputs to a directory",
           "gshard-run -i x=x.npy -o out plan"},

@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "base/bytes.h"
-#include "base/clock.h"
 
 struct gs_line {
   pthread_t thread;
@@ -17,7 +15,7 @@ struct gs_line {
   const char *who, *what; /* what NULL: nothing to say */
   double since;           /* when that began */
   bool shown, stop;
-  gs_progress progress;
+  gs_progress *progress;
 };
 
 enum { PERIOD_MS = 250 };
@@ -45,31 +43,40 @@ static int columns(void) {
 }
 
 static void draw(gs_line *l) {
-  gs_arena a;
-  gs_buf b;
-  gs_arena_init(&a);
-  gs_buf_init(&b, &a);
-  uint64_t done = atomic_load(&l->progress.done);
-  uint64_t total = atomic_load(&l->progress.total);
-  gs_buf_printf(&b, "%s: %s", l->who, l->what);
-  if (done) gs_buf_printf(&b, " %s", gs_bytes_text(&a, (double)done));
-  if (done && done <= total)
-    gs_buf_printf(&b, " of %s", gs_bytes_text(&a, (double)total));
-  if (!done) gs_buf_str(&b, "...");
-  int max = columns() - 1;
-  char *text = gs_sprintf(&a, "\r%.*s\033[K", max, b.at);
-  put(text, strlen(text));
+  enum { MAX = 1024 };
+  char far[64], text[MAX], line[MAX + 16];
+  gs_progress_text(l->progress, far, sizeof far);
+  snprintf(text, sizeof text, "%s: %s%s", l->who, l->what, *far ? far : "...");
+  int n = snprintf(line, sizeof line, "\r%.*s\033[K", columns() - 1, text);
+  put(line, n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
   l->shown = true;
-  gs_arena_free(&a);
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The time in a period, for the timed wait. */
+static struct timespec later(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  t.tv_nsec += PERIOD_MS * 1000000L;
+  if (t.tv_nsec >= 1000000000L) {
+    t.tv_sec++;
+    t.tv_nsec -= 1000000000L;
+  }
+  return t;
 }
 
 static void *watch(void *user) {
   gs_line *l = user;
   pthread_mutex_lock(&l->lock);
   while (!l->stop) {
-    struct timespec then = gs_later(PERIOD_MS);
+    struct timespec then = later();
     pthread_cond_timedwait(&l->wake, &l->lock, &then);
-    if (!l->stop && l->what && gs_now() - l->since >= patience) draw(l);
+    if (!l->stop && l->what && now() - l->since >= patience) draw(l);
   }
   pthread_mutex_unlock(&l->lock);
   return NULL;
@@ -80,7 +87,9 @@ void gs_line_start(gs_cli *c) {
   if (c->quiet || c->json || !isatty(STDERR_FILENO) || !term ||
       !strcmp(term, "dumb"))
     return;
-  gs_line *l = GS_NEW(&c->arena, gs_line);
+  gs_line *l = gs_cli_alloc(c, sizeof *l);
+  l->progress = gs_progress_new();
+  if (!l->progress) return;
   l->who = c->tool->name;
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->wake, NULL);
@@ -89,7 +98,8 @@ void gs_line_start(gs_cli *c) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int why = pthread_create(&l->thread, NULL, watch, l);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (!why) c->line = l;
+  if (why) gs_progress_delete(l->progress);
+  else c->line = l;
 }
 
 void gs_line_stop(gs_cli *c) {
@@ -103,6 +113,7 @@ void gs_line_stop(gs_cli *c) {
   pthread_join(l->thread, NULL);
   pthread_cond_destroy(&l->wake);
   pthread_mutex_destroy(&l->lock);
+  gs_progress_delete(l->progress);
   c->line = NULL;
 }
 
@@ -121,9 +132,8 @@ static void set(const gs_cli *c, const char *what) {
   pthread_mutex_lock(&l->lock);
   erase(l);
   l->what = c->silent ? NULL : what;
-  l->since = gs_now();
-  atomic_store(&l->progress.done, 0);
-  atomic_store(&l->progress.total, 0);
+  l->since = now();
+  gs_progress_reset(l->progress);
   pthread_mutex_unlock(&l->lock);
 }
 
@@ -131,5 +141,5 @@ void gs_cli_begin(const gs_cli *c, const char *what) { set(c, what); }
 void gs_cli_end(const gs_cli *c) { set(c, NULL); }
 
 gs_progress *gs_cli_progress(const gs_cli *c) {
-  return c->line ? &c->line->progress : NULL;
+  return c->line ? c->line->progress : NULL;
 }

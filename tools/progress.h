@@ -8,7 +8,6 @@
 #ifndef GS_TOOLS_PROGRESS_H
 #define GS_TOOLS_PROGRESS_H
 
-#include "base/progress.h"
 #include "cli.h"
 
 typedef struct gs_line gs_line;

@@ -7,8 +7,10 @@
 
 struct gs_arena_block {
   gs_arena_block *next;
-  size_t pad; /* keeps the data that follows 16-aligned */
+  gs_blocks *in; /* or NULL */
+  gs_arena_block *after, *before; /* in there */
 };
+_Static_assert(sizeof(gs_arena_block) % 16 == 0, "data is aligned to 16");
 
 struct gs_arena_end {
   gs_arena_end *next;
@@ -17,6 +19,56 @@ struct gs_arena_end {
 };
 
 enum { BLOCK = 64 * 1024, ALIGN = 16 };
+
+/* ---- blocks ---- */
+
+static _Thread_local gs_blocks *used;
+
+void gs_blocks_init(gs_blocks *b) {
+  pthread_mutex_init(&b->lock, NULL);
+  b->first = NULL;
+}
+
+void gs_blocks_free(gs_blocks *b) {
+  for (gs_arena_block *x = b->first, *after; x; x = after) {
+    after = x->after;
+    free(x);
+  }
+  pthread_mutex_destroy(&b->lock);
+}
+
+gs_blocks *gs_blocks_use(gs_blocks *b) {
+  gs_blocks *old = used;
+  used = b;
+  return old;
+}
+
+gs_blocks *gs_blocks_used(void) { return used; }
+
+static void put_in(gs_blocks *in, gs_arena_block *b) {
+  b->in = in;
+  b->before = NULL;
+  if (!in) return;
+  pthread_mutex_lock(&in->lock);
+  b->after = in->first;
+  if (b->after) b->after->before = b;
+  in->first = b;
+  pthread_mutex_unlock(&in->lock);
+}
+
+static void free_block(gs_arena_block *b) {
+  gs_blocks *in = b->in;
+  if (in) {
+    pthread_mutex_lock(&in->lock);
+    if (b->before) b->before->after = b->after;
+    else in->first = b->after;
+    if (b->after) b->after->before = b->before;
+    pthread_mutex_unlock(&in->lock);
+  }
+  free(b);
+}
+
+/* ---- arenas ---- */
 
 void gs_arena_init(gs_arena *a) { *a = (gs_arena){0}; }
 
@@ -35,9 +87,9 @@ void gs_arena_free(gs_arena *a) {
   run_ends(a);
   for (gs_arena_block *b = a->head, *next; b; b = next) {
     next = b->next;
-    free(b);
+    free_block(b);
   }
-  *a = (gs_arena){0};
+  *a = (gs_arena){.apart = a->apart};
 }
 
 void gs_arena_reset(gs_arena *a) {
@@ -50,10 +102,11 @@ void gs_arena_reset(gs_arena *a) {
   a->used = a->total = 0;
 }
 
-static void *new_block(size_t size) {
+static void *new_block(const gs_arena *a, size_t size) {
   gs_arena_block *b = NULL;
   if (size <= SIZE_MAX - sizeof *b) b = malloc(sizeof *b + size);
   if (!b) gs_out_of_memory(size);
+  put_in(a->apart ? NULL : used, b);
   return b;
 }
 
@@ -66,7 +119,7 @@ void *gs_alloc(gs_arena *a, size_t n) {
      * room left in the head stays usable. */
     bool own = n > BLOCK / 4 && a->head;
     size_t size = n > BLOCK ? n : own ? n : BLOCK;
-    gs_arena_block *b = new_block(size);
+    gs_arena_block *b = new_block(a, size);
     if (own) {
       b->next = a->head->next;
       a->head->next = b;
@@ -125,8 +178,9 @@ char *gs_sprintf(gs_arena *a, const char *fmt, ...) {
 
 void *gs_vec_grow(gs_arena *a, void *at, int n, int *cap, size_t size) {
   if (*cap > INT32_MAX / 2) gs_out_of_memory(SIZE_MAX);
-  *cap = *cap ? *cap * 2 : 8;
-  void *bigger = gs_calloc(a, (size_t)*cap, size);
+  int more = *cap ? *cap * 2 : 8;
+  void *bigger = gs_calloc(a, (size_t)more, size);
+  *cap = more;
   if (n) memcpy(bigger, at, (size_t)n * size);
   return bigger;
 }

@@ -1,12 +1,14 @@
 /* Arenas: memory that is freed all at once.
  *
- * Nothing here returns NULL: when memory runs out gs_out_of_memory() ends the
- * process with GS_RESOURCE after one message, so that callers have no cleanup
- * paths. */
+ * Nothing here returns NULL, so that callers have no cleanup paths: when memory
+ * runs out gs_out_of_memory() leaves for the call of gshard.h (base/escape.h),
+ * or ends the process (base/ending.h). */
 #ifndef GS_BASE_ARENA_H
 #define GS_BASE_ARENA_H
 
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,11 +19,28 @@ typedef struct gs_arena_block gs_arena_block;
 
 typedef struct gs_arena_end gs_arena_end;
 
+/* The blocks of all arenas that the calls of one object have filled: what an
+ * arena cannot free any more, because it was left by the way of base/escape.h,
+ * is freed with the object. */
+typedef struct gs_blocks {
+  pthread_mutex_t lock;
+  gs_arena_block *first;
+} gs_blocks;
+
+void gs_blocks_init(gs_blocks *b);
+/* Frees what is left. */
+void gs_blocks_free(gs_blocks *b);
+/* New blocks of the calling thread go there (NULL: nowhere) from now on;
+ * returns what it was before. */
+gs_blocks *gs_blocks_use(gs_blocks *b);
+gs_blocks *gs_blocks_used(void);
+
 typedef struct gs_arena {
   gs_arena_block *head;
   gs_arena_end *end; /* what gs_arena_at_end was told */
   size_t used, size; /* bytes used and usable in head */
   size_t total;      /* bytes handed out since init */
+  bool apart; /* its blocks are in no gs_blocks: it may outlive the object */
 } gs_arena;
 
 void gs_arena_init(gs_arena *a);

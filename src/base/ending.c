@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/jump.h"
 #include "base/status.h"
 
 enum { NEAR_NULL = 65536, MAX_MESSAGE = 512 };
@@ -17,7 +18,7 @@ enum { NEAR_NULL = 65536, MAX_MESSAGE = 512 };
  * exception to the rule of no globals. */
 static const char *who = "gshard";
 static void (*clean)(void);
-static _Atomic bool meant, ending;
+static _Atomic bool meant, ending, ours;
 static _Thread_local const char *busy, *library;
 
 const char *gs_busy_with(const char *what) {
@@ -71,7 +72,8 @@ static void begin(line *l, const char *text) {
 
 void gs_out_of_memory(size_t wanted) {
   line l;
-  begin(&l, "out of memory (");
+  l.n = 0;
+  put(&l, "out of memory (");
   if (library) put(&l, library);
   if (library && wanted) put(&l, ", ");
   if (wanted) {
@@ -83,7 +85,11 @@ void gs_out_of_memory(size_t wanted) {
     put(&l, busy);
   }
   put(&l, ")");
-  end(&l);
+  l.at[l.n] = 0;
+  if (!atomic_load(&ours)) gs_jump_now(l.at);
+  line whole;
+  begin(&whole, l.at);
+  end(&whole);
 }
 
 /* ---- ends that libraries make ---- */
@@ -122,6 +128,7 @@ static void on_exit_of(int code, void *unused) {
 void gs_ending_guard(const char *name, void (*cleaner)(void)) {
   who = name;
   clean = cleaner;
+  atomic_store(&ours, true);
   guard_signal(SIGABRT);
   guard_signal(SIGSEGV);
   on_exit(on_exit_of, NULL);

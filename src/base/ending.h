@@ -1,4 +1,5 @@
-/* How a process ends when memory or threads run out: with GS_RESOURCE, after
+/* What happens when memory or threads run out.  A call of gshard.h returns
+ * GS_RESOURCE (base/escape.h); a process that is ours ends with it, after
  * one message that says what they were wanted for.
  *
  * Libraries end it in ways of their own, which read as something else: oneDNN
@@ -9,7 +10,9 @@
 
 #include <stddef.h>
 
-/* The process ends: `wanted` bytes (0: not known) could not be had. */
+/* `wanted` bytes (0: not known) could not be had: does not return.  Ends the
+ * process where gs_ending_guard was called, and where the thread has nowhere to
+ * go to. */
 _Noreturn void gs_out_of_memory(size_t wanted);
 
 /* What the calling thread is busy with, for that message ("node 'x'"); NULL:

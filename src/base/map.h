@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "gshard.h" /* gs_edit_distance */
 
 typedef struct gs_map_entry {
   const char *key; /* NUL-terminated, owned by the arena */
@@ -28,9 +29,6 @@ void *gs_map_get(const gs_map *m, const char *key);
 bool gs_map_has(const gs_map *m, const char *key);
 /* Stores a value, replacing an older one; copies a new key. */
 void gs_map_put(gs_map *m, const char *key, void *value);
-
-/* Smallest number of single-character edits from a to b, at most cap. */
-int gs_edit_distance(const char *a, const char *b, int cap);
 
 /* The best of a few candidates for a misspelt word; best stays NULL when all
  * are too far from it. */

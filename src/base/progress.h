@@ -5,9 +5,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-typedef struct gs_progress {
+#include "gshard.h"
+
+struct gs_progress {
   _Atomic uint64_t done, total; /* bytes; total 0: not known */
-} gs_progress;
+};
 
 /* So many bytes more are to be done, or are done.  NULL: nobody looks. */
 static inline void gs_progress_expect(gs_progress *p, uint64_t n) {

@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <string.h>
+
 #include "base/utf8.h"
 
 /* The length of what starts s and is printable. */
@@ -28,4 +30,14 @@ const char *gs_text(gs_arena *a, const char *s) {
   gs_buf_init(&b, a);
   gs_text_add(&b, s, n);
   return b.at;
+}
+
+void gs_text_lines(gs_buf *b, const char *s, size_t n) {
+  for (size_t at = 0; at < n;) {
+    const char *end = memchr(s + at, '\n', n - at);
+    size_t k = end ? (size_t)(end - s) - at : n - at;
+    gs_text_add(b, s + at, k);
+    if (end) gs_buf_char(b, '\n');
+    at += k + 1;
+  }
 }

@@ -15,5 +15,7 @@
 const char *gs_text(gs_arena *a, const char *s);
 /* Adds n bytes in the same way. */
 void gs_text_add(gs_buf *b, const char *s, size_t n);
+/* The same for several lines: line ends stay. */
+void gs_text_lines(gs_buf *b, const char *s, size_t n);
 
 #endif

@@ -18,19 +18,17 @@ static gs_status too_few(int64_t n, int64_t started, const char *why,
 
 #ifdef _OPENMP
 
-void gs_crew_init(int64_t n, int each) {
-  if (n <= 1) return;
-  omp_set_dynamic(0);
-  omp_set_max_active_levels(each > 1 ? 2 : 1);
-}
-
-gs_status gs_crew_run(int64_t n, void (*fn)(void *ctx, int64_t i), void *ctx,
-                      gs_err *e) {
+/* These settings are the caller's: they hold for the region alone. */
+gs_status gs_crew_run(int64_t n, int each, void (*fn)(void *ctx, int64_t i),
+                      void *ctx, gs_err *e) {
   int started = 1;
   if (n == 1) {
     fn(ctx, 0);
     return GS_OK;
   }
+  int dynamic = omp_get_dynamic(), levels = omp_get_max_active_levels();
+  omp_set_dynamic(0);
+  omp_set_max_active_levels(omp_get_active_level() + (each > 1 ? 2 : 1));
 #pragma omp parallel num_threads((int)n)
   {
     int threads = omp_get_num_threads();
@@ -38,6 +36,8 @@ gs_status gs_crew_run(int64_t n, void (*fn)(void *ctx, int64_t i), void *ctx,
 #pragma omp master
     started = threads;
   }
+  omp_set_dynamic(dynamic);
+  omp_set_max_active_levels(levels);
   if (started == (int)n) return GS_OK;
   return too_few(n, started, " (see OMP_THREAD_LIMIT)", e);
 }
@@ -61,11 +61,6 @@ typedef struct member {
   pthread_t thread;
 } member;
 
-void gs_crew_init(int64_t n, int each) {
-  (void)n;
-  (void)each;
-}
-
 static void say(crew *c, word w) {
   pthread_mutex_lock(&c->lock);
   c->word = w;
@@ -84,8 +79,9 @@ static void *work(void *p) {
   return NULL;
 }
 
-gs_status gs_crew_run(int64_t n, void (*fn)(void *ctx, int64_t i), void *ctx,
-                      gs_err *e) {
+gs_status gs_crew_run(int64_t n, int each, void (*fn)(void *ctx, int64_t i),
+                      void *ctx, gs_err *e) {
+  (void)each;
   crew c = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, WAIT, fn,
             ctx};
   gs_arena a;

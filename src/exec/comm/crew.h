@@ -6,12 +6,11 @@
 
 #include "base/status.h"
 
-/* Before the first run: each of n threads will use `each` of its own. */
-void gs_crew_init(int64_t n, int each);
 /* fn(ctx, i) for i in [0, n), all at once, 0 in the calling thread; returns
- * when all have.  n threads run or none does: they may wait for each other.
- * GS_RESOURCE when the host gives fewer. */
-gs_status gs_crew_run(int64_t n, void (*fn)(void *ctx, int64_t i), void *ctx,
-                      gs_err *e);
+ * when all have.  Each uses `each` threads of its own.  n threads run or none
+ * does: they may wait for each other.  GS_RESOURCE when the host gives fewer.
+ */
+gs_status gs_crew_run(int64_t n, int each, void (*fn)(void *ctx, int64_t i),
+                      void *ctx, gs_err *e);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/escape.h"
 
 enum { SPINS = 4000, NAP_MS = 100 };
 
@@ -89,7 +90,7 @@ gs_rendezvous *gs_team_rendezvous(gs_member *me, const int64_t *member, int n) {
   for (int i = 0; i < me->known.n; i++)
     if (same_members(me->known.at[i], member, n)) return me->known.at[i];
   gs_team *t = me->team;
-  pthread_mutex_lock(&t->lock);
+  gs_lock(&t->lock);
   gs_rendezvous *m = t->rendezvous;
   while (m && !same_members(m, member, n)) m = m->next;
   if (!m) {
@@ -101,7 +102,7 @@ gs_rendezvous *gs_team_rendezvous(gs_member *me, const int64_t *member, int n) {
     m->next = t->rendezvous;
     t->rendezvous = m;
   }
-  pthread_mutex_unlock(&t->lock);
+  gs_unlock(&t->lock);
   *gs_push(me->arena, &me->known) = m;
   return m;
 }

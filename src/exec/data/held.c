@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/escape.h"
 #include "exec/data/aligned.h"
 #include "exec/data/input_slice.h"
 
@@ -173,11 +174,11 @@ static void copy(gs_held *h) {
 }
 
 void *gs_held_get(gs_held *h) {
-  pthread_mutex_lock(&h->lock);
+  gs_lock(&h->lock);
   if (!h->data) copy(h);
   void *p = h->data;
   gs_assert(p);
-  pthread_mutex_unlock(&h->lock);
+  gs_unlock(&h->lock);
   return p;
 }
 

@@ -15,6 +15,7 @@ struct gs_exec {
   gs_kshare share;
   gs_device *device;       /* [n] */
   gs_holdings holdings;    /* constants of all devices */
+  gs_blocks *blocks;       /* of the caller, for the threads of devices */
   bool *given;             /* [values of the first graph] inputs */
   _Atomic int64_t failed;  /* 1 + first device that failed by itself */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "base/math.h"
 #include "exec/comm/crew.h"
 #include "exec/compile/program_check.h"
@@ -26,10 +27,15 @@ typedef struct task {
   device_fn *fn;
 } task;
 
+/* The thread has no place of its own to leave for without memory. */
+static gs_status one_guarded(const task *t, gs_device *d) {
+  GS_CALL(t->x->blocks, &d->err, t->fn(d));
+}
+
 static void one_device(void *ctx, int64_t i) {
   const task *t = ctx;
   gs_device *d = &t->x->device[i];
-  gs_status s = t->fn(d);
+  gs_status s = one_guarded(t, d);
   if (!s) return;
   int64_t none = 0;
   atomic_compare_exchange_strong(&t->x->failed, &none, i + 1);
@@ -42,7 +48,7 @@ static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
   task t = {x, fn};
   atomic_store(&x->failed, 0);
   gs_busy_with("the threads of the devices");
-  GS_TRY(gs_crew_run(x->n, one_device, &t, e));
+  GS_TRY(gs_crew_run(x->n, x->device[0].threads, one_device, &t, e));
   gs_busy_with(NULL);
   int64_t who = atomic_load(&x->failed) - 1;
   for (int64_t i = 0; who < 0 && i < x->n; i++)
@@ -125,7 +131,6 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   const gs_exec_config *c = &x->config;
   int threads = c->threads > 0 ? c->threads : cores(c->world);
   int each = (int)gs_max(1, threads / x->n);
-  gs_crew_init(x->n, each);
   gs_team_init(&x->team, x->first, x->n, c->timeout);
   x->device = GS_NEWS(&x->arena, x->n, gs_device);
   for (int64_t i = 0; i < x->n; i++)
@@ -155,6 +160,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   gs_kshare_init(&x->share);
   *out = x;
   x->config = *config;
+  x->blocks = gs_blocks_used();
   x->n = config->ndevice;
   if (config->world) {
     GS_TRY(gs_world_spread(config->world, config->ndevice, e));

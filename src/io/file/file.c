@@ -80,11 +80,13 @@ void gs_io_guard_sigbus(void) {
   sigaction(SIGBUS, &sa, NULL);
 }
 
-/* Descriptors may run out for a model with one file per weight: the soft
- * limit is raised once to the hard one. */
+/* Descriptors may run out for a model with one file per weight: in a process
+ * of ours the soft limit is raised once to the hard one. */
 static bool more_descriptors(void) {
   struct rlimit r;
-  if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur >= r.rlim_max) return false;
+  if (!gs_io_is_ours() || getrlimit(RLIMIT_NOFILE, &r) ||
+      r.rlim_cur >= r.rlim_max)
+    return false;
   r.rlim_cur = r.rlim_max;
   return setrlimit(RLIMIT_NOFILE, &r) == 0;
 }
@@ -98,14 +100,29 @@ static int open_plain(const char *path) {
   return fd;
 }
 
-gs_file *gs_file_wrap(gs_arena *a, const char *path, int fd, uint64_t size) {
+static void close_at_end(void *f) { gs_file_close(f); }
+
+/* Without a descriptor yet: it is closed with the arena, whatever happens. */
+static gs_file *new_file(gs_arena *a, const char *path) {
   gs_file *f = GS_NEW(a, gs_file);
-  *f = (gs_file){.path = gs_strdup(a, path), .fd = fd, .size = size};
+  *f = (gs_file){.path = gs_strdup(a, path), .fd = -1};
+  gs_arena_at_end(a, close_at_end, f);
+  return f;
+}
+
+static void take(gs_file *f, int fd, uint64_t size) {
+  f->fd = fd;
+  f->size = size;
   if (size) {
     void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p != MAP_FAILED) f->map = p;
   }
   watch(f);
+}
+
+gs_file *gs_file_wrap(gs_arena *a, const char *path, int fd, uint64_t size) {
+  gs_file *f = new_file(a, path);
+  take(f, fd, size);
   return f;
 }
 
@@ -120,6 +137,7 @@ static const char *kind_of(mode_t mode) {
 
 gs_status gs_file_open(gs_arena *a, const char *path, gs_file **out,
                        gs_err *e) {
+  gs_file *f = new_file(a, path);
   int fd = open_plain(path);
   if (fd < 0)
     return gs_fail(e, errno == EMFILE || errno == ENFILE ? GS_RESOURCE
@@ -134,7 +152,8 @@ gs_status gs_file_open(gs_arena *a, const char *path, gs_file **out,
     close(fd);
     return gs_fail(e, GS_DATA, path, "is %s", kind_of(st.st_mode));
   }
-  *out = gs_file_wrap(a, path, fd, (uint64_t)st.st_size);
+  take(f, fd, (uint64_t)st.st_size);
+  *out = f;
   return GS_OK;
 }
 

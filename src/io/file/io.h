@@ -147,6 +147,10 @@ gs_status gs_out_dir_commit(gs_arena *a, gs_out_dir *o, gs_err *e);
 /* Gives up; removes the directory. */
 void gs_out_dir_abort(gs_out_dir *o);
 
+/* The process is ours: limits may be raised, and temporary files are removed
+ * when it exits. */
+void gs_io_own_process(void);
+bool gs_io_is_ours(void);
 /* Removes all temporary files and directories; also safe in a signal
  * handler. */
 void gs_io_remove_temps(void);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -20,6 +21,7 @@ enum { MAX_STEM = 255 - (int)sizeof SUFFIX + 1, MAX_TRIES = 16 };
  * argument; its elements are used again, never freed. */
 typedef struct gs_temp_note {
   char *path; /* NULL: free */
+  _Atomic uint64_t use; /* which one it is, for abandon() */
   struct gs_temp_note *next;
 } note;
 static note *notes;
@@ -78,22 +80,32 @@ void gs_io_remove_temps(void) {
   }
 }
 
+static _Atomic bool ours;
+
+void gs_io_own_process(void) {
+  if (!atomic_exchange(&ours, true)) atexit(gs_io_remove_temps);
+}
+
+bool gs_io_is_ours(void) { return atomic_load(&ours); }
+
 /* Remembers a path until forget(). */
 static note *remember(const char *path) {
-  static bool registered;
-  if (!__atomic_exchange_n(&registered, true, __ATOMIC_ACQ_REL))
-    atexit(gs_io_remove_temps);
+  static _Atomic uint64_t uses;
+  uint64_t use = atomic_fetch_add(&uses, 1) + 1;
   char *copy = strdup(path);
   if (!copy) gs_out_of_memory(strlen(path));
   for (note *n = __atomic_load_n(&notes, __ATOMIC_ACQUIRE); n; n = n->next) {
     char *none = NULL;
-    if (__atomic_compare_exchange_n(&n->path, &none, copy, false,
-                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-      return n;
+    if (!__atomic_compare_exchange_n(&n->path, &none, copy, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+      continue;
+    atomic_store(&n->use, use);
+    return n;
   }
   note *n = malloc(sizeof *n);
   if (!n) gs_out_of_memory(sizeof *n);
   n->path = copy;
+  atomic_init(&n->use, use);
   n->next = __atomic_load_n(&notes, __ATOMIC_RELAXED);
   while (!__atomic_compare_exchange_n(&notes, &n->next, n, false,
                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {}
@@ -101,7 +113,24 @@ static note *remember(const char *path) {
 }
 
 static void forget(note *n) {
+  if (n) atomic_store(&n->use, 0);
   if (n) free(__atomic_exchange_n(&n->path, NULL, __ATOMIC_ACQ_REL));
+}
+
+/* A file that is still under construction when its arena ends: the way there
+ * was that of base/escape.h. */
+typedef struct made_here {
+  note *note;
+  uint64_t use;
+  int lock;
+} made_here;
+
+static void abandon(void *p) {
+  made_here *m = p;
+  if (!m->note || atomic_load(&m->note->use) != m->use) return;
+  remove_any(m->note->path);
+  forget(m->note);
+  close(m->lock);
 }
 
 /* PATH.gshard-tmp; a very long name is cut. */
@@ -172,6 +201,8 @@ static gs_status cannot(const char *path, const char *temp, int why,
 gs_status gs_temp_new(gs_arena *a, const char *path, int *fd, gs_temp *out,
                       gs_err *e) {
   const char *temp = temp_name(a, path);
+  made_here *m = GS_NEW(a, made_here);
+  gs_arena_at_end(a, abandon, m);
   *out = (gs_temp){.lock = -1};
   int why = *path ? EBUSY : ENOENT;
   for (int tries = 0; tries < MAX_TRIES && *path; tries++) {
@@ -189,6 +220,7 @@ gs_status gs_temp_new(gs_arena *a, const char *path, int *fd, gs_temp *out,
       continue;
     }
     *out = (gs_temp){.path = temp, .lock = made, .note = remember(temp)};
+    *m = (made_here){out->note, atomic_load(&out->note->use), made};
     /* The descriptor that is written to is closed to see its errors. */
     if (fd && (*fd = fcntl(made, F_DUPFD_CLOEXEC, 0)) < 0) {
       why = errno;

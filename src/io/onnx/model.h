@@ -106,11 +106,6 @@ gs_status gs_model_need_data(const gs_model *m, const gs_graph *g, gs_err *e);
 
 /* Whether the standard fields are written beside the metadata.  They list every
  * device at every use of a tensor. */
-typedef enum gs_fields {
-  GS_FIELDS_AUTO, /* for meshes of at most GS_FIELDS_DEVICES */
-  GS_FIELDS_YES,
-  GS_FIELDS_NO
-} gs_fields;
 enum { GS_FIELDS_DEVICES = 64 };
 
 typedef struct gs_annotate_options {

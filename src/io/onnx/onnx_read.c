@@ -152,6 +152,8 @@ static gs_status read_message(gs_model *m, const char *dir_of,
   return gs_each_tensor(msg, check_tensor, m, e);
 }
 
+static void close_at_end(void *m) { gs_model_close(m); }
+
 static gs_model *new_model(gs_arena *a, const char *path,
                            const gs_model_options *opt) {
   gs_model *m = GS_NEW(a, gs_model);
@@ -162,6 +164,7 @@ static gs_model *new_model(gs_arena *a, const char *path,
   m->inputs = GS_NEW(a, gs_names);
   m->meta = GS_NEW(a, gs_names);
   gs_map_init(&m->refs, a);
+  gs_arena_at_end(a, close_at_end, m);
   return m;
 }
 

@@ -1,5 +1,7 @@
 #include "kernel/core/share.h"
 
+#include "base/escape.h"
+
 /* Something that is made by one thread while others that want it wait; other
  * things are made meanwhile. */
 typedef struct made {
@@ -29,29 +31,29 @@ static void *aligned(gs_arena *a, size_t bytes) {
 }
 
 static made *find(gs_kshare *s, const char *key) {
-  pthread_mutex_lock(&s->lock);
+  gs_lock(&s->lock);
   made *m = gs_map_get(&s->made, key);
   if (!m) {
     m = GS_NEW(&s->arena, made);
     pthread_mutex_init(&m->lock, NULL);
     gs_map_put(&s->made, key, m);
   }
-  pthread_mutex_unlock(&s->lock);
+  gs_unlock(&s->lock);
   return m;
 }
 
 static void *place(gs_kshare *s, size_t bytes) {
-  pthread_mutex_lock(&s->lock);
+  gs_lock(&s->lock);
   void *to = aligned(&s->arena, bytes);
-  pthread_mutex_unlock(&s->lock);
+  gs_unlock(&s->lock);
   return to;
 }
 
 static void count(gs_kshare *s, size_t bytes) {
-  pthread_mutex_lock(&s->lock);
+  gs_lock(&s->lock);
   s->n++;
   s->bytes += bytes;
-  pthread_mutex_unlock(&s->lock);
+  gs_unlock(&s->lock);
 }
 
 const void *gs_kernel_once(gs_kctx *k, const char *key, size_t bytes,
@@ -61,7 +63,7 @@ const void *gs_kernel_once(gs_kctx *k, const char *key, size_t bytes,
     return make(ctx, to) ? to : NULL;
   }
   made *m = find(k->share, key);
-  pthread_mutex_lock(&m->lock);
+  gs_lock(&m->lock);
   if (!m->tried) {
     void *to = place(k->share, bytes);
     m->tried = true;
@@ -70,6 +72,6 @@ const void *gs_kernel_once(gs_kctx *k, const char *key, size_t bytes,
       count(k->share, bytes);
     }
   }
-  pthread_mutex_unlock(&m->lock);
+  gs_unlock(&m->lock);
   return m->at;
 }

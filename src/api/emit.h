@@ -1,11 +1,11 @@
 /* Writing what the partitioner made: an SPMD program as one ONNX file, or a
  * plan directory (gshard-plan(5)). */
-#ifndef GS_TOOLS_EMIT_H
-#define GS_TOOLS_EMIT_H
+#ifndef GS_API_EMIT_H
+#define GS_API_EMIT_H
 
 #include "io/onnx/model.h"
 #include "pass/partition/partition.h"
-#include "report.h"
+#include "api/report.h"
 
 typedef struct gs_emit_options {
   gs_model *model;               /* that the program was made from */

@@ -1,4 +1,4 @@
-#include "run_check.h"
+#include "api/run_check.h"
 
 #include <math.h>
 

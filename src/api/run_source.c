@@ -1,4 +1,4 @@
-#include "run_source.h"
+#include "api/run_source.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -116,9 +116,9 @@ static gs_status open_device(gs_arena *a, gs_source *s, int64_t p,
   GS_TRY(read_graph(a, s, s->path, p, model, e));
   const char *path = gs_model_path(*model);
   const char *at = gs_model_meta(*model, "gshard.position");
-  int64_t position;
-  if (!at || !gs_cli_parse_int(at, 0, GS_MAX_DEVICES, &position) ||
-      position != p)
+  char want[24];
+  snprintf(want, sizeof want, "%lld", (long long)p);
+  if (!at || strcmp(at, want))
     return gs_fail(e, GS_MISMATCH, path,
                    "this is not the graph of device %lld", (long long)p);
   GS_TRY(gs_model_import(*model, g, e));

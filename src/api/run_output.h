@@ -1,8 +1,7 @@
-/* Where the outputs of a run go: the option -o of gshard-run. */
-#ifndef GS_TOOLS_RUN_OUTPUT_H
-#define GS_TOOLS_RUN_OUTPUT_H
+/* Where the outputs of a run go. */
+#ifndef GS_API_RUN_OUTPUT_H
+#define GS_API_RUN_OUTPUT_H
 
-#include "cli.h"
 #include "ir/dynamic.h"
 #include "ir/graph/graph.h"
 
@@ -18,16 +17,17 @@ typedef struct gs_output_file {
 } gs_output_file;
 
 typedef struct gs_run_output {
-  gs_cli *c;
+  gs_arena *arena; /* set by the caller, like these: */
+  bool replace, dry_run;
   GS_VEC(gs_output_dir) dir;
   GS_VEC(gs_output_file) file;
 } gs_run_output;
 
 /* Finds out what goes where, before the work.  Errors: GS_USAGE for names that
  * the graph does not have or two outputs in one file, GS_CANTCREATE for what
- * exists without -f or cannot be created. */
-gs_status gs_run_output_plan(gs_cli *c, const gs_graph *g, gs_run_output *out,
-                             gs_err *e);
+ * exists without `replace` or cannot be created. */
+gs_status gs_run_output_plan(gs_run_output *out, const gs_pair *to, int n,
+                             const gs_graph *g, gs_err *e);
 /* Writes them, dynamic value[i] being output i: all files appear or none, and a
  * new directory only when it is complete. */
 gs_status gs_run_output_save(const gs_run_output *r, gs_dyn *const *dyn,

@@ -1,6 +1,6 @@
 /* The table of operators as text, from src/op/ops.def and functions/. */
-#ifndef GS_TOOLS_LIST_OPS_H
-#define GS_TOOLS_LIST_OPS_H
+#ifndef GS_API_LIST_OPS_H
+#define GS_API_LIST_OPS_H
 
 #include <stdio.h>
 

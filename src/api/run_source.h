@@ -1,15 +1,14 @@
 /* What gshard-run runs: a plain model or a program, its inputs, and how their
  * sizes bind the symbolic dims. */
-#ifndef GS_TOOLS_RUN_SOURCE_H
-#define GS_TOOLS_RUN_SOURCE_H
+#ifndef GS_API_RUN_SOURCE_H
+#define GS_API_RUN_SOURCE_H
 
-#include "cli.h"
 #include "check/random_input.h"
 #include "exec/run/run.h"
 #include "io/onnx/model.h"
 #include "io/plan/plan_io.h"
 #include "pass/prepare/infer.h"
-#include "run_verify.h"
+#include "api/run_verify.h"
 
 typedef struct gs_source {
   const char *path;
@@ -19,6 +18,7 @@ typedef struct gs_source {
   const gs_graph **device; /* [ndevice_here] device graphs, NULL: none */
   int ndevice_here;
   int64_t ndevice;   /* 1 for plain models */
+  bool of_sharder;   /* a program in memory; all shapes are known */
   bool no_verify;    /* files may be others than those that were written */
   gs_run_verify *verify; /* NULL: a plain model, or no_verify */
   gs_bindings bind;

@@ -1,6 +1,6 @@
 /* Whether the files that gshard-run reads are those of the partitioner. */
-#ifndef GS_TOOLS_RUN_VERIFY_H
-#define GS_TOOLS_RUN_VERIFY_H
+#ifndef GS_API_RUN_VERIFY_H
+#define GS_API_RUN_VERIFY_H
 
 #include "io/onnx/model.h"
 #include "io/file/verify.h"

@@ -1,5 +1,5 @@
 /* --explain as JSON. */
-#include "report.h"
+#include "api/report.h"
 
 /* ["dp", "tp:(1)2"] */
 static void json_axes(gs_buf *b, const gs_report *r, const gs_axes *axes) {

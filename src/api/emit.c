@@ -1,4 +1,4 @@
-#include "emit.h"
+#include "api/emit.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "run_ranks.h"
+#include "api/run_ranks.h"
 
 #include <string.h>
 
@@ -6,51 +6,23 @@
 #include "base/hash.h"
 #include "check/compare.h"
 #include "ir/mesh/plan.h"
-#include "options.h"
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "unknown"
-#endif
-
-enum { MAX_CLAIMS = 32 };
 
 static gs_claim claim_text(const char *what, const char *text) {
   return (gs_claim){what, gs_hash(text, strlen(text), 0), text};
 }
 
-/* The values of an option, or how often it is used. */
-static gs_claim claim_option(gs_arena *a, const gs_cli *c,
-                             const gs_option *o) {
-  int n = gs_cli_count(c, o->name);
-  const char *what = gs_sprintf(a, "--%s", o->name);
-  if (!(o->flags & GS_OPT_ALIKE)) {
-    if (!(o->flags & GS_OPT_REPEAT))
-      return claim_text(what, n ? "given" : "none");
-    return claim_text(gs_sprintf(a, "number of %s", what),
-                      gs_sprintf(a, "%d", n));
-  }
-  gs_buf b;
-  gs_buf_init(&b, a);
-  for (int i = 0; i < n; i++)
-    gs_buf_printf(&b, "%s%s", i ? " " : "", gs_cli_at(c, o->name, i));
-  return claim_text(what, n ? b.at : "none");
-}
-
-gs_status gs_ranks_meet(const gs_cli *c, gs_world *w, gs_err *e) {
+gs_status gs_ranks_meet(gs_world *w, const gs_pair *alike, int n, gs_err *e) {
   gs_arena a;
   gs_arena_init(&a);
-  gs_claim claim[MAX_CLAIMS];
-  const gs_option *o;
-  int n = 0;
-  claim[0] = claim_text(
-      "version", gs_sprintf(&a, "%s, plan format %d", PACKAGE_VERSION,
-                            GS_PLAN_VERSION));
+  gs_claim claim[GS_MAX_ALIKE];
+  if (n > GS_MAX_ALIKE)
+    return gs_fail(e, GS_USAGE, NULL, "ranks compare at most %d values",
+                   GS_MAX_ALIKE);
+  claim[0] = claim_text("version", gs_sprintf(&a, "%s, plan format %d",
+                                              gs_version(), GS_PLAN_VERSION));
   gs_status s = gs_world_compare(w, claim, 1, e);
-  bool piped = !strcmp(c->operand.at[0], "-");
-  claim[n++] = claim_text("source", piped ? "standard input" : "a file");
-  for (int i = 0; (o = gs_option_at(c->tool, i)) && n < MAX_CLAIMS; i++)
-    if (o->flags & (GS_OPT_ALIKE | GS_OPT_ALIKE_USE))
-      claim[n++] = claim_option(&a, c, o);
+  for (int i = 0; i < n; i++)
+    claim[i] = claim_text(alike[i].name, alike[i].value);
   if (!s) s = gs_world_compare(w, claim, n, e);
   gs_arena_free(&a);
   return s;

@@ -1,4 +1,4 @@
-#include "list_ops.h"
+#include "api/list_ops.h"
 
 #include <limits.h>
 #include <stdbool.h>

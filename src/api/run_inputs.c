@@ -1,34 +1,30 @@
-#include "run_inputs.h"
+#include "api/run_inputs.h"
 
 #include <string.h>
 
 #include "io/file/npy.h"
 
-static gs_status give_files(gs_run_inputs *in, gs_err *e) {
-  for (int i = 0; i < gs_cli_count(in->c, "input"); i++) {
-    const char *name, *file;
-    gs_dyn *b;
-    int at;
-    GS_TRY(gs_cli_pair(in->c, "input", i, false, &name, &file, e));
-    GS_TRY(gs_source_find(in->source, name, &at, e));
-    if (in->many && !strcmp(file, "-"))
-      return gs_fail(e, GS_UNSUPPORTED, NULL,
-                     "-i %s: the launcher gives standard input to one rank "
-                     "only; name a file", gs_cli_at(in->c, "input", i));
-    GS_TRY(gs_dyn_load(in->a, file, in->source->graph->input.at[at]->kind, &b,
-                       e));
-    in->source->input[at] = b;
-  }
+gs_status gs_run_input_file(gs_run_inputs *in, const char *name,
+                            const char *file, gs_err *e) {
+  gs_dyn *b;
+  int at;
+  GS_TRY(gs_source_find(in->source, name, &at, e));
+  if (in->many && !strcmp(file, "-"))
+    return gs_fail(e, GS_UNSUPPORTED, NULL,
+                   "-i %s%s-: the launcher gives standard input to one rank "
+                   "only; name a file", name ? name : "", name ? "=" : "");
+  GS_TRY(gs_dyn_load(in->a, file, in->source->graph->input.at[at]->kind, &b,
+                     e));
+  in->source->input[at] = b;
   return GS_OK;
 }
 
 /* Test data of some releases of ONNX hold bfloat16 as the integers of its
  * bits, for NumPy has no such type. */
-gs_status gs_run_test_data(gs_run_inputs *in, const char *prefix, int i,
-                           gs_kind kind, gs_dtype dtype, gs_dyn **out,
-                           gs_err *e) {
-  const char *path = gs_sprintf(in->a, "%s/%s_%d.pb",
-                                gs_cli_get(in->c, "test-data"), prefix, i);
+gs_status gs_run_test_data(gs_run_inputs *in, const char *dir,
+                           const char *prefix, int i, gs_kind kind,
+                           gs_dtype dtype, gs_dyn **out, gs_err *e) {
+  const char *path = gs_sprintf(in->a, "%s/%s_%d.pb", dir, prefix, i);
   GS_TRY(gs_dyn_load(in->a, path, kind, out, e));
   gs_tensor *t = &(*out)->t;
   if ((*out)->kind == GS_TENSOR && t->dtype == GS_UINT16 &&
@@ -37,19 +33,18 @@ gs_status gs_run_test_data(gs_run_inputs *in, const char *prefix, int i,
   return GS_OK;
 }
 
-static gs_status give_test_data(gs_run_inputs *in, gs_err *e) {
-  if (!gs_cli_has(in->c, "test-data")) return GS_OK;
+gs_status gs_run_input_folder(gs_run_inputs *in, const char *dir, gs_err *e) {
   for (int i = 0; i < in->source->graph->input.n; i++) {
     const gs_value *v = in->source->graph->input.at[i];
     gs_dyn *b;
-    GS_TRY(gs_run_test_data(in, "input", i, v->kind, v->dtype, &b, e));
+    GS_TRY(gs_run_test_data(in, dir, "input", i, v->kind, v->dtype, &b, e));
     in->source->input[i] = b;
   }
   return GS_OK;
 }
 
-/* The range of a made-up input: --range, the input's metadata, or that of the
- * indices for which a plain model uses it. */
+/* The range of a made-up input: what was asked for, the input's metadata, or
+ * that of the indices for which a plain model uses it. */
 static gs_status range_of(gs_run_inputs *in, int at, gs_random *r, gs_err *e) {
   const char *name = in->source->graph->input.at[at]->name;
   const char *text =
@@ -57,11 +52,8 @@ static gs_status range_of(gs_run_inputs *in, int at, gs_random *r, gs_err *e) {
   if (!text) /* programs keep it in the model's metadata */
     text = gs_model_meta(in->source->model,
                          gs_sprintf(in->a, "gshard.range:%s", name));
-  for (int i = 0; i < gs_cli_count(in->c, "range"); i++) {
-    const char *key, *value;
-    GS_TRY(gs_cli_pair(in->c, "range", i, true, &key, &value, e));
-    if (!strcmp(key, name)) text = value;
-  }
+  for (int i = 0; i < in->nrange; i++)
+    if (!strcmp(in->range[i].name, name)) text = in->range[i].value;
   if (text) return gs_random_range(r, text, e);
   if (in->source->graph->mesh) return GS_OK; /* a program's sizes are local */
   if (!in->indexed) in->indexed = gs_pass_ranges(in->a, in->source->graph);
@@ -73,13 +65,12 @@ static gs_status range_of(gs_run_inputs *in, int at, gs_random *r, gs_err *e) {
   return GS_OK;
 }
 
-static gs_status check_ranges(gs_run_inputs *in, gs_err *e) {
-  for (int i = 0; i < gs_cli_count(in->c, "range"); i++) {
-    const char *key, *value;
-    GS_TRY(gs_cli_pair(in->c, "range", i, true, &key, &value, e));
-    const gs_value *v = gs_graph_find(in->source->graph, key);
+gs_status gs_run_check_ranges(gs_run_inputs *in, gs_err *e) {
+  for (int i = 0; i < in->nrange; i++) {
+    const char *name = in->range[i].name;
+    const gs_value *v = gs_graph_find(in->source->graph, name);
     if (!v || !v->is_input)
-      return gs_fail(e, GS_USAGE, NULL, "--range %s: no such input", key);
+      return gs_fail(e, GS_USAGE, NULL, "--range %s: no such input", name);
   }
   return GS_OK;
 }
@@ -99,12 +90,6 @@ gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_dyn **out,
                           e));
   *out = gs_dyn_of(in->a, t);
   return GS_OK;
-}
-
-gs_status gs_run_give_inputs(gs_run_inputs *in, gs_err *e) {
-  GS_TRY(give_files(in, e));
-  GS_TRY(give_test_data(in, e));
-  return check_ranges(in, e);
 }
 
 gs_status gs_run_make_missing(gs_run_inputs *in, gs_err *e) {

@@ -1,7 +1,7 @@
 /* Reports of gshard-annotate and gshard-partition: text, or JSON as
  * schemas/gshard-report.schema.json says. */
-#ifndef GS_TOOLS_REPORT_H
-#define GS_TOOLS_REPORT_H
+#ifndef GS_API_REPORT_H
+#define GS_API_REPORT_H
 
 #include "io/onnx/model.h"
 #include "plan/auto_shard.h"

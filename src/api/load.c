@@ -1,4 +1,4 @@
-#include "load.h"
+#include "api/load.h"
 
 #include "pass/prepare/upgrade.h"
 
@@ -12,8 +12,8 @@ static gs_status put_all(gs_bindings *to, const gs_bindings *from,
   return GS_OK;
 }
 
-gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
-                  gs_loaded *out, gs_err *e) {
+gs_status gs_load_model(gs_arena *a, const char *path,
+                        const gs_bindings *more, gs_loaded *out, gs_err *e) {
   *out = (gs_loaded){0};
   gs_busy_with(path);
   GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
@@ -104,10 +104,4 @@ gs_status gs_load_judge(const gs_loaded *l, const gs_loss_policy *p,
                 "gshard-annotate writes them again; to drop shardings, remove "
                 "the metadata too");
   return first ? first : more;
-}
-
-gs_status gs_load_binds(const gs_cli *c, gs_bindings *b, gs_err *e) {
-  for (int i = 0; i < gs_cli_count(c, "bind"); i++)
-    GS_TRY(gs_bindings_parse(b, gs_cli_at(c, "bind", i), e));
-  return GS_OK;
 }

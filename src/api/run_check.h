@@ -1,6 +1,6 @@
 /* Comparing outputs and saying so. */
-#ifndef GS_TOOLS_RUN_CHECK_H
-#define GS_TOOLS_RUN_CHECK_H
+#ifndef GS_API_RUN_CHECK_H
+#define GS_API_RUN_CHECK_H
 
 #include "check/compare.h"
 #include "ir/graph/graph.h"

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "emit.h"
+#include "api/emit.h"
 #include "io/file/io.h"
 #include "io/onnx/onnx_build.h"
 #include "io/plan/plan_io.h"

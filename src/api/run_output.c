@@ -1,4 +1,4 @@
-#include "run_output.h"
+#include "api/run_output.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -41,10 +41,10 @@ typedef struct planner {
 } planner;
 
 static gs_status add_file(planner *p, int output, const char *path, int dir) {
-  gs_cli *c = p->r->c;
+  gs_arena *a = p->r->arena;
   const gs_value *v = p->g->output.at[output];
-  *gs_push(&c->arena, &p->r->file) = (gs_output_file){output, path, dir};
-  if (!strcmp(path, "-")) return gs_cli_check_stdout(c, p->e);
+  *gs_push(a, &p->r->file) = (gs_output_file){output, path, dir};
+  if (!strcmp(path, "-")) return GS_OK;
   const gs_value *other = gs_map_get(&p->taken, path);
   if (other == v) {
     p->r->file.n--; /* an output that the graph lists twice */
@@ -54,12 +54,12 @@ static gs_status add_file(planner *p, int output, const char *path, int dir) {
     return gs_fail(p->e, GS_USAGE, path, "two outputs would go there, '%s' "
                    "and '%s'", other->name, v->name);
   gs_map_put(&p->taken, path, (void *)(uintptr_t)v);
-  if (c->dry_run || (dir >= 0 && p->r->dir.at[dir].fresh)) return GS_OK;
-  return gs_out_check(&c->arena, path, c->force, p->e);
+  if (p->r->dry_run || (dir >= 0 && p->r->dir.at[dir].fresh)) return GS_OK;
+  return gs_out_check(a, path, p->r->replace, p->e);
 }
 
 static gs_status add_dir(planner *p, const char *path) {
-  gs_cli *c = p->r->c;
+  gs_arena *a = p->r->arena;
   struct stat st;
   bool fresh = lstat(path, &st) != 0;
   if (!fresh && (stat(path, &st) || !S_ISDIR(st.st_mode))) {
@@ -67,19 +67,19 @@ static gs_status add_dir(planner *p, const char *path) {
     gs_err_hint(p->e, "-o NAME=FILE writes one output to a file");
     return GS_CANTCREATE;
   }
-  if (fresh && !c->dry_run)
-    GS_TRY(gs_out_dir_check(&c->arena, path, false, NULL, 0, p->e));
-  *gs_push(&c->arena, &p->r->dir) = (gs_output_dir){path, fresh};
+  if (fresh && !p->r->dry_run)
+    GS_TRY(gs_out_dir_check(a, path, false, NULL, 0, p->e));
+  *gs_push(a, &p->r->dir) = (gs_output_dir){path, fresh};
   for (int i = 0; i < p->g->output.n; i++) {
     const gs_value *v = p->g->output.at[i];
-    const char *name = file_name(&c->arena, v->name);
+    const char *name = file_name(a, v->name);
     if (strlen(name) > MAX_NAME) {
       gs_fail(p->e, GS_CANTCREATE, path, "the name of output %d is too long "
               "for a file, %zu bytes", i, strlen(name));
       gs_err_hint(p->e, "-o NAME=FILE names the file");
       return GS_CANTCREATE;
     }
-    GS_TRY(add_file(p, i, gs_sprintf(&c->arena, "%s/%s.%s", path, name,
+    GS_TRY(add_file(p, i, gs_sprintf(a, "%s/%s.%s", path, name,
                                      extension(v->kind, v->dtype)),
                     p->r->dir.n - 1));
   }
@@ -97,15 +97,15 @@ static gs_status add_named(planner *p, const char *name, const char *path) {
   return gs_fail(p->e, GS_USAGE, NULL, "the model has no output '%s'", name);
 }
 
-gs_status gs_run_output_plan(gs_cli *c, const gs_graph *g, gs_run_output *out,
-                             gs_err *e) {
-  *out = (gs_run_output){.c = c};
+gs_status gs_run_output_plan(gs_run_output *out, const gs_pair *to, int n,
+                             const gs_graph *g, gs_err *e) {
+  gs_arena *a = out->arena;
   planner p = {.r = out, .g = g, .e = e};
-  gs_map_init(&p.taken, &c->arena);
-  for (int k = 0; k < gs_cli_count(c, "output"); k++) {
-    const char *name, *path;
-    GS_TRY(gs_cli_pair(c, "output", k, false, &name, &path, e));
-    if (name || !strcmp(path, "-")) GS_TRY(add_named(&p, name, path));
+  gs_map_init(&p.taken, a);
+  for (int k = 0; k < n; k++) {
+    const char *path = gs_strdup(a, to[k].value);
+    if (to[k].name || !strcmp(path, "-"))
+      GS_TRY(add_named(&p, to[k].name, path));
     else GS_TRY(add_dir(&p, path));
   }
   return GS_OK;
@@ -127,7 +127,7 @@ static const char *path_of(gs_arena *a, const gs_output_file *f,
 /* A new directory, whose files are written where it is being made. */
 static gs_status fill_dir(const gs_run_output *r, int dir,
                           gs_dyn *const *dyn, gs_out_dir *d, gs_err *e) {
-  gs_arena *a = &r->c->arena;
+  gs_arena *a = r->arena;
   gs_out_set files;
   gs_out_set_init(&files, a, false);
   for (int i = 0; i < r->file.n; i++) {
@@ -144,7 +144,7 @@ static gs_status fill_dir(const gs_run_output *r, int dir,
 
 static gs_status fill(const gs_run_output *r, gs_dyn *const *dyn,
                       gs_out_set *files, gs_out_dir *made, gs_err *e) {
-  gs_arena *a = &r->c->arena;
+  gs_arena *a = r->arena;
   for (int i = 0; i < r->file.n; i++) {
     const gs_output_file *f = &r->file.at[i];
     if (f->dir >= 0 && r->dir.at[f->dir].fresh) continue;
@@ -162,10 +162,10 @@ static gs_status fill(const gs_run_output *r, gs_dyn *const *dyn,
 
 gs_status gs_run_output_save(const gs_run_output *r, gs_dyn *const *dyn,
                              gs_err *e) {
-  gs_arena *a = &r->c->arena;
-  if (r->c->dry_run) return GS_OK;
+  gs_arena *a = r->arena;
+  if (r->dry_run) return GS_OK;
   gs_out_set files;
-  gs_out_set_init(&files, a, r->c->force);
+  gs_out_set_init(&files, a, r->replace);
   gs_out_dir *made = GS_NEWS(a, r->dir.n + 1, gs_out_dir);
   gs_status s = fill(r, dyn, &files, made, e);
   if (s) gs_out_set_abort(&files);

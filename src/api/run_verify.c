@@ -1,4 +1,4 @@
-#include "run_verify.h"
+#include "api/run_verify.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,8 +1,7 @@
 /* From a model file to a graph that passes can work on. */
-#ifndef GS_TOOLS_LOAD_H
-#define GS_TOOLS_LOAD_H
+#ifndef GS_API_LOAD_H
+#define GS_API_LOAD_H
 
-#include "cli.h"
 #include "io/onnx/model.h"
 #include "pass/prepare/infer.h"
 
@@ -17,8 +16,8 @@ typedef struct gs_loaded {
 /* Reads and imports a model, binds its symbolic dims (the model's own
  * gshard.bind first, then `more`, which may be NULL), upgrades and infers.
  * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_SPEC (unbound dims). */
-gs_status gs_load(gs_arena *a, const char *path, const gs_bindings *more,
-                  gs_loaded *out, gs_err *e);
+gs_status gs_load_model(gs_arena *a, const char *path,
+                        const gs_bindings *more, gs_loaded *out, gs_err *e);
 
 /* Adds the shardings that the model carries, and their mesh, to the graph: of
  * a configuration of the standard fields when that is not NULL. */
@@ -37,8 +36,5 @@ typedef struct gs_loss_policy {
 /* Says what has become of the annotations since they were written. */
 gs_status gs_load_judge(const gs_loaded *l, const gs_loss_policy *p,
                         gs_err *e);
-
-/* All --bind NAME=N of the command line. */
-gs_status gs_load_binds(const gs_cli *c, gs_bindings *b, gs_err *e);
 
 #endif

@@ -1,0 +1,154 @@
+#!/bin/sh
+# The library as another program sees it: installed, found by pkg-config, built
+# against with nothing else, run; the names that it shows; what it leaves
+# alone; and memory that runs out, which is a status.
+set -u
+LC_ALL=C
+export LC_ALL
+unset MAKEFLAGS MFLAGS MAKELEVEL OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
+build=$(pwd)
+top=$(cd "${srcdir-.}" && pwd)
+passed=0 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# ok TEXT COMMAND...: one case, which holds when the command succeeds.
+ok() {
+  text=$1
+  shift
+  if "$@" > "$work/log" 2>&1 < /dev/null; then
+    passed=$((passed + 1))
+  else
+    printf 'not ok: %s\n' "$text"
+    sed 's/^/  /' "$work/log" | head -15
+    failed=$((failed + 1))
+  fi
+}
+
+if [ ! -x "$build/tests/test_onnx" ]; then
+  echo "skipped: tests/test_onnx is not built"
+  exit 77
+fi
+value() { sed -n "s/^$1 = //p" Makefile | head -n 1; }
+root=$work/root
+libdir=$(make -s -f - show << 'END'
+include Makefile
+show: ; @echo $(libdir)
+END
+)
+ok 'make install' make -s install DESTDIR="$root"
+[ "$failed" = 0 ] || { echo "$passed passed, $failed failed"; exit 1; }
+
+PKG_CONFIG_PATH=$root$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
+LD_LIBRARY_PATH=$root$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR LD_LIBRARY_PATH
+pkg_config=$(value PKG_CONFIG)
+cc=$(value CC)
+sanitize=$(sed -n 's/^GS_CFLAGS.* \(-fsanitize=[^ ]*\).*/\1/p' Makefile)
+
+# compile NAME FILE [FLAG...]: warnings count as errors.
+compile() {
+  name=$1 file=$2
+  shift 2
+  # shellcheck disable=SC2046,SC2086
+  $cc -std=gnu11 -Wall -Wextra -Werror $sanitize "$@" "$file" \
+    $($pkg_config --cflags --libs gshard) -o "$work/$name"
+}
+ok 'embed builds' compile embed "$top/examples/embed.c"
+ok 'effects builds' compile effects "$top/tests/embed/effects.c"
+printf '#include <gshard.h>\nint main(void) { return 0; }\n' > "$work/h.c"
+ok 'the header is ISO C' compile h "$work/h.c" -std=c11 -pedantic
+if command -v c++ > /dev/null; then
+  cp "$work/h.c" "$work/h.cc"
+  # shellcheck disable=SC2046
+  ok 'the header is C++' c++ -Wall -Werror -fsyntax-only \
+    $($pkg_config --cflags gshard) "$work/h.cc"
+fi
+
+# What the library shows is what its header declares.
+declared() {
+  sed -n 's/.*[ *]\(gs_[a-z_]*\)(.*/\1/p' "$root$(dirname "$libdir")/include/gshard.h" |
+    sort -u
+}
+shown() {
+  nm -D --defined-only "$root$libdir/libgshard.so" |
+    awk 'NF == 3 && $2 != "w" && $3 !~ /^(__(asan|odr|ubsan)|_(init|fini)$)/ {
+      sub(/@.*/, "", $3); print $3 }' | sort -u
+}
+same_names() {
+  declared > "$work/declared"
+  shown > "$work/shown"
+  [ -s "$work/shown" ] && diff "$work/declared" "$work/shown"
+}
+ok 'the names of libgshard.so' same_names
+ok 'a versioned soname' sh -c "readelf -d '$root$libdir/libgshard.so' |
+  grep -q 'SONAME.*libgshard\.so\.[0-9]'"
+# shellcheck disable=SC2016
+ok 'embed.c includes no header of ours but <gshard.h>' \
+  sh -c '! grep "include \"" "$1"' sh "$top/examples/embed.c"
+
+cd "$work" || exit 1
+"$build/tests/test_onnx" --samples . || exit 1
+cat > mlp.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 2, tp: 2}}
+rules:
+  - match: {tensor: "w[12]"}
+    shard: [~, tp]
+END
+embed() {
+  "$work/embed" mlp.onnx mlp.yaml 3 && "$work/embed" mlp.onnx mlp.yaml 1 \
+    > embed.log
+}
+ok 'embed runs' embed
+ok 'embed has sharded and run' grep -q 'y: 240 bytes, sum' embed.log
+effects() {
+  "$work/effects" mlp.onnx mlp.yaml plan > effects.log 2>&1
+  got=$?
+  cat effects.log
+  return $got
+}
+ok 'the process is left as it was' effects
+ok 'exit is not called by others' grep -q 'left by exit' effects.log
+
+# ---- memory -----------------------------------------------------------------
+if [ -n "$sanitize" ]; then
+  printf '%d passed, %d failed\n' "$passed" "$failed"
+  [ "$failed" -eq 0 ]
+  exit
+fi
+srcdir=$top
+cd "$build" || exit 1
+# shellcheck source=tests/preload.sh
+. "$top/tests/preload.sh"
+cd "$work" || exit 1
+LD_LIBRARY_PATH=$root$libdir
+export LD_LIBRARY_PATH
+
+# sweep TEXT KIND RUNS: every call of KIND fails in turn: success, or
+# GS_RESOURCE from a call that returned.  libgomp ends the process by itself.
+sweep() {
+  wrong=0 resource=0
+  calls "$2" "$work/embed" mlp.onnx mlp.yaml "$3" > out 2> err || return 1
+  n=1
+  while [ "$n" -le "$calls" ]; do
+    failing "$2:$n" timeout -k 5 100 "$work/embed" mlp.onnx mlp.yaml "$3" \
+      > out 2> err
+    got=$?
+    case $got in
+      0) ;;
+      71) grep -q '^embed: \|^usage' err || wrong=$((wrong + 1))
+          resource=$((resource + 1)) ;;
+      *) grep -q '^libgomp' err || { wrong=$((wrong + 1))
+           echo "$2:$n: exit $got: $(head -c 100 err)"; } ;;
+    esac
+    n=$((n + $4))
+  done
+  echo "$resource of $calls"
+  [ "$wrong" = 0 ] && [ "$resource" -gt 0 ]
+}
+ok 'sharding: malloc fails' sweep sharding malloc 0 1
+ok 'sharding: mmap fails' sweep sharding mmap 0 1
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
