@@ -180,6 +180,29 @@ static void test_permute(device *d, int64_t shift) {
   }
 }
 
+/* A chain of transfers in which each member has pieces for the next one only,
+ * the last read where it lies. */
+static void test_chain(device *d, const gs_group *g) {
+  gs_comm *c = d->comm;
+  enum { PIECE = 50 };
+  int n = g->n, next = (g->me + 1) % n, last = (g->me + n - 1) % n;
+  int64_t all[MOST][PIECE];
+  for (int i = 0; i < PIECE; i++) all[g->me][i] = number(c->position, i);
+  for (int k = 0; k < n; k++) {
+    int has = (g->me + n - k) % n, wants = (last + n - k) % n;
+    size_t bytes = sizeof all[has];
+    gs_comm_begin(c, g);
+    gs_comm_put(c, next, all[has], bytes);
+    gs_comm_get(c, last, k < n - 1 ? all[wants] : NULL, bytes);
+    EXPECT(d, !gs_comm_start(c, &d->err) && !gs_comm_wait(c, &d->err));
+    const int64_t *got = c->got[last];
+    for (int i = 0; i < PIECE; i++)
+      EXPECT(d, got[i] == number(g->member[wants], i));
+    note(d, got, bytes);
+  }
+  EXPECT(d, !gs_comm_end(c, &d->err));
+}
+
 static void everything(device *d) {
   static const gs_dtype types[] = {
       GS_FLOAT, GS_DOUBLE, GS_INT8,  GS_UINT8,  GS_INT16,   GS_UINT16,
@@ -197,6 +220,7 @@ static void everything(device *d) {
     for (int r = 0; r < GS_NREDUCE; r++)
       test_reduce(d, &g, GS_FLOAT, (gs_reduce)r, ELEMENTS);
     test_order(d, &g);
+    test_chain(d, &g);
   }
   for (int64_t s = 0; s < 3; s++) test_permute(d, s);
   EXPECT(d, !d->comm->ops->barrier(d->comm, &d->err));
