@@ -170,7 +170,7 @@ static void add_output(gs_partitioner *p, const gs_value *v, gs_value *y) {
   const gs_held_form *x = gs_partitioner_need(p, v, &want);
   bool dynamic = gs_value_dynamic(v); /* every device holds it whole */
   const char *domain = dynamic ? "" : "ai.gshard";
-  const char *op = dynamic ? "Identity" : "Unshard";
+  const char *op = dynamic ? "Identity" : gs_moves[GS_MOVE_UNSHARD].name;
   gs_node *n = gs_node_new(p->program, domain, op, "", 1, 1);
   n->op = gs_op_find(domain, op);
   n->opset = gs_domain_find(domain)->newest;
