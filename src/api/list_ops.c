@@ -10,149 +10,13 @@
 #include "op/core/moves.h"
 #include "op/core/schema.h"
 
-/* What a reader wants to know of a row: the cells of ops.def as text; or of a
- * function. */
+/* What a reader wants to know of a row of ops.def, or of a function. */
 typedef struct row {
-  const char *name, *domain, *rule, *flags, *types;
+  const char *name, *domain, *types;
   int since, in0, in1, out0, out1;
+  const gs_op *op;             /* NULL: a function */
   const gs_function *function; /* NULL: a row of ops.def */
 } row;
-
-#define EIN(text) "einsum " text
-#define R(fn) #fn
-#define K(name)
-#define DYN(name)
-#define FUSE(class)
-#define BLOCKS(set)
-#define LITERAL
-#define INDEX(operand, of, kind)
-#define T(text) .types = (text),
-static const row rows[] = {
-#define OP(sym, name_, domain_, opset, min_in, max_in, min_out, max_out,       \
-           flags_, flops, combine, rule_, shape, local, kernel)                \
-  {.name = name_, .domain = domain_, .rule = rule_, .flags = #flags_,          \
-   kernel .since = opset, .in0 = min_in, .in1 = max_in, .out0 = min_out,       \
-   .out1 = max_out},
-#include "op/ops.def"
-#undef OP
-};
-
-enum { NROW = sizeof rows / sizeof *rows };
-
-/* What sharding the dims of each rule means. */
-static const struct {
-  const char *rule, *text;
-} shards[] = {
-    {"broadcast", "any dim; broadcast dims of size 1 stay whole"},
-    {"cast_like", "any dim; the second operand is not read"},
-    {"dropout", "any dim; none when the mode is known at run time only"},
-    {"expand", "any dim; those that grow from size 1 are made in place"},
-    {"matmul", "batch, rows and columns; a sharded inner dim gives partial "
-               "sums"},
-    {"gemm", "rows and columns; a sharded inner dim gives partial sums"},
-    {"einsum", "every label; a sharded summed label gives partial sums"},
-    {"reduce", "any dim; a sharded reduced dim gives partial results"},
-    {"arg", "any dim but the one that is searched"},
-    {"cumsum", "any dim but the one that is summed along"},
-    {"topk", "any dim but the one that is searched"},
-    {"axis_whole", "any dim but the one that is normalised"},
-    {"layer_norm", "any dim before those that are normalised"},
-    {"reshape", "dims that keep their place in the element order, also "
-                "the major one of a merged or divided dim"},
-    {"transpose", "any dim"},
-    {"concat", "any dim but the one that is concatenated"},
-    {"split", "any dim but the one that is cut"},
-    {"slice", "any dim that is taken whole"},
-    {"pad", "any dim that is not padded"},
-    {"tile", "any dim that is not repeated"},
-    {"trilu", "any dim but the last two"},
-    {"gather", "any dim of the indices, any dim of the data; the gathered "
-               "dim by masked lookup with partial sums"},
-    {"gather_elements", "dims of equal length in data and indices, but not "
-                        "the indexed one"},
-    {"gather_nd", "batch and slice dims"},
-    {"scatter_elements", "dims of equal length in data and indices, but not "
-                         "the indexed one"},
-    {"scatter_nd", "dims that the updates cover whole"},
-    {"one_hot", "any dim of the indices"},
-    {"generate", "any dim"},
-    {"generate_whole", "none: every device makes the whole"},
-    {"random_like", "any dim; a shard holds the numbers that the whole "
-                    "tensor has there"},
-    {"shape_only", "no data is read"},
-    /* -- activations and more mathematics */
-    {"det", "any dim but the last two"},
-    {"multinomial", "the batch; a shard holds the numbers that the whole "
-                    "tensor has there"},
-    {"reverse_sequence", "any dim but the one of time"},
-    /* -- bits and integers */
-    /* -- normalisation */
-    {"instance_norm", "batch and channels"},
-    {"group_norm", "batch, and the groups of the channels"},
-    {"lrn", "any dim but the channels"},
-    {"mvn", "any dim that is not averaged over"},
-    /* -- convolution and pooling */
-    {"conv", "batch, groups and channels of the result; sharded channels of "
-             "the operand give partial sums; spatial dims where the window "
-             "is one element"},
-    {"conv_transpose", "as Conv"},
-    {"conv_integer", "as Conv; with both zero points not the channels of the "
-                     "operand"},
-    {"qlinear_conv", "as Conv, but not the channels of the operand"},
-    {"deform_conv", "batch, groups and channels of the result; the channels "
-                    "of the operand where there is one offset group"},
-    {"pool", "batch and channels, and spatial dims where the window is one "
-             "element; none when the indices are asked for"},
-    {"global_pool", "any dim; a sharded spatial dim gives partial results"},
-    {"global_lp_pool", "batch and channels"},
-    {"max_unpool", "none: the indices count over the whole result"},
-    {"roi", "regions and channels"},
-    {"batch_norm", "any dim; in training mode the channels"},
-    {"col2im", "batch and channels"},
-    {"depth_to_space", "batch, height and width; channels in mode CRD"},
-    {"space_to_depth", "batch, height and width; channels in mode CRD"},
-    /* -- images and signals */
-    {"resize", "any dim that keeps its elements"},
-    {"grid_sample", "batch and channels, and the dims of the grid"},
-    {"affine_grid", "the batch"},
-    {"center_crop_pad", "any dim that keeps its size"},
-    {"dft", "any dim but the one that is transformed and the last"},
-    {"stft", "the batch"},
-    /* -- attention and state */
-    {"attention", "batch, heads (whole groups that share keys, then within a "
-                  "group), the values' head size, and queries unless their "
-                  "place matters"},
-    {"rotary", "batch, heads and positions"},
-    {"tensor_scatter", "any dim but the one that is written along"},
-    {"linear_attention", "batch, heads (as of Attention) and the values' "
-                         "head size"},
-    {"causal_conv", "batch and channels"},
-    /* -- recurrent */
-    {"recurrent", "batch"},
-    /* -- quantisation */
-    {"quantize", "any dim; a blocked one at the ends of blocks"},
-    {"matmul_integer", "batch, rows and columns with their zero points; a "
-                       "sharded inner dim gives partial sums"},
-    {"qlinear_matmul", "batch, rows and columns with their scales"},
-    /* -- losses and training */
-    /* -- data-dependent sizes */
-    /* -- sequences, optionals, strings, control flow */
-    {"boxed", "none: it runs whole on every device"},
-    /* -- com.microsoft, fused */
-    /* -- com.microsoft, attention and experts */
-    {"matmul_nbits", "rows and columns with their scales; K between blocks "
-                     "gives partial sums"},
-    {"ms_rotary", "batch, heads, and positions when all are given"},
-    {"ms_mha", "batch, queries unless their place matters, and heads unless "
-               "there is a bias"},
-    {"qmoe", "tokens, the hidden size of the result; sharded experts and "
-             "blocks of the inner size give partial sums"},
-    {"ms_moe", "tokens, the hidden size of the result; sharded experts and "
-               "inner sizes give partial sums"},
-    {"ms_gqa", "batch, and heads (as of Attention) unless queries, keys and "
-               "values are packed"},
-    {"opaque", "made by the partitioner"},
-};
 
 /* The operators that a function's lines name, each once. */
 static const char *parts(gs_arena *a, const gs_function *f,
@@ -171,15 +35,17 @@ static const char *parts(gs_arena *a, const gs_function *f,
   return b.at;
 }
 
+/* Those of ai.gshard are described by hand. */
+static bool described(const row *r) { return !strcmp(r->domain, "ai.gshard"); }
+
 static const char *how(gs_arena *a, const row *r) {
   if (r->function && r->function->derive)
     return "expanded by the gradients of the operators between";
   if (r->function)
     return gs_sprintf(a, "expanded into %s; shards as these do",
                       parts(a, r->function, ", "));
-  for (size_t i = 0; i < sizeof shards / sizeof *shards; i++)
-    if (!strcmp(shards[i].rule, r->rule)) return shards[i].text;
-  return r->rule;
+  if (described(r)) return "made by the partitioner";
+  return gs_op_how(a, r->op);
 }
 
 /* "2", "1-3", "1+" in a small buffer. */
@@ -204,11 +70,16 @@ static row *sorted(gs_arena *a) {
   if (gs_functions_parse(a, gs_functions_text, &f, &e))
     gs_err_print(&e, stderr, "gshard", false);
   gs_err_free(&e);
-  row *all = GS_NEWS(a, NROW + f.at.n + 1, row), *r = all + NROW;
-  memcpy(all, rows, sizeof rows);
+  row *all = GS_NEWS(a, gs_nop + f.at.n + 1, row), *r = all;
+  for (int i = 0; i < gs_nop; i++, r++) {
+    const gs_op *op = &gs_ops[i];
+    *r = (row){.name = op->name, .domain = op->domain, .types = op->types,
+               .since = op->since, .in0 = op->min_in, .in1 = op->max_in,
+               .out0 = op->min_out, .out1 = op->max_out, .op = op};
+  }
   for (int i = 0; i < f.at.n; i++, r++) {
     const gs_function *x = &f.at.at[i];
-    *r = (row){.name = x->name, .domain = x->domain, .rule = "",
+    *r = (row){.name = x->name, .domain = x->domain,
                .since = x->since, .function = x};
     gs_function_arity(x, false, &r->in0, &r->in1);
     gs_function_arity(x, true, &r->out0, &r->out1);
@@ -280,9 +151,6 @@ void gs_ops_list_json(FILE *f) {
   gs_arena_free(&a);
 }
 
-/* Those of ai.gshard are described by hand. */
-static bool described(const row *r) { return !strcmp(r->domain, "ai.gshard"); }
-
 static const char *full_name(gs_arena *a, const row *r) {
   return *r->domain ? gs_sprintf(a, "%s.%s", r->domain, r->name) : r->name;
 }
@@ -323,23 +191,41 @@ static void man_types(FILE *f, gs_arena *a, const row *all) {
   fputs(".El\n", f);
 }
 
+/* One entry for all rows that shard alike. */
+static void man_how(FILE *f, gs_arena *a, const row *all) {
+  fputs(".Ss Which dims may be sharded\n"
+        "Rules are given in words, or as text as in\n"
+        ".Pa src/op/ops.def :\n"
+        "a letter is a factor, one loop over the operator, and stands in every "
+        "dim that the loop runs over.\n"
+        "A factor in a result may be sharded; a sharded one that is summed "
+        "gives partial results; those of other kinds stay whole: the kind says "
+        "why.\n"
+        ".Bl -tag -width Ds\n", f);
+  for (const row *r = all; r->name; r++) {
+    if (described(r) || !r->op) continue;
+    const row *before = all;
+    const char *text = how(a, r);
+    while (before < r && (!before->op || described(before) ||
+                          strcmp(how(a, before), text)))
+      before++;
+    if (before < r) continue;
+    for (const row *k = r; k->name; k++)
+      if (k->op && !described(k) && !strcmp(how(a, k), text))
+        fprintf(f, "%s%s", k == r ? ".It " : " , ", full_name(a, k));
+    fprintf(f, "\n\\&%s.\n", text);
+  }
+  fputs(".El\n", f);
+}
+
 void gs_ops_man(FILE *f) {
   gs_arena a;
   gs_arena_init(&a);
   const row *all = sorted(&a);
   man_table(f, &a, all);
   man_types(f, &a, all);
-  fputs(".Ss Which dims may be sharded\n.Bl -tag -width Ds\n", f);
-  for (size_t i = 0; i < sizeof shards / sizeof *shards; i++) {
-    bool first = true;
-    for (const row *r = all; r->name; r++) {
-      if (described(r) || strcmp(r->rule, shards[i].rule)) continue;
-      fprintf(f, "%s%s", first ? ".It " : " , ", full_name(&a, r));
-      first = false;
-    }
-    if (!first) fprintf(f, "\n%s.\n", shards[i].text);
-  }
-  fputs(".El\n.Ss Operators that are expanded\n"
+  man_how(f, &a, all);
+  fputs(".Ss Operators that are expanded\n"
         "These are replaced by others when a model is read, and shard as those "
         "do.\n"
         "The new nodes and tensors are named after the node,\n"

@@ -67,6 +67,11 @@ typedef struct gs_local gs_local;
 /* Fills r for a node whose operand and result shapes are known. */
 typedef gs_status gs_rule_fn(gs_arena *a, const gs_node *n, gs_rule *r,
                              gs_err *e);
+/* A rule that many rows share, or that text cannot say (rules.def). */
+typedef struct gs_rule_family {
+  gs_rule_fn *make;
+  const char *prose; /* which dims may be sharded, for readers */
+} gs_rule_family;
 /* Sets dtype, rank and dims of the outputs of n from its inputs (shapes known,
  * shape operands constant where they decide the shape). */
 typedef gs_status gs_shape_fn(gs_graph *g, gs_node *n, gs_err *e);
@@ -135,7 +140,7 @@ struct gs_op {
   int flops; /* per point of the product of all factors */
   gs_reduce combine; /* how GS_SUMMED factors combine; set in the row */
   const char *text;   /* the rule as text, or NULL */
-  gs_rule_fn *rule;   /* used when text is NULL */
+  const gs_rule_family *family; /* the rule when text is NULL */
   gs_shape_fn *shape;
   gs_local_fn *local; /* NULL: same operator, same attributes */
   const char *types;  /* of the operand that the result has, else of operand 0:
@@ -171,6 +176,11 @@ const gs_op *gs_op_find(const char *domain, const char *name);
 /* "floats integers bool f8e4m3fn" for a set of types (bit t: gs_dtype t):
  * classes that are complete (packed: of 4 and 2 bits), then single types. */
 char *gs_op_types_text(gs_arena *a, uint64_t set);
+
+/* Which dims of the row's operands may be sharded, for readers: its rule's
+ * text without what only the program needs, "mk,kn -> mn; k summed", or the
+ * prose of its family. */
+const char *gs_op_how(gs_arena *a, const gs_op *op);
 
 /* The rule of a node: the user's (node->rule) if there is one.  Nodes without
  * a row get one in which every dim of

@@ -6,7 +6,7 @@
 
 /* Prototypes of every function that a row names. */
 #define EIN(text)
-#define R(fn) gs_rule_fn gs_rule_##fn;
+#define R(fn)
 #define S(fn) gs_shape_fn gs_shape_##fn;
 #define BY_RULE
 #define L(fn) gs_local_fn gs_local_##fn;
@@ -23,9 +23,16 @@
 #undef SAME
 #undef OP
 
+/* Families; one that no row is of does not compile (unused). */
+#define RULE(fn, text)                                                         \
+  gs_rule_fn gs_rule_##fn;                                                     \
+  static const gs_rule_family family_##fn = {gs_rule_##fn, text};
+#include "op/rules.def"
+#undef RULE
+
 /* Row cells. */
 #define EIN(rule_text) .text = (rule_text)
-#define R(fn) .rule = gs_rule_##fn
+#define R(fn) .family = &family_##fn
 #define S(fn) .shape = gs_shape_##fn
 #define BY_RULE .shape = gs_shape_by_rule
 #define L(fn) .local = gs_local_##fn

@@ -28,7 +28,7 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
   else if (op->text) GS_TRY(by_text(a, op->text, n, GS_DATA, r, e));
   else {
-    gs_status s = op->rule(a, n, r, e);
+    gs_status s = op->family->make(a, n, r, e);
     if (s) return s == GS_UNKNOWN ? GS_UNSUPPORTED : s;
   }
   if (r->nfactor > GS_MAX_FACTORS)

@@ -2,7 +2,8 @@
 #include "base/math.h"
 #include "op/core/terms.h"
 
-/* The factor of a label that is needed for the first time. */
+/* The factor of a label that is needed for the first time; `result`: some
+ * result has it. */
 static gs_status make_factor(gs_terms *t, gs_rule *r, gs_label *l,
                              bool result, gs_err *e) {
   if (l->size < 0)
@@ -63,7 +64,7 @@ static gs_status factor_of(gs_terms *t, gs_rule *r, const gs_rule_term_dim *x,
   }
   gs_label *l = &t->label[at];
   if (left_out(t, l)) return GS_OK;
-  if (l->factor < 0) GS_TRY(make_factor(t, r, l, result, e));
+  if (l->factor < 0) GS_TRY(make_factor(t, r, l, result || l->result, e));
   *f = l->factor;
   return GS_OK;
 }
