@@ -18,8 +18,9 @@ typedef struct gs_step_ops {
   /* The places of values are known, or have changed; not for steps that run
    * once.  NULL: it looks them up when it starts. */
   void (*bind)(gs_device *d, int s);
-  /* Runs it, or begins to: operands and results are its own until `wait`, the
-   * device's scratch until `start` returns. */
+  /* Runs it, or begins to.  Operands and results are its own until it is
+   * waited for (the memory plan sees to that); the device's scratch only until
+   * `start` returns, for the next step has the same. */
   gs_status (*start)(gs_device *d, int s);
   /* Returns when it has ended.  NULL: it has when `start` returns. */
   gs_status (*wait)(gs_device *d, int s);
