@@ -3,6 +3,8 @@
 
 #include <glob.h>
 
+#include "suite.h"
+
 /* A file: its text, which the cases point into, and how many they must be. */
 typedef struct golden_file {
   const char *path;
@@ -171,24 +173,17 @@ static int update(const golden_file *f) {
 int cases_main(int argc, char **argv, const char *name, case_fn *run,
                void (*more)(TCase *)) {
   bool updates = argc > 1 && !strcmp(argv[1], "--update");
-  int failed = 0;
   runs = run;
   for (int i = 1 + updates; i < argc; i++) load_file(argv[i], &all, &nall);
   if (updates) {
+    int failed = 0;
     for (int i = 0; i < nfile; i++) failed += update(&file[i]);
     return failed ? 1 : 0;
   }
   if (argc == 1) cases_load(name, &all, &nall);
-  Suite *s = suite_create(name);
   TCase *t = tcase_create("cases");
-  tcase_set_timeout(t, 1200);
   cases_count(t);
   tcase_add_loop_test(t, cases, 0, nall);
   if (more && argc == 1) more(t);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run(name, t);
 }

@@ -1,6 +1,5 @@
 /* Files that repeat a few bytes millions of times: reading them takes at most
  * 20 times their size in memory, whether they are refused or not. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "io/onnx/model.h"
 #include "malformed_pieces.h"
+#include "suite.h"
 
 enum { SIZE = 4 << 20, FACTOR = 20, MAX_DEPTH = 5 };
 enum { SLACK = 8 << 20 }; /* huge pages round each large block up */
@@ -165,14 +165,7 @@ START_TEST(bounded) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("bombs");
   TCase *t = tcase_create("bombs");
-  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, bounded, 0, NBOMB);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("bombs", t);
 }

@@ -1,9 +1,9 @@
 /* Comparing tensors: integers to the last one, floats by their type. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check/compare.h"
+#include "suite.h"
 
 static gs_comparison of(gs_dtype type, const void *x, const void *y,
                         int64_t n, size_t size, char *text, size_t room) {
@@ -71,14 +71,8 @@ START_TEST(tolerances) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("compare");
   TCase *t = tcase_create("compare");
   tcase_add_test(t, integers);
   tcase_add_test(t, tolerances);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("compare", t);
 }

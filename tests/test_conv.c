@@ -2,7 +2,6 @@
  * threads; steps that are made one, and channels that stay in blocks, give
  * what single steps give.  A graph all of whose values are outputs is run in
  * single steps. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,7 @@
 #include "check/random_input.h"
 #include "exec/run/run.h"
 #include "pass/prepare/infer.h"
+#include "suite.h"
 
 /* Graphs with input x and result y; their weights are inputs or constants. */
 static const char *const graphs[] = {
@@ -119,14 +119,8 @@ START_TEST(single_steps) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("conv");
   TCase *t = tcase_create("programs");
   tcase_add_loop_test(t, threads, 0, NGRAPH);
   tcase_add_loop_test(t, single_steps, 0, NGRAPH);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("conv", t);
 }

@@ -1,68 +1,13 @@
 /* Lists of devices that stay in the model's file while the shardings are
  * there as metadata. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "edit_model.h"
+#include "fixture.h"
 #include "io/onnx/onnx_model.h"
 #include "malformed.h"
-
-static gs_arena arena;
-static gs_err err;
-static char dir[64];
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-  strcpy(dir, "/tmp/gshard-devices-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-static void teardown(void) {
-  char command[96];
-  gs_arena_free(&arena);
-  gs_err_free(&err);
-  snprintf(command, sizeof command, "rm -rf %s", dir);
-  ck_assert_int_eq(system(command), 0);
-}
-
-static const char *in_dir(const char *name) {
-  return gs_sprintf(&arena, "%s/%s", dir, name);
-}
-
-static const uint8_t *get_file(const char *path, size_t *n) {
-  const uint8_t *p;
-  ck_assert_int_eq(gs_slurp(&arena, path, SIZE_MAX / 4, &p, n, &err), 0);
-  return p;
-}
-
-/* All diagnostics as one text. */
-static const char *messages(void) {
-  gs_buf b;
-  gs_buf_init(&b, &arena);
-  for (int i = 0; i < err.n; i++)
-    gs_buf_printf(&b, "%s: %s\n", err.diag[i].place ? err.diag[i].place : "",
-                  err.diag[i].text);
-  return b.at;
-}
-
-static gs_model *read_bytes(const void *p, size_t n) {
-  gs_model *m = NULL;
-  gs_status st = gs_model_parse(&arena, "m.onnx", p, n, NULL, &m, &err);
-  ck_assert_msg(st == GS_OK, "%s", messages());
-  return m;
-}
-
-static gs_graph *import(gs_model *m) {
-  gs_graph *g = NULL;
-  gs_status st = gs_model_import(m, &g, &err);
-  ck_assert_msg(st == GS_OK, "%s", messages());
-  st = gs_graph_check(g, &err);
-  ck_assert_msg(st == GS_OK, "%s", messages());
-  return g;
-}
 
 static gs_graph *annotated(gs_model **m, const char *mesh_text,
                            const char *sharding) {
@@ -219,18 +164,11 @@ END_TEST
 int main(int argc, char **argv) {
   if (argc == 5 && !strcmp(argv[1], "--edit"))
     return edit_model(argv[2], argv[3], argv[4]);
-  Suite *s = suite_create("devices");
   TCase *t = tcase_create("devices");
-  tcase_set_timeout(t, 1200);
-  tcase_add_checked_fixture(t, setup, teardown);
+  tcase_add_checked_fixture(t, setup_dir, teardown_dir);
   tcase_add_test(t, specs_left);
   tcase_add_test(t, specs_read);
   tcase_add_test(t, specs_malformed);
   tcase_add_test(t, specs_replaced);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("devices", t);
 }

@@ -1,12 +1,12 @@
 /* Forms: ranges against the numbers of the design's executable form, text that
  * reads back in, invariants that must be refused, and what serves what. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/graph/graph.h"
 #include "ir/mesh/placement.h"
+#include "suite.h"
 
 static gs_arena arena;
 static gs_err err;
@@ -357,7 +357,6 @@ START_TEST(in_graphs) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("form");
   TCase *t = tcase_create("form");
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, ranges);
@@ -371,10 +370,5 @@ int main(void) {
   tcase_add_test(t, serving);
   tcase_add_test(t, places);
   tcase_add_test(t, in_graphs);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("form", t);
 }

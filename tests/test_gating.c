@@ -1,13 +1,13 @@
 /* GShard's Algorithm 1, written here in C from the paper, against the gating
  * of examples/moe.c in ONNX operators, token by token; and Algorithm 2 against
  * equation (3) of the paper. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../examples/moe.h"
 #include "exec/run/run.h"
+#include "suite.h"
 
 /* ---- Algorithm 1 (arXiv 2006.16668, section 2.2) ------------------------ */
 
@@ -396,17 +396,10 @@ START_TEST(test_layer) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("gating");
   TCase *t = tcase_create("gating");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, test_reference);
   tcase_add_test(t, test_reached);
   tcase_add_loop_test(t, test_gating, 0, 2 * NKIND);
   tcase_add_test(t, test_layer);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return suite_run("gating", t);
 }

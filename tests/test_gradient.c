@@ -1,7 +1,6 @@
 /* Gradients against finite differences: every case is a graph of f64 in text
  * form that makes y.  A Gradient after it asks for the gradient of y by all
  * inputs, once where they are and once at another point. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "op/core/function.h"
 #include "pass/prepare/infer.h"
 #include "pass/prepare/upgrade.h"
+#include "suite.h"
 
 /* Elements of inputs are positive, those of names with s of either sign. */
 static const char *const cases[] = {
@@ -277,15 +277,8 @@ START_TEST(all_covered) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("gradient");
   TCase *t = tcase_create("gradient");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, all_covered);
   tcase_add_loop_test(t, differences, 0, 2 * NCASE);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("gradient", t);
 }

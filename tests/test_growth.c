@@ -1,6 +1,5 @@
 /* Memory grows with nodes and operands, not with products of them: models in
  * which one count is N and then 4 N, through all three tools. */
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "malformed_pieces.h"
+#include "suite.h"
 
 enum { N = 1000, TIMES = 4, FLOAT = 1, VALUE_NAME = 1, VALUE_TYPE = 2 };
 
@@ -323,15 +323,8 @@ START_TEST(grows) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("growth");
   TCase *t = tcase_create("memory");
   tcase_add_checked_fixture(t, setup, teardown);
-  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, grows, 0, sizeof families / sizeof *families);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("growth", t);
 }

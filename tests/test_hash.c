@@ -1,9 +1,9 @@
 /* Hashes that stand in files are the same everywhere, in one or in pieces. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "suite.h"
 
 /* The value of the empty input stands in the specification of XXH3; the bytes
  * of a plan depend on the others, with and without the library's choice of an
@@ -65,17 +65,10 @@ START_TEST(stream_keys) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("hash");
   TCase *t = tcase_create("hash");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, values);
   tcase_add_test(t, pieces);
   tcase_add_test(t, every_bit);
   tcase_add_test(t, stream_keys);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("hash", t);
 }

@@ -1,22 +1,9 @@
 /* gs_pass_infer: binding, inference through chains, folding, errors. */
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "pass/prepare/infer.h"
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
 
 static gs_graph *parse(const char *text) {
   gs_graph *g;
@@ -236,9 +223,7 @@ START_TEST(reports) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("infer");
   TCase *t = tcase_create("infer");
-  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, folds_shapes);
   tcase_add_test(t, keeps_weights);
@@ -251,10 +236,5 @@ int main(void) {
   tcase_add_test(t, replaces_declared);
   tcase_add_test(t, relies_on_ranks);
   tcase_add_test(t, reports);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("infer", t);
 }

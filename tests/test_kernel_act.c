@@ -2,6 +2,7 @@
  * promise that an element's bits do not depend on where it stands. */
 #include "kernel/pointwise/activations.h"
 #include "kernel_harness.h"
+#include "suite.h"
 
 typedef double reference(double x);
 
@@ -150,17 +151,10 @@ START_TEST(shifts) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_act");
   TCase *t = tcase_create("kernel_act");
   tcase_add_loop_test(t, accuracy, 0, NFUNCTION);
   tcase_add_test(t, special_values);
   tcase_add_test(t, bits_do_not_depend_on_place);
   tcase_add_test(t, shifts);
-  tcase_set_timeout(t, 1200);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("kernel_act", t);
 }

@@ -1,11 +1,11 @@
 /* Attention over many keys: chunks that are merged, blocks of rows, and parts
  * that are computed apart, against sums in f64. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "kernel/attention/attend.h"
 #include "kernel/core/convert.h"
+#include "suite.h"
 
 enum { BATCH = 2, HEAD = 20, VHEAD = 12 };
 
@@ -202,16 +202,10 @@ START_TEST(sinks) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_attend");
   TCase *t = tcase_create("attend");
   tcase_add_test(t, few_rows);
   tcase_add_test(t, many_rows);
   tcase_add_test(t, places);
   tcase_add_test(t, sinks);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("kernel_attend", t);
 }

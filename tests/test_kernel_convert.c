@@ -1,6 +1,7 @@
 /* Conversions against definitions written another way: values of a format are
  * enumerated, and a number must go to the nearest of them. */
 #include "kernel_harness.h"
+#include "suite.h"
 
 static const gs_dtype smalls[] = {
     GS_FLOAT16,        GS_BFLOAT16,       GS_FLOAT8E4M3FN, GS_FLOAT8E4M3FNUZ,
@@ -364,9 +365,7 @@ START_TEST(all_pairs) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_convert");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, known_values);
   tcase_add_loop_test(t, round_trip, 0, NSMALL);
   tcase_add_loop_test(t, nearest_even, 0, NSMALL);
@@ -379,10 +378,5 @@ int main(void) {
   tcase_add_test(t, bulk_8);
   tcase_add_test(t, small_floats);
   tcase_add_test(t, all_pairs);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("kernel_convert", t);
 }

@@ -1,8 +1,8 @@
 /* The kernel column of the table, and evaluation of nodes on constants. */
-#include <check.h>
 #include <stdlib.h>
 
 #include "kernel/core/kernel.h"
+#include "suite.h"
 
 static gs_value *constant(gs_graph *g, gs_dtype t, int rank,
                           const int64_t *dims, const void *data) {
@@ -82,15 +82,8 @@ START_TEST(constants) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_eval");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, every_row);
   tcase_add_test(t, constants);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("kernel_eval", t);
 }

@@ -3,6 +3,7 @@
 #include "kernel/core/isa.h"
 #include "kernel/pointwise/loops.h"
 #include "kernel_harness.h"
+#include "suite.h"
 
 typedef double reference(double x);
 
@@ -143,16 +144,9 @@ START_TEST(bits_do_not_depend_on_place) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_math");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, accuracy, 0, NFUNCTION);
   tcase_add_test(t, special_values);
   tcase_add_test(t, bits_do_not_depend_on_place);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("kernel_math", t);
 }

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "kernel/random/random.h"
 #include "kernel_harness.h"
+#include "suite.h"
 
 #define KERNELS(X)                                                             \
   X(abs) X(neg) X(ceil) X(floor) X(round) X(sign) X(reciprocal) X(sqrt)        \
@@ -586,9 +587,7 @@ START_TEST(dropout) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_point");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, binary_ops, 0, NBINARY);
   tcase_add_loop_test(t, unary_ops, 0, NUNARY);
   tcase_add_loop_test(t, in_place, 0, 4);
@@ -601,10 +600,5 @@ int main(void) {
   tcase_add_test(t, refusals);
   tcase_add_loop_test(t, dropout, 0, 8);
   tcase_add_test(t, threads);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("kernel_point", t);
 }

@@ -1,6 +1,5 @@
 /* Packed codes, products of bytes and of weights of few bits, against loops
  * over single elements. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "kernel/gemm/igemm.h"
 #include "kernel/gemm/nbits.h"
 #include "kernel/quant/quant.h"
+#include "suite.h"
 
 static uint32_t state = 1;
 static uint32_t draw(void) {
@@ -190,18 +190,11 @@ START_TEST(requantised) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_quant");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, codes);
   tcase_add_test(t, dynamic);
   tcase_add_test(t, bytes);
   tcase_add_test(t, few_bits);
   tcase_add_test(t, requantised);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("kernel_quant", t);
 }

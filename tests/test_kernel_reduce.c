@@ -2,6 +2,7 @@
  * the kept dims and the number of threads are; and numbers drawn. */
 #include "kernel/random/random.h"
 #include "kernel_harness.h"
+#include "suite.h"
 
 static const char *const ops[] = {"ReduceSum", "ReduceMean", "ReduceL1",
                                   "ReduceL2", "ReduceSumSquare", "ReduceProd",
@@ -149,17 +150,10 @@ START_TEST(multinomial) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_reduce");
   TCase *t = tcase_create("kernel_reduce");
   tcase_add_loop_test(t, any_kept_dims, 0, NOP * NSHAPE);
   tcase_add_test(t, powers);
   tcase_add_test(t, normal);
   tcase_add_test(t, multinomial);
-  tcase_set_timeout(t, 1200);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("kernel_reduce", t);
 }

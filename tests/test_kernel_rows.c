@@ -1,5 +1,6 @@
 /* Reductions, softmax and normalization against naive sums in double. */
 #include "kernel_harness.h"
+#include "suite.h"
 
 #define KERNELS(X)                                                             \
   X(reduce_sum) X(reduce_mean) X(reduce_max) X(reduce_min) X(reduce_prod)      \
@@ -429,9 +430,7 @@ START_TEST(softmax_layouts) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_rows");
   TCase *t = tcase_create("all");
-  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, reductions_all, 0, NREDUCE);
   tcase_add_test(t, default_axes);
   tcase_add_test(t, empty);
@@ -441,10 +440,5 @@ int main(void) {
   tcase_add_loop_test(t, softmax_layouts, 0, 2 * NFLOAT);
   tcase_add_test(t, norms);
   tcase_add_test(t, threads_and_rows);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("kernel_rows", t);
 }

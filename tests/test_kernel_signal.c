@@ -2,6 +2,7 @@
  * not see each other, and that an inverse leads back. */
 #include "kernel/signal/fft.h"
 #include "kernel_harness.h"
+#include "suite.h"
 
 static double sample(int64_t i) { return sin(1.7 * (double)i * (double)i); }
 
@@ -96,16 +97,9 @@ START_TEST(refused) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kernel_signal");
   TCase *t = tcase_create("fft");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, every_length);
   tcase_add_loop_test(t, long_lengths, 0, 16);
   tcase_add_test(t, refused);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("kernel_signal", t);
 }

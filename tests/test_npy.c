@@ -1,10 +1,10 @@
 /* .npy files: types, orders, round trips.  Malformed ones: test_onnx.c. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "io/file/npy.h"
+#include "suite.h"
 
 static gs_arena arena;
 static gs_err err;
@@ -147,9 +147,7 @@ START_TEST(full_disk) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("npy");
   TCase *t = tcase_create("npy");
-  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, fortran);
   tcase_add_test(t, big_endian);
@@ -157,10 +155,5 @@ int main(void) {
   tcase_add_test(t, round_trips);
   tcase_add_test(t, exact_bytes);
   tcase_add_test(t, full_disk);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("npy", t);
 }

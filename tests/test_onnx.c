@@ -1,5 +1,4 @@
 /* Reading and writing ONNX models. */
-#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fixture.h"
 #include "io/file/npy.h"
 #include "io/onnx/onnx_build.h"
 #include "io/onnx/onnx_model.h"
@@ -14,66 +14,11 @@
 #include "malformed.h"
 #include "samples.h"
 
-static gs_arena arena;
-static gs_err err;
-static char dir[64];
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-  strcpy(dir, "/tmp/gshard-onnx-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-static void teardown(void) {
-  char command[96];
-  gs_arena_free(&arena);
-  gs_err_free(&err);
-  snprintf(command, sizeof command, "rm -rf %s", dir);
-  ck_assert_int_eq(system(command), 0);
-}
-
-static const char *in_dir(const char *name) {
-  return gs_sprintf(&arena, "%s/%s", dir, name);
-}
-
 static void put_file(const char *path, const void *p, size_t n) {
   FILE *f = fopen(path, "wb");
   ck_assert_ptr_nonnull(f);
   if (n) ck_assert_uint_eq(fwrite(p, 1, n, f), n);
   ck_assert_int_eq(fclose(f), 0);
-}
-
-static const uint8_t *get_file(const char *path, size_t *n) {
-  const uint8_t *p;
-  ck_assert_int_eq(gs_slurp(&arena, path, SIZE_MAX / 4, &p, n, &err), 0);
-  return p;
-}
-
-/* All diagnostics as one text. */
-static const char *messages(void) {
-  gs_buf b;
-  gs_buf_init(&b, &arena);
-  for (int i = 0; i < err.n; i++)
-    gs_buf_printf(&b, "%s: %s\n", err.diag[i].place ? err.diag[i].place : "",
-                  err.diag[i].text);
-  return b.at;
-}
-
-static gs_model *read_bytes(const void *p, size_t n) {
-  gs_model *m = NULL;
-  gs_status st = gs_model_parse(&arena, "m.onnx", p, n, NULL, &m, &err);
-  ck_assert_msg(st == GS_OK, "%s", messages());
-  return m;
-}
-
-static gs_graph *import(gs_model *m) {
-  gs_graph *g = NULL;
-  gs_status st = gs_model_import(m, &g, &err);
-  ck_assert_msg(st == GS_OK, "%s", messages());
-  st = gs_graph_check(g, &err);
-  ck_assert_msg(st == GS_OK, "%s", messages());
-  return g;
 }
 
 /* ---- malformed input ---- */
@@ -103,7 +48,7 @@ static gs_status open_tensor(const char *path) {
 
 static void check_malformed(const malformed *list, int n,
                             gs_status (*open_it)(const char *)) {
-  ck_assert_int_eq(malformed_setup(dir), 0);
+  ck_assert_int_eq(malformed_setup(in_dir(".")), 0);
   for (int i = 0; i < n; i++) {
     wire w = {0};
     const char *path = in_dir(list[i].name);
@@ -813,10 +758,8 @@ int main(int argc, char **argv) {
     return samples_same(argv[2], argv[3]);
   if (argc == 4 && !strcmp(argv[1], "--json"))
     return json_check(argv[2], argv[3]);
-  Suite *s = suite_create("onnx");
   TCase *t = tcase_create("onnx");
-  tcase_add_checked_fixture(t, setup, teardown);
-  tcase_set_timeout(t, 1200);
+  tcase_add_checked_fixture(t, setup_dir, teardown_dir);
   tcase_add_test(t, malformed_models_test);
   tcase_add_test(t, malformed_tensors_test);
   tcase_add_test(t, truncation);
@@ -836,10 +779,5 @@ int main(int argc, char **argv) {
   tcase_add_test(t, golden_bytes);
   tcase_add_test(t, annotations_back);
   tcase_add_test(t, inferred_mesh);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("onnx", t);
 }

@@ -1,22 +1,9 @@
 /* plan.yaml: what is written reads back, and what is wrong is refused. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "io/plan/plan_io.h"
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
 
 static void ok(gs_status s) {
   ck_assert_msg(s == GS_OK, "%s", err.n ? err.diag[0].text : "?");
@@ -225,9 +212,7 @@ START_TEST(test_manual) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("plan");
   TCase *t = tcase_create("plan");
-  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_round_trip);
   tcase_add_test(t, test_empty);
@@ -235,10 +220,5 @@ int main(void) {
   tcase_add_test(t, test_unverified);
   tcase_add_test(t, test_schema);
   tcase_add_test(t, test_manual);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("plan", t);
 }

@@ -1,22 +1,9 @@
 /* The verifier of compiled programs: what the compiler makes passes, and what
  * has been broken by hand is refused. */
-#include <check.h>
 #include <string.h>
 
 #include "exec/compile/program_check.h"
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
+#include "fixture.h"
 
 static gs_program *compile(const char *text) {
   gs_graph *g;
@@ -217,7 +204,6 @@ START_TEST(permutation) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("program_check");
   TCase *t = tcase_create("program_check");
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, compiled);
@@ -231,10 +217,5 @@ int main(void) {
   tcase_add_test(t, order);
   tcase_add_test(t, ended);
   tcase_add_test(t, permutation);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("program_check", t);
 }

@@ -3,7 +3,6 @@
  *
  * GSHARD_RANDOM_SEEDS=N runs N seeds, from GSHARD_RANDOM_FIRST on.  A case that
  * fails is made smaller as long as it fails and then printed. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +14,7 @@
 #include "pass/propagate/propagate.h"
 #include "pass/specialise.h"
 #include "random_graph.h"
+#include "suite.h"
 
 enum { CASES_PER_TEST = 10, DEFAULT_SEEDS = 400, MAX_LINES = 400 };
 
@@ -346,15 +346,8 @@ int main(int argc, char **argv) {
     return 0;
   }
   int seeds = from_environment("GSHARD_RANDOM_SEEDS", DEFAULT_SEEDS);
-  Suite *s = suite_create("random");
   TCase *t = tcase_create("graphs");
-  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, random_graphs, 0,
                       (seeds + CASES_PER_TEST - 1) / CASES_PER_TEST);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("random", t);
 }

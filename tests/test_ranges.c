@@ -1,22 +1,9 @@
 /* gs_pass_ranges: inputs that are indices, through what moves them. */
-#include <check.h>
 #include <stdio.h>
 
+#include "fixture.h"
 #include "pass/prepare/infer.h"
 #include "pass/prepare/ranges.h"
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
 
 static void set_ops(const gs_graph *g) {
   for (int i = 0; i < g->node.n; i++) {
@@ -155,20 +142,13 @@ START_TEST(others) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("ranges");
   TCase *t = tcase_create("ranges");
   tcase_add_checked_fixture(t, setup, teardown);
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, sizes);
   tcase_add_test(t, indexed_dims);
   tcase_add_test(t, followed);
   tcase_add_test(t, smallest);
   tcase_add_test(t, captured);
   tcase_add_test(t, others);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("ranges", t);
 }

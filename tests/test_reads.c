@@ -1,11 +1,11 @@
 /* Which bytes of weights a process says that its devices read: all that they
  * read, and of large weights not much more. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/math.h"
 #include "exec/run/exec.h"
+#include "suite.h"
 
 static gs_arena arena;
 static gs_err err;
@@ -162,16 +162,10 @@ START_TEST(wholes) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("reads");
   TCase *t = tcase_create("reads");
   tcase_set_timeout(t, 300);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_loop_test(t, blocks, 0, (int)(sizeof shapes / sizeof *shapes));
   tcase_add_test(t, wholes);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("reads", t);
 }

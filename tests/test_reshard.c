@@ -1,6 +1,5 @@
 /* Resharding: random pairs of shardings, carried out on the devices, must
  * leave the value as it was; known pairs must cost what they should. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "exec/run/run.h"
 #include "pass/partition/partition.h"
 #include "pass/partition/reshard.h"
+#include "suite.h"
 
 static uint32_t next_random(uint32_t *state) { /* xorshift */
   *state ^= *state << 13;
@@ -197,16 +197,9 @@ START_TEST(scrambled) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("reshard");
   TCase *t = tcase_create("pairs");
-  tcase_set_timeout(t, 1200);
   tcase_add_loop_test(t, random_pairs, 0, 50);
   tcase_add_loop_test(t, known_pairs, 0, (int)(sizeof pairs / sizeof *pairs));
   tcase_add_loop_test(t, scrambled, 0, 3);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("reshard", t);
 }

@@ -1,12 +1,12 @@
 /* The table of schemas: its order, its text, and that every operator that has
  * a row or a function is in it. */
-#include <check.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "op/core/function.h"
 #include "op/core/schema.h"
+#include "suite.h"
 
 /* "NAME:TYPE!{A,B}[1..9]"; false when it is something else. */
 static bool well_formed(const char *s, size_t n) {
@@ -110,17 +110,10 @@ START_TEST(versions) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("schema");
   TCase *t = tcase_create("schema");
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, table);
   tcase_add_test(t, complete);
   tcase_add_test(t, meant);
   tcase_add_test(t, versions);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("schema", t);
 }

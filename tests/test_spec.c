@@ -5,29 +5,16 @@
  * tests/spec/good/NAME.yaml must come to NAME.dump, which read again must come
  * to the same shardings.  With GS_UPDATE set the dumps, the schema and the
  * manual's key lists are written instead of compared. */
-#include <check.h>
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/pattern.h"
+#include "fixture.h"
 #include "io/spec/spec_io.h"
 #include "io/spec/yaml.h"
 #include "op/core/op.h"
 #include "pass/match/match.h"
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
 
 static const char *source(const char *path) {
   const char *dir = getenv("srcdir");
@@ -591,9 +578,7 @@ START_TEST(test_groups) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("spec");
   TCase *t = tcase_create("spec");
-  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_patterns);
   tcase_add_test(t, test_bad_patterns);
@@ -614,10 +599,5 @@ int main(void) {
   tcase_add_test(t, test_existing);
   tcase_add_test(t, test_hints);
   tcase_add_test(t, test_groups);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("spec", t);
 }

@@ -1,22 +1,9 @@
 /* The text form of graphs: whatever is printed reads back as what it was. */
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "ir/graph/graph.h"
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
 
 static const char *print(const gs_graph *g) {
   gs_buf b;
@@ -171,20 +158,13 @@ START_TEST(empty_arena) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("text");
   TCase *t = tcase_create("text");
   tcase_add_checked_fixture(t, setup, teardown);
-  tcase_set_timeout(t, 1200);
   tcase_add_test(t, many_operands);
   tcase_add_test(t, odd_operators);
   tcase_add_test(t, odd_values);
   tcase_add_test(t, odd_attributes);
   tcase_add_test(t, types);
   tcase_add_test(t, empty_arena);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("text", t);
 }

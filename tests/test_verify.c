@@ -1,6 +1,5 @@
 /* Hashes of the blocks of a file: written, read, and compared with the file
  * beside other work. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "base/hash.h"
 #include "io/file/io.h"
 #include "io/file/verify.h"
+#include "suite.h"
 
 enum { B = GS_SUMS_BLOCK, N = 5 * B + 1234 };
 
@@ -209,7 +209,6 @@ START_TEST(table) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("verify");
   TCase *t = tcase_create("verify");
   tcase_set_timeout(t, 300);
   tcase_add_checked_fixture(t, setup, teardown);
@@ -220,10 +219,5 @@ int main(void) {
   tcase_add_test(t, shorter);
   tcase_add_test(t, text);
   tcase_add_test(t, table);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("verify", t);
 }

@@ -1,26 +1,13 @@
 /* Nodes whose dims have more sizes than a rule has factors: dims that pass are
  * split all the same, the others are whole. */
-#include <check.h>
 #include <stdio.h>
 
+#include "fixture.h"
 #include "pass/prepare/infer.h"
 #include "pass/partition/partition.h"
 #include "pass/propagate/propagate.h"
 
 enum { N = 150 };
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
 
 /* N operands of different sizes, one of them split as `sharding` says, joined
  * by `op`; partitioned. */
@@ -83,17 +70,10 @@ START_TEST(unknown) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("wide");
   TCase *t = tcase_create("wide");
-  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, passes);
   tcase_add_test(t, whole);
   tcase_add_test(t, unknown);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("wide", t);
 }

@@ -1,23 +1,10 @@
 /* YAML trees: places, limits and refusals (reliability: what YAML can do). */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "fixture.h"
 #include "io/spec/yaml.h"
-
-static gs_arena arena;
-static gs_err err;
-
-static void setup(void) {
-  gs_arena_init(&arena);
-  gs_err_init(&err);
-}
-
-static void teardown(void) {
-  gs_err_free(&err);
-  gs_arena_free(&arena);
-}
 
 static gs_status parse_n(const char *text, size_t n, gs_yaml **out) {
   return gs_yaml_parse(&arena, "t.yaml", text, n, &gs_yaml_spec_limits, out,
@@ -225,9 +212,7 @@ START_TEST(test_files) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("yaml");
   TCase *t = tcase_create("yaml");
-  tcase_set_timeout(t, 1200);
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_places);
   tcase_add_test(t, test_caret);
@@ -239,10 +224,5 @@ int main(void) {
   tcase_add_test(t, test_limits);
   tcase_add_test(t, test_many);
   tcase_add_test(t, test_files);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return suite_run("yaml", t);
 }
