@@ -1,6 +1,13 @@
 #include "suite.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+bool suite_updates;
+
+void suite_arguments(int argc, char **argv) {
+  suite_updates = argc == 2 && !strcmp(argv[1], "--update");
+}
 
 int suite_run(const char *name, TCase *t) {
   Suite *s = suite_create(name);

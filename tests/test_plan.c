@@ -172,7 +172,7 @@ static char *slurp(const char *path) {
 }
 
 static void same_as(const char *path, const char *text) {
-  if (getenv("GS_UPDATE")) {
+  if (suite_updates) {
     FILE *f = fopen(source(path), "wb");
     ck_assert_ptr_nonnull(f);
     fputs(text, f);
@@ -211,7 +211,8 @@ START_TEST(test_manual) {
 }
 END_TEST
 
-int main(void) {
+int main(int argc, char **argv) {
+  suite_arguments(argc, argv);
   TCase *t = tcase_create("plan");
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_round_trip);

@@ -3,8 +3,8 @@
  * tests/spec/bad/NAME.yaml begins with "# CODE: fragment of the message"; it
  * must fail so, when read or when applied to tests/spec/model.txt.
  * tests/spec/good/NAME.yaml must come to NAME.dump, which read again must come
- * to the same shardings.  With GS_UPDATE set the dumps, the schema and the
- * manual's key lists are written instead of compared. */
+ * to the same shardings.  `test_spec --update` writes the dumps, the schema
+ * and the manual's key lists instead of comparing them. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,7 +227,7 @@ static void good_spec(const char *name) {
   gs_spec_dump(&b, &a->spec, a->graph, &a->result);
   const char *golden = source(gs_sprintf(&arena, "tests/spec/good/%s.dump",
                                          name));
-  if (getenv("GS_UPDATE")) spit(golden, b.at);
+  if (suite_updates) spit(golden, b.at);
   char *want = slurp(golden, NULL);
   ck_assert_ptr_nonnull(want);
   ck_assert_msg(!strcmp(b.at, want), "%s comes to\n%s", name, b.at);
@@ -256,7 +256,7 @@ END_TEST
 
 /* Compares a text that the tables give with a committed file. */
 static void same_as(const char *path, const char *text) {
-  if (getenv("GS_UPDATE")) spit(source(path), text);
+  if (suite_updates) spit(source(path), text);
   char *file = slurp(source(path), NULL);
   ck_assert_msg(file && !strcmp(file, text),
                 "%s is old: run tests/gen/spec.sh", path);
@@ -577,7 +577,8 @@ START_TEST(test_groups) {
 }
 END_TEST
 
-int main(void) {
+int main(int argc, char **argv) {
+  suite_arguments(argc, argv);
   TCase *t = tcase_create("spec");
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, test_patterns);
