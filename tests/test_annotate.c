@@ -1,8 +1,8 @@
 /* Golden cases of annotation (data/annotate.txt, data/annotate/): a graph, a
  * line "spec", and a specification in; all shardings, the collectives that
- * they lead to, and what is computed whole out.  After the specification may
- * stand lines "explain V".  Every case also goes through a model file: what
- * gshard-partition reads must come to the same. */
+ * they lead to, what is computed whole, and what was chosen out.  After the
+ * specification may stand lines "explain V".  Every case also goes through a
+ * model file: what gshard-partition reads must come to the same. */
 #include <unistd.h>
 
 #include "cases.h"
@@ -126,6 +126,20 @@ static gs_status explain(gs_arena *a, const gs_propagation *done, char *lines,
   return GS_OK;
 }
 
+/* "# chosen: dim 1 of w and of 2 more over d". */
+static void show_choices(gs_buf *b, const gs_mesh *m,
+                         const gs_auto_shard *filled) {
+  for (int i = 0; i < filled->choice.n; i++) {
+    const gs_auto_shard_choice *c = &filled->choice.at[i];
+    gs_axes axis = gs_axes_named(m, c->axis);
+    gs_buf_printf(b, "# chosen: dim %d of %s", c->dim[0], c->value[0]->name);
+    if (c->n > 1) gs_buf_printf(b, " and of %d more", c->n - 1);
+    gs_buf_str(b, " over ");
+    gs_axes_print(b, m, &axis);
+    gs_buf_char(b, '\n');
+  }
+}
+
 static gs_status annotate(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   char *spec = strstr(given, "\nspec\n"), none[] = "";
   must(spec != NULL, "a line 'spec'");
@@ -155,6 +169,7 @@ static gs_status annotate(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   GS_TRY(gs_graph_check(g, e));
   GS_TRY(show(a, g, &got, e));
   gs_buf_str(b, got.at);
+  if (chooses) show_choices(b, g->mesh, &filled);
   GS_TRY(explain(a, &done, asked ? asked : none, b));
   GS_TRY(through_file(a, given, g, &again, e));
   lines_missing(a, got.at, again.at, "not in the file", b);
