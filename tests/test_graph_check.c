@@ -1,9 +1,9 @@
 /* The verifiers of graphs and shardings: what is right passes, and what has
  * been broken by hand is refused. */
-#include <check.h>
 #include <string.h>
 
 #include "ir/graph/graph.h"
+#include "suite.h"
 
 static gs_arena arena;
 static gs_err err;
@@ -117,7 +117,6 @@ START_TEST(sharding_broken) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("graph_check");
   TCase *t = tcase_create("graph_check");
   tcase_add_checked_fixture(t, setup, teardown);
   tcase_add_test(t, graph_right);
@@ -126,10 +125,5 @@ int main(void) {
   tcase_add_test(t, sharding_right);
   tcase_add_loop_test(t, sharding_broken, 0,
                       (int)(sizeof unsharded / sizeof *unsharded));
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_ENV);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? 1 : 0;
+  return suite_run("graph_check", t);
 }
