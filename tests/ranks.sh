@@ -98,12 +98,13 @@ ok "which is said" [ $? = 0 ]
 # ---- ranks that are lost ----------------------------------------------------
 # lost RANK RANKS: stopped while the job runs.
 lost() {
-  rm -f pid.*
-  job -n "$2" sh -c "$told" sh "$run" --timeout 3 --random 1 --bench 1000000 \
-    plan > out 2> err < /dev/null &
+  rm -f pid.* err
+  job -n "$2" sh -c "$told" sh "$run" -v --timeout 3 --random 1 \
+    --bench 1000000 plan > out 2> err < /dev/null &
   launcher=$!
-  appears "pid.$1" || return 1
-  sleep 6
+  # -v tells where the devices are when all ranks have met.
+  appears "pid.$1" && appears err || return 1
+  sleep 1
   kill -STOP "$(cat "pid.$1")" || return 1
   wait $launcher
   got=$?
@@ -120,7 +121,7 @@ ok "a rank with two devices is stopped" lost 1 2
 # A rank that is at work is not lost: rank 0 gets its input late.
 late() {
   "$run" --random 1 program > want || return 1
-  (sleep 9 && cat program) |
+  (sleep 5 && cat program) |
     job -n 2 "$run" --timeout 2 --random 1 - > out 2> err
   got=$?
   cat err
