@@ -61,11 +61,11 @@ for form in mlp.program mlp.spmd mlp.device; do
   ok "$form on 3 ranks" gives 76 '4 devices cannot be spread' \
     -n 3 "$run" --random 1 $form
 done
-ok "the program of another plan on one rank" gives 76 'another plan' \
+ok "the program of another plan on one rank" gives 76 'a different plan' \
   -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" --random 1 other.spmd
-ok "device graphs of another plan on one rank" gives 76 'another plan' \
+ok "device graphs of another plan on one rank" gives 76 'a different plan' \
   -n 1 "$run" --random 1 mlp.device : -n 1 "$run" --random 1 other.device
-ok "another form of the plan on one rank" gives 76 'another plan' \
+ok "another form of the plan on one rank" gives 76 'a different plan' \
   -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" --random 1 mlp.device
 ok "a rank without the plan" gives 66 'none' \
   -n 1 "$run" --random 1 mlp.spmd : -n 1 "$run" --random 1 none
