@@ -7,6 +7,7 @@
  * model was sharded and the sum of every output. */
 #include <gshard.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Annotates the model with the spec and makes a program for all devices. */
 static gs_status shard(const char *model, const char *spec, gs_sharder **out,
@@ -18,7 +19,7 @@ static gs_status shard(const char *model, const char *spec, gs_sharder **out,
   if (!s) s = gs_sharder_annotate(*out, e);
   if (!s) s = gs_sharder_partition(*out, e);
   if (!s) s = gs_sharder_text(*out, GS_TEXT_SUMMARY, &summary, e);
-  if (!s) fputs(summary, stdout);
+  if (!s) gs_text_print(stdout, summary, strlen(summary));
   return s;
 }
 
@@ -76,16 +77,15 @@ int main(int argc, char **argv) {
   gs_runner *r = NULL;
   float **ones = NULL;
   if (argc < 3 || !e) {
-    fprintf(stderr, "usage: embed MODEL SPEC [RUNS]\n");
+    fprintf(stderr, e ? "usage: embed MODEL SPEC [RUNS]\n"
+                      : "embed: out of memory\n");
     gs_err_delete(e);
     return argc < 3 ? GS_USAGE : GS_RESOURCE;
   }
   int runs = argc > 3 ? atoi(argv[3]) : 1;
   gs_status status = shard(argv[1], argv[2], &s, e);
   if (!status && runs) status = run(s, &r, &ones, runs, e);
-  if (status)
-    fprintf(stderr, "embed: %s: %s\n", gs_status_text(status),
-            gs_err_count(e) ? gs_err_get(e, 0)->text : "");
+  gs_err_print(e, stderr, "embed", false);
   for (int i = 0; ones && i < gs_runner_inputs(r); i++) free(ones[i]);
   free(ones);
   gs_runner_free(r); /* before its sharder */
