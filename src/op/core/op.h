@@ -142,6 +142,7 @@ struct gs_op {
   const char *text;   /* the rule as text, or NULL */
   const gs_rule_family *family; /* the rule when text is NULL */
   gs_shape_fn *shape;
+  const char *signature; /* op/core/signature.h, or NULL */
   gs_local_fn *local; /* NULL: same operator, same attributes */
   const char *types;  /* of the operand that the result has, else of operand 0:
                          those that run, as gs_op_types_text writes them; NULL:

@@ -3,11 +3,14 @@
 
 #include "op/core/op.h"
 #include "op/core/shape.h"
+#include "op/core/signature.h"
 
 /* Prototypes of every function that a row names. */
 #define EIN(text)
 #define R(fn)
 #define S(fn) gs_shape_fn gs_shape_##fn;
+#define SIG(text)
+#define SIGNED(fn, text) gs_shape_fn gs_shape_##fn;
 #define BY_RULE
 #define L(fn) gs_local_fn gs_local_##fn;
 #define SAME
@@ -18,6 +21,8 @@
 #undef EIN
 #undef R
 #undef S
+#undef SIG
+#undef SIGNED
 #undef BY_RULE
 #undef L
 #undef SAME
@@ -34,6 +39,8 @@
 #define EIN(rule_text) .text = (rule_text)
 #define R(fn) .family = &family_##fn
 #define S(fn) .shape = gs_shape_##fn
+#define SIG(text) .shape = gs_shape_signed, .signature = (text)
+#define SIGNED(fn, text) .shape = gs_shape_##fn, .signature = (text)
 #define BY_RULE .shape = gs_shape_by_rule
 #define L(fn) .local = gs_local_##fn
 #define SAME .local = NULL

@@ -230,13 +230,6 @@ gs_status gs_shape_random(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, (gs_dtype)dtype, rank, dims, e);
 }
 
-gs_status gs_shape_random_like(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t dtype = gs_node_int(n, "dtype", x->dtype);
-  GS_TRY(random_type(g, n, dtype, e));
-  return gs_shape_set(g, n, 0, (gs_dtype)dtype, x->rank, x->dims, e);
-}
-
 /* The block of the numbers that the whole tensor has: the global shape, how
  * it is split, and the key (the seed, or a stream that depends on the name of
  * the result) decide every element. */
@@ -287,6 +280,3 @@ gs_status gs_shape_shape(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, GS_INT64, 1, &count, e);
 }
 
-gs_status gs_shape_size(gs_graph *g, gs_node *n, gs_err *e) {
-  return gs_shape_set(g, n, 0, GS_INT64, 0, NULL, e);
-}

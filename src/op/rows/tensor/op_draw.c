@@ -6,7 +6,7 @@
 #include "op/core/rule.h"
 #include "op/core/shape.h"
 
-gs_shape_fn gs_shape_bernoulli, gs_shape_multinomial;
+gs_shape_fn gs_shape_multinomial;
 gs_rule_fn gs_rule_multinomial;
 gs_local_fn gs_local_bernoulli, gs_local_multinomial;
 
@@ -16,18 +16,6 @@ static gs_status want_float(gs_graph *g, const gs_node *n, gs_err *e) {
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                  "operand 0 '%s' is %s, but must be of a floating-point type",
                  x->name, gs_dtype_get((int)x->dtype)->text);
-}
-
-gs_status gs_shape_bernoulli(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t to = gs_node_int(n, "dtype", x->dtype);
-  GS_TRY(want_float(g, n, e));
-  char cls = gs_dtype_get((int)to)->cls;
-  if (to <= GS_UNDEFINED || to >= GS_NDTYPE || cls == 's' || cls == 'c')
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'dtype' is %lld, which is not a numeric type",
-                   (long long)to);
-  return gs_shape_set(g, n, 0, (gs_dtype)to, x->rank, x->dims, e);
 }
 
 gs_status gs_shape_multinomial(gs_graph *g, gs_node *n, gs_err *e) {

@@ -5,11 +5,9 @@
 #include "op/core/local.h"
 #include "op/core/rule.h"
 #include "op/core/shape.h"
+#include "op/core/signature.h"
 
-/* ---- pointwise: the rules are in op_pointwise.c ---- */
-
-gs_shape_fn gs_shape_prelu, gs_shape_swiglu, gs_shape_bit_shift,
-    gs_shape_bit_cast, gs_shape_float_unary, gs_shape_integer;
+gs_shape_fn gs_shape_bit_shift, gs_shape_bit_cast;
 
 static gs_status no_type(gs_graph *g, const gs_node *n, const char *want,
                          gs_err *e) {
@@ -19,62 +17,13 @@ static gs_status no_type(gs_graph *g, const gs_node *n, const char *want,
                  gs_dtype_get((int)x->dtype)->text, want);
 }
 
-gs_status gs_shape_float_unary(gs_graph *g, gs_node *n, gs_err *e) {
-  if (gs_dtype_get((int)n->in[0]->dtype)->cls != 'f')
-    return no_type(g, n, "of a floating-point type", e);
-  return gs_shape_set_like(g, n, 0, e);
-}
-
-/* The slope broadcasts to operand 0, and not the other way round. */
-gs_status gs_shape_prelu(gs_graph *g, gs_node *n, gs_err *e) {
-  gs_arena *a = g->arena;
-  const gs_value *x = n->in[0], *v = n->in[1];
-  GS_TRY(gs_shape_same_type(a, n, 0, 1, e));
-  bool fits = v->rank <= x->rank;
-  for (int d = 0; fits && d < v->rank; d++)
-    fits = v->dims[d] == 1 || v->dims[d] == x->dims[x->rank - v->rank + d];
-  if (!fits)
-    return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                   "slope '%s' %s does not broadcast to '%s' %s", v->name,
-                   gs_shape_text(a, v->dtype, v->rank, v->dims), x->name,
-                   gs_shape_text(a, x->dtype, x->rank, x->dims));
-  return gs_shape_set_like(g, n, 0, e);
-}
-
-/* Both operands have one shape; nothing is broadcast. */
-gs_status gs_shape_swiglu(gs_graph *g, gs_node *n, gs_err *e) {
-  gs_arena *a = g->arena;
-  const gs_value *x = n->in[0], *v = n->in[1];
-  GS_TRY(gs_shape_same_type(a, n, 0, 1, e));
-  bool same = x->rank == v->rank;
-  for (int d = 0; same && d < x->rank; d++) same = x->dims[d] == v->dims[d];
-  if (!same)
-    return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                   "operands '%s' %s and '%s' %s differ in shape", x->name,
-                   gs_shape_text(a, x->dtype, x->rank, x->dims), v->name,
-                   gs_shape_text(a, v->dtype, v->rank, v->dims));
-  return gs_shape_float_unary(g, n, e);
-}
-
-/* One or more operands of one integer type, broadcast. */
-gs_status gs_shape_integer(gs_graph *g, gs_node *n, gs_err *e) {
-  int64_t dims[GS_MAX_RANK];
-  int rank;
-  char cls = gs_dtype_get((int)n->in[0]->dtype)->cls;
-  if (cls != 'i' && cls != 'u') return no_type(g, n, "an integer type", e);
-  for (int i = 1; i < n->nin; i++)
-    GS_TRY(gs_shape_same_type(g->arena, n, 0, i, e));
-  GS_TRY(gs_shape_broadcast(g->arena, n, 0, n->nin, &rank, dims, e));
-  return gs_shape_set(g, n, 0, n->in[0]->dtype, rank, dims, e);
-}
-
 gs_status gs_shape_bit_shift(gs_graph *g, gs_node *n, gs_err *e) {
   const char *way = gs_node_string(n, "direction", "");
   if (strcmp(way, "LEFT") && strcmp(way, "RIGHT"))
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                    "attribute 'direction' is '%s', neither LEFT nor RIGHT",
                    way);
-  return gs_shape_integer(g, n, e);
+  return gs_shape_signed(g, n, e);
 }
 
 gs_status gs_shape_bit_cast(gs_graph *g, gs_node *n, gs_err *e) {
@@ -97,7 +46,7 @@ gs_status gs_shape_bit_cast(gs_graph *g, gs_node *n, gs_err *e) {
 /* ---- Det, EyeLike, ReverseSequence ---- */
 
 gs_rule_fn gs_rule_det, gs_rule_reverse_sequence;
-gs_shape_fn gs_shape_det, gs_shape_eye_like, gs_shape_reverse_sequence;
+gs_shape_fn gs_shape_det, gs_shape_reverse_sequence;
 
 gs_status gs_shape_det(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0];
@@ -121,20 +70,6 @@ gs_status gs_rule_det(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
     if (batch) gs_rule_put(&r->out[0], d, f);
   }
   return GS_OK;
-}
-
-gs_status gs_shape_eye_like(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t to = gs_node_int(n, "dtype", x->dtype);
-  if (x->rank != 2)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "operand 0 '%s' must have rank 2, not %d", x->name,
-                   x->rank);
-  if (to <= GS_UNDEFINED || to >= GS_NDTYPE)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'dtype' is %lld, which is not an element type",
-                   (long long)to);
-  return gs_shape_set(g, n, 0, (gs_dtype)to, 2, x->dims, e);
 }
 
 gs_local_fn gs_local_eye_like;

@@ -5,15 +5,7 @@
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_axis_whole, gs_rule_layer_norm;
-gs_shape_fn gs_shape_softmax, gs_shape_layer_norm, gs_shape_rms_norm;
-
-/* ---- Softmax ---- */
-
-gs_status gs_shape_softmax(gs_graph *g, gs_node *n, gs_err *e) {
-  int axis;
-  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", -1, &axis, e));
-  return gs_shape_set_like(g, n, 0, e);
-}
+gs_shape_fn gs_shape_layer_norm;
 
 gs_status gs_rule_axis_whole(gs_arena *a, const gs_node *n, gs_rule *r,
                              gs_err *e) {
@@ -63,14 +55,6 @@ gs_status gs_shape_layer_norm(gs_graph *g, gs_node *n, gs_err *e) {
   for (int i = 1; i < 3; i++)
     GS_TRY(gs_shape_set(g, n, i, (gs_dtype)stash, x->rank, dims, e));
   return GS_OK;
-}
-
-gs_status gs_shape_rms_norm(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int axis;
-  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", -1, &axis, e));
-  GS_TRY(check_scale(g, n, 1, e));
-  return gs_shape_set(g, n, 0, n->in[1]->dtype, x->rank, x->dims, e);
 }
 
 /* Mean and deviation (results 1, 2) keep the dims before axis. */

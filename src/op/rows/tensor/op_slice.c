@@ -343,10 +343,3 @@ gs_status gs_rule_trilu(gs_arena *a, const gs_node *n, gs_rule *r,
   return GS_OK;
 }
 
-gs_status gs_shape_trilu(gs_graph *g, gs_node *n, gs_err *e) {
-  if (n->in[0]->rank < 2)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "'%s' has rank %d, needs 2 or more", n->in[0]->name,
-                   n->in[0]->rank);
-  return gs_shape_set_like(g, n, 0, e);
-}
