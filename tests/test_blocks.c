@@ -154,7 +154,8 @@ static void local_run(const trial *t, gs_local *l, int p) {
                   .rule = t->rule,
                   .factor = t->factor,
                   .mesh = t->mesh,
-                  .reduce = GS_REDUCE_SUM};
+                  .nstage = 1,
+                  .stage = {{.reduce = GS_REDUCE_SUM}}};
   local_start(t, l, p);
   if (t->node->op->local) s = t->node->op->local(l, &e);
   else gs_local_same(l);
@@ -238,7 +239,8 @@ static bool run_trial(trial *t) {
   t->factor[t->split] = gs_axes_named(mesh, 0);
   for (int p = 0; p < t->m; p++) {
     local_run(t, &l, p);
-    if (l.finish) return false; /* needs the reduced value: partition's test */
+    if (l.stage[0].finish)
+      return false; /* needs the reduced value: partition's test */
     if (t->summed) compare_sum(t, &l, p, sum);
     for (int o = 0; o < t->node->nout && !t->summed; o++)
       if (t->node->out[o]) compare_block(t, &l, o, p);

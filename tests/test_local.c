@@ -74,11 +74,8 @@ static void check_results(gs_local *l) {
   for (int i = 0; i < l->node->nout; i++) {
     const gs_value *want = l->node->out[i];
     if (!want) continue;
-    while (l->finish) {
-      gs_value *(*finish)(gs_local *, int, gs_value *) = l->finish;
-      l->finish = NULL;
-      l->out[i] = finish(l, i, l->out[i]);
-    }
+    for (int k = 0; k < l->nstage && l->stage[k].finish; k++)
+      l->out[i] = l->stage[k].finish(l, i, l->out[i]);
     gs_value *got = l->out[i];
     must(got && got->rank == want->rank && got->dtype == want->dtype,
          want->name);
@@ -118,7 +115,8 @@ static void run_case(gs_arena *a, char *text, gs_buf *b) {
   must(gs_rule_of(a, n, &r, &e) == GS_OK, text);
   gs_axes factor[GS_MAX_FACTORS] = {0};
   read_split(g->mesh, split ? split : "", factor);
-  gs_local l = {.node = n, .rule = &r, .factor = factor, .mesh = g->mesh};
+  gs_local l = {.node = n, .rule = &r, .factor = factor, .mesh = g->mesh,
+                .nstage = 1};
   for (int f = 0; f < r.nfactor; f++)
     if (r.factor[f].kind == GS_SUMMED) l.partial |= gs_axes_set(&factor[f]);
   l.program = gs_graph_new(a, "");

@@ -82,6 +82,46 @@ void gs_local_axes(gs_local *l, gs_node *n, const char *name,
   gs_node_set_axes(l->program, n, name, a);
 }
 
+void gs_local_mask(gs_local *l, int i) {
+  const gs_value *v = gs_node_in(l->node, i);
+  if (!v) return;
+  const gs_tensor_map *t = &l->rule->in[i];
+  for (int d = 0; d < v->rank; d++) {
+    if (t->dim[d].n != 1) continue;
+    const gs_axes *axes = &l->factor[t->dim[d].f[0]];
+    if (!axes->n || v->dims[d] % gs_axes_size(l->mesh, axes) == 0) continue;
+    gs_value *x = l->in[i];
+    gs_node *n = gs_local_emit(l, "ai.gshard", "Mask", &x, 1, x->dtype,
+                               x->rank, x->dims);
+    gs_local_axes(l, n, "axes", axes);
+    gs_node_set_int(l->program, n, "dim", d);
+    gs_node_set_int(l->program, n, "size", v->dims[d]);
+    gs_node_set(l->program, n,
+                &(gs_attr){.name = "value", .kind = GS_ATTR_FLOAT, .f = 0});
+    l->in[i] = n->out[0];
+  }
+}
+
+void gs_local_once(gs_local *l, int i, const gs_axes *axes) {
+  if (!axes->n || !gs_node_in(l->node, i)) return;
+  gs_value *x = l->in[i];
+  gs_node *n = gs_local_emit(l, "ai.gshard", "Partial", &x, 1, x->dtype,
+                             x->rank, x->dims);
+  gs_local_axes(l, n, "axes", axes);
+  l->in[i] = n->out[0];
+}
+
+gs_node *gs_local_meshed(gs_local *l) {
+  const gs_node *from = l->node;
+  const gs_value *y = from->out[0];
+  gs_node *n = gs_local_emit(l, "ai.gshard", from->op_type, l->in, from->nin,
+                             y->dtype, y->rank, l->out_dims[0]);
+  for (int i = 0; i < from->nattr; i++)
+    gs_node_set(l->program, n, &from->attr[i]);
+  l->out[0] = n->out[0];
+  return n;
+}
+
 static gs_status reshaped(gs_local *l, int operand) {
   gs_node *n = gs_local_same(l);
   n->in[operand] = gs_value_ints(l->program, NULL, l->out_dims[0],

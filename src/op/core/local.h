@@ -15,6 +15,16 @@ gs_node *gs_local_like(gs_local *l, const char *op_type, gs_value *const *in,
                        int nin);
 /* A scalar constant of f32, f64, f16, bf16 or an integer type. */
 gs_value *gs_local_scalar(gs_local *l, gs_dtype t, double value);
+/* Operand i, where it is given, with zeros where its last blocks are padded:
+ * positions and lengths there would be out of range.  Replaces l->in[i]. */
+void gs_local_mask(gs_local *l, int i);
+/* Operand i, where it is given, on one device along the axes and zero on the
+ * others: what is added to partial results counts once.  i < 0 or no axes:
+ * nothing.  Replaces l->in[i]. */
+void gs_local_once(gs_local *l, int i, const gs_axes *axes);
+/* The operator of that name in ai.gshard, which knows the mesh, with all
+ * operands and attributes; the caller adds what more it needs. */
+gs_node *gs_local_meshed(gs_local *l);
 /* Copies the attribute of that name from l->node, when it has one. */
 void gs_local_copy(gs_local *l, gs_node *to, const char *name);
 /* Sets attribute `axes` of n to the text of a. */

@@ -224,12 +224,20 @@ double gs_op_flops(const gs_op *op, const gs_rule *r, const int64_t *sizes);
 
 /* ---- local rewrites ---- */
 
+enum { GS_MAX_STAGES = 2 };
+
+typedef struct gs_stage {
+  gs_reduce reduce;
+  /* Emits what is to be done with reduced result `out`; NULL: nothing. */
+  gs_value *(*finish)(gs_local *l, int out, gs_value *reduced);
+} gs_stage;
+
 /* What a row's local function sees and does.  The partitioner has resharded
  * the operands to what the rule asks for (see `in`), with padding masked
  * where a summed factor is unevenly split. The function emits nodes into
  * `program` and stores the results in out[]; result i must have the local
  * dims out_dims[i] and is then known to have the sharding out_sharding[i]
- * (partial over the axes of summed factors, with `reduce`). */
+ * (partial over the axes of summed factors). */
 struct gs_local {
   const gs_node *node;    /* the global node */
   const gs_rule *rule;
@@ -237,18 +245,18 @@ struct gs_local {
   gs_subset partial;      /* axes of summed factors that are split */
   gs_graph *program;
   const gs_mesh *mesh;
-  gs_value **in;          /* local operands */
+  gs_value **in;          /* local operands, which it may replace */
   gs_value **out;         /* results, to be set */
   int64_t **out_dims;     /* local dims of each result */
   gs_sharding **out_sharding;
-  /* Set by the function when the reduced result needs more work: called by
-   * the partitioner with the reduced value once partial is resolved; it emits
-   * the rest (mean: divide by the true count; L2: square root). It is NULL
-   * during the call; set again, what the call returns is partial anew, over
-   * the same axes with the reduction that it leaves in `reduce`. */
-  gs_value *(*finish)(gs_local *l, int out, gs_value *reduced);
-  gs_value *kept; /* for the next call of finish, if that needs more */
-  gs_reduce reduce;       /* how results combine; preset from the rule */
+  /* How a partial result becomes the whole: it is reduced as stage 0 says,
+   * stage 0's `finish` makes of it what stage 1 reduces, and so on; what the
+   * last one makes is the result.  Preset: one stage, with the reduction of
+   * the rule and no `finish`.  One that needs more sets it (mean: divide by the
+   * true count; L2: square root).  Where nothing is partial nothing is done. */
+  int nstage;
+  gs_stage stage[GS_MAX_STAGES];
+  gs_value *kept; /* for the next stage, if that needs more */
 };
 
 /* Appends a copy of l->node with other operands; helper for local functions.

@@ -25,7 +25,9 @@ static gs_local make_local(gs_partitioner *p, const gs_node *n,
                 .partial = gs_assignment_partial(r, &c->as),
                 .program = p->program,
                 .mesh = p->m,
-                .reduce = n->op ? n->op->combine : GS_REDUCE_SUM};
+                .nstage = 1,
+                .stage = {{.reduce = n->op ? n->op->combine
+                                           : GS_REDUCE_SUM}}};
   l.in = GS_NEWS(tmp, n->nin + 1, gs_value *);
   l.out = GS_NEWS(tmp, n->nout + 1, gs_value *);
   l.out_dims = GS_NEWS(tmp, n->nout + 1, int64_t *);
@@ -46,7 +48,7 @@ static gs_status check_local(gs_partitioner *p, const gs_node *n,
     const gs_value *want = n->out[i], *got = l->out[i];
     if (!want) continue;
     bool fits = got && got->rank == want->rank &&
-                (got->dtype == want->dtype || l->finish);
+                (got->dtype == want->dtype || l->stage[0].finish);
     for (int d = 0; fits && d < got->rank; d++)
       fits = got->dims[d] == l->out_dims[i][d];
     if (!fits)
@@ -79,37 +81,35 @@ static void note_fallback(gs_partitioner *p, const gs_node *n,
     *gs_push(p->a, &p->out->fallback) = (gs_fallback){n, bytes};
 }
 
-/* Registers result i; a partial one that needs more work is reduced first. */
+/* Registers result i; a partial one that needs more work is reduced first,
+ * stage by stage. */
 static void add_result(gs_partitioner *p, const gs_value *v, int i, gs_local *l,
                        gs_sharding *s) {
   gs_value *at = l->out[i];
-  for (;;) {
-    s->reduce = l->reduce;
+  bool read = p->nuse[v->id] > 0;
+  for (int k = 0;; k++) {
+    const gs_stage *stage = &l->stage[gs_min(k, l->nstage - 1)];
+    s->reduce = stage->reduce;
     gs_form form = gs_form_of(s);
     gs_held_form *x = gs_partitioner_add(p, v, &form, at);
-    gs_value *(*finish)(gs_local *, int, gs_value *) = l->finish;
-    if (!finish || !s->partial) return;
+    if (k == l->nstage || !stage->finish || !s->partial || !read) return;
     gs_sharding *whole = gs_sharding_copy(p->a, s);
     whole->partial = 0;
     form = gs_form_of(whole);
     gs_held_form *reduced = gs_partitioner_move(p, v, x, &form);
     p->held[v->id] = NULL; /* unfinished forms are of no use to others */
-    l->finish = NULL;
-    at = finish(l, i, reduced->local);
-    s = l->finish ? gs_sharding_copy(p->a, s) : whole;
+    at = stage->finish(l, i, reduced->local);
+    s = k + 1 < l->nstage ? gs_sharding_copy(p->a, s) : whole;
   }
 }
 
 static void add_results(gs_partitioner *p, const gs_node *n, gs_local *l,
                         const gs_node_choice *c) {
-  gs_local first = *l;
+  gs_value *kept = l->kept;
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
-    if (!p->nuse[n->out[i]->id]) l->finish = NULL; /* nobody reads it */
+    l->kept = kept;
     add_result(p, n->out[i], i, l, gs_sharding_copy(p->a, c->out[i]));
-    l->finish = first.finish;
-    l->reduce = first.reduce;
-    l->kept = first.kept;
   }
 }
 

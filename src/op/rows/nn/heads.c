@@ -72,23 +72,3 @@ void gs_heads_local(gs_local *l, int64_t batch, int64_t kv, int64_t group) {
   gs_heads_divide(l, n, "q_num_heads", heads, groups);
   gs_heads_divide(l, n, "kv_num_heads", heads, -1);
 }
-
-void gs_local_mask(gs_local *l, int i) {
-  const gs_value *v = gs_node_in(l->node, i);
-  if (!v) return;
-  const gs_tensor_map *t = &l->rule->in[i];
-  for (int d = 0; d < v->rank; d++) {
-    if (t->dim[d].n != 1) continue;
-    const gs_axes *axes = &l->factor[t->dim[d].f[0]];
-    if (!axes->n || v->dims[d] % gs_axes_size(l->mesh, axes) == 0) continue;
-    gs_value *x = l->in[i];
-    gs_node *n = gs_local_emit(l, "ai.gshard", "Mask", &x, 1, x->dtype,
-                               x->rank, x->dims);
-    gs_local_axes(l, n, "axes", axes);
-    gs_node_set_int(l->program, n, "dim", d);
-    gs_node_set_int(l->program, n, "size", v->dims[d]);
-    gs_node_set(l->program, n,
-                &(gs_attr){.name = "value", .kind = GS_ATTR_FLOAT, .f = 0});
-    l->in[i] = n->out[0];
-  }
-}

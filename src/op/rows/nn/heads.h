@@ -39,8 +39,4 @@ void gs_heads_divide(gs_local *l, gs_node *n, const char *name, int f, int g);
  * with q_num_heads and kv_num_heads divided. */
 void gs_heads_local(gs_local *l, int64_t batch, int64_t kv, int64_t group);
 
-/* Operand i with zeros where its last blocks are padded: positions and lengths
- * there would be out of range. Replaces l->in[i]; the caller puts it back. */
-void gs_local_mask(gs_local *l, int i);
-
 #endif

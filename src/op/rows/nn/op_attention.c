@@ -226,14 +226,12 @@ gs_status gs_shape_rotary(gs_graph *g, gs_node *n, gs_err *e) {
 gs_status gs_local_rotary(gs_local *l, gs_err *e) {
   const gs_node *from = l->node;
   const gs_value *x = from->in[X];
-  gs_value *ids = gs_node_in(from, IDS) ? l->in[IDS] : NULL;
   int64_t heads = gs_node_int(from, "num_heads", 0);
   int head = x->rank == 3 && heads != 1 ? x->dims[0] != 1 : -1;
   (void)e;
   gs_local_mask(l, IDS);
   gs_node *n = gs_local_same(l);
   if (x->rank == 3) gs_heads_divide(l, n, "num_heads", head, -1);
-  if (ids) l->in[IDS] = ids;
   return GS_OK;
 }
 
@@ -275,10 +273,8 @@ gs_status gs_shape_tensor_scatter(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 gs_status gs_local_tensor_scatter(gs_local *l, gs_err *e) {
-  gs_value *at = gs_node_in(l->node, 2) ? l->in[2] : NULL;
   (void)e;
   gs_local_mask(l, 2);
   gs_local_same(l);
-  if (at) l->in[2] = at;
   return GS_OK;
 }

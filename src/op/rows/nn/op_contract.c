@@ -13,16 +13,9 @@ gs_local_fn gs_local_gemm;
  * add c. */
 gs_status gs_local_gemm(gs_local *l, gs_err *e) {
   (void)e;
-  gs_value *c = gs_node_in(l->node, 2) ? l->in[2] : NULL;
-  if (l->partial && c) {
-    gs_node *once = gs_local_emit(l, "ai.gshard", "Partial", &c, 1, c->dtype,
-                                  c->rank, c->dims);
-    gs_axes axes = gs_axes_of(l->partial);
-    gs_local_axes(l, once, "axes", &axes);
-    l->in[2] = once->out[0];
-  }
+  gs_axes axes = gs_axes_of(l->partial);
+  gs_local_once(l, 2, &axes);
   gs_local_same(l);
-  if (c) l->in[2] = c;
   return GS_OK;
 }
 

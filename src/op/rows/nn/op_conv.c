@@ -312,16 +312,9 @@ gs_status gs_rule_deform_conv(gs_arena *a, const gs_node *n, gs_rule *r,
  * only one device may add the bias. */
 static gs_status local(gs_local *l, const form *f) {
   int64_t group = gs_node_int(l->node, "group", 1);
-  gs_value *b = f->b >= 0 && gs_node_in(l->node, f->b) ? l->in[f->b] : NULL;
-  if (l->partial && b) {
-    gs_node *once = gs_local_emit(l, "ai.gshard", "Partial", &b, 1, b->dtype,
-                                  b->rank, b->dims);
-    gs_axes axes = gs_axes_of(l->partial);
-    gs_local_axes(l, once, "axes", &axes);
-    l->in[f->b] = once->out[0];
-  }
+  gs_axes axes = gs_axes_of(l->partial);
+  gs_local_once(l, f->b, &axes);
   gs_node *n = gs_local_same(l);
-  if (b) l->in[f->b] = b;
   if (group > 1)
     gs_node_set_int(l->program, n, "group",
                     gs_ceil_div(group, gs_axes_size(l->mesh, &l->factor[0])));

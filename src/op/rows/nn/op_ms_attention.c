@@ -92,7 +92,6 @@ gs_status gs_shape_ms_rotary(gs_graph *g, gs_node *n, gs_err *e) {
 
 gs_status gs_local_ms_rotary(gs_local *l, gs_err *e) {
   const gs_value *x = l->node->in[ROT_X];
-  gs_value *ids = l->in[ROT_IDS];
   int head = x->rank == 3 && rotary_heads(l->node) != 1 ? x->dims[0] != 1
                                                         : -1;
   (void)e;
@@ -100,7 +99,6 @@ gs_status gs_local_ms_rotary(gs_local *l, gs_err *e) {
   gs_node *n = gs_local_same(l);
   if (x->rank == 3 && gs_node_int(l->node, "num_heads", 0) > 0)
     gs_heads_divide(l, n, "num_heads", head, -1);
-  l->in[ROT_IDS] = ids;
   return GS_OK;
 }
 
@@ -346,8 +344,6 @@ gs_status gs_local_ms_gqa(gs_local *l, gs_err *e) {
   gqa s;
   (void)e;
   gqa_sizes(l->node, &s);
-  gs_value *lengths = l->in[G_LENGTHS];
-  gs_value *ids = gs_node_in(l->node, G_IDS) ? l->in[G_IDS] : NULL;
   int at = s.batch != 1, kv = -1, group = -1; /* in the rule's order */
   if (s.kv != 1) kv = at++;
   if (s.group != 1) group = at;
@@ -357,7 +353,5 @@ gs_status gs_local_ms_gqa(gs_local *l, gs_err *e) {
   gs_node *n = gs_local_same(l);
   gs_heads_divide(l, n, "num_heads", kv, group);
   gs_heads_divide(l, n, "kv_num_heads", kv, -1);
-  l->in[G_LENGTHS] = lengths;
-  if (ids) l->in[G_IDS] = ids;
   return GS_OK;
 }

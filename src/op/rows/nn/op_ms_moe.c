@@ -166,26 +166,9 @@ static const gs_axes *axes_of(const gs_local *l, int i, int d) {
 
 gs_status gs_local_ms_moe(gs_local *l, gs_err *e) {
   const gs_axes *experts = axes_of(l, W2, 0), *inner = axes_of(l, W2, 2);
-  gs_value *bias = gs_node_in(l->node, B2) ? l->in[B2] : NULL;
   (void)e;
-  if (bias && inner->n) {
-    gs_node *once = gs_local_emit(l, "ai.gshard", "Partial", &bias, 1,
-                                  bias->dtype, bias->rank, bias->dims);
-    gs_local_axes(l, once, "axes", inner);
-    l->in[B2] = once->out[0];
-  }
-  if (experts->n) {
-    const gs_value *y = l->node->out[0];
-    gs_node *n = gs_local_emit(l, "ai.gshard", l->node->op_type, l->in,
-                               l->node->nin, y->dtype, y->rank,
-                               l->out_dims[0]);
-    for (int i = 0; i < l->node->nattr; i++)
-      gs_node_set(l->program, n, &l->node->attr[i]);
-    gs_local_axes(l, n, "axes", experts);
-    l->out[0] = n->out[0];
-  } else {
-    gs_local_same(l);
-  }
-  if (bias) l->in[B2] = bias;
+  gs_local_once(l, B2, inner);
+  if (experts->n) gs_local_axes(l, gs_local_meshed(l), "axes", experts);
+  else gs_local_same(l);
   return GS_OK;
 }

@@ -169,17 +169,10 @@ gs_status gs_rule_matmul_nbits(gs_arena *a, const gs_node *n, gs_rule *r,
 /* K and N of this device; where K is split only one device adds the bias. */
 gs_status gs_local_matmul_nbits(gs_local *l, gs_err *e) {
   (void)e;
-  gs_value *bias = gs_node_in(l->node, BIAS) ? l->in[BIAS] : NULL;
-  if (l->partial && bias) {
-    gs_node *once = gs_local_emit(l, "ai.gshard", "Partial", &bias, 1,
-                                  bias->dtype, bias->rank, bias->dims);
-    gs_axes axes = gs_axes_of(l->partial);
-    gs_local_axes(l, once, "axes", &axes);
-    l->in[BIAS] = once->out[0];
-  }
+  gs_axes axes = gs_axes_of(l->partial);
+  gs_local_once(l, BIAS, &axes);
   gs_node *n = gs_local_same(l);
   gs_node_set_int(l->program, n, "K", l->in[A]->dims[l->in[A]->rank - 1]);
   gs_node_set_int(l->program, n, "N", l->in[B]->dims[0]);
-  if (bias) l->in[BIAS] = bias;
   return GS_OK;
 }

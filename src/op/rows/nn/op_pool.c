@@ -103,7 +103,7 @@ gs_status gs_local_global_average_pool(gs_local *l, gs_err *e) {
   gs_node *n = gs_local_emit(l, "", "ReduceSum", in, 2, t, y->rank,
                              l->out_dims[0]);
   l->out[0] = n->out[0];
-  l->finish = divide;
+  l->stage[0].finish = divide;
   return GS_OK;
 }
 
@@ -199,22 +199,7 @@ gs_status gs_shape_roi_align(gs_graph *g, gs_node *n, gs_err *e) {
  * an image that is not there. */
 gs_status gs_local_roi(gs_local *l, gs_err *e) {
   (void)e;
-  const gs_axes *split = &l->factor[0];
-  int64_t count = l->rule->factor[0].size;
-  gs_value *before[2] = {NULL, NULL};
-  bool uneven = count % gs_axes_size(l->mesh, split) != 0;
-  for (int i = 1; uneven && i < l->node->nin; i++) {
-    gs_value *v = before[i - 1] = l->in[i];
-    gs_node *m = gs_local_emit(l, "ai.gshard", "Mask", &v, 1, v->dtype,
-                               v->rank, v->dims);
-    gs_local_axes(l, m, "axes", split);
-    gs_node_set_int(l->program, m, "dim", 0);
-    gs_node_set_int(l->program, m, "size", count);
-    gs_node_set(l->program, m,
-                &(gs_attr){.name = "value", .kind = GS_ATTR_FLOAT, .f = 0});
-    l->in[i] = m->out[0];
-  }
+  for (int i = 1; i < l->node->nin; i++) gs_local_mask(l, i);
   gs_local_same(l);
-  for (int i = 1; uneven && i < l->node->nin; i++) l->in[i] = before[i - 1];
   return GS_OK;
 }

@@ -86,10 +86,8 @@ gs_status gs_shape_lstm(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 gs_status gs_local_recurrent(gs_local *l, gs_err *e) {
-  gs_value *lens = gs_node_in(l->node, LENGTHS) ? l->in[LENGTHS] : NULL;
   (void)e;
   gs_local_mask(l, LENGTHS);
   gs_local_same(l);
-  if (lens) l->in[LENGTHS] = lens;
   return GS_OK;
 }

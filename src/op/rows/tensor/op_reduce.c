@@ -217,7 +217,7 @@ gs_status gs_local_reduce_mean(gs_local *l, gs_err *e) {
   (void)e;
   if (l->partial) {
     emit_sum(l, "ReduceSum", false);
-    l->finish = divide;
+    l->stage[0].finish = divide;
   } else {
     gs_local_same(l);
   }
@@ -233,7 +233,7 @@ gs_status gs_local_reduce_l2(gs_local *l, gs_err *e) {
   (void)e;
   if (l->partial) {
     emit_sum(l, "ReduceSumSquare", true);
-    l->finish = root;
+    l->stage[0].finish = root;
   } else {
     gs_local_same(l);
   }
@@ -249,7 +249,7 @@ gs_status gs_local_reduce_log_sum(gs_local *l, gs_err *e) {
   (void)e;
   if (l->partial) {
     emit_sum(l, "ReduceSum", true);
-    l->finish = logarithm;
+    l->stage[0].finish = logarithm;
   } else {
     gs_local_same(l);
   }
@@ -276,8 +276,6 @@ static gs_value *powers(gs_local *l, int out, gs_value *max) {
   gs_value *pair[2] = {l->kept, m};
   gs_value *less = gs_local_like(l, "Sub", pair, 2)->out[0];
   l->kept = m;
-  l->reduce = GS_REDUCE_SUM;
-  l->finish = add_maximum;
   return gs_local_like(l, "Exp", &less, 1)->out[0];
 }
 
@@ -286,7 +284,9 @@ gs_status gs_local_reduce_log_sum_exp(gs_local *l, gs_err *e) {
   if (l->partial) {
     emit_sum(l, "ReduceLogSumExp", true);
     l->kept = l->out[0];
-    l->finish = powers;
+    l->stage[0].finish = powers;
+    l->stage[1] = (gs_stage){GS_REDUCE_SUM, add_maximum};
+    l->nstage = 2;
   } else {
     gs_local_same(l);
   }
