@@ -162,7 +162,8 @@ rule 'no variable that holds the name of an operator to be compared'
 # Nor by the number of their row, nor by their kernel: a cell says it.
 # shellcheck disable=SC2086
 grep -nE '(^|[^A-Za-z0-9_])ROW_[A-Za-z]|gs_ops[[:space:]]*\[[^]i]' \
-  $source_code /dev/null | grep -v '^src/op/' > "$found"
+  $source_code /dev/null |
+  grep -v '^src/op/' > "$found"
 # shellcheck disable=SC2086
 grep -nE -e '[!=]=[[:space:]]*&[[:space:]]*gs_(kernel|dynamic)_[a-z]' \
   -e '&[[:space:]]*gs_(kernel|dynamic)_[a-z_]+[[:space:]]*[!=]=' \

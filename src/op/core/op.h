@@ -70,11 +70,22 @@ typedef gs_status gs_rule_fn(gs_arena *a, const gs_node *n, gs_rule *r,
 /* A rule that many rows share, or that text cannot say (rules.def). */
 typedef struct gs_rule_family {
   gs_rule_fn *make;
+  gs_factor_kind kind; /* of the dims that it does not pass */
   const char *prose; /* which dims may be sharded, for readers */
 } gs_rule_family;
 /* Sets dtype, rank and dims of the outputs of n from its inputs (shapes known,
  * shape operands constant where they decide the shape). */
 typedef gs_status gs_shape_fn(gs_graph *g, gs_node *n, gs_err *e);
+/* What a result takes of one dim of operand 0: place j holds element first +
+ * step * j, or, where there is none, what the operator puts there. */
+typedef struct gs_dim_span {
+  int64_t first, step, count;
+} gs_dim_span;
+
+/* The spans of all dims of operand 0, for rows with SPAN.  GS_UNKNOWN when
+ * an operand that says them is not constant. */
+typedef gs_status gs_span_fn(gs_arena *a, const gs_node *n, gs_dim_span *span,
+                             gs_err *e);
 /* Emits the local form of a node; see struct gs_local. */
 typedef gs_status gs_local_fn(gs_local *l, gs_err *e);
 
@@ -141,7 +152,9 @@ struct gs_op {
   gs_reduce combine; /* how GS_SUMMED factors combine; set in the row */
   const char *text;   /* the rule as text, or NULL */
   const gs_rule_family *family; /* the rule when text is NULL */
+  gs_span_fn *span; /* of SPAN, or NULL */
   gs_shape_fn *shape;
+  int number; /* that the shape function wants, such as gates of an LSTM */
   const char *signature; /* op/core/signature.h, or NULL */
   gs_local_fn *local; /* NULL: same operator, same attributes */
   const char *types;  /* of the operand that the result has, else of operand 0:
@@ -226,11 +239,11 @@ double gs_op_flops(const gs_op *op, const gs_rule *r, const int64_t *sizes);
 
 enum { GS_MAX_STAGES = 2 };
 
-typedef struct gs_stage {
+typedef struct gs_local_stage {
   gs_reduce reduce;
   /* Emits what is to be done with reduced result `out`; NULL: nothing. */
   gs_value *(*finish)(gs_local *l, int out, gs_value *reduced);
-} gs_stage;
+} gs_local_stage;
 
 /* What a row's local function sees and does.  The partitioner has resharded
  * the operands to what the rule asks for (see `in`), with padding masked
@@ -255,7 +268,7 @@ struct gs_local {
    * the rule and no `finish`.  One that needs more sets it (mean: divide by the
    * true count; L2: square root).  Where nothing is partial nothing is done. */
   int nstage;
-  gs_stage stage[GS_MAX_STAGES];
+  gs_local_stage stage[GS_MAX_STAGES];
   gs_value *kept; /* for the next stage, if that needs more */
 };
 

@@ -8,8 +8,11 @@
 /* Prototypes of every function that a row names. */
 #define EIN(text)
 #define R(fn)
+#define SPAN(fn) gs_span_fn gs_span_##fn;
 #define S(fn) gs_shape_fn gs_shape_##fn;
+#define SN(fn, n) gs_shape_fn gs_shape_##fn;
 #define SIG(text)
+#define RULED(text)
 #define SIGNED(fn, text) gs_shape_fn gs_shape_##fn;
 #define BY_RULE
 #define L(fn) gs_local_fn gs_local_##fn;
@@ -20,8 +23,11 @@
 #include "op/ops.def"
 #undef EIN
 #undef R
+#undef SPAN
 #undef S
+#undef SN
 #undef SIG
+#undef RULED
 #undef SIGNED
 #undef BY_RULE
 #undef L
@@ -29,16 +35,21 @@
 #undef OP
 
 /* Families; one that no row is of does not compile (unused). */
-#define RULE(fn, text)                                                         \
+#define RULE(fn, text) RULE_OF(fn, fn, WHOLE, text)
+#define RULE_OF(name, fn, kind, text)                                          \
   gs_rule_fn gs_rule_##fn;                                                     \
-  static const gs_rule_family family_##fn = {gs_rule_##fn, text};
+  static const gs_rule_family family_##name = {gs_rule_##fn, GS_##kind, text};
 #include "op/rules.def"
 #undef RULE
+#undef RULE_OF
 
 /* Row cells. */
 #define EIN(rule_text) .text = (rule_text)
 #define R(fn) .family = &family_##fn
+#define SPAN(fn) .family = &family_span, .span = gs_span_##fn
 #define S(fn) .shape = gs_shape_##fn
+#define SN(fn, n) .shape = gs_shape_##fn, .number = (n)
+#define RULED(text) .shape = gs_shape_by_rule, .signature = (text)
 #define SIG(text) .shape = gs_shape_signed, .signature = (text)
 #define SIGNED(fn, text) .shape = gs_shape_##fn, .signature = (text)
 #define BY_RULE .shape = gs_shape_by_rule

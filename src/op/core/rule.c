@@ -80,15 +80,6 @@ void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i) {
   if (v) gs_rule_put_whole(r, &r->in[i], v->dims);
 }
 
-void gs_rule_in_ignored(gs_rule *r, const gs_node *n, int i) {
-  const gs_value *v = gs_node_in(n, i);
-  for (int d = 0; v && d < v->rank; d++) {
-    int f = gs_rule_factor(r, v->dims[d], GS_PASS);
-    r->factor[f].blocked = true;
-    gs_rule_put(&r->in[i], d, f);
-  }
-}
-
 void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last) {
   const gs_value *y = n->out[0];
   for (int d = 0; d < y->rank; d++) {

@@ -24,9 +24,6 @@ void gs_rule_put(gs_tensor_map *t, int d, int f);
 void gs_rule_put_whole(gs_rule *r, gs_tensor_map *t, const int64_t *dims);
 /* Operand i must be whole (axes, shapes, counts); nothing when left out. */
 void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i);
-/* The dims of operand i do not matter: factors of its own, passing and
- * blocked, so that the operand is never resharded. */
-void gs_rule_in_ignored(gs_rule *r, const gs_node *n, int i);
 
 /* Gives result 0 a passing factor per dim and operands first .. last-1
  * (aligned right) the same ones, none where they broadcast. The shapes fit. */

@@ -255,6 +255,10 @@ static bool take_word(parser *p, const char *word) {
 static gs_status take_clause(parser *p) {
   gs_rule_clause c = {.label = -1};
   if (take_word(p, "order")) return take_order(p);
+  if (take_word(p, "operands")) {
+    p->t->operands_first = true;
+    return take_word(p, "first") ? GS_OK : expected(p, "'first'");
+  }
   if (take_word(p, "compact")) {
     p->t->compact = true;
     return GS_OK;
@@ -275,8 +279,8 @@ static gs_status take_clause(parser *p) {
   bool found;
   GS_TRY(take_target(p, &c.label, &c.group, &found));
   if (!found || c.label < 0 || !take(p, "="))
-    return expected(p, "a kind of factor and factors, 'order', 'compact', "
-                    "'alike', or a factor and '='");
+    return expected(p, "a kind of factor and factors, 'order', 'operands "
+                    "first', 'compact', 'alike', or a factor and '='");
   char *size = take_words(p), *at = strstr(size, " if ");
   if (at) {
     c.condition = at + 4;

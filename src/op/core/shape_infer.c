@@ -1,6 +1,7 @@
 /* The shapes of a node's results: from its row, or from a rule's text. */
 #include "base/math.h"
 #include "op/core/shape.h"
+#include "op/core/signature.h"
 #include "op/core/terms.h"
 
 static gs_status check_arity(gs_arena *a, const gs_node *n, gs_err *e) {
@@ -72,6 +73,8 @@ gs_status gs_shape_try(gs_graph *g, gs_node *n, gs_err *e) {
   }
   if (!n->op) return unknown_operator(g, n, e);
   GS_TRY(check_arity(g->arena, n, e));
+  if (n->op->signature && n->op->shape != gs_shape_signed)
+    GS_TRY(gs_signature_check(g, n, e));
   return n->op->shape(g, n, e);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "op/core/shape.h"
 
 typedef struct type_class {
@@ -12,19 +13,21 @@ typedef struct type_class {
   int bits;              /* at least */
   const char *want;      /* of an operand: "but must be" */
   const char *bad;       /* of an attribute: "which is" */
+  bool same_bits;        /* as operand 0 */
 } type_class;
 
 static const type_class classes[] = {
     {"float", "f", 0, "of a floating-point type",
-     "no floating-point type"},
+     "not a floating-point type", false},
     {"integer", "iu", 0, "an integer type",
-     "no integer type"},
+     "not an integer type", false},
     {"number", "fiub", 0, "a number",
-     "no type of numbers"},
+     "not a numeric type", false},
     {"wide", "f", 16, "a float of 16 bits or more",
-     "no floating-point type"},
+     "not a floating-point type", false},
+    {"bits", "fiubc", 0, NULL, "not an element type", true},
     {NULL, "fiubcs", 0, NULL,
-     "no element type"}};
+     "not an element type", false}};
 
 /* One operand or result. */
 typedef struct term {
@@ -108,7 +111,7 @@ static void type_of(reader *r, term *t) {
 static bool next_term(reader *r, term *t) {
   *t = (term){0};
   eat(r, ",");
-  if (!*r->s || eat(r, "->")) return false;
+  if (!*r->s || *r->s == ';' || eat(r, "->")) return false;
   size_t lower = strspn(r->s, "abcdefghijklmnopqrstuvwxyz_");
   if (lower && r->s[lower] == ' ' && r->s[lower + 1] != '-') word(r, t->name);
   while (*r->s == ' ') r->s++;
@@ -133,6 +136,11 @@ static gs_status wrong_type(reader *r, int i, const gs_value *v,
                  gs_dtype_get((int)v->dtype)->text, want);
 }
 
+/* "[2+]" */
+static bool is_min_rank(const char *s) {
+  return *s == '[' && s[1 + strspn(s + 1, "0123456789")] == '+' && s[1] != '+';
+}
+
 static gs_status check_type(reader *r, const term *t, int i) {
   const gs_value *v = r->n->in[i];
   if (t->sequence && v->kind == GS_TENSOR && gs_value_shaped(v))
@@ -154,7 +162,12 @@ static gs_status check_type(reader *r, const term *t, int i) {
                    "operands '%s' (%s) and '%s' (%s) must be of one type",
                    (*first)->name, gs_dtype_get((int)(*first)->dtype)->text,
                    v->name, gs_dtype_get((int)v->dtype)->text);
-  return fits(t->of, v->dtype) ? GS_OK : wrong_type(r, i, v, t->of->want);
+  long rank = is_min_rank(t->shape) ? strtol(t->shape + 1, NULL, 10) : 0;
+  if (fits(t->of, v->dtype) && (!t->of->want || v->rank >= rank)) return GS_OK;
+  if (!is_min_rank(t->shape)) return wrong_type(r, i, v, t->of->want);
+  return gs_fail(r->e, GS_DATA, place(r),
+                 "operand %d '%s' %s must be %s and of rank %ld or more", i,
+                 v->name, shape_of(r, v), t->of->want, rank);
 }
 
 static bool is_like(const gs_value *v, const gs_value *x, bool stretch) {
@@ -182,6 +195,52 @@ static gs_status check_rank(reader *r, const char *s, int i) {
   return GS_OK;
 }
 
+/* Constant v is one axis of operand 0; one that is not constant may be. */
+static gs_status check_axis(reader *r, const gs_value *v) {
+  int count;
+  const int64_t *list = gs_value_int_list(r->g->arena, v, &count);
+  if (!list) return GS_OK;
+  if (count != 1)
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "axis '%s' must be one number, not %d", v->name, count);
+  int64_t at = *list;
+  const gs_value *x = r->n->in[0];
+  return gs_shape_axis(r->g->arena, r->n, x, x->rank, &at, r->e);
+}
+
+/* "square]", "channels]" */
+static gs_status check_form(reader *r, const char *s, int i) {
+  const gs_value *v = r->n->in[i], *x = r->n->in[0];
+  if (*s == 's') {
+    if (v->rank >= 2 && v->dims[v->rank - 1] == v->dims[v->rank - 2])
+      return GS_OK;
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "'%s' %s does not end in square matrices", v->name,
+                   shape_of(r, v));
+  }
+  if (v->rank == 1 && v->dims[0] == x->dims[1]) return GS_OK;
+  return gs_fail(r->e, GS_DATA, place(r),
+                 "operand %d '%s' %s does not hold one element for each "
+                 "channel (dim 1) of '%s' %s", i, v->name, shape_of(r, v),
+                 x->name, shape_of(r, x));
+}
+
+/* "axes=0,2,3]" */
+static gs_status check_axes(reader *r, const char *s, const gs_value *v) {
+  int64_t otherwise[GS_MAX_RANK];
+  bool seen[GS_MAX_RANK] = {false};
+  int count = 0;
+  for (s += 4; *s != ']' && count < GS_MAX_RANK;) {
+    char *end;
+    otherwise[count++] = strtoll(s + 1, &end, 10);
+    s = end;
+  }
+  const int64_t *axes = otherwise;
+  if (gs_node_attr(r->n, "axes")) axes = gs_node_ints(r->n, "axes", &count);
+  return gs_shape_axis_set(r->g->arena, r->n, v, v->rank, axes, count, seen,
+                           r->e);
+}
+
 /* One condition on the shape of operand i, past its '['. */
 static gs_status check_shape(reader *r, const term *t, const char *s, int i) {
   const gs_value *v = r->n->in[i], *x = r->n->in[0];
@@ -206,6 +265,10 @@ static gs_status check_shape(reader *r, const term *t, const char *s, int i) {
                    v->name, shape_of(r, v), x->name, shape_of(r, x));
   }
   if (isdigit((unsigned char)*s)) return check_rank(r, s, i);
+  if (!strncmp(s, "square]", 7) || !strncmp(s, "channels]", 9))
+    return check_form(r, s, i);
+  if (!strncmp(s, "axes=", 5)) return check_axes(r, s, v);
+  if (!strncmp(s, "axis]", 5)) return check_axis(r, v);
   gs_assert(!strncmp(s, "axis=", 5));
   int64_t at = gs_node_int(r->n, "axis", strtol(s + 5, NULL, 10));
   return gs_shape_axis(a, r->n, v, v->rank, &at, r->e);
@@ -220,6 +283,60 @@ static gs_status check_operand(reader *r, const term *t, int i) {
   return GS_OK;
 }
 
+/* ---- attributes ---- */
+
+/* "1|2", "LEFT|RIGHT" to "1 nor 2". */
+static const char *choices(gs_arena *a, const char *s, size_t n) {
+  gs_buf b;
+  gs_buf_init(&b, a);
+  for (size_t i = 0; i < n; i++)
+    if (s[i] == '|') gs_buf_str(&b, " nor ");
+    else gs_buf_char(&b, s[i]);
+  return b.at;
+}
+
+/* Whether `text` is one of "LEFT|RIGHT". */
+static bool chosen(const char *s, size_t n, const char *text) {
+  size_t length = strlen(text);
+  for (const char *end = s + n; s < end; s += strcspn(s, "|;") + 1)
+    if (strcspn(s, "|;") == length && !strncmp(s, text, length)) return true;
+  return false;
+}
+
+/* "size>=1", "p=1|2"; an attribute that is left out has its default. */
+static gs_status check_attribute(reader *r) {
+  gs_arena *a = r->g->arena;
+  char name[24];
+  eat(r, " ");
+  word(r, name);
+  const gs_attr *at = gs_node_attr(r->n, name);
+  bool text = !at || at->kind == GS_ATTR_STRING;
+  if (eat(r, ">=")) {
+    char *end;
+    int64_t min = strtoll(r->s, &end, 10);
+    r->s = end;
+    int64_t x = gs_node_int(r->n, name, 0);
+    if (x >= min) return GS_OK;
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "attribute '%s' is %lld, but must be %lld or more", name,
+                   (long long)x, (long long)min);
+  }
+  bool found = eat(r, "=");
+  gs_assert(found);
+  const char *s = r->s;
+  size_t n = strcspn(s, ";");
+  r->s += n;
+  if (!at && isdigit((unsigned char)*s)) return GS_OK;
+  const char *is = text ? gs_node_string(r->n, name, "")
+                        : gs_sprintf(a, "%lld",
+                                     (long long)gs_node_int(r->n, name, 0));
+  if (chosen(s, n, is)) return GS_OK;
+  return gs_fail(r->e, GS_DATA, place(r),
+                 text ? "attribute '%s' is '%s', neither %s"
+                      : "attribute '%s' is %s, neither %s",
+                 name, is, choices(a, s, n));
+}
+
 /* All operands; leaves r at the results. */
 static gs_status check_operands(reader *r) {
   int i = 0, formal = gs_node_formal(r->n);
@@ -231,6 +348,11 @@ static gs_status check_operands(reader *r) {
   return GS_OK;
 }
 
+gs_status gs_signature_check(gs_graph *g, gs_node *n, gs_err *e) {
+  reader r = {.g = g, .n = n, .s = n->op->signature, .e = e};
+  return check_operands(&r);
+}
+
 /* ---- results ---- */
 
 static gs_status result_type(reader *r, const term *t, gs_dtype *out) {
@@ -240,11 +362,29 @@ static gs_status result_type(reader *r, const term *t, gs_dtype *out) {
   if (!*t->attr) return GS_OK;
   int64_t said = gs_node_int(r->n, t->attr, *out);
   *out = (gs_dtype)said;
-  if (fits(t->of, said)) return GS_OK;
+  const gs_value *x = gs_node_in(r->n, 0);
+  bool ok = fits(t->of, said);
+  if (ok && t->of->same_bits &&
+      gs_dtype_get((int)said)->bits != gs_dtype_get((int)x->dtype)->bits)
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "'%s' is %s, which does not have as many bits as %s",
+                   x->name,
+                   gs_dtype_get((int)x->dtype)->text,
+                   gs_dtype_get((int)said)->text);
+  if (ok) return GS_OK;
   return gs_fail(r->e, GS_DATA, place(r),
                  t->of->bits ? "%s %lld is %s"
                              : "attribute '%s' is %lld, which is %s",
                  t->attr, (long long)said, t->of->bad);
+}
+
+gs_status gs_signature_type(gs_graph *g, gs_node *n, int i, gs_dtype *out,
+                            gs_err *e) {
+  reader r = {.g = g, .n = n, .s = n->op->signature, .e = e};
+  GS_TRY(check_operands(&r));
+  term t;
+  while (next_term(&r, &t) && i > 0) i--;
+  return result_type(&r, &t, out);
 }
 
 static gs_status set_result(reader *r, const term *t, int i) {
@@ -270,6 +410,9 @@ static gs_status set_result(reader *r, const term *t, int i) {
 gs_status gs_shape_signed(gs_graph *g, gs_node *n, gs_err *e) {
   reader r = {.g = g, .n = n, .s = n->op->signature, .e = e};
   GS_TRY(check_operands(&r));
+  reader conditions = r;
+  conditions.s += strcspn(r.s, ";");
+  while (eat(&conditions, ";")) GS_TRY(check_attribute(&conditions));
   term t;
   for (int i = 0; next_term(&r, &t); i++) {
     GS_TRY(set_result(&r, &t, i));

@@ -71,6 +71,7 @@ typedef struct gs_terms {
   bool listed;       /* what is in no result must be listed in an option;
                         else it is summed */
   bool free_results; /* the results' shapes are not looked at */
+  bool operands_first; /* their labels make factors before the results' */
   bool compact;      /* a label of size 1 makes no factor */
   bool alike;        /* all operands are of one type */
   int nlabel;

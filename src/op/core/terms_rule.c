@@ -119,7 +119,8 @@ gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e) {
   GS_TRY(gs_terms_spell(t, e));
   GS_TRY(gs_terms_sizes(t, e));
   GS_TRY(make_ordered(t, r, e));
-  bool first = t->norder == 0; /* then results make factors before operands */
+  /* Whether results make factors before operands. */
+  bool first = t->norder == 0 && !t->operands_first;
   for (int side = 0; side < 2; side++) {
     bool results = (side == 0) == first;
     for (int i = 0; i < (results ? n->nout : n->nin); i++) {

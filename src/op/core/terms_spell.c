@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "op/core/shape.h"
 #include "op/core/terms.h"
 
 /* How many dims the groups stand for; -1: not known yet.  What "_*" and "!*"
@@ -149,6 +150,17 @@ static gs_status group_label(gs_terms *t, char group, int b, int *label,
   return *label < 0 ? gs_terms_fail(t, e, "too many factors") : GS_OK;
 }
 
+static bool is_permutation(const int64_t *perm, int n, int count) {
+  bool seen[GS_MAX_RANK] = {false};
+  if (n != count || n > GS_MAX_RANK) return false;
+  for (int i = 0; i < n; i++) {
+    int64_t at = perm[i] < 0 ? perm[i] + n : perm[i];
+    if (at < 0 || at >= n || seen[at]) return false;
+    seen[at] = true;
+  }
+  return true;
+}
+
 /* Which of `count` dims of a group stands at place b of a permuted one: as
  * the attribute says, or the other way round. */
 static gs_status permuted(const gs_terms *t, const char *name, int count,
@@ -159,10 +171,17 @@ static gs_status permuted(const gs_terms *t, const char *name, int count,
     *b = count - 1 - *b;
     return GS_OK;
   }
-  int64_t at = *b < n && n == count ? perm[*b] : -1;
-  if (at < -count || at >= count || n != count)
+  if (t->code == GS_SPEC && !is_permutation(perm, n, count))
     return gs_terms_fail(t, e, "attribute '%s' is not a permutation of %d dims",
                          name, count);
+  const gs_value *x = t->node->in[0];
+  bool seen[GS_MAX_RANK] = {false};
+  if (n != count)
+    return gs_fail(e, GS_DATA, gs_node_place(t->arena, t->node),
+                   "%s has %d entries, '%s' has rank %d", name, n, x->name,
+                   count);
+  GS_TRY(gs_shape_axis_set(t->arena, t->node, x, count, perm, n, seen, e));
+  int64_t at = perm[*b];
   *b = (int)(at < 0 ? at + count : at);
   return GS_OK;
 }

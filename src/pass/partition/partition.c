@@ -88,7 +88,7 @@ static void add_result(gs_partitioner *p, const gs_value *v, int i, gs_local *l,
   gs_value *at = l->out[i];
   bool read = p->nuse[v->id] > 0;
   for (int k = 0;; k++) {
-    const gs_stage *stage = &l->stage[gs_min(k, l->nstage - 1)];
+    const gs_local_stage *stage = &l->stage[gs_min(k, l->nstage - 1)];
     s->reduce = stage->reduce;
     gs_form form = gs_form_of(s);
     gs_held_form *x = gs_partitioner_add(p, v, &form, at);

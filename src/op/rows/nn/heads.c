@@ -46,12 +46,6 @@ void gs_heads_put(gs_tensor_map *t, int d, int f) {
   if (t && f >= 0 && d < t->rank) gs_rule_put(t, d, f);
 }
 
-void gs_heads_whole(gs_rule *r, const gs_node *n, int i) {
-  const gs_value *v = gs_node_in(n, i);
-  for (int d = 0; v && d < v->rank; d++)
-    gs_heads_put(&r->in[i], d, gs_heads_factor(r, v->dims[d], GS_WHOLE));
-}
-
 int64_t gs_heads_shards(const gs_local *l, int f) {
   return f < 0 ? 1 : gs_axes_size(l->mesh, &l->factor[f]);
 }

@@ -24,9 +24,6 @@ int gs_heads_work(gs_rule *r, int64_t size);
  * out. */
 void gs_heads_put(gs_tensor_map *t, int d, int f);
 
-/* Every dim of operand i must be whole, and counts for nothing. */
-void gs_heads_whole(gs_rule *r, const gs_node *n, int i);
-
 /* How many devices the factors split their product over: the length of a dim
  * of them is divided by that. */
 int64_t gs_heads_shards(const gs_local *l, int f);

@@ -9,8 +9,7 @@
 #include "op/core/window.h"
 
 gs_rule_fn gs_rule_col2im;
-gs_shape_fn gs_shape_batch_norm, gs_shape_col2im, gs_shape_depth_to_space,
-    gs_shape_space_to_depth;
+gs_shape_fn gs_shape_batch_norm, gs_shape_col2im, gs_shape_blocks;
 
 static const char *operand_text(gs_arena *a, const gs_value *v) {
   return gs_sprintf(a, "'%s' %s", v->name,
@@ -136,27 +135,25 @@ static gs_status no_blocks(gs_arena *a, const gs_node *n, int64_t block,
                  (long long)block);
 }
 
-gs_status gs_shape_depth_to_space(gs_graph *g, gs_node *n, gs_err *e) {
+/* The row's number says which way: 1 to space, 0 to depth. */
+gs_status gs_shape_blocks(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0];
-  int64_t b;
-  bool crd;
+  int64_t b, dims[4];
+  bool crd, fits = true;
   GS_TRY(read_block(g->arena, n, &b, &crd, e));
-  int64_t dims[4] = {x->dims[0], x->dims[1] / (b * b)};
-  if (x->dims[1] % (b * b) || !gs_mul(x->dims[2], b, &dims[2]) ||
-      !gs_mul(x->dims[3], b, &dims[3]))
-    return no_blocks(g->arena, n, b, e);
-  return gs_shape_set(g, n, 0, x->dtype, 4, dims, e);
-}
-
-gs_status gs_shape_space_to_depth(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t b;
-  bool crd;
-  GS_TRY(read_block(g->arena, n, &b, &crd, e));
-  int64_t dims[4] = {x->dims[0], 0, x->dims[2] / b, x->dims[3] / b};
-  if (x->dims[2] % b || x->dims[3] % b ||
-      !gs_mul(x->dims[1], b * b, &dims[1]))
-    return no_blocks(g->arena, n, b, e);
-  return gs_shape_set(g, n, 0, x->dtype, 4, dims, e);
+  dims[0] = x->dims[0];
+  if (n->op->number) {
+    dims[1] = x->dims[1] / (b * b);
+    fits = x->dims[1] % (b * b) == 0;
+  } else {
+    fits = gs_mul(x->dims[1], b * b, &dims[1]);
+  }
+  for (int d = 2; d < 4 && fits; d++) {
+    dims[d] = x->dims[d] / b;
+    if (n->op->number) fits = gs_mul(x->dims[d], b, &dims[d]);
+    else fits = x->dims[d] % b == 0;
+  }
+  return fits ? gs_shape_set(g, n, 0, x->dtype, 4, dims, e)
+              : no_blocks(g->arena, n, b, e);
 }
 

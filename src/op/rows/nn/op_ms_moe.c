@@ -11,7 +11,7 @@
 #include "op/rows/nn/moe_shapes.h"
 
 gs_rule_fn gs_rule_ms_moe;
-gs_shape_fn gs_shape_ms_moe, gs_shape_g_moe;
+gs_shape_fn gs_shape_ms_moe;
 gs_local_fn gs_local_ms_moe;
 
 enum { X, ROUTER, W1, B1, W2, B2, W3, B3 };
@@ -62,6 +62,8 @@ gs_status gs_moe_result(gs_graph *g, gs_node *n, int64_t experts, int64_t out,
 gs_status gs_moe_shards(const gs_graph *g, const gs_node *n, int64_t *shards,
                         gs_err *e) {
   const gs_axes *axes = gs_node_axes(n, "axes");
+  *shards = 1;
+  if (!(n->op->flags & GS_OP_MESH)) return GS_OK;
   if (!axes || !g->mesh)
     return gs_heads_bad(g->arena, n, e, "needs a mesh and the attribute "
                         "'axes' that names axes of it");
@@ -70,9 +72,10 @@ gs_status gs_moe_shards(const gs_graph *g, const gs_node *n, int64_t *shards,
 }
 
 /* Experts are those of the router, or of one of `shards` devices. */
-static gs_status moe_shape(gs_graph *g, gs_node *n, int64_t shards,
-                           gs_err *e) {
+gs_status gs_shape_ms_moe(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena *a = g->arena;
+  int64_t shards;
+  GS_TRY(gs_moe_shards(g, n, &shards, e));
   const gs_value *x = n->in[X], *r = n->in[ROUTER];
   const gs_value *w1 = n->in[W1], *w2 = gs_node_in(n, W2);
   if (!w2 || (x->rank != 2 && x->rank != 3) || w1->rank != 3 ||
@@ -95,16 +98,6 @@ static gs_status moe_shape(gs_graph *g, gs_node *n, int64_t shards,
   GS_TRY(gs_heads_expect(a, n, W3, 3, (int64_t[]){all, inner, in}, e));
   GS_TRY(gs_heads_expect(a, n, B3, 2, (int64_t[]){all, inner}, e));
   return gs_moe_result(g, n, experts, out, e);
-}
-
-gs_status gs_shape_ms_moe(gs_graph *g, gs_node *n, gs_err *e) {
-  return moe_shape(g, n, 1, e);
-}
-
-gs_status gs_shape_g_moe(gs_graph *g, gs_node *n, gs_err *e) {
-  int64_t shards;
-  GS_TRY(gs_moe_shards(g, n, &shards, e));
-  return moe_shape(g, n, shards, e);
 }
 
 typedef struct factors {

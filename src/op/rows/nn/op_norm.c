@@ -6,8 +6,7 @@
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_mvn;
-gs_shape_fn gs_shape_instance_norm, gs_shape_group_norm, gs_shape_lp_norm,
-    gs_shape_lrn, gs_shape_mvn;
+gs_shape_fn gs_shape_group_norm;
 gs_local_fn gs_local_group_norm;
 
 /* Operand 0 is of a floating-point type and of rank `least` or more. */
@@ -38,13 +37,6 @@ static gs_status check_channels(gs_graph *g, const gs_node *n, gs_err *e) {
                      gs_shape_text(a, x->dtype, x->rank, x->dims));
   }
   return GS_OK;
-}
-
-/* ---- InstanceNormalization ---- */
-
-gs_status gs_shape_instance_norm(gs_graph *g, gs_node *n, gs_err *e) {
-  GS_TRY(check_channels(g, n, e));
-  return gs_shape_set_like(g, n, 0, e);
 }
 
 /* ---- GroupNormalization ---- */
@@ -79,31 +71,6 @@ gs_status gs_local_group_norm(gs_local *l, gs_err *e) {
   return GS_OK;
 }
 
-/* ---- LpNormalization ---- */
-
-gs_status gs_shape_lp_norm(gs_graph *g, gs_node *n, gs_err *e) {
-  int64_t p = gs_node_int(n, "p", 2);
-  int axis;
-  GS_TRY(check_operand(g, n, 1, e));
-  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", -1, &axis, e));
-  if (p != 1 && p != 2)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'p' is %lld, neither 1 nor 2", (long long)p);
-  return gs_shape_set_like(g, n, 0, e);
-}
-
-/* ---- LRN: a window over the channels ---- */
-
-gs_status gs_shape_lrn(gs_graph *g, gs_node *n, gs_err *e) {
-  int64_t size = gs_node_int(n, "size", 0);
-  GS_TRY(check_operand(g, n, 2, e));
-  if (size < 1)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'size' is %lld, but must be 1 or more",
-                   (long long)size);
-  return gs_shape_set_like(g, n, 0, e);
-}
-
 /* ---- MeanVarianceNormalization ---- */
 
 static gs_status averaged(gs_arena *a, const gs_node *n, bool *set,
@@ -118,13 +85,6 @@ static gs_status averaged(gs_arena *a, const gs_node *n, bool *set,
   memset(set, 0, GS_MAX_RANK * sizeof *set);
   return gs_shape_axis_set(a, n, n->in[0], n->in[0]->rank, axes, count, set,
                            e);
-}
-
-gs_status gs_shape_mvn(gs_graph *g, gs_node *n, gs_err *e) {
-  bool set[GS_MAX_RANK];
-  GS_TRY(check_operand(g, n, 0, e));
-  GS_TRY(averaged(g->arena, n, set, e));
-  return gs_shape_set_like(g, n, 0, e);
 }
 
 gs_status gs_rule_mvn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {

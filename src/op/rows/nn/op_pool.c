@@ -8,7 +8,7 @@
 #include "op/core/window.h"
 
 gs_rule_fn gs_rule_pool;
-gs_shape_fn gs_shape_pool, gs_shape_max_pool, gs_shape_global_pool,
+gs_shape_fn gs_shape_pool, gs_shape_global_pool,
     gs_shape_max_unpool, gs_shape_max_roi_pool, gs_shape_roi_align;
 gs_local_fn gs_local_global_average_pool, gs_local_roi;
 
@@ -23,6 +23,11 @@ static const char *operand_text(gs_arena *a, const gs_value *v) {
 gs_status gs_shape_pool(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0];
   gs_window w;
+  int64_t order = gs_node_int(n, "storage_order", 0); /* of MaxPool's indices */
+  if (order != 0 && order != 1)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "attribute 'storage_order' is %lld, neither 0 nor 1",
+                   (long long)order);
   GS_TRY(gs_window_read(g->arena, n, x, NULL, &w, e));
   for (int d = 0; d < w.n; d++)
     if (gs_node_int(n, "count_include_pad", 0) == 0 &&
@@ -35,15 +40,6 @@ gs_status gs_shape_pool(gs_graph *g, gs_node *n, gs_err *e) {
   memcpy(dims + 2, w.out, (size_t)w.n * sizeof *dims);
   GS_TRY(gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e));
   return gs_shape_set(g, n, 1, GS_INT64, x->rank, dims, e);
-}
-
-gs_status gs_shape_max_pool(gs_graph *g, gs_node *n, gs_err *e) {
-  int64_t order = gs_node_int(n, "storage_order", 0);
-  if (order != 0 && order != 1)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'storage_order' is %lld, neither 0 nor 1",
-                   (long long)order);
-  return gs_shape_pool(g, n, e);
 }
 
 /* Batch and channels pass, and so do dims on which each window is one

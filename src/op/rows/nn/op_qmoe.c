@@ -7,7 +7,7 @@
 #include "op/rows/nn/moe_shapes.h"
 
 gs_rule_fn gs_rule_qmoe;
-gs_shape_fn gs_shape_qmoe, gs_shape_g_qmoe;
+gs_shape_fn gs_shape_qmoe;
 gs_local_fn gs_local_qmoe;
 
 enum {
@@ -92,10 +92,12 @@ static gs_status layer(gs_arena *a, const gs_node *n, int fc, int64_t experts,
 }
 
 /* Experts are those of the router, or of one of `shards` devices. */
-static gs_status shape(gs_graph *g, gs_node *n, int64_t shards, gs_err *e) {
+gs_status gs_shape_qmoe(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena *a = g->arena;
+  int64_t shards;
   const gs_value *x = n->in[X], *r = n->in[ROUTER];
   const gs_value *w2 = gs_node_in(n, W2);
+  GS_TRY(gs_moe_shards(g, n, &shards, e));
   GS_TRY(check(a, n, e));
   if (x->dtype != GS_FLOAT && x->dtype != GS_FLOAT16 &&
       x->dtype != GS_BFLOAT16)
@@ -117,16 +119,6 @@ static gs_status shape(gs_graph *g, gs_node *n, int64_t shards, gs_err *e) {
   GS_TRY(layer(a, n, 2, all, out, inner, e));
   if (gs_node_in(n, W3)) GS_TRY(layer(a, n, 3, all, inner, in, e));
   return gs_moe_result(g, n, experts, out, e);
-}
-
-gs_status gs_shape_qmoe(gs_graph *g, gs_node *n, gs_err *e) {
-  return shape(g, n, 1, e);
-}
-
-gs_status gs_shape_g_qmoe(gs_graph *g, gs_node *n, gs_err *e) {
-  int64_t shards;
-  GS_TRY(gs_moe_shards(g, n, &shards, e));
-  return shape(g, n, shards, e);
 }
 
 /* How the inner size (rows of fc1 and fc3, columns of fc2) can be cut. */

@@ -7,7 +7,7 @@
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
 
-gs_shape_fn gs_shape_rnn, gs_shape_gru, gs_shape_lstm;
+gs_shape_fn gs_shape_recurrent;
 gs_local_fn gs_local_recurrent;
 
 enum { X, W, R, B, LENGTHS, H0, C0, P };
@@ -45,8 +45,7 @@ static gs_status check_weights(gs_arena *a, const gs_node *n, int64_t gates,
   return gs_heads_expect(a, n, P, 2, (int64_t[]){dirs, 3 * h}, e);
 }
 
-static gs_status recurrent(gs_graph *g, gs_node *n, int64_t gates,
-                           gs_err *e) {
+gs_status gs_shape_recurrent(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena *a = g->arena;
   const gs_value *x = n->in[X], *lens = gs_node_in(n, LENGTHS);
   int64_t dirs, h = 0;
@@ -63,7 +62,7 @@ static gs_status recurrent(gs_graph *g, gs_node *n, int64_t gates,
     return gs_heads_bad(a, n, e, "sequence_lens '%s' are of type %s, not i32",
                         lens->name, gs_dtype_get((int)lens->dtype)->text);
   GS_TRY(directions(a, n, &dirs, e));
-  GS_TRY(check_weights(a, n, gates, dirs, x->dims[2], &h, e));
+  GS_TRY(check_weights(a, n, n->op->number, dirs, x->dims[2], &h, e));
   int64_t steps = x->dims[layout], batch = x->dims[!layout];
   int64_t state[2][3] = {{dirs, batch, h}, {batch, dirs, h}};
   int64_t all[2][4] = {{steps, dirs, batch, h}, {batch, steps, dirs, h}};
@@ -73,16 +72,6 @@ static gs_status recurrent(gs_graph *g, gs_node *n, int64_t gates,
   GS_TRY(gs_shape_set(g, n, 0, x->dtype, 4, all[layout], e));
   GS_TRY(gs_shape_set(g, n, 1, x->dtype, 3, state[layout], e));
   return gs_shape_set(g, n, 2, x->dtype, 3, state[layout], e);
-}
-
-gs_status gs_shape_rnn(gs_graph *g, gs_node *n, gs_err *e) {
-  return recurrent(g, n, 1, e);
-}
-gs_status gs_shape_gru(gs_graph *g, gs_node *n, gs_err *e) {
-  return recurrent(g, n, 3, e);
-}
-gs_status gs_shape_lstm(gs_graph *g, gs_node *n, gs_err *e) {
-  return recurrent(g, n, 4, e);
 }
 
 gs_status gs_local_recurrent(gs_local *l, gs_err *e) {

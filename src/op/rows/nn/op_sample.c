@@ -3,9 +3,8 @@
 
 #include "op/rows/tensor/movement.h"
 
-gs_rule_fn gs_rule_grid_sample, gs_rule_center_crop_pad;
-gs_shape_fn gs_shape_grid_sample, gs_shape_affine_grid,
-    gs_shape_center_crop_pad;
+gs_rule_fn gs_rule_grid_sample;
+gs_shape_fn gs_shape_grid_sample, gs_shape_affine_grid;
 gs_local_fn gs_local_affine_grid, gs_local_center_crop_pad;
 
 static bool is_float(gs_dtype t) {
@@ -116,9 +115,9 @@ gs_status gs_local_affine_grid(gs_local *l, gs_err *e) {
 
 /* ---- CenterCropPad ---- */
 
-/* The size of every dim of the result. */
-static gs_status cropped_dims(gs_arena *a, const gs_node *n, int64_t *dims,
-                              gs_err *e) {
+/* Cut and padded alike at both ends; what is odd goes to the end. */
+gs_status gs_span_center_crop_pad(gs_arena *a, const gs_node *n,
+                                  gs_dim_span *s, gs_err *e) {
   const gs_value *x = n->in[0];
   const gs_attr *at = gs_node_attr(n, "axes");
   bool seen[GS_MAX_RANK] = {false};
@@ -130,37 +129,16 @@ static gs_status cropped_dims(gs_arena *a, const gs_node *n, int64_t *dims,
                    "%d sizes for %d dims of '%s' (rank %d)", count, naxes,
                    x->name, x->rank);
   if (at) GS_TRY(gs_shape_axis_set(a, n, x, x->rank, at->ints, at->n, seen, e));
-  for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d];
+  for (int d = 0; d < x->rank; d++) s[d] = (gs_dim_span){0, 1, x->dims[d]};
   for (int i = 0; i < count; i++) {
     int d = gs_move_axis(at ? at->ints[i] : i, x->rank);
-    dims[d] = size[i];
     if (size[i] < 0)
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "a size of %lld for dim %d of '%s'", (long long)size[i],
                      d, x->name);
+    s[d].first = (x->dims[d] - size[i]) / 2;
+    s[d].count = size[i];
   }
-  return GS_OK;
-}
-
-gs_status gs_shape_center_crop_pad(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t dims[GS_MAX_RANK];
-  if (gs_move_open(n, 1) && n->out[0]->rank == x->rank)
-    return gs_move_keep(g, n, e);
-  GS_TRY(cropped_dims(g->arena, n, dims, e));
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
-}
-
-gs_status gs_rule_center_crop_pad(gs_arena *a, const gs_node *n, gs_rule *r,
-                                  gs_err *e) {
-  const gs_value *x = n->in[0], *y = n->out[0];
-  bool touched[GS_MAX_RANK];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_in_whole(r, n, 1);
-  /* A dim that keeps its size keeps its elements. */
-  for (int d = 0; d < x->rank; d++) touched[d] = x->dims[d] != y->dims[d];
-  gs_move_dims(r, n, touched);
   return GS_OK;
 }
 

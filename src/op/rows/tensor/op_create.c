@@ -8,47 +8,6 @@
 
 /* ---- rules ---- */
 
-gs_status gs_rule_generate(gs_arena *a, const gs_node *n, gs_rule *r,
-                           gs_err *e) {
-  const gs_value *y = n->out[0];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int i = 0; i < n->nin; i++) gs_rule_in_whole(r, n, i);
-  for (int d = 0; d < y->rank; d++)
-    gs_rule_put(&r->out[0], d, gs_rule_factor(r, y->dims[d], GS_PASS));
-  return GS_OK;
-}
-
-gs_status gs_rule_generate_whole(gs_arena *a, const gs_node *n, gs_rule *r,
-                                 gs_err *e) {
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int i = 0; i < n->nin; i++) gs_rule_in_whole(r, n, i);
-  gs_rule_put_whole(r, &r->out[0], n->out[0]->dims);
-  return GS_OK;
-}
-
-/* Operand 0 lends its shape alone. */
-gs_status gs_rule_random_like(gs_arena *a, const gs_node *n, gs_rule *r,
-                              gs_err *e) {
-  const gs_value *y = n->out[0];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_in_ignored(r, n, 0);
-  for (int d = 0; d < y->rank; d++)
-    gs_rule_put(&r->out[0], d, gs_rule_factor(r, y->dims[d], GS_PASS));
-  return GS_OK;
-}
-
-gs_status gs_rule_shape_only(gs_arena *a, const gs_node *n, gs_rule *r,
-                             gs_err *e) {
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_in_ignored(r, n, 0);
-  gs_rule_put_whole(r, &r->out[0], n->out[0]->dims);
-  return GS_OK;
-}
-
 /* ---- Constant, ConstantOfShape, Range ---- */
 
 gs_status gs_shape_constant(gs_graph *g, gs_node *n, gs_err *e) {

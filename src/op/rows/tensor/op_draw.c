@@ -7,7 +7,6 @@
 #include "op/core/shape.h"
 
 gs_shape_fn gs_shape_multinomial;
-gs_rule_fn gs_rule_multinomial;
 gs_local_fn gs_local_bernoulli, gs_local_multinomial;
 
 static gs_status want_float(gs_graph *g, const gs_node *n, gs_err *e) {
@@ -36,20 +35,6 @@ gs_status gs_shape_multinomial(gs_graph *g, gs_node *n, gs_err *e) {
                    "attribute 'sample_size' is %lld", (long long)count);
   int64_t dims[2] = {x->dims[0], count};
   return gs_shape_set(g, n, 0, (gs_dtype)to, 2, dims, e);
-}
-
-/* Every row of the batch is drawn for itself. */
-gs_status gs_rule_multinomial(gs_arena *a, const gs_node *n, gs_rule *r,
-                              gs_err *e) {
-  const gs_value *x = n->in[0], *y = n->out[0];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  int batch = gs_rule_factor(r, x->dims[0], GS_PASS);
-  gs_rule_put(&r->in[0], 0, batch);
-  gs_rule_put(&r->out[0], 0, batch);
-  gs_rule_put(&r->in[0], 1, gs_rule_whole(r, x->dims[1]));
-  gs_rule_put(&r->out[0], 1, gs_rule_whole(r, y->dims[1]));
-  return GS_OK;
 }
 
 double gs_node_seed(const gs_node *n) {

@@ -20,34 +20,6 @@ static gs_status index_type(gs_graph *g, const gs_node *n, gs_err *e) {
 
 /* ---- Gather ---- */
 
-/* Masked gather and all-reduce add zeros, which needs a type that adds. */
-static bool adds(gs_dtype t) {
-  const gs_dtype_info *d = gs_dtype_get(t);
-  if (d->cls == 'f') return d->bits >= 16;
-  return (d->cls == 'i' || d->cls == 'u') && d->bits >= 8;
-}
-
-/* The indexed dim is summed: each device contributes the rows that it holds
- * and zeros for the others. */
-gs_status gs_rule_gather(gs_arena *a, const gs_node *n, gs_rule *r,
-                         gs_err *e) {
-  const gs_value *x = n->in[0], *i = n->in[1];
-  int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    if (d != axis)
-      tie(r, &r->in[0], d, x->dims[d], d < axis ? d : d + i->rank - 1);
-    else
-      gs_rule_put(&r->in[0], d,
-                  gs_rule_factor(r, x->dims[d], adds(x->dtype) ? GS_SUMMED
-                                                               : GS_WHOLE));
-  }
-  for (int d = 0; d < i->rank; d++)
-    tie(r, &r->in[1], d, i->dims[d], axis + d);
-  return GS_OK;
-}
-
 gs_status gs_shape_gather(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0], *i = n->in[1];
   int64_t dims[2 * GS_MAX_RANK];
@@ -82,68 +54,28 @@ gs_status gs_local_gather(gs_local *l, gs_err *e) {
 
 /* ---- GatherElements, ScatterElements ---- */
 
-/* Along the axis the data is whole. Elsewhere position d of the indices is
- * position d of the data, which blocks respect only when both are equally
- * long. */
-gs_status gs_rule_gather_elements(gs_arena *a, const gs_node *n, gs_rule *r,
-                                  gs_err *e) {
+/* Position d of the indices is position d of the data, which blocks respect
+ * only when both are equally long; along the axis the data is whole.  What is
+ * gathered is as long as the indices, what is scattered (operand 2) lies like
+ * them. */
+gs_status gs_rule_elements(gs_arena *a, const gs_node *n, gs_rule *r,
+                           gs_err *e) {
   const gs_value *x = n->in[0], *i = n->in[1];
   int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    if (d == axis) {
-      gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
-      tie(r, &r->in[1], d, i->dims[d], d);
-    } else if (x->dims[d] == i->dims[d]) {
-      gs_rule_put(&r->in[1], d, tie(r, &r->in[0], d, x->dims[d], d));
-    } else {
-      gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
-      gs_rule_put(&r->in[1], d, gs_rule_whole(r, i->dims[d]));
-      gs_rule_put(&r->out[0], d, gs_rule_whole(r, i->dims[d]));
-    }
-  }
-  return GS_OK;
-}
-
-/* Indices have the rank of the data and are no longer outside the axis. */
-static gs_status elements_shape(gs_graph *g, const gs_node *n, int *axis,
-                                gs_err *e) {
-  const gs_value *x = n->in[0], *i = n->in[1];
-  bool fits = i->rank == x->rank;
-  GS_TRY(index_type(g, n, e));
-  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", 0, axis, e));
-  for (int d = 0; fits && d < x->rank; d++)
-    fits = d == *axis || i->dims[d] <= x->dims[d];
-  if (fits) return GS_OK;
-  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                 "indices %s do not fit data %s along axis %d",
-                 gs_shape_text(g->arena, i->dtype, i->rank, i->dims),
-                 gs_shape_text(g->arena, x->dtype, x->rank, x->dims), *axis);
-}
-
-gs_status gs_shape_gather_elements(gs_graph *g, gs_node *n, gs_err *e) {
-  int axis;
-  GS_TRY(elements_shape(g, n, &axis, e));
-  return gs_shape_set(g, n, 0, n->in[0]->dtype, n->in[1]->rank,
-                      n->in[1]->dims, e);
-}
-
-gs_status gs_rule_scatter_elements(gs_arena *a, const gs_node *n, gs_rule *r,
-                                   gs_err *e) {
-  const gs_value *x = n->in[0], *i = n->in[1];
-  int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
+  bool scatter = n->op->min_in > 2;
   (void)e;
   gs_rule_begin(a, n, r);
   for (int d = 0; d < x->rank; d++) {
     bool pass = d != axis && x->dims[d] == i->dims[d];
     int f = pass ? gs_rule_factor(r, x->dims[d], GS_PASS)
                  : gs_rule_whole(r, x->dims[d]);
-    int k = pass ? f : gs_rule_whole(r, i->dims[d]);
+    int k = pass                    ? f
+            : d == axis && !scatter ? gs_rule_factor(r, i->dims[d], GS_PASS)
+                                    : gs_rule_whole(r, i->dims[d]);
     gs_rule_put(&r->in[0], d, f);
-    gs_rule_put(&r->out[0], d, f);
     gs_rule_put(&r->in[1], d, k);
-    gs_rule_put(&r->in[2], d, k);
+    if (scatter) gs_rule_put(&r->in[2], d, k);
+    gs_rule_put(&r->out[0], d, scatter ? f : k);
   }
   return GS_OK;
 }
@@ -162,11 +94,30 @@ static gs_status updates_shape(gs_graph *g, const gs_node *n, int rank,
                  gs_shape_text(g->arena, u->dtype, rank, dims));
 }
 
-gs_status gs_shape_scatter_elements(gs_graph *g, gs_node *n, gs_err *e) {
-  int axis;
-  GS_TRY(elements_shape(g, n, &axis, e));
-  GS_TRY(updates_shape(g, n, n->in[1]->rank, n->in[1]->dims, e));
+/* The result of gathering has these dims, that of scattering takes updates of
+ * them (operand 2) and is like operand 0. */
+static gs_status picked_shape(gs_graph *g, gs_node *n, int rank,
+                              const int64_t *dims, gs_err *e) {
+  if (n->op->min_in < 3)
+    return gs_shape_set(g, n, 0, n->in[0]->dtype, rank, dims, e);
+  GS_TRY(updates_shape(g, n, rank, dims, e));
   return gs_shape_set_like(g, n, 0, e);
+}
+
+/* Indices have the rank of the data and are no longer outside the axis. */
+gs_status gs_shape_elements(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  bool fits = i->rank == x->rank;
+  int axis;
+  GS_TRY(index_type(g, n, e));
+  GS_TRY(gs_shape_axis_attr(g->arena, n, "axis", 0, &axis, e));
+  for (int d = 0; fits && d < x->rank; d++)
+    fits = d == axis || i->dims[d] <= x->dims[d];
+  if (fits) return picked_shape(g, n, i->rank, i->dims, e);
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "indices %s do not fit data %s along axis %d",
+                 gs_shape_text(g->arena, i->dtype, i->rank, i->dims),
+                 gs_shape_text(g->arena, x->dtype, x->rank, x->dims), axis);
 }
 
 /* ---- GatherND, ScatterND ---- */
@@ -211,7 +162,7 @@ gs_status gs_rule_gather_nd(gs_arena *a, const gs_node *n, gs_rule *r,
   return GS_OK;
 }
 
-gs_status gs_shape_gather_nd(gs_graph *g, gs_node *n, gs_err *e) {
+gs_status gs_shape_tuples(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0], *i = n->in[1];
   int64_t batch = gs_node_int(n, "batch_dims", 0), dims[2 * GS_MAX_RANK];
   int rank = 0;
@@ -219,7 +170,7 @@ gs_status gs_shape_gather_nd(gs_graph *g, gs_node *n, gs_err *e) {
   for (int d = 0; d < i->rank - 1; d++) dims[rank++] = i->dims[d];
   for (int d = (int)batch + tuple_length(n); d < x->rank; d++)
     dims[rank++] = x->dims[d];
-  return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
+  return picked_shape(g, n, rank, dims, e);
 }
 
 /* Dims of the data that the updates cover entirely pass; where each update
@@ -241,17 +192,6 @@ gs_status gs_rule_scatter_nd(gs_arena *a, const gs_node *n, gs_rule *r,
     if (d >= k) gs_rule_put(&r->in[2], lead + d - k, f);
   }
   return GS_OK;
-}
-
-gs_status gs_shape_scatter_nd(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0], *i = n->in[1];
-  int64_t dims[2 * GS_MAX_RANK];
-  int rank = 0;
-  GS_TRY(tuple_check(g, n, 0, e));
-  for (int d = 0; d < i->rank - 1; d++) dims[rank++] = i->dims[d];
-  for (int d = tuple_length(n); d < x->rank; d++) dims[rank++] = x->dims[d];
-  GS_TRY(updates_shape(g, n, rank, dims, e));
-  return gs_shape_set_like(g, n, 0, e);
 }
 
 /* ---- OneHot ---- */

@@ -1,76 +1,10 @@
-/* Rules and shapes of the rows of "activations and more mathematics" and of
- * "bits and integers". */
-#include <string.h>
-
+/* EyeLike and ReverseSequence. */
 #include "op/core/local.h"
 #include "op/core/rule.h"
 #include "op/core/shape.h"
-#include "op/core/signature.h"
 
-gs_shape_fn gs_shape_bit_shift, gs_shape_bit_cast;
-
-static gs_status no_type(gs_graph *g, const gs_node *n, const char *want,
-                         gs_err *e) {
-  const gs_value *x = n->in[0];
-  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                 "operand 0 '%s' is %s, but must be %s", x->name,
-                 gs_dtype_get((int)x->dtype)->text, want);
-}
-
-gs_status gs_shape_bit_shift(gs_graph *g, gs_node *n, gs_err *e) {
-  const char *way = gs_node_string(n, "direction", "");
-  if (strcmp(way, "LEFT") && strcmp(way, "RIGHT"))
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'direction' is '%s', neither LEFT nor RIGHT",
-                   way);
-  return gs_shape_signed(g, n, e);
-}
-
-gs_status gs_shape_bit_cast(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t to = gs_node_int(n, "to", GS_UNDEFINED);
-  if (to <= GS_UNDEFINED || to >= GS_NDTYPE)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "attribute 'to' is %lld, which is not an element type",
-                   (long long)to);
-  const gs_dtype_info *from = gs_dtype_get((int)x->dtype);
-  const gs_dtype_info *as = gs_dtype_get((int)to);
-  if (!from->bits || from->bits != as->bits)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "'%s' is %s, which does not have as many bits as %s",
-                   x->name,
-                   from->text, as->text);
-  return gs_shape_set(g, n, 0, (gs_dtype)to, x->rank, x->dims, e);
-}
-
-/* ---- Det, EyeLike, ReverseSequence ---- */
-
-gs_rule_fn gs_rule_det, gs_rule_reverse_sequence;
-gs_shape_fn gs_shape_det, gs_shape_reverse_sequence;
-
-gs_status gs_shape_det(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  if (gs_dtype_get((int)x->dtype)->cls != 'f')
-    return no_type(g, n, "of a floating-point type", e);
-  if (x->rank < 2 || x->dims[x->rank - 1] != x->dims[x->rank - 2])
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                   "'%s' %s does not end in square matrices", x->name,
-                   gs_shape_text(g->arena, x->dtype, x->rank, x->dims));
-  return gs_shape_set(g, n, 0, x->dtype, x->rank - 2, x->dims, e);
-}
-
-gs_status gs_rule_det(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  const gs_value *x = n->in[0];
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    bool batch = d < x->rank - 2;
-    int f = gs_rule_factor(r, x->dims[d], batch ? GS_PASS : GS_WHOLE);
-    gs_rule_put(&r->in[0], d, f);
-    if (batch) gs_rule_put(&r->out[0], d, f);
-  }
-  return GS_OK;
-}
+gs_rule_fn gs_rule_reverse_sequence;
+gs_shape_fn gs_shape_reverse_sequence;
 
 gs_local_fn gs_local_eye_like;
 

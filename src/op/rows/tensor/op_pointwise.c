@@ -9,24 +9,13 @@
 
 /* ---- rules ---- */
 
-gs_rule_fn gs_rule_broadcast, gs_rule_cast_like, gs_rule_dropout,
-    gs_rule_expand;
+gs_rule_fn gs_rule_broadcast, gs_rule_dropout, gs_rule_expand;
 
 gs_status gs_rule_broadcast(gs_arena *a, const gs_node *n, gs_rule *r,
                             gs_err *e) {
   (void)e;
   gs_rule_begin(a, n, r);
   gs_rule_tie(n, r, 0, n->nin);
-  return GS_OK;
-}
-
-/* Only the type of operand 1 matters. */
-gs_status gs_rule_cast_like(gs_arena *a, const gs_node *n, gs_rule *r,
-                            gs_err *e) {
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_tie(n, r, 0, 1);
-  gs_rule_in_ignored(r, n, 1);
   return GS_OK;
 }
 

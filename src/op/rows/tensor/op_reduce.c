@@ -5,22 +5,29 @@
 #include "op/core/local.h"
 #include "op/core/rule.h"
 #include "op/core/shape.h"
+#include "op/core/signature.h"
 
-gs_rule_fn gs_rule_reduce, gs_rule_arg, gs_rule_cumsum, gs_rule_topk;
-gs_shape_fn gs_shape_reduce, gs_shape_arg, gs_shape_cumsum, gs_shape_topk;
+gs_rule_fn gs_rule_reduce, gs_rule_arg, gs_rule_cumsum;
+gs_shape_fn gs_shape_reduce, gs_shape_arg, gs_shape_topk;
 gs_local_fn gs_local_reduce_mean, gs_local_reduce_l2, gs_local_reduce_log_sum,
     gs_local_reduce_log_sum_exp;
 
 /* ---- reductions ---- */
 
 /* Which dims of operand 0 a node reduces: those that operand 1 lists; all of
- * them when it lists none, unless noop_with_empty_axes. */
+ * them when it lists none, unless noop_with_empty_axes.  Rows that have no
+ * operand for it have the attribute `axis`. */
 static gs_status reduced_axes(gs_arena *a, const gs_node *n, bool *set,
                               gs_err *e) {
   const gs_value *x = n->in[0];
   const int64_t *axes;
-  int count;
+  int count, axis;
   memset(set, 0, GS_MAX_RANK * sizeof *set);
+  if (n->op->max_in == 1) {
+    GS_TRY(gs_shape_axis_attr(a, n, "axis", 0, &axis, e));
+    set[axis] = true;
+    return GS_OK;
+  }
   GS_TRY(gs_shape_const_ints(a, n, 1, &axes, &count, e));
   if (count) return gs_shape_axis_set(a, n, x, x->rank, axes, count, set, e);
   bool all = gs_node_int(n, "noop_with_empty_axes", 0) == 0;
@@ -28,12 +35,14 @@ static gs_status reduced_axes(gs_arena *a, const gs_node *n, bool *set,
   return GS_OK;
 }
 
-static gs_status reduced_shape(gs_graph *g, gs_node *n, const bool *set,
-                               gs_dtype t, gs_err *e) {
+gs_status gs_shape_reduce(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0];
-  bool keep = gs_node_int(n, "keepdims", 1) != 0;
+  bool keep = gs_node_int(n, "keepdims", 1) != 0, set[GS_MAX_RANK];
   int64_t dims[GS_MAX_RANK];
+  gs_dtype t = x->dtype;
   int rank = 0;
+  GS_TRY(reduced_axes(g->arena, n, set, e));
+  if (n->op->signature) GS_TRY(gs_signature_type(g, n, 0, &t, e));
   for (int d = 0; d < x->rank; d++) {
     if (!set[d]) dims[rank++] = x->dims[d];
     else if (keep) dims[rank++] = 1;
@@ -41,58 +50,22 @@ static gs_status reduced_shape(gs_graph *g, gs_node *n, const bool *set,
   return gs_shape_set(g, n, 0, t, rank, dims, e);
 }
 
-/* Passing factors for the dims that stay, `kind` for those in set. */
-static void reduced_rule(const gs_node *n, gs_rule *r, const bool *set,
-                         gs_factor_kind kind) {
+/* Passing factors for the dims that stay, the family's kind for the others. */
+gs_status gs_rule_reduce(gs_arena *a, const gs_node *n, gs_rule *r,
+                         gs_err *e) {
   const gs_value *x = n->in[0];
-  bool keep = gs_node_int(n, "keepdims", 1) != 0;
+  bool keep = gs_node_int(n, "keepdims", 1) != 0, set[GS_MAX_RANK];
   int at = 0;
+  GS_TRY(reduced_axes(a, n, set, e));
+  gs_rule_begin(a, n, r);
   for (int d = 0; d < x->rank; d++) {
-    int f = gs_rule_factor(r, x->dims[d], set[d] ? kind : GS_PASS);
+    int f = gs_rule_factor(r, x->dims[d],
+                           set[d] ? n->op->family->kind : GS_PASS);
     gs_rule_put(&r->in[0], d, f);
     if (!set[d]) gs_rule_put(&r->out[0], at, f);
     at += keep || !set[d];
   }
-}
-
-gs_status gs_shape_reduce(gs_graph *g, gs_node *n, gs_err *e) {
-  bool set[GS_MAX_RANK];
-  GS_TRY(reduced_axes(g->arena, n, set, e));
-  return reduced_shape(g, n, set, n->in[0]->dtype, e);
-}
-
-gs_status gs_rule_reduce(gs_arena *a, const gs_node *n, gs_rule *r,
-                         gs_err *e) {
-  bool set[GS_MAX_RANK];
-  GS_TRY(reduced_axes(a, n, set, e));
-  gs_rule_begin(a, n, r);
-  reduced_rule(n, r, set, GS_SUMMED);
   gs_rule_in_whole(r, n, 1);
-  return GS_OK;
-}
-
-/* ---- ArgMax, ArgMin ---- */
-
-static gs_status arg_axis(gs_arena *a, const gs_node *n, bool *set,
-                          gs_err *e) {
-  int axis;
-  memset(set, 0, GS_MAX_RANK * sizeof *set);
-  GS_TRY(gs_shape_axis_attr(a, n, "axis", 0, &axis, e));
-  set[axis] = true;
-  return GS_OK;
-}
-
-gs_status gs_shape_arg(gs_graph *g, gs_node *n, gs_err *e) {
-  bool set[GS_MAX_RANK];
-  GS_TRY(arg_axis(g->arena, n, set, e));
-  return reduced_shape(g, n, set, GS_INT64, e);
-}
-
-gs_status gs_rule_arg(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  bool set[GS_MAX_RANK];
-  GS_TRY(arg_axis(a, n, set, e));
-  gs_rule_begin(a, n, r);
-  reduced_rule(n, r, set, GS_WHOLE);
   return GS_OK;
 }
 
@@ -113,12 +86,6 @@ static gs_status cumsum_axis(gs_arena *a, const gs_node *n, int *axis,
   GS_TRY(gs_shape_axis(a, n, n->in[0], n->in[0]->rank, &at, e));
   *axis = (int)at;
   return GS_OK;
-}
-
-gs_status gs_shape_cumsum(gs_graph *g, gs_node *n, gs_err *e) {
-  int axis;
-  GS_TRY(cumsum_axis(g->arena, n, &axis, e));
-  return gs_shape_set_like(g, n, 0, e);
 }
 
 gs_status gs_rule_cumsum(gs_arena *a, const gs_node *n, gs_rule *r,
@@ -152,25 +119,6 @@ gs_status gs_shape_topk(gs_graph *g, gs_node *n, gs_err *e) {
   dims[axis] = k[0];
   GS_TRY(gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e));
   return gs_shape_set(g, n, 1, GS_INT64, x->rank, dims, e);
-}
-
-gs_status gs_rule_topk(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int axis;
-  GS_TRY(gs_shape_axis_attr(a, n, "axis", -1, &axis, e));
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    int f = gs_rule_factor(r, x->dims[d], d == axis ? GS_WHOLE : GS_PASS);
-    gs_rule_put(&r->in[0], d, f);
-    for (int i = 0; i < n->nout; i++) {
-      const gs_value *y = n->out[i];
-      if (!y) continue;
-      gs_rule_put(&r->out[i], d,
-                  d == axis ? gs_rule_whole(r, y->dims[d]) : f);
-    }
-  }
-  gs_rule_in_whole(r, n, 1);
-  return GS_OK;
 }
 
 /* ---- local forms ---- */
@@ -285,7 +233,7 @@ gs_status gs_local_reduce_log_sum_exp(gs_local *l, gs_err *e) {
     emit_sum(l, "ReduceLogSumExp", true);
     l->kept = l->out[0];
     l->stage[0].finish = powers;
-    l->stage[1] = (gs_stage){GS_REDUCE_SUM, add_maximum};
+    l->stage[1] = (gs_local_stage){GS_REDUCE_SUM, add_maximum};
     l->nstage = 2;
   } else {
     gs_local_same(l);

@@ -4,18 +4,8 @@
 #include "op/core/rule.h"
 #include "op/core/shape.h"
 
-gs_rule_fn gs_rule_axis_whole, gs_rule_layer_norm;
+gs_rule_fn gs_rule_layer_norm;
 gs_shape_fn gs_shape_layer_norm;
-
-gs_status gs_rule_axis_whole(gs_arena *a, const gs_node *n, gs_rule *r,
-                             gs_err *e) {
-  int axis;
-  GS_TRY(gs_shape_axis_attr(a, n, "axis", -1, &axis, e));
-  gs_rule_begin(a, n, r);
-  gs_rule_tie(n, r, 0, 1);
-  r->factor[axis].kind = GS_WHOLE; /* factors of the result are 0, 1, ... */
-  return GS_OK;
-}
 
 /* ---- normalizations over the dims from `axis` on ---- */
 

@@ -24,7 +24,3 @@ gs_status gs_shape_optional_get_element(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_dynamic(g, n, 0, list ? GS_SEQUENCE : GS_TENSOR, x->dtype, e);
 }
 
-gs_status gs_rule_dynamic(gs_arena *a, const gs_node *n, gs_rule *r,
-                        gs_err *e) {
-  return gs_rule_opaque(a, n, r, e);
-}

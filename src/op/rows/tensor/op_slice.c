@@ -115,35 +115,59 @@ gs_status gs_shape_split(gs_graph *g, gs_node *n, gs_err *e) {
   return GS_OK;
 }
 
-/* ---- Slice ---- */
+/* ---- Slice, Pad, Tile: each dim for itself ---- */
 
-typedef struct range {
-  int64_t start, end, step; /* clamped to the dim */
-  int64_t count;            /* elements taken */
-  bool touched;             /* not simply the whole dim */
-} range;
+/* Whether the dim stays as it is. */
+static bool is_all(const gs_dim_span *s, int64_t n) {
+  return s->first == 0 && s->step == 1 && s->count == n;
+}
+
+/* The dims that stay pass.  Where an operand that says which is not constant,
+ * all are whole. */
+gs_status gs_rule_span(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  const gs_value *x = n->in[0];
+  gs_dim_span span[GS_MAX_RANK];
+  bool touched[GS_MAX_RANK];
+  bool known = n->op->span(a, n, span, NULL) == GS_OK;
+  (void)e;
+  gs_rule_begin(a, n, r);
+  for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
+  for (int d = 0; d < x->rank; d++)
+    touched[d] = !known || !is_all(&span[d], x->dims[d]);
+  gs_move_dims(r, n, touched);
+  return GS_OK;
+}
+
+gs_status gs_shape_span(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  gs_dim_span span[GS_MAX_RANK];
+  int64_t dims[GS_MAX_RANK];
+  for (int i = 1; i < n->nin; i++)
+    if (gs_move_open(n, i) && n->out[0]->rank == x->rank)
+      return gs_move_keep(g, n, e);
+  GS_TRY(n->op->span(g->arena, n, span, e));
+  for (int d = 0; d < x->rank; d++) dims[d] = span[d].count;
+  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
+}
 
 /* ONNX's clamping: [0, n] upwards, start in [0, n-1] and end in [-1, n-1]
  * downwards. */
-static range clamp_range(int64_t start, int64_t end, int64_t step, int64_t n) {
-  range r = {.step = step};
+static gs_dim_span clamped(int64_t start, int64_t end, int64_t step,
+                           int64_t n) {
   int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
   if (start < 0) start += n;
   if (end < 0) end += n;
-  r.start = gs_min(gs_max(start, 0), high);
-  r.end = gs_min(gs_max(end, low), high);
-  if (step > 0 && r.end > r.start)
-    r.count = gs_ceil_div(r.end - r.start, step);
-  if (step < 0 && r.start > r.end)
-    r.count = step == INT64_MIN ? 1 : gs_ceil_div(r.start - r.end, -step);
-  r.touched = !(r.start == 0 && step == 1 && r.end == n);
-  return r;
+  start = gs_min(gs_max(start, 0), high);
+  end = gs_min(gs_max(end, low), high);
+  gs_dim_span s = {.first = start, .step = step};
+  if (step > 0 && end > start) s.count = gs_ceil_div(end - start, step);
+  if (step < 0 && start > end)
+    s.count = step == INT64_MIN ? 1 : gs_ceil_div(start - end, -step);
+  return s;
 }
 
-/* The ranges of a Slice with constant operands.  GS_UNSUPPORTED when one is
- * not constant, GS_DATA when they do not fit together. */
-static gs_status slice_ranges(gs_arena *a, const gs_node *n, range *r,
-                              gs_err *e) {
+gs_status gs_span_slice(gs_arena *a, const gs_node *n, gs_dim_span *s,
+                        gs_err *e) {
   static const char *const what[] = {"", "starts", "ends", "axes", "steps"};
   const gs_value *x = n->in[0];
   const int64_t *list[5] = {NULL};
@@ -157,8 +181,7 @@ static gs_status slice_ranges(gs_arena *a, const gs_node *n, range *r,
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "%d starts, but %d %s", count[1], count[i], what[i]);
   }
-  for (int d = 0; d < x->rank; d++)
-    r[d] = clamp_range(0, x->dims[d], 1, x->dims[d]);
+  for (int d = 0; d < x->rank; d++) s[d] = (gs_dim_span){0, 1, x->dims[d]};
   for (int i = 0; i < count[1]; i++) {
     int64_t d = list[3] ? list[3][i] : i, step = list[4] ? list[4][i] : 1;
     if (d < 0) d += x->rank;
@@ -169,57 +192,33 @@ static gs_status slice_ranges(gs_arena *a, const gs_node *n, range *r,
                                  "for '%s'",
                      (long long)d, x->name);
     seen[d] = true;
-    r[d] = clamp_range(list[1][i], list[2][i], step, x->dims[d]);
+    s[d] = clamped(list[1][i], list[2][i], step, x->dims[d]);
   }
   return GS_OK;
-}
-
-gs_status gs_rule_slice(gs_arena *a, const gs_node *n, gs_rule *r,
-                        gs_err *e) {
-  range part[GS_MAX_RANK];
-  bool touched[GS_MAX_RANK];
-  bool known = slice_ranges(a, n, part, NULL) == GS_OK;
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
-  for (int d = 0; d < n->in[0]->rank; d++)
-    touched[d] = !known || part[d].touched;
-  gs_move_dims(r, n, touched);
-  return GS_OK;
-}
-
-gs_status gs_shape_slice(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  range part[GS_MAX_RANK];
-  int64_t dims[GS_MAX_RANK];
-  for (int i = 1; i < n->nin; i++)
-    if (gs_move_open(n, i) && n->out[0]->rank == x->rank)
-      return gs_move_keep(g, n, e);
-  GS_TRY(slice_ranges(g->arena, n, part, e));
-  for (int d = 0; d < x->rank; d++) dims[d] = part[d].count;
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }
 
 /* Only the touched dims are named: their ends are exact, whatever the local
  * sizes of the others. */
 gs_status gs_local_slice(gs_local *l, gs_err *e) {
   const gs_value *x = l->node->in[0];
-  range part[GS_MAX_RANK];
+  gs_dim_span span[GS_MAX_RANK];
   int64_t v[4][GS_MAX_RANK];
   gs_value *in[5];
   int count = 0;
   (void)e;
-  if (slice_ranges(l->program->arena, l->node, part, NULL) != GS_OK) {
+  if (gs_span_slice(l->program->arena, l->node, span, NULL) != GS_OK) {
     gs_local_same(l); /* not constant: every dim is whole */
     return GS_OK;
   }
   for (int d = 0; d < x->rank; d++) {
-    if (!part[d].touched) continue;
-    v[0][count] = part[d].start;
-    /* -1 would count from the end */
-    v[1][count] = part[d].end < 0 ? INT64_MIN : part[d].end;
+    const gs_dim_span *s = &span[d];
+    if (is_all(s, x->dims[d])) continue;
+    int64_t last = s->first + s->step * (s->count - 1);
+    int64_t end = s->count ? last + (s->step > 0 ? 1 : -1) : s->first;
+    v[0][count] = s->first;
+    v[1][count] = end < 0 ? INT64_MIN : end; /* -1 would count from the end */
     v[2][count] = d;
-    v[3][count++] = part[d].step;
+    v[3][count++] = s->step;
   }
   in[0] = l->in[0];
   in[1] = gs_value_ints(l->program, "starts", v[0], count);
@@ -232,11 +231,9 @@ gs_status gs_local_slice(gs_local *l, gs_err *e) {
   return GS_OK;
 }
 
-/* ---- Pad ---- */
-
-/* What is added before and after each dim; both may be negative. */
-static gs_status pad_amounts(gs_arena *a, const gs_node *n, int64_t *before,
-                             int64_t *after, gs_err *e) {
+/* What is added before and after each dim may be negative. */
+gs_status gs_span_pad(gs_arena *a, const gs_node *n, gs_dim_span *s,
+                      gs_err *e) {
   const gs_value *x = n->in[0], *axes_in = gs_node_in(n, 3);
   const int64_t *pads, *axes = NULL;
   bool seen[GS_MAX_RANK] = {false};
@@ -249,97 +246,47 @@ static gs_status pad_amounts(gs_arena *a, const gs_node *n, int64_t *before,
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "%d pads for %d dims of '%s' (rank %d)", count, naxes,
                    x->name, x->rank);
-  for (int d = 0; d < x->rank; d++) before[d] = after[d] = 0;
+  for (int d = 0; d < x->rank; d++) s[d] = (gs_dim_span){0, 1, x->dims[d]};
   for (int i = 0; i < naxes; i++) {
-    int64_t d = axes ? axes[i] : i;
+    int64_t d = axes ? axes[i] : i, before = pads[i], after = pads[naxes + i];
     if (d < 0) d += x->rank;
     if (d < 0 || d >= x->rank || seen[d])
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "axis %lld is out of range or repeated for '%s'",
                      (long long)(axes ? axes[i] : i), x->name);
     seen[d] = true;
-    before[d] = pads[i];
-    after[d] = pads[naxes + i];
+    s[d].first = before == INT64_MIN ? INT64_MAX : -before;
+    if (!gs_add(x->dims[d], before, &s[d].count) ||
+        !gs_add(s[d].count, after, &s[d].count) || s[d].count < 0)
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                     "dim %lld of '%s' (%lld) cannot be padded by %lld and "
+                     "%lld",
+                     (long long)d, x->name, (long long)x->dims[d],
+                     (long long)before, (long long)after);
   }
   return GS_OK;
 }
 
-gs_status gs_rule_pad(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  int64_t before[GS_MAX_RANK], after[GS_MAX_RANK];
-  bool touched[GS_MAX_RANK];
-  bool known = pad_amounts(a, n, before, after, NULL) == GS_OK;
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
-  for (int d = 0; d < n->in[0]->rank; d++)
-    touched[d] = !known || before[d] || after[d];
-  gs_move_dims(r, n, touched);
-  return GS_OK;
-}
-
-gs_status gs_shape_pad(gs_graph *g, gs_node *n, gs_err *e) {
-  const gs_value *x = n->in[0];
-  int64_t before[GS_MAX_RANK], after[GS_MAX_RANK], dims[GS_MAX_RANK];
-  if ((gs_move_open(n, 1) || gs_move_open(n, 3)) &&
-      n->out[0]->rank == x->rank)
-    return gs_move_keep(g, n, e);
-  GS_TRY(gs_shape_same_type(g->arena, n, 0, 2, e));
-  GS_TRY(pad_amounts(g->arena, n, before, after, e));
-  for (int d = 0; d < x->rank; d++) {
-    if (!gs_add(x->dims[d], before[d], &dims[d]) ||
-        !gs_add(dims[d], after[d], &dims[d]) || dims[d] < 0)
-      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                     "dim %d of '%s' (%lld) cannot be padded by %lld and %lld",
-                     d, x->name, (long long)x->dims[d], (long long)before[d],
-                     (long long)after[d]);
-  }
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
-}
-
-/* ---- Tile, Trilu ---- */
-
-gs_status gs_rule_tile(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  bool touched[GS_MAX_RANK];
-  int count;
-  const int64_t *times = gs_value_int_list(a, n->in[1], &count);
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_in_whole(r, n, 1);
-  for (int d = 0; d < n->in[0]->rank; d++)
-    touched[d] = !times || times[d] != 1;
-  gs_move_dims(r, n, touched);
-  return GS_OK;
-}
-
-gs_status gs_shape_tile(gs_graph *g, gs_node *n, gs_err *e) {
+/* The elements come again from the first on. */
+gs_status gs_span_tile(gs_arena *a, const gs_node *n, gs_dim_span *s,
+                       gs_err *e) {
   const gs_value *x = n->in[0];
   const int64_t *times;
-  int64_t dims[GS_MAX_RANK];
   int count;
-  if (gs_move_open(n, 1) && n->out[0]->rank == x->rank)
-    return gs_move_keep(g, n, e);
-  GS_TRY(gs_shape_const_ints(g->arena, n, 1, &times, &count, e));
+  GS_TRY(gs_shape_const_ints(a, n, 1, &times, &count, e));
   if (count != x->rank)
-    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "%d repeats, but '%s' has rank %d", count, x->name,
                    x->rank);
-  for (int d = 0; d < x->rank; d++)
-    if (times[d] < 0 || !gs_mul(x->dims[d], times[d], &dims[d]))
-      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+  for (int d = 0; d < x->rank; d++) {
+    s[d] = (gs_dim_span){0, 1, 0};
+    if (times[d] < 0 || !gs_mul(x->dims[d], times[d], &s[d].count))
+      return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "dim %d of '%s' cannot be repeated %lld times", d,
                      x->name, (long long)times[d]);
-  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
-}
-
-gs_status gs_rule_trilu(gs_arena *a, const gs_node *n, gs_rule *r,
-                        gs_err *e) {
-  bool touched[GS_MAX_RANK] = {false};
-  int rank = n->in[0]->rank;
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_in_whole(r, n, 1);
-  touched[rank - 1] = touched[rank - 2] = true;
-  gs_move_dims(r, n, touched);
+  }
   return GS_OK;
 }
+
+/* ---- Trilu ---- */
 
