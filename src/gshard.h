@@ -191,6 +191,7 @@ typedef struct gs_sharder_options {
   bool allow_unmatched; /* rules may match nothing */
   bool choose;          /* split what rules leave open where it pays */
   const char *memory;   /* bytes of each device for that, "16GiB"; or NULL */
+  bool verify; /* check what every step leaves: graphs, shardings, forms */
 } gs_sharder_options;
 
 /* Reads the spec.  GS_USAGE, GS_NOINPUT, GS_DATA, GS_SPEC, GS_UNSUPPORTED. */
@@ -345,6 +346,7 @@ typedef struct gs_runner_options {
   uint64_t seed;
   const gs_pair *range; /* [nrange] input, "LO:HI": of those made up */
   int nrange;
+  bool verify; /* check what is compiled: memory and order of collectives */
 } gs_runner_options;
 
 /* GS_USAGE, GS_UNSUPPORTED (no MPI in this build), GS_MISMATCH.  After these

@@ -35,7 +35,7 @@ for name in annotate partition run; do
   ok "$name --vers is --version" gives 0 "$tool" --vers
   ok "$name says so" says '^gshard-' "$work/out"
   ok "$name --ver may be two" gives 64 "$tool" --ver
-  ok "$name names both" says 'may be --verbose or --version' "$work/err"
+  ok "$name names both" says 'may be --verify or --version' "$work/err"
   ok "$name with surplus operands" gives 64 "$tool" a b
   ok "$name with a wrong choice" gives 64 "$tool" --color=blue x
   ok "$name on a full disk" full "$tool" --help

@@ -14,8 +14,8 @@ is() { ok "$1: $3, expected $2" [ "$2" = "$3" ]; }
 # prepare SPEC MESH: model.onnx becomes annotated.onnx, program.onnx and
 # report, all in one pipeline.
 prepare() {
-  gshard-annotate -q -s "$specs/$1" --mesh "$2" model.onnx |
-    tee annotated.onnx | gshard-partition --report=json -o - \
+  gshard-annotate -q --verify -s "$specs/$1" --mesh "$2" model.onnx |
+    tee annotated.onnx | gshard-partition --verify --report=json -o - \
     > program.onnx 2> report
 }
 # The collectives of the report, one a line.
@@ -32,7 +32,9 @@ held() {
   sed -n '/"tensors"/,/^  \]/p' report | grep "\"[^\"]*/$1\", \"dtype\"" |
     awk -F '"bytes_per_device": ' '{ n += $2 } END { print n + 0 }'
 }
-equal() { gshard-run -q --random "${1-1}" --check model.onnx program.onnx; }
+equal() {
+  gshard-run -q --verify --random "${1-1}" --check model.onnx program.onnx
+}
 # What a run gave, and what it sent.
 digests() { grep -oE '"(digest|bytes_sent|wire_bytes)": "?[^",}]*'; }
 # field NAME FILE: the number that stands under it.

@@ -42,7 +42,8 @@ static gs_status open_sharder(gs_cli *c, gs_sharder **out, gs_err *e) {
                           .nbind = gs_cli_count(c, "bind"),
                           .allow_unmatched = gs_cli_has(c, "allow-unmatched"),
                           .choose = gs_cli_has(c, "auto"),
-                          .memory = gs_cli_get(c, "auto")};
+                          .memory = gs_cli_get(c, "auto"),
+                          .verify = gs_cli_has(c, "verify")};
   return gs_sharder_new(&o, out, e);
 }
 

@@ -82,7 +82,8 @@ static gs_status run(gs_cli *c, gs_err *e) {
   gs_sharder_options o = {.size = sizeof o,
                           .producer = c->tool->name,
                           .bind = gs_cli_all(c, "bind"),
-                          .nbind = gs_cli_count(c, "bind")};
+                          .nbind = gs_cli_count(c, "bind"),
+                          .verify = gs_cli_has(c, "verify")};
   gs_sharder *s;
   GS_TRY(gs_sharder_new(&o, &s, e));
   gs_status status = work(c, s, out, piped, e);

@@ -63,6 +63,7 @@ static gs_status read_options(job *j, gs_runner_options *o, gs_err *e) {
   o->seed = (uint64_t)seed;
   o->random = gs_cli_has(c, "random");
   o->no_verify = gs_cli_has(c, "no-verify");
+  o->verify = gs_cli_has(c, "verify");
   o->keep_inputs = !gs_cli_has(c, "check");
   o->bind = gs_cli_all(c, "bind");
   o->nbind = gs_cli_count(c, "bind");

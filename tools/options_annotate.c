@@ -75,6 +75,9 @@ static const gs_option options[] = {
     {.name = "list-tensors",
      .help = "Print one line for each tensor of the model, with name, type, "
              "shape and sharding, and exit; with --json an array of objects."},
+    {.name = "verify",
+     .help = "Check what every step leaves behind: graphs, shardings and "
+             "forms.  An error, with exit code 70, is one of this tool."},
     {.name = "print-schema",
      .flags = GS_OPT_ALONE,
      .help = "Print the JSON Schema of the spec and exit.",

@@ -46,6 +46,9 @@ static const gs_option options[] = {
      .choices = "propagate|partition|all",
      .group = "Looking inside",
      .help = "Print the graph in text form after PASS to standard error."},
+    {.name = "verify",
+     .help = "Check what every step leaves behind: graphs, shardings and "
+             "forms.  An error, with exit code 70, is one of this tool."},
     {0},
 };
 

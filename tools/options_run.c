@@ -89,6 +89,13 @@ static const gs_option options[] = {
      .group = "Measuring",
      .help = "Run N times and print the shortest and the median time and the "
              "bytes moved."},
+    {.name = "verify",
+     .flags = GS_OPT_ALIKE,
+     .help = "Check the program once it is compiled: that what is in memory at "
+             "once lies apart, that nothing is read before it is written, and "
+             "that collectives meet on all devices.  An error, with exit code "
+             "70, is one of this tool; files are compared with their hashes "
+             "anyway."},
     {.name = "list-ops",
      .flags = GS_OPT_ALONE,
      .help = "Print the table of operators and exit; with --json as an array "

@@ -278,7 +278,8 @@ gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
                            .ndevice = s->ndevice,
                            .world = w,
                            .threads = r->o.threads,
-                           .timeout = r->o.timeout};
+                           .timeout = r->o.timeout,
+                           .verify = r->o.verify};
   if (s->verify) config.reads = gs_run_verify_reads;
   config.user = s->verify;
   GS_TRY(gs_exec_new(&config, out, e));

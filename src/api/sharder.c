@@ -43,6 +43,7 @@ static gs_status read_spec(gs_sharder *s, const gs_sharder_options *o,
 static gs_status start(gs_sharder *s, const gs_sharder_options *o,
                        gs_err *e) {
   s->producer = gs_strdup(&s->arena, o->producer ? o->producer : "gshard");
+  s->verify = o->verify;
   s->has_spec = o->nspec || o->spec_text || o->mesh || o->choose;
   GS_TRY(read_spec(s, o, e));
   gs_bindings_init(&s->bind, &s->arena);
@@ -82,6 +83,17 @@ void gs_sharder_free(gs_sharder *s) {
   free(s);
 }
 
+/* ---- verifying ---- */
+
+/* What a step has left, where that is asked for; `sharded`: every value has a
+ * sharding by now. */
+static gs_status verify(const gs_sharder *s, const gs_graph *g, bool sharded,
+                        gs_err *e) {
+  if (!s->verify) return GS_OK;
+  GS_TRY(gs_graph_check(g, e));
+  return sharded ? gs_graph_check_sharded(g, e) : GS_OK;
+}
+
 /* ---- loading ---- */
 
 static gs_status load(gs_sharder *s, const char *path,
@@ -90,7 +102,9 @@ static gs_status load(gs_sharder *s, const char *path,
   if (s->stage != GS_STAGE_NEW)
     return gs_fail(e, GS_USAGE, path, "a gs_sharder loads one model");
   GS_TRY(gs_load_model(a, gs_strdup(a, path), &s->bind, &s->model, e));
+  GS_TRY(verify(s, s->model.graph, false, e));
   GS_TRY(gs_load_shardings(a, &s->model, configuration, e));
+  GS_TRY(verify(s, s->model.graph, false, e));
   s->nbefore = s->model.graph->value.n;
   s->before = GS_NEWS(a, s->nbefore + 1, gs_sharding *);
   for (int i = 0; i < s->nbefore; i++)
@@ -162,6 +176,7 @@ gs_status gs_sharder_remesh(gs_sharder *s, const char *mesh, gs_err *e) {
 gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
   if (s->matched) return GS_OK;
   GS_TRY(gs_pass_match(&s->arena, &s->spec, s->model.graph, &s->match, e));
+  GS_TRY(verify(s, s->model.graph, false, e));
   s->matched = true;
   return GS_OK;
 }
@@ -173,6 +188,7 @@ gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
   if (spec) GS_TRY(gs_sharder_match(s, e));
   GS_TRY(gs_pass_annotate(&s->arena, s->model.graph, spec ? &s->match : NULL,
                           fills(s) ? &fill : NULL, &s->filled, &s->done, e));
+  GS_TRY(verify(s, s->model.graph, true, e));
   s->stage = GS_STAGE_ANNOTATED;
   return GS_OK;
 }
@@ -219,6 +235,8 @@ static gs_status partition(gs_sharder *s, gs_err *e) {
   GS_TRY(gs_sharder_need(s, GS_STAGE_ANNOTATED, "gs_sharder_partition", e));
   if (s->stage >= GS_STAGE_PARTITIONED) return GS_OK;
   GS_TRY(gs_pass_partition(&s->arena, s->model.graph, &s->made, e));
+  GS_TRY(verify(s, s->model.graph, true, e));
+  GS_TRY(verify(s, s->made.program, false, e));
   s->report = (gs_report){.tool = s->producer,
                           .model = s->model.model,
                           .graph = s->model.graph,

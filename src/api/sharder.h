@@ -19,7 +19,7 @@ struct gs_sharder {
   gs_stage stage;
   const char *producer;
   gs_spec spec;
-  bool has_spec, matched;
+  bool has_spec, matched, verify;
   gs_bindings bind;
   gs_loaded model;
   gs_sharding **before; /* [nbefore] by value: what was loaded; or NULL */
