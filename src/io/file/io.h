@@ -167,8 +167,7 @@ gs_status gs_pb_write(const char *path, const gs_tensor *t, gs_err *e);
  * anything but tensors. */
 gs_status gs_pb_read_dyn(gs_arena *a, const char *path, gs_kind kind,
                          gs_dyn **out, gs_err *e);
-/* The same backwards, into one more file of the set; the dynamic value says
- * what it is. */
+/* The same backwards, into one more file of the set: b says what it is. */
 gs_status gs_pb_write_dyn(gs_out_set *files, const char *path,
                           const gs_dyn *b, gs_err *e);
 

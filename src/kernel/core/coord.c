@@ -177,7 +177,7 @@ static gs_status mask_run(gs_kctx *k) {
     char *b = (char *)y->data + i * row * size;
     if (x->data != y->data && keep)
       memcpy(b, (const char *)x->data + i * row * size, (size_t)(keep * size));
-    gs_auto_shard(b + keep * size, row - keep, p->size, p->value);
+    gs_fill_elements(b + keep * size, row - keep, p->size, p->value);
   }
   return GS_OK;
 }

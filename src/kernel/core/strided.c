@@ -37,7 +37,7 @@ bool gs_strided_is_run(const gs_strided *s) {
   return s->rank == 0 || (s->rank == 1 && s->from[0] == 1 && s->to[0] == 1);
 }
 
-void gs_auto_shard(void *to, int64_t n, size_t size, const void *value) {
+void gs_fill_elements(void *to, int64_t n, size_t size, const void *value) {
   switch (size) {
 #define X(bytes, type)                                                         \
   case bytes: {                                                                \

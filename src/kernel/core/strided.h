@@ -26,6 +26,6 @@ bool gs_strided_is_run(const gs_strided *s);
 void gs_strided_run(const gs_strided *s, const void *from, void *to,
                     int threads);
 /* Fills n elements of `size` bytes with *value. */
-void gs_auto_shard(void *to, int64_t n, size_t size, const void *value);
+void gs_fill_elements(void *to, int64_t n, size_t size, const void *value);
 
 #endif

@@ -70,7 +70,7 @@ static gs_status constant_of_shape_run(gs_kctx *k) {
     memcpy(value, bytes, size); /* may lie at any offset in a file */
   }
   if (gs_dtype_packed(y->dtype)) fill_packed(y, *(const uint8_t *)value);
-  else gs_auto_shard(y->data, y->n, size, value);
+  else gs_fill_elements(y->data, y->n, size, value);
   return GS_OK;
 }
 

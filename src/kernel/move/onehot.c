@@ -65,7 +65,7 @@ static gs_status run(gs_kctx *k) {
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
   for (int64_t o = 0; o < outer; o++) {
     char *row = (char *)y->data + o * p->depth * p->inner * size;
-    gs_auto_shard(row, p->depth * p->inner, p->size, values);
+    gs_fill_elements(row, p->depth * p->inner, p->size, values);
     for (int64_t j = 0; j < p->inner; j++) {
       int64_t v = index_at(idx, o * p->inner + j, p->depth);
       if (v >= 0)

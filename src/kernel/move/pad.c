@@ -90,7 +90,7 @@ static gs_status pad_plan_make(gs_kctx *k, gs_arena *a, pad_plan *p) {
 static void pad_row(const pad_plan *p, int64_t n, const char *from, char *to,
                     const void *value) {
   if (!from) {
-    gs_auto_shard(to, n, p->size, value);
+    gs_fill_elements(to, n, p->size, value);
     return;
   }
   const int64_t *at = p->at[p->rank - 1];
