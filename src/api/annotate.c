@@ -40,8 +40,8 @@ static bool alike(const gs_sharding *a, const gs_sharding *b) {
 
 /* Gives the use a value of its own; uses that say the same share one. */
 static void set_apart(gs_graph *g, gs_use_sharding *u) {
-  for (int i = 0; i < g->apart.n && !u->own; i++) {
-    const gs_use_sharding *o = &g->apart.at[i];
+  for (int i = 0; i < g->use_sharding.n && !u->own; i++) {
+    const gs_use_sharding *o = &g->use_sharding.at[i];
     if (o->own && o->value == u->value && alike(o->sharding, u->sharding))
       u->own = o->own;
   }
@@ -59,10 +59,10 @@ static void set_apart(gs_graph *g, gs_use_sharding *u) {
 
 /* What the model says of a use; NULL: nothing. */
 static gs_use_sharding *find_use(gs_graph *g, const gs_annotation *n) {
-  for (int i = 0; i < g->apart.n; i++)
-    if (g->apart.at[i].node == n->node &&
-        g->apart.at[i].operand == n->operand)
-      return &g->apart.at[i];
+  for (int i = 0; i < g->use_sharding.n; i++)
+    if (g->use_sharding.at[i].node == n->node &&
+        g->use_sharding.at[i].operand == n->operand)
+      return &g->use_sharding.at[i];
   return NULL;
 }
 
@@ -107,7 +107,7 @@ static void take_annotations(gs_arena *a, gs_graph *g,
     }
     gs_use_sharding *u = find_use(g, n);
     if (!u && v->sharding && alike(v->sharding, n->sharding)) continue;
-    if (!u) u = gs_push(g->arena, &g->apart);
+    if (!u) u = gs_push(g->arena, &g->use_sharding);
     *u = (gs_use_sharding){.node = n->node,
                            .operand = n->operand,
                            .value = v,
@@ -131,8 +131,8 @@ static void take_barriers(const gs_match_result *r, gs_barrier *barrier) {
 
 /* A barrier behind a value stands behind its replicas too, not before them. */
 static void take_apart(gs_graph *g, int *rule, gs_barrier *barrier) {
-  for (int i = 0; i < g->apart.n; i++) {
-    gs_use_sharding *u = &g->apart.at[i];
+  for (int i = 0; i < g->use_sharding.n; i++) {
+    gs_use_sharding *u = &g->use_sharding.at[i];
     if (!u->own) set_apart(g, u);
     rule[u->own->id] = u->by;
     barrier[u->own->id] = barrier[u->value->id];
@@ -181,7 +181,7 @@ gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, gs_match_result *r,
                            const gs_auto_shard_options *fill,
                            gs_auto_shard *filled, gs_propagation *out,
                            gs_err *e) {
-  int uses = g->apart.n + (r ? r->annotation.n : 0);
+  int uses = g->use_sharding.n + (r ? r->annotation.n : 0);
   int max = g->value.n + uses + 1;
   int *rule = GS_NEWS(a, max, int);
   gs_barrier *barrier = GS_NEWS(a, max, gs_barrier);

@@ -9,7 +9,7 @@
 /* Takes over what the rules said (r may be NULL: only the shardings that
  * values and uses have already) and propagates it.  What is said of a use
  * holds for the value when nothing else is said of it and its other annotated
- * uses agree; otherwise the use gets a value of its own (graph->apart).
+ * uses agree; otherwise the use gets a value of its own (graph->use_sharding).
  * With `fill`, plan/auto_shard chooses more before that (*filled), and its
  * choices are added to r as annotations of GS_RULE_FILL. requires, ensures: as
  * gs_pass_propagate.  breaks: numbers of nodes; values are added behind those

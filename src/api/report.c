@@ -95,8 +95,8 @@ typedef struct totals {
 
 /* A value that one use of another has for itself. */
 static bool is_replica(const gs_graph *g, const gs_value *v) {
-  for (int i = 0; i < g->apart.n; i++)
-    if (g->apart.at[i].own == v) return true;
+  for (int i = 0; i < g->use_sharding.n; i++)
+    if (g->use_sharding.at[i].own == v) return true;
   return false;
 }
 

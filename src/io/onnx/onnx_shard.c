@@ -213,8 +213,8 @@ static bool is_ours(const char *key) {
 }
 
 static bool is_replica(const gs_graph *g, const gs_value *v) {
-  for (int i = 0; i < g->apart.n; i++)
-    if (g->apart.at[i].own == v) return true;
+  for (int i = 0; i < g->use_sharding.n; i++)
+    if (g->use_sharding.at[i].own == v) return true;
   return false;
 }
 
@@ -244,8 +244,8 @@ static const char *result_name(const gs_node *n) {
 
 static void put_uses(annotator *w, props *to) {
   gs_arena *a = w->m->arena;
-  for (int i = 0; i < w->g->apart.n; i++) {
-    const gs_use_sharding *u = &w->g->apart.at[i];
+  for (int i = 0; i < w->g->use_sharding.n; i++) {
+    const gs_use_sharding *u = &w->g->use_sharding.at[i];
     const char *name = result_name(u->node);
     if (!u->own || !name) continue;
     to->at[to->n++] =
@@ -265,7 +265,7 @@ static void put_uses(annotator *w, props *to) {
 static void write_values(annotator *w) {
   Onnx__GraphProto *p = w->m->proto->graph;
   size_t max = p->n_metadata_props + 2 * (size_t)w->g->value.n +
-                (size_t)w->g->apart.n + (size_t)w->g->node.n;
+                (size_t)w->g->use_sharding.n + (size_t)w->g->node.n;
   props to = {0, GS_NEWS(w->m->arena, max, Onnx__StringStringEntryProto *)};
   for (size_t i = 0; i < p->n_metadata_props; i++)
     if (!is_ours(p->metadata_props[i]->key))

@@ -8,7 +8,7 @@
 /* Keys of the main graph's metadata_props, followed by a value's name. */
 #define GS_KEY_SHARDING "gshard.sharding:"
 #define GS_KEY_ORIGIN "gshard.origin:"
-/* gshard.use:<result of a node>:<operand> for a use that stands apart */
+/* gshard.use:<result of a node>:<operand> for a use with its own sharding */
 #define GS_KEY_USE "gshard.use:"
 /* gshard.rule:<result of a node>: its factor rule */
 #define GS_KEY_RULE "gshard.rule:"

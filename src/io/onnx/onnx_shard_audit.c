@@ -57,8 +57,8 @@ static void count_values(const gs_shard_reader *r, gs_shard_audit *out) {
 
 const gs_sharding *gs_use_sharding_of(const gs_graph *g, const gs_node *node,
                                       const gs_value *v) {
-  for (int i = 0; node && i < g->apart.n; i++) {
-    const gs_use_sharding *u = &g->apart.at[i];
+  for (int i = 0; node && i < g->use_sharding.n; i++) {
+    const gs_use_sharding *u = &g->use_sharding.at[i];
     if (u->node == node && u->value == v)
       return u->own ? u->own->sharding : u->sharding;
   }

@@ -44,10 +44,11 @@ static gs_status read_use(const gs_shard_reader *r, const gs_mesh *mesh,
   gs_use_sharding u = {
       .node = n, .operand = (int)k, .value = n->in[k], .by = -1};
   GS_TRY(parse_sharding(r, mesh, place, s, u.value->rank, &u.sharding));
-  for (int i = 0; i < r->g->apart.n; i++)
-    if (r->g->apart.at[i].node == n && r->g->apart.at[i].operand == k)
+  for (int i = 0; i < r->g->use_sharding.n; i++)
+    if (r->g->use_sharding.at[i].node == n &&
+        r->g->use_sharding.at[i].operand == k)
       return gs_fail(r->e, GS_DATA, place, "it is stated twice");
-  *gs_push(r->g->arena, &r->g->apart) = u;
+  *gs_push(r->g->arena, &r->g->use_sharding) = u;
   return GS_OK;
 }
 

@@ -87,7 +87,7 @@ struct gs_graph {
   GS_VEC(gs_value *) capture; /* graphs in attributes: what stands for the
                                  captured operands of the node, is_input but
                                  not in `input`; NULL: not read here */
-  GS_VEC(gs_use_sharding) apart;
+  GS_VEC(gs_use_sharding) use_sharding;
   gs_map by_name; /* name -> gs_value */
   const gs_map *stale; /* names of values, those of inner graphs too, that do
                           not have the shapes which the model declares (set by

@@ -14,8 +14,8 @@ enum {
   ROWS = 128,      /* of a block */
   KEYS = 512,     /* of a chunk: rows of scores are short enough for a fold */
   FEW = 9,        /* rows below which the products are done here */
-  APART_ITEMS = 16, /* with fewer blocks than that, chunks are work too */
-  APART_ROWS = 16,
+  SPLIT_ITEMS = 16, /* with fewer blocks than that, chunks are work too */
+  SPLIT_ROWS = 16,
   DOT_LANES = 16
 };
 
@@ -89,17 +89,18 @@ static void job_init(job *j, const gs_attend *p) {
   j->chunks = gs_ceil_div(p->keys, KEYS);
 }
 
-/* Whether chunks are computed apart: a few rows against many keys. */
-static bool apart(const job *j) {
-  return j->p->batch * j->p->kv * j->blocks < APART_ITEMS &&
-         j->rows <= APART_ROWS && j->chunks > 1;
+/* Whether the keys are split (split-K): chunks of them are computed on their
+ * own and merged later, for a few rows against many keys. */
+static bool split_keys(const job *j) {
+  return j->p->batch * j->p->kv * j->blocks < SPLIT_ITEMS &&
+         j->rows <= SPLIT_ROWS && j->chunks > 1;
 }
 
 size_t gs_attend_scratch(const gs_attend *p) {
   job j;
   job_init(&j, p);
   int64_t items = p->batch * p->kv * j.blocks;
-  return apart(&j) ? (size_t)(items * j.chunks) * part_bytes(&j) : 0;
+  return split_keys(&j) ? (size_t)(items * j.chunks) * part_bytes(&j) : 0;
 }
 
 static void room_init(const job *j, room *r, gs_arena *a) {
@@ -525,7 +526,7 @@ bool gs_attend_run(const gs_attend *p, const gs_attend_data *d) {
   int64_t items = p->batch * p->kv * j.blocks;
   int64_t cost = block_rows(&j) * (p->head + p->vhead);
   if (!items) return true;
-  if (apart(&j)) {
+  if (split_keys(&j)) {
     gs_parallel(d->threads, items * j.chunks, cost * KEYS / 4, chunks, &j);
     if (!j.failed) gs_parallel(d->threads, items, cost * j.chunks, join, &j);
   } else {

@@ -74,10 +74,10 @@ static bool merge(gs_matching *m, gs_annotation *a, const gs_sharding *s,
 
 static const gs_use_sharding *use_of_model(const gs_graph *g,
                                            const gs_target *t) {
-  for (int i = 0; i < g->apart.n; i++)
-    if (g->apart.at[i].node == t->node &&
-        g->apart.at[i].operand == t->operand)
-      return &g->apart.at[i];
+  for (int i = 0; i < g->use_sharding.n; i++)
+    if (g->use_sharding.at[i].node == t->node &&
+        g->use_sharding.at[i].operand == t->operand)
+      return &g->use_sharding.at[i];
   return NULL;
 }
 

@@ -341,8 +341,8 @@ static void refine(gs_matching *m, const gs_mesh *old) {
   for (int i = 0; i < m->graph->value.n; i++)
     if (m->graph->value.at[i]->sharding)
       refine_one(m, old, m->graph->value.at[i]->sharding);
-  for (int i = 0; i < m->graph->apart.n; i++)
-    refine_one(m, old, m->graph->apart.at[i].sharding);
+  for (int i = 0; i < m->graph->use_sharding.n; i++)
+    refine_one(m, old, m->graph->use_sharding.at[i].sharding);
 }
 
 static gs_status drop_existing(gs_matching *m, const gs_mesh *old) {
@@ -354,8 +354,8 @@ static gs_status drop_existing(gs_matching *m, const gs_mesh *old) {
     n += m->graph->value.at[i]->sharding != NULL;
     m->graph->value.at[i]->sharding = NULL;
   }
-  n += m->graph->apart.n;
-  m->graph->apart.n = 0;
+  n += m->graph->use_sharding.n;
+  m->graph->use_sharding.n = 0;
   (void)old;
   if (n)
     gs_warn_at(m->err, &m->spec->mesh.at,
