@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/status.h"
 
 struct gs_arena_block {
@@ -78,6 +79,7 @@ static void run_ends(gs_arena *a) {
 }
 
 void gs_arena_at_end(gs_arena *a, void (*fn)(void *p), void *p) {
+  gs_assert(fn);
   gs_arena_end *e = GS_NEW(a, gs_arena_end);
   *e = (gs_arena_end){a->end, fn, p};
   a->end = e;
@@ -132,6 +134,8 @@ void *gs_alloc(gs_arena *a, size_t n) {
   }
   char *p = (char *)(a->head + 1) + a->used;
   a->used += n;
+  gs_assert(a->used <= a->size);
+  gs_assert((uintptr_t)p % ALIGN == 0);
   return memset(p, 0, n);
 }
 
@@ -177,6 +181,7 @@ char *gs_sprintf(gs_arena *a, const char *fmt, ...) {
 }
 
 void *gs_vec_grow(gs_arena *a, void *at, int n, int *cap, size_t size) {
+  gs_assert(n >= 0 && n <= *cap && size > 0);
   if (*cap > INT32_MAX / 2) gs_out_of_memory(SIZE_MAX);
   int more = *cap ? *cap * 2 : 8;
   void *bigger = gs_calloc(a, (size_t)more, size);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/utf8.h"
 
 void gs_buf_init(gs_buf *b, gs_arena *a) {
@@ -17,9 +18,11 @@ static void reserve(gs_buf *b, size_t n) {
   memcpy(at, b->at, b->n);
   b->at = at;
   b->cap = cap;
+  gs_assert(b->n + n <= b->cap && b->cap + 1 > b->cap);
 }
 
 void gs_buf_add(gs_buf *b, const void *p, size_t n) {
+  gs_assert(b->arena && (p || !n));
   reserve(b, n);
   if (n) memcpy(b->at + b->n, p, n);
   b->n += n;

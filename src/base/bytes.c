@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 static const char prefixes[] = "KMGTP";
 
 bool gs_bytes_parse(const char *s, int64_t *out) {
@@ -19,6 +21,7 @@ bool gs_bytes_parse(const char *s, int64_t *out) {
   bool binary = !strcmp(end, "iB") || !*end, decimal = !strcmp(end, "B");
   if (!binary && !decimal) return false;
   if (!at && !strcmp(end, "iB")) return false;
+  gs_assert(steps >= 0 && steps < (int)sizeof prefixes);
   int64_t unit = at && decimal ? 1000 : 1024;
   for (int i = 0; i < steps; i++)
     if (__builtin_mul_overflow(n, unit, &n)) return false;
@@ -28,6 +31,7 @@ bool gs_bytes_parse(const char *s, int64_t *out) {
 
 char *gs_bytes_text(gs_arena *a, double bytes) {
   int u = 0;
+  gs_assert(bytes >= 0);
   while (bytes >= 1024 && u < 5) {
     bytes /= 1024;
     u++;

@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include "base/assert.h"
+
 double gs_now(void) {
   struct timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -8,6 +10,7 @@ double gs_now(void) {
 
 struct timespec gs_later(int ms) {
   struct timespec t;
+  gs_assert(ms >= 0);
   clock_gettime(CLOCK_REALTIME, &t);
   t.tv_nsec += ms % 1000 * 1000000L;
   t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;

@@ -10,8 +10,10 @@
 #endif
 
 #include "base/arena.h"
+#include "base/assert.h"
 
 uint64_t gs_hash(const void *p, size_t n, uint64_t seed) {
+  gs_assert(p || !n);
   return XXH3_64bits_withSeed(p, n, seed);
 }
 

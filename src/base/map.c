@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/math.h"
 
@@ -26,6 +27,7 @@ static void insert_slot(gs_map *m, uint64_t hash, int index) {
 static void grow(gs_map *m) {
   m->entry = gs_vec_grow(m->arena, m->entry, m->n, &m->cap, sizeof *m->entry);
   m->nslot = m->cap * 2;
+  gs_assert((m->nslot & (m->nslot - 1)) == 0 && m->n < m->nslot);
   m->slot = GS_NEWS(m->arena, m->nslot, int32_t);
   for (int i = 0; i < m->n; i++) insert_slot(m, m->entry[i].hash, i);
 }
@@ -46,6 +48,7 @@ void gs_map_put(gs_map *m, const char *key, void *value) {
     m->entry[i].value = value;
     return;
   }
+  gs_assert(m->arena);
   if (m->n == m->cap) grow(m);
   m->entry[m->n] = (gs_map_entry){gs_strdup(m->arena, key), value, hash};
   insert_slot(m, hash, m->n++);
@@ -53,6 +56,7 @@ void gs_map_put(gs_map *m, const char *key, void *value) {
 
 int gs_edit_distance(const char *a, const char *b, int cap) {
   enum { MAX = 64 };
+  gs_assert(cap >= 0);
   size_t na = strlen(a), nb = strlen(b);
   if (na > MAX || nb > MAX) return cap;
   int row[MAX + 1];

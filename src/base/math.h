@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
+
 /* *r = a op b; false on overflow (then *r is unspecified). */
 static inline bool gs_mul(int64_t a, int64_t b, int64_t *r) {
   return !__builtin_mul_overflow(a, b, r);
@@ -14,6 +16,7 @@ static inline bool gs_add(int64_t a, int64_t b, int64_t *r) {
 }
 /* ceil(a / b) for a >= 0, b > 0: the block of a dim of a over b shards. */
 static inline int64_t gs_ceil_div(int64_t a, int64_t b) {
+  gs_assert(a >= 0 && b > 0);
   return a / b + (a % b != 0);
 }
 static inline int64_t gs_min(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -3,6 +3,7 @@
 #include <regex.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 
 enum { MAX_GROUPS = 100, MAX_NUMBERS = 10000, MAX_REPEAT = 1000 };
@@ -237,6 +238,7 @@ bool gs_pattern_capture(const gs_pattern *p, gs_arena *a, const char *name,
   *captured = "";
   if (p->literal) return !strcmp(p->text, name);
   regmatch_t m[MAX_GROUPS + 2];
+  gs_assert(p->groups >= 0);
   size_t n = (size_t)p->groups + 1;
   if (n > MAX_GROUPS + 2) n = MAX_GROUPS + 2;
   if (regexec(&p->re, name, n, m, 0)) return !strcmp(p->text, name);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/escape.h"
 #include "base/text.h"
@@ -42,6 +43,7 @@ void gs_err_move(gs_err *e, gs_err *from) {
 __attribute__((format(printf, 5, 0))) static void
 record(gs_err *e, gs_status code, bool warning, const char *place,
                    const char *fmt, va_list ap) {
+  gs_assert(fmt && (warning || code != GS_OK));
   if (!e) return;
   if (!warning && e->first == GS_OK) e->first = code;
   if (e->n == GS_MAX_DIAGS) {

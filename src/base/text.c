@@ -16,6 +16,7 @@ void gs_text_add(gs_buf *b, const char *s, size_t n) {
   for (;;) {
     size_t k = plain(s, n);
     gs_buf_add(b, s, k);
+    gs_assert(k <= n);
     if (k == n) return;
     gs_buf_printf(b, "\\x%02x", (unsigned char)s[k]);
     s += k + 1;

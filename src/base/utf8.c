@@ -2,8 +2,11 @@
 
 #include <stdbool.h>
 
+#include "base/assert.h"
+
 size_t gs_utf8_get(const char *s, size_t n, uint32_t *c) {
   const unsigned char *u = (const unsigned char *)s;
+  gs_assert(n > 0);
   static const uint32_t min[] = {0, 0, 0x80, 0x800, 0x10000};
   size_t size = u[0] < 0x80   ? 1
                 : u[0] < 0xc2 ? 0
@@ -24,6 +27,7 @@ size_t gs_utf8_get(const char *s, size_t n, uint32_t *c) {
 }
 
 size_t gs_utf8_put(char out[4], uint32_t c) {
+  gs_assert(c <= 0x10ffff);
   size_t size = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
   static const unsigned char head[] = {0, 0, 0xc0, 0xe0, 0xf0};
   for (size_t i = size; i-- > 1; c >>= 6)

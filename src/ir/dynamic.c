@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/math.h"
 
@@ -51,6 +52,7 @@ static int64_t bytes_of(gs_dtype t, int64_t n) {
 
 gs_status gs_dyn_new(gs_heap *h, gs_dtype dtype, int rank,
                      const int64_t *dims, gs_dyn **out, gs_err *e) {
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK && (dims || !rank));
   int64_t bytes = bytes_of(dtype, gs_product(dims, rank));
   if (bytes < 0)
     return gs_fail(e, GS_RESOURCE, NULL, "a tensor of type %s is too large",
@@ -75,6 +77,8 @@ gs_dyn *gs_dyn_list(gs_heap *h, gs_kind kind, gs_dtype dtype) {
 }
 
 void gs_dyn_put(gs_dyn *list, int i, gs_dyn *item) {
+  gs_assert(list->kind != GS_TENSOR && list->heap && item);
+  gs_assert(i >= 0 && i <= list->n);
   if (list->n == list->cap) {
     int cap = list->cap ? 2 * list->cap : 4;
     void *p = realloc(list->item, (size_t)cap * sizeof *list->item);
@@ -89,6 +93,7 @@ void gs_dyn_put(gs_dyn *list, int i, gs_dyn *item) {
 
 gs_dyn *gs_dyn_keep(gs_heap *h, gs_dyn *b) {
   if (b->heap) {
+    gs_assert(b->refs > 0);
     b->refs++;
     return b;
   }
@@ -109,7 +114,9 @@ gs_dyn *gs_dyn_keep(gs_heap *h, gs_dyn *b) {
 }
 
 void gs_dyn_drop(gs_dyn *b) {
+  gs_assert(!b || !b->heap || b->refs > 0);
   if (!b || !b->heap || --b->refs) return;
+  gs_assert(b->refs == 0);
   for (int i = 0; i < b->n; i++) gs_dyn_drop(b->item[i]);
   if (b->prev) b->prev->next = b->next;
   else b->heap->first = b->next;
@@ -130,6 +137,7 @@ void gs_dyn_own_strings(gs_dyn *b) {
     to[i] = (gs_string){at, s.n};
     at += s.n;
   }
+  gs_assert(at == block + bytes);
   free(b->block);
   b->block = block;
   b->t.strings = to;
@@ -191,6 +199,7 @@ void *gs_dyn_data(const gs_dyn *b) {
 char *gs_dyn_text(gs_arena *a, const gs_dyn *b) {
   if (b->kind == GS_TENSOR)
     return gs_shape_text(a, b->t.dtype, b->t.rank, b->t.dims);
+  gs_assert(b->kind != GS_OPTIONAL || b->n <= 1);
   const char *what = b->kind == GS_SEQUENCE ? "seq" : "opt";
   if (b->kind == GS_OPTIONAL && b->n)
     return gs_sprintf(a, "opt(%s)", gs_dyn_text(a, b->item[0]));

@@ -1,11 +1,13 @@
 #include "ir/packed.h"
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "ir/tensor.h"
 
 void gs_codes_unpack(int bits, bool sign, uint8_t *dst, const void *src,
                int64_t first, int64_t n) {
   const uint8_t *s = src;
+  gs_assert((bits == 4 || bits == 2) && first >= 0 && n >= 0);
   unsigned flip = sign ? 1u << (bits - 1) : 0;
   int64_t i = 0;
   if (bits == 4 && first % 2 == 0) {
@@ -24,6 +26,7 @@ void gs_codes_unpack(int bits, bool sign, uint8_t *dst, const void *src,
 void gs_codes_pack(int bits, void *dst, const uint8_t *src, int64_t n) {
   uint8_t *d = dst;
   int per = 8 / bits;
+  gs_assert((bits == 4 || bits == 2) && n >= 0);
   unsigned mask = (1u << bits) - 1;
   for (int64_t i = 0; i < n; i += per) {
     unsigned b = 0;
@@ -38,6 +41,7 @@ static void copy_codes(int bits, void *dst, int64_t d, const void *src,
                        int64_t s, int64_t n) {
   int per = 8 / bits;
   while (n > 0 && d % per != 0) {
+    gs_assert(d >= 0 && s >= 0);
     gs_code_put(bits, dst, d++, gs_code_get(bits, src, s++));
     n--;
   }
@@ -55,6 +59,7 @@ static void copy_codes(int bits, void *dst, int64_t d, const void *src,
 void gs_packed_copy(int bits, int rank, const int64_t *count, const void *src,
                     const int64_t *sdims, const int64_t *sfirst, void *dst,
                     const int64_t *ddims, const int64_t *dfirst) {
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
   int64_t n = gs_product(count, rank);
   if (n <= 0) return;
   int64_t run = rank ? count[rank - 1] : 1, at[GS_MAX_RANK + 1] = {0};

@@ -1,5 +1,7 @@
 #include "ir/place.h"
 
+#include "base/assert.h"
+
 char *gs_place_text(gs_arena *a, const gs_place *p) {
   if (!p || !p->file) return NULL;
   if (!p->line) return gs_strdup(a, p->file);
@@ -23,6 +25,7 @@ static void caret(gs_err *e, const gs_place *p) {
     len = end - from;
     col -= from;
   }
+  gs_assert(from + len <= p->len && col > 0);
   if (col > len + 1) col = len + 1;
   if (width > len + 1 - col) width = len + 1 - col;
   gs_err_caret(e, s + from, len, (int)col, width ? (int)width : 1);

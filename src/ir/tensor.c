@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/math.h"
 
@@ -12,6 +13,7 @@ const char *gs_kind_text(gs_kind k) {
   static const char *const text[] = {"a tensor", "a sequence",
                                      "an optional tensor",
                                      "an optional sequence"};
+  gs_assert((size_t)k < sizeof text / sizeof *text);
   return text[k];
 }
 
@@ -21,6 +23,7 @@ int64_t gs_tensor_count(const gs_tensor *t) {
 
 gs_status gs_tensor_new(gs_arena *a, gs_dtype dtype, int rank,
                         const int64_t *dims, gs_tensor **out, gs_err *e) {
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK && (dims || !rank));
   int64_t n = gs_product(dims, rank);
   int64_t bytes = n < 0 ? -1 : gs_dtype_bytes(dtype, n);
   if (bytes < 0)
@@ -76,6 +79,7 @@ gs_status gs_tensor_read(const gs_tensor *t, uint64_t at, void *p, size_t n,
   if (!t->file)
     return gs_fail(e, GS_NOINPUT, name, "the data of this tensor is missing");
   uint64_t offset = t->offset + at;
+  gs_assert(offset >= t->offset);
   for (char *q = p; n;) {
     ssize_t got = pread(t->file->fd, q, n, (off_t)offset);
     if (got < 0 && errno == EINTR) continue;
@@ -130,6 +134,7 @@ int64_t gs_tensor_ints(const gs_tensor *t, int64_t *out, int64_t max) {
   bool integer = info->cls == 'i' || info->cls == 'u' || info->cls == 'b';
   int64_t n = gs_tensor_count(t);
   if (!integer || info->bits < 8 || n < 0 || n > max) return -1;
+  gs_assert(out || !n);
   const void *data = gs_tensor_bytes(t);
   if (!data) return n ? -1 : 0;
   for (int64_t i = 0; i < n; i++) out[i] = int_at(data, t->dtype, i);

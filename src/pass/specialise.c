@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "op/core/moves.h"
 
@@ -19,6 +20,7 @@ static gs_status split_of(gs_arena *a, const gs_node *n,
 /* The one ENTRY node that reads v, NULL when others read it as well. */
 static const gs_node *only_entry(const gs_uses *u, const gs_value *v) {
   int first = u->first[v->id];
+  gs_assert(u->first[v->id + 1] >= first);
   if (u->first[v->id + 1] - first != 1 || v->is_output) return NULL;
   const gs_node *n = u->use[first].node;
   return n->op && (n->op->flags & GS_OP_ENTRY) ? n : NULL;
@@ -113,6 +115,7 @@ static void set_group(builder *k, const gs_axes *axes, gs_node *c) {
 /* True when the mask clears nothing on this device. */
 static bool mask_is_idle(builder *k, const gs_node *n, const gs_axes *axes) {
   int64_t d = gs_node_int(n, "dim", 0);
+  gs_assert(d >= 0 && d < n->in[0]->rank);
   int64_t block = n->in[0]->dims[d];
   int64_t index = gs_axes_index(k->m, axes, k->p);
   return (index + 1) * block <= gs_node_int(n, "size", 0);
@@ -171,6 +174,7 @@ static void make_inputs(builder *k) {
   for (int i = 0; i < k->f->input.n; i++) {
     const gs_border *b = &k->f->input.at[i];
     gs_value *v = copy_value(k, b->value, b->value->name);
+    gs_assert(b->sharding->rank <= GS_MAX_RANK && v->rank == b->value->rank);
     gs_sharding_local(k->m, b->sharding, b->value->dims, v->dims);
     v->sharding = (gs_sharding *)b->sharding;
     v->global_dims = b->value->dims;
@@ -190,6 +194,7 @@ static void make_outputs(builder *k) {
       continue;
     }
     gs_value *block = mapped(k, v->def->in[0]);
+    gs_assert(k->map[v->id]);
     gs_node *n = gs_node_new(k->to, "", "Identity", "", 1, 1);
     n->op = gs_op_find("", "Identity");
     n->opset = n->op->since;
@@ -205,6 +210,7 @@ gs_status gs_pass_specialise(gs_arena *a, const gs_device_form *f, int64_t p,
                              gs_graph **out, gs_err *e) {
   builder k = {.a = a, .f = f, .m = f->program->mesh, .p = p, .e = e};
   k.to = gs_graph_new(a, f->program->name);
+  gs_assert(k.m && p >= 0 && p < k.m->ndevice);
   k.to->mesh = k.m;
   k.map = GS_NEWS(a, f->program->value.n + 1, gs_value *);
   make_inputs(&k);

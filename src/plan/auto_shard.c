@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/map.h"
 #include "base/math.h"
 
@@ -130,6 +131,7 @@ static void apply(filler *f, gs_arena *a, const gs_auto_shard_choice *c) {
     gs_sharding *s = v->sharding ? gs_sharding_copy(a, v->sharding)
                                  : gs_sharding_new(a, v->rank, true);
     gs_axes *to = &s->dim[c->dim[i]].axes;
+    gs_assert(c->dim[i] >= 0 && c->dim[i] < s->rank);
     *to = gs_axes_cat(to, &axes);
     v->sharding = s;
   }
@@ -154,6 +156,7 @@ static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
   if (!s) {
     out->seconds = made.seconds;
     out->bytes = made.weight_bytes + made.peak_bytes;
+    gs_assert(out->seconds >= 0 && out->bytes >= 0);
     out->excess = f->opt->memory > 0 && out->bytes > f->opt->memory
                       ? out->bytes - f->opt->memory
                       : 0;
@@ -193,6 +196,7 @@ static candidate *most_promising(const filler *f, const candidate *but) {
 
 /* Makes a choice part of what stands. */
 static void take(filler *f, candidate *c) {
+  gs_assert(!c->taken && !c->failed);
   restore(f);
   apply(f, f->a, &c->choice);
   for (int i = 0; i < c->choice.n; i++)
@@ -242,6 +246,7 @@ static gs_status drop_idle(filler *f, gs_sharding *const *said,
     out->after = without;
     for (int k = i; k + 1 < out->choice.n; k++)
       out->choice.at[k] = out->choice.at[k + 1];
+    gs_assert(out->choice.n > 1);
     out->choice.n--;
   }
   take_all_but(f, said, out, -1);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/math.h"
 
@@ -176,6 +177,7 @@ static void swap_bytes(uint8_t *p, size_t n, size_t width) {
 static void from_fortran(uint8_t *to, const uint8_t *from, const int64_t *dims,
                          int rank, int64_t count, size_t width) {
   int64_t at[GS_MAX_RANK] = {0}, stride[GS_MAX_RANK], s = 1;
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
   for (int d = 0; d < rank; d++) {
     stride[d] = s;
     s *= dims[d];
@@ -195,6 +197,7 @@ static void from_fortran(uint8_t *to, const uint8_t *from, const int64_t *dims,
 /* Brings the elements at p into ONNX's order. */
 static void convert(gs_arena *a, const header *h, const uint8_t *p,
                     gs_tensor *t) {
+  gs_assert(h->seen == 7);
   size_t width = (size_t)gs_dtype_get(h->dtype)->bits / 8;
   uint8_t *to = gs_alloc(a, t->nbytes + 1);
   int64_t count = gs_tensor_count(t);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "io/file/io.h"
 
 enum { BUFFER = 256 * 1024 };
@@ -100,6 +101,7 @@ static void flush(gs_out *o) {
 
 void gs_out_write(gs_out *o, const void *data, size_t n) {
   const uint8_t *p = data;
+  gs_assert(o->buf && o->n < BUFFER && (p || !n));
   o->total += n;
   while (n && !o->error) {
     size_t k = BUFFER - o->n;
@@ -129,6 +131,7 @@ gs_status gs_out_tensor(gs_out *o, const gs_tensor *t, uint64_t at, uint64_t n,
   }
   while (n && !o->error) {
     if (o->n == BUFFER) flush(o);
+    gs_assert(o->n < BUFFER);
     size_t k = BUFFER - o->n;
     if (k > n) k = (size_t)n;
     GS_TRY(gs_tensor_read(t, at, o->buf + o->n, k, e));
@@ -157,6 +160,7 @@ void gs_out_sync_parent(gs_arena *a, const char *path) {
 }
 
 gs_status gs_out_finish(gs_out *o, gs_err *e) {
+  gs_assert(o->fd >= 0 && o->buf);
   flush(o);
   end_hash(o);
   if (!o->error && o->temp.path && fsync(o->fd)) o->error = errno;
@@ -195,6 +199,7 @@ static int place_slowly(gs_out *o) {
 /* The old file, if any, takes the temporary name. */
 static int place(gs_out *o) {
   const char *temp = o->temp.path;
+  gs_assert(o->placed == NOT);
   struct stat st;
   if (!lstat(o->path, &st) && S_ISDIR(st.st_mode)) {
     errno = EISDIR;
@@ -233,6 +238,7 @@ gs_status gs_out_publish(gs_out *const *out, int n, gs_err *e) {
   for (int i = 0; i < n; i++) {
     gs_out *o = out[i];
     if (!o->temp.path) continue;
+    gs_assert(o->placed != NOT);
     if (o->placed == SWAPPED) gs_temp_remove(&o->temp);
     else gs_temp_keep(&o->temp);
     gs_out_sync_parent(o->arena, o->path);

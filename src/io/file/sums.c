@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/math.h"
 #include "io/file/io.h"
@@ -22,11 +23,13 @@ static int64_t held(const gs_sums *s) {
 bool gs_sums_get(const gs_sums *s, int64_t i, uint64_t *hash) {
   int64_t n = gs_sums_count(s->size);
   if (s->ends && i && i != n - 1) return false;
+  gs_assert(i >= 0 && i < n);
   *hash = s->hash[s->ends && i ? 1 : i];
   return true;
 }
 
 int gs_sums_load(const gs_file *f, int64_t i, void *p, size_t *n) {
+  gs_assert(i >= 0 && i < gs_sums_count(f->size));
   uint64_t at = (uint64_t)i * GS_SUMS_BLOCK, left = f->size - at;
   size_t want = left < GS_SUMS_BLOCK ? (size_t)left : GS_SUMS_BLOCK;
   for (*n = 0; *n < want;) {
@@ -113,6 +116,7 @@ gs_status gs_sums_write(gs_arena *a, const char *path, const gs_sums *s,
                         uint64_t *hash, gs_err *e) {
   gs_out o;
   size_t bytes = (size_t)held(s) * sizeof *s->hash;
+  gs_assert(!s->ends);
   *hash = gs_hash(s->hash, bytes, 0);
   GS_TRY(gs_out_open(a, path, false, &o, e));
   gs_out_write(&o, s->hash, bytes);

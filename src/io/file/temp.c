@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "io/file/io.h"
 
 #define SUFFIX ".gshard-tmp"
@@ -238,6 +239,7 @@ void gs_temp_remove(gs_temp *t) {
 }
 
 void gs_temp_keep(gs_temp *t) {
+  gs_assert(!t->path == !t->note);
   forget(t->note);
   if (t->lock >= 0) close(t->lock);
   *t = (gs_temp){.lock = -1};

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/math.h"
 
@@ -88,6 +89,7 @@ void gs_verify_range(gs_verify *v, const gs_file *f, uint64_t at, uint64_t n) {
   int k = find(v, f);
   if (k < 0 || !n) return;
   int64_t last = (int64_t)((at + n - 1) / GS_SUMS_BLOCK);
+  gs_assert(last < gs_sums_count(v->file.at[k].sums.size));
   for (int64_t i = (int64_t)(at / GS_SUMS_BLOCK); i <= last; i++)
     v->file.at[k].wanted[i] = true;
 }

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "io/onnx/onnx_import.h"
 
 /* The type, also where an old writer left it out. */
@@ -168,6 +169,7 @@ gs_status gs_attr_tensor(gs_import *im, const gs_attr *attr,
                    attr->name);
   }
   if (t->dtype != GS_STRING) {
+    gs_assert(from || !n);
     t->nbytes = (uint64_t)gs_dtype_bytes(t->dtype, n);
     uint8_t *bytes = gs_alloc(a, t->nbytes + 1);
     if (t->nbytes) memcpy(bytes, from, t->nbytes);
@@ -183,6 +185,7 @@ static gs_status apply_shape(gs_import *im, gs_graph *g, gs_value *v,
     return gs_fail(im->e, GS_DATA, im->m->path, "tensor '%s' has rank %zu; the "
                    "limit is %d", v->name, s->n_dim, GS_MAX_RANK);
   int64_t dims[GS_MAX_RANK];
+  gs_assert(s->n_dim <= GS_MAX_RANK);
   const char **names = GS_NEWS(im->a, s->n_dim, const char *);
   bool named = false;
   for (size_t i = 0; i < s->n_dim; i++) {

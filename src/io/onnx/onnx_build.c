@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "io/onnx/onnx_model.h"
 
 typedef struct builder {
@@ -32,6 +33,7 @@ static void need_type(builder *b, gs_dtype t) {
 /* ---- values ---- */
 
 Onnx__TensorShapeProto *gs_shape_proto(gs_arena *a, const gs_value *v) {
+  gs_assert(v->rank >= 0 && v->rank <= GS_MAX_RANK);
   Onnx__TensorShapeProto *s = GS_NEW(a, Onnx__TensorShapeProto);
   onnx__tensor_shape_proto__init(s);
   s->n_dim = (size_t)v->rank;
@@ -130,6 +132,7 @@ static gs_status build_initializer(builder *b, const gs_value *v,
                                    Onnx__TensorProto **out) {
   const gs_model_info *info = b->info;
   const gs_tensor *t = v->constant;
+  gs_assert(t && b->name[v->id]);
   need_type(b, t->dtype);
   gs_extref x;
   if (t->dtype != GS_STRING && info->external &&

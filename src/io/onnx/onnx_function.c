@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "io/onnx/onnx_import.h"
 
 /* ---- names ---- */
@@ -56,6 +57,7 @@ static int64_t in_function(gs_counter *c, const Onnx__NodeProto *p,
   if (!f) return 0;
   gs_body *b = gs_map_get(&c->body, key);
   if (b) return b->open ? 0 : b->nodes;
+  gs_assert(c->limit >= 0);
   b = GS_NEW(im->a, gs_body);
   b->open = true;
   gs_map_put(&c->body, key, b);

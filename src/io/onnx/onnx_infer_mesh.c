@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "io/onnx/onnx_shard.h"
 
@@ -30,6 +31,7 @@ typedef struct edges { /* ascending strides, each dividing the next */
 /* Coordinate of device d along listed dim j: its digit of the block. */
 static int64_t coordinate(const gs_stated *s, int j, int64_t d) {
   int64_t b = s->block[d];
+  gs_assert(j >= 0 && j < s->ndim && b >= 0);
   for (int k = s->ndim - 1; k > j; k--) b /= s->shards[k];
   return b % s->shards[j];
 }
@@ -87,6 +89,7 @@ static bool add_edge(edges *x, int64_t v) {
   memmove(&x->at[i + 1], &x->at[i], (size_t)(x->n - i) * sizeof *x->at);
   x->at[i] = v;
   x->n++;
+  gs_assert(x->n <= MAX_EDGES);
   return true;
 }
 
@@ -126,6 +129,7 @@ static bool fit_digit(const gs_mesh *m, const digit *g, gs_axes *axes) {
     const gs_sub *sub = &m->sub[i];
     if (sub->stride < g->stride || sub->stride >= g->stride * g->size)
       continue;
+    gs_assert(axes->n < GS_MAX_SUBS);
     axes->at[axes->n++] = (uint8_t)i;
     size *= sub->size;
     last = sub->stride;

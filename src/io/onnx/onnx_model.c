@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 
 const gs_model_limits gs_model_limits_default = {
@@ -41,6 +42,8 @@ static bool raw_of_spec(const gs_model *m, const Onnx__ShardingSpecProto *p,
                         gs_tensor *out) {
   if (!p->has_raw_ref_length) return false;
   *out = (gs_tensor){.name = p->tensor_name, .nbytes = p->raw_ref_length};
+  gs_assert(p->raw_ref_length <= m->size && p->raw_ref_offset <= m->size -
+            p->raw_ref_length);
   out->data = m->data + p->raw_ref_offset;
   return true;
 }
@@ -52,6 +55,7 @@ bool gs_raw_of(void *model, const ProtobufCMessage *msg, gs_tensor *out) {
   const Onnx__TensorProto *t = (const Onnx__TensorProto *)msg;
   if (!t->has_raw_ref_length) return false;
   uint64_t k = t->has_raw_ref_source ? t->raw_ref_source : 0;
+  gs_assert(k <= (uint64_t)m->source.n);
   if (k) {
     *out = *m->source.at[k - 1];
     out->nbytes = t->raw_ref_length;

@@ -6,6 +6,7 @@
  * needed. Depth is bounded because what the reader accepts is. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "io/onnx/onnx_model.h"
 #include "io/onnx/onnx_wire.h"
 
@@ -47,6 +48,7 @@ static uint64_t scalar(const ProtobufCFieldDescriptor *f, const void *at) {
     memcpy(&v, at, 8);
     return v;
   }
+  gs_assert(gs_wire_size(f) == 4);
   int32_t v;
   memcpy(&v, at, 4);
   return (uint64_t)(int64_t)v;
@@ -203,6 +205,7 @@ static gs_status put_item(packer *p, const ProtobufCFieldDescriptor *f,
     return GS_OK;
   case PROTOBUF_C_TYPE_MESSAGE:
     put_tag(p, f->id, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED);
+    gs_assert(p->next < p->size.n);
     put_varint(p, p->size.at[p->next]);
     return put_message(p, message_at(at));
   default:
@@ -265,6 +268,7 @@ gs_status gs_pack(const ProtobufCMessage *msg, gs_raw_source *raw, void *user,
   packer p = {.arena = &a, .raw = raw, .user = user, .o = o, .e = e};
   message_size(&p, msg);
   gs_status s = put_message(&p, msg);
+  gs_assert(s || p.next == p.size.n);
   gs_arena_free(&a);
   return s;
 }

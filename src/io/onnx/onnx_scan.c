@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/math.h"
 #include "io/onnx/onnx_model.h"
@@ -82,6 +83,7 @@ static void put(scanner *s, const void *p, size_t n) {
     s->out = bigger;
     s->cap = cap;
   }
+  gs_assert(s->nout + n <= s->cap);
   if (n) memcpy(s->out + s->nout, p, n);
   s->nout += n;
 }

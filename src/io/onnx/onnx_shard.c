@@ -8,6 +8,8 @@
 
 #include "io/onnx/onnx_shard.h"
 
+#include "base/assert.h"
+
 typedef struct annotator {
   gs_model *m;
   const gs_graph *g;
@@ -38,6 +40,7 @@ static devices *list_devices(annotator *w, const gs_axes *axes) {
   gs_arena *a = w->m->arena;
   const gs_mesh *mesh = w->mesh;
   int64_t blocks = gs_axes_size(mesh, axes), each = mesh->ndevice / blocks;
+  gs_assert(blocks * each == mesh->ndevice);
   devices *d = GS_NEW(a, devices);
   d->n = (size_t)blocks;
   d->device = GS_NEWS(a, blocks, int64_t);
@@ -58,6 +61,7 @@ static devices *list_devices(annotator *w, const gs_axes *axes) {
   }
   for (int64_t p = 0; p < mesh->ndevice; p++) {
     Onnx__IntIntListEntryProto *x = d->group[gs_axes_index(mesh, axes, p)];
+    gs_assert(x->n_value < (size_t)each);
     x->value[x->n_value++] = device_id(mesh, p);
   }
   return d;
@@ -65,6 +69,7 @@ static devices *list_devices(annotator *w, const gs_axes *axes) {
 
 static const devices *devices_of(annotator *w, const gs_axes *axes) {
   char key[GS_MAX_SUBS + 1];
+  gs_assert(axes->n <= GS_MAX_SUBS);
   for (int i = 0; i < axes->n; i++) key[i] = (char)('A' + axes->at[i]);
   key[axes->n] = 0;
   devices *d = gs_map_get(&w->lists, key);
@@ -123,6 +128,7 @@ static void add_spec(annotator *w, Onnx__NodeDeviceConfigurationProto *c,
                      size_t number, const gs_node *node, const char *name) {
   const gs_value *v = *name ? gs_graph_find(w->g, name) : NULL;
   if (!v || !v->sharding || w->stated[v->id] == number) return;
+  gs_assert(w->stated[v->id] < number);
   w->stated[v->id] = number;
   c->sharding_spec[c->n_sharding_spec++] =
       sharding_spec(w, v, gs_use_sharding_of(w->g, node, v));
@@ -275,6 +281,7 @@ static void write_values(annotator *w) {
       put_value(w, &to, w->g->value.at[i]);
     put_uses(w, &to);
   }
+  gs_assert(to.n <= max);
   p->metadata_props = to.at;
   p->n_metadata_props = to.n;
 }

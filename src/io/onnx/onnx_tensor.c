@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "io/onnx/onnx_model.h"
 
@@ -349,6 +350,7 @@ static gs_status scatter(const gs_tensor *values, const gs_tensor *indices,
     if (at <= last)
       return gs_fail(e, GS_DATA, place, "index %" PRId64 " of the sparse "
                      "tensor is out of range or not ascending", i);
+    gs_assert(at < total);
     memcpy(to + (size_t)at * width, from + (size_t)i * width, width);
     last = at;
   }
@@ -424,5 +426,6 @@ gs_status gs_tensor_export(gs_model *m, const gs_tensor *t, const char *name,
   p->has_raw_ref_offset = p->has_raw_ref_length = p->has_raw_ref_source = 1;
   p->raw_ref_length = t->nbytes;
   p->raw_ref_source = (uint64_t)m->source.n;
+  gs_assert(m->source.at[m->source.n - 1] == t);
   return GS_OK;
 }

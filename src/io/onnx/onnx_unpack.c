@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "io/onnx/onnx_model.h"
 #include "io/onnx/onnx_wire.h"
@@ -33,6 +34,7 @@ static void *take(unpacker *u, size_t n) {
   if (n > (size_t)(u->high - u->low)) return NULL;
   void *at = u->low;
   u->low += n;
+  gs_assert(u->low <= u->high);
   return at;
 }
 
@@ -144,6 +146,7 @@ static bool make_lists(unpacker *u, const message_type *d, size_t at,
     else if (f->label == PROTOBUF_C_LABEL_REPEATED)
       count[f - d->fields] += elements(u, f, tag, from, n);
   }
+  gs_assert(d->n_fields <= GS_WIRE_FIELDS);
   for (unsigned i = 0; i < d->n_fields; i++) {
     if (!count[i]) continue;
     void *list = take(u, count[i] * gs_wire_size(&d->fields[i]));

@@ -1,7 +1,10 @@
 #include "io/onnx/onnx_wire.h"
 
+#include "base/assert.h"
+
 int gs_wire_varint(const uint8_t *p, size_t at, size_t end, int max,
                    uint64_t *value) {
+  gs_assert(at <= end && max <= 10);
   uint64_t v = 0;
   for (int i = 0; i < max && at + (size_t)i < end; i++) {
     uint8_t b = p[at + (size_t)i];
@@ -22,6 +25,7 @@ size_t gs_wire_put(uint8_t *p, uint64_t v) {
     v >>= 7;
   }
   p[n++] = (uint8_t)v;
+  gs_assert(n <= 10);
   return n;
 }
 
@@ -45,6 +49,7 @@ bool gs_wire_next(const uint8_t *p, size_t *at, size_t end, uint64_t *tag,
   }
   if (*n > end - *from) return false;
   *at = *from + *n;
+  gs_assert(*at <= end);
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/assert.h"
 #include "io/onnx/onnx_model.h"
 #include "io/file/sums.h"
 
@@ -70,6 +71,7 @@ static void set_external(writer *w, Onnx__TensorProto *t, const char *location,
   x[0] = gs_sse_new(a, "location", location);
   x[1] = gs_sse_new(a, "offset", gs_sprintf(a, "%" PRIu64, offset));
   x[2] = gs_sse_new(a, "length", gs_sprintf(a, "%" PRIu64, length));
+  gs_assert(location && *location);
   t->external_data = x;
   t->n_external_data = 3;
   t->has_data_location = 1;
@@ -139,6 +141,7 @@ static gs_status place_side(void *user, Onnx__TensorProto *t, gs_err *e) {
   if (!gs_raw_of(w->m, &t->base, &s.from)) return GS_OK;
   *gs_push(w->arena, &w->saved) = (saved){t, *t};
   *gs_push(w->arena, &w->sides) = s;
+  gs_assert(s.offset % SIDE_ALIGN == 0);
   w->side_size = (s.offset + s.from.nbytes + SIDE_ALIGN - 1) &
                  ~(uint64_t)(SIDE_ALIGN - 1);
   set_external(w, t, w->side, s.offset, s.from.nbytes);
@@ -148,6 +151,7 @@ static gs_status place_side(void *user, Onnx__TensorProto *t, gs_err *e) {
 static gs_status write_sides(writer *w, gs_out *o, gs_err *e) {
   for (int i = 0; i < w->sides.n; i++) {
     const side *s = &w->sides.at[i];
+    gs_assert(s->offset >= o->total);
     gs_out_zeros(o, s->offset - o->total);
     GS_TRY(gs_out_tensor(o, &s->from, 0, s->from.nbytes, e));
   }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/map.h"
 #include "io/file/io.h"
@@ -53,6 +54,7 @@ static void write_io(gs_buf *b, const gs_mesh *m, const char *key, int n,
   for (int i = 0; i < n; i++) {
     gs_buf_str(b, "  - {");
     json(b, "name", io[i].name);
+    gs_assert(io[i].rank <= GS_MAX_RANK && io[i].sharding);
     gs_buf_printf(b, ", dtype: %s, dims: [",
                   gs_dtype_get((int)io[i].dtype)->text);
     for (int d = 0; d < io[i].rank; d++)
@@ -115,6 +117,7 @@ static uint64_t hash_of(const gs_plan *p, gs_arena *a) {
 }
 
 void gs_plan_write(gs_buf *b, gs_plan *p) {
+  gs_assert(p->kind == GS_PLAN_SPMD || p->kind == GS_PLAN_DEVICE);
   size_t start = b->n;
   write_body(b, p);
   p->hash = gs_hash(b->at + start, b->n - start, 0);

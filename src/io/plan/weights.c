@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/math.h"
 #include "ir/packed.h"
@@ -43,6 +44,7 @@ static void append(packer *k, const uint8_t *p, uint64_t n) {
     if (p) p += now;
     n -= now;
     k->filled += now;
+    gs_assert(k->filled <= PIECE);
     if (k->filled == PIECE) flush(k);
   }
 }
@@ -62,6 +64,7 @@ static void put(packer *k, const uint8_t *p, uint64_t n) {
     p += now;
     n -= now;
     k->touched += now;
+    gs_assert(k->touched <= CHUNK);
     if (k->touched == CHUNK) give_back(k);
   }
 }
@@ -80,6 +83,7 @@ static void put_part(packer *k, const int64_t *index, int d, int plain,
   int64_t part = inner(k->block, d + 1, t->rank);
   int64_t first = gs_min(index[d] * k->block[d], t->dims[d]);
   int64_t have = gs_min(k->block[d], t->dims[d] - first);
+  gs_assert(d < t->rank && have >= 0 && have <= k->block[d]);
   if (d + 1 >= plain) {
     put(k, k->data + (at + first * row) * k->element,
         (uint64_t)(have * row * k->element));
@@ -98,6 +102,7 @@ static void put_packed_block(packer *k, const int64_t *index, uint8_t *block,
   for (int d = 0; d < t->rank; d++) {
     first[d] = gs_min(index[d] * k->block[d], t->dims[d]);
     count[d] = gs_min(k->block[d], t->dims[d] - first[d]);
+  gs_assert(count[d] >= 0);
   }
   memset(block, 0, bytes);
   gs_packed_copy(gs_dtype_get((int)t->dtype)->bits, t->rank, count, k->data,
@@ -118,6 +123,7 @@ static void put_blocks(packer *k, uint64_t bytes) {
     return;
   }
   for (;;) {
+    gs_assert(rank <= GS_MAX_RANK);
     if (packed) put_packed_block(k, index, packed, bytes);
     else put_part(k, index, 0, plain, 0);
     int d = rank - 1;
@@ -142,6 +148,7 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
   append(k, NULL, (GS_WEIGHTS_ALIGN - k->total % GS_WEIGHTS_ALIGN) %
                       GS_WEIGHTS_ALIGN);
   w->offset = k->total;
+  gs_assert(k->total % GS_WEIGHTS_ALIGN == 0);
   if (!w->split) {
     w->block_bytes = t->nbytes;
     put(k, k->data, t->nbytes);

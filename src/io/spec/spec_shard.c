@@ -1,6 +1,7 @@
 /* The dims of a `shard`: lists and their entries. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "io/spec/spec_read.h"
 
 static bool is_text(const gs_yaml *y, const char *s) {
@@ -15,6 +16,7 @@ static gs_status read_dim(gs_reader *r, const gs_yaml *y, gs_spec_dim *d);
 
 /* [[dp, tp], tp, ~]: the first that divides. */
 static gs_status read_choice(gs_reader *r, const gs_yaml *y, gs_spec_dim *d) {
+  gs_assert(y->item.n > 0);
   for (int i = 0; i < y->item.n; i++) {
     const gs_yaml *one = y->item.at[i];
     if (i) d = d->other = GS_NEW(r->arena, gs_spec_dim);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "io/spec/spec_read.h"
 
 typedef struct cursor {
@@ -36,6 +37,7 @@ static gs_status axis(cursor *c, gs_spec_axes *out) {
   if (out->n == GS_MAX_SUBS) return wrong(c, "fewer axes");
   if (!out->at) out->at = GS_NEWS(c->r->arena, GS_MAX_SUBS, gs_spec_axis);
   gs_spec_axis *a = &out->at[out->n++];
+  gs_assert(out->n <= GS_MAX_SUBS);
   blanks(c);
   if (*c->s != '"') return gs_spec_axis_parse(c->r, c->y, &c->s, a);
   /* Shardy quotes the name only: "x":(1)2. */

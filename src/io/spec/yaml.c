@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/map.h"
 
@@ -62,10 +63,12 @@ static gs_place place(const source *s, size_t line, size_t col, size_t width) {
   p.width = width < 1 ? 1 : width > 1000 ? 1000 : (int)width;
   if (line >= (size_t)s->line.n) return p;
   size_t at = s->line.at[line];
+  gs_assert(at <= s->n);
   size_t end = line + 1 < (size_t)s->line.n ? s->line.at[line + 1] : s->n;
   p.text = s->text + at;
   while (end > at && (s->text[end - 1] == '\n' || s->text[end - 1] == '\r'))
     end--;
+  gs_assert(end >= at);
   p.len = end - at;
   return p;
 }
@@ -82,6 +85,7 @@ static gs_status attach(builder *b, gs_yaml *y) {
     b->root = y;
     return GS_OK;
   }
+  gs_assert(b->depth <= GS_YAML_MAX_DEPTH);
   frame *f = &b->stack[b->depth - 1];
   if (f->node->kind == GS_YAML_LIST) {
     *gs_push(b->arena, &f->node->item) = y;
@@ -206,6 +210,7 @@ static gs_status event(builder *b, const yaml_event_t *ev) {
                       ev->data.mapping_start.anchor);
   case YAML_SEQUENCE_END_EVENT:
   case YAML_MAPPING_END_EVENT:
+    gs_assert(b->depth > 0);
     b->depth--;
     return GS_OK;
   default:

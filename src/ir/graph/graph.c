@@ -16,6 +16,7 @@ gs_graph *gs_graph_new(gs_arena *a, const char *name) {
 
 gs_node *gs_node_new(gs_graph *g, const char *domain, const char *op_type,
                      const char *name, int nin, int nout) {
+  gs_assert(domain && op_type && nin >= 0 && nout >= 0);
   gs_node *n = GS_NEW(g->arena, gs_node);
   n->domain = gs_strdup(g->arena, !strcmp(domain, "ai.onnx") ? "" : domain);
   n->op_type = gs_strdup(g->arena, op_type);
@@ -84,6 +85,7 @@ const int64_t *gs_node_ints(const gs_node *n, const char *name, int *count) {
 
 void gs_node_set(gs_graph *g, gs_node *n, const gs_attr *attr) {
   gs_attr copy = *attr;
+  gs_assert(attr->name && attr->kind);
   copy.name = gs_strdup(g->arena, attr->name);
   gs_attr_read(g, n, &copy);
   for (int i = 0; i < n->nattr; i++)
@@ -159,6 +161,7 @@ gs_uses gs_graph_uses(gs_arena *a, const gs_graph *g) {
   for (int i = 0; i < g->node.n; i++)
     for (int k = 0; k < g->node.at[i]->nin; k++)
       if (g->node.at[i]->in[k]) count[g->node.at[i]->in[k]->id + 1]++;
+  gs_assert(u.first[0] == 0);
   for (int i = 1; i <= g->value.n; i++) count[i] += count[i - 1];
   u.use = GS_NEWS(a, count[g->value.n] + 1, gs_use);
   for (int i = 0; i < g->node.n; i++)
@@ -205,6 +208,7 @@ void gs_graph_prune(gs_graph *g) {
       g->value.at[values++] = v;
       gs_map_put(&g->by_name, v->name, v);
     }
+  gs_assert(values <= g->value.n && nodes <= g->node.n);
   g->value.n = values;
   gs_arena_free(&tmp);
 }

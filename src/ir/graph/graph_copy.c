@@ -1,10 +1,12 @@
 /* Copies of graphs. */
+#include "base/assert.h"
 #include "ir/graph/graph.h"
 
 static gs_value *copy_value(gs_graph *to, const gs_value *v) {
   gs_value *c = gs_value_new(to, v->name, v->dtype, -1, NULL);
   gs_value own = *c;
   *c = *v;
+  gs_assert(v->id == own.id);
   c->name = own.name;
   c->def = NULL;
   if (v->rank >= 0) gs_value_shape(to, c, v->rank, v->dims);
@@ -34,6 +36,7 @@ gs_graph *gs_graph_copy(gs_arena *a, const gs_graph *g) {
   gs_graph *to = gs_graph_new(a, g->name);
   to->mesh = g->mesh;
   for (int i = 0; i < g->value.n; i++) copy_value(to, g->value.at[i]);
+  gs_assert(to->value.n == g->value.n);
   to->fresh = g->fresh;
   for (int i = 0; i < g->node.n; i++) copy_node(to, g->node.at[i]);
   for (int i = 0; i < g->input.n; i++)

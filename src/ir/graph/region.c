@@ -29,6 +29,8 @@ void gs_node_capture(gs_graph *g, gs_node *n, gs_graph *reader,
     while (body && body->capture.n < n->ncapture)
       *gs_push(body->arena, &body->capture) = NULL;
   }
+  gs_assert(at >= 0 && at < n->ncapture);
+  gs_assert(reader->capture.n == n->ncapture);
   inner->is_input = true;
   reader->capture.at[at] = inner;
 }
@@ -52,6 +54,7 @@ void gs_node_trim_captures(gs_node *n) {
   for (int i = 0; i < n->nattr; i++)
     if (n->attr[i].kind == GS_ATTR_GRAPH && n->attr[i].g->capture.n > kept)
       n->attr[i].g->capture.n = kept;
+  gs_assert(kept <= n->ncapture);
   n->ncapture = kept;
   n->nin = first + kept;
 }

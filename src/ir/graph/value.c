@@ -19,6 +19,7 @@ static const char *fresh_name(gs_graph *g, const char *wanted) {
 
 gs_value *gs_value_new(gs_graph *g, const char *name, gs_dtype dtype, int rank,
                        const int64_t *dims) {
+  gs_assert(rank >= -1 && rank <= GS_MAX_RANK);
   gs_value *v = GS_NEW(g->arena, gs_value);
   v->name = fresh_name(g, name);
   v->dtype = dtype;
@@ -31,6 +32,7 @@ gs_value *gs_value_new(gs_graph *g, const char *name, gs_dtype dtype, int rank,
 }
 
 void gs_value_shape(gs_graph *g, gs_value *v, int rank, const int64_t *dims) {
+  gs_assert(rank >= -1 && (dims || rank <= 0));
   v->rank = rank;
   v->dims = NULL;
   if (rank >= 0)
@@ -46,6 +48,7 @@ gs_value *gs_value_constant(gs_graph *g, const char *name,
 
 gs_value *gs_value_ints(gs_graph *g, const char *name, const int64_t *x,
                         int n) {
+  gs_assert(n >= 0 && (x || !n));
   gs_tensor *t = GS_NEW(g->arena, gs_tensor);
   int64_t dims[1] = {n};
   t->dtype = GS_INT64;
@@ -64,6 +67,7 @@ const int64_t *gs_value_int_list(gs_arena *a, const gs_value *v, int *count) {
   if (n < 0 || n > MOST) return NULL;
   int64_t *list = GS_NEWS(a, n ? n : 1, int64_t);
   if (gs_tensor_ints(v->constant, list, n) < 0) return NULL;
+  gs_assert(n <= MOST);
   *count = (int)n;
   return list;
 }

@@ -1,8 +1,8 @@
 #include "ir/mesh/form.h"
 
-#include <assert.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 
 /* ---- ranges ---- */
@@ -49,8 +49,7 @@ gs_held_range gs_held_range_of(int64_t m, int64_t a, int64_t b, int64_t c,
                                int64_t e, int64_t length) {
   gs_held_range r = {m, a, b, c, e, length};
   bool fits = gs_held_range_normal(&r);
-  assert(fits);
-  (void)fits;
+  gs_assert(fits);
   return r;
 }
 
@@ -75,7 +74,7 @@ static bool range_fits(const gs_held_range *r, int64_t i) {
 /* ---- forms ---- */
 
 static uint64_t all_dims(int rank) {
-  assert(rank <= 64);
+  gs_assert(rank <= 64);
   return rank >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << rank) - 1;
 }
 
@@ -115,7 +114,7 @@ static bool same_places(const gs_held_range *a, const gs_held_range *b,
 gs_form gs_form_hold(gs_arena *a, const gs_mesh *m, const gs_form *f, int d,
                      int64_t n, const gs_held_range *r) {
   int rank = f->sharding->rank;
-  assert(d >= 0 && d < rank);
+  gs_assert(d >= 0 && d < rank);
   gs_form made = *f;
   gs_held_range *window = GS_NEWS(a, rank, gs_held_range);
   if (f->window)

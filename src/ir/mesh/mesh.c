@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 
 /* Before gs_mesh_finish an axis' cuts are kept as a list of `pre` products in
@@ -55,6 +56,7 @@ void gs_mesh_inherit(gs_mesh *m, const gs_mesh *old) {
 }
 
 gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e) {
+  gs_assert(axis >= 0 && axis < m->naxis);
   int64_t size = m->axis[axis].size;
   if (pre < 1 || size % pre)
     return gs_fail(e, GS_SPEC, NULL,
@@ -79,6 +81,7 @@ static gs_status add_sub(gs_mesh *m, int axis, int64_t pre, int64_t size,
   if (m->nsub == GS_MAX_SUBS)
     return gs_fail(e, GS_SPEC, NULL, "a mesh has at most %d sub-axes",
                    GS_MAX_SUBS);
+  gs_assert(size >= 2 && m->axis[axis].size % (pre * size) == 0);
   m->sub[m->nsub++] = (gs_sub){.axis = axis, .pre = pre, .size = size};
   m->axis[axis].n++;
   return GS_OK;
@@ -111,6 +114,7 @@ gs_status gs_mesh_finish(gs_mesh *m, gs_err *e) {
     for (int i = 0; i < ncut; i++)
       if (cuts[i].axis == a) edge[n++] = cuts[i].pre;
     edge[n++] = m->axis[a].size;
+    gs_assert(n <= sizeof edge / sizeof *edge);
     qsort(edge, n, sizeof *edge, by_pre);
     m->axis[a].first = m->nsub;
     m->axis[a].n = 0;
@@ -129,6 +133,7 @@ gs_status gs_mesh_finish(gs_mesh *m, gs_err *e) {
     m->sub[i].stride = stride;
     stride *= m->sub[i].size;
   }
+  gs_assert(stride == m->ndevice);
   return GS_OK;
 }
 
@@ -140,6 +145,7 @@ int64_t gs_axes_size(const gs_mesh *m, const gs_axes *a) {
 
 gs_subset gs_axes_set(const gs_axes *a) {
   gs_subset s = 0;
+  gs_assert(a->n <= GS_MAX_SUBS);
   for (int i = 0; i < a->n; i++) s |= (gs_subset)1 << a->at[i];
   return s;
 }
@@ -149,24 +155,28 @@ bool gs_axes_equal(const gs_axes *a, const gs_axes *b) {
 }
 
 gs_axes gs_axes_cat(const gs_axes *a, const gs_axes *b) {
+  gs_assert(a->n + b->n <= GS_MAX_SUBS);
   gs_axes r = *a;
   for (int i = 0; i < b->n && r.n < GS_MAX_SUBS; i++) r.at[r.n++] = b->at[i];
   return r;
 }
 
 gs_axes gs_axes_head(const gs_axes *a, int n) {
+  gs_assert(n >= 0);
   gs_axes r = *a;
   if (n < r.n) r.n = (uint8_t)n;
   return r;
 }
 
 gs_axes gs_axes_tail(const gs_axes *a, int n) {
+  gs_assert(n >= 0);
   gs_axes r = {0};
   for (int i = n; i < a->n; i++) r.at[r.n++] = a->at[i];
   return r;
 }
 
 gs_axes gs_axes_of(gs_subset set) {
+  gs_assert(!(set >> GS_MAX_SUBS));
   gs_axes r = {0};
   for (int i = 0; i < GS_MAX_SUBS; i++)
     if (set >> i & 1) r.at[r.n++] = (uint8_t)i;
@@ -174,6 +184,7 @@ gs_axes gs_axes_of(gs_subset set) {
 }
 
 gs_axes gs_axes_named(const gs_mesh *m, int axis) {
+  gs_assert(axis >= 0 && axis < m->naxis);
   gs_axes r = {0};
   for (int i = 0; i < m->axis[axis].n; i++)
     r.at[r.n++] = (uint8_t)(m->axis[axis].first + i);
@@ -182,6 +193,7 @@ gs_axes gs_axes_named(const gs_mesh *m, int axis) {
 
 int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p) {
   int64_t index = 0;
+  gs_assert(p >= 0 && p < m->ndevice);
   for (int i = 0; i < a->n; i++) {
     const gs_sub *s = &m->sub[a->at[i]];
     index = index * s->size + p / s->stride % s->size;
@@ -197,6 +209,7 @@ int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p,
     p += (i % s->size - now) * s->stride;
     i /= s->size;
   }
+  gs_assert(p >= 0 && p < m->ndevice && i == 0);
   return p;
 }
 

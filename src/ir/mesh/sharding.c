@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 
 static const char *const reduce_text[GS_NREDUCE] = {
@@ -25,6 +26,7 @@ bool gs_reduce_parse(const char *s, gs_reduce *r) {
 
 gs_sharding *gs_sharding_new(gs_arena *a, int rank, bool open) {
   gs_sharding *s = GS_NEW(a, gs_sharding);
+  gs_assert(rank >= -1 && rank <= GS_MAX_RANK);
   if (rank < 0) rank = 0; /* dynamic values have nothing to split */
   s->rank = rank;
   s->dim = GS_NEWS(a, rank, gs_split);
@@ -58,6 +60,7 @@ bool gs_sharding_is_replicated(const gs_sharding *s) {
 
 int64_t gs_sharding_block(const gs_mesh *m, const gs_sharding *s, int d,
                           int64_t n) {
+  gs_assert(d >= 0 && d < s->rank);
   return gs_ceil_div(n, gs_axes_size(m, &s->dim[d].axes));
 }
 
@@ -80,6 +83,7 @@ void gs_sharding_range(const gs_mesh *m, const gs_sharding *s, int d,
   int64_t block = gs_sharding_block(m, s, d, n);
   *first = gs_min(block * gs_axes_index(m, &s->dim[d].axes, p), n);
   *count = gs_min(block, n - *first);
+  gs_assert(*first >= 0 && *count >= 0 && *first + *count <= n);
 }
 
 /* Marks the axes of `set`, failing when one is marked already. */
@@ -132,6 +136,7 @@ void gs_sharding_print(gs_buf *b, const gs_mesh *m, const gs_sharding *s) {
   gs_buf_char(b, '}');
   if (s->replicated) {
     gs_axes axes = gs_axes_of(s->replicated);
+    gs_assert(axes.n);
     gs_buf_str(b, " replicated(");
     gs_axes_print(b, m, &axes);
     gs_buf_char(b, ')');

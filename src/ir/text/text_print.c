@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/utf8.h"
 #include "ir/graph/graph.h"
 #include "ir/text/graph_text.h"
@@ -83,6 +84,7 @@ static void print_element(gs_buf *b, const gs_tensor *t, const void *data,
                           int64_t i) {
   const gs_dtype_info *info = gs_dtype_get(t->dtype);
   size_t size = (size_t)info->bits / 8;
+  gs_assert(info->bits >= 8);
   const char *at = (const char *)data + (size_t)i * size;
   if (t->dtype == GS_FLOAT) {
     float f;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/gemm/gemm.h"
@@ -84,6 +85,8 @@ static void job_init(job *j, const gs_attend *p) {
   j->row = gs_row_loops_get(p->type);
   j->max = gs_fold_get(GS_FOLD_MAX, p->type);
   j->sum = gs_fold_get(GS_FOLD_SUM, p->type);
+  gs_assert(p->type == GS_FLOAT || p->type == GS_DOUBLE);
+  gs_assert(p->nmask >= 0 && p->nmask <= GS_ATTEND_MASKS);
   j->rows = p->group * p->queries;
   j->blocks = gs_ceil_div(j->rows, ROWS);
   j->chunks = gs_ceil_div(p->keys, KEYS);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/assert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/core/share.h"
@@ -106,6 +107,7 @@ static gs_status activations(gs_kctx *k, plan *p) {
       {"tanh"}, {"sigmoid", "tanh"}, {"sigmoid", "tanh", "tanh"}};
   const gs_attr *names = gs_node_attr(k->node, "activations");
   int each = (int)p->cell + 1, used[2] = {0, 0};
+  gs_assert(each <= MAX_ACT);
   if (names && names->n != each * p->dirs)
     return gs_kernel_fail(k, GS_DATA,
                           "%d activations given, %lld expected", names->n,
@@ -155,6 +157,7 @@ static void widen(gs_kctx *k, plan *p, size_t *top) {
 static void products(gs_kctx *k, plan *p) {
   int64_t h = p->hidden, all = p->gates * h;
   int64_t part = p->cell == GRU && !p->linear_first ? 2 * h : all;
+  gs_assert(p->dirs >= 1 && p->dirs <= 2 && part <= all);
   bool w = true, r = true;
   for (int64_t d = 0; d < p->dirs; d++) {
     gs_gemm g = {.dtype = p->type, .tb = true, .batch = 1};

@@ -2,6 +2,7 @@
  * and rounded once. */
 #include "kernel/attention/rotary.h"
 
+#include "base/assert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
@@ -44,6 +45,7 @@ static void one_row(const job *j, int64_t b, int64_t r, float *wide) {
   const gs_rotary *p = j->p;
   int64_t size = gs_dtype_get((int)p->type)->bits / 8, half = p->turn / 2;
   int64_t angle = j->at[b * p->rows + r] * half * size;
+  gs_assert(j->at[b * p->rows + r] >= 0 && p->turn <= p->head);
   bool f64 = p->type == GS_DOUBLE;
   float *c = wide, *s = c + half, *x = s + half, *y = x + p->turn;
   if (!f64) {

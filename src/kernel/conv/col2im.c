@@ -1,6 +1,7 @@
 /* Col2Im, and ConvTranspose as a matrix product before it. */
 #include "kernel/conv/col2im.h"
 
+#include "base/assert.h"
 #include "kernel/conv/conv.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
@@ -11,6 +12,7 @@
 static void inside(int64_t n, int64_t step, int64_t at, int64_t size,
                    int64_t *lo, int64_t *hi) {
   *lo = at < 0 ? gs_min(n, (-at + step - 1) / step) : 0;
+  gs_assert(step >= 1);
   *hi = at >= size ? 0 : gs_min(n, (size - at + step - 1) / step);
   if (*hi < *lo) *hi = *lo;
 }
@@ -48,6 +50,7 @@ static add_row *adder(gs_dtype t) {
 /* Window element t of one channel: col[places] into image. */
 static void add_tap(const gs_window *w, int64_t t, int64_t size, add_row *add,
                     const char *col, char *image) {
+  gs_assert(w->n > 0 && w->n <= GS_MAX_RANK);
   int last = w->n - 1;
   int64_t at[GS_MAX_RANK], rows = gs_dims_count(w->in, 0, last);
   for (int d = last; d >= 0; d--) {

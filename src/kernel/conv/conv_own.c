@@ -3,6 +3,7 @@
  * a sum over all taps of the window. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/conv/conv.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
@@ -41,6 +42,7 @@ gs_status gs_conv_shape_get(gs_kctx *k, int x, int w, bool transposed,
       (transposed ? vw->dims[0] != vx->dims[1]
                   : vw->dims[1] != vx->dims[1] / group))
     return gs_kernel_fail(k, GS_DATA, "the weights do not fit the operand");
+  gs_assert(group >= 1);
   s->batch = vx->dims[0];
   s->group = group;
   s->in = vx->dims[1] / group;
@@ -67,6 +69,7 @@ int64_t gs_conv_taps(const gs_conv_shape *s) {
 
 /* Place of window element t in a padded channel. */
 static int64_t tap_place(const gs_conv_own *c, int64_t t) {
+  gs_assert(t >= 0 && t < gs_conv_taps(&c->s));
   int64_t at = 0, stride = 1;
   for (int d = c->s.w.n - 1; d >= 0; d--) {
     at += t % c->s.w.size[d] * c->s.w.dilation[d] * stride;
@@ -83,6 +86,7 @@ gs_conv_own *gs_conv_own_new(gs_arena *a, const gs_conv_shape *s,
   c->s = *s;
   c->type = t;
   c->size = gs_dtype_get((int)t)->bits / 8;
+  gs_assert(w->n > 0 && w->n <= GS_MAX_RANK && c->size > 0);
   c->channel = c->rows = 1;
   for (int d = 0; d < w->n; d++) {
     c->dims[d] = (w->out[d] - 1) * w->stride[d] + gs_window_span(w, d);

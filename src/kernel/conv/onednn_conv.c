@@ -4,6 +4,7 @@
 #include <omp.h>
 #endif
 
+#include "base/assert.h"
 #include "kernel/onednn/onednn_compat.h"
 
 enum {
@@ -73,6 +74,7 @@ static void cut(gs_dnn_conv *c) {
     c->parts *= 2;
     work /= 2;
   }
+  gs_assert(c->images * p->batch == c->s.batch);
   if (c->grouped) c->sources = c->parts;
 }
 
@@ -89,6 +91,7 @@ static bool given_desc(gs_arena *a, gs_dnn_desc *d, int n,
   if (block)
     return dims[1] % block == 0 &&
            gs_dnn_desc_tagged(a, d, n, dims, tags[block == 16][n - 3]);
+  gs_assert(n > 0 && n <= DNNL_MAX_NDIMS);
   dnnl_dims_t strides;
   dnnl_dim_t s = 1;
   for (int i = n - 1; i >= 0; i--) {

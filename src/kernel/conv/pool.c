@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/core/channel_blocks.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/isa.h"
@@ -82,6 +83,7 @@ static float *counts(gs_arena *a, const gs_window *w, int d, bool padding) {
  * operand. */
 static void inside(const gs_window *w, int d, int64_t at, int64_t *lo,
                    int64_t *hi) {
+  gs_assert(d >= 0 && d < w->n && w->stride[d] >= 1);
   int64_t s = w->stride[d], low = w->begin[d] - at, high = low + w->in[d];
   *lo = low <= 0 ? 0 : (low + s - 1) / s;
   *hi = high <= 0 ? 0 : gs_min(w->out[d], (high + s - 1) / s);
@@ -125,6 +127,7 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
   p->join = joiner(kind, p->type, p->p, p->lanes);
   p->share = GS_PICK(share_f32);
   bool padding = gs_node_int(k->node, "count_include_pad", 0) != 0;
+  gs_assert(p->w.n > 0 && p->w.n <= GS_MAX_RANK);
   p->in = gs_dims_count(p->w.in, 0, p->w.n);
   p->out = gs_dims_count(p->w.out, 0, p->w.n);
   p->rows = gs_dims_count(p->w.out, 0, p->w.n - 1);
@@ -178,6 +181,7 @@ static void powers(const plan *p, char *y, const char *x, int64_t n,
 /* y[i] /= outer * count[i], for `lanes` channels at a time. */
 static void divide(const plan *p, void *y, float outer, int64_t n) {
   const float *count = p->count[p->w.n - 1];
+  gs_assert(count);
   float *f = y;
   double *d = y;
   if (p->type == GS_DOUBLE)

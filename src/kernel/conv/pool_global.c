@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/reduce/rowloops.h"
@@ -103,6 +104,7 @@ static void blocks(void *ctx, int64_t lo, int64_t hi) {
   const gs_kctx *k = ctx;
   const plan *p = k->state;
   int64_t lanes = k->in[0].block;
+  gs_assert(lanes > 0 && lanes <= LANES);
   for (int64_t c = lo; c < hi; c++) {
     const float *x = (const float *)k->in[0].data + c * p->n * lanes;
     float *y = (float *)k->out[0].data + c * lanes;

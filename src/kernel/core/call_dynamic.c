@@ -1,6 +1,8 @@
 /* Nodes run on dynamic values. */
 #include "kernel/core/call_dynamic.h"
 
+#include "base/assert.h"
+
 gs_status gs_dyncall_fail(gs_dyncall *k, gs_status code, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
@@ -13,6 +15,7 @@ gs_status gs_dyncall_fail(gs_dyncall *k, gs_status code, const char *fmt, ...) {
 
 /* What an optional holds; *b itself when it is none. */
 static gs_status opened(gs_dyncall *k, int i, gs_dyn **b) {
+  gs_assert(i >= 0);
   *b = i < gs_node_formal(k->node) ? k->in[i] : NULL;
   if (*b && (*b)->kind == GS_OPTIONAL) *b = (*b)->n ? (*b)->item[0] : NULL;
   if (*b) return GS_OK;
@@ -49,6 +52,7 @@ gs_status gs_dyncall_result(gs_dyncall *k, int i, gs_dtype dtype, int rank,
                            const int64_t *dims, gs_dyn **b) {
   gs_dyn *made;
   GS_TRY(gs_dyn_new(k->heap, dtype, rank, dims, &made, k->err));
+  gs_assert(k->heap);
   if (b) *b = made;
   if (gs_node_out(k->node, i)) k->out[i] = made;
   return GS_OK;
@@ -150,6 +154,7 @@ gs_status gs_dyncall_kernel(gs_dyncall *k) {
     GS_TRY(gs_dyncall_tensor(k, i, &b));
     view_dyn(b, &c.in[i]);
   }
+  gs_assert(most_in >= n->nin && most_out >= n->nout);
   GS_TRY(make_results(k, n, c.out));
   GS_TRY(gs_kernel_prep(kernel, &c));
   if (c.scratch_size) {

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/core/isa.h"
 #ifdef GS_HAVE_X86
 #include <immintrin.h>
@@ -146,6 +147,7 @@ static const format *format_of(gs_dtype t) {
 
 /* 2^e for -1022 <= e <= 1023. */
 static double power(int e) {
+  gs_assert(e >= -1022 && e <= 1023);
   uint64_t u = (uint64_t)(e + 1023) << 52;
   double x;
   memcpy(&x, &u, sizeof x);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/assert.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -77,6 +78,7 @@ static gs_status shard_prep(gs_kctx *k) {
   GS_TRY(gs_kctx_split_index(k, x->rank, x->dims, y->dims, idx));
   for (int d = x->rank - 1; d >= 0; d--) {
     start[d] = gs_min(x->dims[d], idx[d] * y->dims[d]);
+    gs_assert(start[d] >= 0);
     from[d] = sx;
     to[d] = sy;
     sx *= x->dims[d];
@@ -170,6 +172,7 @@ static gs_status mask_run(gs_kctx *k) {
   const gs_view *x = &k->in[0], *y = &k->out[0];
   int64_t size = (int64_t)p->size;
   int64_t row = p->n * p->inner, keep = p->valid * p->inner;
+  gs_assert(p->valid >= 0 && p->valid <= p->n);
   int nt = gs_kernel_threads(k, x->n * size);
   (void)nt;
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)

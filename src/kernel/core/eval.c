@@ -1,4 +1,5 @@
 /* Runs one node at compile time. */
+#include "base/assert.h"
 #include "kernel/core/call_dynamic.h"
 #include "op/core/shape.h"
 
@@ -20,6 +21,7 @@ static gs_status operand(const gs_node *n, int i, gs_arena *a, gs_dyn **out,
       return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                      "the data of constant '%s' is not available", v->name);
     if (p && (uintptr_t)p % 16) p = gs_memdup(a, p, (size_t)b->t.nbytes);
+    gs_assert((uintptr_t)p % 16 == 0);
     b->t.data = p;
     return GS_OK;
   }

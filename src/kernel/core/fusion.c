@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 /* Operands of FusedConv, see conv.c. */
 enum { X, W, B, Z, SCALE, BIAS, MEAN, VAR, OPERANDS };
 
@@ -21,6 +23,7 @@ static gs_node *fused_conv(gs_arena *a, const gs_node *n) {
   f->domain = f->op->domain;
   f->nin = OPERANDS;
   f->in = GS_NEWS(a, OPERANDS, gs_value *);
+  gs_assert(n->nin <= OPERANDS);
   memcpy(f->in, n->in, (size_t)n->nin * sizeof *f->in);
   f->out = GS_NEWS(a, 1, gs_value *);
   return f;

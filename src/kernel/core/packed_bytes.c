@@ -1,4 +1,5 @@
 /* Packed operands for kernels that move whole bytes. */
+#include "base/assert.h"
 #include "ir/packed.h"
 
 #include "kernel/core/par.h"
@@ -32,6 +33,7 @@ static gs_view *unpacked(gs_arena *a, const gs_view *v, int n, size_t **place,
     w[i].data = NULL;
     w[i].fixed = NULL;
     (*place)[i] = *size;
+    gs_assert(v[i].n >= 0);
     *size += ((size_t)v[i].n + 63) / 64 * 64;
   }
   return w;
@@ -61,6 +63,7 @@ typedef struct job {
 static void convert(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
   int bits = gs_dtype_get((int)j->v->dtype)->bits;
+  gs_assert(bits == 2 || bits == 4);
   int64_t first = lo * UNIT, n = gs_min(hi * UNIT, j->v->n) - first;
   if (j->pack)
     gs_codes_pack(bits, (uint8_t *)j->v->data + first * bits / 8,
@@ -92,6 +95,7 @@ gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k) {
   if (!applies(k)) return kernel->run(k);
   between *b = k->state;
   gs_kctx inner = b->k;
+  gs_assert(b && b->k.nin == k->nin && b->k.nout == k->nout);
   inner.scratch = (char *)k->scratch + b->k.scratch_size;
   inner.err = k->err;
   bind(k, k->in, inner.in, b->in, k->nin);

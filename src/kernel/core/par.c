@@ -2,6 +2,8 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+
+#include "base/assert.h"
 #endif
 
 /* Elements below which a team costs more than it saves (about 10 us). */
@@ -11,6 +13,7 @@ void gs_parallel(int threads, int64_t n, int64_t cost,
                  void (*fn)(void *ctx, int64_t lo, int64_t hi), void *ctx) {
   if (n <= 0) return;
   if (cost < 1) cost = 1;
+  gs_assert(fn);
 #ifdef _OPENMP
   int64_t units = n > INT64_MAX / cost ? INT64_MAX : n * cost;
   int64_t max = units / GRAIN;
@@ -23,6 +26,7 @@ void gs_parallel(int threads, int64_t n, int64_t cost,
       int64_t each = n / nt, rest = n % nt;
       int64_t lo = t * each + (t < rest ? t : rest);
       int64_t hi = lo + each + (t < rest);
+      gs_assert(lo >= 0 && hi <= n);
       if (lo < hi) fn(ctx, lo, hi);
     }
     return;

@@ -27,6 +27,7 @@ void gs_kshare_free(gs_kshare *s) {
 }
 
 static void *aligned(gs_arena *a, size_t bytes) {
+  gs_assert(bytes <= SIZE_MAX - 63);
   return (void *)(((uintptr_t)gs_alloc(a, bytes + 63) + 63) & ~(uintptr_t)63);
 }
 

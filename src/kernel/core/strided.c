@@ -1,5 +1,6 @@
 #include "kernel/core/strided.h"
 
+#include "base/assert.h"
 #include "base/math.h"
 
 enum { TILE = 32 };
@@ -12,6 +13,7 @@ typedef struct u128 {
   X(8, uint64_t) X(16, u128)
 
 void gs_strided_init(gs_strided *s, size_t size) {
+  gs_assert(size == 1 || size == 2 || size == 4 || size == 8 || size == 16);
   s->rank = 0;
   s->size = size;
   s->n = 1;
@@ -28,6 +30,7 @@ void gs_strided_dim(gs_strided *s, int64_t n, int64_t from, int64_t to) {
     s->to[last] = to;
     return;
   }
+  gs_assert(s->rank < GS_STRIDED_RANK);
   s->dims[s->rank] = n;
   s->from[s->rank] = from;
   s->to[s->rank++] = to;
@@ -152,6 +155,7 @@ typedef struct walk {
 } walk;
 
 static void walk_add(walk *w, int64_t n, int64_t from, int64_t to) {
+  gs_assert(w->rank <= GS_STRIDED_RANK);
   w->dims[w->rank] = n;
   w->from[w->rank] = from;
   w->to[w->rank++] = to;
@@ -184,6 +188,7 @@ static void walk_range(const walk *w, size_t size, int64_t first, int64_t end,
                        const char *from, char *to) {
   int64_t at[GS_STRIDED_RANK + 1];
   int64_t f = 0, t = 0, rest = first;
+  gs_assert(first >= 0 && end <= w->n);
   for (int d = w->rank - 1; d >= 0; d--) {
     at[d] = rest % w->dims[d];
     rest /= w->dims[d];
@@ -215,6 +220,7 @@ void gs_strided_run(const gs_strided *s, const void *from, void *to,
   if (s->n <= 0) return;
   walk w;
   walk_init(&w, s);
+  gs_assert(threads >= 1);
   int64_t parts = gs_min(w.n, threads);
 #pragma omp parallel for num_threads((int)parts) schedule(static)              \
     if (parts > 1)

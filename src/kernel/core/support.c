@@ -1,5 +1,7 @@
 #include "kernel/core/support.h"
 
+#include "base/assert.h"
+
 gs_status gs_kernel_fail(gs_kctx *k, gs_status code, const char *fmt, ...) {
   gs_arena a;
   gs_arena_init(&a);
@@ -20,6 +22,7 @@ gs_status gs_kernel_no_type(gs_kctx *k, gs_dtype t) {
 gs_status gs_kernel_esize(gs_kctx *k, gs_dtype t, size_t *size) {
   int bits = gs_dtype_get((int)t)->bits;
   if (bits < 8 && t != GS_STRING) return gs_kernel_no_type(k, t);
+  gs_assert(t == GS_STRING || bits >= 8);
   *size = t == GS_STRING ? sizeof(gs_string) : (size_t)bits / 8;
   return GS_OK;
 }
@@ -30,6 +33,7 @@ bool gs_dtype_whole(gs_dtype t) {
 }
 
 int64_t gs_view_int(const gs_view *v, int64_t i) {
+  gs_assert(i >= 0 && i < v->n && v->data);
   switch (v->dtype) {
   case GS_INT64: return ((const int64_t *)v->data)[i];
   case GS_INT32: return ((const int32_t *)v->data)[i];
@@ -51,6 +55,7 @@ gs_status gs_kernel_ints(gs_kctx *k, int i, int64_t *out, int max, int *n) {
     return gs_kernel_fail(k, GS_DATA,
                           "operand %d has %lld elements, more than %d",
                           i, (long long)v->n, max);
+  gs_assert(v->n >= 0 && v->n <= max);
   *n = (int)v->n;
   for (int j = 0; j < *n; j++) out[j] = gs_view_int(v, j);
   return GS_OK;
@@ -61,5 +66,6 @@ gs_status gs_kernel_axis(gs_kctx *k, int64_t axis, int rank, int *out) {
     return gs_kernel_fail(k, GS_DATA, "axis %lld is outside of rank %d",
                           (long long)axis, rank);
   *out = (int)(axis < 0 ? axis + rank : axis);
+  gs_assert(*out >= 0 && *out < rank);
   return GS_OK;
 }

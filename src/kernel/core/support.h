@@ -2,6 +2,7 @@
 #ifndef GS_KERNEL_SUPPORT_H
 #define GS_KERNEL_SUPPORT_H
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/core/kernel.h"
@@ -63,6 +64,7 @@ static inline uint16_t gs_bf16_put(float f) {
 
 /* dims[from .. to) multiplied; the sizes are known not to overflow. */
 static inline int64_t gs_dims_count(const int64_t *dims, int from, int to) {
+  gs_assert(from >= 0);
   int64_t n = 1;
   for (int d = from; d < to; d++) n *= dims[d];
   return n;

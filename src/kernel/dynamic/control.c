@@ -1,6 +1,7 @@
 /* Control flow: rows that run the graphs in their attributes. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/core/call_dynamic.h"
 #include "op/rows/tensor/bodies.h"
 
@@ -35,6 +36,7 @@ static gs_status pile_grow(gs_dyncall *k, pile *p) {
   int64_t room = p->dyn ? (int64_t)p->dyn->t.nbytes : 0, want;
   if (!gs_mul(p->count + 1, (int64_t)p->bytes, &want))
     return gs_dyncall_fail(k, GS_RESOURCE, "a result is too large");
+  gs_assert(room >= 0 && p->count >= 0);
   if (want <= room) return GS_OK;
   if (want < 2 * room) want = 2 * room;
   gs_dyn *more;
@@ -81,6 +83,7 @@ static gs_status pile_add(gs_dyncall *k, pile *p, gs_dyn *part) {
 static gs_status pile_join(gs_dyncall *k, pile *p, int i, const gs_value *each,
                            int axis, bool reverse) {
   int64_t dims[GS_MAX_RANK + 1], inner = 1, outer = 1;
+  gs_assert(axis >= 0);
   if (p->rank < 0) {
     const gs_value *y = gs_node_out(k->node, i);
     p->dtype = each->dtype ? each->dtype : y ? y->dtype : GS_UNDEFINED;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/utf8.h"
 
 enum { MAX_CODE = 200000, MAX_DEPTH = 500, MAX_REPEAT = 1000 };
@@ -80,6 +81,7 @@ static gs_status emit_set(parser *p, int first, bool negated) {
 /* Ranges of what is not in those from `first` on, in their place. */
 static void complement(parser *p, int first) {
   int n = p->r->range.n - first;
+  gs_assert(first >= 0 && n >= 0);
   range *old = gs_memdup(p->a, p->r->range.at + first, (size_t)n * sizeof *old);
   p->r->range.n = first;
   uint32_t from = 0;
@@ -398,6 +400,7 @@ static gs_status repeat(parser *p, int at, int low, int high) {
     return GS_OK;
   }
   code *unit = gs_memdup(p->a, p->r->code.at + at, (size_t)n * sizeof *unit);
+  gs_assert(high < 0 || low <= high);
   int copies = high < 0 ? (low > 1 ? low : 1) : high;
   for (int i = 0; i < copies; i++) {
     int from = p->r->code.n;
@@ -501,6 +504,7 @@ static void enter(matcher *m, int pc, const char *at) {
   m->stack[top++] = pc;
   while (top) {
     pc = m->stack[--top];
+    gs_assert(pc >= 0 && pc < m->r->code.n);
     if (m->mark[pc] == now) continue;
     m->mark[pc] = now;
     const code *c = &m->r->code.at[pc];

@@ -1,6 +1,7 @@
 /* NonZero, Compress and Unique. */
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "kernel/core/call_dynamic.h"
 
 /* ---- NonZero ---- */
@@ -35,6 +36,7 @@ static gs_status run_non_zero(gs_dyncall *k) {
     count += !is_zero(data + (size_t)i * size, t->dtype, size);
   int64_t dims[2] = {t->rank, count}, at = 0;
   GS_TRY(gs_dyncall_result(k, 0, GS_INT64, 2, dims, &y));
+  gs_assert(count <= n);
   int64_t *to = y->block;
   for (int64_t i = 0; i < n; i++) {
     if (is_zero(data + (size_t)i * size, t->dtype, size)) continue;
@@ -85,6 +87,7 @@ static gs_status take(gs_dyncall *k, const gs_dyn *x, const slices *s,
   int64_t dims[GS_MAX_RANK];
   int rank = s->axis < 0 ? 1 : x->t.rank;
   for (int d = 0; d < rank && s->axis >= 0; d++) dims[d] = x->t.dims[d];
+  gs_assert(count >= 0 && rank <= GS_MAX_RANK);
   dims[s->axis < 0 ? 0 : s->axis] = count;
   gs_dyn *y;
   GS_TRY(gs_dyncall_result(k, 0, x->t.dtype, rank, dims, &y));

@@ -1,4 +1,5 @@
 /* Sequences and optionals. */
+#include "base/assert.h"
 #include "kernel/core/call_dynamic.h"
 
 /* A new list like `from`, whose elements are shared. */
@@ -107,6 +108,7 @@ typedef struct split {
 static gs_status cut(gs_dyncall *k, const split *s, int64_t from, int64_t count,
                      gs_dyn *list) {
   int64_t dims[GS_MAX_RANK], n = s->x->t.dims[s->axis];
+  gs_assert(from >= 0 && count >= 0 && from + count <= n);
   int rank = 0;
   for (int d = 0; d < s->x->t.rank; d++)
     if (s->keep || d != s->axis)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <wctype.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "kernel/core/call_dynamic.h"
@@ -33,6 +34,7 @@ typedef struct joint {
 
 /* Adds operand i; all together are broadcast. */
 static gs_status join(gs_dyncall *k, joint *p, int i) {
+  gs_assert(p->nb < 3 && k->in[i]->kind == GS_TENSOR);
   gs_dyn *b = p->b[p->nb++] = k->in[i];
   if (!gs_shape_merge(&p->rank, p->dims, b->t.rank, b->t.dims))
     return gs_dyncall_fail(k, GS_DATA, "%s does not broadcast with %s",
@@ -53,6 +55,7 @@ static gs_status join_strings(gs_dyncall *k, joint *p, int first) {
 
 /* The place in operand j of what belongs to element i of the result. */
 static int64_t place_of(const joint *p, int j, int64_t i) {
+  gs_assert(j >= 0 && j < p->nb && i >= 0 && i < p->n);
   const gs_tensor *t = &p->b[j]->t;
   int64_t at = 0, stride = 1;
   for (int d = p->rank - 1; d >= 0; d--) {

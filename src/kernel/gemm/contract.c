@@ -2,6 +2,7 @@
  * sums run over k in an order that depends on sizes alone. */
 #include <math.h>
 
+#include "base/assert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/support.h"
 
@@ -43,6 +44,7 @@ static gs_status matmul_batch(gs_kctx *k, gs_gemm *g) {
   const gs_view *a = &k->in[0], *b = &k->in[1];
   int na = (int)gs_max(0, a->rank - 2), nb = (int)gs_max(0, b->rank - 2);
   int n = na > nb ? na : nb;
+  gs_assert(n <= GS_MAX_RANK - 2);
   int64_t sa[GS_MAX_RANK], sb[GS_MAX_RANK], dims[GS_MAX_RANK];
   int64_t ta = g->m * g->k, tb = g->k * g->n;
   for (int d = n - 1; d >= 0; d--) {
@@ -94,6 +96,7 @@ static gs_status product(gs_kctx *k, const plan *p, void **c) {
   *c = k->out[0].data;
   if (p->half) {
     float *fa = k->scratch, *fb = fa + k->in[0].n;
+    gs_assert(k->scratch);
     gs_half_widen(k->in[0].dtype, k->in[0].n, a, fa, k->threads);
     if (!p->g.packed)
       gs_half_widen(k->in[1].dtype, k->in[1].n, b, fb, k->threads);

@@ -1,5 +1,6 @@
 #include <ctype.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/gemm/einsum.h"
 #include "kernel/core/support.h"
@@ -37,6 +38,7 @@ static int letter(int c) {
 
 static bool add(operand *o, int label) {
   if (o->n == GS_MAX_RANK) return false;
+  gs_assert(label >= 0 && label < GS_EIN_LABELS);
   o->label[o->n++] = (uint8_t)label;
   return true;
 }
@@ -200,6 +202,7 @@ static gs_ein_step *new_step(reader *r, gs_ein_kind kind, const gs_term *a,
 }
 
 static void loop(gs_ein_step *s, int64_t n, int64_t sa, int64_t sb) {
+  gs_assert(s->rank < GS_EIN_LABELS);
   s->dims[s->rank] = n;
   s->sa[s->rank] = sa;
   s->sb[s->rank++] = sb;
@@ -210,6 +213,7 @@ static gs_term sum_alone(reader *r, gs_term t, const bool *keep) {
   uint8_t kept[GS_EIN_LABELS];
   int n = 0;
   int64_t count;
+  gs_assert(t.n <= GS_EIN_LABELS);
   for (int i = 0; i < t.n; i++)
     if (keep[t.label[i]] || r->uses[t.label[i]] > 1) kept[n++] = t.label[i];
   if (n == t.n) return t;

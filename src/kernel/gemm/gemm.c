@@ -1,5 +1,6 @@
 #include "kernel/gemm/gemm.h"
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/onednn/onednn.h"
@@ -54,6 +55,7 @@ static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
  * is likely, but never by what the thread count is. */
 static void grid(const gs_gemm *g, bool packed, int64_t *gm, int64_t *gn) {
   *gm = *gn = 1;
+  gs_assert(g->batch >= 0 && g->m >= 0 && g->n >= 0 && g->k >= 0);
   while (g->batch * *gm * *gn < MANY_TILES) {
     int64_t m = g->m / *gm, n = g->n / *gn;
     if (gs_max(m, n) < 2 * SMALL_TILE || (double)m * (double)n *
@@ -106,6 +108,7 @@ static bool pack(void *ctx, void *to) {
   }
   gs_arena a;
   gs_arena_init(&a);
+  gs_assert(g->dtype == GS_FLOAT && g->n > 0 && g->k > 0);
   int64_t n = g->ldb * ((g->tb ? g->n : g->k) - 1) + (g->tb ? g->k : g->n);
   float *wide = gs_alloc(&a, (size_t)n * sizeof *wide);
   gs_half_widen(p->b->dtype, n, from, wide, 1);
@@ -134,6 +137,7 @@ static bool piece(const gs_gemm *g, int64_t item, int64_t gm, int64_t gn,
                   size_t size, const char *a, const char *b, char *c) {
   int64_t jn = item % gn, im = item / gn % gm, batch = item / gn / gm;
   int64_t m0 = g->m * im / gm, m1 = g->m * (im + 1) / gm;
+  gs_assert(im < gm && jn < gn && batch < g->batch);
   int64_t n0 = g->n * jn / gn, n1 = g->n * (jn + 1) / gn;
   int64_t oa = m0 * (g->ta ? 1 : g->lda), ob = n0 * (g->tb ? g->ldb : 1);
   int64_t oc = (batch * g->m + m0) * g->n + n0;

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "ir/packed.h"
 #include "kernel/core/coord.h"
 #include "kernel/gemm/gemm.h"
@@ -117,6 +118,7 @@ static gs_status prep_layers(gs_kctx *k, plan *p) {
     p->first *= p->experts;
   }
   int64_t sent = p->tokens * p->k, rows = gs_min(ROWS, sent);
+  gs_assert(p->tokens >= 0 && p->k >= 1 && p->k <= p->all);
   size_t top = 0;
   p->chosen = take(&top, sent, 8);
   p->weight = take(&top, sent, 4);

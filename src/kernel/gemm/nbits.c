@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "ir/packed.h"
 #include "kernel/core/convert.h"
@@ -47,6 +48,7 @@ static void floats(gs_dtype t, const void *from, int64_t i, int64_t n,
  * CHUNK. */
 static void parameters(const gs_nbits *w, int64_t j, int64_t b, int64_t n,
                        float *scale, float *zero) {
+  gs_assert(b % CHUNK == 0 && n > 0 && n <= CHUNK);
   floats(w->type, w->scales, j * w->blocks + b, n, scale);
   if (!w->zeros) {
     for (int64_t i = 0; i < n; i++) zero[i] = (float)(1 << (w->bits - 1));
@@ -65,6 +67,7 @@ static void grouped_row(const gs_nbits *w, int64_t j, float *to) {
   const uint8_t *q = w->codes + j * w->blocks * (w->block * w->bits / 8);
   for (int64_t i = 0; i < w->k; i++) {
     int64_t g = w->group[i], first = g / CHUNK * CHUNK;
+    gs_assert(g >= 0 && g < w->blocks);
     float scale[CHUNK], zero[CHUNK];
     parameters(w, j, first, g - first + 1, scale, zero);
     to[i] = ((float)gs_code_of(w->bits, q, i) - zero[g - first]) *
@@ -117,6 +120,7 @@ static void dot_rows(const job *j, int64_t col, int64_t i0, int rows) {
   int64_t blob = w->block * w->bits / 8;
   const uint8_t *q = w->codes + col * w->blocks * blob;
   const float *a = j->a + i0 * j->lda;
+  gs_assert(rows > 0 && rows <= DOT_ROWS);
   float acc[DOT_ROWS] = {0}, scale[CHUNK], zero[CHUNK];
   for (int64_t b = 0; b < w->blocks; b += CHUNK) {
     int64_t n = gs_min(CHUNK, w->blocks - b), whole = n;

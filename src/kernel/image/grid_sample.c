@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "base/assert.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/image/resample.h"
@@ -99,6 +100,7 @@ static gs_status prep(gs_kctx *k) {
   if (p->r > (mode == 2 ? 4 : MAX_DIMS))
     return gs_kernel_fail(k, GS_UNSUPPORTED, "%d sampled dims, of mode %s",
                           p->r, modes[mode]);
+  gs_assert(p->r >= 1 && p->r <= MAX_DIMS);
   p->type = gs_resample_type(x->dtype);
   if (grid->dtype == GS_DOUBLE) p->type = GS_DOUBLE;
   p->wide = p->type == GS_DOUBLE ? 8 : 4;

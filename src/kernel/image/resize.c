@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base/assert.h"
 #include "kernel/image/resample.h"
 #include "kernel/core/support.h"
 
@@ -68,6 +69,7 @@ static bool fits(const gs_resize_table *t, int64_t inner) {
 static void add_step(gs_kctx *k, gs_arena *a, plan *p, int64_t *dims, int d,
                      int more) {
   int rank = k->in[0].rank;
+  gs_assert(p->nstep < GS_MAX_RANK && d + more < rank);
   gs_resize_step *s = &p->step[p->nstep];
   s->type = p->type;
   s->in_t = p->nstep ? p->type : k->in[0].dtype;
@@ -90,6 +92,7 @@ static void add_steps(gs_kctx *k, gs_arena *a, plan *p,
   int rank = k->in[0].rank, last = rank - 1;
   int64_t dims[GS_MAX_RANK];
   for (int d = 0; d < rank; d++) dims[d] = k->in[0].dims[d];
+  gs_assert(rank <= GS_MAX_RANK);
   while (last >= 0 && !dim[last].touched) last--;
   bool pair = last > 0 && dim[last - 1].touched;
   for (int d = 0; d <= last; d++) {

@@ -1,6 +1,7 @@
 /* Constant, ConstantOfShape, Range, Shape, Size. */
 #include <math.h>
 
+#include "base/assert.h"
 #include "ir/packed.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
@@ -48,6 +49,7 @@ const gs_kernel gs_kernel_constant = {NULL, constant_run};
 
 static void fill_packed(const gs_view *y, unsigned code) {
   int bits = gs_dtype_get((int)y->dtype)->bits;
+  gs_assert(bits == 2 || bits == 4);
   int64_t bytes = gs_dtype_bytes((int)y->dtype, y->n);
   if (!bytes) return;
   memset(y->data, 0, (size_t)bytes);
@@ -111,6 +113,7 @@ const gs_kernel gs_kernel_range = {NULL, range_run};
 
 static int64_t shape_end(int64_t i, int rank) {
   if (i < 0) i += rank;
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
   return gs_min(gs_max(i, 0), rank);
 }
 

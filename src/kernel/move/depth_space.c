@@ -1,6 +1,7 @@
 /* DepthToSpace and SpaceToDepth: a transposition with the blocks as dims. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -10,6 +11,7 @@ static gs_status prep(gs_kctx *k, bool to_space) {
   const gs_view *wide = to_space ? &k->out[0] : &k->in[0];
   int64_t b = gs_node_int(k->node, "blocksize", 1);
   bool crd = !strcmp(gs_node_string(k->node, "mode", "DCR"), "CRD");
+  gs_assert(deep->rank == 4 && wide->rank == 4 && b >= 1);
   int64_t c = wide->dims[1], h = deep->dims[2], w = deep->dims[3];
   int64_t area = h * w, block = crd ? area : area * c;
   size_t size;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/assert.h"
 #include "kernel/core/coord.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
@@ -88,6 +89,7 @@ static gs_status gather_run(gs_kctx *k) {
   if (!k->out[0].n) return GS_OK;
   GS_TRY(gs_kernel_index_check(k, idx, p->size));
   int64_t all = p->outer * idx->n, bytes = p->inner_bytes;
+  gs_assert(p->first >= 0 && p->first <= p->end && p->end <= p->size);
   int nt = gs_kernel_threads(k, all * bytes);
   (void)nt;
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
@@ -110,6 +112,7 @@ const gs_kernel gs_kernel_g_gather = {g_gather_prep, gather_run};
 
 void gs_elements_init(gs_elements *e, const gs_view *data, const gs_view *idx,
                       int axis) {
+  gs_assert(axis >= 0 && axis < data->rank && idx->rank == data->rank);
   int64_t s = 1;
   e->rank = data->rank;
   e->axis = axis;
@@ -195,6 +198,7 @@ gs_status gs_nd_init(gs_kctx *k, gs_nd *p, int batch_dims) {
     if (x->dims[d] != idx->dims[d])
       return gs_kernel_fail(k, GS_DATA, "batch dim %d: %lld and %lld", d,
                             (long long)x->dims[d], (long long)idx->dims[d]);
+  gs_assert(depth <= GS_MAX_RANK);
   p->depth = (int)depth;
   p->first = batch_dims;
   p->batch = gs_dims_count(x->dims, 0, batch_dims);
@@ -212,6 +216,7 @@ gs_status gs_nd_init(gs_kctx *k, gs_nd *p, int batch_dims) {
 
 int64_t gs_nd_at(const gs_nd *p, const int64_t *idx, int64_t tuple, int *bad) {
   int64_t at = p->batch ? tuple / (p->tuples / p->batch) * p->whole : 0;
+  gs_assert(tuple >= 0 && tuple < p->tuples);
   for (int d = 0; d < p->depth; d++) {
     int64_t v = idx[tuple * p->depth + d];
     if (v < -p->dims[d] || v >= p->dims[d]) {

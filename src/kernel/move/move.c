@@ -1,4 +1,5 @@
 /* Kernels that move elements: bytes of any type of whole bytes. */
+#include "base/assert.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -39,6 +40,7 @@ static gs_status strided_run(gs_kctx *k) {
 
 /* Row-major strides of v. */
 static void strides_of(const gs_view *v, int64_t *stride) {
+  gs_assert(v->rank <= GS_MAX_RANK);
   int64_t s = 1;
   for (int d = v->rank - 1; d >= 0; d--) {
     stride[d] = s;

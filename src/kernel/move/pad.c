@@ -1,4 +1,5 @@
 /* Pad and Trilu. */
+#include "base/assert.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -93,6 +94,7 @@ static void pad_row(const pad_plan *p, int64_t n, const char *from, char *to,
     gs_fill_elements(to, n, p->size, value);
     return;
   }
+  gs_assert(p->rank > 0 && p->lo <= p->hi && p->hi <= n);
   const int64_t *at = p->at[p->rank - 1];
   for (int64_t i = 0; i < n; i++) {
     if (i == p->lo && p->hi > p->lo) {
@@ -168,6 +170,7 @@ static gs_status trilu_run(gs_kctx *k) {
   int64_t all = x->n ? x->n / cols : 0;
   int nt = gs_kernel_threads(k, x->n * (int64_t)size);
   (void)nt;
+  gs_assert(n <= 1);
   diag = gs_max(gs_min(diag, cols), -rows);
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
   for (int64_t r = 0; r < all; r++) {

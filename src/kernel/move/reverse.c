@@ -1,5 +1,6 @@
 /* ReverseSequence: along the time dim, the first lens[b] elements of batch b
  * turned round, the rest as it is. */
+#include "base/assert.h"
 #include "kernel/core/support.h"
 
 typedef struct plan {
@@ -37,6 +38,7 @@ static gs_status run(gs_kctx *k) {
   bool time_first = p->time < p->batch;
   int first = time_first ? p->time : p->batch;
   int second = time_first ? p->batch : p->time;
+  gs_assert(first < second);
   int64_t inner = gs_dims_count(dims, second + 1, x->rank);
   int64_t between = gs_dims_count(dims, first + 1, second);
   int64_t rows = gs_dims_count(dims, 0, second + 1);

@@ -1,6 +1,7 @@
 /* ScatterElements and ScatterND.  Updates are applied in their own order by
  * one thread, so that duplicates give the same bits every time; f16 and bf16
  * are reduced in f32 and rounded once. */
+#include "base/assert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/move/index.h"
 #include "kernel/core/support.h"
@@ -93,6 +94,7 @@ static void begin(gs_kctx *k, const plan *p, char **y, const char **u) {
     float *f = k->scratch;
     gs_half_widen(x->dtype, x->n, x->data, f, k->threads);
     gs_half_widen(x->dtype, k->in[2].n, *u, f + x->n, k->threads);
+    gs_assert(k->scratch_size >= (size_t)(x->n + k->in[2].n) * sizeof *f);
     *y = (char *)f;
     *u = (const char *)(f + x->n);
   } else if (x->n && x->data != *y) {
@@ -108,6 +110,7 @@ static void end(gs_kctx *k, const plan *p, const char *y) {
 }
 
 static void put(const plan *p, char *to, const char *from, int64_t n) {
+  gs_assert(n >= 0 && (p->merge || p->mode == NONE));
   if (p->merge) p->merge(to, from, n);
   else memcpy(to, from, (size_t)n * p->size);
 }

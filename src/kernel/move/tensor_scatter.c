@@ -3,6 +3,7 @@
  * memory of the cache, and only the rows that change are touched then. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/core/support.h"
 
 typedef struct plan {
@@ -54,6 +55,7 @@ static gs_status run(gs_kctx *k) {
     int64_t at;
     GS_TRY(place(k, p, b, &at));
     int64_t head = gs_min(p->rows, p->length - at);
+    gs_assert(at >= 0 && at <= p->length && p->rows <= p->length);
     for (int64_t o = b * p->outer; o < (b + 1) * p->outer; o++) {
       char *to = (char *)y->data + o * p->length * p->inner;
       const char *u = from + o * p->rows * p->inner;

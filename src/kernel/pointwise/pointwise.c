@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/core/par.h"
@@ -71,6 +72,7 @@ static gs_status plan_operand(gs_kctx *k, operand *o) {
       o->stride[i] = stride;
       stride *= o->dim[i];
     }
+  gs_assert(g <= out->rank);
   o->ngroup = g;
   return GS_OK;
 }
@@ -85,6 +87,7 @@ gs_status gs_pw_plan(gs_kctx *k, const gs_pw_spec *s) {
   k->state = p;
   p->s = *s;
   p->nop = s->nop ? s->nop : k->nin;
+  gs_assert(s->nop <= GS_PW_OPERANDS);
   p->op = GS_NEWS(k->arena, p->nop, operand);
   int widest = size_of(s->made);
   if (size_of(k->out[0].dtype) > widest) widest = size_of(k->out[0].dtype);
@@ -101,6 +104,7 @@ gs_status gs_pw_plan(gs_kctx *k, const gs_pw_spec *s) {
     if (size_of(o->want) > widest) widest = size_of(o->want);
   }
   p->block = BUFFER / (widest ? widest : 1);
+  gs_assert(p->block > 0);
   /* Whole rows, so that a row that repeats is brought in once. */
   for (int i = 0; i < p->nop; i++) {
     int64_t row = repeated_row(&p->op[i]);

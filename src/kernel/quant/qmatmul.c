@@ -1,5 +1,6 @@
 /* MatMulInteger and QLinearMatMul: a[...,m,k] b[...,k,n] with scales and zero
  * points per matrix, per row of a, or per column of b. */
+#include "base/assert.h"
 #include "ir/packed.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/gemm/igemm.h"
@@ -26,6 +27,7 @@ static gs_status plan_batch(gs_kctx *k, plan *p) {
   const gs_view *a = &k->in[p->ia], *b = &k->in[p->ib];
   int na = a->rank - tail(a), nb = b->rank - tail(b);
   p->nbatch = na > nb ? na : nb;
+  gs_assert(p->nbatch <= GS_MAX_RANK);
   p->batch = 1;
   for (int d = 0; d < p->nbatch; d++) {
     int64_t x = d - p->nbatch + na >= 0 ? a->dims[d - p->nbatch + na] : 1;
@@ -42,6 +44,7 @@ static gs_status plan_batch(gs_kctx *k, plan *p) {
 /* Which matrix of v the flat batch index is about; parameters have the batch
  * dims of their matrix. */
 static int64_t matrix_of(const plan *p, const gs_view *v, int64_t batch) {
+  gs_assert(batch >= 0);
   int64_t at = 0, stride = 1;
   for (int d = p->nbatch - 1; d >= 0; d--) {
     int64_t i = batch % p->dims[d];

@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "base/assert.h"
 #include "ir/packed.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
@@ -40,6 +41,7 @@ enum { CHUNK = 512, PIECE = 4096 };
 void gs_quant_range(gs_dtype t, float *lo, float *hi) {
   const gs_dtype_info *d = gs_dtype_get((int)t);
   bool sign = d->cls == 'i';
+  gs_assert(d->bits <= 16);
   *lo = sign ? -(float)(1 << (d->bits - 1)) : 0;
   *hi = (float)((1 << (d->bits - sign)) - 1);
 }
@@ -57,6 +59,7 @@ void gs_quant_widen(float *dst, gs_dtype t, const void *src, int64_t first,
   uint8_t codes[CHUNK];
   if (d->bits < 8) {
     for (int64_t at = 0; at < n; at += CHUNK) {
+      gs_assert(first >= 0);
       int64_t m = gs_min(CHUNK, n - at);
       gs_codes_unpack(d->bits, d->cls == 'i', codes, src, first + at, m);
       if (d->cls == 'f') widen_codes(dst + at, t, codes, m);
@@ -105,6 +108,7 @@ static gs_status plan_rows(gs_kctx *k, plan *p) {
     p->length = PIECE;
     return GS_OK;
   }
+  gs_assert(p->q.axis >= 0 && p->q.axis < x->rank);
   p->outer = gs_dims_count(x->dims, 0, p->q.axis);
   p->dim = x->dims[p->q.axis];
   p->inner = gs_dims_count(x->dims, p->q.axis + 1, x->rank);

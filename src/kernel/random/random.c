@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "kernel/core/coord.h"
 #include "kernel/core/support.h"
@@ -53,6 +54,7 @@ static uint16_t draw_half(const gs_uniform *u, float v) {
 }
 
 void gs_uniform_fill(const gs_uniform *u, int64_t first, int64_t n, void *out) {
+  gs_assert(first >= 0 && n >= 0 && u->low <= u->high);
   uint32_t key[2] = {(uint32_t)u->key, (uint32_t)(u->key >> 32)};
   for (int64_t i = 0; i < n; i++) {
     uint64_t at = (uint64_t)(first + i);
@@ -67,6 +69,7 @@ void gs_uniform_fill(const gs_uniform *u, int64_t first, int64_t n, void *out) {
 void gs_normal_fill(const gs_normal *u, int64_t first, int64_t n, void *out) {
   uint32_t key[2] = {(uint32_t)u->key, (uint32_t)(u->key >> 32)};
   int64_t size = gs_dtype_get((int)u->dtype)->bits / 8;
+  gs_assert(first >= 0 && n >= 0 && size > 0);
   for (int64_t i = first; i < first + n;) {
     uint64_t at = (uint64_t)i / 2;
     uint32_t c[4] = {(uint32_t)at, (uint32_t)(at >> 32), 1, 0}, r[4];

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/reduce/rowloops.h"
@@ -65,6 +66,7 @@ static const void *load(const gs_kctx *k, int64_t at, int64_t n, void *buf) {
   const gs_view *x = &k->in[0];
   int64_t size = gs_dtype_get((int)x->dtype)->bits / 8;
   const char *from = (const char *)x->data + at * size;
+  gs_assert(n <= GS_CHUNK && at + n <= x->n);
   if (x->dtype == p->type) return from;
   gs_convert(p->type, buf, x->dtype, from, n, NULL);
   return buf;

@@ -7,6 +7,7 @@
  * what stash_type wants so, in f64. */
 #include <math.h>
 
+#include "base/assert.h"
 #include "kernel/core/par.h"
 #include "kernel/reduce/rowloops.h"
 #include "kernel/core/support.h"
@@ -41,6 +42,7 @@ static gs_status prep(gs_kctx *k, int64_t groups) {
               gs_node_int(k->node, "stash_type", GS_FLOAT) == GS_DOUBLE;
   p->type = wide ? GS_DOUBLE : GS_FLOAT;
   p->wide = wide ? 8 : 4;
+  gs_assert(p->wide == 4 || p->wide == 8);
   p->rows = x->dims[0] * groups;
   p->groups = groups;
   p->channels = x->dims[1] / groups;

@@ -18,6 +18,7 @@
 
 #include <float.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/pointwise/activations.h"
 #include "kernel/core/convert.h"
@@ -161,6 +162,7 @@ static void merge(job *j, const bool *reduced) {
     }
     dim[n - 1] *= in->dims[d];
   }
+  gs_assert(n <= GS_MAX_RANK);
   j->inner = n ? dim[n - 1] : 1;
   j->rows = n && is[n - 1];
   j->nreduced = 1;
@@ -205,6 +207,7 @@ static const void *gather(const job *j, int64_t at, int64_t r, int64_t n,
                           void *buffer) {
   _Alignas(64) char raw[GS_CHUNK * sizeof(number)];
   int64_t size = j->p->size, row = r / j->inner, in = r % j->inner;
+  gs_assert(n <= GS_CHUNK);
   const char *data = j->k->in[0].data;
   if (in + n <= j->inner)
     return load(j, at + offset_of(&j->reduced, row) + in, n, buffer);
@@ -331,6 +334,7 @@ static void short_rows(const job *j, int64_t o, int64_t n) {
   _Alignas(64) char lane[GS_LANES * RESULTS * sizeof(number)];
   _Alignas(64) char part[RESULTS * sizeof(number)];
   _Alignas(64) char total[RESULTS * sizeof(number)];
+  gs_assert(n <= RESULTS && j->count <= SHORT);
   int64_t used = gs_min(GS_LANES, j->count), wide = width(j) * n;
   transpose(load(j, o * j->count, n * j->count, buffer), column, n, j->count,
             width(j));
@@ -411,6 +415,7 @@ static void narrow(const block *b, char *acc) {
   const job *j = b->j;
   char *lane = b->lane;
   int64_t used = gs_min(GS_LANES, b->m), wide = width(j) * b->n;
+  gs_assert(b->n <= NARROW && b->m <= GS_CHUNK);
   /* Rows that follow one another are taken together. */
   bool dense = b->n == j->inner && j->reduced.n == 1 &&
                j->reduced.stride[0] == b->n && !j->shift;

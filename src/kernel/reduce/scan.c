@@ -1,4 +1,5 @@
 /* ArgMax, ArgMin, TopK, CumSum, CumProd. */
+#include "base/assert.h"
 #include "kernel/core/support.h"
 
 static const uint64_t TOP = UINT64_C(1) << 63;
@@ -23,6 +24,7 @@ static bool has_keys(gs_dtype t) {
 /* Keys of n elements from `at`, `step` apart. */
 static void load_keys(const gs_view *v, int64_t at, int64_t step, int64_t n,
                       uint64_t *key) {
+  gs_assert(at >= 0 && step >= 1 && n >= 0);
   switch (v->dtype) {
 #define X(name, type, expr)                                                    \
   case GS_##name: {                                                            \
@@ -96,6 +98,7 @@ static gs_status arg_prep(gs_kctx *k) {
 /* NaN is found by both, as the largest is: keys are turned for the smallest
  * except where they stand for NaN. */
 static int64_t arg_lane(const arg_plan *p, bool min, const uint64_t *key) {
+  gs_assert(p->l.n > 0);
   int64_t best = 0;
   uint64_t top = 0;
   for (int64_t i = 0; i < p->l.n; i++) {

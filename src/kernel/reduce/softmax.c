@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/core/kernel.h"
@@ -46,6 +47,7 @@ static gs_status prep(gs_kctx *k, bool log) {
   p->log = log;
   p->type = t == GS_DOUBLE ? GS_DOUBLE : GS_FLOAT;
   p->wide = t == GS_DOUBLE ? 8 : 4;
+  gs_assert(axis >= 0 && axis < in->rank);
   p->outer = gs_product(in->dims, (int)axis);
   p->n = in->dims[axis];
   p->inner = gs_product(in->dims + axis + 1, in->rank - (int)axis - 1);
@@ -140,6 +142,7 @@ static void sum_chunk(const gs_kctx *k, int64_t at, int64_t c, int64_t from,
   _Alignas(64) char lane[GS_LANES][COLUMNS * sizeof(number)];
   bool keep = k->out[0].dtype == p->type && !p->log;
   int used = (int)gs_min(GS_LANES, m);
+  gs_assert(c <= COLUMNS && m <= GS_CHUNK);
   for (int i = 0; i < used; i++) memset(lane[i], 0, (size_t)(c * p->wide));
   for (int64_t i = 0; i < m; i++) {
     int64_t here = at + (from + i) * p->inner;
@@ -162,6 +165,7 @@ static void one_block(const gs_kctx *k, int64_t at, int64_t c) {
   _Alignas(64) char sum[COLUMNS * sizeof(number)];
   bool keep = k->out[0].dtype == p->type && !p->log;
   number lowest = start(p->type, true);
+  gs_assert(c > 0 && c <= COLUMNS);
   memset(sum, 0, sizeof sum);
   for (int64_t i = 0; i < c; i++)
     memcpy(max + i * p->wide, &lowest, (size_t)p->wide);

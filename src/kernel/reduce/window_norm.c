@@ -3,6 +3,7 @@
  * bytes of a result do not depend on the dims that are kept. */
 #include <math.h>
 
+#include "base/assert.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 
@@ -93,6 +94,7 @@ static void lp_row(const gs_kctx *k, int64_t at) {
 static void lp_rows(const gs_kctx *k, int64_t at, int64_t m) {
   const lp_plan *p = k->state;
   double x[SIDE], norm[SIDE], sum[LANES * SIDE] = {0};
+  gs_assert(m > 0 && m <= SIDE);
   for (int64_t i = 0; i < p->n; i++) {
     double *lane = sum + i % LANES * SIDE;
     load(&k->in[0], at + i * p->inner, m, x);

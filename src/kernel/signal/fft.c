@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "kernel/core/isa.h"
 
 enum { MAX_PASSES = 32, LARGEST_RADIX = 31 };
@@ -39,6 +40,7 @@ struct gs_fft {
 /* e^(-2 pi i k / n), from angles of at most an eighth of a turn. */
 static void root(int64_t k, int64_t n, double *re, double *im) {
   const double pi = 3.14159265358979323846;
+  gs_assert(k >= 0 && n >= 1 && n <= (int64_t)1 << 33);
   k %= n;
   int64_t eighth = 8 * k / n; /* n is at most 2^32 */
   int64_t quarter = (eighth + 1) / 2;
@@ -53,6 +55,7 @@ static void root(int64_t k, int64_t n, double *re, double *im) {
 }
 
 static void add_pass(gs_arena *a, gs_fft *f, int radix, int64_t left) {
+  gs_assert(f->npass < MAX_PASSES && left % radix == 0);
   pass *t = &f->pass[f->npass++];
   int64_t m = left / radix;
   double *re = GS_NEWS(a, (radix - 1) * m, double);
@@ -81,6 +84,7 @@ static bool small_factors(gs_arena *a, gs_fft *f) {
 static gs_status chirp(gs_arena *a, gs_fft *f, gs_err *e) {
   int64_t n = f->n, m = 1;
   while (m < 2 * n - 1) m *= 2;
+  gs_assert(m >= 2 * n - 1);
   GS_TRY(gs_fft_new(a, m, &f->longer, e));
   double *cr = GS_NEWS(a, n, double), *ci = GS_NEWS(a, n, double);
   double *hr = GS_NEWS(a, m, double), *hi = GS_NEWS(a, m, double);

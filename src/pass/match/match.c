@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "pass/match/match_state.h"
 
 char *gs_rule_origin(gs_arena *a, const gs_spec *spec, int rule) {
   if (rule == GS_RULE_FILL) return gs_strdup(a, "options.auto");
   if (rule < 0) return gs_strdup(a, "options.io");
+  gs_assert(rule < spec->rule.n);
   const gs_spec_rule *r = &spec->rule.at[rule];
   const char *at = gs_place_text(a, &r->at);
   if (!r->label) return gs_strdup(a, at ? at : "");
@@ -49,6 +51,7 @@ static void conflict(gs_matching *m, const gs_annotation *a, int rule, int d) {
 /* Fills what earlier rules left unsaid; true if anything is as rule says. */
 static bool merge(gs_matching *m, gs_annotation *a, const gs_sharding *s,
                   int rule) {
+  gs_assert(a->sharding->rank == s->rank);
   bool used = false;
   for (int d = 0; d < s->rank; d++) {
     gs_split *have = &a->sharding->dim[d];
@@ -114,6 +117,7 @@ static gs_status annotate(collector *c, int rule, const gs_target *t) {
   GS_TRY(gs_match_sharding(m, rule, t->value, t->node, t->operand, &s));
   GS_TRY(existing(m, r, t, &skip));
   if (skip) return GS_OK;
+  gs_assert(s->rank == t->value->rank);
   gs_annotation *a = lookup(c, t, &fresh);
   bool used = true;
   if (fresh) {
@@ -189,6 +193,7 @@ static void resolve_uses(gs_matching *m) {
   for (int i = 0; i < m->out->annotation.n; i++) {
     int v = at[i].value->id;
     int uses = m->uses.first[v + 1] - m->uses.first[v];
+    gs_assert(uses >= 0 && count[v] <= uses);
     if (at[i].node && count[v] == uses) {
       if (first[v] != i) continue;
       at[i].node = NULL;
@@ -196,6 +201,7 @@ static void resolve_uses(gs_matching *m) {
     }
     at[n++] = at[i];
   }
+  gs_assert(n <= m->out->annotation.n);
   m->out->annotation.n = n;
 }
 

@@ -1,6 +1,7 @@
 /* --dump-spec: what the rules came to, as a spec. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/pattern.h"
 #include "pass/match/match.h"
 
@@ -8,6 +9,7 @@ static void axes(gs_buf *b, const gs_mesh *m, const gs_axes *a) {
   gs_buf text;
   gs_buf_init(&text, b->arena);
   gs_axes_print(&text, m, a);
+  gs_assert(text.n || !a->n);
   if (text.at[0] == '[') gs_buf_str(b, text.at);
   else gs_buf_printf(b, "[%s]", text.at);
 }
@@ -117,6 +119,8 @@ static void machine(gs_buf *b, const gs_machine *m) {
 
 static void options(gs_buf *b, const gs_spec_options *o) {
   static const char *const existing[] = {"override", "keep", "error"};
+  gs_assert(o->existing >= 0 && o->existing < (int)(sizeof existing / sizeof
+            *existing));
   gs_buf_printf(b,
                 "options: {strict: %s, unknown_op: %s, uneven: %s, "
                 "existing: %s}\n",

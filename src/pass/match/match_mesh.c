@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "pass/match/match_state.h"
 
@@ -39,6 +40,7 @@ static void add_axis(gs_matching *m, gs_spec_axes *out, int axis, int64_t pre,
   if (!out->at) out->at = GS_NEWS(m->arena, GS_MAX_SUBS, gs_spec_axis);
   if (out->n == GS_MAX_SUBS) return;
   const gs_axis *ax = &m->mesh->axis[axis];
+  gs_assert(pre >= 1 && size >= 1 && ax->size % (pre * size) == 0);
   out->at[out->n++] = (gs_spec_axis){
       .name = ax->name, .pre = pre, .size = size == ax->size ? 0 : size,
       .at = *at};
@@ -49,6 +51,7 @@ static void add_axis(gs_matching *m, gs_spec_axes *out, int axis, int64_t pre,
 static bool span(gs_matching *m, int64_t stride, int64_t size,
                  const gs_place *at, gs_spec_axes *out) {
   int64_t above = m->mesh->ndevice, end = stride * size, covered = 1;
+  gs_assert(stride >= 1 && size >= 1);
   for (int i = 0; i < m->mesh->naxis; i++) {
     int64_t n = m->mesh->axis[i].size, below = above / n;
     int64_t lo = gs_max(stride, below), hi = gs_min(end, above);
@@ -80,6 +83,7 @@ static bool find_digits(const int64_t *q, int64_t n, int64_t step, digits *d) {
     if (run < 2) return false;
     d->stride[d->n] = stride;
     d->size[d->n++] = run;
+    gs_assert(d->n <= 32 && n % (run * at) == 0);
     at *= run;
   }
   return true;

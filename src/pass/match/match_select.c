@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/pattern.h"
 #include "op/core/function.h"
 #include "pass/match/match_state.h"
@@ -88,6 +89,7 @@ static void add(selector *s, gs_value *v, gs_node *n, int operand) {
 static void from_node(selector *s, gs_node *n, bool style) {
   const gs_spec_match *w = s->match;
   int k = w->input;
+  gs_assert(w->input < 0 || w->output < 0);
   if (style && k < 0 && w->output < 0) k = gs_match_weight(n);
   if (k >= 0) {
     add(s, gs_node_in(n, k), n, k);
@@ -149,6 +151,7 @@ static void closer(best *b, const char *tail, const char *name) {
 
 static const char *nearest(gs_matching *m, const char *pattern, char what) {
   const char *tail = gs_pattern_tail(pattern);
+  gs_assert(what == 't' || what == 'n' || what == 'o');
   while (*tail == '/' || *tail == '.') tail++;
   if (!*tail) return NULL;
   best b = {NULL, (int)(strlen(tail) / 3) + 2};

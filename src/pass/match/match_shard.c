@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "op/core/op.h"
 #include "pass/match/match_state.h"
 
@@ -35,6 +36,7 @@ static gs_status set_axes(gs_matching *m, const gs_spec_rule *r,
 static gs_status set_dim(gs_matching *m, const gs_spec_rule *r,
                          const gs_spec_dim *d, const gs_value *v, int i,
                          gs_sharding *s) {
+  gs_assert(i >= 0 && i < s->rank);
   gs_axes axes = gs_match_axes(m->mesh, &d->axes);
   while (d->other && !divides(m->mesh, &axes, v->dims[i])) {
     d = d->other;
@@ -59,6 +61,7 @@ static const gs_spec_dim *entry(const gs_rule_dims *from, int rest, int rank,
                                 int i) {
   if (rest < 0 || i < rest) return &from->dim[i];
   int after = from->n - 1 - rest; /* entries behind it */
+  gs_assert(rest < from->n && i >= 0 && i < rank);
   if (i >= rank - after) return &from->dim[from->n - (rank - i)];
   return &from->dim[rest];
 }
@@ -126,6 +129,7 @@ static int factor_before(const gs_tensor_map *t, int f) {
  * as they lie together in the weight too ("dhk" of "bsd,dhk->bshk": h and k).
  * Of these the most major.  -1: none. */
 static int column_factor(const gs_rule *r, int k) {
+  gs_assert(r->nout > 0 && k < r->nin);
   const gs_tensor_map *out = &r->out[0];
   int found = -1;
   for (int d = out->rank - 1; d >= 0; d--)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 enum { MAX_DEPTH = 8 };
 
 /* One line of the function, for one tensor of the "X*" kind. */
@@ -412,6 +414,7 @@ static void set_results(const expansion *x, const step *s, gs_node *n) {
     gs_node_output(n, i, to->value);
     last = i + 1;
   }
+  gs_assert(last <= n->nout);
   n->nout = last;
 }
 
@@ -503,6 +506,7 @@ static gs_status emit(const expansion *x, const step *s) {
   GS_TRY(set_attributes(x, s, n));
   set_results(x, s, n);
   if (n->op) return GS_OK;
+  gs_assert(x->g->node.at[x->g->node.n - 1] == n);
   x->g->node.n--; /* its own lines take its place */
   GS_TRY(expand(x->x, x->g, n, x->depth + 1, &done, x->e));
   return done ? GS_OK : fault(x, l, "no such operator");
@@ -555,6 +559,7 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
                    "opset %d; the operator was added in opset %d", n->opset,
                    f->first);
   *done = true;
+  gs_assert(!f->derive || x->derive);
   if (f->derive) return x->derive(x, g, n, e);
   return expand_by(x, g, n, f, depth, e);
 }

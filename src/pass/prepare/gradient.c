@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 typedef struct derivation {
   gs_expander *x;
   gs_graph *g;
@@ -135,6 +137,7 @@ static void repeat(derivation *d, const gs_node *n) {
                            gs_sprintf(g->arena, "%s/%s", d->base, n->name),
                            n->nin, n->nout);
   c->op = n->op;
+  gs_assert(c->nin == n->nin && c->nout == n->nout);
   c->opset = n->opset;
   c->origin = d->n->origin;
   c->stage = d->n->stage;
@@ -201,6 +204,7 @@ static void go_forwards(derivation *d) {
 static gs_node *call(derivation *d, const gs_node *of, const char *name,
                      int nin, int nout) {
   gs_node *n = gs_node_new(d->g, of->domain, of->op_type, name, nin, nout);
+  gs_assert(d->g->node.at[d->g->node.n - 1] == n);
   d->g->node.n--;
   n->origin = d->n->origin;
   n->stage = d->n->stage;
@@ -261,6 +265,7 @@ static gs_status go_back(derivation *d, const gs_node *n) {
   const gs_function *f;
   GS_TRY(rule_of(d, n, &f));
   int results = (f->in.n - f->out.n) / 2;
+  gs_assert(f->in.n >= f->out.n && results >= 0);
   int operands = n->nin > f->out.n ? n->nin : f->out.n;
   if (f->out.n && f->out.at[f->out.n - 1].each) operands = n->nin;
   const char *name =

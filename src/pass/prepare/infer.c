@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/math.h"
 #include "kernel/core/kernel.h"
@@ -240,6 +241,7 @@ static gs_status note_stale(gs_infer *f, const gs_node *n, const said *s) {
 /* One warning for all of them. */
 static void warn_stale(const gs_infer *f) {
   int others = f->stale.n - 1;
+  gs_assert(others < 0 || (f->where && f->what));
   if (others < 0) return;
   if (!others) gs_warn(f->e, f->where, "%s, which is ignored", f->what);
   else
@@ -296,6 +298,7 @@ static gs_status shapes(const gs_infer *f, gs_graph *g, gs_node *n) {
 static gs_status infer_flattened(gs_infer *f, gs_graph *g, gs_node *n) {
   int from = g->node.n;
   gs_upgrade_flatten(g, n, *n->coerced);
+  gs_assert(g->node.n == from + 3);
   n->coerced = NULL;
   gs_node *made[] = {g->node.at[from], g->node.at[from + 1], n,
                      g->node.at[from + 2]};

@@ -1,6 +1,7 @@
 /* Shape inference of graphs in attributes. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "op/core/shape.h"
 #include "pass/prepare/infer_impl.h"
 
@@ -69,6 +70,7 @@ static void take_node(gs_graph *g, const gs_node *m, gs_value **map,
 static gs_value **take_values(gs_infer *f, gs_graph *g, const gs_node *n,
                               const gs_graph *b) {
   gs_value **map = GS_NEWS(f->a, b->value.n + 1, gs_value *);
+  gs_assert(b->capture.n <= n->ncapture);
   for (int i = 0; i < b->capture.n; i++)
     if (b->capture.at[i])
       map[b->capture.at[i]->id] = n->in[gs_node_formal(n) + i];
@@ -86,6 +88,7 @@ static gs_value **take_values(gs_infer *f, gs_graph *g, const gs_node *n,
 /* Puts the nodes of b, which has no inputs, in the place of n. */
 static gs_status take_apart(gs_infer *f, gs_graph *g, gs_node *n,
                             gs_graph *b) {
+  gs_assert(b->input.n == 0 && b->output.n >= n->nout);
   gs_value **map = take_values(f, g, n, b);
   gs_node *c;
   for (int i = 0; i < b->node.n; i++) {
@@ -127,6 +130,7 @@ gs_status gs_infer_bodies(gs_infer *f, gs_graph *g, gs_node *n,
                           const gs_dynamic *b, bool *taken) {
   gs_graph **first = GS_NEWS(f->a, n->nattr + 1, gs_graph *);
   gs_graph **before = GS_NEWS(f->a, n->nattr + 1, gs_graph *);
+  gs_assert(b->enter && f->node);
   n->attr = gs_memdup(g->arena, n->attr, (size_t)n->nattr * sizeof *n->attr);
   for (int i = 0; i < n->nattr; i++)
     if (n->attr[i].kind == GS_ATTR_GRAPH) first[i] = n->attr[i].g;
@@ -147,6 +151,7 @@ gs_status gs_infer_bodies(gs_infer *f, gs_graph *g, gs_node *n,
     if (pick >= 0) {
       *taken = true;
       f->depth--;
+      gs_assert(n->attr[pick].kind == GS_ATTR_GRAPH);
       return take_apart(f, g, n, n->attr[pick].g);
     }
     if (!again && round) break;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "op/core/schema.h"
 #include "pass/prepare/gradient.h"
 #include "pass/prepare/upgrade_scan.h"
@@ -26,6 +27,7 @@ static void set_operand(gs_graph *g, gs_node *n, int at, gs_value *v) {
     n->in = in;
     n->nin = at + 1;
   }
+  gs_assert(at >= 0 && at < n->nin && v);
   n->in[at] = v;
 }
 
@@ -162,6 +164,7 @@ bool gs_upgrade_one_dim(const gs_value *x, int64_t axis) {
 
 void gs_upgrade_flatten(gs_graph *g, gs_node *n, int64_t axis) {
   gs_value *x = n->in[0], *y = n->out[0];
+  gs_assert(n->nin >= 1 && n->nout >= 1 && x && y);
   gs_node *flat = new_node(g, n, "Flatten", x, NULL, "flat");
   gs_node_set_int(g, flat, "axis", axis);
   n->in[0] = new_result(g, flat, x->dtype);
@@ -224,6 +227,7 @@ static gs_status upgrade_one_way(gs_graph *g, gs_node *n, const change *c,
                    y->rank);
   int count = x->rank - y->rank - (int)axis;
   if (!count) return GS_OK;
+  gs_assert(count > 0 && count <= GS_MAX_RANK);
   for (int i = 0; i < count; i++) add[i] = y->rank + i;
   gs_value *axes = gs_value_ints(g, new_name(g, n, c->name), add, count);
   n->in[c->at] = new_result(
@@ -280,6 +284,7 @@ static gs_status upgrade_channel_slope(gs_graph *g, gs_node *n,
   x->relied = y->relied = true;
   int count = x->rank - 1 - y->rank;
   if (y->rank != 1 || count <= 0) return GS_OK;
+  gs_assert(count > 0 && count <= GS_MAX_RANK);
   for (int i = 0; i < count; i++) add[i] = i + 1;
   gs_value *axes = gs_value_ints(g, new_name(g, n, c->name), add, count);
   n->in[c->at] = new_result(

@@ -1,6 +1,7 @@
 /* Where shardings come from: the chains that propagation left behind. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "ir/mesh/spec.h"
 #include "pass/propagate/propagate_impl.h"
@@ -9,6 +10,7 @@ enum { MAX_CHAIN = 40 };
 
 const gs_origin *gs_propagation_origin(const gs_propagation *p,
                                        const gs_value *v, int axis) {
+  gs_assert(axis >= 0 && axis < p->graph->mesh->nsub);
   const gs_origin *o = p->origin[v->id];
   if (!o || !(o[axis].via || o[axis].from)) return NULL;
   return &o[axis];
@@ -126,6 +128,7 @@ static bool same_chain(const gs_propagation *p, const gs_value *v, int i,
 gs_axes gs_propagation_alike(const gs_propagation *p, const gs_value *v,
                              int d, int from) {
   const gs_axes *axes = &v->sharding->dim[d].axes;
+  gs_assert(d < v->sharding->rank && from >= 0 && from < axes->n);
   gs_axes out = {1, {axes->at[from]}};
   for (int i = from + 1; i < axes->n; i++) {
     if (!same_chain(p, v, axes->at[from], axes->at[i])) break;
@@ -139,6 +142,7 @@ static void explain_dim(gs_buf *b, const gs_propagation *p, const gs_value *v,
   gs_axes run;
   for (int i = 0; i < v->sharding->dim[d].axes.n; i += run.n) {
     run = gs_propagation_alike(p, v, d, i);
+    gs_assert(run.n > 0);
     gs_buf_str(b, "  axis ");
     gs_axes_print(b, p->graph->mesh, &run);
     gs_buf_printf(b, " on dim %d\n", d);

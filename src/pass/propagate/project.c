@@ -1,8 +1,11 @@
 #include "pass/propagate/project.h"
 
+#include "base/assert.h"
+
 /* How many of the axes from `at` on divide `size` evenly, taken together. */
 static int take_even(const gs_mesh *m, const gs_axes *axes, int at,
                      int64_t size) {
+  gs_assert(at >= 0 && at <= axes->n);
   int n = 0;
   for (; at + n < axes->n && size > 0; n++) {
     int64_t k = m->sub[axes->at[at + n]].size;
@@ -35,12 +38,14 @@ static void project_dim(const gs_mesh *m, const gs_rule *r,
 
 void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
                 const gs_sharding *s, gs_assignment *out) {
+  gs_assert(t->rank == s->rank && t->rank <= GS_MAX_RANK);
   for (int d = 0; d < t->rank; d++)
     project_dim(m, r, &t->dim[d], &s->dim[d].axes, out);
 }
 
 gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
                           const gs_assignment *as) {
+  gs_assert(t->rank >= 0);
   gs_sharding *s = gs_sharding_new(a, t->rank, false);
   for (int d = 0; d < t->rank; d++)
     for (int i = 0; i < t->dim[d].n; i++)
@@ -84,6 +89,7 @@ void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
     if (gs_factor_whole(r->factor[f].kind)) axes->n = 0;
     for (int i = 0; i < axes->n; i++) {
       gs_subset bit = (gs_subset)1 << axes->at[i];
+      gs_assert(axes->at[i] < m->nsub);
       if (used & bit) axes->n = (uint8_t)i;
       else used |= bit;
     }
@@ -101,6 +107,7 @@ gs_subset gs_assignment_partial(const gs_rule *r, const gs_assignment *as) {
 }
 
 gs_slot gs_slot_at(const gs_node *n, const gs_rule *r, int s) {
+  gs_assert(s >= 0 && s < r->nin + r->nout);
   if (s < r->nin) return (gs_slot){&r->in[s], gs_node_in(n, s), false, s};
   s -= r->nin;
   return (gs_slot){&r->out[s], gs_node_out(n, s), true, s};

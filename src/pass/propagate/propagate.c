@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "pass/propagate/propagate_impl.h"
 
 static const level levels[] = {
@@ -17,6 +18,7 @@ static const level levels[] = {
 static bool grow(prop *p, const visit *v, int i) {
   gs_value *y = v->node->out[i];
   gs_axes wanted[GS_MAX_RANK];
+  gs_assert(i >= 0 && i < v->node->nout);
   int s = v->node->nin + i;
   if (!y || !gs_prop_extend(p, v, s, wanted)) return false;
   for (int d = 0; d < y->rank; d++) {
@@ -166,6 +168,7 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
   p.view = GS_NEWS(a, g->node.n + 1, view *);
   p.slot = GS_NEW(a, gs_assignment);
   p.uses = gs_graph_uses(a, g);
+  gs_assert(p.m && p.m->nsub <= GS_MAX_SUBS);
   *out = (gs_propagation){.graph = g, .rule = in->rule, .filled = in->filled};
   out->origin = GS_NEWS(a, g->value.n + 1, gs_origin *);
   out->stated = GS_NEWS(a, g->value.n + 1, bool);

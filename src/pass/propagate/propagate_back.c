@@ -1,6 +1,7 @@
 /* Backward: from all uses of a value together; and groups of values. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "pass/propagate/propagate_impl.h"
 
 static bool follows(const gs_axes *longer, const gs_axes *shorter) {
@@ -39,6 +40,7 @@ static proposal *find_proposal(prop *p, proposals *all, const gs_axes *wanted,
   for (int i = 0; i < all->n; i++)
     if (same_wish(all->at[i].wanted, wanted, rank)) return &all->at[i];
   proposal *q = gs_push(&p->kept, all);
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
   q->wanted = gs_memdup(&p->kept, wanted, (size_t)rank * sizeof *wanted);
   q->bid = GS_NEWS(&p->kept, p->m->nsub, bid);
   for (int x = 0; x < p->m->nsub; x++) q->bid[x].weight = -1;
@@ -97,6 +99,7 @@ static int agreed_axis(const prop *p, const proposals *all, int d,
 static bool conflicts(const prop *p, const proposals *all, const gs_value *v,
                    const gs_axes *merged, int d, int i) {
   int axis = merged[d].at[i];
+  gs_assert(i < merged[d].n);
   double mine = strongest(all, d, i, axis).weight;
   for (int e = 0; e < v->rank; e++)
     for (int k = v->sharding->dim[e].axes.n; k < merged[e].n; k++) {
@@ -126,6 +129,7 @@ static bool resolve(prop *p, gs_value *v, const proposals *all) {
   for (int d = 0; d < v->rank; d++) {
     gs_axes *have = &v->sharding->dim[d].axes;
     for (; have->n < keep[d]; grew = true) {
+      gs_assert(have->n < merged[d].n);
       int axis = merged[d].at[have->n];
       bid b = strongest(all, d, have->n, axis);
       if (!b.by) break;
@@ -170,6 +174,7 @@ static bool tie_dim(prop *p, gs_value *v, const gs_value *from, int d) {
       (gs_axes_set(&rest) & gs_prop_taken(v->sharding)))
     return false;
   gs_origin *o = gs_prop_origin(p, v);
+  gs_assert(gs_prop_taken(v->sharding) >> GS_MAX_SUBS == 0);
   for (int x = 0; x < rest.n; x++)
     o[rest.at[x]] = (gs_origin){-1, NULL, from};
   dim->axes = *more;

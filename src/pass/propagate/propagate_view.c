@@ -1,6 +1,7 @@
 /* What the tensors of a node say of its factors, and what they may gain. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "pass/propagate/propagate_impl.h"
 
 static bool is_simple(const gs_op *op) {
@@ -14,6 +15,7 @@ bool gs_prop_is_due(const prop *p, const gs_node *n) {
 static const gs_split hidden = {{0}, false, 0};
 
 const gs_split *gs_prop_visible(const prop *p, const gs_value *v, int d) {
+  gs_assert(d >= 0 && d < v->sharding->rank);
   const gs_split *s = &v->sharding->dim[d];
   return s->priority > p->priority ? &hidden : s;
 }
@@ -35,6 +37,7 @@ static bool has(const gs_axes *axes, int axis) {
 
 /* Reads the axes of slot s into p->slot, factor by factor. */
 static void project(prop *p, const gs_rule *r, const gs_slot *slot) {
+  gs_assert(slot->map->rank == slot->value->sharding->rank);
   gs_split dim[GS_MAX_RANK];
   gs_sharding seen = {.rank = slot->map->rank, .dim = dim};
   for (int d = 0; d < seen.rank; d++)
@@ -69,6 +72,7 @@ static void add_factor_axes(prop *p, struct factor_axes_list *list,
     c->heaviest = s;
     return;
   }
+  gs_assert(axes->n && weight >= 0);
   *gs_push(&p->views, list) = (factor_axes){*axes, weight, s, s};
 }
 
@@ -134,8 +138,10 @@ gs_status gs_prop_project(prop *p, const gs_node *n, visit *v) {
   for (int f = 0; f < r->nfactor; f++) {
     gs_axes *merged = &v->merged[f];
     if (!takes_part(p, &r->factor[f])) continue;
-    for (int x; (x = next_axis(p, &(*known)->factor[f], merged)) >= 0;)
+    for (int x; (x = next_axis(p, &(*known)->factor[f], merged)) >= 0;) {
+      gs_assert(merged->n < GS_MAX_SUBS && !has(merged, x));
       merged->at[merged->n++] = (uint8_t)x;
+    }
   }
   p->out->visits++;
   return GS_OK;
@@ -192,6 +198,7 @@ static void extend(const prop *p, const visit *v, const gs_slot *slot, int f,
     if ((*taken >> axis & 1) || shards > size || (even && size % shards) ||
         !wins(p, v, slot, f, axis))
       return;
+    gs_assert(to->n < GS_MAX_SUBS);
     to->at[to->n++] = (uint8_t)axis;
     *taken |= (gs_subset)1 << axis;
   }
@@ -221,6 +228,7 @@ static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
   gs_axes more = gs_axes_tail(&axes, dim->axes.n);
   if (gs_axes_set(&more) & gs_sharding_used(slot->value->sharding))
     return false;
+  gs_assert(!(gs_axes_set(&more) & *taken));
   *wanted = axes;
   *taken = t;
   return true;
@@ -239,6 +247,7 @@ bool gs_prop_extend(prop *p, const visit *v, int s, gs_axes *wanted) {
 /* ---- what a change does ---- */
 
 gs_origin *gs_prop_origin(const prop *p, const gs_value *v) {
+  gs_assert(v->id >= 0 && v->id < p->g->value.n);
   gs_origin **o = &p->out->origin[v->id];
   if (!*o) *o = GS_NEWS(p->a, p->m->nsub, gs_origin);
   return *o;
@@ -246,6 +255,7 @@ gs_origin *gs_prop_origin(const prop *p, const gs_value *v) {
 
 void gs_prop_remember(prop *p, const gs_node *n, int s, int d, int axis) {
   const view *v = p->view[n->id];
+  gs_assert(v && axis >= 0 && axis < p->m->nsub);
   gs_slot slot = gs_slot_at(n, &v->rule, s);
   const gs_dim_map *map = &slot.map->dim[d];
   int first = -1;
