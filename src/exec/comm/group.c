@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 static gs_status bad(gs_arena *a, const gs_node *n, const char *what,
                      gs_err *e) {
   return gs_fail(e, GS_DATA, gs_node_place(a, n), "%s", what);
@@ -72,6 +74,7 @@ gs_status gs_permute_source(const gs_mesh *mesh, const gs_sharding *from,
     q = gs_axes_peer(mesh, x, q, gs_axes_index(mesh, y, p));
   }
   gs_subset used = gs_sharding_used(from), wanted = gs_sharding_used(to);
+  gs_assert(q >= 0 && q < mesh->ndevice);
   gs_axes freed = gs_axes_of(wanted & ~used);
   gs_axes taken = gs_axes_of(used & ~wanted);
   *source = gs_axes_peer(mesh, &freed, q, gs_axes_index(mesh, &taken, p));

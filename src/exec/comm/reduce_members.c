@@ -1,6 +1,7 @@
 /* Reductions over the members of a group, in ascending order. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "exec/comm/comm.h"
 #include "kernel/core/convert.h"
@@ -84,6 +85,7 @@ static void combine(gs_dtype t, gs_reduce r, void *acc, const void *x, int n) {
 static void reduce_half(gs_dtype t, gs_reduce r, int n, const void *const *in,
                         void *out, int64_t count) {
   float acc[BLOCK], x[BLOCK];
+  gs_assert(n >= 1 && (t == GS_FLOAT16 || t == GS_BFLOAT16));
   for (int64_t at = 0; at < count; at += BLOCK) {
     int m = (int)gs_min(BLOCK, count - at);
     gs_convert(GS_FLOAT, acc, t, (const uint16_t *)in[0] + at, m, NULL);
@@ -113,6 +115,7 @@ gs_status gs_reduce_many(gs_dtype t, gs_reduce r, int n,
     return GS_OK;
   }
   size_t size = gs_span(t, 1);
+  gs_assert(n >= 1 && size <= sizeof(double));
   _Alignas(64) char acc[BLOCK * sizeof(double)];
   for (int64_t at = 0; at < count; at += BLOCK) {
     int m = (int)gs_min(BLOCK, count - at);
@@ -127,6 +130,7 @@ gs_status gs_reduce_many(gs_dtype t, gs_reduce r, int n,
 
 void gs_reduce_part(int64_t total, int n, int i, int64_t *first,
                     int64_t *count) {
+  gs_assert(n >= 1 && i >= 0 && i < n);
   int64_t part = gs_ceil_div(gs_ceil_div(total, n), 64) * 64;
   *first = gs_min(i * part, total);
   *count = gs_min(part, total - *first);

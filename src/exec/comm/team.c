@@ -16,6 +16,7 @@ enum { SPINS = 4000, NAP_MS = 100 };
 
 void gs_team_init(gs_team *t, int64_t first, int64_t n, double timeout) {
   memset(t, 0, sizeof *t);
+  gs_assert(n >= 1 && first >= 0);
   t->first = first;
   t->n = n;
   t->timeout = timeout;

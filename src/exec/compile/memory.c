@@ -41,6 +41,7 @@ static size_t take(plan *p, size_t bytes) {
     return at;
   }
   hole *h = &p->hole.at[best];
+  gs_assert(h->size >= need && h->at % ALIGN == 0);
   size_t at = h->at;
   h->at += need;
   h->size -= need;
@@ -150,5 +151,6 @@ void gs_program_memory(gs_arena *a, gs_program *p) {
     for (int i = 0; i < n->nin; i++) release(&m, p, t, n->in[i], freed);
     for (int i = 0; i < n->nout; i++) release(&m, p, t, n->out[i], freed);
   }
+  gs_assert(m.top % ALIGN == 0);
   p->arena_size = m.top;
 }

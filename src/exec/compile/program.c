@@ -59,6 +59,7 @@ static gs_status add_slice(gs_program *p, gs_arena *a, const gs_node *n,
   int *first = &p->sliced[n->in[0]->id];
   *l = (gs_slice){
       .node = n, .from = n->in[0], .to = n->out[0], .next = *first};
+  gs_assert(*first < p->slice.n);
   *first = p->slice.n;
   GS_TRY(split_of(p, a, n, l->from->rank, &l->split, e));
   for (int d = 0; d < l->from->rank; d++)
@@ -99,6 +100,7 @@ static gs_step *add_step(gs_program *p, gs_arena *a, const gs_node *n,
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = n->out[i];
     if (!v) continue;
+    gs_assert(p->producer[v->id] < 0);
     p->producer[v->id] = p->step.n - 1;
     p->buffer[v->id].storage =
         gs_value_dynamic(v) ? GS_STORAGE_DYNAMIC : storage;
@@ -187,6 +189,7 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "an operand or result is missing");
   if ((flags & GS_OP_EXIT) || (x && is_view(n))) {
+    gs_assert(x->id != n->out[0]->id);
     p->buffer[n->out[0]->id].root = x->id;
     return GS_OK;
   }

@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 void *gs_alloc64(gs_arena *a, size_t n) {
   if (n > SIZE_MAX - 64) gs_out_of_memory(n);
   uintptr_t at = (uintptr_t)gs_alloc(a, n + 64);
+  gs_assert(at <= UINTPTR_MAX - 64);
   return (void *)((at + 63) / 64 * 64);
 }
 

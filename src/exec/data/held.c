@@ -166,6 +166,7 @@ gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v) {
 
 static void copy(gs_held *h) {
   const void *bytes = gs_data_of(h->t);
+  gs_assert(!h->data && h->t);
   if (h->mapped) map_own(h);
   if (h->l) gs_slice_copy(h->p, h->l, h->position, bytes, h->own);
   else if (h->size) memcpy(h->own, bytes, h->size);

@@ -36,6 +36,7 @@ const void *gs_slice_inside(const gs_program *p, const gs_slice *l,
     return gs_product(count, v->rank) == gs_product(v->dims, v->rank) ? whole
                                                                       : NULL;
   size_t size = (size_t)gs_dtype_bytes((int)v->dtype, 1);
+  gs_assert(at >= 0 && v->dtype != GS_STRING);
   const char *q = (const char *)whole + (size_t)at * size;
   size_t unit = gs_dtype_get((int)v->dtype)->cls == 'c' ? size / 2 : size;
   return (uintptr_t)q % unit ? NULL : q;

@@ -13,6 +13,7 @@ void gs_subarray_copy(size_t size, int rank, const int64_t *count,
                       const int64_t *dfirst) {
   gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
   if (gs_product(count, rank) <= 0) return;
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK && size > 0);
   int64_t sstep[GS_MAX_RANK + 1], dstep[GS_MAX_RANK + 1], at[GS_MAX_RANK + 1];
   const char *s = src;
   char *d = dst;

@@ -1,5 +1,6 @@
 #include "op/core/rule.h"
 
+#include "base/assert.h"
 #include "base/math.h"
 
 /* ---- building ---- */
@@ -18,6 +19,7 @@ enum { MAX_WHOLE = GS_MAX_FACTORS - 32 };
 
 void gs_rule_begin(gs_arena *a, const gs_node *n, gs_rule *r) {
   *r = (gs_rule){.arena = a};
+  gs_assert(n->nin >= 0 && n->nout >= 0);
   r->nin = n->nin;
   r->nout = n->nout;
   r->in = GS_NEWS(a, n->nin, gs_tensor_map);
@@ -34,6 +36,7 @@ int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
   if (r->nfactor == r->room)
     r->factor = gs_vec_grow(r->arena, r->factor, r->nfactor, &r->room,
                             sizeof *r->factor);
+  gs_assert(r->nfactor < r->room);
   r->factor[r->nfactor] = (gs_factor){.size = size, .kind = kind};
   return r->nfactor++;
 }
@@ -44,6 +47,7 @@ const char *gs_factor_text(gs_factor_kind kind) {
       [GS_WINDOW] = "window", [GS_STATS] = "stats",   [GS_SELECT] = "select",
       [GS_SCAN] = "scan",     [GS_LOOKUP] = "lookup",
   };
+  gs_assert((size_t)kind < GS_NKIND);
   return names[kind];
 }
 
@@ -67,6 +71,7 @@ int gs_rule_whole(gs_rule *r, int64_t size) {
 
 void gs_rule_put(gs_tensor_map *t, int d, int f) {
   gs_dim_map *m = &t->dim[d];
+  gs_assert(d >= 0 && d < t->rank && f < GS_MAX_FACTORS);
   if (f >= 0 && m->n < GS_MAX_DIM_FACTORS) m->f[m->n++] = (uint8_t)f;
 }
 

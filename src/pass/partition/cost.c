@@ -1,5 +1,7 @@
 #include "pass/partition/cost.h"
 
+#include "base/assert.h"
+
 double gs_cost_local(const gs_mesh *m, double flops, double bytes) {
   gs_machine machine = gs_machine_or(&m->machine, &gs_machine_default);
   return flops / machine.flops + bytes / (machine.memory_gbs * 1e9);
@@ -27,6 +29,7 @@ double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
   /* A local move costs next to nothing, but more than none. */
   if (!steps) return 1e-9;
   double alpha_us, gbs;
+  gs_assert(bytes >= 0);
   link_of(m, axes, &alpha_us, &gbs);
   return steps * (alpha_us * 1e-6) + bytes / (gbs * 1e9);
 }

@@ -8,6 +8,7 @@
 static gs_value *emit(gs_partitioner *p, const gs_value *v, gs_move_kind kind,
                       gs_value *in, const gs_sharding *after, gs_node **node) {
   const char *name = gs_moves[kind].name;
+  gs_assert(v->rank >= 0 && after->rank == v->rank);
   int64_t dims[GS_MAX_RANK];
   gs_sharding_local(p->m, after, v->dims, dims);
   gs_node *n = gs_node_new(p->program, "ai.gshard", name, "", 1, 1);

@@ -53,6 +53,7 @@ void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m) {
 }
 
 bool gs_reshard_nests(int64_t n, int64_t outer, int64_t inner) {
+  gs_assert(n >= 0 && outer >= 1 && inner >= 1);
   if (outer == 1) return true;
   return gs_ceil_div(n, outer * inner) * inner == gs_ceil_div(n, outer);
 }
@@ -70,6 +71,7 @@ static void append(state *st, int d, int unit) {
   uint8_t *u = st->unit + (units_of(st, d) - st->unit) + st->n[d];
   size_t at = (size_t)(u - st->unit);
   memmove(u + 1, u, sizeof st->unit - at - 1);
+  gs_assert(at < MAX_UNITS && unit >= 0 && unit < MAX_UNITS);
   *u = (uint8_t)unit;
   st->n[d]++;
 }
@@ -79,6 +81,7 @@ static void cut(state *st, int d, int k) {
   uint8_t *u = st->unit + (units_of(st, d) - st->unit) + k;
   size_t at = (size_t)(u - st->unit), drop = (size_t)(st->n[d] - k);
   memmove(u, u + drop, sizeof st->unit - at - drop);
+  gs_assert(k >= 0 && k <= st->n[d]);
   st->n[d] = (uint8_t)k;
 }
 
@@ -128,6 +131,7 @@ static void find_units(search *s, const gs_sharding *from,
     if (next[x] >= 0) starts[next[x]] = false;
   for (int x = 0; x < s->m->nsub; x++) {
     if (!starts[x]) continue;
+    gs_assert(s->nunit < MAX_UNITS);
     gs_axes *u = &s->unit[s->nunit];
     *u = (gs_axes){0};
     for (int y = x; y >= 0; y = next[y]) u->at[u->n++] = (uint8_t)y;
@@ -184,6 +188,7 @@ static double move_bytes(const search *s, gs_move_kind kind,
 
 /* Can the units of dim d from position k on be dropped or added? */
 static bool suffix_nests(const search *s, const state *st, int d, int k) {
+  gs_assert(k >= 0 && k <= st->n[d]);
   int64_t outer = shards(s, st, d, k);
   return gs_reshard_nests(s->dims[d], outer,
                           shards(s, st, d, st->n[d]) / outer);
@@ -205,6 +210,8 @@ static state_key key_of(const search *s, const state *st) {
   }
   for (int v = 0; v < s->nunit; v++)
     if (st->partial >> v & 1) key.at[n++] = (char)(v + 1);
+  gs_assert(n < (int)sizeof key.at);
+  gs_assert(s->nunit < 127 && s->nunit <= MAX_UNITS);
   key.at[n] = 0;
   return key;
 }
@@ -219,6 +226,7 @@ static void heap_push(search *s, step *x) {
 }
 
 static step *heap_pop(search *s) {
+  gs_assert(s->heap.n > 0);
   step *top = s->heap.at[0], *last = s->heap.at[--s->heap.n];
   int i = 0, n = s->heap.n;
   for (;;) {
