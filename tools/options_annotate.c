@@ -67,7 +67,7 @@ static const gs_option options[] = {
              "\"explained\" of the report."},
     {.name = "check",
      .help = "Write nothing; exit 1 if the annotations of the model are not "
-             "complete and consistent as they stand."},
+     "complete and consistent."},
     {.name = "dump-spec",
      .help = "Print the spec as it was understood, with defaults filled in "
              "and every tensor named, also those that --auto has chosen, and "

@@ -31,7 +31,7 @@ static const gs_option options[] = {
      .arg = "AXES",
      .group = "Input",
      .help = "The mesh of devices as NAME=SIZE,..., when the model does not "
-             "say it or to replace the one that it has."},
+     "have one or to replace the one that it has."},
     {.name = "bind",
      .arg = "NAME=N",
      .flags = GS_OPT_REPEAT,

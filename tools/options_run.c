@@ -41,11 +41,11 @@ static const gs_option options[] = {
      .flags = GS_OPT_REPEAT,
      .group = "Output",
      .help = "Write all outputs as .npy files into the directory DIR, or the "
-             "output NAME to FILE (.npy or .pb, - for standard output as "
-             ".npy).  In DIR the file is named after the output, with %2F in "
-             "place of a slash and %XX of whatever else no file should be "
-             "called.  All files appear or none.  Without -o a line for each "
-             "output is printed, with type, shape and a digest of its bytes."},
+     "output NAME to FILE (.npy or .pb, - for standard output as .npy).  In "
+     "DIR the file is named after the output, with %2F in place of a slash and "
+     "%XX for other characters that do not belong in a file name.  All files "
+     "appear or none.  Without -o a line for each output is printed, with "
+     "type, shape and a digest of its bytes."},
     {.name = "transport",
      .arg = "NAME",
      .choices = "threads|mpi",
@@ -62,12 +62,11 @@ static const gs_option options[] = {
      .arg = "MODEL",
      .flags = GS_OPT_ALIKE_USE,
      .group = "Comparing",
-     .help = "Also run the unpartitioned MODEL on the same inputs and "
-             "compare the outputs; then run both again with small whole "
-             "numbers in place of the floats, of which sums seldom round.  "
-             "Of each comparison a line says that the bytes are the same, or "
-             "how far the worst element is off; exit 1 if one differs by "
-             "more than the tolerances."},
+     .help = "Also run the unpartitioned MODEL on the same inputs and compare "
+     "the outputs; then run both again with small whole numbers in place of "
+     "the floats, since their sums rarely round.  For each comparison one line "
+     "says that the bytes are the same, or how far off the worst element is; "
+     "exit 1 if one differs by more than the tolerances."},
     {.name = "test-data",
      .arg = "DIR",
      .flags = GS_OPT_ALIKE_USE,
