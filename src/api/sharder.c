@@ -161,8 +161,8 @@ static gs_status remesh(gs_sharder *s, const char *text, gs_err *e) {
   for (int i = 0; i < g->value.n; i++)
     if (g->value.at[i]->sharding)
       GS_TRY(reread(a, g->mesh, mesh, &g->value.at[i]->sharding, e));
-  for (int i = 0; i < g->apart.n; i++)
-    GS_TRY(reread(a, g->mesh, mesh, &g->apart.at[i].sharding, e));
+  for (int i = 0; i < g->use_sharding.n; i++)
+    GS_TRY(reread(a, g->mesh, mesh, &g->use_sharding.at[i].sharding, e));
   g->mesh = mesh;
   return GS_OK;
 }
