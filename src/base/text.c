@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/utf8.h"
 
 /* The length of what starts s and is printable. */

@@ -1,5 +1,6 @@
 #include "kernel/core/share.h"
 
+#include "base/assert.h"
 #include "base/escape.h"
 
 /* Something that is made by one thread while others that want it wait; other
