@@ -64,3 +64,9 @@ gs_graph *import(gs_model *m) {
   ck_assert_msg(st == GS_OK, "%s", messages());
   return g;
 }
+
+gs_graph *open_graph(const char *path, gs_model **m) {
+  gs_status st = gs_model_read(&arena, path, NULL, m, &err);
+  ck_assert_msg(st == GS_OK, "%s", messages());
+  return import(*m);
+}

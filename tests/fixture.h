@@ -24,4 +24,6 @@ const char *messages(void);
 /* What must succeed. */
 gs_model *read_bytes(const void *p, size_t n);
 gs_graph *import(gs_model *m);
+gs_graph *open_graph(const char *path, gs_model **m);
+
 #endif

@@ -30,6 +30,8 @@ typedef struct malformed {
   const char *fragment; /* of the message */
 } malformed;
 
+extern const malformed malformed_bytes[]; /* as a file, on the wire */
+extern const int malformed_nbytes;
 extern const malformed malformed_models[];
 extern const int malformed_nmodels;
 extern const malformed malformed_devices[]; /* annotations */

@@ -38,6 +38,16 @@ void piece_with_graph(wire *out, wire *g);
 /* The same for another opset. */
 void piece_of_opset(wire *out, wire *g, int opset);
 
+wire piece_weight(void);
+void piece_add_value(wire *graph, uint32_t field, const char *name);
+/* What all graphs have apart from nodes and weights. */
+void piece_add_ports(wire *graph);
+/* The model of a graph. */
+void piece_finish(wire *out, wire *graph);
+void piece_add_opset(wire *w, uint32_t field, const char *domain,
+                     int64_t version);
+wire piece_value(const char *name, int type);
+
 extern const int64_t piece_square[2];
 
 /* External data and multi-device annotations (malformed_external.c). */

@@ -30,7 +30,8 @@ int malformed_write(const char *dir) {
     perror(dir);
     return 73;
   }
-  int failed = put_all(dir, malformed_models, malformed_nmodels) |
+  int failed = put_all(dir, malformed_bytes, malformed_nbytes) |
+               put_all(dir, malformed_models, malformed_nmodels) |
                put_all(dir, malformed_devices, malformed_ndevices) |
                put_all(dir, malformed_tensors, malformed_ntensors) |
                malformed_places(put, dir) | malformed_nodes(put, dir);

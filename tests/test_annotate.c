@@ -8,7 +8,7 @@
 #include "cases.h"
 #include "io/onnx/onnx_build.h"
 #include "io/spec/spec_io.h"
-#include "api/annotate.h"
+#include "api/shard/annotate.h"
 #include "pass/prepare/infer.h"
 #include "pass/partition/partition.h"
 #include "pass/prepare/upgrade.h"

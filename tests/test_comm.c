@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "exec/comm/group.h"
 #include "exec/comm/world.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "exec/compile/memory.h"
 #include "exec/compile/program_check.h"

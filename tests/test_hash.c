@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "suite.h"
 
 /* The value of the empty input stands in the specification of XXH3; the bytes

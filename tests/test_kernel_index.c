@@ -1,7 +1,7 @@
 /* Gathers, scatters, scans, and the kernels of ai.gshard. */
 #include <math.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "kernel_run.h"
 
 extern const gs_kernel gs_kernel_gather, gs_kernel_gather_elements,

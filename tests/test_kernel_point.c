@@ -1,6 +1,6 @@
 /* Pointwise kernels against a naive evaluation in double (integers: exactly),
  * over types, broadcasting patterns, odd sizes and edge cases. */
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "kernel/random/random.h"
 #include "kernel_harness.h"
 #include "suite.h"
@@ -15,7 +15,6 @@
 #define X(name) extern const gs_kernel gs_kernel_##name;
 KERNELS(X)
 #undef X
-
 typedef double binary(double x, double y);
 
 static double f_add(double x, double y) { return x + y; }
@@ -576,8 +575,7 @@ START_TEST(dropout) {
   ck_assert(kept > x->n * 6 / 10 && kept < x->n * 8 / 10);
   h_put(training, 0, 0);
   h_ok(&h, &gs_kernel_dropout);
-  size_t bytes = (size_t)gs_dtype_bytes((int)t, x->n);
-  ck_assert_mem_eq(y->data, x->data, bytes);
+  ck_assert_mem_eq(y->data, x->data, (size_t)gs_dtype_bytes((int)t, x->n));
   for (int64_t i = 0; i < x->n; i++)
     ck_assert_int_eq(((const uint8_t *)mask->data)[i], 1);
   free(draw);
@@ -592,13 +590,11 @@ int main(void) {
   tcase_add_loop_test(t, unary_ops, 0, NUNARY);
   tcase_add_loop_test(t, in_place, 0, 4);
   tcase_add_loop_test(t, variadic, 0, 4);
-  tcase_add_test(t, integer_edges);
-  tcase_add_test(t, powers);
-  tcase_add_test(t, nan_and_inf);
-  tcase_add_test(t, clip_and_where);
-  tcase_add_test(t, logic);
-  tcase_add_test(t, refusals);
   tcase_add_loop_test(t, dropout, 0, 8);
-  tcase_add_test(t, threads);
+  const TTest *const all[] = {integer_edges,  powers, nan_and_inf,
+                              clip_and_where, logic,  refusals,
+                              threads};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    tcase_add_test(t, all[i]);
   return suite_run("kernel_point", t);
 }

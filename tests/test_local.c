@@ -6,7 +6,7 @@
  * printed); expected is the program.  A partial result is finished as if it
  * were reduced. */
 #include "cases.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 /* "i=tp k=dp": the axes of each factor. */

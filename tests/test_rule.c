@@ -5,7 +5,7 @@
  * and an optional line "rule TEXT" (the user's, instead of the row's);
  * expected are the rule and the results, or the error. */
 #include "cases.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 /* A printed rule parses, and printing it again is a fixed point. */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pattern.h"
+#include "base/data/pattern.h"
 #include "fixture.h"
 #include "io/spec/spec_io.h"
 #include "io/spec/yaml.h"
@@ -581,24 +581,13 @@ int main(int argc, char **argv) {
   suite_arguments(argc, argv);
   TCase *t = tcase_create("spec");
   tcase_add_checked_fixture(t, setup, teardown);
-  tcase_add_test(t, test_patterns);
-  tcase_add_test(t, test_bad_patterns);
-  tcase_add_test(t, test_bad);
-  tcase_add_test(t, test_good);
-  tcase_add_test(t, test_schema);
-  tcase_add_test(t, test_manual);
-  tcase_add_test(t, test_order);
-  tcase_add_test(t, test_uses);
-  tcase_add_test(t, test_styles);
-  tcase_add_test(t, test_style_bias);
-  tcase_add_test(t, test_splits);
-  tcase_add_test(t, test_assign);
-  tcase_add_test(t, test_fallback);
-  tcase_add_test(t, test_mesh);
-  tcase_add_test(t, test_binds);
-  tcase_add_test(t, test_files_add_up);
-  tcase_add_test(t, test_existing);
-  tcase_add_test(t, test_hints);
-  tcase_add_test(t, test_groups);
+  const TTest *const all[] = {
+      test_patterns, test_bad_patterns, test_bad,    test_good,
+      test_schema,   test_manual,       test_order,  test_uses,
+      test_styles,   test_style_bias,   test_splits, test_assign,
+      test_fallback, test_mesh,         test_binds,  test_files_add_up,
+      test_existing, test_hints,        test_groups};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    tcase_add_test(t, all[i]);
   return suite_run("spec", t);
 }

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "cases.h"
 #include "check/compare.h"
 #include "check/random_input.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "io/file/io.h"
 #include "io/file/verify.h"
 #include "suite.h"

@@ -4,8 +4,8 @@
 
 #include "api/call.h"
 #include "base/buf.h"
-#include "base/bytes.h"
-#include "base/progress.h"
+#include "base/data/bytes.h"
+#include "base/data/progress.h"
 #include "base/text.h"
 #include "io/file/io.h"
 

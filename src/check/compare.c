@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/assert.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "base/text.h"
 #include "kernel/core/convert.h"
@@ -26,6 +27,7 @@ static void widen(gs_dtype t, const void *data, int64_t at, int64_t n,
                   double *out) {
   int64_t bits = gs_dtype_get((int)t)->bits;
   const char *from = (const char *)data + at * bits / 8;
+  gs_assert(n > 0 && n <= BLOCK && at % 2 == 0);
   _Alignas(64) char copy[BLOCK * sizeof(double)];
   memcpy(copy, from, (size_t)((n * bits + 7) / 8));
   gs_convert(GS_DOUBLE, out, t, copy, n, NULL);
@@ -72,6 +74,7 @@ static double distance_of(double got, double want) {
 static void consider(gs_comparison *c, int64_t at, double got, double want,
                      double allowed) {
   double d = distance_of(got, want);
+  gs_assert(!(d < 0));
   if (d == 0) return;
   bool bad = !(d <= allowed);
   if (bad) c->bad++;
@@ -91,6 +94,7 @@ static void compare_integers(const gs_tensor *got, const gs_tensor *want,
   gs_dtype t = got->dtype;
   bool is_signed = gs_dtype_get((int)t)->cls == 'i';
   gs_dtype wide = is_signed ? GS_INT64 : GS_UINT64;
+  gs_assert(want->dtype == t);
   int64_t bits = gs_dtype_get((int)t)->bits;
   const char *x = gs_tensor_bytes(got), *y = gs_tensor_bytes(want);
   uint64_t a[BLOCK], b[BLOCK], max = 0;

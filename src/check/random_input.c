@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/assert.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/random/random.h"
@@ -36,6 +37,7 @@ static int64_t whole(const gs_random *r, uint64_t key, uint64_t i) {
   draw(key, i, x);
   uint64_t bits = (uint64_t)x[0] << 32 | x[1];
   uint64_t span = r->ranged ? (uint64_t)r->high - (uint64_t)r->low : 2;
+  gs_assert(span > 0);
   return (int64_t)((r->ranged ? (uint64_t)r->low : 0) + bits % span);
 }
 
@@ -76,6 +78,7 @@ gs_status gs_random_tensor(gs_arena *a, const char *name, gs_dtype dtype,
   for (int64_t at = 0; at < n; at += BLOCK) {
     double f[BLOCK];
     int64_t w[BLOCK], m = gs_min(BLOCK, n - at);
+    gs_assert(m > 0);
     for (int64_t i = 0; i < m; i++) {
       if (is_float || is_complex) f[i] = real(r, key, (uint64_t)(at + i));
       else w[i] = whole(r, key, (uint64_t)(at + i));

@@ -14,7 +14,7 @@ static gs_status split_of(gs_arena *a, const gs_node *n,
   *out = gs_node_sharding(n, "split");
   if (*out) return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(a, n),
-                 "'split' is no sharding over the mesh");
+                 "'split' is not a sharding over the mesh");
 }
 
 /* The one ENTRY node that reads v, NULL when others read it as well. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/map.h"
+#include "base/data/map.h"
 #include "base/math.h"
 
 /* Less than this part of the time is no reason to split a tensor. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/data/clock.h"
 
 enum { NAP_MS = 100 };
 

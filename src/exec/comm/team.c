@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
+#include "base/data/clock.h"
 #include "base/escape.h"
 
 enum { SPINS = 4000, NAP_MS = 100 };

@@ -8,7 +8,7 @@
 
 #include <mpi.h>
 
-#include "base/clock.h"
+#include "base/data/clock.h"
 #include "exec/comm/world.h"
 
 /* A wait that lasts this many seconds is told to who asks. */

@@ -50,7 +50,7 @@ static gs_status split_of(gs_program *p, gs_arena *a, const gs_node *n,
   return gs_fail(e, GS_DATA, gs_node_place(a, n), "%s",
                  !given         ? "no attribute 'split'"
                  : !p->g->mesh ? "the program has no mesh"
-                               : "'split' is no sharding over the mesh");
+                               : "'split' is not a sharding over the mesh");
 }
 
 static gs_status add_slice(gs_program *p, gs_arena *a, const gs_node *n,

@@ -3,8 +3,8 @@
 #define GS_IO_IO_H
 
 #include "base/arena.h"
-#include "base/hash.h"
-#include "base/progress.h"
+#include "base/data/hash.h"
+#include "base/data/progress.h"
 #include "base/status.h"
 #include "io/file/temp.h"
 #include "ir/dynamic.h"

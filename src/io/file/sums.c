@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "io/file/io.h"
 

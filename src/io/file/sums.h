@@ -4,7 +4,7 @@
 #define GS_IO_SUMS_H
 
 #include "base/buf.h"
-#include "base/progress.h"
+#include "base/data/progress.h"
 #include "ir/tensor.h"
 
 enum { GS_SUMS_BLOCK = 1 << 20 }; /* bytes of a block; the last may have less */

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 
 typedef struct known { /* a file and its hashes */

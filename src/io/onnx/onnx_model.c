@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
+#include "base/data/hash.h"
 
 const gs_model_limits gs_model_limits_default = {
 #define X(name, value, text) .name = value,

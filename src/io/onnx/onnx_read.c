@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "io/onnx/onnx_model.h"
 
 /* ---- every TensorProto ---- */

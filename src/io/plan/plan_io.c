@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
-#include "base/map.h"
+#include "base/data/hash.h"
+#include "base/data/map.h"
 #include "io/file/io.h"
 #include "io/plan/plan_keys.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "ir/packed.h"
 

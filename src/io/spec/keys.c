@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/bytes.h"
-#include "base/map.h"
+#include "base/data/bytes.h"
+#include "base/data/map.h"
 
 gs_status gs_unknown_word(gs_reader *r, const gs_yaml *v, const char *what,
                           const char *const *words) {

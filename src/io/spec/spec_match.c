@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pattern.h"
+#include "base/data/pattern.h"
 #include "io/spec/spec_read.h"
 
 #define FIELD(type) ((type *)(void *)((char *)into + k->offset))

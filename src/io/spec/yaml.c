@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/map.h"
+#include "base/data/map.h"
 
 const gs_yaml_limits gs_yaml_spec_limits = {1 << 20, 100000};
 const gs_yaml_limits gs_yaml_plan_limits = {64 << 20, 4000000};

@@ -6,7 +6,7 @@
 #ifndef GS_IR_GRAPH_H
 #define GS_IR_GRAPH_H
 
-#include "base/map.h"
+#include "base/data/map.h"
 #include "ir/graph/value.h"
 
 struct gs_op; /* op/core/op.h */

@@ -5,7 +5,7 @@
 #ifndef GS_IR_SPEC_H
 #define GS_IR_SPEC_H
 
-#include "base/map.h"
+#include "base/data/map.h"
 #include "ir/place.h"
 #include "ir/mesh/sharding.h"
 
@@ -34,7 +34,7 @@ struct gs_spec_dim {
 };
 
 typedef struct gs_spec_pattern {
-  const char *text; /* base/pattern.h; known to compile */
+  const char *text; /* base/data/pattern.h; known to compile */
   gs_place at;
 } gs_spec_pattern;
 

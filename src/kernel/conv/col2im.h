@@ -2,7 +2,7 @@
 #ifndef GS_KERNEL_COL2IM_H
 #define GS_KERNEL_COL2IM_H
 
-#include "op/core/window.h"
+#include "op/rule/window.h"
 
 /* For channels [lo, hi): image[c, w.out...] = sum over taps t and places p of
  * col[c, t, p] where window p of the transposed sense (w.in places) has its

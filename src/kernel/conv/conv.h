@@ -3,7 +3,7 @@
 #define GS_KERNEL_CONV_H
 
 #include "kernel/core/support.h"
-#include "op/core/window.h"
+#include "op/rule/window.h"
 
 /* Operand [batch, group * in, w.in...], result [batch, group * out,
  * w.out...]. */

@@ -10,7 +10,7 @@
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
-#include "op/core/window.h"
+#include "op/rule/window.h"
 
 #define GS_STAMP "kernel/conv/pool.inc"
 #include "kernel/core/stamp.h"

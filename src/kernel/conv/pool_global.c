@@ -7,7 +7,7 @@
 #include "kernel/core/par.h"
 #include "kernel/reduce/rowloops.h"
 #include "kernel/core/support.h"
-#include "op/core/window.h"
+#include "op/rule/window.h"
 
 typedef enum kind { AVERAGE, MAXIMUM, NORM } pool_kind;
 

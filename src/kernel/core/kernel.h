@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "base/map.h"
+#include "base/data/map.h"
 #include "ir/dynamic.h"
 #include "op/core/op.h"
 

@@ -3,7 +3,7 @@
  * (f64 for f64) and rounded once. */
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/core/kernel.h"

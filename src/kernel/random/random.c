@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "kernel/core/coord.h"
 #include "kernel/core/support.h"
 

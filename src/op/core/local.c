@@ -1,10 +1,12 @@
 #include "op/core/local.h"
 
+#include "base/assert.h"
 #include "base/buf.h"
 
 gs_node *gs_local_same(gs_local *l) {
   const gs_node *from = l->node;
   gs_graph *g = l->program;
+  gs_assert(from && g);
   gs_node *n = gs_node_new(g, from->domain, from->op_type, from->name,
                            from->nin, from->nout);
   n->op = from->op;
@@ -36,6 +38,8 @@ gs_node *gs_local_emit(gs_local *l, const char *domain, const char *op_type,
   n->stage = l->node->stage;
   n->origin = l->node->origin;
   for (int i = 0; i < nin; i++) n->in[i] = in[i];
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
+  gs_assert(nin == 0 || in);
   const gs_value *v = gs_node_out(l->node, 0);
   gs_node_output(n, 0, gs_value_new(g, v ? v->name : NULL, dtype, rank, dims));
   return n;
@@ -48,6 +52,7 @@ gs_node *gs_local_like(gs_local *l, const char *op_type, gs_value *const *in,
 }
 
 gs_value *gs_local_cast(gs_local *l, gs_value *x, gs_dtype t) {
+  gs_assert(x && x->dtype != GS_UNDEFINED);
   if (x->dtype == t) return x;
   gs_node *n = gs_local_emit(l, "", "Cast", &x, 1, t, x->rank, x->dims);
   gs_node_set_int(l->program, n, "to", t);
@@ -86,6 +91,7 @@ void gs_local_mask(gs_local *l, int i) {
   const gs_value *v = gs_node_in(l->node, i);
   if (!v) return;
   const gs_tensor_map *t = &l->rule->in[i];
+  gs_assert(t->rank == v->rank);
   for (int d = 0; d < v->rank; d++) {
     if (t->dim[d].n != 1) continue;
     const gs_axes *axes = &l->factor[t->dim[d].f[0]];
@@ -114,6 +120,7 @@ void gs_local_once(gs_local *l, int i, const gs_axes *axes) {
 gs_node *gs_local_meshed(gs_local *l) {
   const gs_node *from = l->node;
   const gs_value *y = from->out[0];
+  gs_assert(y);
   gs_node *n = gs_local_emit(l, "ai.gshard", from->op_type, l->in, from->nin,
                              y->dtype, y->rank, l->out_dims[0]);
   for (int i = 0; i < from->nattr; i++)
@@ -123,6 +130,7 @@ gs_node *gs_local_meshed(gs_local *l) {
 }
 
 static gs_status reshaped(gs_local *l, int operand) {
+  gs_assert(operand < l->node->nin && l->node->nout > 0);
   gs_node *n = gs_local_same(l);
   n->in[operand] = gs_value_ints(l->program, NULL, l->out_dims[0],
                                  l->node->out[0]->rank);

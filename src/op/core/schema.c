@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/map.h"
+#include "base/data/map.h"
 
 const gs_schema gs_schemas[] = {
 #define SCHEMA(name, domain, since, in0, in1, out0, out1, attributes)          \

@@ -117,7 +117,7 @@ static gs_status annotate(collector *c, int rule, const gs_target *t) {
   GS_TRY(gs_match_sharding(m, rule, t->value, t->node, t->operand, &s));
   GS_TRY(existing(m, r, t, &skip));
   if (skip) return GS_OK;
-  gs_assert(s->rank == t->value->rank);
+  gs_assert(s->rank == t->value->rank || gs_value_dynamic(t->value));
   gs_annotation *a = lookup(c, t, &fresh);
   bool used = true;
   if (fresh) {

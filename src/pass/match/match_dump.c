@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/pattern.h"
+#include "base/data/pattern.h"
 #include "pass/match/match.h"
 
 static void axes(gs_buf *b, const gs_mesh *m, const gs_axes *a) {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/pattern.h"
+#include "base/data/pattern.h"
 #include "op/core/function.h"
 #include "pass/match/match_state.h"
 

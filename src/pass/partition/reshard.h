@@ -7,7 +7,7 @@
 #ifndef GS_PASS_RESHARD_H
 #define GS_PASS_RESHARD_H
 
-#include "base/map.h"
+#include "base/data/map.h"
 #include "ir/mesh/form.h"
 #include "pass/partition/cost.h"
 

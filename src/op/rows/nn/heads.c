@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 
 gs_status gs_heads_bad(gs_arena *a, const gs_node *n, gs_err *e,
@@ -17,6 +18,7 @@ gs_status gs_heads_expect(gs_arena *a, const gs_node *n, int i, int rank,
                           const int64_t *dims, gs_err *e) {
   const gs_value *v = gs_node_in(n, i);
   if (!v) return GS_OK;
+  gs_assert(rank >= 0 && rank <= GS_MAX_RANK);
   bool fits = v->rank == rank;
   for (int d = 0; fits && d < rank; d++)
     fits = dims[d] < 0 || v->dims[d] == dims[d];
@@ -27,6 +29,7 @@ gs_status gs_heads_expect(gs_arena *a, const gs_node *n, int i, int rank,
 }
 
 int gs_heads_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
+  gs_assert(size >= 0);
   if (size == 1) return -1;
   if (kind != GS_WHOLE) return gs_rule_factor(r, size, kind);
   for (int f = 0; f < r->nfactor && f < GS_MAX_FACTORS; f++)
@@ -39,6 +42,7 @@ int gs_heads_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
 }
 
 int gs_heads_work(gs_rule *r, int64_t size) {
+  gs_assert(size >= 0);
   return size == 1 ? -1 : gs_rule_factor(r, size, GS_WHOLE);
 }
 
@@ -55,6 +59,7 @@ void gs_heads_divide(gs_local *l, gs_node *n, const char *name, int f,
   if (!gs_node_attr(l->node, name)) return;
   int64_t all = gs_node_int(l->node, name, 0);
   int64_t by = gs_heads_shards(l, f) * gs_heads_shards(l, g);
+  gs_assert(by > 0);
   if (by > 1)
     gs_node_set_int(l->program, n, name, gs_ceil_div(all, by));
 }
@@ -62,6 +67,7 @@ void gs_heads_divide(gs_local *l, gs_node *n, const char *name, int f,
 void gs_heads_local(gs_local *l, int64_t batch, int64_t kv, int64_t group) {
   int at = batch != 1;
   int heads = kv != 1 ? at++ : -1, groups = group != 1 ? at : -1;
+  gs_assert(heads < l->rule->nfactor && groups < l->rule->nfactor);
   gs_node *n = gs_local_same(l);
   gs_heads_divide(l, n, "q_num_heads", heads, groups);
   gs_heads_divide(l, n, "kv_num_heads", heads, -1);

@@ -3,7 +3,7 @@
 #define GS_OP_HEADS_H
 
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 /* GS_DATA: operand i is not of that shape (-1: any length). */

@@ -4,9 +4,9 @@
 
 #include "base/math.h"
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
-#include "op/core/window.h"
+#include "op/rule/window.h"
 
 gs_rule_fn gs_rule_col2im;
 gs_shape_fn gs_shape_batch_norm, gs_shape_col2im, gs_shape_blocks;

@@ -1,7 +1,7 @@
 /* Local form of Gemm; rule and shape of Einsum. */
 #include "op/core/local.h"
 #include "op/core/shape.h"
-#include "op/core/terms.h"
+#include "op/rule/terms.h"
 
 gs_rule_fn gs_rule_einsum;
 gs_shape_fn gs_shape_einsum;

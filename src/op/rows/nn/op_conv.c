@@ -3,9 +3,9 @@
 
 #include "base/math.h"
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
-#include "op/core/window.h"
+#include "op/rule/window.h"
 
 gs_rule_fn gs_rule_conv, gs_rule_conv_transpose, gs_rule_conv_integer,
     gs_rule_qlinear_conv, gs_rule_deform_conv;

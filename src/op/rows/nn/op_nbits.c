@@ -2,7 +2,7 @@
  * bytes of a block], with a scale and a zero point per block. */
 #include "base/math.h"
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_matmul_nbits;

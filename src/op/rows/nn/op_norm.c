@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_mvn;

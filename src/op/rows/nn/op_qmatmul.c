@@ -6,7 +6,7 @@
 
 #include "base/math.h"
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_matmul_integer, gs_rule_qlinear_matmul;

@@ -2,7 +2,7 @@
 #include "op/rows/nn/scales.h"
 
 #include "base/math.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_quantize;

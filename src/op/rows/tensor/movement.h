@@ -2,7 +2,7 @@
 #ifndef GS_OP_MOVE_H
 #define GS_OP_MOVE_H
 
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 /* Operand i is given but not constant, and the model declares the shape of

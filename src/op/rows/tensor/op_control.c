@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 
 /* ---- helpers ---- */
 

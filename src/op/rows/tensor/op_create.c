@@ -2,7 +2,7 @@
  * shapes of other tensors as data. */
 #include <math.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "op/rows/tensor/movement.h"
 
@@ -180,7 +180,7 @@ gs_status gs_shape_random(gs_graph *g, gs_node *n, gs_err *e) {
                      "needs a mesh, and the graph has none");
     if (!split)
       return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                     "'%s' is no sharding over this mesh",
+                     "'%s' is not a sharding over this mesh",
                      gs_node_string(n, "split", "?"));
     GS_TRY(gs_sharding_check(g->mesh, split, rank,
                              gs_node_place(g->arena, n), e));

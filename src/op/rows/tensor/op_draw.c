@@ -1,9 +1,9 @@
 /* Bernoulli and Multinomial: shapes and local forms. */
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 gs_shape_fn gs_shape_multinomial;

@@ -1,6 +1,6 @@
 /* EyeLike and ReverseSequence. */
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_reverse_sequence;

@@ -1,10 +1,10 @@
 /* Rules, shapes and local forms of the rows from "pointwise" on. */
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/data/hash.h"
 #include "base/math.h"
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 /* ---- rules ---- */

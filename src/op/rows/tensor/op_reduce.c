@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "op/core/local.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 #include "op/core/signature.h"
 

@@ -1,7 +1,7 @@
 /* Rules and shapes of the rows of section "rows". */
 #include <string.h>
 
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 gs_rule_fn gs_rule_layer_norm;

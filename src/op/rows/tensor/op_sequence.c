@@ -1,6 +1,6 @@
 /* Sequences and optionals: kinds and element types. */
 #include "op/rows/tensor/bodies.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 
 gs_status gs_shape_optional(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = gs_node_in(n, 0);

@@ -1,6 +1,6 @@
 /* TfIdfVectorizer. */
 #include "base/math.h"
-#include "op/core/rule.h"
+#include "op/rule/rule.h"
 #include "op/core/shape.h"
 
 /* Length of the vector that TfIdfVectorizer makes of a row. */

@@ -1,0 +1,57 @@
+/* What the files of gs_runner share; see gshard.h. */
+#ifndef GS_API_RUNNER_H
+#define GS_API_RUNNER_H
+
+#include "api/call.h"
+#include "api/run/run_inputs.h"
+#include "api/run/run_output.h"
+#include "api/run/run_source.h"
+
+struct gs_runner {
+  gs_blocks own_blocks, *blocks; /* own, or those of its sharder */
+  gs_arena arena;
+  gs_runner_options o;
+  gs_world *w; /* NULL: threads */
+  gs_source source;
+  bool opened, prepared;
+  gs_bindings bind;
+  gs_run_inputs in;
+  bool torn;   /* ranks have stopped at different places */
+  bool silent; /* another rank tells what all know */
+  gs_exec *exec;
+  gs_arena results;  /* of the last run */
+  gs_dyn **output;   /* [outputs]; rank 0 only; NULL: not collected */
+  gs_run_output out;
+  gs_buf text, json; /* what was said */
+};
+
+/* Several ranks. */
+static inline bool gs_runner_many(const gs_runner *r) {
+  return r->w && r->w->nrank > 1;
+}
+static inline bool gs_runner_first(const gs_runner *r) {
+  return !r->w || r->w->rank == 0;
+}
+
+/* Under MPI all ranks go on, or all return the status of the lowest that
+ * failed, which alone speaks. */
+gs_status gs_runner_all(gs_runner *r, gs_status s, gs_err *e);
+#define GS_AGREE(r, expr)                                                      \
+  do {                                                                         \
+    gs_status agreed_ = gs_runner_all(r, expr, e);                             \
+    if (agreed_ != GS_OK) return agreed_;                                      \
+  } while (0)
+
+/* The graph compiled, with its inputs: of the source, or of a whole model
+ * (w NULL). */
+gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
+                         gs_exec **out, gs_err *e);
+/* Runs; seconds may be NULL. */
+gs_status gs_runner_once(gs_runner *r, double *seconds, gs_err *e);
+/* All outputs of x. */
+gs_status gs_runner_collect(gs_exec *x, gs_arena *a, const gs_graph *g,
+                            gs_dyn ***out, gs_err *e);
+/* Those of the last run, unless they were collected; all ranks agree. */
+gs_status gs_runner_results(gs_runner *r, gs_err *e);
+
+#endif

@@ -1,0 +1,107 @@
+#include "api/shard/load.h"
+
+#include "pass/prepare/upgrade.h"
+
+static gs_status put_all(gs_bindings *to, const gs_bindings *from,
+                         gs_err *e) {
+  for (int i = 0; from && i < from->map.n; i++) {
+    int64_t n = 0;
+    gs_bindings_get(from, from->map.entry[i].key, &n);
+    GS_TRY(gs_bindings_put(to, from->map.entry[i].key, n, e));
+  }
+  return GS_OK;
+}
+
+gs_status gs_load_model(gs_arena *a, const char *path,
+                        const gs_bindings *more, gs_loaded *out, gs_err *e) {
+  *out = (gs_loaded){0};
+  gs_busy_with(path);
+  GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
+  if (gs_model_meta(out->model, "gshard.program") ||
+      gs_model_meta(out->model, "gshard.position")) {
+    gs_fail(e, GS_DATA, path, "is a program, which was partitioned already");
+    gs_err_hint(e, "gshard-run runs it");
+    return GS_DATA;
+  }
+  GS_TRY(gs_model_import(out->model, &out->graph, e));
+  GS_TRY(gs_pass_upgrade(out->graph, e));
+  gs_bindings_init(&out->bind, a);
+  const char *const *names;
+  const int64_t *values;
+  int n;
+  GS_TRY(gs_model_binds(out->model, a, &names, &values, &n, e));
+  for (int i = 0; i < n; i++)
+    GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
+  GS_TRY(put_all(&out->bind, more, e));
+  return gs_pass_infer(a, out->graph, &out->bind, e);
+}
+
+gs_status gs_load_shardings(gs_arena *a, gs_loaded *l,
+                            const char *configuration, gs_err *e) {
+  return gs_model_shardings(l->model, l->graph, a, configuration, &l->mesh,
+                            &l->audit, e);
+}
+
+static const char *const simplify_first =
+    "a tool that rewrote the model has dropped or renamed them: simplify and "
+    "convert first, then annotate, or give gshard-annotate the spec again (-s)";
+
+/* An error with this code, or a warning. */
+static gs_status tell(gs_err *e, gs_status code, const char *place,
+                      const char *text, const char *hint) {
+  if (code) gs_fail(e, code, place, "%s", text);
+  else gs_warn(e, place, "%s", text);
+  gs_err_hint(e, "%s", hint);
+  return code;
+}
+
+static gs_status judge_values(const gs_loaded *l, const gs_loss_policy *p,
+                              gs_err *e) {
+  const gs_shard_audit *x = &l->audit;
+  const char *path = gs_model_path(l->model);
+  bool known = x->tensors >= 0;
+  bool all = known ? x->split && !x->found_split : !x->found;
+  if (all && p->replaced) return GS_OK;
+  if (all)
+    return tell(e, p->lost, path,
+                known ? gs_sprintf(&e->arena, "the model was sharded, and the "
+                                   "shardings of all %d tensors that were "
+                                   "split are lost", x->split)
+                      : "the model has a mesh, but no shardings",
+                simplify_first);
+  int lost = x->tensors - x->found;
+  if (lost <= 0 && !x->gone) return GS_OK;
+  const char *text = gs_sprintf(&e->arena, "%d of %d annotated tensors have "
+                                "lost their shardings, or are gone", lost,
+                                x->tensors);
+  if (!known) text = "annotated tensors are gone";
+  if (x->gone)
+    text = gs_sprintf(&e->arena, "%s, such as '%s'", text, x->gone);
+  return tell(e, p->partial, path, text, simplify_first);
+}
+
+gs_status gs_load_judge(const gs_loaded *l, const gs_loss_policy *p,
+                        gs_err *e) {
+  const gs_shard_audit *x = &l->audit;
+  if (!l->mesh || !x->metadata) return GS_OK;
+  gs_status first = judge_values(l, p, e), more = GS_OK;
+  if (x->differ)
+    more = tell(e, p->differ, x->place,
+                gs_sprintf(&e->arena, "the standard fields contradict the "
+                           "metadata gshard.*, %d time%s: %s", x->differ,
+                           x->differ == 1 ? "" : "s", x->why),
+                "--configuration " GS_CONFIGURATION " takes the fields as they "
+                "are now; gshard-annotate without it takes the metadata and "
+                "writes the fields again");
+  if (!first) first = more;
+  more = GS_OK;
+  if (x->missing)
+    more = tell(e, p->missing, x->bare,
+                gs_sprintf(&e->arena, "%d sharding%s of the standard fields "
+                           "%s gone; the metadata gshard.* have them",
+                           x->missing, x->missing == 1 ? "" : "s",
+                           x->missing == 1 ? "is" : "are"),
+                "gshard-annotate writes them again; to drop shardings, remove "
+                "the metadata too");
+  return first ? first : more;
+}

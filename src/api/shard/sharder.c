@@ -1,0 +1,254 @@
+/* gs_sharder of gshard.h: reading, annotating, partitioning. */
+#include "api/shard/sharder.h"
+
+#include <stdlib.h>
+
+#include "api/shard/annotate.h"
+#include "base/data/bytes.h"
+#include "io/spec/spec_io.h"
+
+static bool fills(const gs_sharder *s) {
+  return s->spec.options.choose == GS_AUTO_FILL;
+}
+
+gs_status gs_sharder_need(const gs_sharder *s, gs_stage stage,
+                          const char *what, gs_err *e) {
+  static const char *const name[] = {"new", "load", "annotate", "partition"};
+  if (s->stage > GS_STAGE_NEW) gs_busy_with(gs_model_path(s->model.model));
+  if (s->stage >= stage) return GS_OK;
+  return gs_fail(e, GS_USAGE, NULL, "%s comes after gs_sharder_%s", what,
+                 name[stage]);
+}
+
+/* ---- making ---- */
+
+static gs_status read_spec(gs_sharder *s, const gs_sharder_options *o,
+                           gs_err *e) {
+  gs_spec_init(&s->spec, &s->arena);
+  for (int i = 0; i < o->nspec; i++)
+    GS_TRY(gs_spec_read(&s->spec, o->spec[i], e));
+  if (o->spec_text)
+    GS_TRY(gs_spec_parse(&s->spec, "spec", o->spec_text,
+                         strlen(o->spec_text), e));
+  if (o->mesh) GS_TRY(gs_spec_set_mesh(&s->spec, o->mesh, e));
+  if (o->allow_unmatched) s->spec.options.strict = false;
+  if (!o->choose) return GS_OK;
+  s->spec.options.choose = GS_AUTO_FILL;
+  if (o->memory && !gs_bytes_parse(o->memory, &s->spec.options.memory))
+    return gs_fail(e, GS_USAGE, "--auto", "'%s' is not a byte count",
+                   o->memory);
+  return GS_OK;
+}
+
+static gs_status start(gs_sharder *s, const gs_sharder_options *o,
+                       gs_err *e) {
+  s->producer = gs_strdup(&s->arena, o->producer ? o->producer : "gshard");
+  s->verify = o->verify;
+  s->has_spec = o->nspec || o->spec_text || o->mesh || o->choose;
+  GS_TRY(read_spec(s, o, e));
+  gs_bindings_init(&s->bind, &s->arena);
+  for (int i = 0; i < s->spec.bind.n; i++)
+    GS_TRY(gs_bindings_put(&s->bind, s->spec.bind.at[i].name,
+                           s->spec.bind.at[i].size, e));
+  for (int i = 0; i < o->nbind; i++)
+    GS_TRY(gs_bindings_parse(&s->bind, o->bind[i], e));
+  return GS_OK;
+}
+
+static gs_status guarded_start(gs_sharder *s, const gs_sharder_options *o,
+                               gs_err *e) {
+  GS_CALL(&s->blocks, e, start(s, o, e));
+}
+
+gs_status gs_sharder_new(const gs_sharder_options *options, gs_sharder **out,
+                         gs_err *e) {
+  gs_sharder_options o;
+  *out = NULL;
+  GS_TRY(gs_options_take(&o, sizeof o, options, "gs_sharder_options", e));
+  gs_sharder *s = gs_object_new(sizeof *s, e);
+  if (!s) return GS_RESOURCE;
+  gs_blocks_init(&s->blocks);
+  gs_arena_init(&s->arena);
+  gs_status status = guarded_start(s, &o, e);
+  if (status) gs_sharder_free(s);
+  else *out = s;
+  return status;
+}
+
+void gs_sharder_free(gs_sharder *s) {
+  if (!s) return;
+  if (s->model.model) gs_model_close(s->model.model);
+  gs_arena_free(&s->arena);
+  gs_blocks_free(&s->blocks);
+  free(s);
+}
+
+/* ---- verifying ---- */
+
+/* What a step has left, where that is asked for; `sharded`: every value has a
+ * sharding by now. */
+static gs_status verify(const gs_sharder *s, const gs_graph *g, bool sharded,
+                        gs_err *e) {
+  if (!s->verify) return GS_OK;
+  GS_TRY(gs_graph_check(g, e));
+  return sharded ? gs_graph_check_sharded(g, e) : GS_OK;
+}
+
+/* ---- loading ---- */
+
+static gs_status load(gs_sharder *s, const char *path,
+                      const char *configuration, gs_err *e) {
+  gs_arena *a = &s->arena;
+  if (s->stage != GS_STAGE_NEW)
+    return gs_fail(e, GS_USAGE, path, "a gs_sharder loads one model");
+  GS_TRY(gs_load_model(a, gs_strdup(a, path), &s->bind, &s->model, e));
+  GS_TRY(verify(s, s->model.graph, false, e));
+  GS_TRY(gs_load_shardings(a, &s->model, configuration, e));
+  GS_TRY(verify(s, s->model.graph, false, e));
+  s->nbefore = s->model.graph->value.n;
+  s->before = GS_NEWS(a, s->nbefore + 1, gs_sharding *);
+  for (int i = 0; i < s->nbefore; i++)
+    s->before[i] = s->model.graph->value.at[i]->sharding;
+  s->stage = GS_STAGE_LOADED;
+  return GS_OK;
+}
+
+gs_status gs_sharder_load(gs_sharder *s, const char *path,
+                          const char *configuration, gs_err *e) {
+  GS_CALL(&s->blocks, e, load(s, path, configuration, e));
+}
+
+static gs_status audit(const gs_sharder *s, gs_audit kind, gs_err *e) {
+  static const gs_loss_policy policy[] = {
+      [GS_AUDIT_COMPLETE] = {.lost = GS_DATA},
+      [GS_AUDIT_STRICT] = {.lost = GS_DATA, .differ = GS_DATA},
+      [GS_AUDIT_EQUAL] = {false, GS_NO, GS_NO, GS_NO, GS_NO},
+      [GS_AUDIT_REPLACED] = {.replaced = true}};
+  GS_TRY(gs_sharder_need(s, GS_STAGE_LOADED, "gs_sharder_audit", e));
+  return gs_load_judge(&s->model, &policy[kind], e);
+}
+
+gs_status gs_sharder_audit(const gs_sharder *s, gs_audit kind, gs_err *e) {
+  gs_blocks *blocks = (gs_blocks *)(uintptr_t)&s->blocks;
+  GS_CALL(blocks, e, audit(s, kind, e));
+}
+
+/* Shardings of another mesh are read by the names of its axes. */
+static gs_status reread(gs_arena *a, const gs_mesh *from, const gs_mesh *to,
+                        gs_sharding **s, gs_err *e) {
+  const char *text = gs_sharding_text(a, from, *s);
+  return gs_sharding_parse(a, to, text, s, e);
+}
+
+static gs_status remesh(gs_sharder *s, const char *text, gs_err *e) {
+  gs_arena *a = &s->arena;
+  GS_TRY(gs_sharder_need(s, GS_STAGE_LOADED, "gs_sharder_remesh", e));
+  gs_graph *g = s->model.graph;
+  if (!text && !g->mesh) {
+    gs_fail(e, GS_DATA, gs_model_path(s->model.model),
+            "the model carries no shardings");
+    gs_err_hint(e, "annotate it with gshard-annotate first");
+    return GS_DATA;
+  }
+  if (!text) return GS_OK;
+  gs_mesh *mesh = GS_NEW(a, gs_mesh);
+  GS_TRY(gs_mesh_parse(text, a, mesh, e));
+  if (g->mesh && gs_mesh_same_axes(g->mesh, mesh)) return GS_OK;
+  if (g->mesh) gs_mesh_inherit(mesh, g->mesh);
+  if (g->mesh && g->mesh->device_ids)
+    gs_warn(e, "--mesh", "the model's gshard.device_ids are dropped: they "
+            "belong to a different mesh");
+  for (int i = 0; i < g->value.n; i++)
+    if (g->value.at[i]->sharding)
+      GS_TRY(reread(a, g->mesh, mesh, &g->value.at[i]->sharding, e));
+  for (int i = 0; i < g->use_sharding.n; i++)
+    GS_TRY(reread(a, g->mesh, mesh, &g->use_sharding.at[i].sharding, e));
+  g->mesh = mesh;
+  return GS_OK;
+}
+
+gs_status gs_sharder_remesh(gs_sharder *s, const char *mesh, gs_err *e) {
+  GS_CALL(&s->blocks, e, remesh(s, mesh, e));
+}
+
+/* ---- annotating ---- */
+
+gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
+  if (s->matched) return GS_OK;
+  GS_TRY(gs_pass_match(&s->arena, &s->spec, s->model.graph, &s->match, e));
+  GS_TRY(verify(s, s->model.graph, false, e));
+  s->matched = true;
+  return GS_OK;
+}
+
+gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
+  const gs_spec_options *o = &s->spec.options;
+  gs_auto_shard_options fill = {.memory = (double)o->memory,
+                                .even = o->uneven == GS_UNEVEN_ERROR};
+  if (spec) GS_TRY(gs_sharder_match(s, e));
+  GS_TRY(gs_pass_annotate(&s->arena, s->model.graph, spec ? &s->match : NULL,
+                          fills(s) ? &fill : NULL, &s->filled, &s->done, e));
+  GS_TRY(verify(s, s->model.graph, true, e));
+  s->stage = GS_STAGE_ANNOTATED;
+  return GS_OK;
+}
+
+static gs_status annotate(gs_sharder *s, gs_err *e) {
+  GS_TRY(gs_sharder_need(s, GS_STAGE_LOADED, "gs_sharder_annotate", e));
+  if (s->stage >= GS_STAGE_ANNOTATED) return GS_OK;
+  if (!s->has_spec && !s->model.graph->mesh) {
+    gs_fail(e, GS_SPEC, gs_model_path(s->model.model),
+            "the model has no annotations and no spec is given");
+    gs_err_hint(e, "give a spec with -s, or a mesh with --mesh dp=2,tp=4");
+    return GS_SPEC;
+  }
+  return gs_sharder_complete(s, s->has_spec, e);
+}
+
+gs_status gs_sharder_annotate(gs_sharder *s, gs_err *e) {
+  GS_CALL(&s->blocks, e, annotate(s, e));
+}
+
+static gs_status compare(const gs_sharder *s, gs_err *e) {
+  GS_TRY(gs_sharder_need(s, GS_STAGE_ANNOTATED, "gs_sharder_compare", e));
+  const gs_graph *g = s->model.graph;
+  int missing = 0, other = 0;
+  for (int i = 0; i < s->nbefore; i++) {
+    const gs_value *v = g->value.at[i];
+    if (!s->before[i]) missing += !gs_sharding_is_replicated(v->sharding);
+    else other += !gs_sharding_equal(s->before[i], v->sharding);
+  }
+  if (missing + other == 0) return GS_OK;
+  return gs_fail(e, GS_NO, gs_model_path(s->model.model),
+                 "%d tensors have no annotation and %d would be sharded "
+                 "further", missing, other);
+}
+
+gs_status gs_sharder_compare(const gs_sharder *s, gs_err *e) {
+  gs_blocks *blocks = (gs_blocks *)(uintptr_t)&s->blocks;
+  GS_CALL(blocks, e, compare(s, e));
+}
+
+/* ---- partitioning ---- */
+
+static gs_status partition(gs_sharder *s, gs_err *e) {
+  GS_TRY(gs_sharder_need(s, GS_STAGE_ANNOTATED, "gs_sharder_partition", e));
+  if (s->stage >= GS_STAGE_PARTITIONED) return GS_OK;
+  GS_TRY(gs_pass_partition(&s->arena, s->model.graph, &s->made, e));
+  GS_TRY(verify(s, s->model.graph, true, e));
+  GS_TRY(verify(s, s->made.program, false, e));
+  s->report = (gs_report){.tool = s->producer,
+                          .model = s->model.model,
+                          .graph = s->model.graph,
+                          .spec = s->has_spec ? &s->spec : NULL,
+                          .match = s->has_spec ? &s->match : NULL,
+                          .propagation = &s->done,
+                          .partition = &s->made,
+                          .fill = fills(s) ? &s->filled : NULL};
+  s->stage = GS_STAGE_PARTITIONED;
+  return GS_OK;
+}
+
+gs_status gs_sharder_partition(gs_sharder *s, gs_err *e) {
+  GS_CALL(&s->blocks, e, partition(s, e));
+}

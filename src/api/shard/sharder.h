@@ -1,0 +1,42 @@
+/* One model on its way through the passes; see gshard.h. */
+#ifndef GS_API_SHARDER_H
+#define GS_API_SHARDER_H
+
+#include "api/call.h"
+#include "api/shard/load.h"
+#include "api/shard/report.h"
+
+typedef enum gs_stage { /* what has been done */
+  GS_STAGE_NEW,
+  GS_STAGE_LOADED,
+  GS_STAGE_ANNOTATED,
+  GS_STAGE_PARTITIONED
+} gs_stage;
+
+struct gs_sharder {
+  gs_blocks blocks;
+  gs_arena arena;
+  gs_stage stage;
+  const char *producer;
+  gs_spec spec;
+  bool has_spec, matched, verify;
+  gs_bindings bind;
+  gs_loaded model;
+  gs_sharding **before; /* [nbefore] by value: what was loaded; or NULL */
+  int nbefore;
+  gs_match_result match;
+  gs_auto_shard filled;
+  gs_propagation done;
+  gs_partition made;
+  gs_report report;
+};
+
+/* GS_USAGE unless s has come so far; `what` needs it. */
+gs_status gs_sharder_need(const gs_sharder *s, gs_stage stage,
+                          const char *what, gs_err *e);
+/* Puts the rules of the spec on the graph, once. */
+gs_status gs_sharder_match(gs_sharder *s, gs_err *e);
+/* The same, then completes the shardings; `spec`: there are rules. */
+gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e);
+
+#endif

@@ -1,0 +1,93 @@
+/* gs_sharder of gshard.h: the annotated model and the program as files. */
+#include "api/shard/emit.h"
+#include "api/shard/sharder.h"
+#include "base/data/map.h"
+
+static const char *origin(void *user, const gs_value *v) {
+  gs_sharder *s = user;
+  return gs_report_origin(&s->arena, &s->report, v);
+}
+
+static gs_status save(gs_sharder *s, const char *path,
+                      const gs_save_options *o, gs_err *e) {
+  GS_TRY(gs_sharder_need(s, GS_STAGE_ANNOTATED, "gs_sharder_save", e));
+  gs_arena *a = &s->arena;
+  if (s->stage < GS_STAGE_PARTITIONED) /* for the origins */
+    s->report = (gs_report){.model = s->model.model,
+                            .graph = s->model.graph,
+                            .spec = s->has_spec ? &s->spec : NULL,
+                            .propagation = &s->done};
+  const gs_map *binds = &s->model.bind.map;
+  const char **name = GS_NEWS(a, binds->n + 1, const char *);
+  int64_t *value = GS_NEWS(a, binds->n + 1, int64_t);
+  for (int i = 0; i < binds->n; i++) {
+    name[i] = binds->entry[i].key;
+    gs_bindings_get(&s->model.bind, name[i], &value[i]);
+  }
+  gs_annotate_options how = {.fields = o->fields,
+                             .origin = origin,
+                             .user = s,
+                             .nbind = binds->n,
+                             .bind_name = name,
+                             .bind_value = value};
+  GS_TRY(gs_model_annotate(s->model.model, s->model.graph, &how, e));
+  gs_write_options w = {.replace = o->replace, .progress = o->progress};
+  return gs_model_write_with(s->model.model, path, &w, e);
+}
+
+gs_status gs_sharder_save(gs_sharder *s, const char *path,
+                          const gs_save_options *options, gs_err *e) {
+  gs_save_options o;
+  GS_TRY(gs_options_take(&o, sizeof o, options, "gs_save_options", e));
+  GS_CALL(&s->blocks, e, save(s, path, &o, e));
+}
+
+static gs_status emit(gs_sharder *s, gs_emit_kind kind, const char *path,
+                      const gs_save_options *o, gs_err *e) {
+  GS_TRY(gs_sharder_need(s, GS_STAGE_PARTITIONED, "gs_sharder_emit", e));
+  gs_emit_options how = {.model = s->model.model,
+                         .graph = s->model.graph,
+                         .partition = &s->made,
+                         .report = &s->report,
+                         .device = kind == GS_EMIT_DEVICES,
+                         .force = o->replace,
+                         .progress = o->progress,
+                         .hash_weights = o->hash_weights};
+  if (kind == GS_EMIT_PROGRAM)
+    return gs_emit_program(&s->arena, &how, path, e);
+  GS_TRY(gs_model_need_data(s->model.model, s->model.graph, e));
+  return gs_emit_plan(&s->arena, &how, path, e);
+}
+
+gs_status gs_sharder_emit(gs_sharder *s, gs_emit_kind kind, const char *path,
+                          const gs_save_options *options, gs_err *e) {
+  gs_save_options o;
+  GS_TRY(gs_options_take(&o, sizeof o, options, "gs_save_options", e));
+  GS_CALL(&s->blocks, e, emit(s, kind, path, &o, e));
+}
+
+/* ---- before the work ---- */
+
+static gs_status can_save(gs_blocks *blocks, bool plan, const char *path,
+                          bool replace, gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  GS_CALL(blocks, e, plan ? gs_emit_check(&a, path, replace, e)
+                          : gs_out_check(&a, path, replace, e));
+}
+
+static gs_status ask(bool plan, const char *path, bool replace, gs_err *e) {
+  gs_blocks blocks;
+  gs_blocks_init(&blocks);
+  gs_status s = can_save(&blocks, plan, path, replace, e);
+  gs_blocks_free(&blocks);
+  return s;
+}
+
+gs_status gs_can_save(const char *path, bool replace, gs_err *e) {
+  return ask(false, path, replace, e);
+}
+
+gs_status gs_can_save_plan(const char *dir, bool replace, gs_err *e) {
+  return ask(true, dir, replace, e);
+}

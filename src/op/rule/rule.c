@@ -1,0 +1,256 @@
+#include "op/rule/rule.h"
+
+#include "base/assert.h"
+#include "base/math.h"
+
+/* ---- building ---- */
+
+static void begin_maps(gs_arena *a, int n, gs_value *const *v,
+                       gs_tensor_map *map) {
+  for (int i = 0; i < n; i++) {
+    map[i].rank = v[i] && v[i]->rank > 0 ? v[i]->rank : 0;
+    map[i].dim = GS_NEWS(a, map[i].rank, gs_dim_map);
+  }
+}
+
+/* Factors after which no more are made for what must be whole: a Concat of
+ * hundreds of sizes leaves room for the dims that may be split. */
+enum { MAX_WHOLE = GS_MAX_FACTORS - 32 };
+
+void gs_rule_begin(gs_arena *a, const gs_node *n, gs_rule *r) {
+  *r = (gs_rule){.arena = a};
+  gs_assert(n->nin >= 0 && n->nout >= 0);
+  r->nin = n->nin;
+  r->nout = n->nout;
+  r->in = GS_NEWS(a, n->nin, gs_tensor_map);
+  r->out = GS_NEWS(a, n->nout, gs_tensor_map);
+  begin_maps(a, n->nin, n->in, r->in);
+  begin_maps(a, n->nout, n->out, r->out);
+}
+
+int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
+  if (r->nfactor >= GS_MAX_FACTORS) {
+    r->nfactor = GS_MAX_FACTORS + 1; /* reported by gs_rule_of */
+    return GS_MAX_FACTORS - 1;
+  }
+  if (r->nfactor == r->room)
+    r->factor = gs_vec_grow(r->arena, r->factor, r->nfactor, &r->room,
+                            sizeof *r->factor);
+  gs_assert(r->nfactor < r->room);
+  r->factor[r->nfactor] = (gs_factor){.size = size, .kind = kind};
+  return r->nfactor++;
+}
+
+const char *gs_factor_text(gs_factor_kind kind) {
+  static const char *const names[GS_NKIND] = {
+      [GS_PASS] = "pass",     [GS_SUMMED] = "summed", [GS_WHOLE] = "whole",
+      [GS_WINDOW] = "window", [GS_STATS] = "stats",   [GS_SELECT] = "select",
+      [GS_SCAN] = "scan",     [GS_LOOKUP] = "lookup",
+  };
+  gs_assert((size_t)kind < GS_NKIND);
+  return names[kind];
+}
+
+int gs_rule_fixed(gs_rule *r, int64_t size) {
+  for (int f = 0; f < r->nfactor && f < GS_MAX_FACTORS; f++)
+    if (gs_factor_whole(r->factor[f].kind) && r->factor[f].blocked &&
+        r->factor[f].size == size)
+      return f;
+  int f = gs_rule_factor(r, size, GS_WHOLE);
+  r->factor[f].blocked = true;
+  return f;
+}
+
+int gs_rule_whole(gs_rule *r, int64_t size) {
+  for (int f = 0; f < r->nfactor && f < GS_MAX_FACTORS; f++)
+    if (gs_factor_whole(r->factor[f].kind) && r->factor[f].size == size)
+      return f;
+  if (r->nfactor >= MAX_WHOLE) return -1;
+  return gs_rule_factor(r, size, GS_WHOLE);
+}
+
+void gs_rule_put(gs_tensor_map *t, int d, int f) {
+  gs_dim_map *m = &t->dim[d];
+  gs_assert(d >= 0 && d < t->rank && f < GS_MAX_FACTORS);
+  if (f >= 0 && m->n < GS_MAX_DIM_FACTORS) m->f[m->n++] = (uint8_t)f;
+}
+
+void gs_rule_put_whole(gs_rule *r, gs_tensor_map *t, const int64_t *dims) {
+  for (int d = 0; d < t->rank; d++)
+    gs_rule_put(t, d, gs_rule_whole(r, dims[d]));
+}
+
+void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i) {
+  const gs_value *v = gs_node_in(n, i);
+  if (v) gs_rule_put_whole(r, &r->in[i], v->dims);
+}
+
+void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last) {
+  const gs_value *y = n->out[0];
+  for (int d = 0; d < y->rank; d++) {
+    int f = gs_rule_factor(r, y->dims[d], GS_PASS);
+    gs_rule_put(&r->out[0], d, f);
+    for (int i = first; i < last; i++) {
+      const gs_value *x = gs_node_in(n, i);
+      int at = x ? d - (y->rank - x->rank) : -1;
+      if (at >= 0 && x->dims[at] == y->dims[d])
+        gs_rule_put(&r->in[i], at, f);
+    }
+  }
+}
+
+gs_status gs_rule_opaque(gs_arena *a, const gs_node *n, gs_rule *r,
+                         gs_err *e) {
+  (void)e;
+  gs_rule_begin(a, n, r);
+  for (int i = 0; i < n->nin; i++) gs_rule_in_whole(r, n, i);
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) gs_rule_put_whole(r, &r->out[i], n->out[i]->dims);
+  return GS_OK;
+}
+
+/* ---- copies ---- */
+
+static gs_tensor_map *copy_maps(gs_arena *a, const gs_tensor_map *t, int n) {
+  gs_tensor_map *copy = gs_memdup(a, t, (size_t)n * sizeof *t);
+  for (int i = 0; i < n; i++)
+    copy[i].dim =
+        gs_memdup(a, t[i].dim, (size_t)t[i].rank * sizeof *t[i].dim);
+  return copy;
+}
+
+void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out) {
+  *out = *r;
+  out->arena = a;
+  out->room = r->nfactor;
+  out->factor = gs_memdup(a, r->factor, (size_t)r->nfactor * sizeof *r->factor);
+  out->in = copy_maps(a, r->in, r->nin);
+  out->out = copy_maps(a, r->out, r->nout);
+}
+
+/* ---- checking ---- */
+
+/* Operand or result `index`. */
+static gs_status check_map(const gs_node *n, const gs_rule *r,
+                           const gs_tensor_map *t, const gs_value *v,
+                           bool result, int index, gs_err *e) {
+  const char *side = result ? "result" : "operand";
+  char where[300];
+  snprintf(where, sizeof where, "node '%.200s' (%.60s)", n->name, n->op_type);
+  int rank = v && v->rank > 0 ? v->rank : 0;
+  if (t->rank != rank)
+    return gs_fail(e, GS_INTERNAL, where, "rule: %s %d has rank %d, not %d",
+                   side, index, t->rank, rank);
+  bool seen[GS_MAX_FACTORS] = {false};
+  for (int d = 0; d < rank; d++) {
+    const gs_dim_map *m = &t->dim[d];
+    int64_t size[GS_MAX_DIM_FACTORS];
+    for (int i = 0; i < m->n; i++) {
+      int f = m->f[i];
+      if (f >= r->nfactor)
+        return gs_fail(e, GS_INTERNAL, where, "rule: no factor %d", f);
+      if (seen[f] && !gs_factor_whole(r->factor[f].kind))
+        return gs_fail(e, GS_INTERNAL, where,
+                       "rule: factor %d twice in %s %d, but not whole", f,
+                       side, index);
+      if (result && r->factor[f].kind == GS_SUMMED)
+        return gs_fail(e, GS_INTERNAL, where,
+                       "rule: summed factor %d in result %d", f, index);
+      seen[f] = true;
+      size[i] = r->factor[f].size;
+    }
+    int64_t p = gs_product(size, m->n);
+    if (p != v->dims[d] && (m->n || r->nfactor < MAX_WHOLE))
+      return gs_fail(e, GS_INTERNAL, where,
+                     "rule: dim %d of %s %d is %lld, its factors make %lld", d,
+                     side, index, (long long)v->dims[d], (long long)p);
+  }
+  return GS_OK;
+}
+
+gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e) {
+  if (r->nin != n->nin || r->nout != n->nout || r->nfactor > GS_MAX_FACTORS)
+    return gs_fail(e, GS_INTERNAL, n->name,
+                   "rule: %d operands and %d results for a node (%s) with %d "
+                   "and %d, %d factors",
+                   r->nin, r->nout, n->op_type, n->nin, n->nout, r->nfactor);
+  for (int i = 0; i < n->nin; i++)
+    GS_TRY(check_map(n, r, &r->in[i], n->in[i], false, i, e));
+  for (int i = 0; i < n->nout; i++)
+    GS_TRY(check_map(n, r, &r->out[i], n->out[i], true, i, e));
+  return GS_OK;
+}
+
+/* ---- cost ---- */
+
+double gs_op_flops(const gs_op *op, const gs_rule *r, const int64_t *sizes) {
+  double p = op ? op->flops : 0;
+  for (int f = 0; f < r->nfactor; f++)
+    if (!r->factor[f].blocked) p *= (double)sizes[f];
+  return p;
+}
+
+/* ---- printing ---- */
+
+/* i .. z, then z_1, z_2, ... as Shardy names factors. */
+static void print_factor(gs_buf *b, int f) {
+  if (f < 18) gs_buf_char(b, (char)('i' + f));
+  else gs_buf_printf(b, "z_%d", f - 17);
+}
+
+static void print_maps(gs_buf *b, const gs_tensor_map *t, int n) {
+  gs_buf_char(b, '(');
+  for (int i = 0; i < n; i++) {
+    gs_buf_str(b, i ? ",[" : "[");
+    for (int d = 0; d < t[i].rank; d++) {
+      if (d) gs_buf_char(b, ',');
+      const gs_dim_map *m = &t[i].dim[d];
+      for (int j = 0; j < m->n; j++) print_factor(b, m->f[j]);
+      if (!m->n) gs_buf_char(b, '1');
+    }
+    gs_buf_char(b, ']');
+  }
+  gs_buf_char(b, ')');
+}
+
+/* " name={i,k}" of the chosen factors; nothing when there are none. */
+static void print_set(gs_buf *b, const gs_rule *r, const char *name,
+                      const bool *chosen) {
+  int n = 0;
+  for (int f = 0; f < r->nfactor; f++) {
+    if (!chosen[f]) continue;
+    if (n++) gs_buf_char(b, ',');
+    else gs_buf_printf(b, " %s={", name);
+    print_factor(b, f);
+  }
+  if (n) gs_buf_char(b, '}');
+}
+
+void gs_rule_print(gs_buf *b, const gs_rule *r) {
+  print_maps(b, r->in, r->nin);
+  gs_buf_str(b, "->");
+  print_maps(b, r->out, r->nout);
+  gs_buf_str(b, " {");
+  for (int f = 0; f < r->nfactor; f++) {
+    if (f) gs_buf_char(b, ',');
+    print_factor(b, f);
+    gs_buf_printf(b, "=%lld", (long long)r->factor[f].size);
+  }
+  gs_buf_char(b, '}');
+  bool chosen[GS_MAX_FACTORS];
+  for (int k = 0; k < GS_NREDUCE; k++) {
+    for (int f = 0; f < r->nfactor; f++)
+      chosen[f] = r->factor[f].kind == GS_SUMMED &&
+                  (int)r->factor[f].reduce == k;
+    char name[32] = "reduction";
+    if (k != GS_REDUCE_SUM)
+      snprintf(name, sizeof name, "reduction(%s)",
+               gs_reduce_text((gs_reduce)k));
+    print_set(b, r, name, chosen);
+  }
+  for (int f = 0; f < r->nfactor; f++)
+    chosen[f] = gs_factor_whole(r->factor[f].kind);
+  print_set(b, r, "need_replication", chosen);
+  for (int f = 0; f < r->nfactor; f++) chosen[f] = r->factor[f].blocked;
+  print_set(b, r, "blocked_propagation", chosen);
+}

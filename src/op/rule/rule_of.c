@@ -1,0 +1,41 @@
+/* The rule of a node: the user's text, its row's text or function. */
+#include "op/rule/terms.h"
+
+static gs_status by_text(gs_arena *a, const char *text, const gs_node *n,
+                         gs_status code, gs_rule *r, gs_err *e) {
+  gs_terms t;
+  GS_TRY(gs_terms_parse(&t, a, n, text, code, e));
+  return gs_terms_rule(&t, r, e);
+}
+
+gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
+                        gs_rule *r, gs_err *e) {
+  return by_text(a, text, n, GS_SPEC, r, e);
+}
+
+gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  const gs_op *op = n->op;
+  /* Such nodes run whole on every device. */
+  bool dynamic = gs_node_dynamic(n) || gs_node_has_region(n);
+  for (int i = 0; i < n->nin + n->nout; i++) {
+    const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
+    if (v && !gs_value_shaped(v) && !op)
+      return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
+                     "the shape of '%s' is not known", v->name);
+  }
+  if (dynamic && op) GS_TRY(gs_rule_opaque(a, n, r, e));
+  else if (n->rule) GS_TRY(by_text(a, n->rule, n, GS_SPEC, r, e));
+  else if (!op) GS_TRY(gs_rule_opaque(a, n, r, e));
+  else if (op->text) GS_TRY(by_text(a, op->text, n, GS_DATA, r, e));
+  else {
+    gs_status s = op->family->make(a, n, r, e);
+    if (s) return s == GS_UNKNOWN ? GS_UNSUPPORTED : s;
+  }
+  if (r->nfactor > GS_MAX_FACTORS)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "the operator needs more than %d factors", GS_MAX_FACTORS);
+  for (int f = 0; op && !dynamic && !n->rule && f < r->nfactor; f++)
+    if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
+  return gs_rule_check(n, r, e);
+}
+

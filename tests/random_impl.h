@@ -1,0 +1,69 @@
+/* What the files that make random graphs share; see random_graph.h. */
+#ifndef GS_TESTS_RANDOM_IMPL_H
+#define GS_TESTS_RANDOM_IMPL_H
+
+#include "random_graph.h"
+
+enum { MAX_VALUES = 200, MAX_ELEMENTS = 4096, MAX_IN = 4 };
+
+typedef struct mark {
+  double max; /* no element is larger in magnitude */
+  bool real;   /* not integers: order of summation shows */
+  bool index;  /* made for one use only */
+} mark;
+
+typedef struct producer {
+  gs_arena *a;
+  gs_graph *g;
+  random_source r;
+  mark mark[MAX_VALUES];
+  int64_t size[4]; /* of dims: few, so that values go together */
+  int dense;       /* percent of values that are annotated */
+  bool plain;      /* floats are f32 */
+  gs_buf ranges;
+  gs_err e;
+} producer;
+
+enum { /* sets of types */
+  FLOATS = 1, INTS = 2, BOOLS = 4, SMALL = 8, /* 8-bit integers */
+  NUMBERS = FLOATS | INTS
+};
+
+/* 0 .. n - 1, and true in that many of a hundred cases. */
+int random_number(producer *k, int n);
+bool random_chance(producer *k, int percent);
+/* One of the few sizes of dims of this graph. */
+int64_t random_size(producer *k);
+gs_dtype random_type(producer *k, unsigned set);
+/* Integers up to this are exact in t. */
+double random_limit(gs_dtype t);
+double random_elements(const gs_value *v);
+double random_max(const producer *k, const gs_value *v);
+bool random_real(const producer *k, const gs_value *v);
+
+/* An input, or a weight without data. */
+gs_value *random_fresh(producer *k, gs_dtype t, int rank, const int64_t *dims);
+gs_value *random_any_fresh(producer *k, unsigned set, int low, int high);
+gs_value *random_pick(producer *k, unsigned set, int low, int high, bool exact);
+gs_value *random_like(producer *k, gs_dtype t, int rank, const int64_t *dims,
+                      bool exact);
+gs_value *random_partner(producer *k, const gs_value *x, gs_dtype t);
+gs_value *random_ints(producer *k, const int64_t *v, int n);
+gs_value *random_one_int(producer *k, int64_t v);
+gs_value *random_indices(producer *k, int rank, const int64_t *dims,
+                         int64_t low, int64_t high);
+
+/* A node without results; then its results, none larger than `bound`. */
+gs_node *random_begin(producer *k, const char *op, gs_value **in, int nin,
+                      int nout);
+void random_finish(producer *k, gs_node *n, double bound, bool is_real);
+/* Both for one result; false when `bound` is past what is exact. */
+bool random_simple(producer *k, const char *op, gs_value **in, int nin,
+                   double bound, bool is_real);
+
+/* Adds a node of one kind; false when it found no operands for it. */
+typedef bool random_make(producer *k);
+extern random_make *const random_makers[];
+extern const int random_nmakers;
+
+#endif
