@@ -8,11 +8,9 @@
 
 enum { MAX_FORMS = 4 }; /* of an operand that are looked at */
 
-/* Assignments that differ; few, however many operands a node has. */
-typedef struct offers {
-  gs_assignment *at;
-  int n, cap;
-} offers;
+/* Assignments that differ; few, however many operands a node has.  By pointer:
+ * one has kilobytes, of which room for more would be cleared in vain. */
+typedef GS_VEC(gs_assignment *) offers;
 
 /* Adds the axes of `from` that are not used yet to factor f, if they continue
  * what it has. */
@@ -40,8 +38,8 @@ static bool same_assignment(const gs_rule *r, const gs_assignment *a,
 static void add_new(const gs_rule *r, gs_arena *tmp, offers *o,
                     const gs_assignment *as) {
   for (int i = 0; i < o->n; i++)
-    if (same_assignment(r, &o->at[i], as)) return;
-  *gs_push(tmp, o) = *as;
+    if (same_assignment(r, o->at[i], as)) return;
+  *gs_push(tmp, o) = gs_memdup(tmp, as, sizeof *as);
 }
 
 static void add_offer(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
@@ -94,13 +92,13 @@ static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
   gs_assignment as = {0};
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++)
-    grant(r, &as, f, &seen->at[lead].axis[f], &used);
+    grant(r, &as, f, &seen->at[lead]->axis[f], &used);
   gs_assignment alone = as;
   add_offer(p, r, tmp, o, &alone);
-  offer_moved(p, r, tmp, &seen->at[lead], as, used, o);
+  offer_moved(p, r, tmp, seen->at[lead], as, used, o);
   for (int s = 0; s < seen->n; s++)
     for (int f = 0; s != lead && f < r->nfactor; f++)
-      grant(r, &as, f, &seen->at[s].axis[f], &used);
+      grant(r, &as, f, &seen->at[s]->axis[f], &used);
   add_offer(p, r, tmp, o, &as);
 }
 
@@ -242,11 +240,11 @@ void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
                            gs_node_choice *best) {
   offers seen = collect(p, n, r, tmp), o = {0};
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
-  if (!o.n) gs_push(tmp, &o)->axis[0].n = 0; /* nothing is split */
+  if (!o.n) *gs_push(tmp, &o) = GS_NEW(tmp, gs_assignment); /* all is whole */
   gs_subset deferred = gs_partitioner_deferred(p, n);
   best->seconds = INFINITY;
   for (int i = 0; i < o.n; i++) {
-    gs_node_choice c = {.as = o.at[i]};
+    gs_node_choice c = {.as = *o.at[i]};
     shape_choice(p, n, r, tmp, deferred, &c);
     c.seconds = choice_seconds(p, n, r, &c);
     if (c.seconds < best->seconds || i == 0) *best = c;
