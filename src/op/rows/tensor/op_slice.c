@@ -5,23 +5,6 @@
 
 /* ---- Concat, Split ---- */
 
-gs_status gs_rule_concat(gs_arena *a, const gs_node *n, gs_rule *r,
-                         gs_err *e) {
-  const gs_value *x = n->in[0], *y = n->out[0];
-  int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
-  (void)e;
-  gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    int f = d == axis ? gs_rule_whole(r, y->dims[d])
-                      : gs_rule_factor(r, y->dims[d], GS_PASS);
-    gs_rule_put(&r->out[0], d, f);
-    for (int i = 0; i < n->nin; i++)
-      gs_rule_put(&r->in[i], d,
-                  d == axis ? gs_rule_whole(r, n->in[i]->dims[d]) : f);
-  }
-  return GS_OK;
-}
-
 gs_status gs_shape_concat(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0];
   int64_t dims[GS_MAX_RANK];
@@ -46,25 +29,6 @@ gs_status gs_shape_concat(gs_graph *g, gs_node *n, gs_err *e) {
           gs_shape_text(g->arena, x->dtype, x->rank, x->dims), axis);
   }
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
-}
-
-gs_status gs_rule_split(gs_arena *a, const gs_node *n, gs_rule *r,
-                        gs_err *e) {
-  const gs_value *x = n->in[0];
-  int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
-  (void)e;
-  gs_rule_begin(a, n, r);
-  gs_rule_in_whole(r, n, 1);
-  for (int d = 0; d < x->rank; d++) {
-    int f = d == axis ? gs_rule_whole(r, x->dims[d])
-                      : gs_rule_factor(r, x->dims[d], GS_PASS);
-    gs_rule_put(&r->in[0], d, f);
-    for (int o = 0; o < n->nout; o++)
-      if (n->out[o])
-        gs_rule_put(&r->out[o], d,
-                    d == axis ? gs_rule_whole(r, n->out[o]->dims[d]) : f);
-  }
-  return GS_OK;
 }
 
 /* Sizes along the axis: the operand `split`, or num_outputs equal parts of
