@@ -2,9 +2,9 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#endif
 
 #include "base/assert.h"
-#endif
 
 /* Elements below which a team costs more than it saves (about 10 us). */
 enum { GRAIN = 32768 };
