@@ -14,12 +14,23 @@ static bool may_stretch(const gs_terms *t, const gs_rule_term_dim *d,
                      t->label[d->label[0]].name[0] == '.');
 }
 
+/* Whether a clause gives the size of the label. */
+static bool is_given(const gs_terms *t, int label) {
+  for (int i = 0; i < t->nclause; i++)
+    if (t->clause[i].size && t->clause[i].label == label) return true;
+  return false;
+}
+
 static gs_status size_one(gs_terms *t, const gs_rule_term *w, int d,
                           const gs_value *v, bool result, gs_err *e) {
   gs_label *l = &t->label[w->at[d].label[0]];
   int64_t n = v->dims[d];
   bool stretch = may_stretch(t, &w->at[d], result);
   if (l->size == n) return GS_OK;
+  /* A dim of 1 that broadcasts tells nothing of a size that is given. */
+  if (l->size < 0 && n == 1 && w->at[d].maybe &&
+      is_given(t, w->at[d].label[0]))
+    return GS_OK;
   bool grows = l->size == 1 && stretch && !w->at[d].maybe;
   if (l->size < 0 || grows) l->size = n;
   else if (n != 1 || !stretch)
