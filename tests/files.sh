@@ -184,11 +184,25 @@ ok "the next one removes what it left" gives 0 "$annotate" -q --mesh a=2 \
 ok "all of it" no_temps
 rm late
 
-# While one writes, another does not.
-"$partition" -q --mesh a=2 -o late big.onnx &
-job=$!
-while [ ! -e late.gshard-tmp ] && kill -0 $job 2> /dev/null; do :; done
-kill -s STOP $job
+# While one writes, another does not.  It is stopped when it has begun to write
+# weights, for then it has locked what it writes to; one that has ended before
+# that is started again.
+writing() {
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf late late.gshard-tmp
+    "$partition" -q --mesh a=2 -o late big.onnx &
+    job=$!
+    until [ -e late.gshard-tmp/weights.data ] || ! kill -0 $job 2> /dev/null
+    do :; done
+    kill -s STOP $job 2> /dev/null
+    if [ -e late.gshard-tmp/weights.data ] && [ ! -e late ]; then return 0; fi
+    kill -s KILL $job 2> /dev/null
+    wait $job 2> /dev/null
+  done
+  echo "it ended too soon, $try times"
+  return 1
+}
+writing > log || { cat log; exit 1; }
 ok "two at once" gives 73 "$partition" -q -o late ready.onnx
 ok "which is said" says 'another process is writing it'
 kill -s KILL $job
