@@ -46,7 +46,7 @@ typedef struct gs_dtype_info {
   const char *npy;
 } gs_dtype_info;
 
-/* The row of t; a row named "?" for a number that is no data type. */
+/* The row of t; a row named "?" for a number that is not a data type. */
 const gs_dtype_info *gs_dtype_get(int t);
 /* The type whose text form is s, GS_UNDEFINED if there is none. */
 gs_dtype gs_dtype_parse(const char *s);

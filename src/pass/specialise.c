@@ -89,14 +89,7 @@ static gs_value *mapped(builder *k, const gs_value *v) {
 }
 
 static gs_node *copy_node(builder *k, const gs_node *n) {
-  gs_node *c =
-      gs_node_new(k->to, n->domain, n->op_type, n->name, n->nin, n->nout);
-  c->op = n->op;
-  c->opset = n->opset;
-  c->origin = n->origin;
-  c->stage = n->stage;
-  c->ncapture = n->ncapture;
-  c->dynamic = n->dynamic;
+  gs_node *c = gs_node_like(k->to, n, n->name);
   for (int i = 0; i < n->nin; i++) c->in[i] = mapped(k, n->in[i]);
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) gs_node_output(c, i, mapped(k, n->out[i]));

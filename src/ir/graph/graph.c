@@ -32,6 +32,19 @@ gs_node *gs_node_new(gs_graph *g, const char *domain, const char *op_type,
   return n;
 }
 
+gs_node *gs_node_like(gs_graph *g, const gs_node *from, const char *name) {
+  gs_assert(from->ncapture <= from->nin);
+  gs_node *n = gs_node_new(g, from->domain, from->op_type, name, from->nin,
+                           from->nout);
+  n->op = from->op;
+  n->opset = from->opset;
+  n->origin = from->origin;
+  n->stage = from->stage;
+  n->ncapture = from->ncapture;
+  n->dynamic = from->dynamic;
+  return n;
+}
+
 void gs_node_output(gs_node *n, int i, gs_value *v) {
   gs_assert(i >= 0 && i < n->nout);
   n->out[i] = v;

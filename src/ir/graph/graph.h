@@ -99,6 +99,9 @@ gs_graph *gs_graph_new(gs_arena *a, const char *name);
 /* Appends a node with all operands NULL.  op is looked up by the caller. */
 gs_node *gs_node_new(gs_graph *g, const char *domain, const char *op_type,
                      const char *name, int nin, int nout);
+/* Appends a node of the same operator, version, origin and stage, with as many
+ * operands and results, all NULL, and no attributes. */
+gs_node *gs_node_like(gs_graph *g, const gs_node *from, const char *name);
 /* Makes v output i of n. */
 void gs_node_output(gs_node *n, int i, gs_value *v);
 /* Operand i, NULL when it is past the end or left out. */

@@ -145,7 +145,7 @@ static void print_shape(gs_buf *b, gs_dtype dtype, int rank,
   gs_arena_free(&tmp);
 }
 
-/* "opt(seq(f32))": of what is no tensor. */
+/* "opt(seq(f32))": of what is not a tensor. */
 static void print_kind(gs_buf *b, gs_kind kind, gs_dtype dtype) {
   static const char *const text[] = {"%s", "seq(%s)", "opt(%s)",
                                      "opt(seq(%s))"};

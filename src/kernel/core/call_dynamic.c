@@ -72,11 +72,8 @@ gs_status gs_dyncall_esize(gs_dyncall *k, const gs_dyn *b, size_t *size) {
  * constants. */
 static gs_status constant_node(gs_dyncall *k, gs_graph *g, gs_node **out) {
   const gs_node *from = k->node;
-  gs_node *n = gs_node_new(g, from->domain, from->op_type, from->name,
-                           from->nin, from->nout);
-  n->op = from->op;
-  n->opset = from->opset;
-  n->origin = from->origin;
+  gs_node *n = gs_node_like(g, from, from->name);
+  n->dynamic = false; /* for its operands are known */
   n->attr = from->attr;
   n->nattr = from->nattr;
   for (int i = 0; i < n->nin; i++) {

@@ -7,14 +7,7 @@ gs_node *gs_local_same(gs_local *l) {
   const gs_node *from = l->node;
   gs_graph *g = l->program;
   gs_assert(from && g);
-  gs_node *n = gs_node_new(g, from->domain, from->op_type, from->name,
-                           from->nin, from->nout);
-  n->op = from->op;
-  n->opset = from->opset;
-  n->stage = from->stage;
-  n->origin = from->origin;
-  n->ncapture = from->ncapture;
-  n->dynamic = from->dynamic;
+  gs_node *n = gs_node_like(g, from, from->name);
   gs_node_set_all(g, n, from);
   for (int i = 0; i < n->nin; i++) n->in[i] = l->in[i];
   for (int i = 0; i < n->nout; i++) {
@@ -82,11 +75,6 @@ void gs_local_copy(gs_local *l, gs_node *to, const char *name) {
   if (a) gs_node_set(l->program, to, a);
 }
 
-void gs_local_axes(gs_local *l, gs_node *n, const char *name,
-                   const gs_axes *a) {
-  gs_node_set_axes(l->program, n, name, a);
-}
-
 void gs_local_mask(gs_local *l, int i) {
   const gs_value *v = gs_node_in(l->node, i);
   if (!v) return;
@@ -99,7 +87,7 @@ void gs_local_mask(gs_local *l, int i) {
     gs_value *x = l->in[i];
     gs_node *n = gs_local_emit(l, "ai.gshard", "Mask", &x, 1, x->dtype,
                                x->rank, x->dims);
-    gs_local_axes(l, n, "axes", axes);
+    gs_node_set_axes(l->program, n, "axes", axes);
     gs_node_set_int(l->program, n, "dim", d);
     gs_node_set_int(l->program, n, "size", v->dims[d]);
     gs_node_set(l->program, n,
@@ -113,7 +101,7 @@ void gs_local_once(gs_local *l, int i, const gs_axes *axes) {
   gs_value *x = l->in[i];
   gs_node *n = gs_local_emit(l, "ai.gshard", "Partial", &x, 1, x->dtype,
                              x->rank, x->dims);
-  gs_local_axes(l, n, "axes", axes);
+  gs_node_set_axes(l->program, n, "axes", axes);
   l->in[i] = n->out[0];
 }
 

@@ -27,9 +27,6 @@ void gs_local_once(gs_local *l, int i, const gs_axes *axes);
 gs_node *gs_local_meshed(gs_local *l);
 /* Copies the attribute of that name from l->node, when it has one. */
 void gs_local_copy(gs_local *l, gs_node *to, const char *name);
-/* Sets attribute `axes` of n to the text of a. */
-void gs_local_axes(gs_local *l, gs_node *n, const char *name,
-                   const gs_axes *a);
 
 /* The seed of a node that draws: its attribute, else a whole number from the
  * name of its result (which is another in the program). */

@@ -456,14 +456,9 @@ static gs_status inline_body(const expansion *x, const step *s,
     map[i] = body_value(x, body, body->value.at[i], base, *v);
   for (int i = 0; i < body->node.n; i++) {
     const gs_node *from = body->node.at[i];
-    gs_node *n = gs_node_new(x->g, from->domain, from->op_type,
-                             gs_sprintf(a, "%s/%s", base, from->name),
-                             from->nin, from->nout);
-    n->op = from->op;
-    n->opset = from->opset;
-    n->origin = from->origin;
+    gs_node *n =
+        gs_node_like(x->g, from, gs_sprintf(a, "%s/%s", base, from->name));
     n->stage = x->n->stage;
-    n->ncapture = from->ncapture;
     for (int k = 0; k < from->nin; k++)
       if (from->in[k]) n->in[k] = map[from->in[k]->id];
     for (int k = 0; k < from->nout; k++)

@@ -133,15 +133,10 @@ static gs_status find_between(derivation *d) {
 /* n once more, at the given point. */
 static void repeat(derivation *d, const gs_node *n) {
   gs_graph *g = d->g;
-  gs_node *c = gs_node_new(g, n->domain, n->op_type,
-                           gs_sprintf(g->arena, "%s/%s", d->base, n->name),
-                           n->nin, n->nout);
-  c->op = n->op;
-  gs_assert(c->nin == n->nin && c->nout == n->nout);
-  c->opset = n->opset;
+  gs_node *c =
+      gs_node_like(g, n, gs_sprintf(g->arena, "%s/%s", d->base, n->name));
   c->origin = d->n->origin;
   c->stage = d->n->stage;
-  c->ncapture = n->ncapture;
   for (int i = 0; i < n->nin; i++) c->in[i] = at_point(d, n->in[i]);
   for (int i = 0; i < n->nattr; i++) {
     gs_attr a = n->attr[i];

@@ -212,7 +212,7 @@ static gs_value *overhang(gs_local *l, const gs_axes *axes, int64_t block,
                           int64_t n) {
   gs_node *at = gs_local_emit(l, "ai.gshard", "Coordinate", NULL, 0, GS_INT64,
                               0, NULL);
-  gs_local_axes(l, at, "axes", axes);
+  gs_node_set_axes(l->program, at, "axes", axes);
   gs_value *by[2] = {at->out[0], gs_local_scalar(l, GS_INT64, (double)block)};
   gs_value *start = gs_local_like(l, "Mul", by, 2)->out[0];
   gs_value *add[2] = {start,

@@ -228,7 +228,8 @@ gs_status gs_local_qmoe(gs_local *l, gs_err *e) {
   (void)e;
   const gs_axes *experts = axes_of(l, 0), *inner = axes_of(l, 2);
   gs_local_once(l, B2, inner);
-  if (experts->n) gs_local_axes(l, gs_local_meshed(l), "axes", experts);
+  if (experts->n)
+    gs_node_set_axes(l->program, gs_local_meshed(l), "axes", experts);
   else gs_local_same(l);
   return GS_OK;
 }
