@@ -57,13 +57,14 @@ typedef struct block {
 } block;
 
 /* One thread's memory. */
-typedef struct room {
+typedef struct buffers {
   char *q;     /* [ROWS, head] */
   char *tile;  /* [ROWS, KEYS] */
   char *wide;  /* [KEYS, max(head, vhead)]: keys or values widened */
   char *line;  /* [KEYS]: a mask's row */
   part each, all;
-} room;
+  int64_t loaded; /* the block whose queries q has; -1: none, or not known */
+} buffers;
 
 /* ---- sizes ---- */
 
@@ -106,7 +107,7 @@ size_t gs_attend_scratch(const gs_attend *p) {
   return split_keys(&j) ? (size_t)(items * j.chunks) * part_bytes(&j) : 0;
 }
 
-static void room_init(const job *j, room *r, gs_arena *a) {
+static void buffers_init(const job *j, buffers *r, gs_arena *a) {
   const gs_attend *p = j->p;
   size_t n = (size_t)block_rows(j), w = (size_t)j->wide;
   size_t keys = (size_t)gs_min(KEYS, gs_max(p->keys, 1));
@@ -120,6 +121,7 @@ static void room_init(const job *j, room *r, gs_arena *a) {
   uintptr_t at = ((uintptr_t)gs_alloc(a, total) + 63) / 64 * 64;
   char *base = (char *)at;
   r->q = base;
+  r->loaded = -1;
   r->tile = r->q + size[0];
   r->wide = r->tile + size[1];
   r->line = r->wide + size[2];
@@ -213,7 +215,7 @@ static bool multiply(const job *j, bool tb, int64_t m, int64_t n, int64_t k,
 }
 
 /* tile[r][i] = scale * q[r] . k[from + i] */
-static bool products(const job *j, const block *k, const room *r,
+static bool products(const job *j, const block *k, const buffers *r,
                      int64_t from, int64_t n) {
   const gs_attend *p = j->p;
   int64_t ld;
@@ -232,7 +234,7 @@ static bool products(const job *j, const block *k, const room *r,
 }
 
 /* Adds mask i for keys [from, from + n) of a row. */
-static void add_mask(const job *j, const room *r, int i, int64_t b,
+static void add_mask(const job *j, const buffers *r, int i, int64_t b,
                      int64_t head, int64_t s, int64_t from, int64_t n,
                      char *x) {
   const gs_attend_mask *m = &j->p->mask[i];
@@ -251,7 +253,7 @@ static void add_mask(const job *j, const room *r, int i, int64_t b,
 }
 
 /* Row i of the block: masks, and minus infinity outside of what it sees. */
-static void bias_row(const job *j, const block *k, const room *r, int64_t i,
+static void bias_row(const job *j, const block *k, const buffers *r, int64_t i,
                      int64_t from, int64_t n, int64_t *lo, int64_t *hi) {
   const gs_attend *p = j->p;
   int64_t row = k->first + i, s = row % p->queries;
@@ -274,7 +276,7 @@ static void exp_row(const job *j, char *x, const void *max, int64_t lo,
 }
 
 /* The tile's scores -> weights; m and l of every row. */
-static void weights(const job *j, const block *k, const room *r, part *t,
+static void weights(const job *j, const block *k, const buffers *r, part *t,
                     int64_t from, int64_t n) {
   for (int64_t i = 0; i < k->n; i++) {
     char *x = r->tile + i * n * j->wide;
@@ -293,7 +295,7 @@ static void weights(const job *j, const block *k, const room *r, part *t,
   }
 }
 
-static bool chunk(const job *j, const block *k, const room *r, part *t,
+static bool chunk(const job *j, const block *k, const buffers *r, part *t,
                   int64_t from, int64_t n) {
   const gs_attend *p = j->p;
   int64_t ld;
@@ -321,7 +323,7 @@ static block block_of(const job *j, int64_t item) {
 }
 
 /* The block's queries, one after the other, in the computed type. */
-static void load_queries(const job *j, const block *k, const room *r) {
+static void load_queries(const job *j, const block *k, const buffers *r) {
   const gs_attend *p = j->p;
   for (int64_t i = 0; i < k->n; i++) {
     int64_t row = k->first + i, head = k->h * p->group + row / p->queries;
@@ -389,7 +391,7 @@ static void finish(const job *j, const block *k, const part *all) {
 
 /* ---- scores as a result ---- */
 
-static void write_row(const job *j, const block *k, const room *r, part *all,
+static void write_row(const job *j, const block *k, const buffers *r, part *all,
                       int64_t i, int64_t from, int64_t n) {
   const gs_attend *p = j->p;
   char *x = r->tile + i * n * j->wide;
@@ -419,7 +421,7 @@ static void write_row(const job *j, const block *k, const room *r, part *all,
              p->type, x, n, NULL);
 }
 
-static bool write_scores(const job *j, const block *k, const room *r,
+static bool write_scores(const job *j, const block *k, const buffers *r,
                          part *all) {
   const gs_attend *p = j->p;
   for (int64_t from = 0; from < p->keys; from += KEYS) {
@@ -442,7 +444,7 @@ static int64_t seen(int64_t c, int64_t lo, int64_t hi, int64_t *from) {
   return gs_max(0, gs_min(KEYS, hi - *from));
 }
 
-static bool one_block(const job *j, const room *r, int64_t item) {
+static bool one_block(job *j, buffers *r, int64_t item) {
   block k = block_of(j, item);
   part each = r->each, all = r->all;
   int64_t lo, hi, from;
@@ -459,14 +461,45 @@ static bool one_block(const job *j, const room *r, int64_t item) {
   return !j->d->scores || write_scores(j, &k, r, &all);
 }
 
-static void blocks(void *ctx, int64_t first, int64_t last) {
-  job *j = ctx;
+/* Chunk item % chunks of block item / chunks. */
+static bool one_chunk(job *j, buffers *r, int64_t item) {
+  int64_t lo, hi, from, at = item / j->chunks;
+  block k = block_of(j, at);
+  part t;
+  part_at(j, &t, (char *)j->d->scratch + (size_t)item * part_bytes(j));
+  range_of_block(j, &k, &lo, &hi);
+  int64_t n = seen(item % j->chunks, lo, hi, &from);
+  if (r->loaded != at) load_queries(j, &k, r);
+  r->loaded = at;
+  if (n) return chunk(j, &k, r, &t, from, n);
+  part_clear(j, &t, k.n);
+  return true;
+}
+
+/* The chunks of a block together. */
+static bool join_block(job *j, buffers *r, int64_t item) {
+  block k = block_of(j, item);
+  part_clear(j, &r->all, k.n);
+  for (int64_t c = 0; c < j->chunks; c++) {
+    part t;
+    part_at(j, &t, (char *)j->d->scratch +
+                       (size_t)(item * j->chunks + c) * part_bytes(j));
+    merge(j, &r->all, &t, k.n);
+  }
+  finish(j, &k, &r->all);
+  load_queries(j, &k, r);
+  return !j->d->scores || write_scores(j, &k, r, &r->all);
+}
+
+/* Items [first, last), with buffers of their own. */
+static void each_item(job *j, int64_t first, int64_t last,
+                      bool (*one)(job *j, buffers *r, int64_t item)) {
   gs_arena a;
-  room r;
+  buffers r;
   gs_arena_init(&a);
-  room_init(j, &r, &a);
+  buffers_init(j, &r, &a);
   bool ok = true;
-  for (int64_t i = first; i < last && ok; i++) ok = one_block(j, &r, i);
+  for (int64_t i = first; i < last && ok; i++) ok = one(j, &r, i);
   if (!ok) {
 #pragma omp atomic write
     j->failed = true;
@@ -474,52 +507,16 @@ static void blocks(void *ctx, int64_t first, int64_t last) {
   gs_arena_free(&a);
 }
 
-/* Item i is chunk i % chunks of block i / chunks. */
+static void blocks(void *ctx, int64_t first, int64_t last) {
+  each_item(ctx, first, last, one_block);
+}
+
 static void chunks(void *ctx, int64_t first, int64_t last) {
-  job *j = ctx;
-  gs_arena a;
-  room r;
-  gs_arena_init(&a);
-  room_init(j, &r, &a);
-  bool ok = true;
-  for (int64_t i = first; i < last && ok; i++) {
-    block k = block_of(j, i / j->chunks);
-    part t;
-    part_at(j, &t, (char *)j->d->scratch + (size_t)i * part_bytes(j));
-    int64_t lo, hi, from;
-    range_of_block(j, &k, &lo, &hi);
-    int64_t n = seen(i % j->chunks, lo, hi, &from);
-    if (i == first || i % j->chunks == 0) load_queries(j, &k, &r);
-    if (n) ok = chunk(j, &k, &r, &t, from, n);
-    else part_clear(j, &t, k.n);
-  }
-  if (!ok) {
-#pragma omp atomic write
-    j->failed = true;
-  }
-  gs_arena_free(&a);
+  each_item(ctx, first, last, one_chunk);
 }
 
 static void join(void *ctx, int64_t first, int64_t last) {
-  job *j = ctx;
-  gs_arena a;
-  room r;
-  gs_arena_init(&a);
-  room_init(j, &r, &a);
-  for (int64_t i = first; i < last; i++) {
-    block k = block_of(j, i);
-    part_clear(j, &r.all, k.n);
-    for (int64_t c = 0; c < j->chunks; c++) {
-      part t;
-      part_at(j, &t, (char *)j->d->scratch +
-                         (size_t)(i * j->chunks + c) * part_bytes(j));
-      merge(j, &r.all, &t, k.n);
-    }
-    finish(j, &k, &r.all);
-    load_queries(j, &k, &r);
-    if (j->d->scores) write_scores(j, &k, &r, &r.all);
-  }
-  gs_arena_free(&a);
+  each_item(ctx, first, last, join_block);
 }
 
 bool gs_attend_run(const gs_attend *p, const gs_attend_data *d) {
