@@ -230,20 +230,29 @@ static gs_status concat_prep(gs_kctx *k) {
   return rows_prep(k, &k->out[0], gs_node_int(k->node, "axis", 0));
 }
 
-static gs_status concat_run(gs_kctx *k) {
+/* The n parts, one after another along the axis, into the whole or out of it.
+ * Parts that are left out have nothing to join; none can be cut. */
+static gs_status parts_run(gs_kctx *k, const gs_view *whole,
+                           const gs_view *part, int n, bool in) {
   const rows *r = k->state;
   int64_t at = 0;
-  for (int i = 0; i < k->nin; i++) {
-    const gs_view *x = &k->in[i];
-    if (x->rank < 0) continue;
-    if (at + x->dims[r->axis] > k->out[0].dims[r->axis])
+  for (int i = 0; i < n; i++) {
+    const gs_view *x = &part[i];
+    if (x->rank < 0 && in) continue;
+    if (x->rank < 0)
+      return gs_kernel_fail(k, GS_UNSUPPORTED, "output %d is left out", i);
+    if (at + x->dims[r->axis] > whole->dims[r->axis])
       return gs_kernel_fail(k, GS_DATA, "the parts are larger than the whole");
     if (x->n)
-      rows_copy(r, &k->out[0], x, at, true,
+      rows_copy(r, whole, x, at, in,
                 gs_kernel_threads(k, x->n * (int64_t)r->size));
     at += x->dims[r->axis];
   }
   return GS_OK;
+}
+
+static gs_status concat_run(gs_kctx *k) {
+  return parts_run(k, &k->out[0], k->in, k->nin, true);
 }
 
 const gs_kernel gs_kernel_concat = {concat_prep, concat_run};
@@ -253,20 +262,7 @@ static gs_status split_prep(gs_kctx *k) {
 }
 
 static gs_status split_run(gs_kctx *k) {
-  const rows *r = k->state;
-  int64_t at = 0;
-  for (int i = 0; i < k->nout; i++) {
-    const gs_view *y = &k->out[i];
-    if (y->rank < 0)
-      return gs_kernel_fail(k, GS_UNSUPPORTED, "output %d is left out", i);
-    if (at + y->dims[r->axis] > k->in[0].dims[r->axis])
-      return gs_kernel_fail(k, GS_DATA, "the parts are larger than the whole");
-    if (y->n)
-      rows_copy(r, &k->in[0], y, at, false,
-                gs_kernel_threads(k, y->n * (int64_t)r->size));
-    at += y->dims[r->axis];
-  }
-  return GS_OK;
+  return parts_run(k, &k->in[0], k->out, k->nout, false);
 }
 
 const gs_kernel gs_kernel_split = {split_prep, split_run};
