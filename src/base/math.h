@@ -21,6 +21,12 @@ static inline int64_t gs_ceil_div(int64_t a, int64_t b) {
 }
 static inline int64_t gs_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t gs_max(int64_t a, int64_t b) { return a > b ? a : b; }
+/* Whether n dims are the same. */
+static inline bool gs_same_dims(const int64_t *a, const int64_t *b, int n) {
+  for (int i = 0; i < n; i++)
+    if (a[i] != b[i]) return false;
+  return true;
+}
 /* The product of n dims, -1 on overflow or a negative dim. */
 static inline int64_t gs_product(const int64_t *dims, int n) {
   int64_t p = 1;

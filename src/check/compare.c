@@ -124,10 +124,9 @@ static void compare_integers(const gs_tensor *got, const gs_tensor *want,
 
 static gs_status same_shape(const gs_tensor *got, const gs_tensor *want,
                             gs_err *e) {
-  bool same = got->dtype == want->dtype && got->rank == want->rank;
-  for (int d = 0; same && d < got->rank; d++)
-    same = got->dims[d] == want->dims[d];
-  if (same) return GS_OK;
+  if (got->dtype == want->dtype && got->rank == want->rank &&
+      gs_same_dims(got->dims, want->dims, got->rank))
+    return GS_OK;
   gs_arena a;
   gs_arena_init(&a);
   gs_status s =

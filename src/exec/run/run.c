@@ -248,9 +248,9 @@ static void give_input(gs_device *d, const gs_value *v, const void *whole) {
 
 static gs_status check_input(const gs_value *v, const gs_tensor *t,
                              gs_err *e) {
-  bool fits = v->dtype == t->dtype && v->rank == t->rank;
-  for (int i = 0; fits && i < v->rank; i++) fits = v->dims[i] == t->dims[i];
-  if (fits) return GS_OK;
+  if (v->dtype == t->dtype && v->rank == t->rank &&
+      gs_same_dims(v->dims, t->dims, v->rank))
+    return GS_OK;
   gs_arena a;
   gs_arena_init(&a);
   gs_status s =

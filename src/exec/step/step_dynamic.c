@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/math.h"
 #include "kernel/core/call_dynamic.h"
 
 /* ---- making ---- */
@@ -31,11 +32,8 @@ void gs_dynstep_init(gs_dynstep *x, gs_device *d, int s) {
 /* ---- running ---- */
 
 bool gs_dynstep_fits(const gs_dyn *b, const gs_value *v) {
-  bool like = b->kind == GS_TENSOR && b->t.dtype == v->dtype &&
-              b->t.rank == v->rank;
-  for (int d = 0; like && d < v->rank; d++)
-    like = b->t.dims[d] == v->dims[d];
-  return like;
+  return b->kind == GS_TENSOR && b->t.dtype == v->dtype &&
+         b->t.rank == v->rank && gs_same_dims(b->t.dims, v->dims, v->rank);
 }
 
 /* Operands as dynamic values: those that lie elsewhere are looked at where they

@@ -2,6 +2,7 @@
 #include "kernel/core/call_dynamic.h"
 
 #include "base/assert.h"
+#include "base/math.h"
 
 gs_status gs_dyncall_fail(gs_dyncall *k, gs_status code, const char *fmt, ...) {
   va_list ap;
@@ -101,9 +102,8 @@ static void view_dyn(const gs_dyn *b, gs_view *w) {
 }
 
 static bool same_shape(const gs_value *v, const gs_value *w) {
-  bool same = v->dtype == w->dtype && v->rank == w->rank;
-  for (int d = 0; d < v->rank && same; d++) same = v->dims[d] == w->dims[d];
-  return same;
+  return v->dtype == w->dtype && v->rank == w->rank &&
+         gs_same_dims(v->dims, w->dims, v->rank);
 }
 
 /* In the place that is planned for them where they fit it. */

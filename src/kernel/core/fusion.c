@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/math.h"
 
 /* Operands of FusedConv, see conv.c. */
 enum { X, W, B, Z, SCALE, BIAS, MEAN, VAR, OPERANDS };
@@ -30,10 +31,8 @@ static gs_node *fused_conv(gs_arena *a, const gs_node *n) {
 }
 
 static bool same_shape(const gs_value *x, const gs_value *y) {
-  if (!x || x->dtype != y->dtype || x->rank != y->rank) return false;
-  for (int d = 0; d < x->rank; d++)
-    if (x->dims[d] != y->dims[d]) return false;
-  return true;
+  return x && x->dtype == y->dtype && x->rank == y->rank &&
+         gs_same_dims(x->dims, y->dims, x->rank);
 }
 
 /* f32 statistics that are known, of a convolution that is. */

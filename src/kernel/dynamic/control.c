@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/math.h"
 #include "kernel/core/call_dynamic.h"
 #include "op/rows/tensor/bodies.h"
 
@@ -55,9 +56,8 @@ static gs_status pile_add(gs_dyncall *k, pile *p, gs_dyn *part) {
     return gs_dyncall_fail(k, GS_UNSUPPORTED,
                           "%s cannot be joined over iterations",
                           gs_dyn_text(k->arena, part));
-  bool same = p->rank == part->t.rank && p->dtype == part->t.dtype;
-  for (int d = 0; same && d < p->rank; d++)
-    same = p->dims[d] == part->t.dims[d];
+  bool same = p->rank == part->t.rank && p->dtype == part->t.dtype &&
+              gs_same_dims(p->dims, part->t.dims, p->rank);
   if (p->rank < 0) {
     p->dtype = part->t.dtype;
     p->rank = part->t.rank;

@@ -100,8 +100,8 @@ gs_status gs_shape_g_fused_conv(gs_graph *g, gs_node *n, gs_err *e) {
     const gs_value *v = gs_node_in(n, i);
     bool ok = i == 3 || !v == !gs_node_in(n, 4);
     if (v && i == 3) {
-      ok = v->dtype == y->dtype && v->rank == y->rank;
-      for (int d = 0; ok && d < y->rank; d++) ok = v->dims[d] == y->dims[d];
+      ok = v->dtype == y->dtype && v->rank == y->rank &&
+           gs_same_dims(v->dims, y->dims, y->rank);
     } else if (v) {
       ok = ok && v->dtype == GS_FLOAT && v->rank == 1 &&
            v->dims[0] == y->dims[1];

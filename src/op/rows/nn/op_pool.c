@@ -112,9 +112,8 @@ gs_status gs_shape_max_unpool(gs_graph *g, gs_node *n, gs_err *e) {
   const int64_t *want;
   int count;
   GS_TRY(gs_window_read_transposed(a, n, x, NULL, &w, e));
-  bool fits = i->dtype == GS_INT64 && i->rank == x->rank;
-  for (int d = 0; fits && d < x->rank; d++) fits = i->dims[d] == x->dims[d];
-  if (!fits)
+  if (i->dtype != GS_INT64 || i->rank != x->rank ||
+      !gs_same_dims(i->dims, x->dims, x->rank))
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "indices %s are not i64 of the shape of %s",
                    operand_text(a, i), operand_text(a, x));

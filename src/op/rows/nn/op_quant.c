@@ -54,9 +54,8 @@ gs_status gs_quant_layout_of(gs_arena *a, const gs_node *n,
 static gs_status check_zero(gs_arena *a, const gs_node *n, gs_err *e) {
   const gs_value *s = n->in[1], *z = gs_node_in(n, 2);
   if (!z || (single(s) && single(z))) return GS_OK;
-  bool fits = s->rank == z->rank;
-  for (int d = 0; fits && d < s->rank; d++) fits = s->dims[d] == z->dims[d];
-  if (fits) return GS_OK;
+  if (s->rank == z->rank && gs_same_dims(s->dims, z->dims, s->rank))
+    return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(a, n),
                  "the zero point '%s' %s does not have the shape of the scale "
                  "'%s' %s", z->name,

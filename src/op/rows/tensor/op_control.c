@@ -61,9 +61,8 @@ gs_status gs_control_result(gs_graph *g, gs_node *n, int i,
 }
 
 static bool same_shape(const gs_value *a, const gs_value *b) {
-  bool same = gs_value_shaped(a) && gs_value_shaped(b) && a->rank == b->rank;
-  for (int d = 0; same && d < a->rank; d++) same = a->dims[d] == b->dims[d];
-  return same;
+  return gs_value_shaped(a) && gs_value_shaped(b) && a->rank == b->rank &&
+         gs_same_dims(a->dims, b->dims, a->rank);
 }
 
 static gs_status other_type(gs_graph *g, const gs_node *n, const gs_value *a,

@@ -84,10 +84,8 @@ gs_status gs_rule_elements(gs_arena *a, const gs_node *n, gs_rule *r,
 static gs_status updates_shape(gs_graph *g, const gs_node *n, int rank,
                                const int64_t *dims, gs_err *e) {
   const gs_value *u = n->in[2];
-  bool fits = u->rank == rank;
   GS_TRY(gs_shape_same_type(g->arena, n, 0, 2, e));
-  for (int d = 0; fits && d < rank; d++) fits = u->dims[d] == dims[d];
-  if (fits) return GS_OK;
+  if (u->rank == rank && gs_same_dims(u->dims, dims, rank)) return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                  "updates are %s, expected %s",
                  gs_shape_text(g->arena, u->dtype, u->rank, u->dims),
@@ -130,13 +128,12 @@ static int tuple_length(const gs_node *n) {
 static gs_status tuple_check(gs_graph *g, const gs_node *n, int64_t batch,
                              gs_err *e) {
   const gs_value *x = n->in[0], *i = n->in[1];
-  bool fits = x->rank >= 1 && i->rank >= 1 && batch >= 0 &&
-              batch < i->rank && batch < x->rank &&
-              i->dims[i->rank - 1] >= 1 &&
-              i->dims[i->rank - 1] <= x->rank - batch;
   GS_TRY(index_type(g, n, e));
-  for (int d = 0; fits && d < batch; d++) fits = i->dims[d] == x->dims[d];
-  if (fits) return GS_OK;
+  if (x->rank >= 1 && i->rank >= 1 && batch >= 0 && batch < i->rank &&
+      batch < x->rank && i->dims[i->rank - 1] >= 1 &&
+      i->dims[i->rank - 1] <= x->rank - batch &&
+      gs_same_dims(i->dims, x->dims, (int)batch))
+    return GS_OK;
   return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                  "indices %s do not fit data %s with %lld batch dims",
                  gs_shape_text(g->arena, i->dtype, i->rank, i->dims),
