@@ -316,6 +316,14 @@ void gs_cli_print(FILE *f, const char *text) {
   gs_text_print(f, text, strlen(text));
 }
 
+gs_status gs_cli_print_text(FILE *f, gs_sharder *s, gs_text_kind kind,
+                            gs_err *e) {
+  const char *text;
+  gs_status status = gs_sharder_text(s, kind, &text, e);
+  if (status == GS_OK) gs_cli_print(f, text);
+  return status;
+}
+
 void gs_cli_note(const gs_cli *c, const char *fmt, ...) {
   if (c->quiet || c->silent) return;
   gs_line_erase(c);

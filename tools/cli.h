@@ -146,6 +146,9 @@ bool gs_cli_parse_int(const char *s, int64_t min, int64_t max, int64_t *out);
 /* The one way by which text gets out that may hold something of a file:
  * control characters but line ends are escaped (gs_text_print). */
 void gs_cli_print(FILE *f, const char *text);
+/* That text of s. */
+gs_status gs_cli_print_text(FILE *f, gs_sharder *s, gs_text_kind kind,
+                            gs_err *e);
 /* "who: text", unless -q. */
 void gs_cli_note(const gs_cli *c, const char *fmt, ...)
     GS_FORMAT(2, 3);

@@ -59,14 +59,6 @@ static bool reports_json(const gs_cli *c) {
 
 /* ---- what is printed ---- */
 
-static gs_status print(gs_sharder *s, gs_text_kind kind, FILE *f,
-                       gs_err *e) {
-  const char *text;
-  GS_TRY(gs_sharder_text(s, kind, &text, e));
-  gs_cli_print(f, text);
-  return GS_OK;
-}
-
 /* JSON as it is: all in it is escaped already. */
 static gs_status print_json(gs_sharder *s, gs_text_kind kind, gs_err *e) {
   const char *text;
@@ -86,10 +78,10 @@ static gs_status explain(gs_cli *c, gs_sharder *s, FILE *f, gs_err *e) {
 }
 
 static gs_status report(gs_cli *c, gs_sharder *s, FILE *f, gs_err *e) {
-  if (reports_json(c)) return print(s, GS_TEXT_REPORT_JSON, f, e);
+  if (reports_json(c)) return gs_cli_print_text(f, s, GS_TEXT_REPORT_JSON, e);
   if (gs_cli_has(c, "report"))
-    return print(s, GS_TEXT_REPORT, stderr, e);
-  return c->quiet ? GS_OK : print(s, GS_TEXT_SUMMARY, stderr, e);
+    return gs_cli_print_text(stderr, s, GS_TEXT_REPORT, e);
+  return c->quiet ? GS_OK : gs_cli_print_text(stderr, s, GS_TEXT_SUMMARY, e);
 }
 
 /* ---- steps ---- */
@@ -128,10 +120,10 @@ static gs_status work(gs_cli *c, gs_sharder *s, gs_err *e) {
   gs_cli_step(c, "load");
   if (gs_cli_has(c, "dump-spec"))
     return c->json ? print_json(s, GS_TEXT_SPEC_JSON, e)
-                   : print(s, GS_TEXT_SPEC, stdout, e);
+                   : gs_cli_print_text(stdout, s, GS_TEXT_SPEC, e);
   if (gs_cli_has(c, "list-tensors"))
     return c->json ? print_json(s, GS_TEXT_TENSORS_JSON, e)
-                   : print(s, GS_TEXT_TENSORS, stdout, e);
+                   : gs_cli_print_text(stdout, s, GS_TEXT_TENSORS, e);
   GS_TRY(complete(c, s, e));
   const char *out = gs_cli_get(c, "output");
   bool quiet_stdout = out || gs_cli_has(c, "check") ||

@@ -5,14 +5,6 @@
 #include "cli.h"
 #include "progress.h"
 
-static gs_status print(gs_sharder *s, gs_text_kind kind, FILE *f,
-                       gs_err *e) {
-  const char *text;
-  GS_TRY(gs_sharder_text(s, kind, &text, e));
-  gs_cli_print(f, text);
-  return GS_OK;
-}
-
 static gs_status dump(gs_cli *c, gs_sharder *s, const char *pass,
                       gs_text_kind kind, gs_err *e) {
   const char *want = gs_cli_get(c, "dump"), *text;
@@ -25,10 +17,11 @@ static gs_status dump(gs_cli *c, gs_sharder *s, const char *pass,
 static gs_status report(gs_cli *c, gs_sharder *s, bool piped, gs_err *e) {
   const char *format = gs_cli_get(c, "report");
   if (c->json || (format && !strcmp(format, "json")))
-    return print(s, GS_TEXT_REPORT_JSON, piped ? stderr : stdout, e);
+    return gs_cli_print_text(piped ? stderr : stdout, s, GS_TEXT_REPORT_JSON,
+                             e);
   if (gs_cli_has(c, "report"))
-    return print(s, GS_TEXT_REPORT, stderr, e);
-  return c->quiet ? GS_OK : print(s, GS_TEXT_SUMMARY, stderr, e);
+    return gs_cli_print_text(stderr, s, GS_TEXT_REPORT, e);
+  return c->quiet ? GS_OK : gs_cli_print_text(stderr, s, GS_TEXT_SUMMARY, e);
 }
 
 static gs_status emit(gs_cli *c, gs_sharder *s, const char *out, bool piped,
