@@ -8,22 +8,8 @@ export LC_ALL
 unset MAKEFLAGS MFLAGS MAKELEVEL OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE
 build=$(pwd)
 top=$(cd "${srcdir-.}" && pwd)
-passed=0 failed=0
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-# ok TEXT COMMAND...: one case, which holds when the command succeeds.
-ok() {
-  text=$1
-  shift
-  if "$@" > "$work/log" 2>&1 < /dev/null; then
-    passed=$((passed + 1))
-  else
-    printf 'not ok: %s\n' "$text"
-    sed 's/^/  /' "$work/log" | head -15
-    failed=$((failed + 1))
-  fi
-}
+# shellcheck source=tests/report.sh
+. "$top/tests/report.sh"
 
 if [ ! -x "$build/tests/test_onnx" ]; then
   echo "skipped: tests/test_onnx is not built"
@@ -37,7 +23,7 @@ show: ; @echo $(libdir)
 END
 )
 ok 'make install' make -s install DESTDIR="$root"
-[ "$failed" = 0 ] || { echo "$passed passed, $failed failed"; exit 1; }
+[ "$failed" = 0 ] || { done_all; exit 1; }
 
 PKG_CONFIG_PATH=$root$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
 LD_LIBRARY_PATH=$root$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -113,8 +99,7 @@ ok 'exit is not called by others' grep -q 'left by exit' effects.log
 
 # ---- memory -----------------------------------------------------------------
 if [ -n "$sanitize" ]; then
-  printf '%d passed, %d failed\n' "$passed" "$failed"
-  [ "$failed" -eq 0 ]
+  done_all
   exit
 fi
 srcdir=$top
@@ -154,5 +139,4 @@ ok 'sharding: malloc fails' sweep malloc mlp.onnx mlp.yaml 0
 ok 'sharding: mmap fails' sweep mmap mlp.onnx mlp.yaml 0
 ok 'running: malloc fails' sweep malloc ranged.onnx two.yaml 1
 
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+done_all

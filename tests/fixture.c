@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "malformed.h"
+
 gs_arena arena;
 gs_err err;
 static char dir[64];
@@ -69,4 +71,19 @@ gs_graph *open_graph(const char *path, gs_model **m) {
   gs_status st = gs_model_read(&arena, path, NULL, m, &err);
   ck_assert_msg(st == GS_OK, "%s", messages());
   return import(*m);
+}
+
+gs_graph *annotated(gs_model **m, const char *mesh_text, const char *sharding) {
+  wire w = base_model();
+  uint8_t *copy = gs_memdup(&arena, w.at, w.n);
+  *m = read_bytes(copy, w.n);
+  wire_free(&w);
+  gs_graph *g = import(*m);
+  gs_mesh *mesh = GS_NEW(&arena, gs_mesh);
+  ck_assert_int_eq(gs_mesh_parse(mesh_text, &arena, mesh, &err), 0);
+  g->mesh = mesh;
+  for (int i = 0; i < g->value.n; i++)
+    ck_assert_int_eq(gs_sharding_parse(&arena, mesh, sharding,
+                                       &g->value.at[i]->sharding, &err), 0);
+  return g;
 }

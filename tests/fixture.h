@@ -25,5 +25,7 @@ const char *messages(void);
 gs_model *read_bytes(const void *p, size_t n);
 gs_graph *import(gs_model *m);
 gs_graph *open_graph(const char *path, gs_model **m);
+/* The base model, every value with this sharding. */
+gs_graph *annotated(gs_model **m, const char *mesh_text, const char *sharding);
 
 #endif

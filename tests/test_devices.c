@@ -7,24 +7,6 @@
 #include "edit_model.h"
 #include "fixture.h"
 #include "io/onnx/onnx_model.h"
-#include "malformed.h"
-
-static gs_graph *annotated(gs_model **m, const char *mesh_text,
-                           const char *sharding) {
-  wire w = base_model();
-  uint8_t *copy = gs_memdup(&arena, w.at, w.n);
-  *m = read_bytes(copy, w.n);
-  wire_free(&w);
-  gs_graph *g = import(*m);
-  gs_mesh *mesh = GS_NEW(&arena, gs_mesh);
-  ck_assert_int_eq(gs_mesh_parse(mesh_text, &arena, mesh, &err), 0);
-  g->mesh = mesh;
-  for (int i = 0; i < g->value.n; i++)
-    ck_assert_int_eq(gs_sharding_parse(&arena, mesh, sharding,
-                                       &g->value.at[i]->sharding, &err), 0);
-  return g;
-}
-
 
 static const char *const large_mesh = "mesh {dp=8, tp=16}";
 

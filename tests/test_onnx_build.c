@@ -3,7 +3,6 @@
 
 #include "fixture.h"
 #include "io/onnx/onnx_build.h"
-#include "malformed.h"
 
 /* ---- building ---- */
 
@@ -67,22 +66,6 @@ START_TEST(build) {
 END_TEST
 
 /* ---- multi-device annotations ---- */
-
-static gs_graph *annotated(gs_model **m, const char *mesh_text,
-                           const char *sharding) {
-  wire w = base_model();
-  uint8_t *copy = gs_memdup(&arena, w.at, w.n);
-  *m = read_bytes(copy, w.n);
-  wire_free(&w);
-  gs_graph *g = import(*m);
-  gs_mesh *mesh = GS_NEW(&arena, gs_mesh);
-  ck_assert_int_eq(gs_mesh_parse(mesh_text, &arena, mesh, &err), 0);
-  g->mesh = mesh;
-  for (int i = 0; i < g->value.n; i++)
-    ck_assert_int_eq(gs_sharding_parse(&arena, mesh, sharding,
-                                       &g->value.at[i]->sharding, &err), 0);
-  return g;
-}
 
 static const char *hex(const ProtobufCMessage *msg) {
   size_t n = protobuf_c_message_get_packed_size(msg);
