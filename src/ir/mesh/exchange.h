@@ -1,0 +1,123 @@
+/* The ranged exchange: which elements of one dim each device ends with, and
+ * from whom they come (design section 5.1).
+ *
+ * Element e of a source lies with the device of index floor(e / block) along
+ * `from`; of several devices that hold it, the one sends that agrees with the
+ * receiver on all axes but those.  The device with index i along `to` ends
+ * with range.length places: place j holds element first(i) + step * j of the
+ * sources laid end to end (each shifted by its `shift`), or the fill where no
+ * source has that element.  These numbers say it for any number of devices;
+ * gs_exchange_plan works out the pieces of one. */
+#ifndef GS_IR_EXCHANGE_H
+#define GS_IR_EXCHANGE_H
+
+#include "ir/mesh/form.h"
+
+/* Which elements output o of [0, count) needs:
+ * floor((num*o + first) / den) .. floor((num*o + last) / den); den > 0,
+ * first <= last, num not 0 (below 0 only where first == last, den == 1). */
+typedef struct gs_reach {
+  int64_t count, num, den, first, last;
+} gs_reach;
+
+/* What stands outside of [0, n). */
+#define GS_FILLS(X)                                                            \
+  X(ANY, "any")         /* nobody looks */                                     \
+  X(VALUE, "value")     /* a constant */                                       \
+  X(OPERAND, "operand") /* the scalar that is the last operand */              \
+  X(EDGE, "edge")       /* the index mapped into [0, n): moved and counted */  \
+  X(REFLECT, "reflect")                                                        \
+  X(WRAP, "wrap")
+
+typedef enum gs_fill {
+#define X(name, text) GS_FILL_##name,
+  GS_FILLS(X)
+#undef X
+  GS_NFILL
+} gs_fill;
+
+typedef struct gs_exchange_source {
+  int64_t n;     /* elements of the whole dim */
+  int64_t block; /* elements of a device; 0: every device holds all n */
+  int64_t shift; /* its element 0 is element `shift` of the exchange; with a
+                    fill that maps the index: 0, and one source */
+} gs_exchange_source;
+
+typedef struct gs_exchange {
+  gs_axes from, to;    /* may share axes, or not; none: the same for all */
+  gs_held_range range; /* first(i), and the places that each device ends with */
+  int64_t step;        /* between elements of places; any but 0 */
+  gs_reach reach;      /* places that no output needs hold anything, and are
+                          neither sent nor counted */
+  int64_t width;       /* outputs of one device: i has those from width*i on */
+  gs_fill fill;
+  double value; /* of GS_FILL_VALUE */
+  int nsource;  /* 1 or more; they hold disjoint elements */
+  const gs_exchange_source *source;
+} gs_exchange;
+
+const char *gs_fill_text(gs_fill f);
+bool gs_fill_parse(const char *s, gs_fill *f);
+
+/* The exchange that gives each device what its outputs need: along `to` each
+ * has width = ceil(count / devices) of them.  `copies`: place j is output
+ * width*i + j and holds its only element (step is num); else places are
+ * consecutive elements.  The rest (from, sources, fill) is the caller's. */
+gs_exchange gs_exchange_of(const gs_mesh *m, const gs_axes *to,
+                           const gs_reach *r, bool copies);
+/* The one that brings a dim of n elements to the blocks along `to`. */
+gs_exchange gs_exchange_blocks(const gs_mesh *m, const gs_axes *to, int64_t n);
+
+/* How many of its places the device with index i needs. */
+int64_t gs_exchange_wanted(const gs_exchange *x, int64_t i);
+
+/* Places `place` .. `place + count - 1` hold elements elem, elem + delta, ...
+ * of a source; source -1: the fill. */
+typedef struct gs_exchange_run {
+  int64_t place, count;
+  int source;
+  int64_t elem, delta; /* delta -1, 0, 1, or `step` */
+} gs_exchange_run;
+
+/* The runs of the wanted places of index i, in the order of the places, within
+ * `a`. O(runs): not of places. */
+gs_exchange_run *gs_exchange_runs(gs_arena *a, const gs_exchange *x, int64_t i,
+                                  int *n);
+
+/* What one device sends to, and takes from, another member of the group along
+ * `from`: pieces of blocks, in the order of the receiver's places. */
+typedef struct gs_exchange_piece {
+  int source;
+  int64_t at, delta, count; /* elements at, at + delta .. of the block */
+  int64_t place;            /* of the receiver */
+} gs_exchange_piece;
+
+typedef struct gs_exchange_peer {
+  int n;
+  gs_exchange_piece *piece; /* [n] */
+  int64_t elements;         /* of all pieces */
+} gs_exchange_peer;
+
+typedef struct gs_exchange_plan {
+  int npeer, me;              /* members of the group along `from`: one where
+                                 `from` has no axes, or all sources are whole */
+  gs_exchange_peer *give;     /* [npeer] what it has for each */
+  gs_exchange_peer *take;     /* [npeer] what it takes of each, also of itself;
+                                 of sources that are whole: of itself */
+  int nfill;
+  gs_exchange_run *fill;      /* [nfill] places that get the fill */
+} gs_exchange_plan;
+
+gs_exchange_plan *gs_exchange_plan_of(gs_arena *a, const gs_mesh *m,
+                                      const gs_exchange *x, int64_t position);
+
+/* Elements along the dim that the busiest device sends to others.  Walks the
+ * indices along from and to once: the callers keep it. */
+int64_t gs_exchange_sent(const gs_mesh *m, const gs_exchange *x);
+
+/* All invariants that the struct states; the numbers of no device overflow.
+ * GS_DATA, for a program may have been edited. */
+gs_status gs_exchange_check(const gs_mesh *m, const gs_exchange *x,
+                            const char *what, gs_err *e);
+
+#endif
