@@ -13,13 +13,6 @@
 
 #include "ir/mesh/form.h"
 
-/* Which elements output o of [0, count) needs:
- * floor((num*o + first) / den) .. floor((num*o + last) / den); den > 0,
- * first <= last, num not 0 (below 0 only where first == last, den == 1). */
-typedef struct gs_reach {
-  int64_t count, num, den, first, last;
-} gs_reach;
-
 /* What stands outside of [0, n). */
 #define GS_FILLS(X)                                                            \
   X(ANY, "any")         /* nobody looks */                                     \

@@ -90,6 +90,9 @@ gs_form *gs_form_copy(gs_arena *a, const gs_form *f) {
   if (f->window)
     c->window = gs_memdup(a, f->window,
                           (size_t)f->sharding->rank * sizeof *f->window);
+  if (f->need)
+    c->need = gs_memdup(a, f->need,
+                        (size_t)f->sharding->rank * sizeof *f->need);
   return c;
 }
 
@@ -111,34 +114,85 @@ static bool same_places(const gs_held_range *a, const gs_held_range *b,
   return shards == 1 && gs_held_range_first(a, 0) == gs_held_range_first(b, 0);
 }
 
-gs_form gs_form_hold(gs_arena *a, const gs_mesh *m, const gs_form *f, int d,
-                     int64_t n, const gs_held_range *r) {
-  int rank = f->sharding->rank;
-  gs_assert(d >= 0 && d < rank);
-  gs_form made = *f;
-  gs_held_range *window = GS_NEWS(a, rank, gs_held_range);
-  if (f->window)
-    memcpy(window, f->window, (size_t)rank * sizeof *window);
-  gs_held_range block = block_of(m, f->sharding, d, n);
-  int64_t shards = gs_axes_size(m, &f->sharding->dim[d].axes);
-  window[d] = same_places(r, &block, shards) ? (gs_held_range){0} : *r;
-  made.window = window;
-  if (gs_form_is_blocks(&made)) made.window = NULL;
-  return made;
+static void copy_windows(gs_arena *a, gs_form *f, gs_held_range **window,
+                         gs_need **need) {
+  size_t rank = (size_t)f->sharding->rank;
+  *window = GS_NEWS(a, rank, gs_held_range);
+  *need = GS_NEWS(a, rank, gs_need);
+  if (f->window) memcpy(*window, f->window, rank * sizeof **window);
+  if (f->need) memcpy(*need, f->need, rank * sizeof **need);
+  f->window = *window;
+  f->need = *need;
 }
 
-bool gs_form_is_blocks(const gs_form *f) {
-  for (int d = 0; d < f->sharding->rank; d++)
-    if (is_window(f, d)) return false;
-  return true;
+/* Blocks everywhere, and needs of every place, have no lists. */
+static gs_form tidy(gs_form f) {
+  bool needs = false;
+  for (int d = 0; d < f.sharding->rank; d++)
+    needs |= f.need && f.need[d].reach.count;
+  if (!needs) f.need = NULL;
+  if (!gs_form_windows(&f)) f.window = NULL;
+  gs_assert(f.window || !f.need);
+  return f;
 }
+
+gs_form gs_form_hold_for(gs_arena *a, const gs_mesh *m, const gs_form *f, int d,
+                         int64_t n, const gs_held_range *r,
+                         const gs_need *need) {
+  gs_assert(d >= 0 && d < f->sharding->rank);
+  gs_form made = *f;
+  gs_held_range *window;
+  gs_need *needs;
+  copy_windows(a, &made, &window, &needs);
+  gs_held_range block = block_of(m, f->sharding, d, n);
+  int64_t shards = gs_axes_size(m, &f->sharding->dim[d].axes);
+  bool is_block = same_places(r, &block, shards);
+  window[d] = is_block ? (gs_held_range){0} : *r;
+  needs[d] = is_block ? (gs_need){0} : *need;
+  return tidy(made);
+}
+
+gs_form gs_form_hold(gs_arena *a, const gs_mesh *m, const gs_form *f, int d,
+                     int64_t n, const gs_held_range *r) {
+  return gs_form_hold_for(a, m, f, d, n, r, &(gs_need){0});
+}
+
+gs_form gs_form_hold_block(gs_arena *a, const gs_form *f, int d) {
+  gs_assert(d >= 0 && d < f->sharding->rank);
+  gs_form made = *f;
+  gs_held_range *window;
+  gs_need *needs;
+  copy_windows(a, &made, &window, &needs);
+  window[d] = (gs_held_range){0};
+  needs[d] = (gs_need){0};
+  return tidy(made);
+}
+
+uint64_t gs_form_windows(const gs_form *f) {
+  uint64_t set = 0;
+  for (int d = 0; d < f->sharding->rank; d++)
+    if (is_window(f, d)) set |= (uint64_t)1 << d;
+  return set;
+}
+
+static bool same_need(const gs_form *a, const gs_form *b, int d) {
+  static const gs_need all;
+  const gs_need *x = a->need ? &a->need[d] : &all;
+  const gs_need *y = b->need ? &b->need[d] : &all;
+  return x->width == y->width && x->reach.count == y->reach.count &&
+         x->reach.num == y->reach.num && x->reach.den == y->reach.den &&
+         x->reach.first == y->reach.first && x->reach.last == y->reach.last;
+}
+
+bool gs_form_is_blocks(const gs_form *f) { return !gs_form_windows(f); }
 
 bool gs_form_same_elements(const gs_form *a, const gs_form *b) {
   if (!gs_sharding_equal(a->sharding, b->sharding)) return false;
   for (int d = 0; d < a->sharding->rank; d++) {
     bool window = is_window(a, d);
     if (window != is_window(b, d)) return false;
-    if (window && !gs_held_range_equal(&a->window[d], &b->window[d]))
+    if (window && (!gs_held_range_equal(&a->window[d], &b->window[d]) ||
+                   !same_need(a, b, d)))
       return false;
   }
   return true;

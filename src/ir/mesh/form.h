@@ -20,6 +20,21 @@ typedef struct gs_held_range {
   int64_t length; /* places, the same on every device; 0 or more */
 } gs_held_range;
 
+/* Which elements of a dim output o of [0, count) needs, of whatever is computed
+ * from it: floor((num*o + first) / den) .. floor((num*o + last) / den); den > 0,
+ * first <= last, num not 0 (below 0 only where first == last, den == 1). */
+typedef struct gs_reach {
+  int64_t count, num, den, first, last;
+} gs_reach;
+
+/* What the places of a window are for: the device with index i computes
+ * outputs width*i .. of those that `reach` is of.  Places that none of them
+ * needs hold anything. */
+typedef struct gs_need {
+  gs_reach reach; /* count 0: every place is needed */
+  int64_t width;
+} gs_need;
+
 /* What padding along the dims of a set holds; along other dims: anything. */
 typedef struct gs_padding {
   uint64_t dims; /* bit d: padding along dim d holds `value` */
@@ -30,6 +45,8 @@ typedef struct gs_form {
   const gs_sharding *sharding;
   const gs_held_range *window; /* [rank], c == 0: the block of that dim; NULL:
                              blocks everywhere, which is the default */
+  const gs_need *need; /* [rank], of the dims with a window; NULL: every place
+                          of them */
   gs_padding padding;
 } gs_form;
 
@@ -55,9 +72,17 @@ gs_form *gs_form_copy(gs_arena *a, const gs_form *f);
  * block becomes the block. */
 gs_form gs_form_hold(gs_arena *a, const gs_mesh *m, const gs_form *f, int d,
                      int64_t n, const gs_held_range *r);
-/* The same shardings, ranges and padding. */
+/* The same, needed for what `need` says. */
+gs_form gs_form_hold_for(gs_arena *a, const gs_mesh *m, const gs_form *f, int d,
+                         int64_t n, const gs_held_range *r,
+                         const gs_need *need);
+/* f with dim d held as its block again. */
+gs_form gs_form_hold_block(gs_arena *a, const gs_form *f, int d);
+/* Dims that are not held in blocks. */
+uint64_t gs_form_windows(const gs_form *f);
+/* The same shardings, ranges, needs and padding. */
 bool gs_form_equal(const gs_form *a, const gs_form *b);
-/* The same shardings and ranges, whatever the padding. */
+/* The same shardings, ranges and needs, whatever the padding. */
 bool gs_form_same_elements(const gs_form *a, const gs_form *b);
 /* Every dim is held in blocks. */
 bool gs_form_is_blocks(const gs_form *f);
