@@ -19,6 +19,21 @@ static inline int64_t gs_ceil_div(int64_t a, int64_t b) {
   gs_assert(a >= 0 && b > 0);
   return a / b + (a % b != 0);
 }
+/* floor(a / c), c not 0. */
+static inline int64_t gs_floor_div(int64_t a, int64_t c) {
+  gs_assert(c != 0 && (c != -1 || a != INT64_MIN));
+  return a / c - (a % c != 0 && (a < 0) != (c < 0));
+}
+/* The greatest common divisor, 0 or more; gcd(0, 0) is 0. */
+static inline int64_t gs_gcd(int64_t a, int64_t b) {
+  gs_assert(a != INT64_MIN && b != INT64_MIN);
+  while (b) {
+    int64_t t = a % b;
+    a = b;
+    b = t;
+  }
+  return a < 0 ? -a : a;
+}
 static inline int64_t gs_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t gs_max(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Whether n dims are the same. */

@@ -40,12 +40,13 @@ typedef struct gs_exchange {
   gs_axes from, to;    /* may share axes, or not; none: the same for all */
   gs_held_range range; /* first(i), and the places that each device ends with */
   int64_t step;        /* between elements of places; any but 0 */
-  gs_reach reach;      /* places that no output needs hold anything, and are
-                          neither sent nor counted */
+  gs_reach reach;      /* places that no output needs are neither sent nor
+                          counted; they hold the fill if that is VALUE or
+                          OPERAND, else anything.  count 0: all are needed */
   int64_t width;       /* outputs of one device: i has those from width*i on */
   gs_fill fill;
   double value; /* of GS_FILL_VALUE */
-  int nsource;  /* 1 or more; they hold disjoint elements */
+  int nsource;  /* 1 or more, in the order of their elements, which differ */
   const gs_exchange_source *source;
 } gs_exchange;
 
@@ -53,9 +54,11 @@ const char *gs_fill_text(gs_fill f);
 bool gs_fill_parse(const char *s, gs_fill *f);
 
 /* The exchange that gives each device what its outputs need: along `to` each
- * has width = ceil(count / devices) of them.  `copies`: place j is output
- * width*i + j and holds its only element (step is num); else places are
- * consecutive elements.  The rest (from, sources, fill) is the caller's. */
+ * has width = ceil(count / devices) of them.  `copies`, for a reach of one
+ * element with den 1: place j is output width*i + j and holds its element
+ * (step is num); else num is above 0 and places are consecutive elements.  The
+ * rest (from, sources, fill) is the caller's.  Where a number overflows,
+ * range.c is 0, which gs_exchange_check refuses. */
 gs_exchange gs_exchange_of(const gs_mesh *m, const gs_axes *to,
                            const gs_reach *r, bool copies);
 /* The one that brings a dim of n elements to the blocks along `to`. */
@@ -69,7 +72,7 @@ int64_t gs_exchange_wanted(const gs_exchange *x, int64_t i);
 typedef struct gs_exchange_run {
   int64_t place, count;
   int source;
-  int64_t elem, delta; /* delta -1, 0, 1, or `step` */
+  int64_t elem, delta; /* step, -step (reflected), 0 (at an edge, or one) */
 } gs_exchange_run;
 
 /* The runs of the wanted places of index i, in the order of the places, within
@@ -94,22 +97,25 @@ typedef struct gs_exchange_peer {
 typedef struct gs_exchange_plan {
   int npeer, me;              /* members of the group along `from`: one where
                                  `from` has no axes, or all sources are whole */
-  gs_exchange_peer *give;     /* [npeer] what it has for each */
+  gs_exchange_peer *give;     /* [npeer] what it has for each other */
   gs_exchange_peer *take;     /* [npeer] what it takes of each, also of itself;
                                  of sources that are whole: of itself */
   int nfill;
-  gs_exchange_run *fill;      /* [nfill] places that get the fill */
+  gs_exchange_run *fill;      /* [nfill] places that get the fill; of the fill
+                                 ANY nothing needs to be done */
 } gs_exchange_plan;
 
+/* Cost O(npeer * runs). */
 gs_exchange_plan *gs_exchange_plan_of(gs_arena *a, const gs_mesh *m,
                                       const gs_exchange *x, int64_t position);
 
 /* Elements along the dim that the busiest device sends to others.  Walks the
- * indices along from and to once: the callers keep it. */
+ * indices along `to` once, and what each takes: the callers keep it. */
 int64_t gs_exchange_sent(const gs_mesh *m, const gs_exchange *x);
 
-/* All invariants that the struct states; the numbers of no device overflow.
- * GS_DATA, for a program may have been edited. */
+/* All invariants that the struct states; the numbers of no device overflow,
+ * and a fill does not repeat a dim a million times.  GS_DATA, for a program may
+ * have been edited; `what` names the node. */
 gs_status gs_exchange_check(const gs_mesh *m, const gs_exchange *x,
                             const char *what, gs_err *e);
 

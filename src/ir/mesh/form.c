@@ -7,19 +7,6 @@
 
 /* ---- ranges ---- */
 
-static int64_t floor_div(int64_t a, int64_t c) {
-  return a / c - (a % c != 0 && (a < 0) != (c < 0));
-}
-
-static int64_t gcd(int64_t a, int64_t b) {
-  while (b) {
-    int64_t t = a % b;
-    a = b;
-    b = t;
-  }
-  return a < 0 ? -a : a;
-}
-
 bool gs_held_range_normal(gs_held_range *r) {
   int64_t shift;
   if (r->c == 0 || r->c == INT64_MIN || r->a == INT64_MIN ||
@@ -31,11 +18,11 @@ bool gs_held_range_normal(gs_held_range *r) {
     r->c = -r->c;
   }
   if (r->m == 0) r->a = r->b = 0;
-  int64_t g = gcd(r->c, r->a);
+  int64_t g = gs_gcd(r->c, r->a);
   r->a /= g;
-  r->b = floor_div(r->b, g);
+  r->b = gs_floor_div(r->b, g);
   r->c /= g;
-  int64_t whole = floor_div(r->b, r->c);
+  int64_t whole = gs_floor_div(r->b, r->c);
   r->b -= whole * r->c; /* fits: it is the remainder */
   if (!gs_mul(r->m, whole, &shift) || !gs_add(r->e, shift, &r->e))
     return false;
@@ -54,7 +41,7 @@ gs_held_range gs_held_range_of(int64_t m, int64_t a, int64_t b, int64_t c,
 }
 
 int64_t gs_held_range_first(const gs_held_range *r, int64_t i) {
-  return r->m * floor_div(r->a * i + r->b, r->c) + r->e;
+  return r->m * gs_floor_div(r->a * i + r->b, r->c) + r->e;
 }
 
 bool gs_held_range_equal(const gs_held_range *a,
@@ -63,11 +50,10 @@ bool gs_held_range_equal(const gs_held_range *a,
          a->e == b->e && a->length == b->length;
 }
 
-/* Whether the places of device index i have numbers that do not overflow. */
-static bool range_fits(const gs_held_range *r, int64_t i) {
+bool gs_held_range_fits(const gs_held_range *r, int64_t i) {
   int64_t x;
   return gs_mul(r->a, i, &x) && gs_add(x, r->b, &x) &&
-         gs_mul(r->m, floor_div(x, r->c), &x) && gs_add(x, r->e, &x) &&
+         gs_mul(r->m, gs_floor_div(x, r->c), &x) && gs_add(x, r->e, &x) &&
          gs_add(x, r->length, &x);
 }
 
@@ -262,7 +248,7 @@ static gs_status check_window(const gs_mesh *m, const gs_form *f, int d,
     return gs_fail(e, GS_INTERNAL, what,
                    "dim %d is held with length %lld and divisor %lld", d,
                    (long long)r->length, (long long)r->c);
-  if (!range_fits(r, 0) || !range_fits(r, shards - 1))
+  if (!gs_held_range_fits(r, 0) || !gs_held_range_fits(r, shards - 1))
     return gs_fail(e, GS_INTERNAL, what,
                    "the range held of dim %d does not fit in 64 bits", d);
   gs_held_range normal = *r, block = block_of(m, f->sharding, d, n);

@@ -21,8 +21,9 @@ typedef struct gs_held_range {
 } gs_held_range;
 
 /* Which elements of a dim output o of [0, count) needs, of whatever is computed
- * from it: floor((num*o + first) / den) .. floor((num*o + last) / den); den > 0,
- * first <= last, num not 0 (below 0 only where first == last, den == 1). */
+ * from it: floor((num*o + first) / den) .. floor((num*o + last) / den);
+ * den > 0, first <= last, num not 0 (below 0 only where first == last and den
+ * is 1). */
 typedef struct gs_reach {
   int64_t count, num, den, first, last;
 } gs_reach;
@@ -57,6 +58,8 @@ gs_held_range gs_held_range_of(int64_t m, int64_t a, int64_t b, int64_t c,
                                int64_t e, int64_t length);
 /* Index of the first element of the device with index i. */
 int64_t gs_held_range_first(const gs_held_range *r, int64_t i);
+/* Whether no number overflows on the way to the places of device index i. */
+bool gs_held_range_fits(const gs_held_range *r, int64_t i);
 bool gs_held_range_equal(const gs_held_range *a, const gs_held_range *b);
 /* "4*i-1", "2*floor((3*i+1)/2)-1", "7"; without the length. */
 void gs_held_range_print(gs_buf *b, const gs_held_range *r);

@@ -38,15 +38,6 @@ void gs_move_dims(gs_rule *r, const gs_node *n, const bool *touched) {
 
 /* ---- the reshape family ---- */
 
-static int64_t gcd(int64_t a, int64_t b) {
-  while (b) {
-    int64_t t = a % b;
-    a = b;
-    b = t;
-  }
-  return a;
-}
-
 /* One side of a reshape while its dims are walked from major to minor. */
 typedef struct side {
   gs_tensor_map *map;
@@ -110,7 +101,7 @@ gs_status gs_rule_reshape(gs_arena *a, const gs_node *n, gs_rule *r,
     side_fill(&x);
     side_fill(&y);
     if (x.rest == 1 || y.rest == 1) return GS_OK; /* both at the end */
-    common = gcd(x.rest, y.rest);
+    common = gs_gcd(x.rest, y.rest);
     if (common == 1 || side_full(&x) || side_full(&y)) {
       sides_unrelated(r, &x, &y);
     } else {
