@@ -26,6 +26,15 @@ const gs_move_info gs_moves[GS_NMOVE] = {
 #undef MOVE
 };
 
+bool gs_effect_cuts(gs_effect e) {
+  return e == GS_EFFECT_SPLIT || e == GS_EFFECT_TRANSFER ||
+         e == GS_EFFECT_SCATTER;
+}
+
+bool gs_effect_combines(gs_effect e) {
+  return e == GS_EFFECT_REDUCE || e == GS_EFFECT_SCATTER;
+}
+
 const gs_move_info *gs_move_of(const gs_op *op) {
   if (!op || strcmp(op->domain, "ai.gshard")) return NULL;
   for (int k = 0; k < GS_NMOVE; k++)

@@ -26,6 +26,11 @@ typedef enum gs_effect {
   GS_EFFECT_LEAVE     /* the value leaves the program, whole */
 } gs_effect;
 
+/* Cuts the dims that get further axes: places past the end are zero. */
+bool gs_effect_cuts(gs_effect e);
+/* Combines the values of several devices, places past the end as well. */
+bool gs_effect_combines(gs_effect e);
+
 typedef struct gs_move_info {
   const char *name; /* of the operator of ai.gshard */
   gs_effect effect;

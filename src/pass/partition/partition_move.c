@@ -86,15 +86,37 @@ static int last_split(const gs_path *path, int i) {
   return i;
 }
 
-/* What the padding holds after a move: a local split of what is zero there, or
- * has no padding, puts zeros. */
-static gs_padding padding_after(const gs_move *mv, const gs_form *before) {
-  gs_form zeros = gs_form_zeros(mv->after);
-  bool split = gs_moves[mv->kind].effect == GS_EFFECT_SPLIT;
-  bool zero = gs_sharding_is_replicated(before->sharding) ||
-              (before->padding.dims == zeros.padding.dims &&
-               before->padding.value == 0);
-  return split && zero ? zeros.padding : (gs_padding){0};
+/* Whether combining copies of x gives x. */
+static bool absorbs(gs_reduce r, double x) {
+  switch (r) {
+    case GS_REDUCE_SUM: return x == 0;
+    case GS_REDUCE_PROD: return x == 0 || x == 1;
+    case GS_REDUCE_MAX:
+    case GS_REDUCE_MIN: return true;
+    case GS_NREDUCE: break;
+  }
+  return false;
+}
+
+/* What the padding holds after a move: what it held, and zeros past the end of
+ * what is cut. */
+static gs_padding padding_after(gs_partitioner *p, const gs_value *v,
+                                const gs_move *mv, const gs_form *before) {
+  gs_effect effect = gs_moves[mv->kind].effect;
+  double value = before->padding.dims ? before->padding.value : 0;
+  uint64_t padded = gs_form_padded(p->m, before, v->dims);
+  uint64_t known = ~padded | before->padding.dims;
+  if (gs_effect_combines(effect) && !absorbs(before->sharding->reduce, value))
+    known = ~padded;
+  gs_padding after = {.value = value};
+  for (int d = 0; d < v->rank; d++) {
+    int had = before->sharding->dim[d].axes.n;
+    bool cut = gs_effect_cuts(effect) && mv->after->dim[d].axes.n > had;
+    if ((known >> d & 1) && (!cut || value == 0))
+      after.dims |= (uint64_t)1 << d;
+  }
+  if (!after.dims) after.value = 0;
+  return after;
 }
 
 gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
@@ -110,7 +132,8 @@ gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
     at = emit_move(p, v, at, now.sharding, mv);
     gs_sharding *after = gs_sharding_copy(p->a, mv->after);
     after->reduce = x->form.sharding->reduce;
-    gs_form form = {.sharding = after, .padding = padding_after(mv, &now)};
+    gs_padding padding = padding_after(p, v, mv, &now);
+    gs_form form = {.sharding = after, .padding = padding};
     made = gs_partitioner_add(p, v, &form, at);
     now = made->form;
   }
