@@ -20,8 +20,9 @@ typedef struct gs_held_range {
   int64_t length; /* places, the same on every device; 0 or more */
 } gs_held_range;
 
-/* Which elements of a dim output o of [0, count) needs, of whatever is computed
- * from it: floor((num*o + first) / den) .. floor((num*o + last) / den);
+/* Which elements of a dim output o of [0, count) needs, of whatever is
+ * computed from it:
+ * floor((num*o + first) / den) .. floor((num*o + last) / den);
  * den > 0, first <= last, num not 0 (below 0 only where first == last and den
  * is 1). */
 typedef struct gs_reach {
