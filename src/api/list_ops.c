@@ -286,7 +286,8 @@ static void man_prose(FILE *f, const char *s, const char *attributes) {
 
 void gs_moves_man(FILE *f) {
   for (int k = 0; k < GS_NMOVE; k++) {
-    fprintf(f, ".It Sy %s Ns ( Ar x )\n", gs_moves[k].name);
+    fprintf(f, ".It Sy %s Ns ( Ar x%s )\n", gs_moves[k].name,
+            gs_moves[k].operands > 1 ? " , ..." : "");
     man_attributes(f, gs_moves[k].attributes);
     man_prose(f, gs_moves[k].prose, gs_moves[k].attributes);
   }

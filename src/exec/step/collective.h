@@ -6,16 +6,25 @@
 #include "exec/comm/comm.h"
 #include "ir/graph/graph.h"
 
+/* What a ranged exchange keeps (collective_exchange.c). */
+typedef struct gs_coll_exchange gs_coll_exchange;
+
 /* A collective node compiled for one device. */
 typedef struct gs_coll {
   const gs_node *node;
+  const gs_mesh *mesh;
+  int64_t position; /* of the device */
   const struct gs_role *role;
   const gs_value *x, *y;
   gs_group group;
   gs_reduce reduce;
   int dim, dim2;     /* dim; all-to-all: split_dim, concat_dim */
   int64_t to, from;  /* of a permutation */
-  const void *in;
+  gs_coll_exchange *exchange;
+  int64_t sent;      /* of an exchange: gs_exchange_sent */
+  int threads;       /* for copies */
+  const void **operand; /* [nin] of the node */
+  const void *in;    /* operand 0 */
   void *out;
   bool pack, unpack; /* through scratch before, after the call */
   size_t half;       /* bytes of scratch that packing takes */
@@ -23,10 +32,16 @@ typedef struct gs_coll {
   uint64_t bytes;    /* gs_move_bytes */
 } gs_coll;
 
-/* Compiles the collective n for device position p. */
+/* The checks and the plan of an exchange; what scratch it wants. */
+gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e);
+gs_status gs_coll_exchange_run(const gs_coll *c, gs_comm *comm, void *scratch,
+                               gs_err *e);
+
+/* Compiles the collective n for device position p; the number of threads is
+ * the caller's to set. */
 gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                       int64_t p, gs_coll **out, gs_err *e);
-/* Runs it on c->in, c->out and scratch_size bytes of scratch. */
+/* Runs it on c->operand, c->in, c->out and scratch_size bytes of scratch. */
 gs_status gs_coll_run(const gs_coll *c, gs_comm *comm, void *scratch,
                       gs_err *e);
 

@@ -235,6 +235,17 @@ static gs_status run_permute(const gs_coll *c, gs_comm *comm, void *scratch,
                             gs_value_bytes(c->x), e);
 }
 
+/* ---- ranged exchange ---- */
+
+static gs_status prep_exchange(gs_arena *a, gs_coll *c, gs_err *e) {
+  return gs_coll_exchange_prep(a, c, e);
+}
+
+static gs_status run_exchange(const gs_coll *c, gs_comm *comm, void *scratch,
+                              gs_err *e) {
+  return gs_coll_exchange_run(c, comm, scratch, e);
+}
+
 /* ---- roles ---- */
 
 typedef struct gs_role {
@@ -247,8 +258,8 @@ typedef struct gs_role {
 
 /* Of local moves: nothing. */
 static const gs_role roles[GS_NMOVE] = {
-#define MOVE(sym, name, effect, flags, attributes, device, bytes, steps,       \
-             kernel, how, prose)                                               \
+#define MOVE(sym, name, operands, effect, flags, attributes, device, bytes,    \
+             steps, kernel, how, prose)                                        \
   [GS_MOVE_##sym] = {how},
 #include "op/moves.def"
 #undef MOVE
@@ -261,6 +272,10 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   gs_assert(info && (info->flags & GS_OP_COLLECTIVE));
   gs_move_kind move = (gs_move_kind)(info - gs_moves);
   c->node = n;
+  c->mesh = mesh;
+  c->position = p;
+  c->threads = 1;
+  c->operand = GS_NEWS(a, n->nin, const void *);
   c->role = &roles[move];
   c->x = n->in[0];
   c->y = n->out[0];
@@ -272,7 +287,7 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   GS_TRY(c->role->prep(a, c, e));
   c->bytes = (uint64_t)gs_move_bytes(move, c->x->dtype, c->x->rank,
                                      c->x->dims, c->y->dims, c->dim,
-                                     c->group.n);
+                                     c->group.n, c->sent);
   return GS_OK;
 }
 
@@ -287,6 +302,7 @@ static gs_status prepare(gs_device *d, int s) {
   gs_coll *c;
   GS_TRY(gs_coll_new(&d->arena, d->p->step.at[s].node, d->p->g->mesh,
                      d->position, &c, &d->err));
+  c->threads = d->threads;
   d->state[s] = c;
   gs_device_want_scratch(d, c->scratch_size);
   return GS_OK;
@@ -294,7 +310,9 @@ static gs_status prepare(gs_device *d, int s) {
 
 static void bind(gs_device *d, int s) {
   gs_coll *c = d->state[s];
-  c->in = gs_device_data(d, c->x);
+  for (int i = 0; i < c->node->nin; i++)
+    c->operand[i] = gs_device_data(d, c->node->in[i]);
+  c->in = c->operand[0];
   c->out = gs_device_data(d, c->y);
 }
 

@@ -5,7 +5,7 @@
 
 gs_attr_kind gs_attr_meant(const char *domain, const char *name) {
   if (strcmp(domain, "ai.gshard")) return GS_ATTR_STRING;
-  if (!strcmp(name, "axes")) return GS_ATTR_AXES;
+  if (!strcmp(name, "axes") || !strcmp(name, "to_axes")) return GS_ATTR_AXES;
   if (!strcmp(name, "split") || !strcmp(name, "from") || !strcmp(name, "to"))
     return GS_ATTR_SHARDING;
   return GS_ATTR_STRING;

@@ -394,3 +394,42 @@ void gs_convert(gs_dtype to, void *dst, gs_dtype from, const void *src,
            mode);
   }
 }
+
+/* ---- one number ---- */
+
+bool gs_element_of(gs_dtype t, double v, void *out) {
+  double z = isnan(v) ? 0 : v;
+  float part[2] = {(float)v, 0};
+  double whole[2] = {v, 0};
+  switch (t) {
+#define X(name, type, min, max)                                                \
+  case GS_##name: {                                                            \
+    type r = z <= (double)(min) ? (min) : z >= (double)(max) ? (max) : (type)z;\
+    memcpy(out, &r, sizeof r);                                                 \
+    return true;                                                               \
+  }
+    X(INT8, int8_t, INT8_MIN, INT8_MAX)
+    X(INT16, int16_t, INT16_MIN, INT16_MAX)
+    X(INT32, int32_t, INT32_MIN, INT32_MAX)
+    X(INT64, int64_t, INT64_MIN, INT64_MAX)
+    X(UINT8, uint8_t, 0, UINT8_MAX)
+    X(UINT16, uint16_t, 0, UINT16_MAX)
+    X(UINT32, uint32_t, 0, UINT32_MAX)
+    X(UINT64, uint64_t, 0, UINT64_MAX)
+#undef X
+  case GS_BOOL: *(uint8_t *)out = z > 0; return true; /* -inf: minimum */
+  case GS_COMPLEX64: memcpy(out, part, sizeof part); return true;
+  case GS_COMPLEX128: memcpy(out, whole, sizeof whole); return true;
+  case GS_STRING: return false;
+  default: break;
+  }
+  const gs_dtype_info *d = gs_dtype_get((int)t);
+  if (d->cls != 'f') { /* fewer than 8 bits */
+    bool sign = d->cls == 'i';
+    double top = (double)((1 << (d->bits - sign)) - 1);
+    v = fmin(fmax(z, sign ? -top - 1 : 0), top);
+  }
+  if (!gs_convert_knows(t)) return false;
+  gs_convert(t, out, GS_DOUBLE, &v, 1, NULL);
+  return true;
+}

@@ -32,6 +32,11 @@ bool gs_convert_knows(gs_dtype t);
 void gs_convert(gs_dtype to, void *dst, gs_dtype from, const void *src,
                 int64_t n, const gs_cast_mode *mode);
 
+/* v as one element of type t at `out` (16 bytes, aligned), a code of a packed
+ * type in the low bits of a byte: rounded, and integers saturate; NaN becomes 0
+ * in them, and only what is above 0 is true.  False for strings. */
+bool gs_element_of(gs_dtype t, double v, void *out);
+
 /* Bulk forms, used by kernels that compute in f32. */
 void gs_f16_to_f32(float *dst, const uint16_t *src, int64_t n);
 void gs_f32_to_f16(uint16_t *dst, const float *src, int64_t n);

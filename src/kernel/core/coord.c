@@ -1,9 +1,8 @@
 /* The kernels of ai.gshard that depend on the device's place. */
 #include "kernel/core/coord.h"
 
-#include <math.h>
-
 #include "base/assert.h"
+#include "kernel/core/convert.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -112,34 +111,6 @@ const gs_kernel gs_kernel_g_shard = {shard_prep, shard_run};
 
 /* ---- Mask ---- */
 
-/* v as an element of type t, saturating; NaN becomes 0 in integers. */
-static bool value_as(gs_dtype t, double v, void *out) {
-  double z = isnan(v) ? 0 : v;
-  switch (t) {
-#define X(name, type, min, max)                                                \
-  case GS_##name: {                                                            \
-    type r = z <= (double)(min) ? (min) : z >= (double)(max) ? (max) : (type)z;\
-    memcpy(out, &r, sizeof r);                                                 \
-    return true;                                                               \
-  }
-    X(INT8, int8_t, INT8_MIN, INT8_MAX)
-    X(INT16, int16_t, INT16_MIN, INT16_MAX)
-    X(INT32, int32_t, INT32_MIN, INT32_MAX)
-    X(INT64, int64_t, INT64_MIN, INT64_MAX)
-    X(UINT8, uint8_t, 0, UINT8_MAX)
-    X(UINT16, uint16_t, 0, UINT16_MAX)
-    X(UINT32, uint32_t, 0, UINT32_MAX)
-    X(UINT64, uint64_t, 0, UINT64_MAX)
-#undef X
-  case GS_BOOL: *(uint8_t *)out = z > 0; return true; /* -inf: minimum */
-  case GS_FLOAT: *(float *)out = (float)v; return true;
-  case GS_DOUBLE: *(double *)out = v; return true;
-  case GS_FLOAT16: *(uint16_t *)out = gs_f16_put((float)v); return true;
-  case GS_BFLOAT16: *(uint16_t *)out = gs_bf16_put((float)v); return true;
-  default: return v == 0; /* zero bits in every type */
-  }
-}
-
 typedef struct mask_plan {
   size_t size;
   uint64_t value[2];
@@ -154,7 +125,7 @@ static gs_status mask_prep(gs_kctx *k) {
   GS_TRY(gs_kernel_esize(k, x->dtype, &p->size));
   GS_TRY(gs_kernel_axis(k, gs_node_int(k->node, "dim", 0), x->rank, &d));
   GS_TRY(gs_kctx_index(k, &idx));
-  if (!value_as(x->dtype, gs_node_float(k->node, "value", 0), p->value))
+  if (!gs_element_of(x->dtype, gs_node_float(k->node, "value", 0), p->value))
     return gs_kernel_no_type(k, x->dtype);
   p->outer = gs_dims_count(x->dims, 0, d);
   p->inner = gs_dims_count(x->dims, d + 1, x->rank);

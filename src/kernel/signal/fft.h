@@ -22,7 +22,7 @@ gs_status gs_fft_new(gs_arena *a, int64_t n, const gs_fft **out, gs_err *e);
 int64_t gs_fft_work(const gs_fft *f);
 
 /* In place: x[k][lane] = sum over j of x[j][lane] e^(-2 pi i j k / n), with
- * real parts in re and imaginary ones in im.  Exchange re and im for the
+ * real parts in re and imaginary ones in im.  Swap re and im for the
  * inverse, which is not divided by n. */
 void gs_fft_run(const gs_fft *f, int lanes, double *re, double *im,
                 double *work);

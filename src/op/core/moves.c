@@ -1,7 +1,9 @@
 #include "op/core/moves.h"
 
+#include <limits.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "ir/packed.h"
 
@@ -13,16 +15,19 @@
 #define MOVES GS_OP_MOVES
 
 const gs_move_info gs_moves[GS_NMOVE] = {
-#define MOVE(sym, name_, effect_, flags_, attributes_, device_, bytes, steps_, \
-             kernel, run, prose_) \
+#define MOVE(sym, name_, operands_, effect_, flags_, attributes_, device_,     \
+             bytes, steps_, kernel, run, prose_) \
   [GS_MOVE_##sym] = {.name = name_, \
+                     .operands = operands_, \
                      .effect = GS_EFFECT_##effect_, \
                      .flags = flags_, \
                      .steps = steps_, \
                      .attributes = attributes_, \
                      .device = device_, \
                      .prose = prose_},
+#define MANY INT_MAX
 #include "op/moves.def"
+#undef MANY
 #undef MOVE
 };
 
@@ -60,16 +65,28 @@ static double part_bytes(gs_dtype t, int rank, const int64_t *dims,
   return (double)gs_dtype_bytes((int)t, gs_ceil_div(n, g));
 }
 
+/* Of a tensor with n elements along dim `dim`, all of it. */
+static double along_bytes(gs_dtype t, int rank, const int64_t *dims, int dim,
+                          int64_t n) {
+  int64_t part[GS_MAX_RANK];
+  gs_assert(dim >= 0 && dim < rank);
+  memcpy(part, dims, (size_t)rank * sizeof *dims);
+  part[dim] = n;
+  return (double)gs_dtype_bytes((int)t, gs_product(part, rank));
+}
+
 double gs_move_bytes(gs_move_kind k, gs_dtype t, int rank, const int64_t *x,
-                     const int64_t *y, int dim, int64_t ndevice) {
+                     const int64_t *y, int dim, int64_t ndevice,
+                     int64_t sent) {
   double g = (double)ndevice;
 #define X block_bytes(t, rank, x, -1, ndevice)
 #define Y block_bytes(t, rank, y, -1, ndevice)
 #define BLOCK block_bytes(t, rank, x, dim, ndevice)
 #define PART part_bytes(t, rank, x, ndevice)
+#define SENT along_bytes(t, rank, x, dim, sent)
   switch (k) {
-#define MOVE(sym, name, effect, flags, attributes, device, bytes, steps, \
-             kernel, run, prose) \
+#define MOVE(sym, name, operands, effect, flags, attributes, device, bytes,    \
+             steps, kernel, run, prose) \
   case GS_MOVE_##sym: return bytes;
 #include "op/moves.def"
 #undef MOVE
@@ -81,4 +98,5 @@ double gs_move_bytes(gs_move_kind k, gs_dtype t, int rank, const int64_t *x,
 #undef Y
 #undef BLOCK
 #undef PART
+#undef SENT
 }

@@ -22,6 +22,8 @@ typedef enum gs_effect {
   GS_EFFECT_REDUCE,   /* were partial; then they hold copies */
   GS_EFFECT_SCATTER,  /* were partial; then they split `dim` */
   GS_EFFECT_SPREAD,   /* held copies; then they are partial */
+  GS_EFFECT_EXCHANGE, /* split `dim` into blocks; then `to_axes` split it into
+                         ranges, other elements included */
   GS_EFFECT_FILL,     /* stay; the padding of `dim` gets a value */
   GS_EFFECT_LEAVE     /* the value leaves the program, whole */
 } gs_effect;
@@ -33,6 +35,7 @@ bool gs_effect_combines(gs_effect e);
 
 typedef struct gs_move_info {
   const char *name; /* of the operator of ai.gshard */
+  int operands;     /* most of them */
   gs_effect effect;
   unsigned flags;   /* of its row in gs_ops */
   int steps;        /* messages that follow one another; 0: a local move */
@@ -48,10 +51,11 @@ const gs_move_info *gs_move_of(const gs_op *op);
 /* Bytes that one device sends, at most, in a move over groups of g devices,
  * padding of blocks included: the formula of its row, the one for reports, for
  * prices and for what a run counts.  x[rank] are the local dims before the
- * move, y those after it, `dim` what an all-to-all splits.  Types of less than
- * a byte are moved in whole bytes.  The sizes are known to fit; as a double,
- * for it is added up and divided. */
+ * move, y those after it, `dim` what an all-to-all splits or an exchange goes
+ * along, `sent` what gs_exchange_sent says of that (of other moves 0).  Types
+ * of less than a byte are moved in whole bytes.  The sizes are known to fit; as
+ * a double, for it is added up and divided. */
 double gs_move_bytes(gs_move_kind k, gs_dtype t, int rank, const int64_t *x,
-                     const int64_t *y, int dim, int64_t g);
+                     const int64_t *y, int dim, int64_t g, int64_t sent);
 
 #endif

@@ -19,10 +19,12 @@ const gs_schema gs_schemas[] = {
 const int gs_nschema = sizeof gs_schemas / sizeof *gs_schemas;
 
 static const gs_schema move_schemas[] = {
-#define MOVE(sym, name, effect, flags, attributes, device, bytes, steps,       \
-             kernel, run, prose) \
-  {name, "ai.gshard", 1, 1, 1, 1, 1, attributes " " device},
+#define MOVE(sym, name, operands, effect, flags, attributes, device, bytes,    \
+             steps, kernel, run, prose)                                        \
+  {name, "ai.gshard", 1, 1, operands, 1, 1, attributes " " device},
+#define MANY INT_MAX
 #include "op/moves.def"
+#undef MANY
 #undef MOVE
 };
 

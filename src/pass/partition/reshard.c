@@ -183,7 +183,7 @@ static double move_bytes(const search *s, gs_move_kind kind,
     x[d] = gs_ceil_div(s->dims[d], shards(s, before, d, before->n[d]));
     y[d] = gs_ceil_div(s->dims[d], shards(s, after, d, after->n[d]));
   }
-  return gs_move_bytes(kind, s->dtype, s->rank, x, y, to, g);
+  return gs_move_bytes(kind, s->dtype, s->rank, x, y, to, g, 0);
 }
 
 /* Can the units of dim d from position k on be dropped or added? */

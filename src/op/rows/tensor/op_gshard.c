@@ -1,6 +1,7 @@
 /* Shapes of the domain ai.gshard: operators on one device's blocks.  Their
  * attributes are described in gshard-ops(7). */
 #include "base/math.h"
+#include "op/core/exchange_node.h"
 #include "op/core/moves.h"
 #include "op/rows/tensor/movement.h"
 
@@ -135,6 +136,15 @@ static gs_status shape_transfer(gs_graph *g, const gs_node *n, int64_t m,
   return size_attr(g, n, dims[to], m, &dims[to], e);
 }
 
+static gs_status shape_exchange(gs_graph *g, const gs_node *n, int64_t *dims,
+                                gs_err *e) {
+  gs_exchange x;
+  int dim;
+  GS_TRY(gs_node_exchange(g->arena, n, g->mesh, &x, &dim, e));
+  dims[dim] = x.range.length;
+  return GS_OK;
+}
+
 /* Moves over the attribute `axes`, by what they do to these. */
 static gs_status shape_axes(gs_graph *g, const gs_node *n, gs_effect effect,
                             int64_t *dims, gs_err *e) {
@@ -167,6 +177,7 @@ gs_status gs_shape_move(gs_graph *g, gs_node *n, gs_err *e) {
   if (effect == GS_EFFECT_SPLIT) GS_TRY(shape_split(g, n, dims, e));
   else if (effect == GS_EFFECT_LEAVE) GS_TRY(shape_leave(g, n, dims, e));
   else if (effect == GS_EFFECT_PERMUTE) GS_TRY(shape_permute(g, n, e));
+  else if (effect == GS_EFFECT_EXCHANGE) GS_TRY(shape_exchange(g, n, dims, e));
   else GS_TRY(shape_axes(g, n, effect, dims, e));
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }

@@ -1,0 +1,75 @@
+#include "exec/data/along.h"
+
+#include "base/assert.h"
+#include "exec/data/subarray.h"
+#include "ir/packed.h"
+#include "kernel/core/strided.h"
+
+static int bits_of(const gs_along *a) {
+  int bits = gs_dtype_get((int)a->type)->bits;
+  gs_assert(bits > 0);
+  return bits;
+}
+
+size_t gs_along_bytes(const gs_along *a, int64_t n) {
+  return (size_t)gs_dtype_bytes((int)a->type, a->outer * n * a->inner);
+}
+
+bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
+                     size_t *at) {
+  int64_t bits = bits_of(a), first = s->first * a->inner * bits;
+  int64_t length = s->count * a->inner * bits;
+  bool all = s->first == 0 && s->count == s->n;
+  bool joined = s->count == 1 || s->step == 1;
+  *at = (size_t)(first / 8);
+  return joined && (a->outer == 1 || all) && first % 8 == 0 &&
+         (!alone || length % 8 == 0 || all);
+}
+
+static void copy_codes(const gs_along *a, const gs_stretch *s,
+                       const void *from, int64_t n, int64_t first, void *to) {
+  int64_t sdims[] = {a->outer, s->n, a->inner};
+  int64_t ddims[] = {a->outer, n, a->inner};
+  bool joined = s->step == 1;
+  int64_t count[] = {a->outer, joined ? s->count : 1, a->inner};
+  for (int64_t k = 0; k < s->count; k += count[1]) {
+    int64_t sfirst[] = {0, s->first + k * s->step, 0};
+    int64_t dfirst[] = {0, first + k, 0};
+    gs_subarray_move(a->type, 3, count, from, sdims, sfirst, to, ddims,
+                     dfirst);
+  }
+}
+
+void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
+                   int64_t n, int64_t first, void *to, int threads) {
+  gs_assert(s->first >= 0 && first >= 0 && first + s->count <= n);
+  if (a->outer * a->inner * s->count == 0) return;
+  if (gs_dtype_packed(a->type)) {
+    copy_codes(a, s, from, n, first, to);
+    return;
+  }
+  size_t size = (size_t)bits_of(a) / 8;
+  gs_strided copy;
+  gs_strided_init(&copy, size);
+  gs_strided_dim(&copy, a->outer, s->n * a->inner, n * a->inner);
+  gs_strided_dim(&copy, s->count, s->step * a->inner, a->inner);
+  gs_strided_dim(&copy, a->inner, 1, 1);
+  gs_strided_run(&copy, (const char *)from + (size_t)(s->first * a->inner) *
+                                                 size,
+                 (char *)to + (size_t)(first * a->inner) * size, threads);
+}
+
+void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,
+                   const void *value, void *to) {
+  gs_assert(first >= 0 && first + count <= n);
+  int bits = bits_of(a);
+  for (int64_t o = 0; o < a->outer; o++) {
+    int64_t at = (o * n + first) * a->inner, all = count * a->inner;
+    if (bits >= 8)
+      gs_fill_elements((char *)to + (size_t)at * (size_t)(bits / 8), all,
+                       (size_t)(bits / 8), value);
+    else
+      for (int64_t i = 0; i < all; i++)
+        gs_code_put(bits, to, at + i, gs_code_get(bits, value, 0));
+  }
+}

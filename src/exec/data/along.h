@@ -1,0 +1,34 @@
+/* Copies and fills of tensors seen along one of their dims. */
+#ifndef GS_EXEC_ALONG_H
+#define GS_EXEC_ALONG_H
+
+#include "ir/dtype.h"
+
+/* Tensors of [outer, n, inner] elements, packed; each has its own n. */
+typedef struct gs_along {
+  gs_dtype type; /* no strings */
+  int64_t outer, inner;
+} gs_along;
+
+/* `count` of n elements along the dim, from `first` on, `step` apart: any, 0
+ * too. */
+typedef struct gs_stretch {
+  int64_t n, first, step, count;
+} gs_stretch;
+
+/* Bytes of a tensor with n elements along the dim; the size is known to fit. */
+size_t gs_along_bytes(const gs_along *a, int64_t n);
+/* Whether what s says lies in one run of whole bytes of a tensor, in the
+ * order of a tensor of its own; *at is where it begins.  `alone`: the last
+ * byte holds nothing else. */
+bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
+                     size_t *at);
+/* Copies the elements of `from` to those places of a tensor with n from
+ * `first` on.  The tensors do not overlap. */
+void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
+                   int64_t n, int64_t first, void *to, int threads);
+/* Puts *value at places first .. first + count - 1 of n. */
+void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,
+                   const void *value, void *to);
+
+#endif

@@ -1,0 +1,195 @@
+/* The ranged exchange of one device: one message for each pair of devices,
+ * with the pieces of all operands in the order of the receiver's places, each
+ * a tensor of its own from a whole byte on. */
+#include "base/assert.h"
+#include "base/math.h"
+#include "exec/data/along.h"
+#include "exec/step/collective.h"
+#include "kernel/core/convert.h"
+#include "op/core/exchange_node.h"
+
+/* A message to or from one member. */
+typedef struct message {
+  size_t bytes;
+  bool lies;     /* in the block, or where it goes, as one run at `at`; */
+  size_t at;     /* else where it is packed in the scratch */
+} message;
+
+struct gs_coll_exchange {
+  gs_exchange x;
+  const gs_exchange_plan *plan;
+  gs_along along;
+  int64_t places;
+  message *put, *got; /* [npeer] */
+  uint64_t value[2];  /* of the fill */
+};
+
+static gs_stretch stretch_of(const gs_coll_exchange *q,
+                             const gs_exchange_piece *p) {
+  const gs_exchange_source *s = &q->x.source[p->source];
+  return (gs_stretch){s->block ? s->block : s->n, p->at, p->delta, p->count};
+}
+
+static size_t bytes_of(const gs_coll_exchange *q, const gs_exchange_peer *p) {
+  size_t bytes = 0;
+  for (int k = 0; k < p->n; k++)
+    bytes += gs_along_bytes(&q->along, p->piece[k].count);
+  return bytes;
+}
+
+/* What is read where it lies, and what is packed into the scratch. */
+static void plan_put(gs_coll *c, gs_coll_exchange *q, int peer) {
+  const gs_exchange_peer *give = &q->plan->give[peer];
+  message *m = &q->put[peer];
+  m->bytes = bytes_of(q, give);
+  if (!m->bytes) return;
+  gs_stretch s = stretch_of(q, &give->piece[0]);
+  m->lies = give->n == 1 && gs_along_is_run(&q->along, &s, false, &m->at);
+  if (m->lies) return;
+  m->at = c->scratch_size;
+  c->scratch_size += (m->bytes + 63) / 64 * 64;
+}
+
+/* What is received where it goes. */
+static void plan_got(gs_coll_exchange *q, int peer) {
+  const gs_exchange_peer *take = &q->plan->take[peer];
+  message *m = &q->got[peer];
+  m->bytes = bytes_of(q, take);
+  if (take->n != 1) return;
+  gs_stretch s = {q->places, take->piece[0].place, 1, take->piece[0].count};
+  m->lies = gs_along_is_run(&q->along, &s, true, &m->at);
+}
+
+static gs_status check_result(gs_arena *a, const gs_coll *c,
+                              const gs_exchange *x, gs_err *e) {
+  bool alike = c->x->rank == c->y->rank && c->x->dtype == c->y->dtype;
+  for (int d = 0; d < c->x->rank && alike; d++)
+    alike = c->y->dims[d] == (d == c->dim ? x->range.length : c->x->dims[d]);
+  if (alike) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(a, c->node),
+                 "the result is not the operand with %lld elements along dim "
+                 "%d",
+                 (long long)x->range.length, c->dim);
+}
+
+/* Attribute `indices`: what the members have over `to_axes`. */
+static gs_status check_indices(gs_arena *a, const gs_coll *c,
+                               const gs_exchange *x, gs_err *e) {
+  int n;
+  const int64_t *list = gs_node_ints(c->node, "indices", &n);
+  bool same = !list || n == c->group.n;
+  for (int i = 0; list && same && i < n; i++)
+    same = list[i] == gs_axes_index(c->mesh, &x->to, c->group.member[i]);
+  if (same) return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(a, c->node),
+                 "attribute 'indices' is not what the group has over "
+                 "'to_axes'");
+}
+
+gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
+  gs_coll_exchange *q = GS_NEW(a, gs_coll_exchange);
+  GS_TRY(gs_node_exchange(a, c->node, c->mesh, &q->x, &c->dim, e));
+  GS_TRY(check_result(a, c, &q->x, e));
+  GS_TRY(check_indices(a, c, &q->x, e));
+  gs_dtype t = c->x->dtype;
+  if (!gs_dtype_get((int)t)->bits || !gs_element_of(t, q->x.value, q->value))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, c->node),
+                   "elements of type %s are not exchanged",
+                   gs_dtype_get((int)t)->text);
+  q->along = (gs_along){t, gs_product(c->x->dims, c->dim),
+                        gs_product(c->x->dims + c->dim + 1,
+                                   c->x->rank - c->dim - 1)};
+  q->places = q->x.range.length;
+  q->plan = gs_exchange_plan_of(a, c->mesh, &q->x, c->position);
+  gs_assert(q->plan->npeer == 1 || q->plan->npeer == c->group.n);
+  q->put = GS_NEWS(a, q->plan->npeer, message);
+  q->got = GS_NEWS(a, q->plan->npeer, message);
+  for (int i = 0; i < q->plan->npeer; i++) {
+    if (i == q->plan->me) continue;
+    plan_put(c, q, i);
+    plan_got(q, i);
+  }
+  c->sent = gs_exchange_sent(c->mesh, &q->x);
+  c->exchange = q;
+  return GS_OK;
+}
+
+/* ---- running ---- */
+
+static void pack(const gs_coll *c, const gs_exchange_peer *p, char *to) {
+  const gs_coll_exchange *q = c->exchange;
+  for (int k = 0; k < p->n; k++) {
+    gs_stretch s = stretch_of(q, &p->piece[k]);
+    size_t bytes = gs_along_bytes(&q->along, s.count);
+    if (bytes) to[bytes - 1] = 0; /* bits of no element */
+    gs_along_copy(&q->along, &s, c->operand[p->piece[k].source], s.count, 0,
+                  to, c->threads);
+    to += bytes;
+  }
+}
+
+static void unpack(const gs_coll *c, const gs_exchange_peer *p,
+                   const char *from) {
+  const gs_coll_exchange *q = c->exchange;
+  for (int k = 0; k < p->n; k++) {
+    int64_t count = p->piece[k].count;
+    gs_stretch s = {count, 0, 1, count};
+    gs_along_copy(&q->along, &s, from, q->places, p->piece[k].place, c->out,
+                  c->threads);
+    from += gs_along_bytes(&q->along, count);
+  }
+}
+
+/* What needs nobody else: its own elements, and the fill. */
+static void make_own(const gs_coll *c) {
+  const gs_coll_exchange *q = c->exchange;
+  const gs_exchange_peer *own = &q->plan->take[q->plan->me];
+  const void *value = q->value;
+  for (int k = 0; k < own->n; k++) {
+    const gs_exchange_piece *p = &own->piece[k];
+    gs_stretch s = stretch_of(q, p);
+    gs_along_copy(&q->along, &s, c->operand[p->source], q->places, p->place,
+                  c->out, c->threads);
+  }
+  if (q->x.fill == GS_FILL_ANY) return;
+  if (q->x.fill == GS_FILL_OPERAND) value = c->operand[q->x.nsource];
+  for (int k = 0; k < q->plan->nfill; k++)
+    gs_along_fill(&q->along, q->places, q->plan->fill[k].place,
+                  q->plan->fill[k].count, value, c->out);
+}
+
+static void put_and_get(const gs_coll *c, gs_comm *comm, char *scratch) {
+  const gs_coll_exchange *q = c->exchange;
+  gs_comm_begin(comm, &c->group);
+  for (int i = 0; i < q->plan->npeer; i++) {
+    const message *put = &q->put[i], *got = &q->got[i];
+    const gs_exchange_peer *give = &q->plan->give[i];
+    if (put->bytes && put->lies) {
+      const char *block = c->operand[give->piece[0].source];
+      gs_comm_put(comm, i, block + put->at, put->bytes);
+    } else if (put->bytes) {
+      pack(c, give, scratch + put->at);
+      gs_comm_put(comm, i, scratch + put->at, put->bytes);
+    }
+    if (got->bytes)
+      gs_comm_get(comm, i, got->lies ? (char *)c->out + got->at : NULL,
+                  got->bytes);
+  }
+}
+
+gs_status gs_coll_exchange_run(const gs_coll *c, gs_comm *comm, void *scratch,
+                               gs_err *e) {
+  const gs_coll_exchange *q = c->exchange;
+  if (q->plan->npeer == 1) {
+    make_own(c);
+    return GS_OK;
+  }
+  put_and_get(c, comm, scratch);
+  GS_TRY(gs_comm_start(comm, e));
+  make_own(c);
+  GS_TRY(gs_comm_wait(comm, e));
+  for (int i = 0; i < q->plan->npeer; i++)
+    if (q->got[i].bytes && !q->got[i].lies)
+      unpack(c, &q->plan->take[i], comm->got[i]);
+  return gs_comm_end(comm, e);
+}

@@ -1,0 +1,187 @@
+#include "op/core/exchange_node.h"
+
+#include "base/assert.h"
+#include "base/math.h"
+
+/* A node that is read. */
+typedef struct reader {
+  gs_arena *a;
+  const gs_node *n;
+  const gs_mesh *m;
+  gs_err *e;
+} reader;
+
+static const char *place(const reader *r) {
+  return gs_node_place(r->a, r->n);
+}
+
+static gs_status missing(const reader *r, const char *name) {
+  return gs_fail(r->e, GS_DATA, place(r), "needs the attribute '%s'", name);
+}
+
+static gs_status read_axes(const reader *r, const char *name, gs_axes *out) {
+  const gs_axes *axes = gs_node_axes(r->n, name);
+  if (!gs_node_attr(r->n, name)) return missing(r, name);
+  if (!r->m)
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "needs a mesh, and the graph has none");
+  if (!axes)
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "attribute '%s': '%s' names no axes of the mesh", name,
+                   gs_node_string(r->n, name, "?"));
+  *out = *axes;
+  return GS_OK;
+}
+
+/* A list of `count` numbers; NULL where it may be left out and is. */
+static gs_status read_list(const reader *r, const char *name, int count,
+                           bool needed, const int64_t **out) {
+  int n;
+  *out = gs_node_ints(r->n, name, &n);
+  if (!*out && !gs_node_attr(r->n, name))
+    return needed ? missing(r, name) : GS_OK;
+  if (*out && n == count) return GS_OK;
+  return gs_fail(r->e, GS_DATA, place(r),
+                 "attribute '%s' has %d numbers instead of %d", name, n,
+                 count);
+}
+
+static gs_status read_range(const reader *r, gs_exchange *x) {
+  const int64_t *v;
+  GS_TRY(read_list(r, "range", 6, true, &v));
+  x->range = (gs_held_range){v[0], v[1], v[2], v[3], v[4], v[5]};
+  x->step = gs_node_int(r->n, "step", 1);
+  x->width = gs_node_int(r->n, "width", 0);
+  GS_TRY(read_list(r, "reach", 5, false, &v));
+  if (v) x->reach = (gs_reach){v[0], v[1], v[2], v[3], v[4]};
+  return GS_OK;
+}
+
+static gs_status read_fill(const reader *r, gs_exchange *x) {
+  const char *text = gs_node_string(r->n, "fill", gs_fill_text(GS_FILL_ANY));
+  if (!gs_fill_parse(text, &x->fill))
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "attribute 'fill': '%.40s' is no fill", text);
+  x->value = gs_node_float(r->n, "value", 0);
+  return GS_OK;
+}
+
+/* One for each operand; without `shifts` they lie end to end from 0 on. */
+static gs_status read_sources(const reader *r, gs_exchange *x) {
+  const int64_t *sizes, *blocks, *shifts;
+  int64_t shift = 0;
+  x->nsource = r->n->nin - (x->fill == GS_FILL_OPERAND);
+  if (x->nsource < 1)
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "has no operand beside the fill");
+  GS_TRY(read_list(r, "sizes", x->nsource, true, &sizes));
+  GS_TRY(read_list(r, "blocks", x->nsource, true, &blocks));
+  GS_TRY(read_list(r, "shifts", x->nsource, false, &shifts));
+  gs_exchange_source *s = GS_NEWS(r->a, x->nsource, gs_exchange_source);
+  for (int k = 0; k < x->nsource; k++) {
+    s[k] = (gs_exchange_source){sizes[k], blocks[k],
+                                shifts ? shifts[k] : shift};
+    if (!shifts && !gs_add(shift, sizes[k], &shift))
+      return gs_fail(r->e, GS_DATA, place(r),
+                     "attribute 'sizes': the sum does not fit");
+  }
+  x->source = s;
+  return GS_OK;
+}
+
+/* Operands are alike but along the dim, where they have their blocks. */
+static gs_status check_operand(const reader *r, const gs_exchange *x, int k,
+                               int dim) {
+  const gs_value *first = r->n->in[0], *v = r->n->in[k];
+  if (!v)
+    return gs_fail(r->e, GS_DATA, place(r), "operand %d is left out", k);
+  if (v->dtype != first->dtype)
+    return gs_fail(r->e, GS_DATA, place(r), "'%s' is of type %s, '%s' of %s",
+                   first->name, gs_dtype_get((int)first->dtype)->text, v->name,
+                   gs_dtype_get((int)v->dtype)->text);
+  if (k == x->nsource) {
+    if (gs_product(v->dims, v->rank) == 1) return GS_OK;
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "the fill '%s' does not have one element", v->name);
+  }
+  if (v->rank != first->rank)
+    return gs_fail(r->e, GS_DATA, place(r),
+                   "'%s' has rank %d, '%s' rank %d", first->name, first->rank,
+                   v->name, v->rank);
+  for (int d = 0; d < v->rank; d++) {
+    const gs_exchange_source *s = &x->source[k];
+    int64_t want = d != dim ? first->dims[d] : s->block ? s->block : s->n;
+    if (v->dims[d] != want)
+      return gs_fail(r->e, GS_DATA, place(r),
+                     "dim %d of '%s' is %lld instead of %lld", d, v->name,
+                     (long long)v->dims[d], (long long)want);
+  }
+  return GS_OK;
+}
+
+gs_status gs_node_exchange(gs_arena *a, const gs_node *n, const gs_mesh *m,
+                           gs_exchange *x, int *dim, gs_err *e) {
+  reader r = {a, n, m, e};
+  *x = (gs_exchange){0};
+  GS_TRY(read_axes(&r, "axes", &x->from));
+  GS_TRY(read_axes(&r, "to_axes", &x->to));
+  GS_TRY(read_range(&r, x));
+  GS_TRY(read_fill(&r, x));
+  GS_TRY(read_sources(&r, x));
+  GS_TRY(gs_exchange_check(m, x, place(&r), e));
+  int64_t d = gs_node_int(n, "dim", -1);
+  if (!gs_node_attr(n, "dim")) return missing(&r, "dim");
+  if (!n->in[0])
+    return gs_fail(e, GS_DATA, place(&r), "operand 0 is left out");
+  if (d < 0 || d >= n->in[0]->rank)
+    return gs_fail(e, GS_DATA, place(&r),
+                   "dim %lld is out of range for '%s' of rank %d",
+                   (long long)d, n->in[0]->name, n->in[0]->rank);
+  *dim = (int)d;
+  for (int k = 0; k < n->nin; k++) GS_TRY(check_operand(&r, x, k, *dim));
+  return GS_OK;
+}
+
+/* ---- writing ---- */
+
+static void set_sources(gs_graph *g, gs_node *n, const gs_exchange *x) {
+  int64_t *list[3], end = 0;
+  bool side_by_side = true;
+  for (int i = 0; i < 3; i++)
+    list[i] = GS_NEWS(g->arena, x->nsource, int64_t);
+  for (int k = 0; k < x->nsource; k++) {
+    const gs_exchange_source *s = &x->source[k];
+    list[0][k] = s->n;
+    list[1][k] = s->block;
+    list[2][k] = s->shift;
+    side_by_side = side_by_side && s->shift == end;
+    end += s->n;
+  }
+  gs_node_set_ints(g, n, "sizes", list[0], x->nsource);
+  gs_node_set_ints(g, n, "blocks", list[1], x->nsource);
+  if (!side_by_side) gs_node_set_ints(g, n, "shifts", list[2], x->nsource);
+}
+
+void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
+                          const gs_exchange *x) {
+  const gs_held_range *h = &x->range;
+  const gs_reach *r = &x->reach;
+  int64_t range[] = {h->m, h->a, h->b, h->c, h->e, h->length};
+  int64_t reach[] = {r->count, r->num, r->den, r->first, r->last};
+  gs_assert(x->nsource == n->nin - (x->fill == GS_FILL_OPERAND));
+  gs_assert(x->fill != GS_FILL_VALUE || !(x->value < (double)(float)x->value ||
+                                          x->value > (double)(float)x->value));
+  gs_node_set_axes(g, n, "axes", &x->from);
+  gs_node_set_int(g, n, "dim", dim);
+  gs_node_set_axes(g, n, "to_axes", &x->to);
+  gs_node_set_ints(g, n, "range", range, 6);
+  if (x->step != 1) gs_node_set_int(g, n, "step", x->step);
+  if (r->count) gs_node_set_ints(g, n, "reach", reach, 5);
+  if (x->width) gs_node_set_int(g, n, "width", x->width);
+  set_sources(g, n, x);
+  if (x->fill != GS_FILL_ANY)
+    gs_node_set_string(g, n, "fill", gs_fill_text(x->fill));
+  if (x->fill == GS_FILL_VALUE)
+    gs_node_set(g, n, &(gs_attr){.name = "value", .kind = GS_ATTR_FLOAT,
+                                 .f = x->value});
+}
