@@ -57,6 +57,51 @@ static gs_group group_of(device *d, const char *axes) {
   return g;
 }
 
+/* ---- collectives as one call ---- */
+
+static gs_status all_gather(gs_comm *c, const gs_group *g, const void *in,
+                            void *out, size_t bytes, gs_err *e) {
+  gs_transfer *t = gs_transfer_new(c, g);
+  GS_TRY(gs_all_gather_start(t, in, out, bytes, e));
+  return gs_transfer_finish(t, e);
+}
+
+static gs_status all_to_all(gs_comm *c, const gs_group *g, const void *in,
+                            void *out, size_t bytes, gs_err *e) {
+  gs_transfer *t = gs_transfer_new(c, g);
+  GS_TRY(gs_all_to_all_start(t, in, out, bytes, e));
+  return gs_transfer_finish(t, e);
+}
+
+static gs_status all_reduce(gs_comm *c, const gs_group *g,
+                            const gs_reduction *r, gs_err *e) {
+  gs_transfer *t = gs_transfer_new(c, g);
+  GS_TRY(gs_all_reduce_start(t, r, e));
+  return gs_all_reduce_finish(t, r, e);
+}
+
+static gs_status reduce_scatter(gs_comm *c, const gs_group *g,
+                                const gs_reduction *r, gs_err *e) {
+  gs_transfer *t = gs_transfer_new(c, g);
+  GS_TRY(gs_reduce_scatter_start(t, r, e));
+  return gs_reduce_scatter_finish(t, r, e);
+}
+
+static gs_transfer *pair_of(gs_comm *c, int64_t to, int64_t from) {
+  int64_t pair[2] = {to, from};
+  gs_group g = {2, pair, -1};
+  return gs_transfer_new(c, &g);
+}
+
+static gs_status permute(gs_comm *c, int64_t to, int64_t from, const void *in,
+                         void *out, size_t bytes, gs_err *e) {
+  gs_transfer *t = pair_of(c, to, from);
+  GS_TRY(gs_permute_start(t, in, out, bytes, e));
+  return gs_transfer_finish(t, e);
+}
+
+/* ---- one at a time ---- */
+
 static void test_moves(device *d, const gs_group *g, int64_t count) {
   gs_comm *c = d->comm;
   size_t bytes = (size_t)count * sizeof(int64_t);
@@ -64,12 +109,12 @@ static void test_moves(device *d, const gs_group *g, int64_t count) {
   int64_t *in = GS_NEWS(&d->arena, all + 1, int64_t);
   int64_t *out = GS_NEWS(&d->arena, all + 1, int64_t);
   for (int64_t i = 0; i < all; i++) in[i] = number(c->position, i);
-  EXPECT(d, !gs_comm_all_gather(c, g, in, out, bytes, &d->err));
+  EXPECT(d, !all_gather(c, g, in, out, bytes, &d->err));
   for (int64_t i = 0; i < all; i++)
     EXPECT(d, out[i] == number(g->member[i / count], i % count));
   note(d, out, (size_t)all * sizeof *out);
   memset(out, 0, (size_t)all * sizeof *out);
-  EXPECT(d, !gs_comm_all_to_all(c, g, in, out, bytes, &d->err));
+  EXPECT(d, !all_to_all(c, g, in, out, bytes, &d->err));
   for (int64_t i = 0; i < all; i++)
     EXPECT(d, out[i] ==
                   number(g->member[i / count], g->me * count + i % count));
@@ -137,15 +182,16 @@ static void test_reduce(device *d, const gs_group *g, gs_dtype t,
   bool exact = true;
   for (int64_t i = 0; i < count * g->n; i++)
     if (size == 2 && llabs(combined(g, t, r, i)) > 8) exact = false;
-  EXPECT(d, !gs_comm_all_reduce(c, g, in, out, count, t, r, &d->err));
+  gs_reduction x = {in, out, count, t, r}, over = {in, in, count, t, r};
+  EXPECT(d, !all_reduce(c, g, &x, &d->err));
   if (exact) EXPECT(d, !memcmp(out, want, (size_t)count * size));
   note(d, out, (size_t)count * size);
-  EXPECT(d, !gs_comm_reduce_scatter(c, g, in, out, count, t, r, &d->err));
+  EXPECT(d, !reduce_scatter(c, g, &x, &d->err));
   if (exact)
     EXPECT(d, !memcmp(out, (char *)want + (size_t)g->me * (size_t)count * size,
                       (size_t)count * size));
   note(d, out, (size_t)count * size);
-  EXPECT(d, !gs_comm_all_reduce(c, g, in, in, count, t, r, &d->err));
+  EXPECT(d, !all_reduce(c, g, &over, &d->err));
   if (exact) EXPECT(d, !memcmp(in, want, (size_t)count * size));
 }
 
@@ -156,8 +202,8 @@ static void test_order(device *d, const gs_group *g) {
   for (int i = 0; i < ELEMENTS; i++)
     x[i] = 1.0f / (float)(1 + c->position * 31 + i % 977);
   float *y = GS_NEWS(&d->arena, ELEMENTS, float);
-  EXPECT(d, !gs_comm_all_reduce(c, g, x, y, ELEMENTS, GS_FLOAT,
-                                GS_REDUCE_SUM, &d->err));
+  gs_reduction r = {x, y, ELEMENTS, GS_FLOAT, GS_REDUCE_SUM};
+  EXPECT(d, !all_reduce(c, g, &r, &d->err));
   for (int i = 0; i < ELEMENTS; i++) {
     float sum = 1.0f / (float)(1 + g->member[0] * 31 + i % 977);
     for (int k = 1; k < g->n; k++)
@@ -173,8 +219,7 @@ static void test_permute(device *d, int64_t shift) {
   for (int round = 0; round < 3; round++) {
     int64_t x[40], y[40] = {0}, from = (p + n - shift % n) % n;
     for (int i = 0; i < 40; i++) x[i] = number(p, i + round);
-    EXPECT(d, !gs_comm_permute(c, (p + shift) % n, from, x, y, sizeof x,
-                               &d->err));
+    EXPECT(d, !permute(c, (p + shift) % n, from, x, y, sizeof x, &d->err));
     for (int i = 0; i < 40; i++) EXPECT(d, y[i] == number(from, i + round));
     note(d, y, sizeof y);
   }
@@ -188,19 +233,63 @@ static void test_chain(device *d, const gs_group *g) {
   int n = g->n, next = (g->me + 1) % n, last = (g->me + n - 1) % n;
   int64_t all[MOST][PIECE];
   for (int i = 0; i < PIECE; i++) all[g->me][i] = number(c->position, i);
+  gs_transfer *t = gs_transfer_new(c, g);
   for (int k = 0; k < n; k++) {
     int has = (g->me + n - k) % n, wants = (last + n - k) % n;
     size_t bytes = sizeof all[has];
-    gs_comm_begin(c, g);
-    gs_comm_put(c, next, all[has], bytes);
-    gs_comm_get(c, last, k < n - 1 ? all[wants] : NULL, bytes);
-    EXPECT(d, !gs_comm_start(c, &d->err) && !gs_comm_wait(c, &d->err));
-    const int64_t *got = c->got[last];
+    gs_transfer_begin(t);
+    gs_transfer_put(t, next, all[has], bytes);
+    gs_transfer_get(t, last, k < n - 1 ? all[wants] : NULL, bytes);
+    EXPECT(d, !gs_transfer_start(t, &d->err) && !gs_transfer_wait(t, &d->err));
+    const int64_t *got = t->got[last];
     for (int i = 0; i < PIECE; i++)
       EXPECT(d, got[i] == number(g->member[wants], i));
     note(d, got, bytes);
   }
-  EXPECT(d, !gs_comm_end(c, &d->err));
+  EXPECT(d, !gs_transfer_end(t, &d->err));
+}
+
+/* ---- several at a time ---- */
+
+/* Three all-reduces, two of them over one group, and two permutations are open
+ * at once, and are waited for in another order; each is carried out twice. */
+static void test_open(device *d, const gs_group *g, int64_t count) {
+  gs_comm *c = d->comm;
+  gs_group all = group_of(d, "[a,b,c]");
+  int64_t n = c->ndevice, p = c->position;
+  const gs_group *over[3] = {g, &all, g};
+  gs_transfer *t[3], *pair[2];
+  gs_reduction r[3];
+  int64_t moved[2] = {0}, mine[2] = {p, -p};
+  for (int k = 0; k < 3; k++) t[k] = gs_transfer_new(c, over[k]);
+  for (int k = 0; k < 2; k++)
+    pair[k] = pair_of(c, (p + 1 + k) % n, (p + 2 * n - 1 - k) % n);
+  for (int k = 0; k < 3; k++) {
+    int64_t *x = GS_NEWS(&d->arena, count, int64_t);
+    r[k] = (gs_reduction){x, x, count, GS_INT64, GS_REDUCE_SUM};
+  }
+  for (int twice = 0; twice < 2; twice++) {
+    for (int k = 0; k < 3; k++)
+      for (int64_t i = 0; i < count; i++)
+        ((int64_t *)r[k].out)[i] = number(p, i + k);
+    for (int k = 0; k < 3; k++)
+      EXPECT(d, !gs_all_reduce_start(t[k], &r[k], &d->err));
+    for (int k = 0; k < 2; k++)
+      EXPECT(d, !gs_permute_start(pair[k], &mine[k], &moved[k],
+                                  sizeof *moved, &d->err));
+    EXPECT(d, !gs_transfer_finish(pair[1], &d->err));
+    for (int k = 2; k >= 0; k--)
+      EXPECT(d, !gs_all_reduce_finish(t[k], &r[k], &d->err));
+    EXPECT(d, !gs_transfer_finish(pair[0], &d->err));
+    EXPECT(d, moved[0] == (p + n - 1) % n);
+    EXPECT(d, moved[1] == -((p + 2 * n - 2) % n));
+    for (int k = 0; k < 3; k++) {
+      const int64_t *y = r[k].out;
+      for (int64_t i = 0; i < count; i++)
+        EXPECT(d, y[i] == combined(over[k], GS_INT64, GS_REDUCE_SUM, i + k));
+      note(d, y, (size_t)count * sizeof *y);
+    }
+  }
 }
 
 static void everything(device *d) {
@@ -221,9 +310,9 @@ static void everything(device *d) {
       test_reduce(d, &g, GS_FLOAT, (gs_reduce)r, ELEMENTS);
     test_order(d, &g);
     test_chain(d, &g);
+    for (int k = 0; k < 4; k++) test_open(d, &g, counts[k]);
   }
   for (int64_t s = 0; s < 3; s++) test_permute(d, s);
-  EXPECT(d, !d->comm->ops->barrier(d->comm, &d->err));
 }
 
 /* Device 1 fails; nobody waits for ever. */
@@ -231,14 +320,14 @@ static void one_fails(device *d) {
   gs_comm *c = d->comm;
   gs_group g = group_of(d, "[a,b,c]");
   int64_t x = 1, all[MOST];
-  d->status = gs_comm_all_gather(c, &g, &x, all, sizeof x, &d->err);
+  d->status = all_gather(c, &g, &x, all, sizeof x, &d->err);
   /* The failure may be seen before this one is left. */
   EXPECT(d, !d->status || d->status == GS_TIMEOUT);
   if (c->position == 1) {
     (c->ops->fail)(c); /* `fail` is a macro of check.h */
     return;
   }
-  d->status = gs_comm_all_gather(c, &g, &x, all, sizeof x, &d->err);
+  d->status = all_gather(c, &g, &x, all, sizeof x, &d->err);
   EXPECT(d, d->status == GS_TIMEOUT && d->err.n);
 }
 
@@ -249,8 +338,8 @@ static void one_fails_permute(device *d) {
     (c->ops->fail)(c); /* `fail` is a macro of check.h */
     return;
   }
-  d->status = gs_comm_permute(c, (p + 1) % n, (p + n - 1) % n, &x, &y,
-                              sizeof x, &d->err);
+  d->status = permute(c, (p + 1) % n, (p + n - 1) % n, &x, &y, sizeof x,
+                      &d->err);
   if (p == 2) EXPECT(d, d->status == GS_TIMEOUT);
 }
 

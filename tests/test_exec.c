@@ -11,12 +11,15 @@
 #include "exec/compile/memory.h"
 #include "exec/compile/program_check.h"
 #include "exec/run/run.h"
+#include "exec/step/step.h"
 
 typedef struct fixture {
   gs_arena arena;
   gs_err err;
   gs_world *w;
 } fixture;
+
+static const gs_compile how = {.kinds = gs_step_kinds, .n = 1};
 
 static void start(fixture *f) {
   gs_arena_init(&f->arena);
@@ -275,7 +278,7 @@ START_TEST(test_memory) {
   output(g, y);
   output(g, op(g, "i", "Identity", x, NULL, SHAPE(4, 6)));
   gs_program *p;
-  ck_assert(!gs_program_new(&f.arena, g, &p, &f.err));
+  ck_assert(!gs_program_new(&f.arena, g, &how, &p, &f.err));
   ck_assert_int_eq(p->step.n, 4);
   ck_assert_ptr_eq(gs_program_buffer(p, a), gs_program_buffer(p, b));
   ck_assert_ptr_ne(gs_program_buffer(p, c), gs_program_buffer(p, b));
@@ -303,7 +306,7 @@ START_TEST(test_reuse) {
   for (int i = 0; i < 50; i++) v = op(g, "v", "MatMul", v, w, SHAPE(8, 8));
   output(g, v);
   gs_program *p;
-  ck_assert(!gs_program_new(&f.arena, g, &p, &f.err));
+  ck_assert(!gs_program_new(&f.arena, g, &how, &p, &f.err));
   ck_assert_int_eq((long)p->arena_size, 2 * 256);
   stop(&f);
 }
@@ -333,7 +336,7 @@ START_TEST(test_schedule) {
   output(g, c->out[0]);
   unshard(g, n, "y", "{a,~}", SHAPE(4, 6));
   gs_program *p;
-  ck_assert(!gs_program_new(&f.arena, g, &p, &f.err));
+  ck_assert(!gs_program_new(&f.arena, g, &how, &p, &f.err));
   const gs_step *s = p->step.at;
   ck_assert_int_eq(p->step.n, 3);
   ck_assert_int_eq(p->turn.n, 4);
@@ -376,7 +379,7 @@ START_TEST(test_once) {
   unshard(g, y, "y", "{a,~}", SHAPE(4, 6));
   unshard(g, u, "z", "{a,~}", SHAPE(4, 6));
   gs_program *p;
-  ck_assert(!gs_program_new(&f.arena, g, &p, &f.err));
+  ck_assert(!gs_program_new(&f.arena, g, &how, &p, &f.err));
   ck_assert_int_eq(p->step.n, 3);
   ck_assert(p->step.at[0].once && p->step.at[1].once && !p->step.at[2].once);
   gs_tensor *in = data(&f.arena, SHAPE(4, 6));

@@ -3,9 +3,13 @@
 #include <string.h>
 
 #include "exec/compile/program_check.h"
+#include "exec/step/step.h"
 #include "fixture.h"
 
-static gs_program *compile(const char *text) {
+/* For `count` devices from position `first` on. */
+static gs_program *compile_for(const char *text, int64_t first, int64_t count,
+                               gs_schedule schedule) {
+  gs_compile how = {gs_step_kinds, first, count, schedule};
   gs_graph *g;
   gs_program *p = NULL;
   gs_status s = gs_graph_parse(&arena, text, "case", &g, &err);
@@ -14,9 +18,13 @@ static gs_program *compile(const char *text) {
     n->op = gs_op_find(n->domain, n->op_type);
     n->opset = n->op ? n->op->since : 1;
   }
-  if (!s) s = gs_program_new(&arena, g, &p, &err);
+  if (!s) s = gs_program_new(&arena, g, &how, &p, &err);
   ck_assert_msg(!s, "%s", err.n ? err.diag[0].text : "");
   return p;
+}
+
+static gs_program *compile(const char *text) {
+  return compile_for(text, 0, 1, GS_WAIT_NEXT);
 }
 
 static gs_status check(const gs_program *p, int64_t n) {
@@ -123,7 +131,9 @@ static const char *const spmd =
     "y = ai.gshard.Unshard(d) split=\"{~,tp}\" dims=[4,4] : f32[4,4]\n"
     "output y\n";
 
-START_TEST(one_for_all) { ck_assert(!check(compile(spmd), 4)); }
+START_TEST(one_for_all) { for (int late = 0; late < 2; late++)
+    ck_assert(!check(
+        compile_for(spmd, 0, 4, late ? GS_WAIT_LATE : GS_WAIT_NEXT), 4)); }
 END_TEST
 
 /* Device k of four on two columns: a sum over all, then one along its column;
@@ -141,7 +151,7 @@ static gs_program *device(int k, bool swapped, int members, const char *op) {
            "b = ai.gshard.AllReduce(a) %s reduce=\"%s\" : f32[4]\n"
            "output b\n",
            swapped ? column : all, swapped ? all : column, op);
-  return compile(text);
+  return compile_for(text, k, 1, GS_WAIT_NEXT);
 }
 
 static gs_status check_devices(int odd, bool swapped, int members,

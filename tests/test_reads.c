@@ -5,6 +5,7 @@
 
 #include "base/math.h"
 #include "exec/run/exec.h"
+#include "exec/step/step.h"
 #include "suite.h"
 
 static gs_arena arena;
@@ -72,7 +73,8 @@ static gs_exec *exec_of(const char *mesh, const char *split, gs_dtype dtype,
   if (whole) add(g, "", "Neg", w, rank, dims);
   gs_exec *x = GS_NEW(&arena, gs_exec);
   x->program = GS_NEW(&arena, gs_program *);
-  ok(gs_program_new(&arena, g, &x->program[0], &err));
+  gs_compile how = {.kinds = gs_step_kinds, .n = g->mesh->ndevice};
+  ok(gs_program_new(&arena, g, &how, &x->program[0], &err));
   x->config = (gs_exec_config){.ngraph = 1, .reads = reads, .user = t};
   told = GS_NEWS(&arena, t->nbytes, bool);
   return x;

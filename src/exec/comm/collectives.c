@@ -6,75 +6,83 @@
 
 /* ---- transfers ---- */
 
-void gs_comm_begin(gs_comm *c, const gs_group *g) {
-  gs_assert(!c->open || c->group.n == g->n);
-  c->round = c->open ? !c->round : 0;
-  c->open = true;
-  c->group = *g;
-  if (c->room < g->n) {
-    for (int r = 0; r < 2; r++) c->put[r] = GS_NEWS(c->arena, g->n, gs_piece);
-    c->want = GS_NEWS(c->arena, g->n, gs_want);
-    c->got = GS_NEWS(c->arena, g->n, const void *);
-    c->room = g->n;
-  }
-  memset(c->put[c->round], 0, (size_t)g->n * sizeof **c->put);
-  memset(c->want, 0, (size_t)g->n * sizeof *c->want);
+gs_transfer *gs_transfer_new(gs_comm *c, const gs_group *g) {
+  gs_arena *a = c->arena;
+  gs_assert(g->n > 0 && g->me < g->n && c->ops->size >= sizeof(gs_transfer));
+  gs_transfer *t = gs_alloc(a, c->ops->size);
+  t->comm = c;
+  t->group = *g;
+  t->group.member = gs_memdup(a, g->member, (size_t)g->n * sizeof *g->member);
+  for (int r = 0; r < 2; r++) t->put[r] = GS_NEWS(a, g->n, gs_piece);
+  t->want = GS_NEWS(a, g->n, gs_want);
+  t->got = GS_NEWS(a, g->n, const void *);
+  c->ops->make(t);
+  return t;
 }
 
-void gs_comm_put(gs_comm *c, int i, const void *p, size_t n) {
-  gs_assert(c->open && i < c->group.n);
-  c->put[c->round][i] = (gs_piece){p, n};
-  if (c->group.member[i] != c->position) c->wire_bytes += n;
+void gs_transfer_begin(gs_transfer *t) {
+  gs_assert(!t->open || t->group.me >= 0); /* pairs make no chains */
+  size_t n = (size_t)t->group.n;
+  t->round = t->open ? !t->round : 0;
+  t->open = true;
+  memset(t->put[t->round], 0, n * sizeof **t->put);
+  memset(t->want, 0, n * sizeof *t->want);
 }
 
-void gs_comm_get(gs_comm *c, int i, void *p, size_t n) {
-  gs_assert(c->open && i < c->group.n);
-  c->want[i] = (gs_want){p, n};
+void gs_transfer_put(gs_transfer *t, int i, const void *p, size_t n) {
+  gs_comm *c = t->comm;
+  gs_assert(t->open && i < t->group.n);
+  t->put[t->round][i] = (gs_piece){p, n};
+  if (t->group.member[i] != c->position) c->wire_bytes += n;
 }
 
-gs_status gs_comm_end(gs_comm *c, gs_err *e) {
-  c->open = false;
-  return c->ops->end(c, e);
+void gs_transfer_get(gs_transfer *t, int i, void *p, size_t n) {
+  gs_assert(t->open && i < t->group.n);
+  t->want[i] = (gs_want){p, n};
 }
 
-static gs_status carry_out(gs_comm *c, gs_err *e) {
-  GS_TRY(gs_comm_start(c, e));
-  GS_TRY(gs_comm_wait(c, e));
-  return gs_comm_end(c, e);
+gs_status gs_transfer_end(gs_transfer *t, gs_err *e) {
+  gs_assert(t->open);
+  t->open = false;
+  return t->comm->ops->end(t, e);
+}
+
+gs_status gs_transfer_finish(gs_transfer *t, gs_err *e) {
+  GS_TRY(gs_transfer_wait(t, e));
+  return gs_transfer_end(t, e);
 }
 
 /* ---- what moves ---- */
 
 /* out[i * bytes] = member i's in[me * step]: step 0 gathers.  Each member
  * begins with another peer. */
-static gs_status exchange(gs_comm *c, const gs_group *g, const void *in,
-                          void *out, size_t bytes, size_t step, gs_err *e) {
-  gs_comm_begin(c, g);
-  for (int i = 0; i < g->n; i++) {
-    gs_comm_put(c, i, (const char *)in + (size_t)i * step, bytes);
-    gs_comm_get(c, i, (char *)out + (size_t)i * bytes, bytes);
+static gs_status exchange(gs_transfer *t, const void *in, void *out,
+                          size_t bytes, size_t step, gs_err *e) {
+  gs_transfer_begin(t);
+  for (int i = 0; i < t->group.n; i++) {
+    gs_transfer_put(t, i, (const char *)in + (size_t)i * step, bytes);
+    gs_transfer_get(t, i, (char *)out + (size_t)i * bytes, bytes);
   }
-  return carry_out(c, e);
+  return gs_transfer_start(t, e);
 }
 
-gs_status gs_comm_all_gather(gs_comm *c, const gs_group *g, const void *in,
-                             void *out, size_t bytes, gs_err *e) {
-  return exchange(c, g, in, out, bytes, 0, e);
+gs_status gs_all_gather_start(gs_transfer *t, const void *in, void *out,
+                              size_t bytes, gs_err *e) {
+  return exchange(t, in, out, bytes, 0, e);
 }
 
-gs_status gs_comm_all_to_all(gs_comm *c, const gs_group *g, const void *in,
-                             void *out, size_t bytes, gs_err *e) {
-  return exchange(c, g, in, out, bytes, bytes, e);
+gs_status gs_all_to_all_start(gs_transfer *t, const void *in, void *out,
+                              size_t bytes, gs_err *e) {
+  return exchange(t, in, out, bytes, bytes, e);
 }
 
-gs_status gs_comm_permute(gs_comm *c, int64_t to, int64_t from, const void *in,
-                          void *out, size_t bytes, gs_err *e) {
-  int64_t pair[2] = {to, from};
-  gs_group g = {2, pair, -1};
-  gs_comm_begin(c, &g);
-  gs_comm_put(c, 0, in, bytes);
-  gs_comm_get(c, 1, out, bytes);
-  return carry_out(c, e);
+gs_status gs_permute_start(gs_transfer *t, const void *in, void *out,
+                           size_t bytes, gs_err *e) {
+  gs_assert(t->group.me < 0);
+  gs_transfer_begin(t);
+  gs_transfer_put(t, 0, in, bytes);
+  gs_transfer_get(t, 1, out, bytes);
+  return gs_transfer_start(t, e);
 }
 
 /* ---- what reduces ---- */
@@ -83,87 +91,102 @@ gs_status gs_comm_permute(gs_comm *c, int64_t to, int64_t from, const void *in,
  * waiting for more bytes. */
 enum { SMALL = 4096 };
 
-gs_status gs_comm_reduce_scatter(gs_comm *c, const gs_group *g, const void *in,
-                                 void *out, int64_t count, gs_dtype t,
-                                 gs_reduce r, gs_err *e) {
-  size_t bytes = gs_span(t, count);
-  if (g->n == 1) {
-    memcpy(out, in, bytes);
-    return GS_OK;
+/* Every member i has `step` * i further the bytes that member i reduces. */
+static gs_status offer(gs_transfer *t, const void *in, size_t bytes,
+                       size_t step, gs_err *e) {
+  gs_transfer_begin(t);
+  for (int i = 0; i < t->group.n; i++) {
+    gs_transfer_put(t, i, (const char *)in + (size_t)i * step, bytes);
+    gs_transfer_get(t, i, NULL, bytes);
   }
-  gs_comm_begin(c, g);
-  for (int i = 0; i < g->n; i++) {
-    gs_comm_put(c, i, (const char *)in + (size_t)i * bytes, bytes);
-    gs_comm_get(c, i, NULL, bytes);
-  }
-  GS_TRY(gs_comm_start(c, e));
-  GS_TRY(gs_comm_wait(c, e));
-  GS_TRY(gs_reduce_many(t, r, g->n, c->got, out, count, e));
-  return gs_comm_end(c, e);
+  return gs_transfer_start(t, e);
 }
 
-/* Every member gets all of in and combines it itself. */
-static gs_status reduce_small(gs_comm *c, const gs_group *g, const void *in,
-                              void *out, int64_t count, gs_dtype t,
-                              gs_reduce r, gs_err *e) {
-  _Alignas(64) char whole[SMALL];
-  size_t bytes = gs_span(t, count);
-  gs_comm_begin(c, g);
-  for (int i = 0; i < g->n; i++) {
-    gs_comm_put(c, i, in, bytes);
-    gs_comm_get(c, i, NULL, bytes);
-  }
-  GS_TRY(gs_comm_start(c, e));
-  GS_TRY(gs_comm_wait(c, e));
-  GS_TRY(gs_reduce_many(t, r, g->n, c->got, whole, count, e));
-  GS_TRY(gs_comm_end(c, e));
-  memcpy(out, whole, bytes); /* out may be in, which peers have read now */
+/* out = what all have offered to the caller. */
+static gs_status combine(gs_transfer *t, const gs_reduction *r, void *out,
+                         int64_t count, gs_err *e) {
+  GS_TRY(gs_transfer_wait(t, e));
+  return gs_reduce_many(r->type, r->how, t->group.n, t->got, out, count, e);
+}
+
+gs_status gs_reduce_scatter_start(gs_transfer *t, const gs_reduction *r,
+                                  gs_err *e) {
+  size_t bytes = gs_span(r->type, r->count);
+  if (t->group.n > 1) return offer(t, r->in, bytes, bytes, e);
+  memcpy(r->out, r->in, bytes);
   return GS_OK;
 }
 
-/* Bytes of member i's part of `count` elements, and where they begin. */
-static size_t part(const gs_group *g, int i, int64_t count, gs_dtype t,
+gs_status gs_reduce_scatter_finish(gs_transfer *t, const gs_reduction *r,
+                                   gs_err *e) {
+  if (t->group.n == 1) return GS_OK;
+  GS_TRY(combine(t, r, r->out, r->count, e));
+  return gs_transfer_end(t, e);
+}
+
+/* Bytes of member i's part of all elements, and where they begin. */
+static size_t part(const gs_transfer *t, int i, const gs_reduction *r,
                    size_t *at) {
   int64_t first, n;
-  gs_reduce_part(count, g->n, i, &first, &n);
-  *at = gs_span(t, first);
-  return gs_span(t, n);
+  gs_reduce_part(r->count, t->group.n, i, &first, &n);
+  *at = gs_span(r->type, first);
+  return gs_span(r->type, n);
+}
+
+/* Every member has for every other its part. */
+static gs_status offer_parts(gs_transfer *t, const gs_reduction *r,
+                             gs_err *e) {
+  size_t at, my_bytes = part(t, t->group.me, r, &at);
+  gs_transfer_begin(t);
+  for (int i = 0; i < t->group.n; i++) {
+    size_t bytes = part(t, i, r, &at);
+    gs_transfer_put(t, i, (const char *)r->in + at, bytes);
+    gs_transfer_get(t, i, NULL, my_bytes);
+  }
+  return gs_transfer_start(t, e);
+}
+
+/* Every member got all of in and combines it itself. */
+static gs_status reduce_small(gs_transfer *t, const gs_reduction *r,
+                              gs_err *e) {
+  _Alignas(64) char whole[SMALL];
+  GS_TRY(combine(t, r, whole, r->count, e));
+  GS_TRY(gs_transfer_end(t, e));
+  /* out may be in, which peers have read now */
+  memcpy(r->out, whole, gs_span(r->type, r->count));
+  return GS_OK;
 }
 
 /* Members combine a part each, and then gather the parts. */
-static gs_status reduce_parts(gs_comm *c, const gs_group *g, const void *in,
-                              void *out, int64_t count, gs_dtype t,
-                              gs_reduce r, gs_err *e) {
-  size_t at, mine, my_bytes = part(g, g->me, count, t, &mine);
-  char *result = (char *)out + mine;
-  gs_comm_begin(c, g);
-  for (int i = 0; i < g->n; i++) {
-    size_t bytes = part(g, i, count, t, &at);
-    gs_comm_put(c, i, (const char *)in + at, bytes);
-    gs_comm_get(c, i, NULL, my_bytes);
+static gs_status reduce_parts(gs_transfer *t, const gs_reduction *r,
+                              gs_err *e) {
+  size_t at, mine, my_bytes = part(t, t->group.me, r, &mine);
+  char *result = (char *)r->out + mine;
+  GS_TRY(combine(t, r, result, (int64_t)(my_bytes / gs_span(r->type, 1)), e));
+  gs_transfer_begin(t);
+  for (int i = 0; i < t->group.n; i++) {
+    if (i == t->group.me) continue;
+    size_t bytes = part(t, i, r, &at);
+    gs_transfer_put(t, i, result, my_bytes);
+    gs_transfer_get(t, i, (char *)r->out + at, bytes);
   }
-  GS_TRY(gs_comm_start(c, e));
-  GS_TRY(gs_comm_wait(c, e));
-  GS_TRY(gs_reduce_many(t, r, g->n, c->got, result,
-                        (int64_t)(my_bytes / gs_span(t, 1)), e));
-  gs_comm_begin(c, g);
-  for (int i = 0; i < g->n; i++) {
-    if (i == g->me) continue;
-    size_t bytes = part(g, i, count, t, &at);
-    gs_comm_put(c, i, result, my_bytes);
-    gs_comm_get(c, i, (char *)out + at, bytes);
-  }
-  return carry_out(c, e);
+  GS_TRY(gs_transfer_start(t, e));
+  return gs_transfer_finish(t, e);
 }
 
-gs_status gs_comm_all_reduce(gs_comm *c, const gs_group *g, const void *in,
-                             void *out, int64_t count, gs_dtype t, gs_reduce r,
-                             gs_err *e) {
-  size_t bytes = gs_span(t, count);
-  if (g->n == 1) {
-    if (out != in) memcpy(out, in, bytes);
+gs_status gs_all_reduce_start(gs_transfer *t, const gs_reduction *r,
+                              gs_err *e) {
+  size_t bytes = gs_span(r->type, r->count);
+  if (t->group.n == 1) {
+    if (r->out != r->in) memcpy(r->out, r->in, bytes);
     return GS_OK;
   }
-  if (bytes <= SMALL) return reduce_small(c, g, in, out, count, t, r, e);
-  return reduce_parts(c, g, in, out, count, t, r, e);
+  return bytes <= SMALL ? offer(t, r->in, bytes, 0, e) : offer_parts(t, r, e);
+}
+
+gs_status gs_all_reduce_finish(gs_transfer *t, const gs_reduction *r,
+                               gs_err *e) {
+  if (t->group.n == 1) return GS_OK;
+  return gs_span(r->type, r->count) <= SMALL ? reduce_small(t, r, e)
+                                             : reduce_parts(t, r, e);
 }

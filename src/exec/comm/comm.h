@@ -5,9 +5,11 @@
  * get theirs, start, wait and end.  A transport carries out these; what a
  * collective does is written once, over them (collectives.c).
  *
- * All members of a group make the same transfers in the same order; a gs_comm
- * has one at a time.  Reductions add members in ascending group index, so that
- * every transport gives the same bytes. */
+ * A transfer is made once and carried out as often as wanted; several may be
+ * open at a time.  The members of a group make its transfers in the same order,
+ * and start in the same order those in which they send to each other.
+ * Reductions add members in ascending group index, so that every transport
+ * gives the same bytes. */
 #ifndef GS_EXEC_COMM_H
 #define GS_EXEC_COMM_H
 
@@ -34,17 +36,31 @@ typedef struct gs_want {
   size_t bytes;
 } gs_want;
 
-/* What a transport does with the transfer that stands in c. */
+/* One device's part in a transfer; transports add what is theirs. Lists are by
+ * member of the group. */
+typedef struct gs_transfer {
+  gs_comm *comm;
+  gs_group group;
+  bool open;        /* begun, and not ended */
+  int round;        /* 0, 1, 0 ... in a chain */
+  gs_piece *put[2]; /* by round: peers read the last one's until the next */
+  gs_want *want;
+  const void **got; /* where what was wanted lies */
+} gs_transfer;
+
+/* What a transport does. */
 typedef struct gs_comm_ops {
   const char *name; /* "self", "threads", "mpi" */
+  size_t size;      /* of its transfers, of which the first member is one */
+  /* Finds the peers of a new transfer. */
+  void (*make)(gs_transfer *t);
   /* Hands over the pieces that were put; does not wait for others.  Ends the
    * transfer before it in the same chain. */
-  gs_status (*start)(gs_comm *c, gs_err *e);
-  /* Returns when all that is wanted is there; sets c->got. */
-  gs_status (*wait)(gs_comm *c, gs_err *e);
+  gs_status (*start)(gs_transfer *t, gs_err *e);
+  /* Returns when all that is wanted is there; sets t->got. */
+  gs_status (*wait)(gs_transfer *t, gs_err *e);
   /* Returns when nobody reads what the caller has put. */
-  gs_status (*end)(gs_comm *c, gs_err *e);
-  gs_status (*barrier)(gs_comm *c, gs_err *e);
+  gs_status (*end)(gs_transfer *t, gs_err *e);
   /* Tells the peers that this device failed; they return GS_TIMEOUT from
    * their next call instead of waiting for ever. */
   void (*fail)(gs_comm *c);
@@ -55,60 +71,70 @@ struct gs_comm {
   int64_t position, ndevice;
   uint64_t wire_bytes; /* payload handed to other devices so far, the trades
                           of bytes for latency included */
-  gs_arena *arena;
-  /* The transfer. Lists are by member of the group. */
-  gs_group group;
-  bool open;        /* started, and not ended */
-  int round;        /* 0, 1, 0 ... in a chain */
-  int room;         /* of the lists */
-  gs_piece *put[2]; /* by round: peers read the last one's until the next */
-  gs_want *want;
-  const void **got; /* where what was wanted lies */
+  gs_arena *arena;     /* for transfers */
 };
 
 /* ---- transfers ---- */
 
-/* Begins a transfer between the members of g.  A transfer that begins before
- * the last one over the same group has ended makes a chain with it: its start
- * ends that.  g->me < 0: between pairs; the caller puts for member 0 only and
- * gets from member 1, and waits for nobody else. */
-void gs_comm_begin(gs_comm *c, const gs_group *g);
+/* A transfer between the members of g, which is copied; it lives as long as c.
+ * g->me < 0: between pairs; the caller puts for member 0 only and gets from
+ * member 1, and waits for nobody else.  Cost O(members). */
+gs_transfer *gs_transfer_new(gs_comm *c, const gs_group *g);
+/* Begins.  When t has not ended since it began, this makes a chain: its next
+ * start ends what was started before. */
+void gs_transfer_begin(gs_transfer *t);
 /* The n bytes at p are for member i (also the caller itself). */
-void gs_comm_put(gs_comm *c, int i, const void *p, size_t n);
-/* n bytes of member i are wanted at p; NULL: at c->got[i], which is there from
- * gs_comm_wait to the next start or end, and may not be written. */
-void gs_comm_get(gs_comm *c, int i, void *p, size_t n);
-static inline gs_status gs_comm_start(gs_comm *c, gs_err *e) {
-  return c->ops->start(c, e);
+void gs_transfer_put(gs_transfer *t, int i, const void *p, size_t n);
+/* n bytes of member i are wanted at p; NULL: at t->got[i], which is there from
+ * gs_transfer_wait to the next start or end, and may not be written. */
+void gs_transfer_get(gs_transfer *t, int i, void *p, size_t n);
+static inline gs_status gs_transfer_start(gs_transfer *t, gs_err *e) {
+  return t->comm->ops->start(t, e);
 }
-static inline gs_status gs_comm_wait(gs_comm *c, gs_err *e) {
-  return c->ops->wait(c, e);
+static inline gs_status gs_transfer_wait(gs_transfer *t, gs_err *e) {
+  return t->comm->ops->wait(t, e);
 }
-gs_status gs_comm_end(gs_comm *c, gs_err *e);
+gs_status gs_transfer_end(gs_transfer *t, gs_err *e);
+/* Waits for t and ends it. */
+gs_status gs_transfer_finish(gs_transfer *t, gs_err *e);
 
 /* ---- collectives ---- */
 
-/* Buffers of one call do not overlap, except that out == in is allowed for
- * all_reduce.  A call returns when the caller may write its buffers again. */
+/* Each is a start, which waits for nobody, and the rest, with the same
+ * arguments, over a transfer that only it has open.  Buffers do not overlap,
+ * except that out == in is allowed for all_reduce; they are the collective's
+ * own until the rest returns. */
 
-/* out[i * bytes ..] = member i's in, for all i. */
-gs_status gs_comm_all_gather(gs_comm *c, const gs_group *g, const void *in,
-                             void *out, size_t bytes, gs_err *e);
-/* out[i * bytes ..] = member i's in[me * bytes ..]. */
-gs_status gs_comm_all_to_all(gs_comm *c, const gs_group *g, const void *in,
-                             void *out, size_t bytes, gs_err *e);
+/* out[i * bytes ..] = member i's in, for all i; then gs_transfer_finish. */
+gs_status gs_all_gather_start(gs_transfer *t, const void *in, void *out,
+                              size_t bytes, gs_err *e);
+/* out[i * bytes ..] = member i's in[me * bytes ..]; then gs_transfer_finish. */
+gs_status gs_all_to_all_start(gs_transfer *t, const void *in, void *out,
+                              size_t bytes, gs_err *e);
+/* Over a pair: sends in, and receives out (from the caller itself, when it is
+ * its own peer); then gs_transfer_finish. */
+gs_status gs_permute_start(gs_transfer *t, const void *in, void *out,
+                           size_t bytes, gs_err *e);
+
+/* What is reduced. */
+typedef struct gs_reduction {
+  const void *in;
+  void *out;
+  int64_t count; /* elements of out */
+  gs_dtype type;
+  gs_reduce how;
+} gs_reduction;
+
 /* out[0 .. count) = reduce over members i of their in[0 .. count). */
-gs_status gs_comm_all_reduce(gs_comm *c, const gs_group *g, const void *in,
-                             void *out, int64_t count, gs_dtype t, gs_reduce r,
-                             gs_err *e);
+gs_status gs_all_reduce_start(gs_transfer *t, const gs_reduction *r,
+                              gs_err *e);
+gs_status gs_all_reduce_finish(gs_transfer *t, const gs_reduction *r,
+                               gs_err *e);
 /* out[0 .. count) = reduce over i of member i's in[me * count ..]. */
-gs_status gs_comm_reduce_scatter(gs_comm *c, const gs_group *g, const void *in,
-                                 void *out, int64_t count, gs_dtype t,
-                                 gs_reduce r, gs_err *e);
-/* Sends in to device `to` and receives out from device `from` (either may be
- * the caller). */
-gs_status gs_comm_permute(gs_comm *c, int64_t to, int64_t from, const void *in,
-                          void *out, size_t bytes, gs_err *e);
+gs_status gs_reduce_scatter_start(gs_transfer *t, const gs_reduction *r,
+                                  gs_err *e);
+gs_status gs_reduce_scatter_finish(gs_transfer *t, const gs_reduction *r,
+                                   gs_err *e);
 
 /* Bytes of n elements of a type of whole bytes; the size is known to fit. */
 static inline size_t gs_span(gs_dtype t, int64_t n) {

@@ -14,45 +14,75 @@
 
 enum { POLLS = 64 };
 
+/* Memory for what is wanted nowhere in particular. */
+typedef struct landing {
+  char *at;
+  size_t size;
+  bool taken;
+} landing;
+
 typedef struct mpi_comm {
   gs_comm base;
   gs_member me;
   mpi_world *w;
-  gs_arena *arena;
-  int64_t each; /* devices per rank */
-  GS_VEC(MPI_Request) request;
-  GS_VEC(int) peer;  /* ranks of these messages; -1: all */
-  GS_VEC(int) noted; /* ranks that the talk knows this device to wait for */
-  char *scratch;
-  size_t scratch_size;
-  int64_t *local;   /* [room] members of the group in this rank */
-  int room, nlocal, me_local;
-  gs_rendezvous *rendezvous; /* of the local members; NULL: only the caller */
-  uint32_t turn;    /* of it, when the caller came */
+  int64_t each;          /* devices per rank */
+  GS_VEC(int) noted;     /* ranks that the talk knows this device to wait for */
+  GS_VEC(landing) landing;
+  uint32_t *out, *in; /* [ndevice] transfers made so far in which the caller
+                         sends to, or receives from, that device */
 } mpi_comm;
+
+typedef struct mpi_transfer {
+  gs_transfer base;
+  int *out, *in; /* [n] tags of what the caller sends and receives */
+  GS_VEC(MPI_Request) request;
+  GS_VEC(int) peer;  /* ranks of these messages */
+  int landing;       /* 1 + which of the communicator's; 0: none */
+  int *seat;         /* [n] index of a member among those of this rank, or -1 */
+  int nlocal;        /* these */
+  gs_rendezvous *rendezvous; /* of them; NULL: only the caller */
+  uint32_t turn;     /* of it, when the caller came */
+  gs_pairing pair;
+} mpi_transfer;
+
+static mpi_comm *comm_of(const mpi_transfer *t) {
+  return (mpi_comm *)t->base.comm;
+}
 
 /* ---- messages ---- */
 
-static MPI_Request *new_request(mpi_comm *c, int peer) {
-  *gs_push(c->arena, &c->peer) = peer;
-  return gs_push(c->arena, &c->request);
+/* The tag of the k-th transfer in which device `from` sends to `to`: both
+ * count alike.  Where tags are used again, messages are told apart by their
+ * order. */
+static int tag_of(const mpi_comm *c, int64_t from, int64_t to, uint32_t k) {
+  int64_t pairs = c->each * c->each;
+  int64_t kinds = ((int64_t)c->w->most_tag + 1) / pairs;
+  gs_assert(kinds > 0);
+  return (int)(from % c->each * c->each + to % c->each + k % kinds * pairs);
 }
 
-static void send_to(mpi_comm *c, int64_t to, const void *p, size_t n) {
-  int tag = (int)(c->base.position % c->each * c->each + to % c->each);
+static MPI_Request *new_request(mpi_transfer *t, int peer) {
+  *gs_push(t->base.comm->arena, &t->peer) = peer;
+  return gs_push(t->base.comm->arena, &t->request);
+}
+
+static void send_to(mpi_transfer *t, int i, const void *p, size_t n) {
+  const mpi_comm *c = comm_of(t);
+  int rank = (int)(t->base.group.member[i] / c->each);
   for (size_t at = 0; at < n; at += c->w->chunk) {
     size_t part = n - at < c->w->chunk ? n - at : c->w->chunk;
-    MPI_Isend((const char *)p + at, (int)part, MPI_BYTE, (int)(to / c->each),
-              tag, c->w->data, new_request(c, (int)(to / c->each)));
+    MPI_Isend((const char *)p + at, (int)part, MPI_BYTE, rank, t->out[i],
+              c->w->data, new_request(t, rank));
   }
 }
 
-static void recv_from(mpi_comm *c, int64_t from, void *p, size_t n) {
-  int tag = (int)(from % c->each * c->each + c->base.position % c->each);
+static void recv_from(mpi_transfer *t, int i, void *p, size_t n) {
+  const mpi_comm *c = comm_of(t);
+  int rank = (int)(t->base.group.member[i] / c->each);
   for (size_t at = 0; at < n; at += c->w->chunk) {
     size_t part = n - at < c->w->chunk ? n - at : c->w->chunk;
-    MPI_Irecv((char *)p + at, (int)part, MPI_BYTE, (int)(from / c->each), tag,
-              c->w->data, new_request(c, (int)(from / c->each)));
+    MPI_Irecv((char *)p + at, (int)part, MPI_BYTE, rank, t->in[i], c->w->data,
+              new_request(t, rank));
   }
 }
 
@@ -60,13 +90,13 @@ static void recv_from(mpi_comm *c, int64_t from, void *p, size_t n) {
 
 /* Tells the talk for which ranks this device waits: those of messages that
  * have not come. */
-static void note(mpi_comm *c) {
+static void note(mpi_comm *c, mpi_transfer *t) {
   gs_mpi_lock(c->w);
   c->noted.n = 0;
-  for (int i = 0; i < c->request.n; i++) {
+  for (int i = 0; i < t->request.n; i++) {
     int done;
-    MPI_Test(&c->request.at[i], &done, MPI_STATUS_IGNORE);
-    if (!done) *gs_push(c->arena, &c->noted) = c->peer.at[i];
+    MPI_Test(&t->request.at[i], &done, MPI_STATUS_IGNORE);
+    if (!done) *gs_push(c->base.arena, &c->noted) = t->peer.at[i];
   }
   gs_talk_wait(c->w, c->noted.at, c->noted.n);
   gs_mpi_unlock(c->w);
@@ -83,11 +113,12 @@ static gs_status waited_for(mpi_comm *c, gs_err *e) {
   return gs_fail(e, GS_TIMEOUT, NULL, "waited %g seconds for %s",
                  c->me.team->timeout,
                  peer < 0 ? "another rank"
-                          : gs_world_name(c->arena, &c->w->base, peer));
+                          : gs_world_name(c->base.arena, &c->w->base, peer));
 }
 
-/* Waits for all messages of the caller. */
-static gs_status settle(mpi_comm *c, gs_err *e) {
+/* Waits for all messages of the transfer. */
+static gs_status settle(mpi_transfer *x, gs_err *e) {
+  mpi_comm *c = comm_of(x);
   gs_team *t = c->me.team;
   gs_patience patience = {0};
   gs_status s = GS_OK;
@@ -95,7 +126,7 @@ static gs_status settle(mpi_comm *c, gs_err *e) {
   for (unsigned polls = 1; !s; polls++) {
     int done;
     gs_mpi_lock(c->w);
-    MPI_Testall(c->request.n, c->request.at, &done, c->w->no_status);
+    MPI_Testall(x->request.n, x->request.at, &done, c->w->no_status);
     gs_mpi_unlock(c->w);
     if (done) break;
     if (atomic_load_explicit(&t->failed, memory_order_relaxed))
@@ -105,15 +136,15 @@ static gs_status settle(mpi_comm *c, gs_err *e) {
     double waited = gs_waited(&patience);
     bool late = t->timeout > 0 && waited > t->timeout;
     if (!noted && (late || waited > GS_NOTED_AFTER)) {
-      note(c);
+      note(c, x);
       noted = true;
     }
     if (late) s = waited_for(c, e);
   }
-  if (s && !noted) note(c);
+  if (s && !noted) note(c, x);
   if (s) return s;
   if (noted) unnote(c);
-  c->request.n = c->peer.n = 0;
+  x->request.n = x->peer.n = 0;
   return GS_OK;
 }
 
@@ -124,103 +155,137 @@ static bool is_local(const mpi_comm *c, int64_t p) {
 }
 
 /* Finds the members that this rank hosts. */
-static void find_local(mpi_comm *c, const gs_group *g) {
-  if (c->room < g->n) {
-    c->local = GS_NEWS(c->arena, g->n, int64_t);
-    c->room = g->n;
-  }
-  c->nlocal = 0;
+static void find_local(mpi_transfer *t) {
+  mpi_comm *c = comm_of(t);
+  const gs_group *g = &t->base.group;
+  int64_t *local = GS_NEWS(c->base.arena, g->n, int64_t);
+  t->seat = GS_NEWS(c->base.arena, g->n, int);
   for (int i = 0; i < g->n; i++) {
-    if (!is_local(c, g->member[i])) continue;
-    if (i == g->me) c->me_local = c->nlocal;
-    c->local[c->nlocal++] = g->member[i];
+    bool here = is_local(c, g->member[i]);
+    t->seat[i] = here ? t->nlocal : -1;
+    if (here) local[t->nlocal++] = g->member[i];
   }
-  c->rendezvous = NULL;
-  if (c->nlocal > 1)
-    c->rendezvous = gs_team_rendezvous(&c->me, c->local, c->nlocal);
+  gs_assert(g->me < 0 || t->seat[g->me] >= 0);
+  if (g->me < 0)
+    gs_pairing_make(&t->pair, &c->me, c->base.position, g->member[0],
+                    g->member[1]);
+  else if (t->nlocal > 1)
+    t->rendezvous = gs_team_rendezvous(&c->me, local, t->nlocal);
 }
 
-static char *need_scratch(mpi_comm *c, size_t n) {
-  if (c->scratch_size < n) {
-    c->scratch = gs_alloc(c->arena, n);
-    c->scratch_size = n;
+static void make(gs_transfer *base) {
+  mpi_transfer *t = (mpi_transfer *)base;
+  mpi_comm *c = comm_of(t);
+  const gs_group *g = &base->group;
+  int64_t me = c->base.position;
+  find_local(t);
+  t->out = GS_NEWS(c->base.arena, g->n, int);
+  t->in = GS_NEWS(c->base.arena, g->n, int);
+  for (int i = 0; i < g->n; i++) {
+    int64_t p = g->member[i];
+    if (g->me >= 0 || i == 0) t->out[i] = tag_of(c, me, p, c->out[p]++);
+    if (g->me >= 0 || i == 1) t->in[i] = tag_of(c, p, me, c->in[p]++);
   }
-  return c->scratch;
 }
 
 /* ---- transfers ---- */
 
-/* Gives every piece of another rank a place; those without one lie in the
- * scratch memory. */
-static void place_wants(mpi_comm *c) {
-  const gs_group *g = &c->base.group;
+/* The smallest free landing of n bytes; a transfer has it until its next start
+ * or end. */
+static char *land(mpi_transfer *t, size_t n) {
+  mpi_comm *c = comm_of(t);
+  gs_assert(!t->landing);
+  for (int i = 0; i < c->landing.n; i++) {
+    const landing *x = &c->landing.at[i];
+    if (x->taken || x->size < n) continue;
+    if (!t->landing || x->size < c->landing.at[t->landing - 1].size)
+      t->landing = i + 1;
+  }
+  if (!t->landing) {
+    *gs_push(c->base.arena, &c->landing) =
+        (landing){.at = gs_alloc(c->base.arena, n), .size = n};
+    t->landing = c->landing.n;
+  }
+  landing *x = &c->landing.at[t->landing - 1];
+  x->taken = true;
+  return x->at;
+}
+
+static void leave_landing(mpi_transfer *t) {
+  if (t->landing) comm_of(t)->landing.at[t->landing - 1].taken = false;
+  t->landing = 0;
+}
+
+/* Gives every piece of another rank a place; those without one lie in a
+ * landing. */
+static void place_wants(mpi_transfer *t) {
+  gs_transfer *base = &t->base;
   size_t slot = 0, at = 0;
-  for (int i = 0; i < g->n; i++)
-    if (!c->base.want[i].to && c->base.want[i].bytes > slot)
-      slot = c->base.want[i].bytes;
+  int n = 0;
+  for (int i = 0; i < base->group.n; i++) {
+    const gs_want *want = &base->want[i];
+    if (t->seat[i] >= 0 || want->to || !want->bytes) continue;
+    n++;
+    if (want->bytes > slot) slot = want->bytes;
+  }
   slot = (slot + 63) / 64 * 64;
-  char *all = slot ? need_scratch(c, slot * (size_t)g->n) : NULL;
-  for (int i = 0; i < g->n; i++) {
-    if (is_local(c, g->member[i])) continue;
-    c->base.got[i] = c->base.want[i].to;
-    if (c->base.want[i].to || !c->base.want[i].bytes) continue;
-    c->base.got[i] = all + at;
+  char *all = slot ? land(t, slot * (size_t)n) : NULL;
+  for (int i = 0; i < base->group.n; i++) {
+    const gs_want *want = &base->want[i];
+    if (t->seat[i] >= 0) continue;
+    base->got[i] = want->to;
+    if (want->to || !want->bytes) continue;
+    base->got[i] = all + at;
     at += slot;
   }
 }
 
 /* Messages to and from other ranks; each member begins with another peer. */
-static void post(mpi_comm *c) {
-  const gs_group *g = &c->base.group;
-  const gs_piece *put = c->base.put[c->base.round];
+static void post(mpi_transfer *t) {
+  const gs_transfer *base = &t->base;
+  const gs_group *g = &base->group;
+  const gs_piece *put = base->put[base->round];
   int me = g->me < 0 ? 0 : g->me;
-  gs_mpi_lock(c->w);
+  gs_mpi_lock(comm_of(t)->w);
   for (int k = 0; k < g->n; k++) {
     int j = (me + g->n - k) % g->n;
-    if (!is_local(c, g->member[j]))
-      recv_from(c, g->member[j], (void *)(uintptr_t)c->base.got[j],
-                c->base.want[j].bytes);
+    if (t->seat[j] < 0)
+      recv_from(t, j, (void *)(uintptr_t)base->got[j], base->want[j].bytes);
   }
   for (int k = 0; k < g->n; k++) {
     int i = (me + k) % g->n;
-    if (!is_local(c, g->member[i]))
-      send_to(c, g->member[i], put[i].at, put[i].bytes);
+    if (t->seat[i] < 0) send_to(t, i, put[i].at, put[i].bytes);
   }
-  gs_mpi_unlock(c->w);
+  gs_mpi_unlock(comm_of(t)->w);
 }
 
-static gs_status start(gs_comm *base, gs_err *e) {
-  mpi_comm *c = (mpi_comm *)base;
-  const gs_group *g = &base->group;
+static gs_status start(gs_transfer *base, gs_err *e) {
+  mpi_transfer *t = (mpi_transfer *)base;
+  const gs_piece *put = base->put[base->round];
   (void)e;
-  place_wants(c);
-  post(c);
-  if (g->me < 0) {
-    int64_t to = g->member[0];
-    if (to != base->position && is_local(c, to))
-      gs_team_post(c->me.team, base->position, to, base->put[0][0].at);
-    return GS_OK;
-  }
-  find_local(c, g);
-  if (!c->rendezvous) return GS_OK;
-  c->rendezvous->put[base->round][c->me_local] = base->put[base->round];
-  c->turn = gs_team_come(c->rendezvous);
+  gs_assert(!t->request.n);
+  leave_landing(t);
+  place_wants(t);
+  post(t);
+  if (base->group.me < 0) gs_pairing_start(&t->pair, put);
+  else if (t->rendezvous)
+    t->turn = gs_team_show(t->rendezvous, t->seat[base->group.me],
+                           base->round, put);
   return GS_OK;
 }
 
 /* Copies what members in this rank have. */
-static gs_status take_local(mpi_comm *c, gs_err *e) {
-  gs_comm *base = &c->base;
+static gs_status take_local(mpi_transfer *t, gs_err *e) {
+  gs_transfer *base = &t->base;
   const gs_group *g = &base->group;
-  if (c->rendezvous)
-    GS_TRY(gs_team_await(c->me.team, c->rendezvous, c->turn, e));
-  for (int i = 0, l = 0; i < g->n; i++) {
-    if (!is_local(c, g->member[i])) continue;
-    const gs_piece *list = c->rendezvous
-                               ? c->rendezvous->put[base->round][l]
+  if (t->rendezvous)
+    GS_TRY(gs_team_await(comm_of(t)->me.team, t->rendezvous, t->turn, e));
+  for (int i = 0; i < g->n; i++) {
+    if (t->seat[i] < 0) continue;
+    const gs_piece *list = t->rendezvous
+                               ? t->rendezvous->put[base->round][t->seat[i]]
                                : base->put[base->round];
     const gs_want *want = &base->want[i];
-    l++;
     gs_assert(list[g->me].bytes == want->bytes);
     base->got[i] = want->to ? want->to : list[g->me].at;
     if (want->to && want->bytes) memcpy(want->to, list[g->me].at, want->bytes);
@@ -229,42 +294,27 @@ static gs_status take_local(mpi_comm *c, gs_err *e) {
 }
 
 /* Member 1's piece of a pair, if it is of this rank. */
-static gs_status take_pair(mpi_comm *c, gs_err *e) {
-  const gs_want *want = &c->base.want[1];
-  int64_t me = c->base.position, from = c->base.group.member[1];
-  if (!is_local(c, from)) return GS_OK;
-  if (from != me)
-    return gs_team_take(c->me.team, me, from, want->to, want->bytes, e);
-  memcpy(want->to, c->base.put[0][0].at, want->bytes);
+static gs_status take_pair(mpi_transfer *t, gs_err *e) {
+  const gs_transfer *base = &t->base;
+  const gs_want *want = &base->want[1];
+  if (base->group.member[1] != base->comm->position)
+    return gs_pairing_wait(&t->pair, comm_of(t)->me.team, want, e);
+  if (want->bytes) memcpy(want->to, base->put[0][0].at, want->bytes);
   return GS_OK;
 }
 
-static gs_status wait(gs_comm *base, gs_err *e) {
-  mpi_comm *c = (mpi_comm *)base;
-  GS_TRY(base->group.me < 0 ? take_pair(c, e) : take_local(c, e));
-  return settle(c, e);
+static gs_status wait(gs_transfer *base, gs_err *e) {
+  mpi_transfer *t = (mpi_transfer *)base;
+  GS_TRY(base->group.me < 0 ? take_pair(t, e) : take_local(t, e));
+  return settle(t, e);
 }
 
-static gs_status end(gs_comm *base, gs_err *e) {
-  mpi_comm *c = (mpi_comm *)base;
-  if (base->group.me < 0) return gs_team_sent(c->me.team, base->position, e);
-  return c->rendezvous ? gs_team_meet(c->me.team, c->rendezvous, e) : GS_OK;
-}
-
-static gs_status barrier(gs_comm *base, gs_err *e) {
-  mpi_comm *c = (mpi_comm *)base;
-  gs_team *t = c->me.team;
-  int64_t *all = (int64_t *)need_scratch(c, (size_t)t->n * sizeof *all);
-  for (int64_t i = 0; i < t->n; i++) all[i] = t->first + i;
-  gs_rendezvous *m = gs_team_rendezvous(&c->me, all, (int)t->n);
-  GS_TRY(gs_team_meet(t, m, e));
-  if (base->position == t->first) {
-    gs_mpi_lock(c->w);
-    MPI_Ibarrier(c->w->data, new_request(c, -1));
-    gs_mpi_unlock(c->w);
-    GS_TRY(settle(c, e));
-  }
-  return gs_team_meet(t, m, e);
+static gs_status end(gs_transfer *base, gs_err *e) {
+  mpi_transfer *t = (mpi_transfer *)base;
+  gs_team *team = comm_of(t)->me.team;
+  leave_landing(t);
+  if (base->group.me < 0) return gs_pairing_end(&t->pair, team, e);
+  return t->rendezvous ? gs_team_meet(team, t->rendezvous, e) : GS_OK;
 }
 
 static void fail(gs_comm *base) {
@@ -272,10 +322,11 @@ static void fail(gs_comm *base) {
 }
 
 static const gs_comm_ops mpi_ops = {.name = "mpi",
+                                    .size = sizeof(mpi_transfer),
+                                    .make = make,
                                     .start = start,
                                     .wait = wait,
                                     .end = end,
-                                    .barrier = barrier,
                                     .fail = fail};
 
 gs_status gs_comm_mpi(gs_world *base, gs_team *t, gs_arena *a,
@@ -300,8 +351,9 @@ gs_status gs_comm_mpi(gs_world *base, gs_team *t, gs_arena *a,
   c->me.team = t;
   c->me.arena = a;
   c->w = w;
-  c->arena = a;
   c->each = t->n;
+  c->out = GS_NEWS(a, ndevice, uint32_t);
+  c->in = GS_NEWS(a, ndevice, uint32_t);
   *out = &c->base;
   return GS_OK;
 }

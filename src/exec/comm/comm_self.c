@@ -3,17 +3,19 @@
 
 #include "exec/comm/comm.h"
 
-static gs_status nothing(gs_comm *c, gs_err *e) {
-  (void)c, (void)e;
+static void make(gs_transfer *t) { (void)t; }
+
+static gs_status nothing(gs_transfer *t, gs_err *e) {
+  (void)t, (void)e;
   return GS_OK;
 }
 
-static gs_status wait(gs_comm *c, gs_err *e) {
+static gs_status wait(gs_transfer *t, gs_err *e) {
   (void)e;
-  int me = c->group.me < 0 ? 1 : c->group.me; /* of a pair with itself */
-  const gs_piece *piece = &c->put[c->round][c->group.me < 0 ? 0 : me];
-  const gs_want *want = &c->want[me];
-  c->got[me] = want->to ? want->to : piece->at;
+  int me = t->group.me < 0 ? 1 : t->group.me; /* of a pair with itself */
+  const gs_piece *piece = &t->put[t->round][t->group.me < 0 ? 0 : me];
+  const gs_want *want = &t->want[me];
+  t->got[me] = want->to ? want->to : piece->at;
   if (want->to && want->bytes) memcpy(want->to, piece->at, want->bytes);
   return GS_OK;
 }
@@ -21,10 +23,11 @@ static gs_status wait(gs_comm *c, gs_err *e) {
 static void fail(gs_comm *c) { (void)c; }
 
 static const gs_comm_ops self_ops = {.name = "self",
+                                     .size = sizeof(gs_transfer),
+                                     .make = make,
                                      .start = nothing,
                                      .wait = wait,
                                      .end = nothing,
-                                     .barrier = nothing,
                                      .fail = fail};
 
 gs_comm *gs_comm_self(gs_arena *a) {

@@ -11,45 +11,55 @@
 typedef struct thread_comm {
   gs_comm base;
   gs_member me;
-  int64_t *all; /* [ndevice] everybody, for the barrier */
-  gs_rendezvous *rendezvous;
-  uint32_t turn; /* of it, when the caller came */
 } thread_comm;
 
-static gs_status start(gs_comm *base, gs_err *e) {
-  thread_comm *c = (thread_comm *)base;
+typedef struct thread_transfer {
+  gs_transfer base;
+  gs_rendezvous *rendezvous; /* of a group */
+  uint32_t turn;             /* of it, when the caller came */
+  gs_pairing pair;
+} thread_transfer;
+
+static gs_member *member_of(gs_transfer *t) {
+  return &((thread_comm *)t->comm)->me;
+}
+
+static void make(gs_transfer *base) {
+  thread_transfer *t = (thread_transfer *)base;
   const gs_group *g = &base->group;
+  gs_member *me = member_of(base);
+  if (g->me >= 0) t->rendezvous = gs_team_rendezvous(me, g->member, g->n);
+  else
+    gs_pairing_make(&t->pair, me, base->comm->position, g->member[0],
+                    g->member[1]);
+}
+
+static gs_status start(gs_transfer *base, gs_err *e) {
+  thread_transfer *t = (thread_transfer *)base;
   (void)e;
-  if (g->me < 0) {
-    if (g->member[0] != base->position)
-      gs_team_post(c->me.team, base->position, g->member[0],
-                   base->put[0][0].at);
-    return GS_OK;
-  }
-  c->rendezvous = gs_team_rendezvous(&c->me, g->member, g->n);
-  c->rendezvous->put[base->round][g->me] = base->put[base->round];
-  c->turn = gs_team_come(c->rendezvous);
+  const gs_piece *put = base->put[base->round];
+  if (base->group.me < 0) gs_pairing_start(&t->pair, put);
+  else
+    t->turn = gs_team_show(t->rendezvous, base->group.me, base->round, put);
   return GS_OK;
 }
 
 /* Member 1's piece of a pair. */
-static gs_status take(gs_comm *base, gs_err *e) {
-  thread_comm *c = (thread_comm *)base;
+static gs_status take(thread_transfer *t, gs_err *e) {
+  const gs_transfer *base = &t->base;
   const gs_want *want = &base->want[1];
-  int64_t from = base->group.member[1];
-  if (from != base->position)
-    return gs_team_take(c->me.team, base->position, from, want->to,
-                        want->bytes, e);
-  memcpy(want->to, base->put[0][0].at, want->bytes);
+  if (base->group.member[1] != base->comm->position)
+    return gs_pairing_wait(&t->pair, member_of(&t->base)->team, want, e);
+  if (want->bytes) memcpy(want->to, base->put[0][0].at, want->bytes);
   return GS_OK;
 }
 
-static gs_status wait(gs_comm *base, gs_err *e) {
-  thread_comm *c = (thread_comm *)base;
+static gs_status wait(gs_transfer *base, gs_err *e) {
+  thread_transfer *t = (thread_transfer *)base;
   const gs_group *g = &base->group;
-  if (g->me < 0) return take(base, e);
-  GS_TRY(gs_team_await(c->me.team, c->rendezvous, c->turn, e));
-  const gs_piece *const *put = c->rendezvous->put[base->round];
+  if (g->me < 0) return take(t, e);
+  GS_TRY(gs_team_await(member_of(base)->team, t->rendezvous, t->turn, e));
+  const gs_piece *const *put = t->rendezvous->put[base->round];
   for (int k = 0; k < g->n; k++) {
     int i = (g->me + k) % g->n; /* not all at the same peer */
     const gs_want *want = &base->want[i];
@@ -61,16 +71,11 @@ static gs_status wait(gs_comm *base, gs_err *e) {
   return GS_OK;
 }
 
-static gs_status end(gs_comm *base, gs_err *e) {
-  thread_comm *c = (thread_comm *)base;
-  if (base->group.me < 0) return gs_team_sent(c->me.team, base->position, e);
-  return gs_team_meet(c->me.team, c->rendezvous, e);
-}
-
-static gs_status barrier(gs_comm *base, gs_err *e) {
-  thread_comm *c = (thread_comm *)base;
-  gs_rendezvous *m = gs_team_rendezvous(&c->me, c->all, (int)base->ndevice);
-  return gs_team_meet(c->me.team, m, e);
+static gs_status end(gs_transfer *base, gs_err *e) {
+  thread_transfer *t = (thread_transfer *)base;
+  gs_team *team = member_of(base)->team;
+  if (base->group.me < 0) return gs_pairing_end(&t->pair, team, e);
+  return gs_team_meet(team, t->rendezvous, e);
 }
 
 static void fail(gs_comm *base) {
@@ -78,10 +83,11 @@ static void fail(gs_comm *base) {
 }
 
 static const gs_comm_ops thread_ops = {.name = "threads",
+                                       .size = sizeof(thread_transfer),
+                                       .make = make,
                                        .start = start,
                                        .wait = wait,
                                        .end = end,
-                                       .barrier = barrier,
                                        .fail = fail};
 
 gs_comm *gs_comm_thread(gs_team *t, gs_arena *a, int64_t position) {
@@ -92,7 +98,5 @@ gs_comm *gs_comm_thread(gs_team *t, gs_arena *a, int64_t position) {
   c->base.arena = a;
   c->me.team = t;
   c->me.arena = a;
-  c->all = GS_NEWS(a, t->n, int64_t);
-  for (int64_t i = 0; i < t->n; i++) c->all[i] = i;
   return &c->base;
 }

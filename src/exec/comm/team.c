@@ -25,7 +25,6 @@ void gs_team_init(gs_team *t, int64_t first, int64_t n, double timeout) {
   t->spin = n <= cores;
   pthread_mutex_init(&t->lock, NULL);
   gs_arena_init(&t->arena);
-  t->mailbox = GS_NEWS(&t->arena, n, gs_mailbox);
 }
 
 void gs_team_free(gs_team *t) {
@@ -47,12 +46,9 @@ static void wake(_Atomic uint32_t *word) {
 void gs_team_fail(gs_team *t) {
   atomic_store(&t->failed, 1);
   pthread_mutex_lock(&t->lock);
-  for (gs_rendezvous *m = t->rendezvous; m; m = m->next) wake(&m->turn);
+  for (gs_party *p = t->party; p; p = p->next)
+    for (gs_rendezvous *m = p->first; m; m = m->next) wake(&m->turn);
   pthread_mutex_unlock(&t->lock);
-  for (int64_t i = 0; i < t->n; i++) {
-    wake(&t->mailbox[i].sent);
-    wake(&t->mailbox[i].taken);
-  }
 }
 
 gs_status gs_team_lost(gs_err *e) {
@@ -81,31 +77,49 @@ static gs_status wait_on(gs_team *t, _Atomic uint32_t *word, uint32_t seen,
   return GS_OK;
 }
 
-static bool same_members(const gs_rendezvous *m, const int64_t *member, int n) {
-  return m->n == n &&
-         !memcmp(m->member, member, (size_t)n * sizeof *member);
+static bool is_party(const gs_party *p, const int64_t *member, int n) {
+  return p->n == n &&
+         !memcmp(p->member, member, (size_t)n * sizeof *member);
+}
+
+/* The caller's seat in the party of these devices; t->lock is held. */
+static gs_seat *new_seat(gs_member *me, const int64_t *member, int n) {
+  gs_team *t = me->team;
+  gs_party *p = t->party;
+  while (p && !is_party(p, member, n)) p = p->next;
+  if (!p) {
+    p = GS_NEW(&t->arena, gs_party);
+    p->n = n;
+    p->member = gs_memdup(&t->arena, member, (size_t)n * sizeof *member);
+    p->next = t->party;
+    t->party = p;
+  }
+  gs_seat *seat = gs_push(me->arena, &me->seat);
+  *seat = (gs_seat){.party = p};
+  return seat;
+}
+
+static gs_rendezvous *new_rendezvous(gs_team *t, gs_party *p) {
+  gs_rendezvous *m = GS_NEW(&t->arena, gs_rendezvous);
+  m->n = p->n;
+  for (int r = 0; r < 2; r++)
+    m->put[r] = GS_NEWS(&t->arena, p->n, const gs_piece *);
+  if (p->last) p->last->next = m;
+  else p->first = m;
+  return p->last = m;
 }
 
 gs_rendezvous *gs_team_rendezvous(gs_member *me, const int64_t *member, int n) {
   gs_assert(n > 0 && n <= me->team->n);
-  for (int i = 0; i < me->known.n; i++)
-    if (same_members(me->known.at[i], member, n)) return me->known.at[i];
-  gs_team *t = me->team;
-  gs_lock(&t->lock);
-  gs_rendezvous *m = t->rendezvous;
-  while (m && !same_members(m, member, n)) m = m->next;
-  if (!m) {
-    m = GS_NEW(&t->arena, gs_rendezvous);
-    m->n = n;
-    m->member = gs_memdup(&t->arena, member, (size_t)n * sizeof *member);
-    for (int r = 0; r < 2; r++)
-      m->put[r] = GS_NEWS(&t->arena, n, const gs_piece *);
-    m->next = t->rendezvous;
-    t->rendezvous = m;
-  }
-  gs_unlock(&t->lock);
-  *gs_push(me->arena, &me->known) = m;
-  return m;
+  gs_seat *seat = NULL;
+  for (int i = 0; i < me->seat.n && !seat; i++)
+    if (is_party(me->seat.at[i].party, member, n)) seat = &me->seat.at[i];
+  gs_lock(&me->team->lock);
+  if (!seat) seat = new_seat(me, member, n);
+  gs_rendezvous *m = seat->last ? seat->last->next : seat->party->first;
+  if (!m) m = new_rendezvous(me->team, seat->party);
+  gs_unlock(&me->team->lock);
+  return seat->last = m;
 }
 
 uint32_t gs_team_come(gs_rendezvous *m) {
@@ -134,37 +148,44 @@ gs_status gs_team_meet(gs_team *t, gs_rendezvous *m, gs_err *e) {
   return gs_team_await(t, m, gs_team_come(m), e);
 }
 
-void gs_team_post(gs_team *t, int64_t me, int64_t to, const void *in) {
-  gs_assert(to != me && to >= t->first && to < t->first + t->n);
-  gs_mailbox *b = &t->mailbox[me - t->first];
-  b->in = in;
-  atomic_store(&b->to, to);
-  atomic_fetch_add(&b->sent, 1);
-  wake(&b->sent);
+uint32_t gs_team_show(gs_rendezvous *m, int i, int round,
+                      const gs_piece *put) {
+  gs_assert(i >= 0 && i < m->n);
+  m->put[round][i] = put;
+  return gs_team_come(m);
 }
 
-gs_status gs_team_take(gs_team *t, int64_t me, int64_t from, void *out,
-                       size_t bytes, gs_err *e) {
-  gs_assert(from != me && from >= t->first && from < t->first + t->n);
-  gs_mailbox *b = &t->mailbox[from - t->first];
-  wait_state w = {0};
-  for (;;) {
-    uint32_t sent = atomic_load(&b->sent);
-    if (sent != atomic_load(&b->taken) && atomic_load(&b->to) == me) break;
-    GS_TRY(wait_on(t, &b->sent, sent, &w, e));
-  }
-  memcpy(out, b->in, bytes);
-  atomic_fetch_add(&b->taken, 1);
-  wake(&b->taken);
+void gs_pairing_make(gs_pairing *x, gs_member *m, int64_t me, int64_t to,
+                     int64_t from) {
+  const gs_team *t = m->team;
+  int64_t out[2] = {me, to}, in[2] = {from, me};
+  *x = (gs_pairing){0};
+  if (to != me && to >= t->first && to < t->first + t->n)
+    x->out = gs_team_rendezvous(m, out, 2);
+  if (from != me && from >= t->first && from < t->first + t->n)
+    x->in = gs_team_rendezvous(m, in, 2);
+}
+
+void gs_pairing_start(gs_pairing *x, const gs_piece *put) {
+  if (x->out) x->out_turn = gs_team_show(x->out, 0, 0, put);
+  if (x->in) x->in_turn = gs_team_show(x->in, 1, 0, NULL);
+}
+
+gs_status gs_pairing_wait(gs_pairing *x, gs_team *t, const gs_want *want,
+                          gs_err *e) {
+  if (!x->in) return GS_OK;
+  GS_TRY(gs_team_await(t, x->in, x->in_turn, e));
+  const gs_piece *piece = x->in->put[0][0];
+  gs_assert(piece->bytes == want->bytes);
+  if (want->bytes) memcpy(want->to, piece->at, want->bytes);
   return GS_OK;
 }
 
-gs_status gs_team_sent(gs_team *t, int64_t me, gs_err *e) {
-  gs_mailbox *b = &t->mailbox[me - t->first];
-  wait_state w = {0};
-  for (;;) {
-    uint32_t taken = atomic_load(&b->taken);
-    if (taken == atomic_load(&b->sent)) return GS_OK;
-    GS_TRY(wait_on(t, &b->taken, taken, &w, e));
+gs_status gs_pairing_end(gs_pairing *x, gs_team *t, gs_err *e) {
+  uint32_t in = x->in ? gs_team_come(x->in) : 0;
+  if (x->out) {
+    GS_TRY(gs_team_await(t, x->out, x->out_turn, e));
+    GS_TRY(gs_team_meet(t, x->out, e));
   }
+  return x->in ? gs_team_await(t, x->in, in, e) : GS_OK;
 }

@@ -1,7 +1,8 @@
 /* Turns are walked in order.  When a step starts, a result takes the smallest
  * hole that fits (lowest address among equals), or its first operand's memory
- * where the row allows it and nobody reads the operand later; when a step has
- * ended, memory that nobody reads later is given back. */
+ * where the row allows it and nobody reads the operand later; scratch takes a
+ * hole likewise.  When a step has ended, its scratch and memory that nobody
+ * reads later are given back. */
 #include "exec/compile/memory.h"
 
 #include "base/assert.h"
@@ -144,9 +145,13 @@ void gs_program_memory(gs_arena *a, gs_program *p) {
   bool *freed = GS_NEWS(a, p->g->value.n, bool);
   find_intervals(p);
   for (int t = 0; t < p->turn.n; t++) {
-    const gs_step *s = &p->step.at[p->turn.at[t].step];
-    if (t == s->start) place_results(&m, p, s);
+    gs_step *s = &p->step.at[p->turn.at[t].step];
+    if (t == s->start) {
+      place_results(&m, p, s);
+      s->scratch_at = take(&m, s->scratch);
+    }
     if (t != s->wait) continue;
+    give(&m, s->scratch_at, s->scratch);
     const gs_node *n = s->node;
     for (int i = 0; i < n->nin; i++) release(&m, p, t, n->in[i], freed);
     for (int i = 0; i < n->nout; i++) release(&m, p, t, n->out[i], freed);

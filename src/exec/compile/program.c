@@ -126,14 +126,22 @@ static gs_status add_kernel(gs_program *p, gs_arena *a, const gs_node *n,
   return GS_OK;
 }
 
-static void add_collective(gs_program *p, gs_arena *a, const gs_node *n) {
+/* The step has the most scratch that any of the devices wants. */
+static gs_status add_collective(gs_program *p, gs_arena *a, const gs_node *n,
+                                const gs_compile *how, gs_err *e) {
   gs_step *s = add_step(p, a, n, GS_STEP_COLLECTIVE, GS_STORAGE_ARENA);
   s->inplace = n->op->flags & GS_OP_INPLACE;
+  for (int64_t i = how->first; i < how->first + how->n; i++) {
+    size_t scratch = 0;
+    GS_TRY(p->kinds[s->kind]->plan(p->g, n, i, &scratch, e));
+    if (s->scratch < scratch) s->scratch = scratch;
+  }
+  return GS_OK;
 }
 
 /* A step on dynamic values, or a region. */
 static gs_status add_dynamic(gs_program *p, gs_arena *a, const gs_node *n,
-                             gs_err *e) {
+                             const gs_compile *how, gs_err *e) {
   bool region = gs_node_has_region(n);
   if (n->op->flags & (GS_OP_ENTRY | GS_OP_EXIT | GS_OP_COLLECTIVE))
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
@@ -145,7 +153,7 @@ static gs_status add_dynamic(gs_program *p, gs_arena *a, const gs_node *n,
   s->region = GS_NEWS(a, n->nattr, gs_program *);
   for (int i = 0; i < n->nattr; i++)
     if (n->attr[i].kind == GS_ATTR_GRAPH)
-      GS_TRY(gs_program_new(a, n->attr[i].g, &s->region[i], e));
+      GS_TRY(gs_program_new(a, n->attr[i].g, how, &s->region[i], e));
   return GS_OK;
 }
 
@@ -171,7 +179,7 @@ static bool runs_dynamic(const gs_node *n) {
 }
 
 static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
-                          gs_err *e) {
+                          const gs_compile *how, gs_err *e) {
   if (!n->op)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "operator '%s%s%s' cannot be run", n->domain,
@@ -181,7 +189,7 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
       return gs_fail(e, GS_INTERNAL, gs_node_place(a, n),
                      "operand '%s' is not computed before it is read",
                      n->in[i]->name);
-  if (runs_dynamic(n)) return add_dynamic(p, a, n, e);
+  if (runs_dynamic(n)) return add_dynamic(p, a, n, how, e);
   unsigned flags = n->op->flags;
   const gs_value *x = gs_node_in(n, 0);
   if ((flags & (GS_OP_ENTRY | GS_OP_EXIT | GS_OP_COLLECTIVE)) &&
@@ -195,10 +203,7 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
   }
   if ((flags & GS_OP_ENTRY) && (x->constant || x->is_input))
     return add_slice(p, a, n, e);
-  if (flags & GS_OP_COLLECTIVE) {
-    add_collective(p, a, n);
-    return GS_OK;
-  }
+  if (flags & GS_OP_COLLECTIVE) return add_collective(p, a, n, how, e);
   return add_kernel(p, a, n, e);
 }
 
@@ -254,10 +259,11 @@ static void count_readers(gs_arena *a, gs_program *p) {
     p->readers[gs_program_buffer(p, p->gather[i].block)->root]++;
 }
 
-gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
-                         gs_err *e) {
+gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
+                         gs_program **out, gs_err *e) {
   gs_program *p = GS_NEW(a, gs_program);
   p->g = g;
+  p->kinds = how->kinds;
   p->buffer = GS_NEWS(a, g->value.n, gs_buffer);
   p->sliced = GS_NEWS(a, g->value.n, int);
   p->gather = GS_NEWS(a, g->output.n, gs_gather);
@@ -265,11 +271,11 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
     GS_TRY(check_value(p, a, g->value.at[i], e));
   count_uses(a, p);
   for (int i = 0; i < g->node.n; i++)
-    GS_TRY(add_node(p, a, g->node.at[i], e));
+    GS_TRY(add_node(p, a, g->node.at[i], how, e));
   gs_program_close(a, p);
   for (int i = 0; i < g->output.n; i++) GS_TRY(add_gather(p, a, i, e));
   count_readers(a, p);
-  gs_program_schedule(a, p);
+  gs_program_schedule(a, p, how->schedule);
   gs_program_memory(a, p);
   gs_assert(p->turn.n <= 2 * p->step.n);
   *out = p;

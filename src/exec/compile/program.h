@@ -31,7 +31,7 @@ typedef struct gs_buffer {
                  and GS_STORAGE_ONCE) */
 } gs_buffer;
 
-/* How a step runs: which row of gs_step_kinds (exec/step/step.h). */
+/* How a step runs: which row of the kinds (exec/step/step.h). */
 typedef enum gs_step_kind {
   GS_STEP_KERNEL,
   GS_STEP_COLLECTIVE,
@@ -39,6 +39,31 @@ typedef enum gs_step_kind {
   GS_STEP_REGION,  /* likewise, with graphs within its node */
   GS_NSTEP
 } gs_step_kind;
+
+/* All work on step s of device d, on the device's thread.  Errors go to
+ * d->err; the caller adds device and step. */
+struct gs_device;
+typedef struct gs_step_ops {
+  const char *name;
+  /* What scratch node n of g wants on device position p, from start to wait;
+   * rejects what cannot run.  NULL: none. */
+  gs_status (*plan)(const gs_graph *g, const gs_node *n, int64_t p,
+                    size_t *scratch, gs_err *e);
+  /* Once, in the order of the steps: makes d->state[s], rejects what it cannot
+   * run, and raises d->scratch_size to what it wants within `start`.  Steps
+   * that run once run now.  d->mem is not there yet. */
+  gs_status (*prepare)(struct gs_device *d, int s);
+  /* The places of values are known, or have changed; not for steps that run
+   * once.  NULL: it looks them up when it starts. */
+  void (*bind)(struct gs_device *d, int s);
+  /* Runs it, or begins to.  Operands, results and the scratch that it has
+   * planned are its own until it is waited for (the memory plan sees to that);
+   * the device's scratch only until `start` returns, for the next step has the
+   * same. */
+  gs_status (*start)(struct gs_device *d, int s);
+  /* Returns when it has ended.  NULL: it has when `start` returns. */
+  gs_status (*wait)(struct gs_device *d, int s);
+} gs_step_ops;
 
 typedef struct gs_step {
   const gs_node *node;
@@ -51,6 +76,8 @@ typedef struct gs_step {
   bool inplace; /* result 0 may lie over operand 0 */
   int start, wait; /* the turns (gs_program.turn) in which it starts, and in
                       which it has ended; -1: it runs once */
+  size_t scratch, scratch_at; /* bytes from start to wait, and their offset in
+                                 the arena */
 } gs_step;
 
 /* Something to do in a run. */
@@ -75,15 +102,28 @@ typedef struct gs_gather {
   const gs_sharding *split; /* NULL: every device holds the whole */
 } gs_gather;
 
+typedef enum gs_schedule {
+  GS_WAIT_NEXT, /* a step is waited for as soon as it has started */
+  GS_WAIT_LATE  /* just before its first reader starts */
+} gs_schedule;
+
+/* How to compile. */
+typedef struct gs_compile {
+  const gs_step_ops *const *kinds; /* [GS_NSTEP] gs_step_kinds */
+  int64_t first, n; /* device positions [first, first + n) share the program */
+  gs_schedule schedule;
+} gs_compile;
+
 typedef struct gs_program {
   const gs_graph *g;
+  const gs_step_ops *const *kinds; /* [GS_NSTEP] how steps run */
   GS_VEC(gs_step) step;
   GS_VEC(gs_turn) turn; /* the schedule: steps that run once have none */
   GS_VEC(gs_slice) slice;
   int *sliced;       /* [values] 1 + the first slice of it; 0: none */
   gs_gather *gather; /* [outputs] */
   gs_buffer *buffer; /* [values] */
-  size_t arena_size; /* bytes per device, without scratch */
+  size_t arena_size; /* bytes per device, without scratch of kernels */
   bool dynamic;      /* there are dynamic values or steps that run on them */
   int *uses;         /* [values] operands and outputs that are it */
   int *readers; /* [values] operands of steps, and outputs, that lie in the
@@ -93,10 +133,11 @@ typedef struct gs_program {
 } gs_program;
 
 /* Compiles g: checks that everything can run, orders the steps and plans the
- * memory.  Errors: GS_UNSUPPORTED (node, tensor, type).  Cost O(operands +
- * steps * live values). */
-gs_status gs_program_new(gs_arena *a, const gs_graph *g, gs_program **out,
-                         gs_err *e);
+ * memory.  Errors: GS_UNSUPPORTED (node, tensor, type), GS_DATA (a node of a
+ * program that does not fit its tensors).  Cost O(operands + steps * live
+ * values + collectives * devices * members). */
+gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
+                         gs_program **out, gs_err *e);
 
 /* Bytes per device of p and of the largest program in each of its steps. */
 size_t gs_program_size(const gs_program *p);

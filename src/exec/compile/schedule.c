@@ -3,8 +3,8 @@
 #include "base/assert.h"
 
 /* Steps whose start may return before they have ended. */
-static bool is_waited_for(const gs_step *s) {
-  return s->kind == GS_STEP_COLLECTIVE;
+static bool is_waited_for(const gs_program *p, const gs_step *s) {
+  return p->kinds[s->kind]->wait != NULL;
 }
 
 static int add(gs_arena *a, gs_program *p, int step, bool wait) {
@@ -22,16 +22,42 @@ static bool is_after_its_operands(const gs_program *p, const gs_step *s) {
   return true;
 }
 
-/* In the order of the program, every wait next to its start: nothing overlaps
- * yet. */
-void gs_program_schedule(gs_arena *a, gs_program *p) {
+/* Steps that were started and not waited for, in the order of their start. */
+typedef struct open_steps {
+  GS_VEC(int) step;
+} open_steps;
+
+static bool reads(const gs_program *p, const gs_step *s, int from) {
+  for (int i = 0; i < s->node->nin; i++) {
+    const gs_value *v = s->node->in[i];
+    if (v && p->producer[gs_program_buffer(p, v)->root] == from) return true;
+  }
+  return false;
+}
+
+/* Waits for what s reads; s NULL: for all. */
+static void wait_for(gs_arena *a, gs_program *p, open_steps *o,
+                     const gs_step *s) {
+  int kept = 0;
+  for (int i = 0; i < o->step.n; i++) {
+    int k = o->step.at[i];
+    if (!s || reads(p, s, k)) p->step.at[k].wait = add(a, p, k, true);
+    else o->step.at[kept++] = k;
+  }
+  o->step.n = kept;
+}
+
+void gs_program_schedule(gs_arena *a, gs_program *p, gs_schedule how) {
+  open_steps o = {0};
   p->turn.n = 0;
   for (int i = 0; i < p->step.n; i++) {
     gs_step *s = &p->step.at[i];
     s->start = s->wait = -1;
     if (s->once) continue;
+    wait_for(a, p, &o, how == GS_WAIT_LATE ? s : NULL);
     s->start = s->wait = add(a, p, i, false);
     gs_assert(is_after_its_operands(p, s));
-    if (is_waited_for(s)) s->wait = add(a, p, i, true);
+    if (is_waited_for(p, s)) *gs_push(a, &o.step) = i;
   }
+  wait_for(a, p, &o, NULL);
 }

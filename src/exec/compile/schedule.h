@@ -8,9 +8,9 @@
 /* Fills in p->turn, and `start` and `wait` of the steps, which are in an order
  * in which they can run.
  *
- * ensures: a step starts after all steps whose results it reads were waited
- * for; collectives start in the order of the program, which is the same on all
- * devices.  Cost O(steps). */
-void gs_program_schedule(gs_arena *a, gs_program *p);
+ * ensures: steps start in the order of the program, which is the same on all
+ * devices for collectives, and after all steps whose results they read were
+ * waited for.  Cost O(operands * steps that are open at a time). */
+void gs_program_schedule(gs_arena *a, gs_program *p, gs_schedule how);
 
 #endif

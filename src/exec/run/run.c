@@ -134,8 +134,7 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   gs_team_init(&x->team, x->first, x->n, c->timeout);
   x->device = GS_NEWS(&x->arena, x->n, gs_device);
   for (int64_t i = 0; i < x->n; i++)
-    gs_device_init(&x->device[i], program_of(x, i), gs_step_kinds,
-                   x->first + i);
+    gs_device_init(&x->device[i], program_of(x, i), x->first + i);
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     d->threads = each;
@@ -149,6 +148,27 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
     else d->comm = gs_comm_thread(&x->team, &d->arena, d->position);
   }
   return all_devices(x, gs_device_prepare, e);
+}
+
+static gs_status compile(gs_exec *x, gs_err *e) {
+  const gs_exec_config *c = &x->config;
+  bool shared = c->ngraph == 1;
+  x->program = GS_NEWS(&x->arena, c->ngraph, gs_program *);
+  for (int i = 0; i < c->ngraph; i++) {
+    const gs_graph *g = c->graph[i];
+    if (g->mesh && g->mesh->ndevice != c->ndevice)
+      return gs_fail(e, GS_MISMATCH, NULL,
+                     "a program for %lld devices cannot run on %lld",
+                     (long long)g->mesh->ndevice, (long long)c->ndevice);
+    gs_compile how = {.kinds = gs_step_kinds,
+                      .first = x->first + i,
+                      .n = shared ? x->n : 1,
+                      .schedule = c->schedule};
+    GS_TRY(gs_program_new(&x->arena, g, &how, &x->program[i], e));
+  }
+  if (!c->verify) return GS_OK;
+  return gs_program_check((const gs_program *const *)x->program, c->ngraph,
+                          x->first, x->n, e);
 }
 
 gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
@@ -170,19 +190,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   if (config->ngraph != 1 && config->ngraph != x->n)
     return gs_fail(e, GS_MISMATCH, NULL, "%d graphs for %lld devices",
                    config->ngraph, (long long)x->n);
-  x->program = GS_NEWS(&x->arena, config->ngraph, gs_program *);
-  for (int i = 0; i < config->ngraph; i++) {
-    const gs_graph *g = config->graph[i];
-    if (g->mesh && g->mesh->ndevice != config->ndevice)
-      return gs_fail(e, GS_MISMATCH, NULL,
-                     "a program for %lld devices cannot run on %lld",
-                     (long long)g->mesh->ndevice,
-                     (long long)config->ndevice);
-    GS_TRY(gs_program_new(&x->arena, g, &x->program[i], e));
-  }
-  if (config->verify)
-    GS_TRY(gs_program_check((const gs_program *const *)x->program,
-                            config->ngraph, x->first, x->n, e));
+  GS_TRY(compile(x, e));
   gs_exec_tell_reads(x);
   x->given = GS_NEWS(&x->arena, config->graph[0]->value.n, bool);
   return new_devices(x, e);

@@ -12,6 +12,7 @@ typedef struct gs_exec_config {
   gs_world *world; /* NULL: all devices are threads of this process */
   int threads;     /* cores to use in this process; 0: all */
   double timeout;  /* seconds to wait for a peer; 0: for ever */
+  gs_schedule schedule; /* when steps are waited for */
   bool verify;     /* check what was compiled (exec/compile/program_check.h) */
   /* Told before weights are read: bytes [at, at + n) of t that devices of this
    * process will read, or a little more (several calls for one tensor; n 0:

@@ -16,33 +16,36 @@ typedef struct gs_coll {
   int64_t position; /* of the device */
   const struct gs_role *role;
   const gs_value *x, *y;
-  gs_group group;
+  gs_group group;    /* of a permutation: the pair */
+  gs_transfer *transfer;
   gs_reduce reduce;
   int dim, dim2;     /* dim; all-to-all: split_dim, concat_dim */
-  int64_t to, from;  /* of a permutation */
   gs_coll_exchange *exchange;
   int64_t sent;      /* of an exchange: gs_exchange_sent */
   int threads;       /* for copies */
   const void **operand; /* [nin] of the node */
   const void *in;    /* operand 0 */
   void *out;
-  bool pack, unpack; /* through scratch before, after the call */
+  bool pack, unpack; /* through scratch before, after the transfer */
   size_t half;       /* bytes of scratch that packing takes */
   size_t scratch_size;
+  void *scratch;     /* its own from start to wait */
   uint64_t bytes;    /* gs_move_bytes */
 } gs_coll;
 
 /* The checks and the plan of an exchange; what scratch it wants. */
 gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e);
-gs_status gs_coll_exchange_run(const gs_coll *c, gs_comm *comm, void *scratch,
-                               gs_err *e);
+gs_status gs_coll_exchange_start(const gs_coll *c, gs_err *e);
+gs_status gs_coll_exchange_wait(const gs_coll *c, gs_err *e);
 
-/* Compiles the collective n for device position p; the number of threads is
- * the caller's to set. */
+/* Compiles the collective n for device position p; what it asks for in
+ * scratch_size follows from n and p alone.  The number of threads is the
+ * caller's to set. */
 gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                       int64_t p, gs_coll **out, gs_err *e);
-/* Runs it on c->operand, c->in, c->out and scratch_size bytes of scratch. */
-gs_status gs_coll_run(const gs_coll *c, gs_comm *comm, void *scratch,
-                      gs_err *e);
+/* Begins it on c->operand, c->in, c->out and c->scratch, over c->transfer. */
+gs_status gs_coll_start(const gs_coll *c, gs_err *e);
+/* Returns when c->out is there and the buffers may be written again. */
+gs_status gs_coll_wait(const gs_coll *c, gs_err *e);
 
 #endif

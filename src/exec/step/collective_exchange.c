@@ -158,38 +158,41 @@ static void make_own(const gs_coll *c) {
                   q->plan->fill[k].count, value, c->out);
 }
 
-static void put_and_get(const gs_coll *c, gs_comm *comm, char *scratch) {
+static void put_and_get(const gs_coll *c) {
   const gs_coll_exchange *q = c->exchange;
-  gs_comm_begin(comm, &c->group);
+  gs_transfer_begin(c->transfer);
   for (int i = 0; i < q->plan->npeer; i++) {
     const message *put = &q->put[i], *got = &q->got[i];
     const gs_exchange_peer *give = &q->plan->give[i];
     if (put->bytes && put->lies) {
       const char *block = c->operand[give->piece[0].source];
-      gs_comm_put(comm, i, block + put->at, put->bytes);
+      gs_transfer_put(c->transfer, i, block + put->at, put->bytes);
     } else if (put->bytes) {
-      pack(c, give, scratch + put->at);
-      gs_comm_put(comm, i, scratch + put->at, put->bytes);
+      char *packed = (char *)c->scratch + put->at;
+      pack(c, give, packed);
+      gs_transfer_put(c->transfer, i, packed, put->bytes);
     }
     if (got->bytes)
-      gs_comm_get(comm, i, got->lies ? (char *)c->out + got->at : NULL,
-                  got->bytes);
+      gs_transfer_get(c->transfer, i,
+                      got->lies ? (char *)c->out + got->at : NULL, got->bytes);
   }
 }
 
-gs_status gs_coll_exchange_run(const gs_coll *c, gs_comm *comm, void *scratch,
-                               gs_err *e) {
-  const gs_coll_exchange *q = c->exchange;
-  if (q->plan->npeer == 1) {
-    make_own(c);
-    return GS_OK;
+gs_status gs_coll_exchange_start(const gs_coll *c, gs_err *e) {
+  if (c->exchange->plan->npeer > 1) {
+    put_and_get(c);
+    GS_TRY(gs_transfer_start(c->transfer, e));
   }
-  put_and_get(c, comm, scratch);
-  GS_TRY(gs_comm_start(comm, e));
   make_own(c);
-  GS_TRY(gs_comm_wait(comm, e));
+  return GS_OK;
+}
+
+gs_status gs_coll_exchange_wait(const gs_coll *c, gs_err *e) {
+  const gs_coll_exchange *q = c->exchange;
+  if (q->plan->npeer == 1) return GS_OK;
+  GS_TRY(gs_transfer_wait(c->transfer, e));
   for (int i = 0; i < q->plan->npeer; i++)
     if (q->got[i].bytes && !q->got[i].lies)
-      unpack(c, &q->plan->take[i], comm->got[i]);
-  return gs_comm_end(comm, e);
+      unpack(c, &q->plan->take[i], c->transfer->got[i]);
+  return gs_transfer_end(c->transfer, e);
 }

@@ -4,12 +4,9 @@
 
 #include "base/assert.h"
 #include "exec/data/aligned.h"
-#include "exec/step/step.h"
 
-void gs_device_init(gs_device *d, const gs_program *p,
-                    const gs_step_ops *const *kinds, int64_t position) {
-  *d = (gs_device){
-      .p = p, .kinds = kinds, .position = position, .threads = 1};
+void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
+  *d = (gs_device){.p = p, .position = position, .threads = 1};
   gs_err_init(&d->err);
   gs_arena_init(&d->arena);
   d->data = GS_NEWS(&d->arena, p->g->value.n, void *);
@@ -29,7 +26,7 @@ void gs_device_free(gs_device *d) {
 
 static const gs_step_ops *ops_of(const gs_device *d, int s) {
   gs_assert(s >= 0 && s < d->p->step.n);
-  return d->kinds[d->p->step.at[s].kind];
+  return d->p->kinds[d->p->step.at[s].kind];
 }
 
 /* Adds device and step to the newest diagnostic. */

@@ -5,11 +5,8 @@
 #include "exec/comm/comm.h"
 #include "exec/data/held.h"
 
-struct gs_step_ops; /* step.h */
-
 typedef struct gs_device {
   const gs_program *p;
-  const struct gs_step_ops *const *kinds; /* [GS_NSTEP] how steps run */
   int64_t position;
   gs_comm *comm;
   int threads;    /* for its kernels */
@@ -34,9 +31,7 @@ typedef struct gs_device {
   gs_heap own_heap;
 } gs_device;
 
-/* Steps of each kind run by `kinds` (gs_step_kinds). */
-void gs_device_init(gs_device *d, const gs_program *p,
-                    const struct gs_step_ops *const *kinds, int64_t position);
+void gs_device_init(gs_device *d, const gs_program *p, int64_t position);
 /* Prepares all steps and allocates the memory; comm, threads and the data of
  * constants and of their slices are set.  Runs on the device's thread. */
 gs_status gs_device_prepare(gs_device *d);

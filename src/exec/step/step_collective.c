@@ -1,4 +1,5 @@
-/* Collective steps: dims are packed around the contiguous calls of comm.h. */
+/* Collective steps: dims are packed around the contiguous transfers of comm.h.
+ * start packs and begins the transfer, wait waits, reduces and unpacks. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -110,13 +111,22 @@ static gs_status prep_all_reduce(gs_arena *a, gs_coll *c, gs_err *e) {
   return reduce_of(a, c, e);
 }
 
-static gs_status run_all_reduce(const gs_coll *c, gs_comm *comm,
-                                void *scratch, gs_err *e) {
-  (void)scratch;
-  int64_t n;
-  gs_dtype t = summed_as(c, c->x, &n);
-  return gs_comm_all_reduce(comm, &c->group, c->in, c->out, n, t,
-                               c->reduce, e);
+/* What reduces `n` elements of v, which are in `in`. */
+static gs_reduction reduction_of(const gs_coll *c, const gs_value *v,
+                                 const void *in) {
+  gs_reduction r = {.in = in, .out = c->out, .how = c->reduce};
+  r.type = summed_as(c, v, &r.count);
+  return r;
+}
+
+static gs_status start_all_reduce(const gs_coll *c, gs_err *e) {
+  gs_reduction r = reduction_of(c, c->x, c->in);
+  return gs_all_reduce_start(c->transfer, &r, e);
+}
+
+static gs_status wait_all_reduce(const gs_coll *c, gs_err *e) {
+  gs_reduction r = reduction_of(c, c->x, c->in);
+  return gs_all_reduce_finish(c->transfer, &r, e);
 }
 
 /* ---- reduce-scatter ---- */
@@ -132,17 +142,16 @@ static gs_status prep_reduce_scatter(gs_arena *a, gs_coll *c, gs_err *e) {
   return GS_OK;
 }
 
-static gs_status run_reduce_scatter(const gs_coll *c, gs_comm *comm,
-                                    void *scratch, gs_err *e) {
-  const void *in = c->in;
-  if (c->pack) {
-    cut(c->x, in, c->dim, c->group.n, c->y->dims[c->dim], scratch);
-    in = scratch;
-  }
-  int64_t count;
-  gs_dtype t = summed_as(c, c->y, &count);
-  return gs_comm_reduce_scatter(comm, &c->group, in, c->out, count, t,
-                                   c->reduce, e);
+static gs_status start_reduce_scatter(const gs_coll *c, gs_err *e) {
+  if (c->pack)
+    cut(c->x, c->in, c->dim, c->group.n, c->y->dims[c->dim], c->scratch);
+  gs_reduction r = reduction_of(c, c->y, c->pack ? c->scratch : c->in);
+  return gs_reduce_scatter_start(c->transfer, &r, e);
+}
+
+static gs_status wait_reduce_scatter(const gs_coll *c, gs_err *e) {
+  gs_reduction r = reduction_of(c, c->y, c->pack ? c->scratch : c->in);
+  return gs_reduce_scatter_finish(c->transfer, &r, e);
 }
 
 /* ---- all-gather ---- */
@@ -160,13 +169,16 @@ static gs_status prep_all_gather(gs_arena *a, gs_coll *c, gs_err *e) {
   return GS_OK;
 }
 
-static gs_status run_all_gather(const gs_coll *c, gs_comm *comm,
-                                void *scratch, gs_err *e) {
-  GS_TRY(gs_comm_all_gather(comm, &c->group, c->in,
-                               c->unpack ? scratch : c->out,
-                               gs_value_bytes(c->x), e));
+static gs_status start_all_gather(const gs_coll *c, gs_err *e) {
+  return gs_all_gather_start(c->transfer, c->in,
+                             c->unpack ? c->scratch : c->out,
+                             gs_value_bytes(c->x), e);
+}
+
+static gs_status wait_all_gather(const gs_coll *c, gs_err *e) {
+  GS_TRY(gs_transfer_finish(c->transfer, e));
   if (c->unpack)
-    join(c->y, c->out, c->dim, c->group.n, c->x->dims[c->dim], scratch);
+    join(c->y, c->out, c->dim, c->group.n, c->x->dims[c->dim], c->scratch);
   return GS_OK;
 }
 
@@ -204,20 +216,25 @@ static gs_status prep_all_to_all(gs_arena *a, gs_coll *c, gs_err *e) {
   return GS_OK;
 }
 
-static gs_status run_all_to_all(const gs_coll *c, gs_comm *comm,
-                                void *scratch, gs_err *e) {
+/* Where the blocks that come are put. */
+static void *landing(const gs_coll *c) {
+  return c->unpack ? (char *)c->scratch + c->half : c->out;
+}
+
+static gs_status start_all_to_all(const gs_coll *c, gs_err *e) {
   int m = c->group.n;
   int64_t b = gs_ceil_div(c->x->dims[c->dim], m), block[GS_MAX_RANK];
   with_dim(c->x, c->dim, b, block);
   size_t bytes = gs_span(c->x->dtype, gs_product(block, c->x->rank));
-  const void *in = c->in;
-  void *out = c->unpack ? (char *)scratch + c->half : c->out;
-  if (c->pack) {
-    cut(c->x, in, c->dim, m, b, scratch);
-    in = scratch;
-  }
-  GS_TRY(gs_comm_all_to_all(comm, &c->group, in, out, bytes, e));
-  if (c->unpack) join(c->y, c->out, c->dim2, m, block_dim(c), out);
+  if (c->pack) cut(c->x, c->in, c->dim, m, b, c->scratch);
+  return gs_all_to_all_start(c->transfer, c->pack ? c->scratch : c->in,
+                             landing(c), bytes, e);
+}
+
+static gs_status wait_all_to_all(const gs_coll *c, gs_err *e) {
+  GS_TRY(gs_transfer_finish(c->transfer, e));
+  if (c->unpack)
+    join(c->y, c->out, c->dim2, c->group.n, block_dim(c), landing(c));
   return GS_OK;
 }
 
@@ -228,11 +245,12 @@ static gs_status prep_permute(gs_arena *a, gs_coll *c, gs_err *e) {
   return GS_OK;
 }
 
-static gs_status run_permute(const gs_coll *c, gs_comm *comm, void *scratch,
-                             gs_err *e) {
-  (void)scratch;
-  return gs_comm_permute(comm, c->to, c->from, c->in, c->out,
-                            gs_value_bytes(c->x), e);
+static gs_status start_permute(const gs_coll *c, gs_err *e) {
+  return gs_permute_start(c->transfer, c->in, c->out, gs_value_bytes(c->x), e);
+}
+
+static gs_status wait_permute(const gs_coll *c, gs_err *e) {
+  return gs_transfer_finish(c->transfer, e);
 }
 
 /* ---- ranged exchange ---- */
@@ -241,20 +259,26 @@ static gs_status prep_exchange(gs_arena *a, gs_coll *c, gs_err *e) {
   return gs_coll_exchange_prep(a, c, e);
 }
 
-static gs_status run_exchange(const gs_coll *c, gs_comm *comm, void *scratch,
-                              gs_err *e) {
-  return gs_coll_exchange_run(c, comm, scratch, e);
+static gs_status start_exchange(const gs_coll *c, gs_err *e) {
+  return gs_coll_exchange_start(c, e);
+}
+
+static gs_status wait_exchange(const gs_coll *c, gs_err *e) {
+  return gs_coll_exchange_wait(c, e);
 }
 
 /* ---- roles ---- */
 
 typedef struct gs_role {
+  /* Checks the node, and says what scratch it wants. */
   gs_status (*prep)(gs_arena *a, gs_coll *c, gs_err *e);
-  gs_status (*run)(const gs_coll *c, gs_comm *comm, void *scratch, gs_err *e);
+  gs_status (*start)(const gs_coll *c, gs_err *e);
+  gs_status (*wait)(const gs_coll *c, gs_err *e);
 } gs_role;
 
 #define LOCAL
-#define COMM(name) .prep = prep_##name, .run = run_##name
+#define COMM(name)                                                             \
+  .prep = prep_##name, .start = start_##name, .wait = wait_##name
 
 /* Of local moves: nothing. */
 static const gs_role roles[GS_NMOVE] = {
@@ -264,6 +288,14 @@ static const gs_role roles[GS_NMOVE] = {
 #include "op/moves.def"
 #undef MOVE
 };
+
+/* Whom device p sends to and gets from, as a group of comm.h. */
+static gs_status pair_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
+                         int64_t p, gs_coll *c, gs_err *e) {
+  int64_t *pair = GS_NEWS(a, 2, int64_t);
+  c->group = (gs_group){2, pair, -1};
+  return gs_permute_of(a, n, mesh, p, &pair[0], &pair[1], e);
+}
 
 gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                       int64_t p, gs_coll **out, gs_err *e) {
@@ -279,10 +311,8 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   c->role = &roles[move];
   c->x = n->in[0];
   c->y = n->out[0];
-  if (info->effect == GS_EFFECT_PERMUTE)
-    GS_TRY(gs_permute_of(a, n, mesh, p, &c->to, &c->from, e));
-  else
-    GS_TRY(gs_group_of(a, n, mesh, p, &c->group, e));
+  if (info->effect == GS_EFFECT_PERMUTE) GS_TRY(pair_of(a, n, mesh, p, c, e));
+  else GS_TRY(gs_group_of(a, n, mesh, p, &c->group, e));
   *out = c;
   GS_TRY(c->role->prep(a, c, e));
   c->bytes = (uint64_t)gs_move_bytes(move, c->x->dtype, c->x->rank,
@@ -291,12 +321,27 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   return GS_OK;
 }
 
-gs_status gs_coll_run(const gs_coll *c, gs_comm *comm, void *scratch,
-                      gs_err *e) {
-  return c->role->run(c, comm, scratch, e);
+gs_status gs_coll_start(const gs_coll *c, gs_err *e) {
+  gs_assert(c->scratch || !c->scratch_size);
+  return c->role->start(c, e);
+}
+
+gs_status gs_coll_wait(const gs_coll *c, gs_err *e) {
+  return c->role->wait(c, e);
 }
 
 /* ---- the kind of step ---- */
+
+static gs_status plan(const gs_graph *g, const gs_node *n, int64_t p,
+                      size_t *scratch, gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_coll *c;
+  gs_status s = gs_coll_new(&a, n, g->mesh, p, &c, e);
+  if (!s) *scratch = c->scratch_size;
+  gs_arena_free(&a);
+  return s;
+}
 
 static gs_status prepare(gs_device *d, int s) {
   gs_coll *c;
@@ -304,7 +349,7 @@ static gs_status prepare(gs_device *d, int s) {
                      d->position, &c, &d->err));
   c->threads = d->threads;
   d->state[s] = c;
-  gs_device_want_scratch(d, c->scratch_size);
+  c->transfer = gs_transfer_new(d->comm, &c->group);
   return GS_OK;
 }
 
@@ -314,14 +359,23 @@ static void bind(gs_device *d, int s) {
     c->operand[i] = gs_device_data(d, c->node->in[i]);
   c->in = c->operand[0];
   c->out = gs_device_data(d, c->y);
+  gs_assert(c->scratch_size <= d->p->step.at[s].scratch);
+  c->scratch = d->mem + d->p->step.at[s].scratch_at;
 }
 
 static gs_status start(gs_device *d, int s) {
   const gs_coll *c = d->state[s];
-  gs_assert(c->scratch_size <= d->scratch_size);
   d->bytes_sent += c->bytes;
-  return gs_coll_run(c, d->comm, d->scratch, &d->err);
+  return gs_coll_start(c, &d->err);
 }
 
-const gs_step_ops gs_step_collective = {
-    .name = "collective", .prepare = prepare, .bind = bind, .start = start};
+static gs_status wait(gs_device *d, int s) {
+  return gs_coll_wait(d->state[s], &d->err);
+}
+
+const gs_step_ops gs_step_collective = {.name = "collective",
+                                        .plan = plan,
+                                        .prepare = prepare,
+                                        .bind = bind,
+                                        .start = start,
+                                        .wait = wait};

@@ -96,7 +96,7 @@ static void load_body(gs_device *b) {
 static gs_status prepare_body(gs_device *d, const region *r, int at,
                               const gs_program *p) {
   gs_device *b = r->body[at] = GS_NEW(&d->arena, gs_device);
-  gs_device_init(b, p, d->kinds, d->position);
+  gs_device_init(b, p, d->position);
   gs_arena_at_end(&d->arena, free_body, b);
   b->heap = d->heap;
   b->comm = r->comm;
