@@ -11,7 +11,7 @@ compare() {
     ! grep -vxFf "$work/$2" "$work/mpi"
 }
 
-for program in test_comm test_exec; do
+for program in test_comm test_exec test_exchange_run; do
   "$build/tests/$program" digest > "$work/$program" || exit 1
   for ranks in 1 2 4; do
     ok "$program, $ranks ranks" compare "$ranks" "$program"

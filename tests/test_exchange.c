@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
-#include "ir/mesh/exchange.h"
+#include "exchange_model.h"
 #include "suite.h"
 
 static gs_arena arena;
@@ -22,79 +22,25 @@ static void teardown(void) {
   gs_arena_free(&arena);
 }
 
-static int64_t any(int64_t lo, int64_t hi) { /* xorshift */
-  state ^= state << 13;
-  state ^= state >> 17;
-  state ^= state << 5;
-  return lo + (int64_t)(state % (uint32_t)(hi - lo + 1));
-}
-
-/* ---- the model ---- */
-
-/* An element of a source, or the fill (source -1), or what nobody wants. */
-typedef struct place {
-  int64_t giver; /* device position; -1: its own copy */
-  int source;
-  int64_t elem;
-  bool wanted;
-} place;
-
-/* Index e, outside of [0, n) mapped into it; -1: there is none. */
-static int64_t mapped(int64_t e, int64_t n, gs_fill f) {
-  if (e >= 0 && e < n) return e;
-  if (n == 0) return -1;
-  if (f == GS_FILL_EDGE) return e < 0 ? 0 : n - 1;
-  if (f == GS_FILL_WRAP) return ((e % n) + n) % n;
-  if (f != GS_FILL_REFLECT) return -1;
-  int64_t p = n > 1 ? 2 * (n - 1) : 1, at = ((e % p) + p) % p;
-  return at < n ? at : p - at;
-}
-
-/* Whether a device has outputs that need place j or one after it. */
-static bool is_wanted(const gs_exchange *x, int64_t i, int64_t j) {
-  const gs_reach *r = &x->reach;
-  int64_t first = gs_held_range_first(&x->range, i), last = 0;
-  bool real = false;
-  if (r->count == 0) return j < x->range.length;
-  for (int64_t o = x->width * i; o < x->width * (i + 1) && o < r->count; o++) {
-    last = gs_floor_div(r->num * o + r->last, r->den);
-    real = true;
-  }
-  int64_t e = first + x->step * j;
-  return real && j < x->range.length && (x->step > 0 ? e <= last : e >= last);
-}
-
-static place place_of(const gs_exchange *x, int64_t p, int64_t j) {
-  int64_t i = gs_axes_index(&mesh, &x->to, p);
-  int64_t e = gs_held_range_first(&x->range, i) + x->step * j;
-  place at = {.giver = -1, .source = -1, .wanted = is_wanted(x, i, j)};
-  for (int k = 0; k < x->nsource; k++) {
-    const gs_exchange_source *s = &x->source[k];
-    int64_t elem = mapped(e - s->shift, s->n, x->fill);
-    if (elem < 0) continue;
-    at.source = k;
-    at.elem = elem;
-    if (s->block)
-      at.giver = gs_axes_peer(&mesh, &x->from, p, elem / s->block);
-  }
-  return at;
+static int64_t any(int64_t lo, int64_t hi) {
+  return model_any(&state, lo, hi);
 }
 
 /* ---- plans against it ---- */
 
 static void lay(const gs_exchange *x, const gs_exchange_plan *plan, int peer,
-                int64_t p, place *got) {
+                int64_t p, model_place *got) {
   gs_exchange_peer *t = &plan->take[peer];
   int64_t sum = 0;
   for (int k = 0; k < t->n; k++) {
     const gs_exchange_piece *c = &t->piece[k];
     const gs_exchange_source *s = &x->source[c->source];
     for (int64_t q = 0; q < c->count; q++) {
-      place *at = &got[c->place + q];
+      model_place *at = &got[c->place + q];
       ck_assert(!at->wanted);
       int64_t local = c->at + c->delta * q;
       ck_assert(local >= 0 && local < (s->block ? s->block : s->n));
-      *at = (place){.giver = -1, .source = c->source, .elem = local};
+      *at = (model_place){.giver = -1, .source = c->source, .elem = local};
       at->wanted = true;
       if (!s->block) continue;
       at->giver = gs_axes_peer(&mesh, &x->from, p, peer);
@@ -107,17 +53,17 @@ static void lay(const gs_exchange *x, const gs_exchange_plan *plan, int peer,
 
 static void check_device(const gs_exchange *x, const gs_exchange_plan *plan,
                          int64_t p, int64_t *sent) {
-  place got[64] = {0};
+  model_place got[64] = {0};
   for (int k = 0; k < plan->npeer; k++) lay(x, plan, k, p, got);
   for (int k = 0; k < plan->nfill; k++)
     for (int64_t q = 0; q < plan->fill[k].count; q++) {
-      place *at = &got[plan->fill[k].place + q];
+      model_place *at = &got[plan->fill[k].place + q];
       ck_assert(!at->wanted);
-      *at = (place){.giver = -1, .source = -1, .wanted = true};
+      *at = (model_place){.giver = -1, .source = -1, .wanted = true};
     }
   bool all = x->fill == GS_FILL_VALUE || x->fill == GS_FILL_OPERAND;
   for (int64_t j = 0; j < x->range.length; j++) {
-    place want = place_of(x, p, j);
+    model_place want = model_place_of(&mesh, x, p, j);
     ck_assert_int_eq(want.wanted || all, got[j].wanted);
     if (all && !want.wanted) ck_assert_int_eq(got[j].source, -1);
     if (!want.wanted) continue;
@@ -160,54 +106,6 @@ static void check_exchange(const gs_exchange *x) {
   ck_assert_int_eq(gs_exchange_sent(&mesh, x), most);
 }
 
-/* ---- random numbers ---- */
-
-static gs_axes some_axes(void) {
-  gs_axes a = {0};
-  for (int s = 0; s < mesh.nsub; s++) {
-    if (any(0, 2) == 0) continue;
-    int at = (int)any(0, a.n);
-    for (int k = a.n; k > at; k--) a.at[k] = a.at[k - 1];
-    a.at[at] = (uint8_t)s;
-    a.n++;
-  }
-  return a;
-}
-
-static void some_sources(gs_exchange *x, gs_exchange_source *s) {
-  int64_t givers = gs_axes_size(&mesh, &x->from), shift = any(-6, 3);
-  bool one = x->fill >= GS_FILL_EDGE;
-  x->nsource = one ? 1 : (int)any(1, 4);
-  x->source = s;
-  for (int k = 0; k < x->nsource; k++) {
-    s[k].n = any(0, 20);
-    s[k].block = gs_ceil_div(s[k].n, givers) + (any(0, 2) ? 0 : any(0, 4));
-    if (!any(0, 4)) s[k].block = 0;
-    s[k].shift = one ? 0 : shift;
-    shift += s[k].n + (any(0, 1) ? 0 : any(0, 3));
-  }
-}
-
-static gs_exchange some_exchange(gs_exchange_source *s) {
-  gs_exchange x = {.fill = (gs_fill)any(0, GS_NFILL - 1)};
-  x.from = some_axes();
-  x.to = any(0, 2) ? some_axes() : x.from;
-  gs_reach *r = &x.reach;
-  r->count = any(0, 5) ? any(1, 30) : 0;
-  r->num = any(1, 4);
-  r->den = any(1, 3);
-  r->first = r->last = any(-6, 6);
-  r->last += any(0, 4);
-  int64_t devices = gs_axes_size(&mesh, &x.to);
-  x.width = gs_ceil_div(r->count, devices) + (any(0, 3) ? 0 : any(0, 2));
-  int64_t step = any(1, 5);
-  x.step = any(0, 1) ? 1 : any(0, 1) ? step : -step;
-  x.range = gs_held_range_of(any(0, 1) ? 1 : any(-3, 3), any(-6, 6),
-                             any(-9, 9), any(1, 4), any(-4, 4), any(0, 40));
-  some_sources(&x, s);
-  return x;
-}
-
 static const char *const meshes[] = {
     "mesh {a=2}",      "mesh {a=3}",           "mesh {a=2, b=2}",
     "mesh {a=2, b=3}", "mesh {a=2, b=2, c=2}", "mesh {a=8}",
@@ -219,7 +117,7 @@ START_TEST(random_numbers) {
     const char *text = meshes[(unsigned)k % (sizeof meshes / sizeof *meshes)];
     ck_assert(!gs_mesh_parse(text, &arena, &mesh, &err));
     gs_exchange_source s[4];
-    gs_exchange x = some_exchange(s);
+    gs_exchange x = model_exchange(&state, &mesh, s);
     if (gs_exchange_check(&mesh, &x, "it", NULL)) refused++;
     else check_exchange(&x);
     gs_arena_reset(&arena);
@@ -253,7 +151,7 @@ START_TEST(from_reach) {
   for (int k = 0; k < 4000; k++) {
     const char *text = meshes[(unsigned)k % (sizeof meshes / sizeof *meshes)];
     ck_assert(!gs_mesh_parse(text, &arena, &mesh, &err));
-    gs_axes to = some_axes();
+    gs_axes to = model_axes(&state, &mesh);
     gs_reach r = {.count = any(0, 40), .num = any(1, 5), .den = any(1, 4)};
     r.first = r.last = any(-9, 9);
     bool copies = any(0, 1);

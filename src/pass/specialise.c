@@ -105,6 +105,16 @@ static void set_group(builder *k, const gs_axes *axes, gs_node *c) {
   gs_node_set_ints(k->to, c, "group", group, (int)size);
 }
 
+/* What each member of the group along `axes` has over `to`. */
+static void set_indices(builder *k, const gs_axes *axes, const gs_axes *to,
+                        gs_node *c) {
+  int64_t size = gs_axes_size(k->m, axes);
+  int64_t *index = GS_NEWS(k->a, size, int64_t);
+  for (int64_t i = 0; i < size; i++)
+    index[i] = gs_axes_index(k->m, to, gs_axes_peer(k->m, axes, k->p, i));
+  gs_node_set_ints(k->to, c, "indices", index, (int)size);
+}
+
 /* True when the mask clears nothing on this device. */
 static bool mask_is_idle(builder *k, const gs_node *n, const gs_axes *axes) {
   int64_t d = gs_node_int(n, "dim", 0);
@@ -160,6 +170,8 @@ static gs_status make_node(builder *k, const gs_node *n) {
   if (!axes) return GS_OK;
   if (flags & GS_OP_COLLECTIVE) set_group(k, axes, c);
   gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, axes, k->p));
+  const gs_axes *to = gs_node_axes(n, "to_axes");
+  if (to) set_indices(k, axes, to, c);
   return GS_OK;
 }
 

@@ -280,12 +280,25 @@ static bool same_type(const gs_value *a, const gs_value *b) {
          !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims);
 }
 
+static bool same_operands(const gs_node *a, const gs_node *b) {
+  if (a->nin != b->nin) return false;
+  for (int i = 0; i < a->nin; i++)
+    if (!same_type(a->in[i], b->in[i])) return false;
+  return true;
+}
+
 /* Attributes that are those of one device. */
 static bool is_own(const gs_attr *x) {
   static const char *const own[] = {"source", "target", "index"};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (!strcmp(x->name, own[i])) return true;
   return false;
+}
+
+static bool same_ints(const gs_attr *x, const gs_node *b) {
+  int n;
+  const int64_t *list = gs_node_ints(b, x->name, &n);
+  return n == x->n && (!n || !memcmp(list, x->ints, (size_t)n * sizeof *list));
 }
 
 /* Attributes that say how, not with whom. */
@@ -295,6 +308,7 @@ static bool same_numbers(const gs_node *a, const gs_node *b) {
     if (x->kind == GS_ATTR_INT && !is_own(x) &&
         gs_node_int(b, x->name, x->i - 1) != x->i)
       return false;
+    if (x->kind == GS_ATTR_INTS && !same_ints(x, b)) return false;
     if (x->kind == GS_ATTR_STRING &&
         strcmp(gs_node_string(b, x->name, ""), x->s.at) != 0)
       return false;
@@ -305,7 +319,7 @@ static bool same_numbers(const gs_node *a, const gs_node *b) {
 /* Whether a, next on one device, and b, next on a member, are one. */
 static bool is_same(const meet *a, const meet *b) {
   return b && a->n->op == b->n->op && a->group.n == b->group.n &&
-         same_type(a->n->in[0], b->n->in[0]) &&
+         same_operands(a->n, b->n) &&
          same_type(a->n->out[0], b->n->out[0]) && same_numbers(a->n, b->n) &&
          (!a->group.n ||
           !memcmp(a->group.member, b->group.member,
