@@ -11,18 +11,19 @@
 static gs_sharding *random_sharding(producer *k, int rank) {
   const gs_mesh *m = k->g->mesh;
   gs_sharding *s = gs_sharding_new(k->a, rank, false);
-  int order[GS_MAX_SUBS];
-  for (int i = 0; i < m->nsub; i++) order[i] = i;
-  for (int i = m->nsub - 1; i > 0; i--) {
-    int j = random_number(k, i + 1), t = order[i];
-    order[i] = order[j];
-    order[j] = t;
+  int which = m->norder ? random_number(k, m->norder + 1) : 0;
+  gs_axes from = gs_axes_of(m->order[which].subs);
+  for (int i = from.n - 1; i > 0; i--) {
+    int j = random_number(k, i + 1);
+    uint8_t t = from.at[i];
+    from.at[i] = from.at[j];
+    from.at[j] = t;
   }
-  for (int i = 0; i < m->nsub; i++) {
+  for (int i = 0; i < from.n; i++) {
     int d = random_number(k, rank + 1);
-    gs_axes one = {1, {(uint8_t)order[i]}};
+    gs_axes one = {1, {from.at[i]}};
     if (d < rank) s->dim[d].axes = gs_axes_cat(&s->dim[d].axes, &one);
-    else if (random_chance(k, 15)) s->replicated |= (gs_subset)1 << order[i];
+    else if (random_chance(k, 15)) s->replicated |= gs_axes_set(&one);
   }
   for (int d = 0; d < rank; d++) {
     s->dim[d].open = random_chance(k, 40);
@@ -57,12 +58,32 @@ static void choose_outputs(producer *k) {
   }
 }
 
+static const char *const meshes[] = {
+    "{p=2, q=2, r=2}", "{p=2}",           "{p=3}",      "{p=4}",
+    "{p=5}",           "{p=6}",           "{p=7}",      "{p=8}",
+    "{p=2, q=2}",      "{p=2, q=3}",      "{p=3, q=2}", "{p=4, q=2}",
+    "{p=2, q=2, r=2}", "{p=2, q=1, r=3}", "{p=2, q=4}", "{p=2, q=2}"};
+
+/* The same with device orders. */
+static const char *const ordered_meshes[] = {
+    "{p=2, q=2, r=2, z=[6,3,1,0,7,2,5,4], u=[7,5,2,0,1,4,3,6]}",
+    "{p=2, z=[1,0]}",
+    "{p=3, z=[1,0,2]}",
+    "{p=4, z=[1,3,2,0], u=[2,1,3,0]}",
+    "{p=5, z=[4,2,0,1,3]}",
+    "{p=6, z=[1,2,0,3,5,4]:3}",
+    "{p=7, z=[3,2,5,4,1,6,0], u=[4,6,3,1,2,0,5]}",
+    "{p=8, z=[1,4,5,3,7,0,2,6]}",
+    "{p=2, q=2, z=[3,1,0,2]}",
+    "{p=2, q=3, z=[3,1,5,0,4,2]:3, u=[2,0,1,4,5,3]}",
+    "{p=3, q=2, z=[0,4,3,1,2,5]}",
+    "{p=4, q=2, z=[0,7,1,6,2,5,3,4]}",
+    "{p=2, q=2, r=2, z=[7,5,1,0,4,3,2,6], u=[2,6,0,3,7,5,4,1]}",
+    "{p=2, q=1, r=3, z=[3,0,1,5,2,4]:3}",
+    "{p=2, q=4, z=[1,7,4,3,0,2,6,5]}",
+    "{p=2, q=2, z=[0,1,3,2], u=[0,3,2,1]}"};
+
 char *random_graph_text(gs_arena *a, uint32_t seed) {
-  static const char *const meshes[] = {
-      "{p=2, q=2, r=2}", "{p=2}",           "{p=3}",      "{p=4}",
-      "{p=5}",           "{p=6}",           "{p=7}",      "{p=8}",
-      "{p=2, q=2}",      "{p=2, q=3}",      "{p=3, q=2}", "{p=4, q=2}",
-      "{p=2, q=2, r=2}", "{p=2, q=1, r=3}", "{p=2, q=4}", "{p=2, q=2}"};
   producer *k = GS_NEW(a, producer);
   k->a = a;
   k->r.state = 2463534242u ^ (seed * 2654435761u);
@@ -71,7 +92,8 @@ char *random_graph_text(gs_arena *a, uint32_t seed) {
   gs_err_init(&k->e);
   gs_buf_init(&k->ranges, a);
   gs_mesh *m = GS_NEW(a, gs_mesh);
-  if (gs_mesh_parse(meshes[random_number(k, 16)], a, m, &k->e)) abort();
+  const char *const *all = seed % 4 == 3 ? ordered_meshes : meshes;
+  if (gs_mesh_parse(all[random_number(k, 16)], a, m, &k->e)) abort();
   k->g = gs_graph_new(a, "random");
   k->g->mesh = m;
   static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};

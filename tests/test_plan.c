@@ -23,7 +23,10 @@ static gs_plan *sample(gs_plan_kind kind) {
   p->kind = kind;
   ok(gs_mesh_add(&p->mesh, "dp", 1, &err));
   ok(gs_mesh_add(&p->mesh, "tp", 12, &err));
+  static const int64_t zigzag[] = {0, 11, 1, 10, 2, 9, 3, 8, 4, 7, 5, 6};
+  ok(gs_mesh_add_order(&p->mesh, &arena, "z", zigzag, &err));
   ok(gs_mesh_cut(&p->mesh, 1, 3, &err));
+  ok(gs_mesh_cut(&p->mesh, 2, 4, &err));
   ok(gs_mesh_finish(&p->mesh, &err));
   int64_t *ids = GS_NEWS(&arena, 12, int64_t);
   for (int i = 0; i < 12; i++) ids[i] = 11 - i;
@@ -35,6 +38,7 @@ static gs_plan *sample(gs_plan_kind kind) {
         (uint64_t)i << 40, UINT64_MAX - (uint64_t)i};
   *gs_push(&arena, &p->input) = io(&p->mesh, "x \"1\"", GS_FLOAT, "{tp,~}");
   *gs_push(&arena, &p->input) = io(&p->mesh, "", GS_INT64, "{tp:(1)3,tp:(3)4}");
+  *gs_push(&arena, &p->input) = io(&p->mesh, "z", GS_FLOAT, "{z:(4)3,z:(1)4}");
   *gs_push(&arena, &p->output) = io(&p->mesh, "y", GS_BFLOAT16, "{~,?}");
   p->weights = (gs_plan_weights){"weights.data", 1 << 20, "weights.xxh3",
                                  UINT64_MAX};
@@ -66,6 +70,7 @@ static void round_trip(gs_plan_kind kind) {
   ck_assert_int_eq(q->file.n, p->file.n);
   ck_assert_int_eq(q->mesh.nsub, p->mesh.nsub);
   ck_assert_int_eq((int)q->mesh.device_ids[0], 11);
+  ck_assert_int_eq((int)q->mesh.order[1].position[1], 11);
   ck_assert_str_eq(q->input.at[0].name, "x \"1\"");
   ck_assert(gs_sharding_equal(q->input.at[1].sharding,
                               p->input.at[1].sharding));

@@ -21,17 +21,18 @@ static uint32_t next_random(uint32_t *state) { /* xorshift */
 static gs_sharding *random_sharding(gs_arena *a, const gs_mesh *m, int rank,
                                     uint32_t *state) {
   gs_sharding *s = gs_sharding_new(a, rank, false);
-  int order[GS_MAX_SUBS];
-  for (int i = 0; i < m->nsub; i++) order[i] = i;
-  for (int i = m->nsub - 1; i > 0; i--) {
-    int k = (int)(next_random(state) % (uint32_t)(i + 1)), t = order[i];
-    order[i] = order[k];
-    order[k] = t;
+  uint32_t which = next_random(state) % (uint32_t)(m->norder + 1);
+  gs_axes from = gs_axes_of(m->order[which].subs);
+  for (int i = from.n - 1; i > 0; i--) {
+    int k = (int)(next_random(state) % (uint32_t)(i + 1));
+    uint8_t t = from.at[i];
+    from.at[i] = from.at[k];
+    from.at[k] = t;
   }
-  for (int i = 0; i < m->nsub; i++) {
+  for (int i = 0; i < from.n; i++) {
     int d = (int)(next_random(state) % (uint32_t)(rank + 1));
     if (d == rank) continue;
-    gs_axes one = {1, {(uint8_t)order[i]}};
+    gs_axes one = {1, {from.at[i]}};
     s->dim[d].axes = gs_axes_cat(&s->dim[d].axes, &one);
   }
   return s;
@@ -93,7 +94,11 @@ static void run_pair(gs_arena *a, const gs_mesh *m, const int64_t *dims,
 
 static const char *const meshes[] = {"{a=2}", "{a=3}", "{a=2, b=2}",
                                      "{a=2, b=3}", "{a=4, b=2}",
-                                     "{a=2, b=2, c=2}"};
+                                     "{a=2, b=2, c=2}",
+                                     "{a=2, b=2, y=[0,3,1,2], z=[1,3,2,0]}",
+                                     "{a=2, b=3, z=[4,0,3,5,1,2]:3}",
+                                     "{a=4, b=2, z=[0,7,1,6,2,5,3,4]}"};
+enum { MESHES = sizeof meshes / sizeof *meshes };
 static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};
 
 /* Each _i is a seed: mesh, shape and both shardings follow from it. */
@@ -105,7 +110,7 @@ START_TEST(random_pairs) {
     gs_mesh m;
     gs_arena_init(&a);
     gs_err_init(&e);
-    const char *text = meshes[next_random(&state) % 6];
+    const char *text = meshes[next_random(&state) % MESHES];
     ck_assert_int_eq(gs_mesh_parse(text, &a, &m, &e), GS_OK);
     int rank = 1 + (int)(next_random(&state) % 3);
     int64_t dims[3];
@@ -138,6 +143,18 @@ static const known pairs[] = {
     {"{x=2, y=2}", "{~,~}", "{[x,y],~}", "Shard", {5, 8}},
     /* What a ladder of cases solves by gathering everything. */
     {"{x=2, y=4}", "{y,~,x}", "{~,[x,y],~}", "AllToAll AllToAll", {16, 16, 16}},
+    /* Between two device orders: one permute, of the smaller blocks. */
+    {"{x=4, z=[0,3,1,2]}", "{x,~}", "{z,~}", "CollectivePermute", {8, 8}},
+    {"{x=4, z=[0,3,1,2]}", "{z:(1)2,z:(2)2}", "{x:(1)2,x:(2)2}",
+     "CollectivePermute", {8, 8}},
+    {"{x=4, z=[0,3,1,2]}", "{z:(1)2,~}", "{x,~}", "Shard CollectivePermute",
+     {8, 8}},
+    {"{x=4, z=[0,3,1,2]}", "{x,~}", "{~,z}", "AllToAll CollectivePermute",
+     {4096, 4096}},
+    {"{x=4, z=[0,3,1,2]}", "{~,~} partial(sum,z)", "{x,~}",
+     "ReduceScatter CollectivePermute", {4096, 4096}},
+    {"{x=4, z=[0,3,1,2]}", "{x,~}", "{~,~}", "AllGather", {8, 8}},
+    {"{x=4, z=[0,3,1,2]}", "{~,~}", "{z,~}", "Shard", {8, 8}},
     /* What has to be searched for. */
     {"{a=2, b=2, c=2, d=2}", "{[a,b],c,~}", "{d,[b,c],a}",
      "AllToAll Shard CollectivePermute AllToAll", {64, 96, 32}},

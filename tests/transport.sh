@@ -21,7 +21,22 @@ rules:
     shard: [~, tp]
 END
 sed 's/\[~, tp\]/[tp, ~]/' mlp.yaml > other.yaml
-for name in mlp other; do
+# Tensors of three device orders.
+cat > order.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 2, tp: 2}}
+orders: {zigzag: [0, 3, 1, 2]}
+rules:
+  - match: {tensor: x}
+    shard: [zigzag, ~]
+  - match: {tensor: w1}
+    shard: [~, ~]
+  - match: {tensor: w2}
+    shard: [tp, ~]
+  - match: {tensor: y}
+    assign: {shape: [4, 1], devices: [2, 0, 1, 3]}
+END
+for name in mlp other order; do
   "$build/tools/gshard-annotate" -q -s $name.yaml -o $name.a.onnx mlp.onnx &&
     "$build/tools/gshard-partition" -q -o - $name.a.onnx > $name.onnx.new &&
     mv $name.onnx.new $name.program &&
@@ -31,17 +46,27 @@ for name in mlp other; do
 done
 
 # ---- the same bytes ---------------------------------------------------------
-"$run" --transport threads --random 1 mlp.program > threads || exit 1
-on_threads() { "$run" --random 1 "$1" > out && cmp threads out; }
+for name in mlp order; do
+  "$run" --transport threads --random 1 $name.program > $name.out || exit 1
+done
+on_threads() { "$run" --random 1 "$1" > out && cmp "${1%.*}.out" out; }
 on_ranks() {
-  job -n "$1" "$run" --random 1 "$2" > out && cmp threads out
+  job -n "$1" "$run" --random 1 "$2" > out && cmp "${2%.*}.out" out
 }
 from_stdin() {
-  job -n "$1" "$run" --random 1 - < mlp.program > out && cmp threads out
+  job -n "$1" "$run" --random 1 - < mlp.program > out && cmp mlp.out out
 }
 for form in mlp.program mlp.spmd mlp.device; do
   ok "$form on threads" on_threads $form
   for ranks in 1 2 4; do
+    ok "$form on $ranks ranks" on_ranks $ranks $form
+  done
+done
+ok "device orders equal to the whole on 4 ranks" \
+  job -n 4 "$run" --random 1 --check mlp.onnx order.spmd
+for form in order.program order.spmd order.device; do
+  ok "$form on threads" on_threads $form
+  for ranks in 2 4; do
     ok "$form on $ranks ranks" on_ranks $ranks $form
   done
 done

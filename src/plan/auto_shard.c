@@ -73,7 +73,8 @@ static bool may_split(const filler *f, const gs_value *v, int d, int axis) {
   if (size < 2 || v->dims[d] < size) return false;
   if (f->opt->even && v->dims[d] % size) return false;
   if (!s) return true;
-  gs_subset taken = gs_sharding_used(s) | s->replicated | s->partial;
+  gs_subset taken = gs_mesh_barred(
+      f->g->mesh, gs_sharding_used(s) | s->replicated | s->partial);
   return s->dim[d].open && !(taken & gs_axes_set(&axes));
 }
 

@@ -75,8 +75,12 @@ gs_status gs_permute_source(const gs_mesh *mesh, const gs_sharding *from,
   }
   gs_subset used = gs_sharding_used(from), wanted = gs_sharding_used(to);
   gs_assert(q >= 0 && q < mesh->ndevice);
-  gs_axes freed = gs_axes_of(wanted & ~used);
-  gs_axes taken = gs_axes_of(used & ~wanted);
+  /* Without a common order there is nothing in which both could agree. */
+  bool one = gs_mesh_order_of(mesh, used) == gs_mesh_order_of(mesh, wanted);
+  gs_axes freed =
+      gs_axes_of(one ? wanted & ~used : gs_mesh_rest(mesh, used));
+  gs_axes taken =
+      gs_axes_of(one ? used & ~wanted : gs_mesh_rest(mesh, wanted));
   *source = gs_axes_peer(mesh, &freed, q, gs_axes_index(mesh, &taken, p));
   return GS_OK;
 }

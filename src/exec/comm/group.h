@@ -13,7 +13,8 @@ gs_status gs_group_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
 
 /* The device whose block p holds after resharding `from` to `to`: its index
  * over each dim's axes under `from` is p's under `to`; freed axes take their
- * place from the newly used ones (a bijection).  GS_UNSUPPORTED when the
+ * place from the newly used ones; between two device orders, all other axes of
+ * the one from all others of the other (a bijection).  GS_UNSUPPORTED when the
  * shardings do not have the same number of blocks. */
 gs_status gs_permute_source(const gs_mesh *mesh, const gs_sharding *from,
                             const gs_sharding *to, int64_t p, int64_t *source,

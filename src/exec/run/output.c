@@ -8,8 +8,7 @@
 /* Whether device p is the first that holds its block: it stands at the origin
  * of all axes that the sharding does not use. */
 static bool is_first(const gs_mesh *m, const gs_sharding *s, int64_t p) {
-  gs_subset all = m->nsub ? (gs_subset)((1u << m->nsub) - 1) : 0;
-  gs_axes rest = gs_axes_of(all & ~gs_sharding_used(s));
+  gs_axes rest = gs_axes_of(gs_mesh_rest(m, gs_sharding_used(s)));
   return gs_axes_index(m, &rest, p) == 0;
 }
 

@@ -122,12 +122,15 @@ static void append_axes(const gs_mesh *m, const edges *x, const digit *g,
   }
 }
 
-/* The sub-axes of m whose strides a digit covers, major first. */
-static bool fit_digit(const gs_mesh *m, const digit *g, gs_axes *axes) {
+/* The sub-axes of a device order of m whose strides a digit covers, major
+ * first. */
+static bool fit_digit(const gs_mesh *m, int order, const digit *g,
+                      gs_axes *axes) {
   int64_t size = 1, last = 0;
   for (int i = 0; i < m->nsub; i++) {
     const gs_sub *sub = &m->sub[i];
-    if (sub->stride < g->stride || sub->stride >= g->stride * g->size)
+    if (sub->order != order || sub->stride < g->stride ||
+        sub->stride >= g->stride * g->size)
       continue;
     gs_assert(axes->n < GS_MAX_SUBS);
     axes->at[axes->n++] = (uint8_t)i;
@@ -137,20 +140,33 @@ static bool fit_digit(const gs_mesh *m, const digit *g, gs_axes *axes) {
   return size == g->size && last == g->stride;
 }
 
-static bool fit_one(gs_arena *a, const gs_stated *s, const gs_mesh *m,
-                    gs_sharding *out) {
-  gs_stated at = *s; /* by position in place of device */
+static bool fit_order(gs_arena *a, const gs_stated *s, const gs_mesh *m,
+                      int order, gs_sharding *out) {
+  gs_stated at = *s; /* by place in place of device */
+  const int64_t *position = m->order[order].position;
   int32_t *block = GS_NEWS(a, m->ndevice, int32_t);
-  for (int64_t p = 0; p < m->ndevice; p++)
-    block[p] = s->block[m->device_ids ? m->device_ids[p] : p];
+  for (int64_t i = 0; i < m->ndevice; i++) {
+    int64_t p = position ? position[i] : i;
+    block[i] = s->block[m->device_ids ? m->device_ids[p] : p];
+  }
   at.block = block;
   digits g;
+  for (int d = 0; d < out->rank; d++) out->dim[d].axes.n = 0;
   for (int j = 0; j < s->ndim; j++) {
     if (!find_digits(&at, j, m->ndevice, &g)) return false;
     for (int k = 0; k < g.n; k++)
-      if (!fit_digit(m, &g.at[k], &out->dim[s->axis[j]].axes)) return false;
+      if (!fit_digit(m, order, &g.at[k], &out->dim[s->axis[j]].axes))
+        return false;
   }
   return true;
+}
+
+static bool fit_one(gs_arena *a, const gs_stated *s, const gs_mesh *m,
+                    gs_sharding *out) {
+  bool fits = false;
+  for (int k = 0; k <= m->norder && !fits; k++)
+    fits = fit_order(a, s, m, k, out);
+  return fits;
 }
 
 bool gs_fit_mesh(gs_arena *a, const gs_stated *s, int n, const gs_mesh *mesh,

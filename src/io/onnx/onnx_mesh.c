@@ -1,5 +1,5 @@
 /* The mesh of an annotated model in its metadata_props:
- *   gshard.mesh        mesh {dp=2, tp=4}
+ *   gshard.mesh        mesh {dp=2, tp=4}, with device orders behind the axes
  *   gshard.device_ids  0,2,1,3            (when not the identity)
  *   gshard.cuts        tp:2               (sub-axes that a rule asked for)
  *   gshard.link        tp:30:1.2          (alpha_us, gbps; 0: not given)
@@ -91,7 +91,7 @@ static gs_status bad(const gs_model *m, const char *key, gs_err *e) {
 static int read_axis(const gs_mesh *mesh, const char **s) {
   const char *colon = strchr(*s, ':');
   if (!colon) return -1;
-  for (int i = 0; i < mesh->naxis; i++) {
+  for (int i = 0; i < mesh->naxis + mesh->norder; i++) {
     size_t n = strlen(mesh->axis[i].name);
     if ((size_t)(colon - *s) != n || memcmp(*s, mesh->axis[i].name, n))
       continue;
@@ -101,12 +101,14 @@ static int read_axis(const gs_mesh *mesh, const char **s) {
   return -1;
 }
 
-static gs_status read_cuts(const gs_model *m, gs_mesh *mesh, gs_err *e) {
+static gs_status read_cuts(const gs_model *m, gs_arena *a, gs_mesh *mesh,
+                           gs_err *e) {
   const char *s = gs_model_meta(m, "gshard.cuts");
   if (!s) return GS_OK;
   gs_mesh cut = {0};
   for (int i = 0; i < mesh->naxis; i++)
     GS_TRY(gs_mesh_add(&cut, mesh->axis[i].name, mesh->axis[i].size, e));
+  GS_TRY(gs_mesh_copy_orders(&cut, a, mesh, e));
   while (*s) {
     int axis = read_axis(mesh, &s);
     char *end;
@@ -191,7 +193,7 @@ gs_status gs_mesh_read(const gs_model *m, gs_arena *a, gs_mesh **out,
   if (!text) return GS_OK;
   gs_mesh *mesh = GS_NEW(a, gs_mesh);
   gs_status st = gs_mesh_parse(text, a, mesh, e);
-  if (!st) st = read_cuts(m, mesh, e);
+  if (!st) st = read_cuts(m, a, mesh, e);
   if (st)
     return gs_fail(e, GS_DATA, m->path, "metadata gshard.mesh: '%.80s' is not "
                    "a mesh", text);

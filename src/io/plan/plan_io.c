@@ -21,6 +21,26 @@ static void write_sum(gs_buf *b, uint64_t size, uint64_t hash) {
                 (unsigned long long)size, (unsigned long long)hash);
 }
 
+/* "key: [0, 1, 3, 2]" */
+static void write_list(gs_buf *b, const char *key, const int64_t *list,
+                       int64_t n) {
+  gs_buf_printf(b, "%s: [", key);
+  for (int64_t i = 0; i < n; i++)
+    gs_buf_printf(b, "%s%lld", i ? ", " : "", (long long)list[i]);
+  gs_buf_char(b, ']');
+}
+
+static void write_orders(gs_buf *b, const gs_mesh *m) {
+  if (m->norder) gs_buf_str(b, "  orders:\n");
+  for (int k = 0; k < m->norder; k++) {
+    gs_buf_str(b, "    - {");
+    json(b, "name", m->axis[m->naxis + k].name);
+    gs_buf_str(b, ", ");
+    write_list(b, "positions", m->order[1 + k].position, m->ndevice);
+    gs_buf_str(b, "}\n");
+  }
+}
+
 static void write_mesh(gs_buf *b, const gs_mesh *m) {
   gs_buf_str(b, "mesh:\n  axes: [");
   for (int i = 0; i < m->naxis; i++) {
@@ -40,11 +60,10 @@ static void write_mesh(gs_buf *b, const gs_mesh *m) {
     gs_buf_printf(b, ", at: %lld}", (long long)s->pre);
   }
   gs_buf_str(b, "]\n");
+  write_orders(b, m);
   if (m->device_ids) {
-    gs_buf_str(b, "  device_ids: [");
-    for (int64_t i = 0; i < m->ndevice; i++)
-      gs_buf_printf(b, "%s%lld", i ? ", " : "", (long long)m->device_ids[i]);
-    gs_buf_str(b, "]\n");
+    write_list(b, "  device_ids", m->device_ids, m->ndevice);
+    gs_buf_char(b, '\n');
   }
 }
 
@@ -131,6 +150,15 @@ static gs_status at_node(const gs_yaml *y, const gs_err *why, gs_err *e) {
   return gs_fail_at(e, GS_DATA, &y->at, "%s", why->n ? why->diag[0].text : "");
 }
 
+static gs_status make_order(gs_arena *a, const gs_plan_order_reading *from,
+                            gs_mesh *m, gs_err *e) {
+  if (from->positions.n != m->ndevice)
+    return gs_fail(e, GS_DATA, NULL,
+                   "order '%.60s' lists %d devices, but the mesh has %lld",
+                   from->name, from->positions.n, (long long)m->ndevice);
+  return gs_mesh_add_order(m, a, from->name, from->positions.at, e);
+}
+
 static gs_status make_mesh(gs_reader *r, const gs_plan_reading *p,
                            gs_mesh *m) {
   gs_err why;
@@ -138,6 +166,8 @@ static gs_status make_mesh(gs_reader *r, const gs_plan_reading *p,
   gs_status s = GS_OK;
   for (int i = 0; i < p->axis.n && s == GS_OK; i++)
     s = gs_mesh_add(m, p->axis.at[i].name, p->axis.at[i].size, &why);
+  for (int i = 0; i < p->order.n && s == GS_OK; i++)
+    s = make_order(r->arena, &p->order.at[i], m, &why);
   for (int i = 0; i < p->cut.n && s == GS_OK; i++) {
     int axis = gs_mesh_find(m, p->cut.at[i].name);
     if (axis < 0) s = gs_fail(&why, GS_DATA, NULL, "a cut of an axis that the "

@@ -69,11 +69,33 @@ static gs_status cuts_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   return GS_OK;
 }
 
+static const gs_key order_keys[] = {
+    {"name", gs_key_text, offsetof(gs_plan_order_reading, name), NULL, NULL,
+     "Name of the axis that shardings name: one of all devices.", true},
+    {"positions", gs_key_ints, offsetof(gs_plan_order_reading, positions), NULL,
+     NULL, "Position in the mesh of each device along that axis.", true},
+};
+static const gs_keys order_table = {"order", "an order", COUNT(order_keys),
+                                    order_keys};
+
+static gs_status orders_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                            void *into) {
+  (void)k;
+  gs_plan_reading *p = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++)
+    GS_TRY(gs_keys_read(r, v->item.at[i], &order_table,
+                        gs_push(r->arena, &p->order)));
+  return GS_OK;
+}
+
 static const gs_key mesh_keys[] = {
     {"axes", axes_key, 0, NULL, LIST_OF("axis"), "The axes, major first.",
      true},
     {"cuts", cuts_key, 0, NULL, LIST_OF("cut"),
      "Where axes are divided into sub-axes.", false},
+    {"orders", orders_key, 0, NULL, LIST_OF("order"),
+     "Device orders of tensors. Default: none.", false},
     {"device_ids", gs_key_ints, offsetof(gs_plan_reading, ids), NULL, NULL,
      "Device at each position. Default: 0, 1, ...", false},
 };
@@ -259,7 +281,7 @@ static const gs_keys plan_table = {"plan", "a plan", COUNT(plan_keys),
                                    plan_keys};
 
 const gs_keys *const gs_plan_tables[] = {
-    &plan_table, &mesh_table, &axis_table,    &cut_table,
+    &plan_table, &mesh_table, &axis_table,    &cut_table,       &order_table,
     &file_table, &io_table,   &weights_table, &collective_table,
 };
 const int gs_plan_ntable = COUNT(gs_plan_tables);

@@ -10,6 +10,11 @@ typedef struct gs_plan_named { /* an axis, its size; or a cut, its place */
   int64_t size;
 } gs_plan_named;
 
+typedef struct gs_plan_order_reading {
+  const char *name;
+  gs_int_list positions;
+} gs_plan_order_reading;
+
 typedef struct gs_plan_io_reading {
   const char *name, *dtype, *sharding;
   gs_int_list dims;
@@ -35,6 +40,7 @@ typedef struct gs_plan_reading {
   int kind;
   GS_VEC(gs_plan_named) axis;
   GS_VEC(gs_plan_named) cut;
+  GS_VEC(gs_plan_order_reading) order;
   gs_int_list ids;
   GS_VEC(gs_plan_file_reading) file;
   GS_VEC(gs_plan_io_reading) input;

@@ -16,23 +16,6 @@ void gs_spec_init(gs_spec *s, gs_arena *a) {
 
 /* ---- the mesh ---- */
 
-static const char axis_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   "abcdefghijklmnopqrstuvwxyz_";
-
-static bool axis_name(const char *s) {
-  size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                       "0123456789_.-");
-  return *s && strchr(axis_letters, *s) && !s[n] && n < 64 &&
-         strcmp(s, "open") && strcmp(s, "null") && strcmp(s, "none");
-}
-
-static gs_status bad_axis_name(gs_reader *r, const gs_place *at,
-                               const char *name) {
-  return gs_fail_at(r->err, GS_DATA, at,
-                    "'%.60s' cannot name an axis: a letter, then letters, "
-                    "digits, '_', '-' or '.'; not open, null or none", name);
-}
-
 static gs_status axes_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                           void *into) {
   (void)k;
@@ -45,12 +28,7 @@ static gs_status axes_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
     const gs_yaml *name = v->key.at[i], *size = v->item.at[i];
     gs_spec_mesh_axis *a = &m->axis[m->naxis++];
     *a = (gs_spec_mesh_axis){.name = name->text, .at = name->at};
-    if (!axis_name(name->text)) {
-      bad_axis_name(r, &name->at, name->text);
-      if (strchr(name->text, ':'))
-        gs_err_hint(r->err, "a space is missing after ':'");
-      return GS_DATA;
-    }
+    GS_TRY(gs_spec_axis_name(r, name));
     if (!gs_yaml_is_word(size, "auto"))
       GS_TRY(gs_yaml_int(size, 1, GS_MAX_DEVICES, &a->size, r->err));
   }
@@ -415,6 +393,9 @@ static const gs_key spec_keys[] = {
     {"devices", devices_key, 0, NULL,
      "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 65536}",
      "Number of devices. Without a mesh: one axis d of that size.", false},
+    {"orders", gs_spec_orders_key, 0, NULL, "{\"$ref\": \"#/$defs/orders\"}",
+     "Device orders: lists of all devices under names that rules can shard "
+     "over like an axis of that size.", false},
     {"machine", machine_key, 0, &machine_table, NULL,
      "What the cost model takes a device and its links to be.", false},
     {"bind", bind_key, 0, NULL, "{\"$ref\": \"#/$defs/bindings\"}",
@@ -484,7 +465,7 @@ static void hint_mesh(gs_arena *a, const char *text, gs_err *e) {
   int n = 0;
   for (const char *p = text; *p && n < GS_MAX_AXES; n++) {
     if (n && p[-1] != ',' && strchr("xX*", *p)) p++;
-    size_t name = strspn(p, axis_letters);
+    size_t name = strspn(p, GS_SPEC_LETTERS);
     const char *size = p + name + (p[name] == '=');
     size_t digits = strspn(size, "0123456789");
     if (!digits || digits > 6 || (!name && n >= USUAL)) break;
@@ -508,7 +489,7 @@ static gs_status mesh_axes(gs_spec *s, const char *text, gs_spec_mesh *m,
     gs_spec_mesh_axis *a = &m->axis[m->naxis++];
     a->at = m->at;
     GS_TRY(assignment(s, &p, option, &a->name, &a->size, e));
-    if (!axis_name(a->name) || a->size < 1)
+    if (!gs_spec_names_axis(a->name) || a->size < 1)
       return gs_fail(e, GS_USAGE, option, "'%.60s' is not an axis and size",
                      a->name);
     if (!*p) return GS_OK;

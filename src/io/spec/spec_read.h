@@ -14,6 +14,15 @@ extern const char gs_spec_definitions[];
 gs_key_fn gs_spec_match_key;    /* gs_spec_match at k->offset */
 gs_key_fn gs_spec_patterns_key; /* gs_spec_patterns at k->offset */
 
+gs_key_fn gs_spec_orders_key;   /* into a gs_spec */
+
+/* With what the name of an axis may begin. */
+#define GS_SPEC_LETTERS                                                        \
+  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+/* A letter, then letters, digits, '_', '-' or '.', and no word of dims. */
+bool gs_spec_names_axis(const char *s);
+/* Fails where the key `name` cannot name an axis. */
+gs_status gs_spec_axis_name(gs_reader *r, const gs_yaml *name);
 gs_status gs_spec_rule_read(gs_reader *r, const gs_yaml *v,
                             gs_spec_rule *rule);
 /* "tp" or "tp:(1)2" at *s, which is advanced; y is blamed. */

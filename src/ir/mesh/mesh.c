@@ -19,6 +19,7 @@ gs_status gs_mesh_add(gs_mesh *m, const char *name, int64_t size, gs_err *e) {
   if (m->naxis == GS_MAX_AXES)
     return gs_fail(e, GS_SPEC, NULL, "a mesh has at most %d axes",
                    GS_MAX_AXES);
+  gs_assert(!m->norder);
   if (m->naxis == 0) m->ndevice = 1;
   int64_t total;
   if (!gs_mul(m->ndevice, size, &total) || total > GS_MAX_DEVICES)
@@ -30,7 +31,7 @@ gs_status gs_mesh_add(gs_mesh *m, const char *name, int64_t size, gs_err *e) {
 }
 
 int gs_mesh_find(const gs_mesh *m, const char *name) {
-  for (int i = 0; i < m->naxis; i++)
+  for (int i = 0; i < m->naxis + m->norder; i++)
     if (!strcmp(m->axis[i].name, name)) return i;
   return -1;
 }
@@ -56,7 +57,7 @@ void gs_mesh_inherit(gs_mesh *m, const gs_mesh *old) {
 }
 
 gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e) {
-  gs_assert(axis >= 0 && axis < m->naxis);
+  gs_assert(axis >= 0 && axis < m->naxis + m->norder);
   int64_t size = m->axis[axis].size;
   if (pre < 1 || size % pre)
     return gs_fail(e, GS_SPEC, NULL,
@@ -71,6 +72,40 @@ gs_status gs_mesh_cut(gs_mesh *m, int axis, int64_t pre, gs_err *e) {
   return GS_OK;
 }
 
+gs_status gs_mesh_add_order(gs_mesh *m, gs_arena *a, const char *name,
+                            const int64_t *position, gs_err *e) {
+  if (gs_mesh_find(m, name) >= 0)
+    return gs_fail(e, GS_SPEC, NULL, "axis '%s' is defined twice", name);
+  if (m->norder == GS_MAX_ORDERS)
+    return gs_fail(e, GS_SPEC, NULL, "a mesh has at most %d device orders",
+                   GS_MAX_ORDERS);
+  if (m->naxis == 0) m->ndevice = 1;
+  int64_t n = m->ndevice, *place = GS_NEWS(a, n, int64_t);
+  for (int64_t i = 0; i < n; i++) place[i] = -1;
+  for (int64_t i = 0; i < n; i++) {
+    int64_t p = position[i];
+    if (p < 0 || p >= n || place[p] >= 0)
+      return gs_fail(e, GS_SPEC, NULL,
+                     "order '%s' is not a permutation of 0 to %lld: %lld",
+                     name, (long long)n - 1, (long long)p);
+    place[p] = i;
+  }
+  m->axis[m->naxis + m->norder] = (gs_axis){.name = name, .size = n};
+  m->order[++m->norder] = (gs_order){
+      .position = gs_memdup(a, position, (size_t)n * sizeof *position),
+      .place = place};
+  return GS_OK;
+}
+
+gs_status gs_mesh_copy_orders(gs_mesh *m, gs_arena *a, const gs_mesh *from,
+                              gs_err *e) {
+  gs_assert(m->ndevice == from->ndevice && !m->norder);
+  for (int k = 0; k < from->norder; k++)
+    GS_TRY(gs_mesh_add_order(m, a, from->axis[from->naxis + k].name,
+                             from->order[1 + k].position, e));
+  return GS_OK;
+}
+
 static int by_pre(const void *a, const void *b) {
   int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
   return (x > y) - (x < y);
@@ -79,7 +114,9 @@ static int by_pre(const void *a, const void *b) {
 static gs_status add_sub(gs_mesh *m, int axis, int64_t pre, int64_t size,
                          gs_err *e) {
   if (m->nsub == GS_MAX_SUBS)
-    return gs_fail(e, GS_SPEC, NULL, "a mesh has at most %d sub-axes",
+    return gs_fail(e, GS_SPEC, NULL,
+                   "a mesh has at most %d sub-axes, those of its device "
+                   "orders included",
                    GS_MAX_SUBS);
   gs_assert(size >= 2 && m->axis[axis].size % (pre * size) == 0);
   m->sub[m->nsub++] = (gs_sub){.axis = axis, .pre = pre, .size = size};
@@ -101,40 +138,80 @@ static gs_status split_primes(gs_mesh *m, int axis, int64_t pre, int64_t size,
   return GS_OK;
 }
 
+/* Makes the sub-axes of one axis, with those of `cuts` that are its own. */
+static gs_status split_axis(gs_mesh *m, int axis, const gs_sub *cuts, int ncut,
+                            gs_err *e) {
+  int64_t edge[GS_MAX_SUBS + 2];
+  size_t n = 0;
+  edge[n++] = 1;
+  for (int i = 0; i < ncut; i++)
+    if (cuts[i].axis == axis) edge[n++] = cuts[i].pre;
+  edge[n++] = m->axis[axis].size;
+  gs_assert(n <= sizeof edge / sizeof *edge);
+  qsort(edge, n, sizeof *edge, by_pre);
+  m->axis[axis].first = m->nsub;
+  m->axis[axis].n = 0;
+  for (size_t i = 0; i + 1 < n; i++) {
+    if (edge[i + 1] % edge[i])
+      return gs_fail(e, GS_SPEC, NULL,
+                     "sub-axes of axis '%s' cut it at %lld and at %lld, "
+                     "which do not nest",
+                     m->axis[axis].name, (long long)edge[i],
+                     (long long)edge[i + 1]);
+    GS_TRY(split_primes(m, axis, edge[i], edge[i + 1] / edge[i], e));
+  }
+  return GS_OK;
+}
+
+/* Strides and order of the sub-axes from `first` on; they count all devices. */
+static void number_subs(gs_mesh *m, int first, int order) {
+  int64_t stride = 1;
+  m->order[order].subs = 0;
+  for (int i = m->nsub - 1; i >= first; i--) {
+    m->sub[i].order = order;
+    m->sub[i].stride = stride;
+    stride *= m->sub[i].size;
+    m->order[order].subs |= (gs_subset)1 << i;
+  }
+  gs_assert(stride == m->ndevice);
+}
+
 gs_status gs_mesh_finish(gs_mesh *m, gs_err *e) {
   gs_sub cuts[GS_MAX_SUBS];
   int ncut = m->nsub;
   memcpy(cuts, m->sub, sizeof cuts);
   m->nsub = 0;
   if (m->naxis == 0) m->ndevice = 1;
-  for (int a = 0; a < m->naxis; a++) {
-    int64_t edge[GS_MAX_SUBS + 2];
-    size_t n = 0;
-    edge[n++] = 1;
-    for (int i = 0; i < ncut; i++)
-      if (cuts[i].axis == a) edge[n++] = cuts[i].pre;
-    edge[n++] = m->axis[a].size;
-    gs_assert(n <= sizeof edge / sizeof *edge);
-    qsort(edge, n, sizeof *edge, by_pre);
-    m->axis[a].first = m->nsub;
-    m->axis[a].n = 0;
-    for (size_t i = 0; i + 1 < n; i++) {
-      if (edge[i + 1] % edge[i])
-        return gs_fail(e, GS_SPEC, NULL,
-                       "sub-axes of axis '%s' cut it at %lld and at %lld, "
-                       "which do not nest",
-                       m->axis[a].name, (long long)edge[i],
-                       (long long)edge[i + 1]);
-      GS_TRY(split_primes(m, a, edge[i], edge[i + 1] / edge[i], e));
-    }
+  for (int a = 0; a < m->naxis; a++) GS_TRY(split_axis(m, a, cuts, ncut, e));
+  number_subs(m, 0, 0);
+  for (int k = 0; k < m->norder; k++) {
+    int first = m->nsub;
+    GS_TRY(split_axis(m, m->naxis + k, cuts, ncut, e));
+    number_subs(m, first, 1 + k);
   }
-  int64_t stride = 1;
-  for (int i = m->nsub - 1; i >= 0; i--) {
-    m->sub[i].stride = stride;
-    stride *= m->sub[i].size;
-  }
-  gs_assert(stride == m->ndevice);
   return GS_OK;
+}
+
+int gs_mesh_order_of(const gs_mesh *m, gs_subset set) {
+  int order = 0;
+  while (order < m->norder && !(set & m->order[order].subs)) order++;
+  if (!(set & m->order[order].subs)) order = 0;
+  gs_assert(!set || !(set & ~m->order[order].subs));
+  return order;
+}
+
+gs_subset gs_mesh_barred(const gs_mesh *m, gs_subset set) {
+  gs_subset barred = set;
+  gs_assert(m->nsub <= GS_MAX_SUBS && !(set >> m->nsub));
+  if (!m->norder) return set;
+  for (int k = 0; k <= m->norder; k++)
+    for (int i = 0; (set & m->order[k].subs) && i <= m->norder; i++)
+      if (i != k) barred |= m->order[i].subs;
+  return barred;
+}
+
+gs_subset gs_mesh_rest(const gs_mesh *m, gs_subset set) {
+  return m->order[gs_mesh_order_of(m, set)].subs & ~set;
 }
 
 int64_t gs_axes_size(const gs_mesh *m, const gs_axes *a) {
@@ -184,16 +261,25 @@ gs_axes gs_axes_of(gs_subset set) {
 }
 
 gs_axes gs_axes_named(const gs_mesh *m, int axis) {
-  gs_assert(axis >= 0 && axis < m->naxis);
+  gs_assert(axis >= 0 && axis < m->naxis + m->norder);
   gs_axes r = {0};
   for (int i = 0; i < m->axis[axis].n; i++)
     r.at[r.n++] = (uint8_t)(m->axis[axis].first + i);
   return r;
 }
 
+/* What counts the places of these axes. */
+static const gs_order *order_of(const gs_mesh *m, const gs_axes *a) {
+  int order = a->n ? m->sub[a->at[0]].order : 0;
+  for (int i = 1; i < a->n; i++) gs_assert(m->sub[a->at[i]].order == order);
+  return &m->order[order];
+}
+
 int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p) {
   int64_t index = 0;
   gs_assert(p >= 0 && p < m->ndevice);
+  const gs_order *o = order_of(m, a);
+  if (o->place) p = o->place[p];
   for (int i = 0; i < a->n; i++) {
     const gs_sub *s = &m->sub[a->at[i]];
     index = index * s->size + p / s->stride % s->size;
@@ -203,6 +289,8 @@ int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p) {
 
 int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p,
                      int64_t i) {
+  const gs_order *o = order_of(m, a);
+  if (o->place) p = o->place[p];
   for (int k = a->n - 1; k >= 0; k--) {
     const gs_sub *s = &m->sub[a->at[k]];
     int64_t now = p / s->stride % s->size;
@@ -210,7 +298,7 @@ int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p,
     i /= s->size;
   }
   gs_assert(p >= 0 && p < m->ndevice && i == 0);
-  return p;
+  return o->position ? o->position[p] : p;
 }
 
 int gs_axes_run(const gs_mesh *m, const gs_axes *a, int i) {
@@ -250,13 +338,27 @@ static bool plain_cuts(const gs_mesh *m, int i) {
   return true;
 }
 
+static void print_cuts(gs_buf *b, const gs_mesh *m, int axis) {
+  const gs_axis *a = &m->axis[axis];
+  for (int k = 1; k < a->n && !plain_cuts(m, axis); k++)
+    gs_buf_printf(b, ":%lld", (long long)m->sub[a->first + k].pre);
+}
+
 void gs_mesh_print(gs_buf *b, const gs_mesh *m) {
   gs_buf_str(b, "mesh {");
   for (int i = 0; i < m->naxis; i++) {
-    const gs_axis *a = &m->axis[i];
-    gs_buf_printf(b, "%s%s=%lld", i ? ", " : "", a->name, (long long)a->size);
-    for (int k = 1; k < a->n && !plain_cuts(m, i); k++)
-      gs_buf_printf(b, ":%lld", (long long)m->sub[a->first + k].pre);
+    gs_buf_printf(b, "%s%s=%lld", i ? ", " : "", m->axis[i].name,
+                  (long long)m->axis[i].size);
+    print_cuts(b, m, i);
+  }
+  for (int k = 0; k < m->norder; k++) {
+    gs_buf_printf(b, "%s%s=[", m->naxis + k ? ", " : "",
+                  m->axis[m->naxis + k].name);
+    for (int64_t i = 0; i < m->ndevice; i++)
+      gs_buf_printf(b, "%s%lld", i ? "," : "",
+                    (long long)m->order[1 + k].position[i]);
+    gs_buf_char(b, ']');
+    print_cuts(b, m, m->naxis + k);
   }
   gs_buf_char(b, '}');
 }
@@ -323,6 +425,40 @@ gs_status gs_axes_parse(const gs_mesh *m, const char **s, gs_axes *out,
   return GS_OK;
 }
 
+/* "[0,1,3,2]": the order of that name, of all devices. */
+static gs_status parse_order(gs_mesh *m, gs_arena *a, const char *name,
+                             const char **s, gs_err *e) {
+  if (!m->naxis) m->ndevice = 1;
+  int64_t *position = GS_NEWS(a, m->ndevice, int64_t), n = 0;
+  do {
+    ++*s;
+    while (**s == ' ') ++*s;
+    int64_t p = read_number(s);
+    if (n < m->ndevice) position[n] = p;
+    n++;
+  } while (**s == ',');
+  if (n != m->ndevice || *(*s)++ != ']')
+    return gs_fail(e, GS_SPEC, NULL,
+                   "order '%s' is no list of all %lld devices", name,
+                   (long long)m->ndevice);
+  return gs_mesh_add_order(m, a, name, position, e);
+}
+
+/* What stands behind "name=". */
+static gs_status parse_size(gs_mesh *m, gs_arena *a, const char *name,
+                            const char **s, gs_err *e) {
+  if (**s == '[') GS_TRY(parse_order(m, a, name, s, e));
+  else if (m->norder)
+    return gs_fail(e, GS_SPEC, NULL, "axis '%s' stands behind a device order",
+                   name);
+  else GS_TRY(gs_mesh_add(m, name, read_number(s), e));
+  while (**s == ':') {
+    ++*s;
+    GS_TRY(gs_mesh_cut(m, m->naxis + m->norder - 1, read_number(s), e));
+  }
+  return GS_OK;
+}
+
 gs_status gs_mesh_parse(const char *text, gs_arena *a, gs_mesh *out,
                         gs_err *e) {
   *out = (gs_mesh){0};
@@ -339,11 +475,7 @@ gs_status gs_mesh_parse(const char *text, gs_arena *a, gs_mesh *out,
                      name);
     s++;
     while (*s == ' ') s++;
-    GS_TRY(gs_mesh_add(out, name, read_number(&s), e));
-    while (*s == ':') {
-      s++;
-      GS_TRY(gs_mesh_cut(out, out->naxis - 1, read_number(&s), e));
-    }
+    GS_TRY(parse_size(out, a, name, &s, e));
     while (*s == ' ' || *s == ',') s++;
   }
   if (*s && strcmp(s, "}"))

@@ -105,6 +105,23 @@ static gs_status take(const gs_mesh *m, gs_subset set, gs_subset *seen,
   return GS_OK;
 }
 
+static gs_status one_order(const gs_mesh *m, gs_subset set, const char *what,
+                           gs_err *e) {
+  int first = -1;
+  for (int k = 0; k <= m->norder; k++) {
+    if (!(set & m->order[k].subs)) continue;
+    if (first >= 0)
+      return gs_fail(e, GS_SPEC, what,
+                     "axes of order '%s' stand beside those of %s%s%s in one "
+                     "sharding", m->axis[m->naxis + k - 1].name,
+                     first ? "order '" : "the mesh",
+                     first ? m->axis[m->naxis + first - 1].name : "",
+                     first ? "'" : "");
+    first = k;
+  }
+  return GS_OK;
+}
+
 gs_status gs_sharding_check(const gs_mesh *m, const gs_sharding *s, int rank,
                             const char *what, gs_err *e) {
   if (rank >= 0 && s->rank != rank)
@@ -120,7 +137,8 @@ gs_status gs_sharding_check(const gs_mesh *m, const gs_sharding *s, int rank,
       GS_TRY(take(m, (gs_subset)1 << sub, &seen, what, e));
     }
   GS_TRY(take(m, s->replicated, &seen, what, e));
-  return take(m, s->partial, &seen, what, e);
+  GS_TRY(take(m, s->partial, &seen, what, e));
+  return one_order(m, seen, what, e);
 }
 
 void gs_sharding_print(gs_buf *b, const gs_mesh *m, const gs_sharding *s) {

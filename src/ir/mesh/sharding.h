@@ -64,7 +64,7 @@ void gs_sharding_range(const gs_mesh *m, const gs_sharding *s, int d,
                        int64_t n, int64_t p, int64_t *first, int64_t *count);
 
 /* All invariants: rank, every sub-axis at most once over dims, replicated and
- * partial.  what names the tensor in the message. */
+ * partial, all of one device order.  what names the tensor in the message. */
 gs_status gs_sharding_check(const gs_mesh *m, const gs_sharding *s, int rank,
                             const char *what, gs_err *e);
 

@@ -142,6 +142,12 @@ typedef struct gs_spec_mesh {
   gs_place at;
 } gs_spec_mesh;
 
+typedef struct gs_spec_order { /* a device order, by devices */
+  const char *name;
+  int64_t n, *device;
+  gs_place at;
+} gs_spec_order;
+
 typedef struct gs_spec_bind {
   const char *name;
   int64_t size;
@@ -178,6 +184,7 @@ typedef struct gs_spec {
   gs_spec_mesh mesh;
   int64_t devices; /* `devices: N`; 0: not given */
   gs_place devices_at;
+  GS_VEC(gs_spec_order) order;
   gs_machine machine; /* what is given; the rest is 0 */
   gs_spec_options options;
   GS_VEC(gs_spec_bind) bind;

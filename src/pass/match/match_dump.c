@@ -107,6 +107,20 @@ static void mesh(gs_buf *b, const gs_mesh *m) {
   }
 }
 
+/* Device orders, by devices. */
+static void orders(gs_buf *b, const gs_mesh *m) {
+  if (m->norder) gs_buf_str(b, "orders:\n");
+  for (int k = 0; k < m->norder; k++) {
+    gs_buf_printf(b, "  %s: [", m->axis[m->naxis + k].name);
+    for (int64_t i = 0; i < m->ndevice; i++) {
+      int64_t p = m->order[1 + k].position[i];
+      gs_buf_printf(b, "%s%lld", i ? ", " : "",
+                    (long long)(m->device_ids ? m->device_ids[p] : p));
+    }
+    gs_buf_str(b, "]\n");
+  }
+}
+
 static void machine(gs_buf *b, const gs_machine *m) {
   gs_machine none = {0};
   if (!memcmp(m, &none, sizeof none)) return;
@@ -179,6 +193,7 @@ void gs_spec_dump(gs_buf *b, const gs_spec *spec, const gs_graph *g,
                   const gs_match_result *r) {
   gs_buf_str(b, "version: 1\n");
   mesh(b, g->mesh);
+  orders(b, g->mesh);
   machine(b, &g->mesh->machine);
   bindings(b, spec);
   options(b, &spec->options);

@@ -46,13 +46,15 @@ static void add_axis(gs_matching *m, gs_spec_axes *out, int axis, int64_t pre,
       .at = *at};
 }
 
-/* The axes whose digits make up device positions [stride, stride * size), the
- * major first; false if they are not whole sub-axes. */
-static bool span(gs_matching *m, int64_t stride, int64_t size,
+/* The axes of a device order whose digits make up its places [stride, stride *
+ * size), the major first; false if they are not whole sub-axes. */
+static bool span(gs_matching *m, int order, int64_t stride, int64_t size,
                  const gs_place *at, gs_spec_axes *out) {
   int64_t above = m->mesh->ndevice, end = stride * size, covered = 1;
   gs_assert(stride >= 1 && size >= 1);
-  for (int i = 0; i < m->mesh->naxis; i++) {
+  int first = order ? m->mesh->naxis + order - 1 : 0;
+  int after = order ? first + 1 : m->mesh->naxis;
+  for (int i = first; i < after; i++) {
     int64_t n = m->mesh->axis[i].size, below = above / n;
     int64_t lo = gs_max(stride, below), hi = gs_min(end, above);
     if (lo < hi) {
@@ -65,6 +67,27 @@ static bool span(gs_matching *m, int64_t stride, int64_t size,
   return covered == size;
 }
 
+/* Does a boundary nest with the cuts of that axis so far? */
+static bool fits_cuts(const gs_mesh *mesh, int axis, int64_t at) {
+  for (int i = 0; i < mesh->nsub; i++) {
+    int64_t pre = mesh->sub[i].pre;
+    if (mesh->sub[i].axis == axis && at % pre && pre % at) return false;
+  }
+  return true;
+}
+
+static bool all_fit(const gs_mesh *mesh, const gs_spec_axes *a) {
+  for (int i = 0; i < a->n; i++) {
+    const gs_spec_axis *x = &a->at[i];
+    int axis = gs_mesh_find(mesh, x->name);
+    gs_assert(axis >= 0);
+    if (x->size && !(fits_cuts(mesh, axis, x->pre) &&
+                     fits_cuts(mesh, axis, x->pre * x->size)))
+      return false;
+  }
+  return true;
+}
+
 /* ---- assign ---- */
 
 typedef struct digits { /* a dim of the assignment, minor digit first */
@@ -72,7 +95,7 @@ typedef struct digits { /* a dim of the assignment, minor digit first */
   int64_t stride[32], size[32];
 } digits;
 
-/* Splits the positions q[0..n) * step of one dim into digits of constant
+/* Splits the places q[0..n) * step of one dim into digits of constant
  * stride; false when they have none. */
 static bool find_digits(const int64_t *q, int64_t n, int64_t step, digits *d) {
   for (int64_t at = 1; at < n;) {
@@ -115,46 +138,108 @@ static bool is_mixed_radix(const gs_spec_rule *r, const digits *d,
   return true;
 }
 
-static gs_status bad_order(gs_matching *m, const gs_spec_rule *r) {
-  gs_fail_at(m->err, GS_UNSUPPORTED, &r->act,
-             "this order of devices is not a transposition of the mesh's axes");
-  gs_err_hint(m->err, "give the order once for all tensors: mesh.device_ids");
-  return GS_UNSUPPORTED;
+/* The dims of the assignment of position[] as axes of this device order, or
+ * NULL if it does not follow from that. */
+static gs_spec_dim *follow(gs_matching *m, const gs_spec_rule *r, int order,
+                           const int64_t *position) {
+  int64_t n = m->mesh->ndevice, *q = GS_NEWS(m->arena, n, int64_t), step = 1;
+  const int64_t *place = m->mesh->order[order].place;
+  for (int64_t i = 0; i < n; i++)
+    q[i] = place ? place[position[i]] : position[i];
+  digits *d = GS_NEWS(m->arena, r->rank, digits);
+  for (int k = r->rank - 1; k >= 0; k--) {
+    if (!find_digits(q, r->shape[k], step, &d[k])) return NULL;
+    step *= r->shape[k];
+  }
+  if (!is_mixed_radix(r, d, q, n)) return NULL;
+  gs_spec_dim *dim = GS_NEWS(m->arena, r->rank, gs_spec_dim);
+  for (int k = 0; k < r->rank; k++) {
+    dim[k] = (gs_spec_dim){.priority = -1, .at = r->act};
+    for (int j = d[k].n - 1; j >= 0; j--)
+      if (!span(m, order, d[k].stride[j], d[k].size[j], &r->act, &dim[k].axes))
+        return NULL;
+    if (!all_fit(m->mesh, &dim[k].axes)) return NULL;
+  }
+  return dim;
 }
 
+/* The positions of all devices, as a list of devices says. */
+static gs_status listed(gs_matching *m, const int64_t *device, int64_t n,
+                        const gs_place *place, int64_t **out) {
+  const int64_t *at = positions(m);
+  bool *seen = GS_NEWS(m->arena, n, bool);
+  *out = GS_NEWS(m->arena, n, int64_t);
+  gs_assert(n == m->mesh->ndevice);
+  for (int64_t i = 0; i < n; i++) {
+    if (device[i] >= n || seen[device[i]])
+      return gs_fail_at(m->err, GS_SPEC, place, "device %lld %s",
+                        (long long)device[i],
+                        device[i] >= n ? "is not in the mesh"
+                                       : "is used twice");
+    seen[device[i]] = true;
+    (*out)[i] = at[device[i]];
+  }
+  return GS_OK;
+}
+
+/* Adds an order; `at` is blamed. */
+static gs_status add_order(gs_matching *m, const char *name,
+                           const int64_t *position, const gs_place *at) {
+  gs_err why;
+  gs_err_init(&why);
+  gs_status s =
+      gs_mesh_add_order(m->mesh, m->graph->arena, name, position, &why);
+  if (s) gs_fail_at(m->err, s, at, "%s", why.diag[0].text);
+  gs_err_free(&why);
+  return s;
+}
+
+/* The orders of the spec, but for those that the model has already. */
+static gs_status add_orders(gs_matching *m) {
+  for (int i = 0; i < m->spec->order.n; i++) {
+    const gs_spec_order *o = &m->spec->order.at[i];
+    int64_t *position, n = m->mesh->ndevice;
+    if (o->n != n)
+      return gs_fail_at(m->err, GS_SPEC, &o->at,
+                        "order '%s' lists %lld devices, but the mesh has %lld",
+                        o->name, (long long)o->n, (long long)n);
+    GS_TRY(listed(m, o->device, n, &o->at, &position));
+    int axis = gs_mesh_find(m->mesh, o->name), k = axis - m->mesh->naxis + 1;
+    if (k > 0 && !memcmp(m->mesh->order[k].position, position,
+                         (size_t)n * sizeof *position))
+      continue;
+    GS_TRY(add_order(m, o->name, position, &o->at));
+  }
+  return GS_OK;
+}
+
+/* A name for an order that no axis has. */
+static const char *fresh_name(gs_matching *m) {
+  for (int k = 1;; k++) {
+    const char *name = gs_sprintf(m->graph->arena, "order%d", k);
+    if (gs_mesh_find(m->mesh, name) < 0) return name;
+  }
+}
+
+/* An assignment follows from the mesh, from a device order there is, or is a
+ * new order itself. */
 static gs_status assign(gs_matching *m, const gs_spec_rule *r,
                         gs_rule_dims *out) {
-  int64_t n = gs_product(r->shape, r->rank), *at = positions(m);
+  int64_t *position, n = gs_product(r->shape, r->rank);
   if (n != m->mesh->ndevice)
     return gs_fail_at(m->err, n > m->mesh->ndevice ? GS_SPEC : GS_UNSUPPORTED,
                       &r->act, "%lld devices are assigned, but the mesh has "
                       "%lld",
                       (long long)n, (long long)m->mesh->ndevice);
-  int64_t *q = GS_NEWS(m->arena, n, int64_t);
-  bool *seen = GS_NEWS(m->arena, n, bool);
-  for (int64_t i = 0; i < n; i++) {
-    int64_t device = r->device[i];
-    if (device >= n || seen[device])
-      return gs_fail_at(m->err, GS_SPEC, &r->act, "device %lld %s",
-                        (long long)device,
-                        device >= n ? "is not in the mesh" : "is used twice");
-    seen[device] = true;
-    q[i] = at[device];
+  GS_TRY(listed(m, r->device, n, &r->act, &position));
+  gs_spec_dim *dim = NULL;
+  for (int k = 0; k <= m->mesh->norder && !dim; k++)
+    dim = follow(m, r, k, position);
+  if (!dim) {
+    GS_TRY(add_order(m, fresh_name(m), position, &r->act));
+    dim = follow(m, r, m->mesh->norder, position);
   }
-  digits *d = GS_NEWS(m->arena, r->rank, digits);
-  gs_spec_dim *dim = GS_NEWS(m->arena, r->rank, gs_spec_dim);
-  int64_t step = 1;
-  for (int k = r->rank - 1; k >= 0; k--) {
-    if (!find_digits(q, r->shape[k], step, &d[k])) return bad_order(m, r);
-    step *= r->shape[k];
-  }
-  if (!is_mixed_radix(r, d, q, n)) return bad_order(m, r);
-  for (int k = 0; k < r->rank; k++) {
-    dim[k] = (gs_spec_dim){.priority = -1, .at = r->act};
-    for (int j = d[k].n - 1; j >= 0; j--)
-      if (!span(m, d[k].stride[j], d[k].size[j], &r->act, &dim[k].axes))
-        return bad_order(m, r);
-  }
+  gs_assert(dim);
   *out = (gs_rule_dims){r->rank, dim, -1};
   return GS_OK;
 }
@@ -177,7 +262,7 @@ static gs_status split(gs_matching *m, const gs_spec_rule *r,
       gs_err_hint(m->err, "use shard with the names of axes");
       return GS_UNSUPPORTED;
     }
-  if (!span(m, 1, r->parts, &r->act, &dim->axes)) {
+  if (!span(m, 0, 1, r->parts, &r->act, &dim->axes)) {
     gs_fail_at(m->err, GS_SPEC, &r->act,
                "%lld parts are not a minor part of the mesh's %lld devices",
                (long long)r->parts, (long long)m->mesh->ndevice);
@@ -385,6 +470,8 @@ static gs_status choose_mesh(gs_matching *m, const gs_mesh **old) {
     GS_TRY(drop_existing(m, *old));
     *old = NULL;
   }
+  if (*old)
+    GS_TRY(gs_mesh_copy_orders(m->mesh, m->graph->arena, *old, m->err));
   for (int i = 0; *old && i < (*old)->nsub; i++)
     GS_TRY(gs_mesh_cut(m->mesh, (*old)->sub[i].axis, (*old)->sub[i].pre,
                        m->err));
@@ -396,6 +483,7 @@ gs_status gs_match_mesh(gs_matching *m) {
   gs_status first = GS_OK;
   m->mesh = GS_NEW(m->graph->arena, gs_mesh);
   GS_TRY(choose_mesh(m, &old));
+  GS_TRY(add_orders(m));
   m->dims = GS_NEWS(m->arena, m->spec->rule.n, gs_rule_dims);
   for (int i = 0; i < m->spec->rule.n; i++) {
     gs_status s = prepare_rule(m, &m->spec->rule.at[i], &m->dims[i]);

@@ -302,7 +302,9 @@ static gs_status check_once(gs_matching *m, const gs_spec_rule *r,
     }
   twice |= (seen & (s->replicated | s->partial)) |
            (s->replicated & s->partial);
-  if (!twice) return GS_OK;
+  if (!twice)
+    return gs_sharding_check(m->mesh, s, -1, gs_place_text(m->arena, &r->act),
+                             m->err);
   gs_axes a = gs_axes_of(twice);
   return gs_fail_at(m->err, GS_SPEC, &r->act,
                     "axis '%s' is used twice in the sharding of '%s'",

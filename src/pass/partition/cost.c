@@ -1,5 +1,7 @@
 #include "pass/partition/cost.h"
 
+#include <math.h>
+
 #include "base/assert.h"
 
 double gs_cost_local(const gs_mesh *m, double flops, double bytes) {
@@ -7,16 +9,27 @@ double gs_cost_local(const gs_mesh *m, double flops, double bytes) {
   return flops / machine.flops + bytes / (machine.memory_gbs * 1e9);
 }
 
-/* The slowest link of the axes: what an axis does not say, the machine does. */
+/* The slower of a link so far and that of an axis: what an axis does not say,
+ * the machine does. */
+static void slower(const gs_axis *axis, const gs_machine *machine,
+                   double *alpha_us, double *gbs) {
+  double alpha = axis->alpha_us > 0 ? axis->alpha_us : machine->alpha_us;
+  double speed = axis->gbps > 0 ? axis->gbps / 8 : machine->link_gbs;
+  if (alpha > *alpha_us) *alpha_us = alpha;
+  if (speed < *gbs) *gbs = speed;
+}
+
+/* The slowest link of the axes; an order goes over all axes of the mesh. */
 static void link_of(const gs_mesh *m, const gs_axes *axes, double *alpha_us,
                     double *gbs) {
   gs_machine machine = gs_machine_or(&m->machine, &gs_machine_default);
+  *alpha_us = 0;
+  *gbs = INFINITY;
   for (int i = 0; i < axes->n; i++) {
-    const gs_axis *axis = &m->axis[m->sub[axes->at[i]].axis];
-    double alpha = axis->alpha_us > 0 ? axis->alpha_us : machine.alpha_us;
-    double speed = axis->gbps > 0 ? axis->gbps / 8 : machine.link_gbs;
-    if (!i || alpha > *alpha_us) *alpha_us = alpha;
-    if (!i || speed < *gbs) *gbs = speed;
+    const gs_sub *s = &m->sub[axes->at[i]];
+    if (!s->order) slower(&m->axis[s->axis], &machine, alpha_us, gbs);
+    for (int k = 0; s->order && k < m->naxis; k++)
+      if (m->axis[k].size > 1) slower(&m->axis[k], &machine, alpha_us, gbs);
   }
   if (axes->n) return;
   *alpha_us = machine.alpha_us;

@@ -14,8 +14,8 @@ typedef GS_VEC(gs_assignment *) offers;
 
 /* Adds the axes of `from` that are not used yet to factor f, if they continue
  * what it has. */
-static void grant(const gs_rule *r, gs_assignment *as, int f,
-                  const gs_axes *from, gs_subset *used) {
+static void grant(const gs_partitioner *p, const gs_rule *r, gs_assignment *as,
+                  int f, const gs_axes *from, gs_subset *used) {
   gs_axes *to = &as->axis[f];
   if (gs_factor_whole(r->factor[f].kind) || from->n <= to->n ||
       memcmp(to->at, from->at, to->n))
@@ -24,7 +24,7 @@ static void grant(const gs_rule *r, gs_assignment *as, int f,
     gs_subset bit = (gs_subset)1 << from->at[i];
     if (*used & bit) return;
     to->at[to->n++] = from->at[i];
-    *used |= bit;
+    *used |= gs_mesh_barred(p->m, bit);
   }
 }
 
@@ -79,7 +79,7 @@ static void offer_moved(const gs_partitioner *p, const gs_rule *r,
     int g = roomy_factor(p, r, &as, gs_axes_size(p->m, axes));
     if (g < 0) continue;
     as.axis[g] = gs_axes_cat(&as.axis[g], axes);
-    used |= gs_axes_set(axes);
+    used |= gs_mesh_barred(p->m, gs_axes_set(axes));
     moved = true;
   }
   if (moved) add_offer(p, r, tmp, o, &as);
@@ -92,13 +92,13 @@ static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
   gs_assignment as = {0};
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++)
-    grant(r, &as, f, &seen->at[lead]->axis[f], &used);
+    grant(p, r, &as, f, &seen->at[lead]->axis[f], &used);
   gs_assignment alone = as;
   add_offer(p, r, tmp, o, &alone);
   offer_moved(p, r, tmp, seen->at[lead], as, used, o);
   for (int s = 0; s < seen->n; s++)
     for (int f = 0; s != lead && f < r->nfactor; f++)
-      grant(r, &as, f, &seen->at[s]->axis[f], &used);
+      grant(p, r, &as, f, &seen->at[s]->axis[f], &used);
   add_offer(p, r, tmp, o, &as);
 }
 
@@ -199,7 +199,7 @@ static void shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   c->out = GS_NEWS(tmp, r->nout + 1, gs_sharding *);
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
-  c->deferred = deferred & used ? 0 : deferred;
+  c->deferred = deferred & gs_mesh_barred(p->m, used) ? 0 : deferred;
   bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;

@@ -513,13 +513,10 @@ static const char *cache_key(gs_arena *tmp, const gs_mesh *m, gs_dtype dtype,
   return b.at;
 }
 
-const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
-                          const int64_t *dims, const gs_form *start_form,
-                          const gs_form *goal_form) {
-  static const gs_path nothing;
-  const gs_sharding *from = start_form->sharding, *to = goal_form->sharding;
-  if (gs_form_same_elements(start_form, goal_form)) return &nothing;
-  gs_assert(gs_form_is_blocks(start_form) && gs_form_is_blocks(goal_form));
+const gs_path *gs_reshard_in_order(gs_resharder *r, gs_dtype dtype, int rank,
+                                   const int64_t *dims,
+                                   const gs_sharding *from,
+                                   const gs_sharding *to) {
   gs_arena tmp;
   gs_arena_init(&tmp);
   const char *key = cache_key(&tmp, r->mesh, dtype, rank, dims, from, to);

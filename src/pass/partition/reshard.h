@@ -35,13 +35,21 @@ typedef struct gs_resharder {
 
 void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m);
 
-/* The cheapest path to the elements of `to`, whatever its padding; n is 0 when
+/* The cheapest path to the elements of `to`, whatever its padding, also between
+ * device orders, where it holds one permute; n is 0 when
  * `from` has them.  from may be partial; `to` may keep a subset of its partial
  * axes.  Both hold blocks: there is no move to a window yet.  Never fails:
  * gathering everything and slicing again is always possible. */
 const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
                           const int64_t *dims, const gs_form *from,
                           const gs_form *to);
+
+/* The same between shardings that differ, are blocks and whose axes are of one
+ * device order: the search itself. */
+const gs_path *gs_reshard_in_order(gs_resharder *r, gs_dtype dtype, int rank,
+                                   const int64_t *dims,
+                                   const gs_sharding *from,
+                                   const gs_sharding *to);
 
 /* True when blocks of dim n over `outer`, each cut over `inner`, are the
  * blocks over outer followed by inner: the condition under which the minor

@@ -91,7 +91,7 @@ void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
       gs_subset bit = (gs_subset)1 << axes->at[i];
       gs_assert(axes->at[i] < m->nsub);
       if (used & bit) axes->n = (uint8_t)i;
-      else used |= bit;
+      else used |= gs_mesh_barred(m, bit);
     }
   }
   while (legalise_maps(m, r, r->in, r->nin, as) ||

@@ -23,9 +23,9 @@ gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
                           const gs_assignment *as);
 
 /* Shortens axis lists until every tensor of the rule can carry them: no axis
- * on two factors (the first keeps it), none on GS_WHOLE factors, and in dims
- * of several factors only even splits in which a factor is split once those
- * major to it are split completely. */
+ * on two factors, nor axes of two device orders (the first keeps it), none on
+ * GS_WHOLE factors, and in dims of several factors only even splits in which a
+ * factor is split once those major to it are split completely. */
 void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
                             gs_assignment *as);
 

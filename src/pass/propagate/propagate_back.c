@@ -99,13 +99,14 @@ static int agreed_axis(const prop *p, const proposals *all, int d,
 static bool conflicts(const prop *p, const proposals *all, const gs_value *v,
                    const gs_axes *merged, int d, int i) {
   int axis = merged[d].at[i];
+  gs_subset barred = gs_mesh_barred(p->m, (gs_subset)1 << axis);
   gs_assert(i < merged[d].n);
   double mine = strongest(all, d, i, axis).weight;
   for (int e = 0; e < v->rank; e++)
     for (int k = v->sharding->dim[e].axes.n; k < merged[e].n; k++) {
-      if (e == d || merged[e].at[k] != axis) continue;
+      if (e == d || !(barred >> merged[e].at[k] & 1)) continue;
       if (!p->level.decide) return true;
-      double theirs = strongest(all, e, k, axis).weight;
+      double theirs = strongest(all, e, k, merged[e].at[k]).weight;
       if (mine < theirs || (mine <= theirs && e < d)) return true;
     }
   return false;
@@ -171,10 +172,10 @@ static bool tie_dim(prop *p, gs_value *v, const gs_value *from, int d) {
   gs_axes rest = gs_axes_tail(more, dim->axes.n);
   if (!dim->open || dim->priority > p->priority || !rest.n ||
       !follows(more, &dim->axes) || gs_axes_size(p->m, more) > v->dims[d] ||
-      (gs_axes_set(&rest) & gs_prop_taken(v->sharding)))
+      (gs_axes_set(&rest) & gs_prop_taken(p, v->sharding)))
     return false;
   gs_origin *o = gs_prop_origin(p, v);
-  gs_assert(gs_prop_taken(v->sharding) >> GS_MAX_SUBS == 0);
+  gs_assert(gs_prop_taken(p, v->sharding) >> GS_MAX_SUBS == 0);
   for (int x = 0; x < rest.n; x++)
     o[rest.at[x]] = (gs_origin){-1, NULL, from};
   dim->axes = *more;

@@ -69,7 +69,8 @@ void gs_prop_mark(prop *p, const gs_value *v);
 
 /* Whether this level looks at n at all. */
 bool gs_prop_is_due(const prop *p, const gs_node *n);
-gs_subset gs_prop_taken(const gs_sharding *s);
+/* The axes that s can no longer get. */
+gs_subset gs_prop_taken(const prop *p, const gs_sharding *s);
 /* The axes that every dim of slot s would have with what the factors now
  * have, in wanted[rank]; true if that is more than it has. */
 bool gs_prop_extend(prop *p, const visit *v, int s, gs_axes *wanted);

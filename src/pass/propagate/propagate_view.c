@@ -20,8 +20,8 @@ const gs_split *gs_prop_visible(const prop *p, const gs_value *v, int d) {
   return s->priority > p->priority ? &hidden : s;
 }
 
-gs_subset gs_prop_taken(const gs_sharding *s) {
-  return gs_sharding_used(s) | s->replicated | s->partial;
+gs_subset gs_prop_taken(const prop *p, const gs_sharding *s) {
+  return gs_mesh_barred(p->m, gs_sharding_used(s) | s->replicated | s->partial);
 }
 
 static bool follows(const gs_axes *longer, const gs_axes *shorter) {
@@ -149,11 +149,12 @@ gs_status gs_prop_project(prop *p, const gs_node *n, visit *v) {
 
 /* ---- what a slot may gain ---- */
 
-static double factor_weight(const view *v, int f, int axis) {
+/* The largest tensor that gives one of these axes to a factor. */
+static double factor_weight(const view *v, int f, gs_subset any) {
   double best = 0;
   for (int i = 0; i < v->factor[f].n; i++) {
     const factor_axes *c = &v->factor[f].at[i];
-    if (c->weight > best && has(&c->axes, axis)) best = c->weight;
+    if (c->weight > best && (gs_axes_set(&c->axes) & any)) best = c->weight;
   }
   return best;
 }
@@ -162,23 +163,25 @@ double gs_prop_weight(const visit *v, int s, int d, int axis) {
   gs_slot slot = gs_slot_at(v->node, &v->view->rule, s);
   double best = 0;
   for (int i = 0; i < slot.map->dim[d].n; i++) {
-    double w = factor_weight(v->view, slot.map->dim[d].f[i], axis);
+    double w = factor_weight(v->view, slot.map->dim[d].f[i],
+                             (gs_subset)1 << axis);
     best = best > w ? best : w;
   }
   return best;
 }
 
 /* May factor f of this slot take an axis although others of its factors want
- * it too? */
+ * it too, or one that cannot stand beside it? */
 static bool wins(const prop *p, const visit *v, const gs_slot *slot, int f,
                  int axis) {
+  gs_subset one = (gs_subset)1 << axis, barred = gs_mesh_barred(p->m, one);
   for (int d = 0; d < slot->map->rank; d++)
     for (int i = 0; i < slot->map->dim[d].n; i++) {
       int g = slot->map->dim[d].f[i];
-      if (g == f || !has(&v->merged[g], axis)) continue;
+      if (g == f || !(gs_axes_set(&v->merged[g]) & barred)) continue;
       if (!p->level.decide) return false;
-      double mine = factor_weight(v->view, f, axis);
-      double theirs = factor_weight(v->view, g, axis);
+      double mine = factor_weight(v->view, f, one);
+      double theirs = factor_weight(v->view, g, barred);
       if (mine < theirs || (mine <= theirs && g < f)) return false;
     }
   return true;
@@ -200,7 +203,7 @@ static void extend(const prop *p, const visit *v, const gs_slot *slot, int f,
       return;
     gs_assert(to->n < GS_MAX_SUBS);
     to->at[to->n++] = (uint8_t)axis;
-    *taken |= (gs_subset)1 << axis;
+    *taken |= gs_mesh_barred(p->m, (gs_subset)1 << axis);
   }
 }
 
@@ -237,7 +240,7 @@ static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
 bool gs_prop_extend(prop *p, const visit *v, int s, gs_axes *wanted) {
   gs_slot slot = gs_slot_at(v->node, &v->view->rule, s);
   project(p, &v->view->rule, &slot);
-  gs_subset taken = gs_prop_taken(slot.value->sharding);
+  gs_subset taken = gs_prop_taken(p, slot.value->sharding);
   bool more = false;
   for (int d = 0; d < slot.map->rank; d++)
     more |= want_dim(p, v, &slot, d, &taken, &wanted[d]);
