@@ -188,9 +188,10 @@ static gs_tensor *data(gs_arena *a, shape s) {
 }
 
 /* Runs g with x twice and returns output i of the second run. */
-static gs_tensor *run_graph(fixture *f, const gs_graph *g, int64_t ndevice,
-                            const gs_tensor *x, int i) {
+static gs_tensor *run_as(fixture *f, const gs_graph *g, int64_t ndevice,
+                         const gs_tensor *x, int i, gs_schedule schedule) {
   gs_exec_config c = {.graph = &g,
+                      .schedule = schedule,
                       .ngraph = 1,
                       .ndevice = ndevice,
                       .world = f->w,
@@ -217,12 +218,19 @@ static gs_tensor *run_graph(fixture *f, const gs_graph *g, int64_t ndevice,
   return y;
 }
 
+static gs_tensor *run_graph(fixture *f, const gs_graph *g, int64_t ndevice,
+                            const gs_tensor *x, int i) {
+  return run_as(f, g, ndevice, x, i, GS_WAIT_NEXT);
+}
+
 START_TEST(test_mlp) {
   fixture f;
   start(&f);
   gs_tensor *x = data(&f.arena, SHAPE(B, I));
   gs_tensor *want = run_graph(&f, mlp(&f.arena), 1, x, 0);
   gs_tensor *got = run_graph(&f, mlp_program(&f.arena), 4, x, 0);
+  gs_tensor *late =
+      run_as(&f, mlp_program(&f.arena), 4, x, 0, GS_WAIT_LATE);
   /* By hand, in integers. */
   for (int i = 0; i < B; i++)
     for (int j = 0; j < I; j++) {
@@ -237,6 +245,7 @@ START_TEST(test_mlp) {
     }
   ck_assert_int_eq((long)got->nbytes, (long)want->nbytes);
   ck_assert_mem_eq(got->data, want->data, want->nbytes);
+  ck_assert_mem_eq(late->data, want->data, want->nbytes);
   stop(&f);
 }
 END_TEST
@@ -252,8 +261,10 @@ START_TEST(test_moves) {
   start(&f);
   gs_tensor *x = data(&f.arena, SHAPE(5, 7));
   gs_graph *g = moves_program(&f.arena);
-  check_relu(x, run_graph(&f, g, 4, x, 0));
-  check_relu(x, run_graph(&f, g, 4, x, 1));
+  for (int i = 0; i < 2; i++) {
+    check_relu(x, run_graph(&f, g, 4, x, i));
+    check_relu(x, run_as(&f, g, 4, x, i, GS_WAIT_LATE));
+  }
   stop(&f);
 }
 END_TEST
@@ -539,11 +550,15 @@ static int print_digests(void) {
     gs_status s = gs_world_init(&f.arena, 600, &f.w, &f.err);
     if (s) return (int)s;
   }
-  gs_tensor *x = data(&f.arena, SHAPE(B, I));
-  print_digest("mlp", run_graph(&f, mlp_program(&f.arena), 4, x, 0));
-  x = data(&f.arena, SHAPE(5, 7));
-  print_digest("moves y", run_graph(&f, moves_program(&f.arena), 4, x, 0));
-  print_digest("moves z", run_graph(&f, moves_program(&f.arena), 4, x, 1));
+  for (int late = 0; late < 2; late++) {
+    gs_schedule s = late ? GS_WAIT_LATE : GS_WAIT_NEXT;
+    gs_tensor *x = data(&f.arena, SHAPE(B, I));
+    print_digest("mlp", run_as(&f, mlp_program(&f.arena), 4, x, 0, s));
+    x = data(&f.arena, SHAPE(5, 7));
+    for (int i = 0; i < 2; i++)
+      print_digest(i ? "moves z" : "moves y",
+                   run_as(&f, moves_program(&f.arena), 4, x, i, s));
+  }
   if (f.w && gs_world_finalize(f.w, &f.err)) return 1;
   stop(&f);
   return 0;

@@ -191,6 +191,70 @@ START_TEST(ended) {
 }
 END_TEST
 
+/* ---- collectives that are open at once ---- */
+
+/* Device k of two: both sums have started before one is waited for. */
+static gs_program *two_open(int64_t k, gs_schedule schedule) {
+  return compile_for(
+      "input x : f32[4,4]\n"
+      "input z : f32[2,2]\n"
+      "a = ai.gshard.AllReduce(x) group=[0,1] reduce=\"sum\" : f32[4,4]\n"
+      "b = ai.gshard.AllGather(z) group=[0,1] dim=1 size=4 : f32[2,4]\n"
+      "c = ai.gshard.AllGather(z) group=[0,1] dim=1 size=4 : f32[2,4]\n"
+      "d = Relu(a) : f32[4,4]\n"
+      "e = Add(b, c) : f32[2,4]\n"
+      "output d\n"
+      "output e\n",
+      k, 1, schedule);
+}
+
+START_TEST(late) {
+  gs_program *p = two_open(0, GS_WAIT_NEXT);
+  for (int s = 0; s < 3; s++)
+    ck_assert_int_eq(p->step.at[s].wait, p->step.at[s].start + 1);
+  p = two_open(0, GS_WAIT_LATE);
+  /* starts of a, b, c; a, d; b, c, e */
+  ck_assert_int_eq(p->step.at[0].wait, 3);
+  ck_assert_int_eq(p->step.at[3].start, 4);
+  ck_assert_int_eq(p->step.at[1].wait, 5);
+  ck_assert_int_eq(p->step.at[2].wait, 6);
+  ck_assert_int_eq(p->step.at[4].start, 7);
+  ck_assert_int_eq(p->turn.n, 8);
+  const gs_program *both[2] = {p, two_open(1, GS_WAIT_LATE)};
+  ck_assert(!gs_program_check(both, 2, 0, 2, &err));
+}
+END_TEST
+
+START_TEST(scratch) {
+  gs_program *p = two_open(0, GS_WAIT_LATE);
+  ck_assert_int_eq((long)p->step.at[1].scratch, 2 * 16);
+  p->step.at[1].scratch_at = p->step.at[2].scratch_at;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+  p = two_open(0, GS_WAIT_LATE);
+  p->step.at[2].scratch_at = buffer(p, "a")->offset;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+  p = two_open(0, GS_WAIT_LATE);
+  p->step.at[2].scratch_at = p->arena_size;
+  ck_assert_int_eq(check(p, 1), GS_INTERNAL);
+}
+END_TEST
+
+/* Each waits first for what the other waits for last: what an end needs of
+ * the other would never come. */
+START_TEST(waits_crossed) {
+  gs_program *p[2] = {two_open(0, GS_WAIT_LATE), two_open(1, GS_WAIT_LATE)};
+  for (int k = 0; k < 2; k++) {
+    p[1]->turn.at[5 + k].step = 2 - k;
+    p[1]->step.at[2 - k].wait = 5 + k;
+  }
+  ck_assert_int_eq(
+      gs_program_check((const gs_program *const *)p, 2, 0, 2, &err),
+      GS_INTERNAL);
+  ck_assert_str_eq(err.diag[0].text, "device 0 waits for device 1, which is at "
+                                     "node 'c' (ai.gshard.AllGather)");
+}
+END_TEST
+
 /* A ring of three: each sends to the next. */
 static const gs_program *ring(int target, int source) {
   char text[1000];
@@ -226,6 +290,9 @@ int main(void) {
   tcase_add_test(t, one_for_all);
   tcase_add_test(t, order);
   tcase_add_test(t, ended);
+  tcase_add_test(t, late);
+  tcase_add_test(t, scratch);
+  tcase_add_test(t, waits_crossed);
   tcase_add_test(t, permutation);
   return suite_run("program_check", t);
 }

@@ -7,10 +7,12 @@
 
 /* ---- memory ---- */
 
-/* A buffer of the arena during the walk. */
+/* Memory of the arena that is in use during the walk: of a buffer, or scratch
+ * of a step. */
 typedef struct live {
-  int root;
-  int last; /* turn after which its memory is free */
+  size_t at, bytes;
+  int last;         /* turn after which it is free */
+  const char *name; /* of the value; NULL: scratch */
 } live;
 
 typedef struct walk {
@@ -88,9 +90,25 @@ static gs_status check_read(walk *w, int s, const gs_value *v) {
   return GS_OK;
 }
 
-static bool overlap(const gs_buffer *a, const gs_buffer *b) {
-  return a->bytes && b->bytes && a->offset < b->offset + b->bytes &&
-         b->offset < a->offset + a->bytes;
+/* Step s has this memory for itself from now on. */
+static gs_status take_memory(walk *w, int s, live x) {
+  const char *place = gs_node_place(&w->tmp, w->p->step.at[s].node);
+  const char *what = x.name ? gs_sprintf(&w->tmp, "'%s'", x.name) : "scratch";
+  if (x.at > w->p->arena_size || x.bytes > w->p->arena_size - x.at)
+    return gs_fail(w->e, GS_INTERNAL, place,
+                   "step %d: %s lies outside of the arena", s, what);
+  for (int i = 0; i < w->live.n; i++) {
+    const live *y = &w->live.at[i];
+    if (!x.bytes || !y->bytes || x.at >= y->at + y->bytes ||
+        y->at >= x.at + x.bytes)
+      continue;
+    return gs_fail(w->e, GS_INTERNAL, place,
+                   "step %d: %s is written over %s%s%s, which is still read",
+                   s, what, y->name ? "'" : "",
+                   y->name ? y->name : "scratch", y->name ? "'" : "");
+  }
+  *gs_push(&w->tmp, &w->live) = x;
+  return GS_OK;
 }
 
 /* A step writes y: its memory is its own from now on. */
@@ -104,16 +122,8 @@ static gs_status check_write(walk *w, int s, const gs_value *y) {
   if ((b->storage == GS_STORAGE_ONCE) != p->step.at[s].once)
     return wrong(w, s, y, "lies where steps of another kind write");
   if (b->storage != GS_STORAGE_ARENA || again) return GS_OK;
-  if (b->offset > p->arena_size || b->bytes > p->arena_size - b->offset)
-    return wrong(w, s, y, "lies outside of the arena");
-  for (int i = 0; i < w->live.n; i++)
-    if (overlap(b, &p->buffer[w->live.at[i].root]))
-      return gs_fail(w->e, GS_INTERNAL,
-                     gs_node_place(&w->tmp, p->step.at[s].node),
-                     "step %d: '%s' is written over '%s', which is still read",
-                     s, y->name, p->g->value.at[w->live.at[i].root]->name);
-  *gs_push(&w->tmp, &w->live) = (live){b->root, w->last[b->root]};
-  return GS_OK;
+  return take_memory(
+      w, s, (live){b->offset, b->bytes, w->last[b->root], y->name});
 }
 
 /* A result shares the memory of an operand only where it is the first result,
@@ -143,7 +153,9 @@ static gs_status check_start(walk *w, int s) {
   GS_TRY(check_in_place(w, s));
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) GS_TRY(check_write(w, s, n->out[i]));
-  return GS_OK;
+  const gs_step *step = &w->p->step.at[s];
+  return take_memory(
+      w, s, (live){step->scratch_at, step->scratch, step->wait, NULL});
 }
 
 /* Nothing was written over the operands and results of step s, which is
@@ -225,11 +237,14 @@ static gs_status check_memory(const gs_program *p, gs_err *e) {
 
 /* ---- collectives ---- */
 
-/* A collective of one device. */
+/* A collective of one device, when it starts or when it is waited for: then
+ * it may wait for others to wait for it too, who combine what it needs. */
 typedef struct meet {
   const gs_node *n;
   gs_group group;   /* n 0: a permutation */
   int64_t to, from; /* of a permutation */
+  int start; /* of a wait: 1 + the place of its start in the queue, else 0 */
+  int met;   /* a number that the starts which met have in common; 0: not yet */
 } meet;
 
 /* What a device has yet to run. */
@@ -242,24 +257,40 @@ typedef struct order {
   gs_arena tmp;
   queue *q; /* [n] */
   int64_t first, n;
+  int nmet;
   gs_err *e;
 } order;
 
+static gs_status add_start(order *o, const gs_program *p, const gs_node *n,
+                           int64_t d) {
+  meet *m = gs_push(&o->tmp, &o->q[d - o->first].meet);
+  *m = (meet){.n = n, .to = -1, .from = -1};
+  if (!gs_group_of(&o->tmp, n, p->g->mesh, d, &m->group, NULL)) {
+    int64_t index = gs_node_int(n, "index", m->group.me);
+    if (index == m->group.me) return GS_OK;
+    return gs_fail(o->e, GS_INTERNAL, gs_node_place(&o->tmp, n),
+                   "device %lld is member %d of the group, not %lld",
+                   (long long)d, m->group.me, (long long)index);
+  }
+  m->group.n = 0;
+  return gs_permute_of(&o->tmp, n, p->g->mesh, d, &m->to, &m->from, o->e);
+}
+
 static gs_status fill_queue(order *o, const gs_program *p, int64_t d) {
+  queue *q = &o->q[d - o->first];
+  int *started = GS_NEWS(&o->tmp, p->step.n, int);
   for (int t = 0; t < p->turn.n; t++) {
-    const gs_node *n = p->step.at[p->turn.at[t].step].node;
-    if (p->turn.at[t].wait || !(n->op->flags & GS_OP_COLLECTIVE)) continue;
-    meet *m = gs_push(&o->tmp, &o->q[d - o->first].meet);
-    *m = (meet){.n = n, .to = -1, .from = -1};
-    if (!gs_group_of(&o->tmp, n, p->g->mesh, d, &m->group, NULL)) {
-      int64_t index = gs_node_int(n, "index", m->group.me);
-      if (index == m->group.me) continue;
-      return gs_fail(o->e, GS_INTERNAL, gs_node_place(&o->tmp, n),
-                     "device %lld is member %d of the group, not %lld",
-                     (long long)d, m->group.me, (long long)index);
+    int step = p->turn.at[t].step;
+    const gs_node *n = p->step.at[step].node;
+    if (!(n->op->flags & GS_OP_COLLECTIVE)) continue;
+    if (!p->turn.at[t].wait) {
+      GS_TRY(add_start(o, p, n, d));
+      started[step] = q->meet.n;
+      continue;
     }
-    m->group.n = 0;
-    GS_TRY(gs_permute_of(&o->tmp, n, p->g->mesh, d, &m->to, &m->from, o->e));
+    meet m = q->meet.at[started[step] - 1];
+    m.start = started[step];
+    *gs_push(&o->tmp, &q->meet) = m;
   }
   return GS_OK;
 }
@@ -316,9 +347,17 @@ static bool same_numbers(const gs_node *a, const gs_node *b) {
   return true;
 }
 
-/* Whether a, next on one device, and b, next on a member, are one. */
-static bool is_same(const meet *a, const meet *b) {
-  return b && a->n->op == b->n->op && a->group.n == b->group.n &&
+/* The number that the start of m, a wait of device d, has with its peers. */
+static int met_of(const order *o, int64_t d, const meet *m) {
+  return o->q[d - o->first].meet.at[m->start - 1].met;
+}
+
+/* Whether a, next on device d, and b, next on the member `who`, are one. */
+static bool is_same(const order *o, int64_t d, const meet *a, int64_t who,
+                    const meet *b) {
+  if (!b || !a->start != !b->start) return false;
+  if (a->start) return met_of(o, d, a) == met_of(o, who, b);
+  return a->n->op == b->n->op && a->group.n == b->group.n &&
          same_operands(a->n, b->n) &&
          same_type(a->n->out[0], b->n->out[0]) && same_numbers(a->n, b->n) &&
          (!a->group.n ||
@@ -328,13 +367,14 @@ static bool is_same(const meet *a, const meet *b) {
 
 /* The devices of [first, first + n) that run with d what d runs next, in
  * list; -1: some of them are at something else. */
-static int64_t group_members(const order *o, const meet *m, int64_t *list) {
+static int64_t group_members(const order *o, int64_t d, const meet *m,
+                             int64_t *list) {
   int64_t count = 0;
   for (int i = 0; i < m->group.n; i++) {
-    int64_t d = m->group.member[i];
-    if (!ours(o, d)) continue;
-    if (!is_same(m, next_of(o, d))) return -1;
-    list[count++] = d;
+    int64_t who = m->group.member[i];
+    if (!ours(o, who)) continue;
+    if (!is_same(o, d, m, who, next_of(o, who))) return -1;
+    list[count++] = who;
   }
   return count;
 }
@@ -350,7 +390,8 @@ static int64_t chain_members(const order *o, int64_t d, int64_t *list) {
       int64_t peer = back ? m->from : m->to;
       const meet *next = next_of(o, peer);
       if (!ours(o, peer)) break;
-      if (!is_same(m, next) || (back ? next->to : next->from) != who)
+      if (!is_same(o, who, m, peer, next) ||
+          (back ? next->to : next->from) != who)
         return -1;
       if (peer == d) return count;
       if (count == o->n) return -1; /* a ring that d is not on */
@@ -361,7 +402,8 @@ static int64_t chain_members(const order *o, int64_t d, int64_t *list) {
 
 static int64_t members(const order *o, int64_t d, int64_t *list) {
   const meet *m = next_of(o, d);
-  return m->group.n ? group_members(o, m, list) : chain_members(o, d, list);
+  return m->group.n ? group_members(o, d, m, list)
+                    : chain_members(o, d, list);
 }
 
 /* Device d waits for ever: names one that it waits for. */
@@ -370,13 +412,22 @@ static gs_status stuck(order *o, int64_t d) {
   int64_t who = m->to;
   for (int i = 0; i < m->group.n; i++) {
     who = m->group.member[i];
-    if (ours(o, who) && !is_same(m, next_of(o, who))) break;
+    if (ours(o, who) && !is_same(o, d, m, who, next_of(o, who))) break;
   }
   other = next_of(o, who);
   return gs_fail(o->e, GS_INTERNAL, gs_node_place(&o->tmp, m->n),
                  "device %lld waits for device %lld, which is at %s",
                  (long long)d, (long long)who,
                  other ? gs_node_place(&o->tmp, other->n) : "its end");
+}
+
+/* The devices of the list have met. */
+static void go_on(order *o, const int64_t *list, int64_t count) {
+  o->nmet++;
+  for (int64_t i = 0; i < count; i++) {
+    queue *q = &o->q[list[i] - o->first];
+    q->meet.at[q->at++].met = o->nmet;
+  }
 }
 
 /* Lets devices run their collectives until all are done or none can go on. */
@@ -388,7 +439,7 @@ static gs_status run_all(order *o) {
       while (next_of(o, d)) {
         int64_t count = members(o, d, list);
         if (count < 0) break;
-        for (int64_t i = 0; i < count; i++) o->q[list[i] - o->first].at++;
+        go_on(o, list, count);
         moved = true;
       }
   }

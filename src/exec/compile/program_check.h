@@ -9,13 +9,15 @@
  *  - what a step reads was written by an earlier one, and nothing has been
  *    written over it since, nor is until the step is waited for;
  *  - every step starts in one turn of the schedule and is waited for in one;
- *  - buffers that are alive at once do not overlap, and lie in the arena;
+ *  - buffers that are alive at once, and the scratch of steps from start to
+ *    wait, do not overlap, and lie in the arena;
  *  - steps that run once read what is constant, and no others run once;
  *  - every output is there at the end;
  * and of devices [first, first + n), which run program[0] if np is 1, else one
  * each: every collective meets the same collective on all members of its group
  * (same operator, shapes and attributes, the same members in the same order),
- * in the order in which each of them runs its own, so that none waits for ever.
+ * in the order in which each of them starts its own and waits for them, so that
+ * none waits for ever.
  *
  * GS_INTERNAL with node and device: a program that comes from a file is
  * compiled first, which refuses what is wrong with the file.  Cost O(steps *
