@@ -8,7 +8,8 @@ extern const gs_kernel gs_kernel_gather, gs_kernel_gather_elements,
     gs_kernel_gather_nd, gs_kernel_scatter_elements, gs_kernel_scatter_nd,
     gs_kernel_one_hot, gs_kernel_topk, gs_kernel_argmax, gs_kernel_argmin,
     gs_kernel_cumsum, gs_kernel_g_shard, gs_kernel_g_mask,
-    gs_kernel_g_partial, gs_kernel_g_gather, gs_kernel_g_random_uniform,
+    gs_kernel_g_partial, gs_kernel_g_cut, gs_kernel_g_gather,
+    gs_kernel_g_random_uniform,
     gs_kernel_g_coordinate, gs_kernel_random_uniform;
 
 static const gs_dtype types[] = {
@@ -407,6 +408,39 @@ START_TEST(g_mask) {
 }
 END_TEST
 
+/* Of 2i-1 .. 2i+4 the places floor((3i+1)/2) and the next. */
+START_TEST(g_cut) {
+  static const int64_t at[] = {1, 1, 0};
+  int64_t have[] = {1, 2, 0, 1, -1, 6}, want[] = {1, 3, 1, 2, 0, 2};
+  int64_t far[] = {1, 4, 0, 1, 0, 2}, index = 0;
+  gs_mesh m;
+  for (int64_t p = 0; p < 8; p++) {
+    kr r;
+    kr_begin(&r);
+    mesh_2x3(&m, &r.e);
+    r.mesh = &m;
+    on_mesh(&r, &m);
+    r.position = p % 6;
+    index = p % 3;
+    if (p == 6) gs_node_set_int(r.g, r.n, "index", index = 1);
+    else gs_node_set_string(r.g, r.n, "axes", "y");
+    gs_node_set_int(r.g, r.n, "dim", 1);
+    gs_node_set_ints(r.g, r.n, "have", have, 6);
+    gs_node_set_ints(r.g, r.n, "want", p == 7 ? far : want, 6);
+    kr_in(&r, GS_FLOAT, DIMS(2, 6, 2));
+    count_up(&r.in[0]);
+    kr_out(&r, GS_FLOAT, DIMS(2, 2, 2));
+    r.position = p == 7 ? 2 : r.position;
+    if (p == 7) ck_assert_int_eq(kr_run(&r, &gs_kernel_g_cut, 1), GS_DATA);
+    else kr_ok(&r, &gs_kernel_g_cut, 1);
+    for (int64_t i = 0; i < 8 && p < 7; i++)
+      ck_assert_double_eq(kr_get(&r.out[0], i),
+                          (double)(i / 4 * 12 + at[index] * 2 + i % 4 + 1));
+    kr_end(&r);
+  }
+}
+END_TEST
+
 START_TEST(g_partial_coordinate) {
   gs_mesh m;
   for (int64_t p = 0; p < 6; p++) {
@@ -521,6 +555,7 @@ int main(void) {
   tcase_add_test(c, arg_extremes);
   tcase_add_test(c, g_shard);
   tcase_add_test(c, g_mask);
+  tcase_add_test(c, g_cut);
   tcase_add_test(c, g_partial_coordinate);
   tcase_add_test(c, g_gather);
   tcase_add_test(c, g_random);

@@ -46,10 +46,21 @@ static gs_status read_list(const reader *r, const char *name, int count,
                  count);
 }
 
+gs_status gs_node_range(gs_arena *a, const gs_node *n, const char *name,
+                        gs_held_range *r, gs_err *e) {
+  reader me = {a, n, NULL, e};
+  const int64_t *v;
+  GS_TRY(read_list(&me, name, 6, true, &v));
+  *r = (gs_held_range){v[0], v[1], v[2], v[3], v[4], v[5]};
+  if (r->c > 0 && r->length >= 0 && gs_held_range_fits(r, 0)) return GS_OK;
+  return gs_fail(e, GS_DATA, place(&me),
+                 "attribute '%s': a range of %lld places with divisor %lld",
+                 name, (long long)r->length, (long long)r->c);
+}
+
 static gs_status read_range(const reader *r, gs_exchange *x) {
   const int64_t *v;
-  GS_TRY(read_list(r, "range", 6, true, &v));
-  x->range = (gs_held_range){v[0], v[1], v[2], v[3], v[4], v[5]};
+  GS_TRY(gs_node_range(r->a, r->n, "range", &x->range, r->e));
   x->step = gs_node_int(r->n, "step", 1);
   x->width = gs_node_int(r->n, "width", 0);
   GS_TRY(read_list(r, "reach", 5, false, &v));
@@ -144,6 +155,12 @@ gs_status gs_node_exchange(gs_arena *a, const gs_node *n, const gs_mesh *m,
 
 /* ---- writing ---- */
 
+void gs_node_set_range(gs_graph *g, gs_node *n, const char *name,
+                       const gs_held_range *r) {
+  int64_t v[] = {r->m, r->a, r->b, r->c, r->e, r->length};
+  gs_node_set_ints(g, n, name, v, 6);
+}
+
 static void set_sources(gs_graph *g, gs_node *n, const gs_exchange *x) {
   int64_t *list[3], end = 0;
   bool side_by_side = true;
@@ -164,9 +181,7 @@ static void set_sources(gs_graph *g, gs_node *n, const gs_exchange *x) {
 
 void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
                           const gs_exchange *x) {
-  const gs_held_range *h = &x->range;
   const gs_reach *r = &x->reach;
-  int64_t range[] = {h->m, h->a, h->b, h->c, h->e, h->length};
   int64_t reach[] = {r->count, r->num, r->den, r->first, r->last};
   gs_assert(x->nsource == n->nin - (x->fill == GS_FILL_OPERAND));
   gs_assert(x->fill != GS_FILL_VALUE || !(x->value < (double)(float)x->value ||
@@ -174,7 +189,7 @@ void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
   gs_node_set_axes(g, n, "axes", &x->from);
   gs_node_set_int(g, n, "dim", dim);
   gs_node_set_axes(g, n, "to_axes", &x->to);
-  gs_node_set_ints(g, n, "range", range, 6);
+  gs_node_set_range(g, n, "range", &x->range);
   if (x->step != 1) gs_node_set_int(g, n, "step", x->step);
   if (r->count) gs_node_set_ints(g, n, "reach", reach, 5);
   if (x->width) gs_node_set_int(g, n, "width", x->width);

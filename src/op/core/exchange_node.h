@@ -1,5 +1,5 @@
-/* The numbers of a ranged exchange as attributes of its node (gshard-ops(7)):
- * this reads them and writes them, and nothing else does. */
+/* The numbers of a ranged exchange, and of a range, as attributes of a node
+ * (gshard-ops(7)): this reads them and writes them, and nothing else does. */
 #ifndef GS_OP_EXCHANGE_NODE_H
 #define GS_OP_EXCHANGE_NODE_H
 
@@ -16,5 +16,13 @@ gs_status gs_node_exchange(gs_arena *a, const gs_node *n, const gs_mesh *m,
 /* Gives n these attributes; those with default values are left out. */
 void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
                           const gs_exchange *x);
+
+/* A list of six numbers: m, a, b, c, e, length.  GS_DATA where there are not
+ * six, c is not above 0, length is below 0, or the places of index 0 do not
+ * fit. */
+gs_status gs_node_range(gs_arena *a, const gs_node *n, const char *name,
+                        gs_held_range *r, gs_err *e);
+void gs_node_set_range(gs_graph *g, gs_node *n, const char *name,
+                       const gs_held_range *r);
 
 #endif

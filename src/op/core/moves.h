@@ -25,6 +25,7 @@ typedef enum gs_effect {
   GS_EFFECT_EXCHANGE, /* split `dim` into blocks; then `to_axes` split it into
                          ranges, other elements included */
   GS_EFFECT_FILL,     /* stay; the padding of `dim` gets a value */
+  GS_EFFECT_NARROW,   /* stay; a part of what is held of `dim` is left */
   GS_EFFECT_LEAVE     /* the value leaves the program, whole */
 } gs_effect;
 

@@ -145,6 +145,24 @@ static gs_status shape_exchange(gs_graph *g, const gs_node *n, int64_t *dims,
   return GS_OK;
 }
 
+/* A range within another that is held; where it lies follows from the place of
+ * the device (the kernel sees to it). */
+static gs_status shape_narrow(gs_graph *g, const gs_node *n, int64_t *dims,
+                              gs_err *e) {
+  gs_held_range have, want;
+  int d;
+  GS_TRY(dim_attr(g, n, "dim", &d, e));
+  GS_TRY(gs_node_range(g->arena, n, "have", &have, e));
+  GS_TRY(gs_node_range(g->arena, n, "want", &want, e));
+  if (have.length != dims[d] || want.length > have.length)
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "%lld of %lld places of dim %d, of which '%s' has %lld",
+                   (long long)want.length, (long long)have.length, d,
+                   n->in[0]->name, (long long)dims[d]);
+  dims[d] = want.length;
+  return GS_OK;
+}
+
 /* Moves over the attribute `axes`, by what they do to these. */
 static gs_status shape_axes(gs_graph *g, const gs_node *n, gs_effect effect,
                             int64_t *dims, gs_err *e) {
@@ -163,6 +181,7 @@ static gs_status shape_axes(gs_graph *g, const gs_node *n, gs_effect effect,
     case GS_EFFECT_FILL:
       GS_TRY(dim_attr(g, n, "dim", &d, e));
       return size_attr(g, n, dims[d], m, &size, e);
+    case GS_EFFECT_NARROW: return shape_narrow(g, n, dims, e);
     case GS_EFFECT_TRANSFER: return shape_transfer(g, n, m, dims, e);
     default: return GS_OK;
   }
