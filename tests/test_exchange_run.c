@@ -75,7 +75,7 @@ static gs_graph *program_of(const trial *t) {
   gs_graph *g = gs_graph_new(&arena, "exchange");
   g->mesh = &t->mesh;
   gs_sharding *split = gs_sharding_new(&arena, 4, false);
-  split->dim[0].axes = gs_axes_of((gs_subset)((1u << t->mesh.nsub) - 1));
+  split->dim[0].axes = gs_axes_of(gs_mesh_rest(&t->mesh, 0));
   gs_value *block[5];
   for (int k = 0; k < t->nin; k++) {
     gs_value *v = input(g, name_of("x", k), t->in[k]);
@@ -238,7 +238,8 @@ static bool draw(trial *t, const char *mesh, gs_dtype type) {
 
 static const char *const meshes[] = {"mesh {a=2}", "mesh {a=2, b=2}",
                                      "mesh {a=2, b=3}", "mesh {a=8}",
-                                     "mesh {a=1}"};
+                                     "mesh {a=1}",
+                                     "mesh {a=2, b=2, z=[3,1,0,2]}"};
 static const gs_dtype types[] = {GS_FLOAT,   GS_UINT8, GS_FLOAT16,
                                  GS_DOUBLE,  GS_COMPLEX128, GS_INT4,
                                  GS_UINT2,   GS_BOOL,  GS_FLOAT8E5M2,
