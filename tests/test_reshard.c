@@ -139,10 +139,10 @@ static const known pairs[] = {
     {"{x=2, y=2}", "{[x,y],~}", "{x,y}", "AllToAll", {8, 8}},
     {"{x=2, y=2}", "{x,~}", "{~,y}", "Shard AllGather", {8, 8}},
     /* Blocks of 5 over 4 do not nest in those of 5 over 2. */
-    {"{x=2, y=2}", "{[x,y],~}", "{x,~}", "AllGather Shard", {5, 8}},
+    {"{x=2, y=2}", "{[x,y],~}", "{x,~}", "Exchange", {5, 8}},
     {"{x=2, y=2}", "{~,~}", "{[x,y],~}", "Shard", {5, 8}},
     /* What a ladder of cases solves by gathering everything. */
-    {"{x=2, y=4}", "{y,~,x}", "{~,[x,y],~}", "AllToAll AllToAll", {16, 16, 16}},
+    {"{x=2, y=4}", "{y,~,x}", "{~,[x,y],~}", "AllToAllDims", {16, 16, 16}},
     /* Between two device orders: one permute, of the smaller blocks. */
     {"{x=4, z=[0,3,1,2]}", "{x,~}", "{z,~}", "CollectivePermute", {8, 8}},
     {"{x=4, z=[0,3,1,2]}", "{z:(1)2,z:(2)2}", "{x:(1)2,x:(2)2}",
@@ -157,9 +157,9 @@ static const known pairs[] = {
     {"{x=4, z=[0,3,1,2]}", "{~,~}", "{z,~}", "Shard", {8, 8}},
     /* What has to be searched for. */
     {"{a=2, b=2, c=2, d=2}", "{[a,b],c,~}", "{d,[b,c],a}",
-     "AllToAll Shard CollectivePermute AllToAll", {64, 96, 32}},
+     "CollectivePermute AllToAllDims Shard", {64, 96, 32}},
     {"{a=2, b=2, c=2, d=2, e=2}", "{d,b,[a,e,c]}", "{~,[c,d],e}",
-     "AllToAll AllGather CollectivePermute", {64, 96, 32}},
+     "AllToAll CollectivePermute Exchange", {64, 96, 32}},
     {"{a=2, b=2, c=2, d=2, e=2}", "{[e,b],c,[d,a]}", "{[d,a],[e,c],b}",
      "AllToAll AllToAll AllToAll CollectivePermute", {64, 96, 32}},
 };

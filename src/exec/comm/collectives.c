@@ -174,6 +174,46 @@ static gs_status reduce_parts(gs_transfer *t, const gs_reduction *r,
   return gs_transfer_finish(t, e);
 }
 
+/* Bytes of part i of a broadcast, which goes by way of member i, and where it
+ * begins. */
+static size_t share_of(const gs_transfer *t, int i, size_t bytes, size_t *at) {
+  size_t share = (bytes + (size_t)t->group.n - 1) / (size_t)t->group.n;
+  *at = share * (size_t)i < bytes ? share * (size_t)i : bytes;
+  return share < bytes - *at ? share : bytes - *at;
+}
+
+/* The first member gives each its part. */
+gs_status gs_broadcast_start(gs_transfer *t, const void *in, void *out,
+                             size_t bytes, gs_err *e) {
+  int me = t->group.me;
+  size_t at, n = share_of(t, me, bytes, &at);
+  if (!me && out != in) memcpy(out, in, bytes);
+  gs_transfer_begin(t);
+  if (me) gs_transfer_get(t, 0, (char *)out + at, n);
+  for (int i = 1; i < t->group.n && !me; i++) {
+    n = share_of(t, i, bytes, &at);
+    gs_transfer_put(t, i, (char *)out + at, n);
+  }
+  return gs_transfer_start(t, e);
+}
+
+/* Each gives its part to all but the first. */
+gs_status gs_broadcast_finish(gs_transfer *t, void *out, size_t bytes,
+                              gs_err *e) {
+  int me = t->group.me;
+  size_t mine, at, my_bytes = share_of(t, me, bytes, &mine);
+  GS_TRY(gs_transfer_wait(t, e));
+  gs_transfer_begin(t);
+  for (int i = 0; i < t->group.n; i++) {
+    size_t n = share_of(t, i, bytes, &at);
+    if (i == me) continue;
+    if (i) gs_transfer_put(t, i, (char *)out + mine, my_bytes);
+    if (me) gs_transfer_get(t, i, (char *)out + at, n);
+  }
+  GS_TRY(gs_transfer_start(t, e));
+  return gs_transfer_finish(t, e);
+}
+
 gs_status gs_all_reduce_start(gs_transfer *t, const gs_reduction *r,
                               gs_err *e) {
   size_t bytes = gs_span(r->type, r->count);

@@ -111,6 +111,11 @@ gs_status gs_all_gather_start(gs_transfer *t, const void *in, void *out,
 /* out[i * bytes ..] = member i's in[me * bytes ..]; then gs_transfer_finish. */
 gs_status gs_all_to_all_start(gs_transfer *t, const void *in, void *out,
                               size_t bytes, gs_err *e);
+/* out[0 .. bytes) = in[0 .. bytes) of member 0; out == in is allowed. */
+gs_status gs_broadcast_start(gs_transfer *t, const void *in, void *out,
+                             size_t bytes, gs_err *e);
+gs_status gs_broadcast_finish(gs_transfer *t, void *out, size_t bytes,
+                              gs_err *e);
 /* Over a pair: sends in, and receives out (from the caller itself, when it is
  * its own peer); then gs_transfer_finish. */
 gs_status gs_permute_start(gs_transfer *t, const void *in, void *out,

@@ -38,6 +38,11 @@ gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e);
 gs_status gs_coll_exchange_start(const gs_coll *c, gs_err *e);
 gs_status gs_coll_exchange_wait(const gs_coll *c, gs_err *e);
 
+/* An all-to-all of several dims (collective_dims.c). */
+gs_status gs_coll_dims_prep(gs_arena *a, gs_coll *c, gs_err *e);
+gs_status gs_coll_dims_start(const gs_coll *c, gs_err *e);
+gs_status gs_coll_dims_wait(const gs_coll *c, gs_err *e);
+
 /* Compiles the collective n for device position p; what it asks for in
  * scratch_size follows from n and p alone.  The number of threads is the
  * caller's to set. */

@@ -238,6 +238,36 @@ static gs_status wait_all_to_all(const gs_coll *c, gs_err *e) {
   return GS_OK;
 }
 
+/* ---- all-to-all of several dims ---- */
+
+static gs_status prep_all_to_all_dims(gs_arena *a, gs_coll *c, gs_err *e) {
+  return gs_coll_dims_prep(a, c, e);
+}
+
+static gs_status start_all_to_all_dims(const gs_coll *c, gs_err *e) {
+  return gs_coll_dims_start(c, e);
+}
+
+static gs_status wait_all_to_all_dims(const gs_coll *c, gs_err *e) {
+  return gs_coll_dims_wait(c, e);
+}
+
+/* ---- broadcast ---- */
+
+static gs_status prep_broadcast(gs_arena *a, gs_coll *c, gs_err *e) {
+  if (!alike(c->x, c->y, -1)) return place_fail(a, c, "shapes differ", e);
+  return GS_OK;
+}
+
+static gs_status start_broadcast(const gs_coll *c, gs_err *e) {
+  return gs_broadcast_start(c->transfer, c->in, c->out, gs_value_bytes(c->x),
+                            e);
+}
+
+static gs_status wait_broadcast(const gs_coll *c, gs_err *e) {
+  return gs_broadcast_finish(c->transfer, c->out, gs_value_bytes(c->x), e);
+}
+
 /* ---- permutation ---- */
 
 static gs_status prep_permute(gs_arena *a, gs_coll *c, gs_err *e) {

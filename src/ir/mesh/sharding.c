@@ -78,6 +78,12 @@ int64_t gs_sharding_bytes(const gs_mesh *m, const gs_sharding *s,
   return gs_dtype_bytes(dtype, n);
 }
 
+bool gs_blocks_nest(int64_t n, int64_t outer, int64_t inner) {
+  gs_assert(n >= 0 && outer >= 1 && inner >= 1);
+  if (outer == 1) return true;
+  return gs_ceil_div(n, outer * inner) * inner == gs_ceil_div(n, outer);
+}
+
 void gs_sharding_range(const gs_mesh *m, const gs_sharding *s, int d,
                        int64_t n, int64_t p, int64_t *first, int64_t *count) {
   int64_t block = gs_sharding_block(m, s, d, n);

@@ -59,6 +59,10 @@ void gs_sharding_local(const gs_mesh *m, const gs_sharding *s,
 /* Bytes of one device's block; -1 on overflow. */
 int64_t gs_sharding_bytes(const gs_mesh *m, const gs_sharding *s,
                           gs_dtype dtype, const int64_t *dims);
+/* True when blocks of dim n over `outer`, each cut over `inner`, are the
+ * blocks over outer followed by inner: the condition under which the minor
+ * axes of a dim can be added or dropped without a realignment. */
+bool gs_blocks_nest(int64_t n, int64_t outer, int64_t inner);
 /* First element and number of valid elements of dim d on device position p. */
 void gs_sharding_range(const gs_mesh *m, const gs_sharding *s, int d,
                        int64_t n, int64_t p, int64_t *first, int64_t *count);

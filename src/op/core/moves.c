@@ -1,6 +1,7 @@
 #include "op/core/moves.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -33,7 +34,7 @@ const gs_move_info gs_moves[GS_NMOVE] = {
 
 bool gs_effect_cuts(gs_effect e) {
   return e == GS_EFFECT_SPLIT || e == GS_EFFECT_TRANSFER ||
-         e == GS_EFFECT_SCATTER;
+         e == GS_EFFECT_REGROUP || e == GS_EFFECT_SCATTER;
 }
 
 bool gs_effect_combines(gs_effect e) {
@@ -56,13 +57,12 @@ static double block_bytes(gs_dtype t, int rank, const int64_t *dims, int dim,
   return (double)gs_dtype_bytes((int)t, gs_product(block, rank));
 }
 
-/* Packed types are reduced as bytes. */
-static double part_bytes(gs_dtype t, int rank, const int64_t *dims,
-                         int64_t g) {
-  int64_t n = gs_product(dims, rank);
-  if (gs_dtype_packed(t))
-    return (double)gs_ceil_div(gs_dtype_bytes((int)t, n), g);
-  return (double)gs_dtype_bytes((int)t, gs_ceil_div(n, g));
+/* Of a tensor that is no longer than x and y along any dim. */
+static double piece_bytes(gs_dtype t, int rank, const int64_t *x,
+                          const int64_t *y) {
+  int64_t piece[GS_MAX_RANK];
+  for (int d = 0; d < rank; d++) piece[d] = gs_min(x[d], y[d]);
+  return block_bytes(t, rank, piece, -1, 1);
 }
 
 /* Of a tensor with n elements along dim `dim`, all of it. */
@@ -82,7 +82,8 @@ double gs_move_bytes(gs_move_kind k, gs_dtype t, int rank, const int64_t *x,
 #define X block_bytes(t, rank, x, -1, ndevice)
 #define Y block_bytes(t, rank, y, -1, ndevice)
 #define BLOCK block_bytes(t, rank, x, dim, ndevice)
-#define PART part_bytes(t, rank, x, ndevice)
+#define PIECE piece_bytes(t, rank, x, y)
+#define SHARE ceil(X / g)
 #define SENT along_bytes(t, rank, x, dim, sent)
   switch (k) {
 #define MOVE(sym, name, operands, effect, flags, attributes, device, bytes,    \
@@ -97,6 +98,7 @@ double gs_move_bytes(gs_move_kind k, gs_dtype t, int rank, const int64_t *x,
 #undef X
 #undef Y
 #undef BLOCK
-#undef PART
+#undef PIECE
+#undef SHARE
 #undef SENT
 }

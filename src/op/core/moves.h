@@ -18,6 +18,8 @@ typedef enum gs_effect {
   GS_EFFECT_SPLIT,    /* held copies; then they split dim `dim`, as minor */
   GS_EFFECT_JOIN,     /* split `dim`, as minor; then they hold copies */
   GS_EFFECT_TRANSFER, /* split `concat_dim`; then they split `split_dim` */
+  GS_EFFECT_REGROUP,  /* split dims, as minor; then they split other dims */
+  GS_EFFECT_BROADCAST, /* split dims of one element; then they hold copies */
   GS_EFFECT_PERMUTE,  /* others split each dim into as many blocks */
   GS_EFFECT_REDUCE,   /* were partial; then they hold copies */
   GS_EFFECT_SCATTER,  /* were partial; then they split `dim` */

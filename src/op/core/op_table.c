@@ -80,7 +80,6 @@
 #define ENTRY GS_OP_ENTRY
 #define EXIT GS_OP_EXIT
 #define MESH GS_OP_MESH
-#define PLACED GS_OP_PLACED
 
 enum {
 #define OP(sym, ...) ROW_##sym,

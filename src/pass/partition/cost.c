@@ -46,3 +46,15 @@ double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
   link_of(m, axes, &alpha_us, &gbs);
   return steps * (alpha_us * 1e-6) + bytes / (gbs * 1e9);
 }
+
+void gs_cost_least(const gs_mesh *m, const gs_axes *axes, double *latency,
+                   double *per_byte) {
+  *latency = *per_byte = INFINITY;
+  for (int i = 0; i < axes->n; i++) {
+    gs_axes one = {1, {axes->at[i]}};
+    double alpha_us, gbs;
+    link_of(m, &one, &alpha_us, &gbs);
+    *latency = fmin(*latency, alpha_us * 1e-6); /* one message or more */
+    *per_byte = fmin(*per_byte, 1 / (gbs * 1e9));
+  }
+}

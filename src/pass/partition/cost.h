@@ -14,5 +14,9 @@ double gs_cost_local(const gs_mesh *m, double flops, double bytes);
 /* Seconds of one move over these axes that sends so many bytes. */
 double gs_cost_move(const gs_mesh *m, gs_move_kind k, const gs_axes *axes,
                     double bytes);
+/* What every collective over some of these axes takes at least: seconds, and
+ * seconds for each byte. */
+void gs_cost_least(const gs_mesh *m, const gs_axes *axes, double *latency,
+                   double *per_byte);
 
 #endif

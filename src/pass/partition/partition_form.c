@@ -13,7 +13,7 @@ static bool refines(const gs_partitioner *p, const gs_value *v,
     const gs_axes *f = &fine->dim[d].axes, *c = &coarse->dim[d].axes;
     if (c->n > f->n || memcmp(c->at, f->at, c->n)) return false;
     gs_axes rest = gs_axes_tail(f, c->n);
-    if (!gs_reshard_nests(v->dims[d], gs_axes_size(p->m, c),
+    if (!gs_blocks_nest(v->dims[d], gs_axes_size(p->m, c),
                           gs_axes_size(p->m, &rest)))
       return false;
   }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "op/core/exchange_node.h"
 #include "op/core/schema.h"
 #include "pass/partition/partition_impl.h"
 
@@ -33,8 +34,9 @@ static const gs_sharding *added(gs_partitioner *p, const gs_sharding *before,
 
 /* Sets the attribute of that name; those of graphs for one device are set by
  * gs_pass_specialise. */
-static void set_attribute(gs_partitioner *p, gs_node *n, gs_string name,
-                          const gs_sharding *before, const gs_move *mv) {
+static void set_attribute(gs_partitioner *p, const gs_value *v, gs_node *n,
+                          gs_string name, const gs_sharding *before,
+                          const gs_move *mv) {
   gs_graph *g = p->program;
   const char *s = gs_strndup(p->a, name.at, name.n);
   if (!strcmp(s, "axes")) gs_node_set_axes(g, n, s, &mv->axes);
@@ -47,6 +49,7 @@ static void set_attribute(gs_partitioner *p, gs_node *n, gs_string name,
   if (!strcmp(s, "dim") || !strcmp(s, "concat_dim"))
     gs_node_set_int(g, n, s, mv->dim);
   if (!strcmp(s, "split_dim")) gs_node_set_int(g, n, s, mv->to);
+  if (!strcmp(s, "dims")) gs_node_set_ints(g, n, s, v->dims, v->rank);
   if (!strcmp(s, "size")) gs_node_set_int(g, n, s, n->out[0]->dims[mv->dim]);
 }
 
@@ -72,7 +75,9 @@ static gs_value *emit_move(gs_partitioner *p, const gs_value *v, gs_value *in,
   gs_string name;
   gs_node *n;
   gs_value *out = emit(p, v, mv->kind, in, mv->after, &n);
-  while (gs_schema_next(&rest, &name)) set_attribute(p, n, name, before, mv);
+  while (gs_schema_next(&rest, &name))
+    set_attribute(p, v, n, name, before, mv);
+  if (mv->exchange) gs_node_set_exchange(p->program, n, mv->dim, mv->exchange);
   if (row->flags & GS_OP_COLLECTIVE) record(p, v, mv, before, out);
   return out;
 }
@@ -112,7 +117,8 @@ static gs_padding padding_after(gs_partitioner *p, const gs_value *v,
   for (int d = 0; d < v->rank; d++) {
     int had = before->sharding->dim[d].axes.n;
     bool cut = gs_effect_cuts(effect) && mv->after->dim[d].axes.n > had;
-    if ((known >> d & 1) && (!cut || value == 0))
+    bool filled = effect == GS_EFFECT_EXCHANGE && d == mv->dim; /* zeros */
+    if (filled ? value == 0 : (known >> d & 1) && (!cut || value == 0))
       after.dims |= (uint64_t)1 << d;
   }
   if (!after.dims) after.value = 0;

@@ -1,14 +1,14 @@
 /* Resharding: the cheapest sequence of local slices and collectives that
  * takes a value from one sharding to another.
  *
- * A search over shardings, not a ladder of cases (design section 4).  States
- * are lists of units: runs of sub-axes that the source and the target keep
- * together, so that the search does not grow with the number of devices. */
+ * A search over shardings, not a ladder of cases (design section 4):
+ * reshard_search.h.  Where the states are few the path is the cheapest that
+ * moves.def allows; else the cheapest of those that lead toward the goal. */
 #ifndef GS_PASS_RESHARD_H
 #define GS_PASS_RESHARD_H
 
 #include "base/data/map.h"
-#include "ir/mesh/form.h"
+#include "ir/mesh/exchange.h"
 #include "pass/partition/cost.h"
 
 typedef struct gs_move {
@@ -17,6 +17,7 @@ typedef struct gs_move {
   int dim;            /* gathered, sliced, scattered or split-from dim */
   int to;             /* all-to-all: the dim that becomes split */
   gs_sharding *after; /* the sharding that results */
+  const gs_exchange *exchange; /* of moves with that effect, along `dim` */
   double bytes;       /* sent per device */
   double seconds;     /* pass/partition/cost.h */
 } gs_move;
@@ -31,6 +32,7 @@ typedef struct gs_resharder {
   gs_arena *arena;
   const gs_mesh *mesh;
   gs_map cache; /* "dims:from>to" -> gs_path */
+  gs_map sent;  /* "n:from>to" -> gs_exchange_sent */
 } gs_resharder;
 
 void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m);
@@ -50,10 +52,5 @@ const gs_path *gs_reshard_in_order(gs_resharder *r, gs_dtype dtype, int rank,
                                    const int64_t *dims,
                                    const gs_sharding *from,
                                    const gs_sharding *to);
-
-/* True when blocks of dim n over `outer`, each cut over `inner`, are the
- * blocks over outer followed by inner: the condition under which the minor
- * axes of a dim can be added or dropped without a realignment. */
-bool gs_reshard_nests(int64_t n, int64_t outer, int64_t inner);
 
 #endif

@@ -96,11 +96,24 @@ static gs_status shape_split(gs_graph *g, const gs_node *n, int64_t *dims,
   return GS_OK;
 }
 
+/* Operand 0 has the shape of a block under s of a value of these dims. */
+static gs_status is_block(gs_graph *g, const gs_node *n, const gs_sharding *s,
+                          const int64_t *dims, gs_err *e) {
+  const gs_value *x = n->in[0];
+  int64_t local[GS_MAX_RANK];
+  gs_sharding_local(g->mesh, s, dims, local);
+  for (int d = 0; d < x->rank; d++)
+    if (local[d] != x->dims[d])
+      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                     "blocks of dim %d are %lld long, but '%s' has %lld", d,
+                     (long long)local[d], x->name, (long long)x->dims[d]);
+  return GS_OK;
+}
+
 /* The global shape in the attributes, of which operand 0 is a block. */
 static gs_status shape_leave(gs_graph *g, const gs_node *n, int64_t *out,
                              gs_err *e) {
   const gs_value *x = n->in[0];
-  int64_t local[GS_MAX_RANK];
   const gs_sharding *s;
   int rank;
   const int64_t *dims = gs_node_ints(n, "dims", &rank);
@@ -109,15 +122,8 @@ static gs_status shape_leave(gs_graph *g, const gs_node *n, int64_t *out,
   if (rank != x->rank) return bad(g, n, "dims and operand differ in rank", e);
   for (int d = 0; d < rank; d++)
     if (dims[d] < 0) return bad(g, n, "a negative dim in 'dims'", e);
-  gs_sharding_local(g->mesh, s, dims, local);
-  for (int d = 0; d < rank; d++) {
-    out[d] = dims[d];
-    if (local[d] != x->dims[d])
-      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                     "blocks of dim %d are %lld long, but '%s' has %lld", d,
-                     (long long)local[d], x->name, (long long)x->dims[d]);
-  }
-  return GS_OK;
+  for (int d = 0; d < rank; d++) out[d] = dims[d];
+  return is_block(g, n, s, dims, e);
 }
 
 static gs_status shape_permute(gs_graph *g, const gs_node *n, gs_err *e) {
@@ -163,6 +169,54 @@ static gs_status shape_narrow(gs_graph *g, const gs_node *n, int64_t *dims,
   return GS_OK;
 }
 
+/* The axes of a set that split no dim of s but as its minor ones. */
+static gs_subset minor_axes(const gs_sharding *s, gs_subset set) {
+  gs_subset minor = 0;
+  for (int d = 0; d < s->rank; d++) {
+    const gs_axes *a = &s->dim[d].axes;
+    for (int i = a->n; i-- > 0 && (set >> a->at[i] & 1);)
+      minor |= (gs_subset)1 << a->at[i];
+  }
+  return minor;
+}
+
+/* Whether dim d of n elements differs by minor axes of the set alone, in one
+ * of two shardings, and blocks nest. */
+static bool regroups(const gs_mesh *m, const gs_sharding *x,
+                     const gs_sharding *y, gs_subset set, int d, int64_t n) {
+  const gs_axes *a = &x->dim[d].axes, *b = &y->dim[d].axes;
+  const gs_axes *less = a->n < b->n ? a : b, *more = a->n < b->n ? b : a;
+  gs_axes head = gs_axes_head(more, less->n);
+  gs_axes tail = gs_axes_tail(more, less->n);
+  return gs_axes_equal(&head, less) && !(gs_axes_set(less) & set) &&
+         !(gs_axes_set(&tail) & ~set) &&
+         gs_blocks_nest(n, gs_axes_size(m, less), gs_axes_size(m, &tail));
+}
+
+static gs_status shape_regroup(gs_graph *g, const gs_node *n, int64_t *out,
+                               gs_err *e) {
+  const gs_value *x = n->in[0];
+  const gs_sharding *from, *to;
+  int rank;
+  const int64_t *dims = gs_node_ints(n, "dims", &rank);
+  if (!gs_node_attr(n, "dims")) return missing(g, n, "dims", e);
+  if (rank != x->rank) return bad(g, n, "dims and operand differ in rank", e);
+  GS_TRY(split_attr(g, n, "from", rank, &from, e));
+  GS_TRY(split_attr(g, n, "to", rank, &to, e));
+  gs_subset set = gs_axes_set(gs_node_axes(n, "axes"));
+  if (minor_axes(from, set) != set || minor_axes(to, set) != set)
+    return bad(g, n, "'axes' are not minor axes of 'from' and of 'to'", e);
+  for (int d = 0; d < rank; d++)
+    if (dims[d] < 0 || !regroups(g->mesh, from, to, set, d, dims[d]))
+      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                     "dim %d of %lld elements cannot go from 'from' to 'to' "
+                     "over 'axes'",
+                     d, (long long)dims[d]);
+  GS_TRY(is_block(g, n, from, dims, e));
+  gs_sharding_local(g->mesh, to, dims, out);
+  return GS_OK;
+}
+
 /* Moves over the attribute `axes`, by what they do to these. */
 static gs_status shape_axes(gs_graph *g, const gs_node *n, gs_effect effect,
                             int64_t *dims, gs_err *e) {
@@ -183,6 +237,7 @@ static gs_status shape_axes(gs_graph *g, const gs_node *n, gs_effect effect,
       return size_attr(g, n, dims[d], m, &size, e);
     case GS_EFFECT_NARROW: return shape_narrow(g, n, dims, e);
     case GS_EFFECT_TRANSFER: return shape_transfer(g, n, m, dims, e);
+    case GS_EFFECT_REGROUP: return shape_regroup(g, n, dims, e);
     default: return GS_OK;
   }
 }
