@@ -10,6 +10,7 @@
 #include "exchange_model.h"
 #include "exec/run/run.h"
 #include "fixture.h"
+#include "io/onnx/onnx_build.h"
 #include "ir/packed.h"
 #include "op/core/exchange_node.h"
 #include "op/core/moves.h"
@@ -261,6 +262,49 @@ START_TEST(random_exchanges) {
 }
 END_TEST
 
+/* ---- as a file ---- */
+
+/* The exchange of a program that was written as a model and read again. */
+static const gs_node *through_a_file(const trial *t) {
+  gs_graph *g = program_of(t);
+  const char *domain[] = {"", "ai.gshard"};
+  int64_t version[] = {13, 1};
+  gs_model_info info = {.nopset = 2, .opset_domain = domain,
+                        .opset_version = version};
+  gs_model *m, *again;
+  const char *path = in_dir("program.onnx");
+  must(!gs_model_from_graph(&arena, g, &info, &m, &err), "build");
+  gs_write_options replace = {.replace = true};
+  must(!gs_model_write_with(m, path, &replace, &err), "write");
+  gs_model_close(m);
+  g = open_graph(path, &again);
+  gs_graph_set_mesh(g, &t->mesh);
+  return gs_graph_find(g, "e")->def;
+}
+
+START_TEST(files) {
+  for (int k = 0; k < 20; k++) {
+    trial t;
+    gs_exchange x;
+    int dim;
+    if (!draw(&t, meshes[2], types[_i])) continue;
+    const gs_node *n = through_a_file(&t);
+    ck_assert_msg(!gs_node_exchange(&arena, n, &t.mesh, &x, &dim, &err), "%s",
+                  messages());
+    ck_assert_int_eq(dim, 2);
+    ck_assert(gs_axes_equal(&x.from, &t.x.from));
+    ck_assert(gs_axes_equal(&x.to, &t.x.to));
+    ck_assert(gs_held_range_equal(&x.range, &t.x.range));
+    ck_assert(x.step == t.x.step && x.width == t.x.width);
+    ck_assert(x.fill == t.x.fill && x.nsource == t.x.nsource);
+    ck_assert_mem_eq(x.source, t.source,
+                     (size_t)x.nsource * sizeof *x.source);
+    gs_reach none = {0}, *want = t.x.reach.count ? &t.x.reach : &none;
+    ck_assert_mem_eq(&x.reach, want, sizeof none);
+  }
+}
+END_TEST
+
 /* ---- elements of fills ---- */
 
 static const struct {
@@ -378,16 +422,17 @@ static int digest(void) {
 }
 
 static void begin(void) {
-  setup();
+  setup_dir();
   state = 88172645u;
 }
 
 int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "digest")) return digest();
   TCase *t = tcase_create("exchange_run");
-  tcase_add_checked_fixture(t, begin, teardown);
+  tcase_add_checked_fixture(t, begin, teardown_dir);
   tcase_set_timeout(t, 120);
   tcase_add_loop_test(t, random_exchanges, 0, COUNT(types));
+  tcase_add_loop_test(t, files, 0, 3);
   tcase_add_loop_test(t, fill_values, 0, COUNT(values));
   tcase_add_loop_test(t, refused, 0, COUNT(bad));
   return suite_run("exchange_run", t);
