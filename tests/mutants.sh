@@ -132,6 +132,20 @@ mutant "every tail counts as zero" \
   tests/test_partition
 mutant "what a collective gives has a zero tail" \
   'return split && zero ?' 'return !split || zero ?' tests/test_partition
+mutant "a device that wants its own elements counts as one that is sent to" \
+  '*sum += p.count * (takers - itself);' '*sum += p.count * takers;' \
+  tests/test_exchange
+mutant "reflected elements come forwards" \
+  'if (back) r.delta = -r.delta;' 'if (back) r.delta = 1;' \
+  tests/test_exchange
+mutant "what is received in pieces is left where it is" \
+  'if (q->got[i].bytes && !q->got[i].lies)' 'if (!q->got[i].bytes)' \
+  tests/test_exchange_run
+mutant "packed elements are received over their neighbours" \
+  '(!alone || length % 8 == 0 || all);' '(!alone || length >= 0 || all);' \
+  tests/test_exchange_run
+mutant "a cut takes the first places" \
+  '*first = b - a;' '*first = 0;' tests/test_kernel_index
 mutant "the search for a resharding ends early" \
   'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
 

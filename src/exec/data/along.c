@@ -49,6 +49,7 @@ void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
     return;
   }
   size_t size = (size_t)bits_of(a) / 8;
+  if (gs_along_bytes(a, s->count) < 1 << 17) threads = 1;
   gs_strided copy;
   gs_strided_init(&copy, size);
   gs_strided_dim(&copy, a->outer, s->n * a->inner, n * a->inner);

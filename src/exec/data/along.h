@@ -24,7 +24,7 @@ size_t gs_along_bytes(const gs_along *a, int64_t n);
 bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
                      size_t *at);
 /* Copies the elements of `from` to those places of a tensor with n from
- * `first` on.  The tensors do not overlap. */
+ * `first` on.  The tensors do not overlap; at most so many threads copy. */
 void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
                    int64_t n, int64_t first, void *to, int threads);
 /* Puts *value at places first .. first + count - 1 of n. */
