@@ -162,6 +162,41 @@ ok "two specs: device_ids" dumped 'device_ids: \[3, 1, 2, 0\]' -s ids.yaml \
 ok "two specs: the first link" grep -q 'tp: {gbps: 80}' dump
 ok "two specs: the second link" grep -q 'dp: {alpha_us: 3}' dump
 
+# ---- device orders ----------------------------------------------------------
+cat > order.yaml << 'END_SPEC'
+mesh: {axes: {dp: 2, tp: 2}}
+orders: {zigzag: [0, 3, 1, 2]}
+rules:
+  - {match: {tensor: x}, shard: [zigzag, ~]}
+END_SPEC
+cat > again.yaml << 'END_SPEC'
+rules:
+  - {match: {tensor: y}, assign: {shape: [4, 1], devices: [0, 3, 1, 2]}}
+  - {match: {tensor: w1}, assign: [[3, 0, 1, 2]]}
+END_SPEC
+"$annotate" -q -s order.yaml -o order.onnx mlp.onnx
+ok "an order, as it was written" gives 0 - "$annotate" --check -q order.onnx
+listed() { "$annotate" --list-tensors order.onnx | grep -q -e "$1"; }
+ok "in its sharding" listed '^x .*{zigzag,~}'
+"$partition" -q -o - order.onnx > order.program
+"$partition" -q --configuration gshard -o - order.onnx > fields.program
+ok "from the standard fields the same" cmp order.program fields.program
+"$annotate" -q -s again.yaml -f -o order.onnx order.onnx
+ok "an assignment that follows from it" listed '^y .*{zigzag,~}'
+ok "one that is an order of its own" listed '^w1 .*{~,order1}'
+ok "dumped" dumped 'zigzag: \[0, 3, 1, 2\]' -s order.yaml
+cp dump order.dump
+ok "and read again" dumped 'zigzag: \[0, 3, 1, 2\]' -s order.dump
+echo 'orders: {zigzag: [0, 1, 3, 2]}' > other.yaml
+ok "a second order of that name" gives 78 "'zigzag' is defined twice" \
+  "$annotate" -n -s order.yaml -s other.yaml mlp.onnx
+ok "another mesh" gives 78 'lists 4 devices, but the mesh has 8' \
+  "$annotate" -n -s order.yaml --mesh d=8 mlp.onnx
+ok "--mesh with an order" gives 64 "'z' is a device order" \
+  "$partition" -n --mesh 'd=4,z=[0,3,1,2]' order.onnx
+ok "another mesh of an annotated model" gives 78 'the mesh has no axis' \
+  "$partition" -n --mesh d=4 order.onnx
+
 # ---- without the standard fields --------------------------------------------
 ok "--standard-fields=no" gives 0 - "$annotate" -q --standard-fields=no \
   -s mlp.yaml -o no.onnx mlp.onnx

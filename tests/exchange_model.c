@@ -56,7 +56,9 @@ model_place model_place_of(const gs_mesh *mesh, const gs_exchange *x, int64_t p,
 
 gs_axes model_axes(uint32_t *state, const gs_mesh *mesh) {
   gs_axes a = {0};
+  int order = (int)model_any(state, 0, mesh->norder);
   for (int s = 0; s < mesh->nsub; s++) {
+    if (mesh->sub[s].order != order) continue;
     if (model_any(state, 0, 2) == 0) continue;
     int at = (int)model_any(state, 0, a.n);
     for (int k = a.n; k > at; k--) a.at[k] = a.at[k - 1];

@@ -19,7 +19,8 @@ typedef struct model_place {
 model_place model_place_of(const gs_mesh *mesh, const gs_exchange *x, int64_t p,
                            int64_t j);
 
-/* Some sub-axes of the mesh in any order. */
+/* Some sub-axes of the mesh, of one device order, one after another in any
+ * way. */
 gs_axes model_axes(uint32_t *state, const gs_mesh *mesh);
 /* Small numbers of all kinds, with at most 4 sources and 40 places; some are
  * no exchange (gs_exchange_check). */

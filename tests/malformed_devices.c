@@ -250,6 +250,14 @@ NOTED(mesh_zero, "mesh {dp=0}", NULL, NULL, NULL)
 NOTED(mesh_twice, "mesh {dp=2, dp=2}", NULL, NULL, NULL)
 NOTED(mesh_huge, "mesh {dp=99999999999}", NULL, NULL, NULL)
 NOTED(mesh_product, "mesh {a=4096, b=4096}", NULL, NULL, NULL)
+NOTED(order_twice, "mesh {d=4, z=[0,1,1,2]}", NULL, NULL, NULL)
+NOTED(order_outside, "mesh {d=4, z=[0,1,2,4]}", NULL, NULL, NULL)
+NOTED(order_short, "mesh {d=4, z=[0,1,2]}", NULL, NULL, NULL)
+NOTED(order_open, "mesh {d=4, z=[0,1,2,3", NULL, NULL, NULL)
+NOTED(order_empty, "mesh {d=4, z=[]}", NULL, NULL, NULL)
+NOTED(order_cut, "mesh {d=4, z=[0,1,3,2]:3}", NULL, NULL, NULL)
+NOTED(order_first, "mesh {z=[0], d=4}", NULL, NULL, NULL)
+NOTED(orders_mixed, "mesh {d=4, z=[0,1,3,2]}", "{d:(1)2,z:(2)2}", NULL, NULL)
 NOTED(axis_unknown, MESH, "{ep,~}", NULL, NULL)
 NOTED(axis_used_twice, MESH, "{dp,dp}", NULL, NULL)
 NOTED(rank_differs, MESH, "{dp}", NULL, NULL)
@@ -306,6 +314,14 @@ const malformed malformed_devices[] = {
     {"dev-mesh-twice.onnx", mesh_twice, 65, "gshard.mesh"},
     {"dev-mesh-huge.onnx", mesh_huge, 65, "gshard.mesh"},
     {"dev-mesh-product.onnx", mesh_product, 65, "gshard.mesh"},
+    {"dev-order-twice.onnx", order_twice, 65, "gshard.mesh"},
+    {"dev-order-outside.onnx", order_outside, 65, "gshard.mesh"},
+    {"dev-order-short.onnx", order_short, 65, "gshard.mesh"},
+    {"dev-order-open.onnx", order_open, 65, "gshard.mesh"},
+    {"dev-order-empty.onnx", order_empty, 65, "gshard.mesh"},
+    {"dev-order-cut.onnx", order_cut, 65, "gshard.mesh"},
+    {"dev-order-first.onnx", order_first, 65, "gshard.mesh"},
+    {"dev-orders-mixed.onnx", orders_mixed, 65, "gshard.sharding:x"},
     {"dev-axis-unknown.onnx", axis_unknown, 65, "gshard.sharding:x"},
     {"dev-axis-used-twice.onnx", axis_used_twice, 65, "gshard.sharding:x"},
     {"dev-rank.onnx", rank_differs, 65, "gshard.sharding:x"},

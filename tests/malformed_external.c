@@ -207,7 +207,7 @@ void bad_dev_foreign(wire *out) {
 void bad_dev_repeated(wire *out) {
   claimed(out, &(claim){"c", "x", 0, 4, 4, four}, 2);
 }
-void bad_dev_irregular(wire *out) {
+void bad_dev_order(wire *out) {
   claimed(out,
           &(claim){"c", "x", 0, 4, 4, (const int64_t[]){0, 1, 3, 2}}, 1);
 }

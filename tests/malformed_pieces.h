@@ -89,7 +89,7 @@ void bad_dev_twice(wire *out);
 void bad_dev_unknown(wire *out);
 void bad_dev_foreign(wire *out);
 void bad_dev_repeated(wire *out);
-void bad_dev_irregular(wire *out);
+void bad_dev_order(wire *out);
 void bad_dev_partial(wire *out);
 void bad_dev_group(wire *out);
 void bad_dev_two_configs(wire *out);

@@ -27,18 +27,24 @@ static Onnx__ShardingSpecProto *first_spec(const gs_model *m) {
   return m->proto->graph->node[0]->device_configurations[0]->sharding_spec[0];
 }
 
-static gs_status shardings(gs_model *m, const char **mesh_text) {
+static gs_status shardings_of(gs_model *m, const char *configuration,
+                              const char **mesh_text) {
   gs_graph *g = import(m);
   gs_mesh *mesh;
   for (int i = 0; i < g->value.n; i++)
     gs_value_shape(g, g->value.at[i], 2, (const int64_t[]){2, 2});
-  gs_status st = gs_model_shardings(m, g, &arena, NULL, &mesh, NULL, &err);
+  gs_status st = gs_model_shardings(m, g, &arena, configuration, &mesh, NULL,
+                                    &err);
   gs_buf b;
   gs_buf_init(&b, &arena);
   if (!st) gs_mesh_print(&b, mesh);
   if (!st) gs_sharding_print(&b, mesh, gs_graph_find(g, "x")->sharding);
   if (mesh_text) *mesh_text = b.at;
   return st;
+}
+
+static gs_status shardings(gs_model *m, const char **mesh_text) {
+  return shardings_of(m, NULL, mesh_text);
 }
 
 static void check_written(gs_model *m, const uint8_t *p, size_t n) {
@@ -143,6 +149,37 @@ START_TEST(specs_replaced) {
 }
 END_TEST
 
+/* A list that no mesh explains is a device order; a mesh that is known is asked
+ * for one first. */
+START_TEST(orders_read) {
+  static const struct {
+    const char *mesh, *sharding, *inferred;
+  } list[] = {
+      {"mesh {d=4, z=[0,1,3,2]}", "{z,~}",
+       "mesh {d0=4, order1=[0,1,3,2]}{order1,~}"},
+      {"mesh {d=6, z=[5,0,4,1,3,2]:3}", "{z:(3)2,z:(1)3}",
+       "mesh {d0=6, order1=[5,4,3,0,1,2]}{order1:(1)2,order1:(2)3}"},
+      {"mesh {a=2, b=4, z=[0,7,1,6,2,5,3,4]}", "{~,z:(1)4}",
+       "mesh {d0=8, order1=[0,7,1,6,2,5,3,4]}{~,order1:(1)4}"},
+  };
+  for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+    gs_model *m;
+    const char *text;
+    gs_graph *g = annotated(&m, list[i].mesh, list[i].sharding);
+    gs_annotate_options opt = {.fields = GS_FIELDS_YES};
+    ck_assert_int_eq(gs_model_annotate(m, g, &opt, &err), 0);
+    const char *same = gs_sprintf(&arena, "%s%s", list[i].mesh,
+                                  list[i].sharding);
+    ck_assert_int_eq(shardings_of(m, GS_CONFIGURATION, &text), 0);
+    ck_assert_str_eq(text, same);
+    opt.standard_only = true;
+    ck_assert_int_eq(gs_model_annotate(m, g, &opt, &err), 0);
+    ck_assert_msg(!shardings(m, &text), "%s", messages());
+    ck_assert_str_eq(text, list[i].inferred);
+  }
+}
+END_TEST
+
 int main(int argc, char **argv) {
   if (argc == 5 && !strcmp(argv[1], "--edit"))
     return edit_model(argv[2], argv[3], argv[4]);
@@ -152,5 +189,6 @@ int main(int argc, char **argv) {
   tcase_add_test(t, specs_read);
   tcase_add_test(t, specs_malformed);
   tcase_add_test(t, specs_replaced);
+  tcase_add_test(t, orders_read);
   return suite_run("devices", t);
 }

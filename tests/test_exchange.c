@@ -109,7 +109,8 @@ static void check_exchange(const gs_exchange *x) {
 static const char *const meshes[] = {
     "mesh {a=2}",      "mesh {a=3}",           "mesh {a=2, b=2}",
     "mesh {a=2, b=3}", "mesh {a=2, b=2, c=2}", "mesh {a=8}",
-    "mesh {a=1}",      "mesh {a=5}",           "mesh {a=3, b=4}"};
+    "mesh {a=1}",      "mesh {a=5}",           "mesh {a=3, b=4}",
+    "mesh {a=4, z=[2,0,1,3]}",   "mesh {a=2, b=3, z=[0,5,1,4,2,3]}"};
 
 START_TEST(random_numbers) {
   int refused = 0;
@@ -232,7 +233,8 @@ static void refused(const gs_exchange *x, const char *why) {
   } while (0)
 
 START_TEST(bad_numbers) {
-  ck_assert(!gs_mesh_parse("mesh {a=2, b=3}", &arena, &mesh, &err));
+  ck_assert(!gs_mesh_parse("mesh {a=2, b=3, z=[1,0,2,3,4,5]}", &arena, &mesh,
+                           &err));
   gs_axes a = gs_axes_named(&mesh, 0);
   gs_exchange good = gs_exchange_blocks(&mesh, &a, 12);
   gs_exchange_source two[2] = {{8, 4, 0}, {4, 2, 8}};
@@ -277,6 +279,7 @@ START_TEST(bad_numbers) {
   BAD((x.fill = GS_FILL_REFLECT, x.nsource = 1, x.range.e = 10000000),
       "fill 'reflect' repeats 8 elements more than 1048576 times");
   BAD((x.to.n = 2, x.to.at[1] = x.to.at[0]), "'to' names an axis twice");
+  BAD((x.to.n = 2, x.to.at[1] = 2), "'to' names axes of two device orders");
 }
 END_TEST
 

@@ -14,7 +14,6 @@
 #include "ir/packed.h"
 #include "op/core/exchange_node.h"
 #include "op/core/moves.h"
-#include "op/core/schema.h"
 #include "pass/specialise.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
@@ -76,7 +75,7 @@ static gs_graph *program_of(const trial *t) {
   gs_graph *g = gs_graph_new(&arena, "exchange");
   g->mesh = &t->mesh;
   gs_sharding *split = gs_sharding_new(&arena, 4, false);
-  split->dim[0].axes = gs_axes_of((gs_subset)((1u << t->mesh.nsub) - 1));
+  split->dim[0].axes = gs_axes_of(gs_mesh_rest(&t->mesh, 0));
   gs_value *block[5];
   for (int k = 0; k < t->nin; k++) {
     gs_value *v = input(g, name_of("x", k), t->in[k]);
@@ -239,7 +238,8 @@ static bool draw(trial *t, const char *mesh, gs_dtype type) {
 
 static const char *const meshes[] = {"mesh {a=2}", "mesh {a=2, b=2}",
                                      "mesh {a=2, b=3}", "mesh {a=8}",
-                                     "mesh {a=1}"};
+                                     "mesh {a=1}",
+                                     "mesh {a=2, b=2, z=[3,1,0,2]}"};
 static const gs_dtype types[] = {GS_FLOAT,   GS_UINT8, GS_FLOAT16,
                                  GS_DOUBLE,  GS_COMPLEX128, GS_INT4,
                                  GS_UINT2,   GS_BOOL,  GS_FLOAT8E5M2,
@@ -342,35 +342,15 @@ END_TEST
 
 /* ---- what is refused ---- */
 
-/* Of "e = ...(b) " and these attributes. */
-static const struct {
-  const char *attributes, *why;
-} bad[] = {
-    {"axes=\"a\" dim=1 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] "
-     "blocks=[3]", "dim 1 is out of range for 'b' of rank 1"},
-    {"axes=\"b\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] "
-     "blocks=[3]", "attribute 'axes': 'b' names no axes of the mesh"},
-    {"axes=\"a\" dim=0 to_axes=\"x:\" range=[1,3,0,1,-1,5] sizes=[6] "
-     "blocks=[3]", "attribute 'to_axes': 'x:' names no axes of the mesh"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1] sizes=[6] "
-     "blocks=[3]", "attribute 'range' has 5 numbers instead of 6"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" sizes=[6] blocks=[3]",
-     "needs the attribute 'range'"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6,1] "
-     "blocks=[3]", "attribute 'sizes' has 2 numbers instead of 1"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] "
-     "blocks=[3] shifts=[]", "attribute 'shifts' has 0 numbers instead of 1"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[4] "
-     "blocks=[2]", "dim 0 of 'b' is 3 instead of 2"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] "
-     "blocks=[0]", "dim 0 of 'b' is 3 instead of 6"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[8] "
-     "blocks=[3]", "source 0: 8 elements cannot lie in blocks of 3 on 2 "
-     "devices"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] "
-     "blocks=[3] fill=\"operand\"", "has no operand beside the fill"},
-    {"axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] "
-     "blocks=[3] step=0", "a range of 5 places with divisor 1 and step 0"},
+/* Of "e = ...(b) "; what is wrong with each stands in data/moves. */
+static const char *const bad[] = {
+    "axes=\"a\" dim=1 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] blocks=[3]",
+    "axes=\"b\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] blocks=[3]",
+    "axes=\"a\" dim=0 to_axes=\"a\" sizes=[6] blocks=[3]",
+    "axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,4] sizes=[6] blocks=[3]",
+    "axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[4] blocks=[2]",
+    "axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] blocks=[3] "
+    "indices=[1,0]",
 };
 
 START_TEST(refused) {
@@ -380,20 +360,17 @@ START_TEST(refused) {
       "b = ai.gshard.Shard(x) split=\"{a}\" : f32[3]\n"
       "e = ai.gshard.%s(b) %s : f32[5]\n"
       "y = ai.gshard.Unshard(e) split=\"{a}\" dims=[10] : f32[10]\n"
-      "output y\n", gs_moves[GS_MOVE_EXCHANGE].name, bad[_i].attributes);
+      "output y\n", gs_moves[GS_MOVE_EXCHANGE].name, bad[_i]);
   ck_assert_msg(!gs_graph_parse(&arena, text, "t", &g, &err), "%s%s", text,
                 messages());
   for (int i = 0; i < g->node.n; i++)
     g->node.at[i]->op =
         gs_op_find(g->node.at[i]->domain, g->node.at[i]->op_type);
-  gs_node *n = g->node.at[1];
-  ck_assert_int_eq(n->op->shape(g, n, &err), GS_DATA);
-  ck_assert_str_eq(err.diag[0].text, bad[_i].why);
-  ck_assert_ptr_nonnull(strstr(err.diag[0].place, "node"));
   const gs_graph *program = g;
   gs_exec_config config = {.graph = &program, .ngraph = 1, .ndevice = 2};
   gs_exec *exec = NULL;
   ck_assert_int_eq(gs_exec_new(&config, &exec, &err), GS_DATA);
+  ck_assert_ptr_nonnull(strstr(messages(), "node 'e'"));
   gs_exec_free(exec);
 }
 END_TEST

@@ -33,8 +33,9 @@ static golden *the_case;
 static int ncase, first_of_sweep; /* from there on all must run */
 static _Atomic long *compared;    /* shared with the processes of the tests */
 
-static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=2, q=2}", "{p=4}"};
-enum { NMESH = 4, NMODE = 3 }; /* annotate both sides, operands, results */
+static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=2, q=2}", "{p=4}",
+                                     "{p=4, z=[0,3,1,2]}"};
+enum { NMESH = 5, NMODE = 3 }; /* annotate both sides, operands, results */
 
 /* ---- reading the cases ---- */
 
@@ -160,7 +161,8 @@ static void fail_case(const char *text, const gs_graph *g, const char *what,
 }
 
 /* The program of a case with factor f over the first axis of the mesh and
- * `second` over the second one, if there is one. */
+ * `second` over the second one, if there is one; over a device order that the
+ * mesh has, or operands over that and results over the axis. */
 static gs_status make_program(gs_arena *a, const char *text,
                               const char *mesh_text, int f, int second,
                               int mode, gs_graph **out, gs_partition *made,
@@ -179,7 +181,13 @@ static gs_status make_program(gs_arena *a, const char *text,
     if (second == f) p = gs_axes_cat(&p, &q);
     else annotate(a, g, r, second, &q, mode);
   }
-  annotate(a, g, r, f, &p, mode);
+  if (mesh->norder) {
+    gs_axes z = gs_axes_named(mesh, mesh->naxis);
+    annotate(a, g, r, f, &z, mode ? mode : 1);
+    if (!mode) annotate(a, g, r, f, &p, 2);
+  } else {
+    annotate(a, g, r, f, &p, mode);
+  }
   gs_propagate_input none = {0};
   gs_propagation done;
   GS_TRY(gs_pass_propagate(a, g, &none, &done, e));
@@ -247,7 +255,7 @@ static bool sweep_case(const char *text, const char *mesh) {
         !execute(&a, g, 1, &in, want, NULL, &e);
   gs_rule *r = GS_NEW(&a, gs_rule);
   if (can) ck_assert_int_eq(gs_rule_of(&a, g->node.at[0], r, &e), GS_OK);
-  bool two = strchr(mesh, ',') != NULL;
+  bool two = strstr(mesh, ", q=") != NULL;
   for (int f = 0; can && f < r->nfactor; f++)
     for (int second = two ? 0 : f; second < (two ? r->nfactor : f + 1);
          second++)

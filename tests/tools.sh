@@ -181,6 +181,21 @@ ok "says so" says '"held": "whole, small", "bytes_per_device": 16384}' out
 ok "as the schema has it" "$same" --json "$schemas/gshard-report.schema.json" \
   out
 
+# Device orders.
+cat > order.yaml << 'END'
+version: 1
+mesh: {axes: {dp: 2, tp: 2}}
+orders: {zigzag: [0, 3, 1, 2]}
+rules:
+  - {match: {tensor: x}, shard: [zigzag, ~]}
+  - {match: {tensor: y}, shard: [dp, tp]}
+END
+ok "a report of device orders" gives 0 "$annotate" -n -s order.yaml \
+  --report=json mlp.onnx
+ok "says so" says '"orders": {"zigzag": \[0, 3, 1, 2\]}' out
+ok "as the schema has it" "$same" --json "$schemas/gshard-report.schema.json" \
+  out
+
 # Inputs and outputs by way of files and pipes.
 outputs() { # OPTION...: of one run with --random 1, into the directory out1
   rm -rf out1

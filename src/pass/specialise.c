@@ -167,6 +167,9 @@ static gs_status make_node(builder *k, const gs_node *n) {
     return GS_OK;
   }
   gs_node *c = copy_node(k, n);
+  const gs_placement *pl = gs_node_placement(n);
+  if (pl)
+    gs_node_set_placement(k->to, c, gs_placement_fold(k->a, k->m, pl, k->p));
   if (!axes) return GS_OK;
   if (flags & GS_OP_COLLECTIVE) set_group(k, axes, c);
   gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, axes, k->p));

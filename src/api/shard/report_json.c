@@ -115,6 +115,17 @@ static void json_mesh(gs_buf *b, const gs_mesh *m) {
     gs_buf_printf(b, ": %lld", (long long)m->axis[i].size);
   }
   gs_buf_str(b, "},\n");
+  if (!m->norder) return;
+  gs_buf_str(b, "  \"orders\": {");
+  for (int k = 0; k < m->norder; k++) {
+    gs_buf_str(b, k ? ", " : "");
+    gs_buf_json(b, m->axis[m->naxis + k].name);
+    for (int64_t i = 0; i < m->ndevice; i++)
+      gs_buf_printf(b, "%s%lld", i ? ", " : ": [",
+                    (long long)m->order[1 + k].position[i]);
+    gs_buf_char(b, ']');
+  }
+  gs_buf_str(b, "},\n");
 }
 
 void gs_report_json(gs_buf *b, const gs_report *r) {

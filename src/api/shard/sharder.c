@@ -153,6 +153,10 @@ static gs_status remesh(gs_sharder *s, const char *text, gs_err *e) {
   if (!text) return GS_OK;
   gs_mesh *mesh = GS_NEW(a, gs_mesh);
   GS_TRY(gs_mesh_parse(text, a, mesh, e));
+  if (mesh->norder)
+    return gs_fail(e, GS_USAGE, "--mesh",
+                   "'%s' is a device order, which a spec gives",
+                   mesh->axis[mesh->naxis].name);
   if (g->mesh && gs_mesh_same_axes(g->mesh, mesh)) return GS_OK;
   if (g->mesh) gs_mesh_inherit(mesh, g->mesh);
   if (g->mesh && g->mesh->device_ids)

@@ -175,9 +175,8 @@ static gs_status build_attr(builder *b, const gs_node *n, const gs_attr *x,
   *out = p;
   p->name = gs_strdup(b->a, x->name);
   p->has_type = 1;
-  bool text = x->kind == GS_ATTR_AXES || x->kind == GS_ATTR_SHARDING;
-  p->type = (Onnx__AttributeProto__AttributeType)(text ? GS_ATTR_STRING
-                                                       : x->kind);
+  p->type = (Onnx__AttributeProto__AttributeType)(
+      gs_attr_is_text(x) ? GS_ATTR_STRING : x->kind);
   size_t count = (size_t)x->n;
   switch (x->kind) {
   case GS_ATTR_FLOAT:
@@ -194,6 +193,7 @@ static gs_status build_attr(builder *b, const gs_node *n, const gs_attr *x,
     break;
   case GS_ATTR_AXES:
   case GS_ATTR_SHARDING:
+  case GS_ATTR_PLACE:
     p->has_s = 1;
     p->s = mesh_text(b, x);
     break;

@@ -4,7 +4,8 @@
  * digits of the device's number: sum of weight * (device / stride % size).
  * The digits of every dim of every tensor are found from its list; their
  * boundaries, if each divides the next, are the strides of a mesh whose axes
- * explain all lists. */
+ * explain all lists.  A list that they do not explain is a device order of its
+ * own, if all blocks have as many devices. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,20 +97,116 @@ static bool add_edge(edges *x, int64_t v) {
 static gs_status irregular(const gs_stated *s, gs_err *e) {
   gs_fail(e, GS_UNSUPPORTED, s->place, "its list of devices does not come from "
           "any mesh");
-  gs_err_hint(e, "a mesh numbers the devices row by row; every dim of a "
-              "tensor follows some of its axes");
+  gs_err_hint(e, "every device holds one block, and all blocks lie on as many "
+              "devices");
   return GS_UNSUPPORTED;
 }
 
-static gs_status make_mesh(gs_arena *a, const edges *x, gs_mesh **out,
-                           gs_err *e) {
-  gs_mesh *m = GS_NEW(a, gs_mesh);
+/* What is found: the strides of the mesh, and orders for what is left. */
+typedef struct found {
+  gs_arena *a;
+  int64_t ndevice;
+  edges mesh;
+  int norder;
+  struct found_order {
+    int64_t *device; /* by place */
+    edges cuts;
+  } order[GS_MAX_ORDERS];
+  int *of; /* [statements] 0: of the mesh, else 1 + its order */
+  int64_t *device, *have; /* [ndevice] of the statement that is looked at */
+} found;
+
+/* Adds the boundaries of all digits of a statement; false: the mesh cannot have
+ * them. */
+static bool explain(found *f, const gs_stated *s) {
+  edges all = f->mesh;
+  digits g;
+  for (int j = 0; j < s->ndim; j++) {
+    if (!find_digits(s, j, f->ndevice, &g)) return false;
+    for (int k = 0; k < g.n; k++)
+      if (!add_edge(&all, g.at[k].stride) ||
+          !add_edge(&all, g.at[k].stride * g.at[k].size))
+        return false;
+  }
+  f->mesh = all;
+  return true;
+}
+
+/* Sorts the devices by their blocks, into f->device; false unless all blocks
+ * have as many. */
+static bool sort_by_block(const found *f, const gs_stated *s) {
+  int64_t n = f->ndevice, blocks = 1;
+  for (int j = 0; j < s->ndim; j++) blocks *= s->shards[j];
+  if (blocks > n || n % blocks) return false;
+  int64_t each = n / blocks;
+  memset(f->have, 0, (size_t)blocks * sizeof *f->have);
+  for (int64_t d = 0; d < n; d++) {
+    int64_t b = s->block[d];
+    if (b < 0 || f->have[b] == each) return false;
+    gs_assert(b < blocks);
+    f->device[b * each + f->have[b]++] = d;
+  }
+  return true;
+}
+
+/* Adds the boundaries of a statement to those of an order; false: they do not
+ * nest. */
+static bool cut_order(struct found_order *o, const gs_stated *s) {
+  edges cuts = o->cuts;
+  int64_t pre = 1;
+  for (int j = 0; j < s->ndim; j++)
+    if (!add_edge(&cuts, pre *= s->shards[j])) return false;
+  o->cuts = cuts;
+  return true;
+}
+
+/* The order of a statement, one that is known or a new one; false: it has
+ * none. */
+static bool find_order(found *f, const gs_stated *s, int *of) {
+  size_t bytes = (size_t)f->ndevice * sizeof *f->device;
+  if (!sort_by_block(f, s)) return false;
+  for (*of = 1; *of <= f->norder; ++*of) {
+    struct found_order *o = &f->order[*of - 1];
+    if (!memcmp(o->device, f->device, bytes) && cut_order(o, s)) return true;
+  }
+  if (f->norder == GS_MAX_ORDERS) return false;
+  struct found_order *o = &f->order[f->norder++];
+  o->device = gs_memdup(f->a, f->device, bytes);
+  add_edge(&o->cuts, 1);
+  add_edge(&o->cuts, f->ndevice);
+  return cut_order(o, s);
+}
+
+static gs_status make_mesh(const found *f, gs_mesh **out, gs_err *e) {
+  gs_mesh *m = GS_NEW(f->a, gs_mesh);
+  const edges *x = &f->mesh;
   for (int i = x->n - 2; i >= 0; i--)
-    GS_TRY(gs_mesh_add(m, gs_sprintf(a, "d%d", m->naxis),
+    GS_TRY(gs_mesh_add(m, gs_sprintf(f->a, "d%d", m->naxis),
                        x->at[i + 1] / x->at[i], e));
   if (x->n < 2) GS_TRY(gs_mesh_add(m, "d0", 1, e));
+  for (int k = 0; k < f->norder; k++) {
+    const struct found_order *o = &f->order[k];
+    GS_TRY(gs_mesh_add_order(m, f->a, gs_sprintf(f->a, "order%d", k + 1),
+                             o->device, e));
+    for (int i = 0; i < o->cuts.n; i++)
+      GS_TRY(gs_mesh_cut(m, m->naxis + k, o->cuts.at[i], e));
+  }
   *out = m;
   return gs_mesh_finish(m, e);
+}
+
+/* The sub-axes of the order of a statement that split its dims. */
+static void append_order(const gs_mesh *m, const gs_stated *s, int order,
+                         gs_sharding *out) {
+  int64_t pre = 1;
+  for (int j = 0; j < s->ndim; j++) {
+    gs_axes *axes = &out->dim[s->axis[j]].axes;
+    for (int i = 0; i < m->nsub; i++)
+      if (m->sub[i].order == order && m->sub[i].pre >= pre &&
+          m->sub[i].pre < pre * s->shards[j])
+        axes->at[axes->n++] = (uint8_t)i;
+    pre *= s->shards[j];
+  }
 }
 
 /* The mesh axes that a digit covers, major first. */
@@ -186,28 +283,27 @@ bool gs_fit_mesh(gs_arena *a, const gs_stated *s, int n, const gs_mesh *mesh,
 gs_status gs_infer_mesh(gs_arena *a, const gs_stated *s, int n,
                         int64_t ndevice, const int *rank, gs_mesh **mesh,
                         gs_sharding **out, gs_err *e) {
-  edges x = {0};
-  add_edge(&x, 1);
-  add_edge(&x, ndevice);
+  found *f = GS_NEW(a, found);
+  f->a = a;
+  f->ndevice = ndevice;
+  f->of = GS_NEWS(a, n, int);
+  f->device = GS_NEWS(a, ndevice, int64_t);
+  f->have = GS_NEWS(a, ndevice, int64_t);
+  add_edge(&f->mesh, 1);
+  add_edge(&f->mesh, ndevice);
+  for (int i = 0; i < n; i++)
+    if (!explain(f, &s[i]) && !find_order(f, &s[i], &f->of[i]))
+      return irregular(&s[i], e);
+  GS_TRY(make_mesh(f, mesh, e));
   digits g;
   for (int i = 0; i < n; i++) {
-    for (int64_t d = 0; d < ndevice; d++)
-      if (s[i].block[d] < 0) return irregular(&s[i], e);
-    for (int j = 0; j < s[i].ndim; j++) {
-      if (!find_digits(&s[i], j, ndevice, &g)) return irregular(&s[i], e);
-      for (int k = 0; k < g.n; k++)
-        if (!add_edge(&x, g.at[k].stride) ||
-            !add_edge(&x, g.at[k].stride * g.at[k].size))
-          return irregular(&s[i], e);
-    }
-  }
-  GS_TRY(make_mesh(a, &x, mesh, e));
-  for (int i = 0; i < n; i++) {
     out[i] = gs_sharding_new(a, rank[i], false);
-    for (int j = 0; j < s[i].ndim; j++) {
+    if (f->of[i]) append_order(*mesh, &s[i], f->of[i], out[i]);
+    for (int j = 0; !f->of[i] && j < s[i].ndim; j++) {
       find_digits(&s[i], j, ndevice, &g);
       for (int k = 0; k < g.n; k++)
-        append_axes(*mesh, &x, &g.at[k], &out[i]->dim[s[i].axis[j]].axes);
+        append_axes(*mesh, &f->mesh, &g.at[k],
+                    &out[i]->dim[s[i].axis[j]].axes);
     }
     GS_TRY(gs_sharding_check(*mesh, out[i], rank[i], s[i].place, e));
   }

@@ -35,7 +35,8 @@ typedef struct gs_stated {
   const int32_t *block; /* [ndevice] index of the block, -1: not a holder */
 } gs_stated;
 
-/* A mesh of axes d0, d1, ... over ndevice devices in row-major order in which
+/* A mesh of axes d0, d1, ... over ndevice devices in row-major order, with
+ * device orders order1, order2, ... for lists that have none there, in which
  * every statement is a sharding; fills *out[i] (closed dims, rank[i] of them).
  * Cost O(n * ndevice).  GS_UNSUPPORTED naming the first that has no such
  * form. */

@@ -1,4 +1,5 @@
-/* Which attributes are axes or shardings, and their text as such. */
+/* Which attributes are axes, shardings or placements, and their text as such.
+ */
 #include <string.h>
 
 #include "ir/graph/graph.h"
@@ -8,6 +9,7 @@ gs_attr_kind gs_attr_meant(const char *domain, const char *name) {
   if (!strcmp(name, "axes") || !strcmp(name, "to_axes")) return GS_ATTR_AXES;
   if (!strcmp(name, "split") || !strcmp(name, "from") || !strcmp(name, "to"))
     return GS_ATTR_SHARDING;
+  if (!strcmp(name, "place")) return GS_ATTR_PLACE;
   return GS_ATTR_STRING;
 }
 
@@ -24,6 +26,10 @@ void gs_attr_read(const gs_graph *g, const gs_node *n, gs_attr *a) {
     gs_sharding *s;
     if (gs_sharding_parse(g->arena, g->mesh, a->s.at, &s, NULL)) return;
     a->sharding = s;
+  } else if (kind == GS_ATTR_PLACE) {
+    gs_placement *pl;
+    if (gs_placement_parse(g->arena, g->mesh, a->s.at, &pl, NULL)) return;
+    a->place = pl;
   }
   a->kind = kind;
 }

@@ -8,6 +8,7 @@
 
 #include "base/data/map.h"
 #include "ir/graph/value.h"
+#include "ir/mesh/placement.h"
 
 struct gs_op; /* op/core/op.h */
 
@@ -22,7 +23,8 @@ typedef enum gs_attr_kind { /* numbered as AttributeProto.AttributeType */
   GS_ATTR_STRINGS = 8,
   GS_ATTR_TYPE = 13, /* of a value: i its element type, of_kind its kind */
   GS_ATTR_AXES = 100, /* of the graph's mesh; text in files */
-  GS_ATTR_SHARDING    /* over the graph's mesh; text in files */
+  GS_ATTR_SHARDING,   /* over the graph's mesh; text in files */
+  GS_ATTR_PLACE       /* a placement on the graph's mesh; text in files */
 } gs_attr_kind;
 
 typedef struct gs_attr {
@@ -40,6 +42,7 @@ typedef struct gs_attr {
   const gs_string *strings;
   const gs_axes *axes;
   const gs_sharding *sharding;
+  const gs_placement *place;
 } gs_attr;
 
 struct gs_node {
@@ -115,13 +118,16 @@ double gs_node_float(const gs_node *n, const char *name, double otherwise);
 /* NUL-terminated. */
 const char *gs_node_string(const gs_node *n, const char *name,
                            const char *otherwise);
-/* NULL when absent, or text that says no axes (no sharding) of the mesh. */
+/* NULL when absent, or text that says no axes (no sharding, no placement) of
+ * the mesh. */
 const gs_axes *gs_node_axes(const gs_node *n, const char *name);
 const gs_sharding *gs_node_sharding(const gs_node *n, const char *name);
+const gs_placement *gs_node_placement(const gs_node *n);
 /* The list and its length; NULL and 0 when absent. */
 const int64_t *gs_node_ints(const gs_node *n, const char *name, int *count);
-/* Copies.  Text that says axes or a sharding (gs_attr_meant) gets that type if
- * the graph has a mesh and it can be read; else it stays as it is. */
+/* Copies.  Text that says axes, a sharding or a placement (gs_attr_meant) gets
+ * that type if the graph has a mesh and it can be read; else it stays as it
+ * is. */
 void gs_node_set(gs_graph *g, gs_node *n, const gs_attr *attr);
 /* Gives n, which has no attributes yet, those of `from`; in one piece, since
  * setting them one by one takes memory by the square of their number. */
@@ -135,17 +141,21 @@ void gs_node_set_axes(gs_graph *g, gs_node *n, const char *name,
                       const gs_axes *axes);
 void gs_node_set_sharding(gs_graph *g, gs_node *n, const char *name,
                           const gs_sharding *s);
+/* The attribute `place`; pl is not copied. */
+void gs_node_set_placement(gs_graph *g, gs_node *n, const gs_placement *pl);
 void gs_node_drop(gs_node *n, const char *name);
 /* What text in this attribute of an operator says: GS_ATTR_AXES,
- * GS_ATTR_SHARDING or GS_ATTR_STRING. */
+ * GS_ATTR_SHARDING, GS_ATTR_PLACE or GS_ATTR_STRING. */
 gs_attr_kind gs_attr_meant(const char *domain, const char *name);
 /* Gives the attribute the type that is meant, if g has a mesh and it can be
  * read. */
 void gs_attr_read(const gs_graph *g, const gs_node *n, gs_attr *a);
-/* Prints axes, a sharding or a string as files have it. */
+/* Whether files have the attribute as a string. */
+bool gs_attr_is_text(const gs_attr *a);
+/* Prints axes, a sharding, a placement or a string as files have it. */
 void gs_attr_print_text(gs_buf *b, const gs_mesh *m, const gs_attr *a);
-/* Lays a graph that has been read on a mesh: text that says axes or shardings
- * gets its type.  O(nodes). */
+/* Lays a graph that has been read on a mesh: text that says axes, shardings or
+ * placements gets its type.  O(nodes). */
 void gs_graph_set_mesh(gs_graph *g, const gs_mesh *m);
 
 /* ---- regions: graphs within a node (region.c) ---- */

@@ -50,6 +50,41 @@ static gs_status check_value(check *c, const gs_value *v, int id) {
   return check_form(c, v);
 }
 
+/* What a placement says of one operand or result. */
+static gs_status check_extent(check *c, const char *place, const gs_value *v,
+                              const gs_extent *x) {
+  if (!x->form) return GS_OK;
+  if (!v || v->rank != x->rank)
+    return gs_fail(c->e, GS_INTERNAL, place,
+                   "the placement has a tensor of rank %d in place of '%s'",
+                   x->rank, v ? v->name : "nothing");
+  GS_TRY(gs_form_check(c->g->mesh, x->form, x->rank, x->dims, place, c->e));
+  for (int d = 0; d < x->rank; d++) {
+    gs_held_range r = gs_form_range(c->g->mesh, x->form, d, x->dims[d]);
+    if (r.length != v->dims[d])
+      return gs_fail(c->e, GS_INTERNAL, place,
+                     "the placement has %lld places of dim %d of '%s', whose "
+                     "local size is %lld", (long long)r.length, d, v->name,
+                     (long long)v->dims[d]);
+  }
+  return GS_OK;
+}
+
+static gs_status check_placement(check *c, const char *place,
+                                 const gs_node *n) {
+  const gs_placement *pl = gs_node_placement(n);
+  if (!pl) return GS_OK;
+  if (!c->g->mesh || pl->nin != n->nin || pl->nout != n->nout)
+    return gs_fail(c->e, GS_INTERNAL, place,
+                   "the placement has %d operands and %d results", pl->nin,
+                   pl->nout);
+  for (int i = 0; i < n->nin; i++)
+    GS_TRY(check_extent(c, place, n->in[i], &pl->in[i]));
+  for (int i = 0; i < n->nout; i++)
+    GS_TRY(check_extent(c, place, n->out[i], &pl->out[i]));
+  return GS_OK;
+}
+
 static gs_status check_node(check *c, const gs_node *n, int id) {
   const char *place = gs_node_place(&c->tmp, n);
   if (n->id != id)
@@ -66,6 +101,7 @@ static gs_status check_node(check *c, const gs_node *n, int id) {
                      g->capture.n, n->ncapture);
     GS_TRY(gs_graph_check(g, c->e));
   }
+  GS_TRY(check_placement(c, place, n));
   for (int i = 0; i < n->nin; i++) {
     const gs_value *v = n->in[i];
     if (!v) continue;

@@ -306,10 +306,40 @@ static gs_axes part(const gs_axes *a, gs_subset both, bool in) {
   return out;
 }
 
+/* Where the axes are of two device orders: one device after another. */
+static int64_t sent_in_orders(const gs_mesh *m, const gs_exchange *x) {
+  int64_t most = 0;
+  gs_arena scratch;
+  gs_arena_init(&scratch);
+  int64_t *sent = GS_NEWS(&scratch, m->ndevice, int64_t);
+  for (int64_t p = 0; p < m->ndevice; p++) {
+    walk w = walk_of(x, gs_axes_index(m, &x->to, p));
+    gs_exchange_run r;
+    while (next_run(&w, &r)) {
+      int64_t block = r.source < 0 ? 0 : x->source[r.source].block;
+      while (block && r.count > 0) {
+        gs_exchange_piece c;
+        int64_t giver = gs_axes_peer(m, &x->from, p, next_piece(&r, block, &c));
+        if (giver == p) continue;
+        sent[giver] += c.count;
+        most = gs_max(most, sent[giver]);
+      }
+    }
+  }
+  gs_arena_free(&scratch);
+  return most;
+}
+
+static int order_of(const gs_mesh *m, const gs_axes *a) {
+  return gs_mesh_order_of(m, gs_axes_set(a));
+}
+
 /* Devices with the same index along `to` want the same.  Of those in one group
  * along `from` there is one for each index over the axes of `from` that are not
  * in `to`; a sender is not one of them, unless it has that index of `to`. */
 int64_t gs_exchange_sent(const gs_mesh *m, const gs_exchange *x) {
+  if (x->from.n && x->to.n && order_of(m, &x->from) != order_of(m, &x->to))
+    return sent_in_orders(m, x);
   gs_subset both = gs_axes_set(&x->from) & gs_axes_set(&x->to);
   gs_axes shared = part(&x->from, both, true);
   gs_axes apart = part(&x->to, both, false);

@@ -110,7 +110,8 @@ gs_exchange_plan *gs_exchange_plan_of(gs_arena *a, const gs_mesh *m,
                                       const gs_exchange *x, int64_t position);
 
 /* Elements along the dim that the busiest device sends to others.  Walks the
- * indices along `to` once, and what each takes: the callers keep it. */
+ * indices along `to` once (all devices, where the axes are of two orders), and
+ * what each takes: the callers keep it. */
 int64_t gs_exchange_sent(const gs_mesh *m, const gs_exchange *x);
 
 /* All invariants that the struct states; the numbers of no device overflow,

@@ -14,10 +14,13 @@ static bool scaled(int64_t a, int64_t b, int64_t c, int64_t *r) {
   return gs_mul(a, b, r) && gs_add(*r, c, r) && near(*r);
 }
 
-static gs_status check_axes(const gs_axes *a, const char *name,
-                            const char *what, gs_err *e) {
+static gs_status check_axes(const gs_mesh *m, const gs_axes *a,
+                            const char *name, const char *what, gs_err *e) {
   gs_subset seen = 0;
   for (int k = 0; k < a->n; k++) {
+    if (m->sub[a->at[k]].order != m->sub[a->at[0]].order)
+      return gs_fail(e, GS_DATA, what,
+                     "'%s' names axes of two device orders", name);
     if (seen >> a->at[k] & 1)
       return gs_fail(e, GS_DATA, what, "'%s' names an axis twice", name);
     seen |= (gs_subset)1 << a->at[k];
@@ -124,8 +127,8 @@ gs_status gs_exchange_check(const gs_mesh *m, const gs_exchange *x,
                             const char *what, gs_err *e) {
   int64_t devices = gs_axes_size(m, &x->to);
   int64_t givers = gs_axes_size(m, &x->from);
-  GS_TRY(check_axes(&x->from, "from", what, e));
-  GS_TRY(check_axes(&x->to, "to", what, e));
+  GS_TRY(check_axes(m, &x->from, "from", what, e));
+  GS_TRY(check_axes(m, &x->to, "to", what, e));
   GS_TRY(check_reach(x, devices, what, e));
   GS_TRY(check_range(x, devices, givers, what, e));
   if (x->nsource < 1)

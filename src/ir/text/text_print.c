@@ -181,7 +181,8 @@ static void print_attr(gs_buf *b, const gs_graph *g, const gs_attr *a) {
     case GS_ATTR_FLOAT: print_float(b, a->f, 9); break;
     case GS_ATTR_STRING:
     case GS_ATTR_AXES:
-    case GS_ATTR_SHARDING: print_on_mesh(b, g, a); break;
+    case GS_ATTR_SHARDING:
+    case GS_ATTR_PLACE: print_on_mesh(b, g, a); break;
     case GS_ATTR_TENSOR:
       gs_buf_str(b, "tensor(");
       print_shape(b, a->t->dtype, a->t->rank, a->t->dims);

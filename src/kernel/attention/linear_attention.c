@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/core/coord.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
@@ -168,31 +169,77 @@ static gs_status linear_run(gs_kctx *k) {
 
 enum { INPUT, WEIGHT, BIAS, STATE };
 
-static gs_status conv_prep(gs_kctx *k) { return check_types(k); }
+typedef struct conv_plan {
+  int64_t first, n;     /* elements of the result along the last dim */
+  int64_t x_first, x_n; /* those that the operand has */
+  int64_t whole;        /* elements of all devices */
+  bool act;
+} conv_plan;
+
+/* The result needs as many elements as there are taps, but one, before its
+ * own; the state, which is of the end, as many of the whole. */
+static gs_status conv_prep(gs_kctx *k) {
+  conv_plan *p = GS_NEW(k->arena, conv_plan);
+  gs_kextent x, y;
+  k->state = p;
+  GS_TRY(check_types(k));
+  GS_TRY(gs_kctx_operand(k, INPUT, &x));
+  GS_TRY(gs_kctx_result(k, 0, &y));
+  p->first = y.first[2];
+  p->n = gs_max(0, gs_min(k->out[0].dims[2], y.dims[2] - p->first));
+  p->x_first = x.first[2];
+  p->x_n = k->in[INPUT].dims[2];
+  p->whole = x.dims[2];
+  const char *act = gs_node_string(k->node, "activation", "none");
+  p->act = strcmp(act, "none") != 0;
+  int64_t lead = k->in[WEIGHT].dims[2] - 1;
+  bool state = k->nout > 1 && k->out[1].rank >= 0;
+  if ((p->n > 0 && !gs_kctx_has(&x, 2, p->x_n, p->first - lead,
+                                p->first + p->n - 1)) ||
+      (state && !gs_kctx_has(&x, 2, p->x_n, p->whole - lead, p->whole - 1)))
+    return gs_kernel_fail(k, GS_DATA, "elements before those of the result are "
+                          "missing");
+  return GS_OK;
+}
+
+/* Elements [from, from + n) of a row of the whole, those before it from the
+ * state: zero where none is given. */
+static void conv_load(const gs_kctx *k, int64_t row, int64_t from, int64_t n,
+                      float *to) {
+  const conv_plan *p = k->state;
+  int64_t lead = k->in[WEIGHT].dims[2] - 1, before = gs_max(0, -from);
+  before = gs_min(before, n);
+  memset(to, 0, (size_t)before * sizeof *to);
+  if (gs_kernel_has(k, STATE) && before)
+    load(&k->in[STATE], row * lead + lead + from, before, to);
+  if (before < n)
+    load(&k->in[INPUT], row * p->x_n + from + before - p->x_first, n - before,
+         to + before);
+}
 
 static void channels(void *ctx, int64_t first, int64_t last) {
   const gs_kctx *k = ctx;
+  const conv_plan *p = k->state;
   const state_loops *l = GS_PICK(&loops);
-  int64_t count = k->in[INPUT].dims[1], n = k->in[INPUT].dims[2];
+  int64_t count = k->in[INPUT].dims[1], n = p->n, all = k->out[0].dims[2];
   int64_t taps = k->in[WEIGHT].dims[2], lead = taps - 1;
-  bool act = strcmp(gs_node_string(k->node, "activation", "none"), "none");
   gs_arena a;
   gs_arena_init(&a);
   float *x = GS_NEWS(&a, n + lead + 1, float);
-  float *y = GS_NEWS(&a, n + 1, float), *w = GS_NEWS(&a, taps, float);
+  float *y = GS_NEWS(&a, all + 1, float), *w = GS_NEWS(&a, taps, float);
   for (int64_t i = first; i < last; i++) {
     int64_t c = i % count;
     float bias = 0;
-    memset(x, 0, (size_t)lead * sizeof *x);
-    if (gs_kernel_has(k, STATE)) load(&k->in[STATE], i * lead, lead, x);
-    load(&k->in[INPUT], i * n, n, x + lead);
+    if (n) conv_load(k, i, p->first - lead, n + lead, x);
     load(&k->in[WEIGHT], c * taps, taps, w);
     if (gs_kernel_has(k, BIAS)) load(&k->in[BIAS], c, 1, &bias);
     for (int64_t t = 0; t < n; t++) y[t] = bias;
     for (int64_t j = 0; j < taps; j++) l->read(y, x + j, w[j], n);
-    if (act) l->silu(y, n);
-    save(&k->out[0], i * n, n, y);
-    if (k->nout > 1 && k->out[1].data) save(&k->out[1], i * lead, lead, x + n);
+    if (p->act) l->silu(y, n);
+    save(&k->out[0], i * all, all, y); /* zero past the end */
+    if (k->nout < 2 || !k->out[1].data) continue;
+    conv_load(k, i, p->whole - lead, lead, x);
+    save(&k->out[1], i * lead, lead, x);
   }
   gs_arena_free(&a);
 }
@@ -200,7 +247,7 @@ static void channels(void *ctx, int64_t first, int64_t last) {
 static gs_status conv_run(gs_kctx *k) {
   const gs_view *x = &k->in[INPUT];
   gs_parallel(k->threads, x->dims[0] * x->dims[1],
-              (x->dims[2] + 1) * k->in[WEIGHT].dims[2], channels, k);
+              (k->out[0].dims[2] + 1) * k->in[WEIGHT].dims[2], channels, k);
   return GS_OK;
 }
 

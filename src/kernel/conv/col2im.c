@@ -2,6 +2,7 @@
 #include "kernel/conv/col2im.h"
 
 #include "base/assert.h"
+#include "kernel/core/coord.h"
 #include "kernel/conv/conv.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
@@ -47,9 +48,10 @@ static add_row *adder(gs_dtype t) {
   }
 }
 
-/* Window element t of one channel: col[places] into image. */
-static void add_tap(const gs_window *w, int64_t t, int64_t size, add_row *add,
-                    const char *col, char *image) {
+/* Window element t of one channel: col[part->n] into image. */
+static void add_tap(const gs_window *w, const gs_col_part *part, int64_t t,
+                    int64_t size, add_row *add, const char *col,
+                    char *image) {
   gs_assert(w->n > 0 && w->n <= GS_MAX_RANK);
   int last = w->n - 1;
   int64_t at[GS_MAX_RANK], rows = gs_dims_count(w->in, 0, last);
@@ -60,7 +62,10 @@ static void add_tap(const gs_window *w, int64_t t, int64_t size, add_row *add,
   int64_t lo, hi;
   inside(w->in[last], w->stride[last], at[last], w->out[last], &lo, &hi);
   for (int64_t r = 0; r < rows && lo < hi; r++) {
-    int64_t rest = r, row = 0, stride = 1;
+    int64_t rest = r, row = 0, stride = 1, first = r * w->in[last];
+    int64_t from = gs_max(lo, part->first - first);
+    int64_t to = gs_min(hi, part->first + part->n - first);
+    if (from >= to) continue;
     bool in = true;
     for (int d = last - 1; d >= 0 && in; d--) {
       int64_t i = rest % w->in[d] * w->stride[d] + at[d];
@@ -70,24 +75,26 @@ static void add_tap(const gs_window *w, int64_t t, int64_t size, add_row *add,
       stride *= w->out[d];
     }
     if (!in) continue;
-    add(image + (row * w->out[last] + lo * w->stride[last] + at[last]) * size,
-        col + (r * w->in[last] + lo) * size, hi - lo, w->stride[last]);
+    add(image + (row * w->out[last] + from * w->stride[last] + at[last]) * size,
+        col + (first + from - part->first) * size, to - from,
+        w->stride[last]);
   }
 }
 
-void gs_col2im(const gs_window *w, gs_dtype type, const void *col,
-               void *image, int64_t lo, int64_t hi) {
+void gs_col2im(const gs_window *w, const gs_col_part *part, gs_dtype type,
+               const void *col, void *image, int64_t lo, int64_t hi) {
   int64_t size = gs_dtype_get((int)type)->bits / 8;
   int64_t taps = gs_dims_count(w->size, 0, w->n);
-  int64_t places = gs_dims_count(w->in, 0, w->n);
+  gs_col_part all = {0, gs_dims_count(w->in, 0, w->n)};
+  if (!part) part = &all;
   int64_t out = gs_dims_count(w->out, 0, w->n);
   add_row *add = adder(type);
   for (int64_t c = lo; c < hi; c++) {
     char *to = (char *)image + c * out * size;
     memset(to, 0, (size_t)(out * size));
     for (int64_t t = 0; t < taps; t++)
-      add_tap(w, t, size, add,
-              (const char *)col + (c * taps + t) * places * size, to);
+      add_tap(w, part, t, size, add,
+              (const char *)col + (c * taps + t) * part->n * size, to);
   }
 }
 
@@ -100,6 +107,7 @@ typedef struct plan {
 
 typedef struct job {
   const gs_window *w;
+  const gs_col_part *part; /* NULL: all places */
   gs_dtype type;
   const void *col;
   void *image;
@@ -121,9 +129,10 @@ static gs_status col2im_prep(gs_kctx *k) {
   return GS_OK;
 }
 
-/* The windows, whose sizes (operand 2) may be known at run time only. */
-static gs_status col2im_window(gs_kctx *k, gs_arena *a, gs_window *w) {
-  const gs_view *y = &k->out[0];
+/* The windows of the image y, whose sizes (operand 2) may be known at run time
+ * only. */
+static gs_status col2im_window(gs_kctx *k, gs_arena *a, const gs_kextent *y,
+                               gs_window *w, int64_t *all) {
   int64_t pads[2 * GS_MAX_RANK], block[GS_MAX_RANK], places = 1;
   int n;
   GS_TRY(gs_kernel_ints(k, 2, block, GS_MAX_RANK, &n));
@@ -148,35 +157,56 @@ static gs_status col2im_window(gs_kctx *k, gs_arena *a, gs_window *w) {
     if (!gs_mul(places, w->in[d], &places) || !gs_mul(rows, block[d], &rows))
       places = -1;
   }
-  if (rows != k->in[0].dims[1] || places != k->in[0].dims[2])
+  *all = rows == k->in[0].dims[1] ? places : -1;
+  return GS_OK;
+}
+
+/* The image and the places that this device has. */
+static gs_status col2im_place(gs_kctx *k, gs_arena *a, gs_window *w,
+                              gs_col_part *part) {
+  gs_kextent x, y;
+  int64_t places = -1;
+  GS_TRY(gs_kctx_operand(k, 0, &x));
+  GS_TRY(gs_kctx_result(k, 0, &y));
+  y.dims[1] = k->out[0].dims[1]; /* channels may be split */
+  GS_TRY(col2im_window(k, a, &y, w, &places));
+  if (places != x.dims[2])
     return gs_kernel_fail(k, GS_DATA, "the blocks do not fit the operand");
+  *part = (gs_col_part){x.first[2], k->in[0].dims[2]};
+  for (int d = 0; d < w->n; d++) {
+    w->begin[d] += y.first[d + 2];
+    w->out[d] = k->out[0].dims[d + 2];
+  }
   return GS_OK;
 }
 
 static void add_channels(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
-  gs_col2im(j->w, j->type, j->col, j->image, lo, hi);
+  gs_col2im(j->w, j->part, j->type, j->col, j->image, lo, hi);
 }
 
 static gs_status col2im_run(gs_kctx *k) {
   const plan *p = k->state;
   const gs_view *x = &k->in[0], *y = &k->out[0];
   gs_window w;
+  gs_col_part part;
   gs_arena a; /* of messages */
   if (!y->n) return GS_OK;
   gs_arena_init(&a);
-  gs_status s = col2im_window(k, &a, &w);
+  gs_status s = col2im_place(k, &a, &w, &part);
   gs_arena_free(&a);
   GS_TRY(s);
-  job j = {.w = &w, .type = p->type, .col = x->data, .image = y->data};
+  job j = {.w = &w, .part = &part, .type = p->type, .col = x->data,
+           .image = y->data};
   int64_t each = gs_dims_count(w.out, 0, w.n);
-  if (p->wide[0]) {
+  bool half = gs_dtype_half(x->dtype);
+  if (half) {
     gs_half_widen(x->dtype, x->n, x->data, k->scratch, k->threads);
     j.col = k->scratch;
     j.image = (char *)k->scratch + p->wide[0];
   }
   gs_parallel(k->threads, y->n / each, x->n / (y->n / each), add_channels, &j);
-  if (p->wide[0])
+  if (half)
     gs_half_narrow(y->dtype, y->n, j.image, y->data, k->threads);
   return GS_OK;
 }

@@ -4,11 +4,17 @@
 
 #include "op/rule/window.h"
 
+/* Places first .. first + n of the windows, which are numbered row by row. */
+typedef struct gs_col_part {
+  int64_t first, n;
+} gs_col_part;
+
 /* For channels [lo, hi): image[c, w.out...] = sum over taps t and places p of
  * col[c, t, p] where window p of the transposed sense (w.in places) has its
  * element t there.  type: f32, f64, or an integer type of whole bytes
- * (wrapping).  Taps are added in ascending order. */
-void gs_col2im(const gs_window *w, gs_dtype type, const void *col,
-               void *image, int64_t lo, int64_t hi);
+ * (wrapping).  Taps are added in ascending order.  part: the places that col
+ * has, of those that w has; NULL: all. */
+void gs_col2im(const gs_window *w, const gs_col_part *part, gs_dtype type,
+               const void *col, void *image, int64_t lo, int64_t hi);
 
 #endif

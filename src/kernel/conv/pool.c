@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "kernel/core/channel_blocks.h"
+#include "kernel/core/coord.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
@@ -22,7 +23,11 @@ typedef void share_row(float *restrict y, const float *restrict count,
                        float outer, int64_t n);
 
 typedef struct plan {
-  gs_window w;
+  gs_window w;   /* on this device: `in` and `out` of its tensors, `begin` from
+                    their first elements, so that it may be negative */
+  gs_kextent x, y; /* the place of operand and result */
+  int64_t low[GS_MAX_RANK], high[GS_MAX_RANK]; /* elements of the operand that
+                                                  are none of its padding */
   pool_kind kind;
   gs_dtype type; /* of the computation */
   int64_t lanes; /* channels of an element */
@@ -36,7 +41,9 @@ typedef struct plan {
   float *count[GS_MAX_RANK]; /* AVERAGE: elements of each window, by dim */
   /* Windows [lo, hi) of a row whose element e of the last dim is inside. */
   int64_t *lo, *hi;
-  int64_t in, out, rows; /* elements of a channel; rows of its result */
+  int64_t channels;
+  int64_t plane;         /* elements of a channel of the whole operand */
+  int64_t in, rows;      /* elements of a channel; rows of its result */
   size_t wide[2];        /* widened operand and result */
   size_t blocks;         /* the result in blocks, when it is wanted without */
 } plan;
@@ -67,13 +74,16 @@ static join_row *joiner(pool_kind kind, gs_dtype t, int64_t p,
 
 /* Elements of each window along d that count: those of the operand, and of
  * its padding when `padding`. */
-static float *counts(gs_arena *a, const gs_window *w, int d, bool padding) {
+static float *counts(gs_arena *a, const gs_window *whole, const plan *p, int d,
+                     bool padding) {
+  const gs_window *w = &p->w;
   float *n = GS_NEWS(a, w->out[d], float);
-  int64_t low = padding ? -w->begin[d] : 0;
-  int64_t high = w->in[d] + (padding ? w->end[d] : 0);
+  int64_t low = padding ? -whole->begin[d] : 0;
+  int64_t high = whole->in[d] + (padding ? whole->end[d] : 0);
   for (int64_t o = 0; o < w->out[d]; o++)
     for (int64_t i = 0; i < w->size[d]; i++) {
-      int64_t at = o * w->stride[d] - w->begin[d] + i * w->dilation[d];
+      int64_t at = (p->y.first[d + 2] + o) * w->stride[d] - whole->begin[d] +
+                   i * w->dilation[d];
       if (at >= low && at < high) n[o]++;
     }
   return n;
@@ -81,10 +91,12 @@ static float *counts(gs_arena *a, const gs_window *w, int d, bool padding) {
 
 /* Windows o along d whose element at `at` from their start lies in the
  * operand. */
-static void inside(const gs_window *w, int d, int64_t at, int64_t *lo,
+static void inside(const plan *p, int d, int64_t at, int64_t *lo,
                    int64_t *hi) {
+  const gs_window *w = &p->w;
   gs_assert(d >= 0 && d < w->n && w->stride[d] >= 1);
-  int64_t s = w->stride[d], low = w->begin[d] - at, high = low + w->in[d];
+  int64_t s = w->stride[d], from = w->begin[d] - at;
+  int64_t low = from + p->low[d], high = from + p->high[d];
   *lo = low <= 0 ? 0 : (low + s - 1) / s;
   *hi = high <= 0 ? 0 : gs_min(w->out[d], (high + s - 1) / s);
 }
@@ -105,6 +117,34 @@ static void plan_three(plan *p) {
   if (p->from >= p->to) p->three = NULL;
 }
 
+/* The windows of the whole as those of this device. */
+static gs_status place(gs_kctx *k, plan *p, gs_window *whole) {
+  gs_value x = *k->node->in[0];
+  GS_TRY(gs_kctx_operand(k, 0, &p->x));
+  GS_TRY(gs_kctx_result(k, 0, &p->y));
+  x.rank = p->x.rank;
+  x.dims = p->x.dims;
+  GS_TRY(gs_window_read(k->arena, k->node, &x, NULL, whole, k->err));
+  p->w = *whole;
+  for (int d = 0; d < whole->n; d++) {
+    int64_t n = k->in[0].dims[d + 2], first = p->x.first[d + 2];
+    p->w.in[d] = n;
+    p->w.out[d] = k->out[0].dims[d + 2];
+    p->w.begin[d] += first - p->y.first[d + 2] * whole->stride[d];
+    p->low[d] = gs_min(n, gs_max(0, -first));
+    p->high[d] = gs_max(p->low[d], gs_min(n, whole->in[d] - first));
+    int64_t o = p->y.first[d + 2], s = whole->stride[d];
+    int64_t end = gs_min(o + p->w.out[d], whole->out[d]);
+    if (o < end &&
+        !gs_kctx_has(&p->x, d + 2, n, o * s - whole->begin[d],
+                     (end - 1) * s - whole->begin[d] +
+                         gs_window_span(whole, d) - 1))
+      return gs_kernel_fail(k, GS_DATA, "elements that windows cover are "
+                            "missing along spatial dim %d", d);
+  }
+  return GS_OK;
+}
+
 static gs_status prep(gs_kctx *k, pool_kind kind) {
   plan *p = GS_NEW(k->arena, plan);
   gs_dtype t = k->in[0].dtype;
@@ -113,8 +153,8 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
   k->state = p;
   if (!half && !byte && t != GS_FLOAT && t != GS_DOUBLE)
     return gs_kernel_no_type(k, t);
-  GS_TRY(gs_window_read(k->arena, k->node, k->node->in[0], NULL, &p->w,
-                        k->err));
+  gs_window whole;
+  GS_TRY(place(k, p, &whole));
   p->kind = kind;
   p->type = half ? GS_FLOAT : t;
   p->lanes = k->in[0].block ? k->in[0].block : 1;
@@ -129,16 +169,17 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
   bool padding = gs_node_int(k->node, "count_include_pad", 0) != 0;
   gs_assert(p->w.n > 0 && p->w.n <= GS_MAX_RANK);
   p->in = gs_dims_count(p->w.in, 0, p->w.n);
-  p->out = gs_dims_count(p->w.out, 0, p->w.n);
+  p->channels = gs_max(1, k->in[0].dims[1]);
+  p->plane = gs_dims_count(whole.in, 0, p->w.n);
   p->rows = gs_dims_count(p->w.out, 0, p->w.n - 1);
   int last = p->w.n - 1;
   p->lo = GS_NEWS(k->arena, p->w.size[last], int64_t);
   p->hi = GS_NEWS(k->arena, p->w.size[last], int64_t);
   for (int64_t e = 0; e < p->w.size[last]; e++)
-    inside(&p->w, last, e * p->w.dilation[last], &p->lo[e], &p->hi[e]);
+    inside(p, last, e * p->w.dilation[last], &p->lo[e], &p->hi[e]);
   plan_three(p);
   for (int d = 0; d < p->w.n && kind == AVERAGE; d++)
-    p->count[d] = counts(k->arena, &p->w, d, padding);
+    p->count[d] = counts(k->arena, &whole, p, d, padding);
   for (int i = 0; i < 2 && half; i++) {
     int64_t n = i ? k->out[0].n : k->in[0].n;
     p->wide[i] = ((size_t)n * 4 + 63) / 64 * 64;
@@ -266,7 +307,7 @@ static void row(const plan *p, const char *x, int64_t r, char *y) {
     bool in = true;
     for (int d = last - 1; d >= 0; d--) {
       int64_t i = start[d] + tap[d] * w->dilation[d];
-      in = in && i >= 0 && i < w->in[d];
+      in = in && i >= p->low[d] && i < p->high[d];
       at += i * stride;
       stride *= w->in[d];
     }
@@ -288,6 +329,16 @@ static double element(const plan *p, const char *x, int64_t i) {
   }
 }
 
+/* The index of an element of the whole channel as ONNX wants it. */
+static int64_t index_of(const plan *p, const int64_t *place) {
+  int64_t index = 0;
+  for (int i = 0; i < p->w.n; i++) {
+    int d = p->columns ? p->w.n - 1 - i : i;
+    index = index * p->x.dims[d + 2] + place[d] + p->x.first[d + 2];
+  }
+  return index;
+}
+
 /* The place of the first largest element of window o in channel x, as the
  * index that ONNX wants, less that of the channel. */
 static int64_t largest(const plan *p, const char *x, int64_t o) {
@@ -300,12 +351,12 @@ static int64_t largest(const plan *p, const char *x, int64_t o) {
     o /= w->out[d];
   }
   for (int64_t t = 0; t < taps; t++) {
-    int64_t rest = t, at = 0, stride = 1, index = 0, place[GS_MAX_RANK];
+    int64_t rest = t, at = 0, stride = 1, place[GS_MAX_RANK];
     bool in = true;
     for (int d = w->n - 1; d >= 0 && in; d--) {
       place[d] = start[d] + rest % w->size[d] * w->dilation[d];
       rest /= w->size[d];
-      in = place[d] >= 0 && place[d] < w->in[d];
+      in = place[d] >= p->low[d] && place[d] < p->high[d];
       at += place[d] * stride;
       stride *= w->in[d];
     }
@@ -313,12 +364,7 @@ static int64_t largest(const plan *p, const char *x, int64_t o) {
     double v = element(p, x, at);
     if (best >= 0 && !(v > max)) continue;
     max = v;
-    stride = 1;
-    for (int d = 0; d < w->n; d++) {
-      index += place[d] * stride;
-      stride *= w->in[d];
-    }
-    best = p->columns ? index : at;
+    best = index_of(p, place);
   }
   return best < 0 ? 0 : best;
 }
@@ -331,8 +377,12 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
     int64_t c = i / p->rows, r = i % p->rows;
     const char *x = j->x + c * p->in * p->size;
     row(p, x, r, j->y + i * n * p->size);
-    for (int64_t o = 0; j->index && o < n; o++)
-      j->index[i * n + o] = c * p->in + largest(p, x, r * n + o);
+    if (!j->index) continue;
+    int64_t channels = p->channels; /* of this device */
+    int64_t whole = (p->x.first[0] + c / channels) * p->x.dims[1] +
+                    p->x.first[1] + c % channels;
+    for (int64_t o = 0; o < n; o++)
+      j->index[i * n + o] = whole * p->plane + largest(p, x, r * n + o);
   }
 }
 
@@ -343,7 +393,8 @@ static gs_status run(gs_kctx *k) {
   job j = {.p = p, .x = x->data, .y = y->data,
            .index = index ? k->out[1].data : NULL};
   if (!y->n) return GS_OK;
-  if (p->wide[0]) {
+  bool half = gs_dtype_half(x->dtype);
+  if (half) {
     gs_half_widen(x->dtype, x->n, x->data, k->scratch, k->threads);
     j.x = k->scratch;
     j.y = (char *)k->scratch + p->wide[0];
@@ -354,7 +405,7 @@ static gs_status run(gs_kctx *k) {
   gs_parallel(k->threads, y->n / each, taps * each, rows, &j);
   if (p->blocks)
     gs_unblock(y, (int)p->lanes, (const float *)j.y, y->data, k->threads);
-  if (p->wide[0])
+  if (half)
     gs_half_narrow(y->dtype, y->n, (const float *)j.y, y->data, k->threads);
   return GS_OK;
 }

@@ -57,6 +57,67 @@ gs_status gs_kctx_split_index(gs_kctx *k, int rank, const int64_t *global,
   return GS_OK;
 }
 
+/* ---- places ---- */
+
+bool gs_kctx_placed(const gs_kctx *k) {
+  return k->node->op && (k->node->op->flags & GS_OP_PLACED);
+}
+
+static gs_status extent(gs_kctx *k, const gs_view *v, const gs_extent *from,
+                        gs_kextent *x) {
+  x->rank = v->rank;
+  for (int d = 0; d < v->rank; d++) {
+    x->dims[d] = v->dims[d];
+    x->first[d] = 0;
+  }
+  if (!from || !from->form) return GS_OK;
+  if (from->rank != v->rank)
+    return gs_kernel_fail(k, GS_DATA, "the place of a tensor of rank %d, not "
+                          "%d", from->rank, v->rank);
+  for (int d = 0; d < v->rank; d++) {
+    int64_t length;
+    x->dims[d] = from->dims[d];
+    gs_form_held(k->mesh, from->form, d, from->dims[d], k->position,
+                 &x->first[d], &length);
+    if (length != v->dims[d])
+      return gs_kernel_fail(k, GS_DATA, "the place has %lld elements of dim "
+                            "%d, not %lld", (long long)length, d,
+                            (long long)v->dims[d]);
+  }
+  return GS_OK;
+}
+
+/* The placement, or NULL. */
+static gs_status placement(gs_kctx *k, const gs_placement **pl) {
+  *pl = NULL;
+  if (!gs_kctx_placed(k)) return GS_OK;
+  *pl = gs_node_placement(k->node);
+  if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
+  return *pl ? GS_OK
+             : gs_kernel_fail(k, GS_DATA, "needs the attribute 'place'");
+}
+
+gs_status gs_kctx_operand(gs_kctx *k, int i, gs_kextent *x) {
+  const gs_placement *pl;
+  gs_assert(i >= 0 && i < k->nin);
+  GS_TRY(placement(k, &pl));
+  return extent(k, &k->in[i], pl && i < pl->nin ? &pl->in[i] : NULL, x);
+}
+
+gs_status gs_kctx_result(gs_kctx *k, int i, gs_kextent *x) {
+  const gs_placement *pl;
+  gs_assert(i >= 0 && i < k->nout);
+  GS_TRY(placement(k, &pl));
+  return extent(k, &k->out[i], pl && i < pl->nout ? &pl->out[i] : NULL, x);
+}
+
+bool gs_kctx_has(const gs_kextent *x, int d, int64_t n, int64_t lo,
+                 int64_t hi) {
+  lo = gs_max(lo, 0);
+  hi = gs_min(hi, x->dims[d] - 1);
+  return lo > hi || (lo >= x->first[d] && hi < x->first[d] + n);
+}
+
 /* ---- Shard: the device's block, zero past the end ---- */
 
 typedef struct shard_plan {

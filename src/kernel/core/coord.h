@@ -14,4 +14,23 @@ gs_status gs_kctx_index(gs_kctx *k, int64_t *idx);
 gs_status gs_kctx_split_index(gs_kctx *k, int rank, const int64_t *global,
                               const int64_t *local, int64_t *idx);
 
+/* The global sizes of an operand or result, and the global index of its first
+ * element, which is negative where a window begins before the tensor. */
+typedef struct gs_kextent {
+  int rank;
+  int64_t dims[GS_MAX_RANK], first[GS_MAX_RANK];
+} gs_kextent;
+
+/* Those of operand or result i, as the attribute `place` says; without it, or
+ * where it leaves that one out, the tensor is the whole.  In prep or run.
+ * GS_DATA when it does not fit the tensor. */
+gs_status gs_kctx_operand(gs_kctx *k, int i, gs_kextent *x);
+gs_status gs_kctx_result(gs_kctx *k, int i, gs_kextent *x);
+/* Whether elements [lo, hi] of dim d, as far as they are of the whole, are
+ * among its n local ones. */
+bool gs_kctx_has(const gs_kextent *x, int d, int64_t n, int64_t lo,
+                 int64_t hi);
+/* Whether the node has the attribute `place`. */
+bool gs_kctx_placed(const gs_kctx *k);
+
 #endif

@@ -1,6 +1,7 @@
 /* Det and EyeLike. */
 #include <math.h>
 
+#include "kernel/core/coord.h"
 #include "kernel/core/support.h"
 
 /* ---- Det: elimination with partial pivoting, in double ---- */
@@ -87,6 +88,10 @@ static gs_status eye_run(gs_kctx *k) {
   if (!y->n) return GS_OK;
   gs_convert(y->dtype, &bits, GS_FLOAT, &one, 1, NULL);
   memset(y->data, 0, (size_t)y->n * size);
+  gs_kextent whole;
+  GS_TRY(gs_kctx_result(k, 0, &whole));
+  if (at <= -whole.dims[0] || at >= whole.dims[1]) return GS_OK;
+  at += whole.first[0] - whole.first[1];
   int64_t rows = y->dims[0], cols = y->dims[1];
   if (at <= -rows || at >= cols) return GS_OK;
   for (int64_t r = gs_max(0, -at); r < rows && r + at < cols; r++)

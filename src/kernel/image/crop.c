@@ -1,4 +1,5 @@
 /* AffineGrid and CenterCropPad. */
+#include "kernel/core/coord.h"
 #include "kernel/core/par.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
@@ -8,6 +9,7 @@
 typedef struct affine {
   const double *theta; /* [N][r][r + 1] */
   const gs_view *out;
+  gs_kextent place; /* of the result */
   int r;
   bool align;
 } affine;
@@ -31,7 +33,8 @@ static void affine_places(void *ctx, int64_t lo, int64_t hi) {
     int64_t rest = u % places;
     for (int d = 0; d < r; d++) {
       int64_t n = y->dims[r - d];
-      at[d] = position(f->align, rest % n, n);
+      at[d] = position(f->align, f->place.first[r - d] + rest % n,
+                       f->place.dims[r - d]);
       rest /= n;
     }
     for (int i = 0; i < r; i++) {
@@ -51,8 +54,10 @@ static gs_status affine_run(gs_kctx *k) {
   affine f = {.out = y, .r = (int)t->dims[1]};
   f.align = gs_node_int(k->node, "align_corners", 0) != 0;
   GS_TRY(gs_kernel_ints(k, 1, size, 5, &n));
-  bool fits = n == f.r + 2 && size[0] == y->dims[0];
-  for (int d = 0; fits && d < f.r; d++) fits = size[d + 2] == y->dims[d + 1];
+  GS_TRY(gs_kctx_result(k, 0, &f.place));
+  const int64_t *dims = f.place.dims;
+  bool fits = n == f.r + 2 && size[0] == dims[0];
+  for (int d = 0; fits && d < f.r; d++) fits = size[d + 2] == dims[d + 1];
   if (!fits)
     return gs_kernel_fail(k, GS_DATA, "the size is not the result's");
   gs_arena a;

@@ -5,8 +5,9 @@
 #include <math.h>
 
 #include "base/assert.h"
-#include "kernel/image/resample.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/support.h"
+#include "kernel/image/resample.h"
 
 enum { LONG = 8 }; /* elements after a dim that are worth a loop */
 
@@ -38,21 +39,32 @@ static gs_status floats(gs_kctx *k, gs_arena *a, int i, const double **list,
   return GS_OK;
 }
 
-static gs_status read_dims(gs_kctx *k, gs_arena *a, gs_resize_dim *dim) {
+/* Every dim as a whole, and the part of it that the device has. */
+static gs_status read_dims(gs_kctx *k, gs_arena *a, gs_resize_dim *dim,
+                           gs_resize_part *part) {
   gs_resize_args args = {0};
   int64_t sizes[GS_MAX_RANK];
-  const gs_view *x = &k->in[0], *y = &k->out[0];
+  gs_kextent x, y;
+  GS_TRY(gs_kctx_operand(k, 0, &x));
+  GS_TRY(gs_kctx_result(k, 0, &y));
   GS_TRY(floats(k, a, 1, &args.roi, &args.nroi));
   GS_TRY(floats(k, a, 2, &args.scales, &args.nscales));
   GS_TRY(gs_kernel_ints(k, 3, sizes, GS_MAX_RANK, &args.nsizes));
   if (args.nsizes < 0) args.nsizes = 0;
   args.sizes = sizes;
-  GS_TRY(gs_resize_dims(a, k->node, x->rank, x->dims, &args, dim, k->err));
-  for (int d = 0; d < x->rank; d++)
-    if (dim[d].out != y->dims[d])
+  GS_TRY(gs_resize_dims(a, k->node, x.rank, x.dims, &args, dim, k->err));
+  for (int d = 0; d < x.rank; d++) {
+    part[d] = (gs_resize_part){x.first[d], k->in[0].dims[d], y.first[d],
+                               k->out[0].dims[d]};
+    if (dim[d].out != y.dims[d])
       return gs_kernel_fail(k, GS_DATA,
                             "dim %d becomes %lld, but the result has %lld", d,
-                            (long long)dim[d].out, (long long)y->dims[d]);
+                            (long long)dim[d].out, (long long)y.dims[d]);
+    if (!dim[d].touched && (x.first[d] != y.first[d] ||
+                            part[d].in != part[d].out))
+      return gs_kernel_fail(k, GS_DATA, "operand and result have other parts "
+                            "of dim %d, which is not resized", d);
+  }
   return GS_OK;
 }
 
@@ -109,17 +121,18 @@ static void add_steps(gs_kctx *k, gs_arena *a, plan *p,
 
 static gs_status make(gs_kctx *k, gs_arena *a, plan *p) {
   gs_resize_dim dim[GS_MAX_RANK];
+  gs_resize_part part[GS_MAX_RANK];
   GS_TRY(gs_resize_attrs(a, k->node, &p->how, k->err));
   GS_TRY(gs_kernel_esize(k, k->in[0].dtype, &p->size));
-  GS_TRY(read_dims(k, a, dim));
+  GS_TRY(read_dims(k, a, dim, part));
   p->type = gs_resample_type(k->in[0].dtype);
   for (int d = 0; d < k->in[0].rank; d++) {
-    p->table[d] = (gs_resize_table){.in = dim[d].in, .out = dim[d].out};
+    p->table[d] = (gs_resize_table){.in = part[d].in, .out = part[d].out};
     if (dim[d].touched && k->out[0].n)
-      GS_TRY(gs_resize_table_make(k, a, &p->how, &dim[d], p->type,
+      GS_TRY(gs_resize_table_make(k, a, &p->how, &dim[d], &part[d], p->type,
                                   &p->table[d]));
   }
-  if (p->how.mode != GS_RESIZE_NEAREST && k->out[0].n)
+  if (p->how.mode != GS_RESIZE_NEAREST && k->in[0].n && k->out[0].n)
     add_steps(k, a, p, dim);
   return GS_OK;
 }
@@ -183,7 +196,9 @@ static gs_status run(gs_kctx *k) {
     buf = s || !p->between ? NULL : gs_alloc(&a, 2 * p->between);
   }
   if (!s && k->out[0].n) {
-    if (p->nstep) run_steps(k, p, buf);
+    if (!k->in[0].n) /* all is past the end, or of the extrapolation value */
+      memset(k->out[0].data, 0, (size_t)k->out[0].n * p->size);
+    else if (p->nstep) run_steps(k, p, buf);
     else
       gs_resize_nearest(p->table, k->in[0].rank, p->size, k->in[0].data,
                         k->out[0].data, k->threads);

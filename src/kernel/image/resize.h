@@ -5,9 +5,17 @@
 #include "kernel/core/kernel.h"
 #include "op/rows/nn/resize_dims.h"
 
-/* Where the elements of one dim of the result come from. */
+/* The part of a dim that a device has: elements in_first .. of the operand,
+ * out_first .. of the result; `in` and `out` of them. */
+typedef struct gs_resize_part {
+  int64_t in_first, in, out_first, out;
+} gs_resize_part;
+
+/* Where the elements of one dim of the result come from, those that the device
+ * has among those that it has. */
 typedef struct gs_resize_table {
   int64_t in, out;
+  bool shrinks;  /* the whole dim: the result has fewer elements */
   int taps;
   int32_t *at;   /* [taps][out] */
   void *w;       /* [taps][out] f32 or f64; NULL for GS_RESIZE_NEAREST */
@@ -15,10 +23,12 @@ typedef struct gs_resize_table {
   bool doubled;  /* nearest: element i is taken twice in a row, for all i */
 } gs_resize_table;
 
-/* The table of a dim; type is f32 or f64.  GS_UNSUPPORTED past 2^31. */
+/* The table of a part of dim d; type is f32 or f64.  GS_UNSUPPORTED past 2^31,
+ * GS_DATA when the part lacks elements of the operand. */
 gs_status gs_resize_table_make(gs_kctx *k, gs_arena *a,
                                const gs_resize_how *how,
-                               const gs_resize_dim *d, gs_dtype type,
+                               const gs_resize_dim *d,
+                               const gs_resize_part *part, gs_dtype type,
                                gs_resize_table *t);
 
 /* One step: in[outer][a->in][b->in][inner] to out[outer][a->out][b->out]

@@ -135,7 +135,7 @@ void gs_resize_step_run(const gs_resize_step *s, const void *in, void *out,
   j.in_size = gs_dtype_get((int)s->in_t)->bits / 8;
   j.out_size = gs_dtype_get((int)s->out_t)->bits / 8;
   j.wide = s->type == GS_DOUBLE ? 8 : 4;
-  j.mix_first = s->a && s->a->out < s->a->in;
+  j.mix_first = s->a && s->a->shrinks;
   int taps = (s->a ? s->a->taps : 1) + (s->b ? s->b->taps : 0);
   gs_parallel(threads, s->outer * j.a_out, taps * j.out_row, rows, &j);
 }

@@ -1,6 +1,7 @@
 /* Constant, ConstantOfShape, Range, Shape, Size. */
 #include <math.h>
 
+#include "kernel/core/coord.h"
 #include "base/assert.h"
 #include "ir/packed.h"
 #include "kernel/core/strided.h"
@@ -78,10 +79,13 @@ static gs_status constant_of_shape_run(gs_kctx *k) {
 
 const gs_kernel gs_kernel_constant_of_shape = {NULL, constant_of_shape_run};
 
-/* Element i is start + i * delta in the type; integers wrap, 16-bit floats
- * are computed in f32. */
+/* Element i of the whole is start + i * delta in the type; integers wrap,
+ * 16-bit floats are computed in f32. */
 static gs_status range_run(gs_kctx *k) {
   const gs_view *y = &k->out[0];
+  gs_kextent whole;
+  GS_TRY(gs_kctx_result(k, 0, &whole));
+  int64_t first = whole.first[0];
   const void *s = k->in[0].data, *d = k->in[2].data;
   switch (y->dtype) {
 #define X(name, type, wide, get, put)                                          \
@@ -89,7 +93,7 @@ static gs_status range_run(gs_kctx *k) {
     wide a = (wide)get(*(const type *)s), b = (wide)get(*(const type *)d);     \
     type *o = y->data;                                                         \
     for (int64_t i = 0; i < y->n; i++)                                         \
-      o[i] = (type)put((wide)(a + (wide)i * b));                               \
+      o[i] = (type)put((wide)(a + (wide)(first + i) * b));                     \
     return GS_OK;                                                              \
   }
     X(FLOAT, float, float, , )

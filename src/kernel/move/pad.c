@@ -1,4 +1,5 @@
 /* Pad and Trilu. */
+#include "kernel/core/coord.h"
 #include "base/assert.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
@@ -166,12 +167,16 @@ static gs_status trilu_run(gs_kctx *k) {
   GS_TRY(gs_kernel_ints(k, 1, &diag, 1, &n));
   if (x->rank < 2) return gs_kernel_fail(k, GS_DATA, "rank %d", x->rank);
   bool upper = gs_node_int(k->node, "upper", 1) != 0;
+  gs_kextent whole; /* of operand and result */
+  GS_TRY(gs_kctx_operand(k, 0, &whole));
+  diag = gs_max(gs_min(diag, whole.dims[x->rank - 1]),
+                -whole.dims[x->rank - 2]);
+  diag += whole.first[x->rank - 2] - whole.first[x->rank - 1];
   int64_t rows = x->dims[x->rank - 2], cols = x->dims[x->rank - 1];
   int64_t all = x->n ? x->n / cols : 0;
   int nt = gs_kernel_threads(k, x->n * (int64_t)size);
   (void)nt;
   gs_assert(n <= 1);
-  diag = gs_max(gs_min(diag, cols), -rows);
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
   for (int64_t r = 0; r < all; r++) {
     const char *a = (const char *)x->data + (size_t)(r * cols) * size;

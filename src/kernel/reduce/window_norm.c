@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/assert.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 
@@ -137,7 +138,9 @@ const gs_kernel gs_kernel_lp_norm = {lp_prep, lp_run};
  * the channels around)^beta ---- */
 
 typedef struct lrn_plan {
-  int64_t batch, channels, inner, before, after;
+  int64_t batch, inner, before, after;
+  int64_t channels; /* of the whole tensors */
+  int64_t x_first, x_channels, y_first, y_channels; /* of this device */
   double bias, factor, beta;
 } lrn_plan;
 
@@ -148,11 +151,24 @@ static gs_status lrn_prep(gs_kctx *k) {
   GS_TRY(float_type(k));
   if (x->rank < 2 || size < 1)
     return gs_kernel_fail(k, GS_DATA, "size %lld", (long long)size);
+  gs_kextent from, to;
+  GS_TRY(gs_kctx_operand(k, 0, &from));
+  GS_TRY(gs_kctx_result(k, 0, &to));
   p->batch = x->dims[0];
-  p->channels = x->dims[1];
+  p->channels = to.dims[1];
+  p->x_first = from.first[1];
+  p->x_channels = x->dims[1];
+  p->y_first = to.first[1];
+  p->y_channels = k->out[0].dims[1];
   p->inner = gs_dims_count(x->dims, 2, x->rank);
   p->before = (size - 1) / 2;
   p->after = size / 2;
+  int64_t last = gs_min(p->channels, p->y_first + p->y_channels) - 1;
+  if (last >= p->y_first && !gs_kctx_has(&from, 1, x->dims[1],
+                                         p->y_first - p->before,
+                                         last + p->after))
+    return gs_kernel_fail(k, GS_DATA, "channels around those of the result are "
+                          "missing");
   p->bias = gs_node_float(k->node, "bias", 1);
   p->factor = gs_node_float(k->node, "alpha", 9.999999747378752e-05) /
               (double)size;
@@ -170,21 +186,34 @@ static double lrn_divide(double x, double s, double beta) {
   return x / pow(s, beta);
 }
 
-/* All channels of m <= SIDE neighbours, the first of which is at `at`. */
-static void lrn_block(const gs_kctx *k, int64_t at, int64_t m) {
+/* Channel c of the whole, for m <= SIDE neighbours; x: the first of them in
+ * the operand. */
+static void lrn_channel(const gs_kctx *k, int64_t c, int64_t x, int64_t m,
+                        double *y) {
   const lrn_plan *p = k->state;
-  double x[SIDE], sum[SIDE];
-  for (int64_t c = 0; c < p->channels; c++) {
-    int64_t end = gs_min(p->channels - 1, c + p->after);
-    for (int64_t i = 0; i < m; i++) sum[i] = 0;
-    for (int64_t d = gs_max(0, c - p->before); d <= end; d++) {
-      load(&k->in[0], at + d * p->inner, m, x);
-      for (int64_t i = 0; i < m; i++) sum[i] += x[i] * x[i];
-    }
-    load(&k->in[0], at + c * p->inner, m, x);
-    for (int64_t i = 0; i < m; i++)
-      x[i] = lrn_divide(x[i], p->bias + p->factor * sum[i], p->beta);
-    store(&k->out[0], at + c * p->inner, m, x);
+  double z[SIDE], sum[SIDE];
+  int64_t end = gs_min(p->channels - 1, c + p->after);
+  for (int64_t i = 0; i < m; i++) sum[i] = 0;
+  for (int64_t d = gs_max(0, c - p->before); d <= end; d++) {
+    load(&k->in[0], x + (d - p->x_first) * p->inner, m, z);
+    for (int64_t i = 0; i < m; i++) sum[i] += z[i] * z[i];
+  }
+  load(&k->in[0], x + (c - p->x_first) * p->inner, m, z);
+  for (int64_t i = 0; i < m; i++)
+    y[i] = lrn_divide(z[i], p->bias + p->factor * sum[i], p->beta);
+}
+
+/* All channels of m <= SIDE neighbours from `at` on, of a plane.  Those past
+ * the last one are zero. */
+static void lrn_block(const gs_kctx *k, int64_t batch, int64_t at, int64_t m) {
+  const lrn_plan *p = k->state;
+  int64_t x = batch * p->x_channels * p->inner + at;
+  int64_t y = batch * p->y_channels * p->inner + at;
+  for (int64_t c = 0; c < p->y_channels; c++) {
+    double row[SIDE] = {0};
+    if (c + p->y_first < p->channels)
+      lrn_channel(k, c + p->y_first, x, m, row);
+    store(&k->out[0], y + c * p->inner, m, row);
   }
 }
 
@@ -193,9 +222,8 @@ static void lrn_blocks(void *ctx, int64_t lo, int64_t hi) {
   const lrn_plan *p = k->state;
   int64_t per = gs_ceil_div(p->inner, SIDE);
   for (int64_t b = lo; b < hi; b++) {
-    int64_t c = b % per * SIDE;
-    lrn_block(k, b / per * p->channels * p->inner + c,
-              gs_min(SIDE, p->inner - c));
+    int64_t at = b % per * SIDE;
+    lrn_block(k, b / per, at, gs_min(SIDE, p->inner - at));
   }
 }
 
@@ -203,7 +231,7 @@ static gs_status lrn_run(gs_kctx *k) {
   const lrn_plan *p = k->state;
   if (k->out[0].n)
     gs_parallel(k->threads, p->batch * gs_ceil_div(p->inner, SIDE),
-                8 * p->channels * gs_min(SIDE, p->inner), lrn_blocks, k);
+                8 * p->y_channels * gs_min(SIDE, p->inner), lrn_blocks, k);
   return GS_OK;
 }
 

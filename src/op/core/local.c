@@ -117,6 +117,71 @@ gs_node *gs_local_meshed(gs_local *l) {
   return n;
 }
 
+/* ---- nodes that know their place ---- */
+
+/* What a device holds of v in the program: as the value says, else as the
+ * rule splits it. */
+static gs_form form_of(gs_local *l, const gs_value *v,
+                       const gs_tensor_map *map) {
+  gs_arena *a = l->program->arena;
+  if (v->form) return *gs_form_copy(a, v->form);
+  if (v->sharding) return gs_form_of(gs_sharding_copy(a, v->sharding));
+  gs_sharding *s = gs_sharding_new(a, v->rank, false);
+  for (int d = 0; d < v->rank && d < map->rank; d++)
+    if (map->dim[d].n == 1) s->dim[d].axes = l->factor[map->dim[d].f[0]];
+  return gs_form_of(s);
+}
+
+/* Left out where all of it is held. */
+static gs_extent extent_of(gs_local *l, const gs_value *whole, gs_form form) {
+  gs_arena *a = l->program->arena;
+  if (gs_form_is_blocks(&form) && gs_sharding_is_replicated(form.sharding))
+    return (gs_extent){0};
+  size_t size = (size_t)whole->rank * sizeof *whole->dims;
+  form.padding = (gs_padding){0};
+  return (gs_extent){whole->rank, gs_memdup(a, whole->dims, size),
+                     gs_memdup(a, &form, sizeof form)};
+}
+
+static gs_placement *placement_of(gs_local *l, bool *split) {
+  const gs_node *n = l->node;
+  gs_placement *pl = gs_placement_new(l->program->arena, n->nin, n->nout);
+  *split = false;
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i] || !l->in[i]) continue;
+    gs_form form = form_of(l, l->in[i], &l->rule->in[i]);
+    pl->in[i] = extent_of(l, n->in[i], form);
+    *split |= pl->in[i].form != NULL;
+  }
+  for (int i = 0; i < n->nout; i++) {
+    if (!n->out[i]) continue;
+    gs_sharding *s = gs_sharding_copy(l->program->arena, l->out_sharding[i]);
+    s->partial = 0;
+    pl->out[i] = extent_of(l, n->out[i], gs_form_of(s));
+    *split |= pl->out[i].form != NULL;
+  }
+  return pl;
+}
+
+gs_node *gs_local_placed(gs_local *l) {
+  bool split;
+  gs_node *n = gs_local_same(l);
+  gs_placement *pl = placement_of(l, &split);
+  if (!split) return n;
+  n->domain = "ai.gshard";
+  n->op = gs_op_find(n->domain, n->op_type);
+  n->opset = 1;
+  gs_assert(n->op && (n->op->flags & GS_OP_PLACED));
+  gs_node_set_placement(l->program, n, pl);
+  return n;
+}
+
+gs_status gs_local_place(gs_local *l, gs_err *e) {
+  (void)e;
+  gs_local_placed(l);
+  return GS_OK;
+}
+
 static gs_status reshaped(gs_local *l, int operand) {
   gs_assert(operand < l->node->nin && l->node->nout > 0);
   gs_node *n = gs_local_same(l);

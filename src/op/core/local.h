@@ -25,6 +25,13 @@ void gs_local_once(gs_local *l, int i, const gs_axes *axes);
 /* The operator of that name in ai.gshard, which knows the mesh, with all
  * operands and attributes; the caller adds what more it needs. */
 gs_node *gs_local_meshed(gs_local *l);
+/* The operator of that name in ai.gshard, which has a row of GS_OP_PLACED, on
+ * operands and results as they are: with the placement that their forms say,
+ * and all else as the node.  Where no dim is split: the node itself.  An
+ * operand that another node reads whole (sizes, scales) stays global. */
+gs_node *gs_local_placed(gs_local *l);
+/* The same, as the local function of a row. */
+gs_local_fn gs_local_place;
 /* Copies the attribute of that name from l->node, when it has one. */
 void gs_local_copy(gs_local *l, gs_node *to, const char *name);
 

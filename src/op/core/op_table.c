@@ -80,6 +80,7 @@
 #define ENTRY GS_OP_ENTRY
 #define EXIT GS_OP_EXIT
 #define MESH GS_OP_MESH
+#define PLACED GS_OP_PLACED
 
 enum {
 #define OP(sym, ...) ROW_##sym,

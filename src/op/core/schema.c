@@ -58,7 +58,10 @@ const gs_schema *gs_schema_find(const char *domain, const char *name,
   }
   const gs_schema *s = low ? &gs_schemas[low - 1] : NULL;
   if (s && !compare(s, domain, name)) return s;
-  return strcmp(domain, "ai.gshard") ? NULL : find_move(name);
+  if (strcmp(domain, "ai.gshard")) return NULL;
+  const gs_op *op = gs_op_find(domain, name);
+  return op && (op->flags & GS_OP_PLACED) ? gs_schema_find("", name, INT_MAX)
+                                          : find_move(name);
 }
 
 /* ---- the text of attributes ---- */
@@ -108,7 +111,7 @@ static const char *kind_text(gs_attr_kind kind) {
       [GS_ATTR_GRAPH] = "graph",   [GS_ATTR_FLOATS] = "floats",
       [GS_ATTR_INTS] = "ints",     [GS_ATTR_STRINGS] = "strings",
       [GS_ATTR_TYPE] = "type",     [GS_ATTR_AXES] = "axes",
-      [GS_ATTR_SHARDING] = "sharding"};
+      [GS_ATTR_SHARDING] = "sharding", [GS_ATTR_PLACE] = "place"};
   const char *s = (unsigned)kind < sizeof text / sizeof *text ? text[kind] : 0;
   return s ? s : "?";
 }
@@ -220,11 +223,17 @@ static gs_status unknown(const check *c, const char *name) {
   return GS_DATA;
 }
 
+/* The attribute that a row of ai.gshard has beside those of ONNX's operator. */
+static bool is_place(const check *c, const gs_attr *v) {
+  return *c->n->domain && !*c->s->domain &&
+         gs_attr_meant(c->n->domain, v->name) == GS_ATTR_PLACE;
+}
+
 static gs_status check_attributes(const check *c) {
   spec a;
   for (int i = 0; i < c->n->nattr; i++) {
     const gs_attr *v = &c->n->attr[i];
-    if (!strncmp(v->name, "__", 2)) continue;
+    if (!strncmp(v->name, "__", 2) || is_place(c, v)) continue;
     if (!find_spec(c->s->attributes, v->name, &a) && !is_stray(c, v->name, &a))
       return unknown(c, v->name);
     GS_TRY(check_attribute(c, &a, v));

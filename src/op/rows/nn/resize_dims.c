@@ -217,3 +217,95 @@ double gs_resize_origin(gs_resize_coord coord, const gs_resize_dim *d,
   default: return half - 0.5;
   }
 }
+
+/* ---- elements under the kernel ---- */
+
+double gs_resize_shrink(const gs_resize_how *how, const gs_resize_dim *d) {
+  double ratio = d->exact && d->in ? (double)d->out / (double)d->in : d->scale;
+  return how->antialias ? fmin(ratio, 1) : 1;
+}
+
+double gs_resize_taps(const gs_resize_how *how, const gs_resize_dim *d) {
+  if (how->mode == GS_RESIZE_NEAREST) return 1;
+  double half = how->mode == GS_RESIZE_LINEAR ? 1 : 2;
+  return 2 * ceil(half / gs_resize_shrink(how, d));
+}
+
+static int64_t nearest(gs_resize_round round, double x) {
+  switch (round) {
+  case GS_RESIZE_FLOOR: return (int64_t)floor(x);
+  case GS_RESIZE_CEIL: return (int64_t)ceil(x);
+  case GS_RESIZE_PREFER_CEIL: return (int64_t)floor(x + 0.5);
+  default: return (int64_t)ceil(x - 0.5);
+  }
+}
+
+int64_t gs_resize_first(const gs_resize_how *how, int taps, int64_t n,
+                        double *x) {
+  *x = fmin(fmax(*x, -4.0 * taps - 4), (double)n + 4.0 * taps + 4);
+  if (how->mode == GS_RESIZE_NEAREST) return nearest(how->round, *x);
+  return (int64_t)floor(*x) - taps / 2 + 1;
+}
+
+/* ---- the reach ---- */
+
+/* A fraction within `error` of x >= 0, with the smallest denominator among the
+ * convergents of its continued fraction.  False when it is too large. */
+static bool fraction(double x, double error, int64_t *num, int64_t *den) {
+  int64_t p[2] = {1, 0}, q[2] = {0, 1};
+  double rest = x;
+  for (int i = 0; i < 64; i++) {
+    double whole = floor(rest);
+    double np = whole * (double)p[0] + (double)p[1];
+    double nq = whole * (double)q[0] + (double)q[1];
+    if (np >= 0x1p31 || nq >= 0x1p31) return false;
+    p[1] = p[0], p[0] = (int64_t)np;
+    q[1] = q[0], q[0] = (int64_t)nq;
+    *num = p[0];
+    *den = q[0];
+    if (fabs(x - np / nq) <= error) return true;
+    rest = 1 / (rest - whole);
+  }
+  return false;
+}
+
+/* No element is farther outside than the spare one at either end. */
+static bool stays(const gs_resize_how *how, const gs_resize_dim *d, int taps) {
+  if (how->coord == GS_RESIZE_TF_CROP_AND_RESIZE) return true;
+  double low = gs_resize_origin(how->coord, d, 0);
+  double high = gs_resize_origin(how->coord, d, d->out - 1);
+  return gs_resize_first(how, taps, d->in, &low) + taps >= 0 &&
+         gs_resize_first(how, taps, d->in, &high) <= d->in;
+}
+
+/* Places are base + slope * o but for the rounding of gs_resize_origin. */
+bool gs_resize_reach(const gs_resize_how *how, const gs_resize_dim *d,
+                     gs_reach *r) {
+  static const double slack = 1.0 / 32; /* of the slope, and of rounding */
+  double taps = gs_resize_taps(how, d), base = 0, slope = 0;
+  if (d->out < 1 || d->in < 1 || d->in > INT32_MAX || d->out > INT32_MAX ||
+      taps > INT32_MAX || !stays(how, d, (int)taps))
+    return false;
+  base = gs_resize_origin(how->coord, d, 0);
+  if (d->out > 1)
+    slope = (gs_resize_origin(how->coord, d, d->out - 1) - base) /
+            (double)(d->out - 1);
+  if (!(slope >= 0) || !(fabs(base) < 0x1p31)) return false;
+  int64_t num = 1, den = 64 * d->out; /* as good as none */
+  if (slope > 0 &&
+      !fraction(slope, slack / 2 / (double)d->out, &num, &den))
+    return false;
+  double near = 0; /* of nearest: the element is floor(place + near), or one
+                      before it where that is a whole number */
+  if (how->mode == GS_RESIZE_NEAREST && how->round != GS_RESIZE_FLOOR)
+    near = how->round == GS_RESIZE_CEIL ? 1 : 0.5;
+  int64_t first = how->mode == GS_RESIZE_NEAREST ? 0 : 1 - (int64_t)taps / 2;
+  int64_t last = first + (int64_t)taps - 1;
+  *r = (gs_reach){
+      .count = d->out, .num = num, .den = den,
+      .first = (int64_t)floor((double)den * (base + near - slack)) +
+               den * (first - 1),
+      .last = (int64_t)ceil((double)den * (base + near + slack)) +
+              den * (last + 1)};
+  return true;
+}

@@ -2,6 +2,7 @@
 #ifndef GS_OP_RESIZE_H
 #define GS_OP_RESIZE_H
 
+#include "ir/mesh/exchange.h"
 #include "op/core/op.h"
 
 /* The operands roi, scales and sizes; NULL and 0 when left out or empty. */
@@ -64,5 +65,22 @@ gs_status gs_resize_dims(gs_arena *a, const gs_node *n, int rank,
 /* The place in the operand that element i of the result is taken from. */
 double gs_resize_origin(gs_resize_coord coord, const gs_resize_dim *d,
                         int64_t i);
+
+/* How many elements lie under the kernel, which widens by 1 / gs_resize_shrink
+ * where a dim is made smaller with antialias.  May be too many for any use. */
+double gs_resize_taps(const gs_resize_how *how, const gs_resize_dim *d);
+double gs_resize_shrink(const gs_resize_how *how, const gs_resize_dim *d);
+/* The first of the `taps` elements, of a dim of n, around place *x, which is
+ * brought near the dim first: far outside all is edge.  Those outside stand
+ * for the edge. */
+int64_t gs_resize_first(const gs_resize_how *how, int taps, int64_t n,
+                        double *x);
+
+/* Which elements of the operand each element of the result is made of, one
+ * more at either end.  False where these numbers cannot say it: places that
+ * run backwards, or that leave the operand by more than that (all but those of
+ * the extrapolation value, which is made of nothing). */
+bool gs_resize_reach(const gs_resize_how *how, const gs_resize_dim *d,
+                     gs_reach *r);
 
 #endif

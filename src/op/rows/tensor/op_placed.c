@@ -1,0 +1,109 @@
+/* Operators of ONNX on parts of their tensors: rows of GS_OP_PLACED, whose
+ * attribute `place` says which. */
+#include "base/assert.h"
+#include "base/math.h"
+#include "op/core/shape.h"
+
+gs_shape_fn gs_shape_placed;
+
+static gs_status misfit(gs_graph *g, const gs_node *n, const char *what,
+                        const gs_value *v, gs_err *e) {
+  return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                 "'place' does not fit %s '%s' %s", what, v->name,
+                 gs_shape_text(g->arena, v->dtype, v->rank, v->dims));
+}
+
+/* The placement, with as many operands and results as the node has. */
+static gs_status placement_of(gs_graph *g, const gs_node *n,
+                              const gs_placement **pl, gs_err *e) {
+  const char *place = gs_node_place(g->arena, n);
+  if (!gs_node_attr(n, "place"))
+    return gs_fail(e, GS_DATA, place, "needs the attribute 'place'");
+  *pl = gs_node_placement(n);
+  if (!*pl)
+    return gs_fail(e, GS_DATA, place, "%s",
+                   g->mesh ? "'place' is not a placement on this mesh"
+                           : "needs a mesh, and the graph has none");
+  if ((*pl)->nin == n->nin && (*pl)->nout == n->nout) return GS_OK;
+  return gs_fail(e, GS_DATA, place, "'place' has %d operands and %d results, "
+                 "the node %d and %d", (*pl)->nin, (*pl)->nout, n->nin,
+                 n->nout);
+}
+
+/* Whether a device holds as much of x as the operand has. */
+static bool holds(const gs_mesh *m, const gs_extent *x, const gs_value *v) {
+  if (x->rank != v->rank) return false;
+  for (int d = 0; d < v->rank; d++)
+    if (gs_form_range(m, x->form, d, x->dims[d]).length != v->dims[d])
+      return false;
+  return true;
+}
+
+/* The node of ONNX whose part n is, with operands of the global shapes. */
+static gs_status whole_node(gs_graph *g, const gs_node *n,
+                            const gs_placement *pl, gs_graph *to,
+                            gs_node **out, gs_err *e) {
+  gs_node *w = *out = gs_node_new(to, "", n->op_type, n->name, n->nin,
+                                  n->nout);
+  w->op = gs_op_find("", n->op_type);
+  gs_assert(w->op); /* table: rows of GS_OP_PLACED have the name of another */
+  w->opset = w->op->since;
+  w->nattr = n->nattr;
+  w->attr = n->attr;
+  for (int i = 0; i < n->nin; i++) {
+    const gs_value *v = n->in[i];
+    const gs_extent *x = &pl->in[i];
+    if (!v && x->form)
+      return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                     "'place' has operand %d, which is left out", i);
+    if (!v) continue;
+    if (x->form && !holds(g->mesh, x, v))
+      return misfit(g, n, "operand", v, e);
+    w->in[i] = gs_value_new(to, v->name, v->dtype, v->rank,
+                            x->form ? x->dims : v->dims);
+    if (!x->form) w->in[i]->constant = v->constant;
+  }
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i])
+      gs_node_output(w, i, gs_value_new(to, n->out[i]->name, GS_UNDEFINED, -1,
+                                        NULL));
+  return GS_OK;
+}
+
+/* Result i is what the device holds of the global one. */
+static gs_status set_result(gs_graph *g, gs_node *n, int i,
+                            const gs_value *whole, const gs_extent *x,
+                            gs_err *e) {
+  int64_t dims[GS_MAX_RANK];
+  if (!x->form)
+    return gs_shape_set(g, n, i, whole->dtype, whole->rank, whole->dims, e);
+  if (x->rank != whole->rank || !gs_same_dims(x->dims, whole->dims, x->rank))
+    return misfit(g, n, "result", whole, e);
+  gs_form_local(g->mesh, x->form, x->dims, dims);
+  return gs_shape_set(g, n, i, whole->dtype, x->rank, dims, e);
+}
+
+static gs_status shape_results(gs_graph *g, gs_node *n, gs_graph *to,
+                               gs_err *e) {
+  const gs_placement *pl = NULL;
+  gs_node *w;
+  GS_TRY(placement_of(g, n, &pl, e));
+  GS_TRY(whole_node(g, n, pl, to, &w, e));
+  GS_TRY(gs_shape_try(to, w, e));
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i] && gs_value_dynamic(w->out[i]))
+      return misfit(g, n, "result", w->out[i], e);
+    else if (n->out[i])
+      GS_TRY(set_result(g, n, i, w->out[i], &pl->out[i], e));
+  return GS_OK;
+}
+
+/* The operator's own shape function says what the whole node gives, so that
+ * the kernel need not doubt the global sizes. */
+gs_status gs_shape_placed(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_status s = shape_results(g, n, gs_graph_new(&tmp, g->name), e);
+  gs_arena_free(&tmp);
+  return s == GS_UNKNOWN ? GS_UNSUPPORTED : s;
+}
