@@ -1,7 +1,11 @@
 #include "op/core/local.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/buf.h"
+#include "op/core/exchange_node.h"
+#include "op/core/moves.h"
 
 gs_node *gs_local_same(gs_local *l) {
   const gs_node *from = l->node;
@@ -103,6 +107,21 @@ void gs_local_once(gs_local *l, int i, const gs_axes *axes) {
                              x->rank, x->dims);
   gs_node_set_axes(l->program, n, "axes", axes);
   l->in[i] = n->out[0];
+}
+
+gs_value *gs_local_cut(gs_local *l, gs_value *x, int d, const gs_axes *axes,
+                       const gs_held_range *have, const gs_held_range *want) {
+  int64_t dims[GS_MAX_RANK];
+  gs_assert(d < x->rank && x->dims[d] == have->length);
+  memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
+  dims[d] = want->length;
+  gs_node *n = gs_local_emit(l, "ai.gshard", gs_moves[GS_MOVE_CUT].name, &x, 1,
+                             x->dtype, x->rank, dims);
+  gs_node_set_axes(l->program, n, "axes", axes);
+  gs_node_set_int(l->program, n, "dim", d);
+  gs_node_set_range(l->program, n, "have", have);
+  gs_node_set_range(l->program, n, "want", want);
+  return n->out[0];
 }
 
 gs_node *gs_local_meshed(gs_local *l) {

@@ -22,6 +22,10 @@ void gs_local_mask(gs_local *l, int i);
  * others: what is added to partial results counts once.  i < 0 or no axes:
  * nothing.  Replaces l->in[i]. */
 void gs_local_once(gs_local *l, int i, const gs_axes *axes);
+/* The elements of x that each device is to hold of dim d, `want`, of those that
+ * it has, `have`, which contain them; both over `axes`. */
+gs_value *gs_local_cut(gs_local *l, gs_value *x, int d, const gs_axes *axes,
+                       const gs_held_range *have, const gs_held_range *want);
 /* The operator of that name in ai.gshard, which knows the mesh, with all
  * operands and attributes; the caller adds what more it needs. */
 gs_node *gs_local_meshed(gs_local *l);

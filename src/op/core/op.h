@@ -7,6 +7,7 @@
 #define GS_OP_OP_H
 
 #include "ir/graph/graph.h"
+#include "ir/mesh/exchange.h"
 
 /* ---- factor rules (design section 2; Shardy's op sharding rules) ---- */
 
@@ -15,10 +16,12 @@ enum { GS_MAX_FACTORS = 96, GS_MAX_DIM_FACTORS = 8 };
 typedef enum gs_factor_kind {
   GS_PASS,   /* in operands and results: any sharding, no communication */
   GS_SUMMED, /* in operands only: sharded => the result is partial */
+  GS_WINDOW, /* of a result: its uses (gs_window_use) say which elements of the
+                operands' dims are needed, of which those outside of the own
+                block are exchanged */
   GS_WHOLE,  /* must not be sharded where the operator runs: it needs all */
   /* Treated as whole until there are better forms; the kind says what a split
    * would cost (HACKING). */
-  GS_WINDOW, /* the rows outside the own block */
   GS_STATS,  /* an all-reduce of a few numbers for each row */
   GS_SELECT, /* k candidates of each shard */
   GS_SCAN,   /* an exclusive prefix over shards of one number for each row */
@@ -37,7 +40,25 @@ typedef struct gs_factor {
   gs_factor_kind kind;
   gs_reduce reduce; /* of GS_SUMMED */
   bool blocked;     /* sharding does not propagate along it */
+  int64_t limit;    /* the smallest dim that it stands for: it is not
+                       propagated over more devices */
 } gs_factor;
+
+/* Which elements of an operand's dim the places of a split factor need.  That
+ * dim is then held as this says: its window, not its block.  The factor is one
+ * of kind GS_WINDOW, of the dim and of one dim of a result; or one of kind
+ * GS_SUMMED that another operand has (a kernel that is split). */
+typedef struct gs_window_use {
+  int factor;
+  int in, dim;    /* operand, its dim */
+  int out, out_dim; /* the result that is computed of it; -1: all */
+  gs_reach reach; /* of outputs of the factor */
+  bool copies;    /* place o of the result is that one element: nothing is left
+                     to compute */
+  gs_fill fill;   /* what stands outside of the operand */
+  double value;   /* of GS_FILL_VALUE */
+  int fill_in;    /* of GS_FILL_OPERAND: which */
+} gs_window_use;
 
 /* The factors of one dim, major first; their sizes multiply to the dim. A dim
  * without factors has size 1 (or is broadcast) and is never sharded. */
@@ -57,6 +78,10 @@ typedef struct gs_rule {
   gs_factor *factor; /* [room] */
   int nin, nout;
   gs_tensor_map *in, *out; /* absent operands have rank 0 */
+  bool uneven; /* the major factor of a dim of several may be split unevenly: a
+                  device then holds whole elements of it, as a window */
+  int nuse, use_room;
+  gs_window_use *use; /* [nuse] */
 } gs_rule;
 
 /* ---- rows ---- */
@@ -81,6 +106,14 @@ typedef gs_status gs_shape_fn(gs_graph *g, gs_node *n, gs_err *e);
 typedef struct gs_dim_span {
   int64_t first, step, count;
 } gs_dim_span;
+
+/* What such a row puts where there is no element. */
+typedef enum gs_around {
+  GS_AROUND_ZERO,
+  GS_AROUND_WRAP, /* the elements again, from the first on */
+  GS_AROUND_MODE  /* as the attribute `mode` says; if that is "constant", the
+                     value of operand 2, or 0 */
+} gs_around;
 
 /* The spans of all dims of operand 0, for rows with SPAN.  GS_UNKNOWN when
  * an operand that says them is not constant. */
@@ -155,6 +188,7 @@ struct gs_op {
   const char *text;   /* the rule as text, or NULL */
   const gs_rule_family *family; /* the rule when text is NULL */
   gs_span_fn *span; /* of SPAN, or NULL */
+  gs_around around; /* of SPAN */
   gs_shape_fn *shape;
   int number; /* that the shape function wants, such as gates of an LSTM */
   const char *signature; /* op/core/signature.h, or NULL */
@@ -208,7 +242,9 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e);
 gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
                         gs_rule *r, gs_err *e);
 /* Shardy-like text: "([i,k],[k,j])->([i,j]) {i=8,j=16,k=32} reduction={k}
- * need_replication={}". */
+ * need_replication={}".  Then, for each window use, which gs_rule_parse does
+ * not know, "window(k: 0.2[2*k-1,2*k+1])": outputs k need elements 2k-1 ..
+ * 2k+1 of dim 2 of operand 0. */
 void gs_rule_print(gs_buf *b, const gs_rule *r);
 /* A copy in this arena, no larger than the rule needs. */
 void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out);
@@ -264,6 +300,8 @@ struct gs_local {
   gs_value **out;         /* results, to be set */
   int64_t **out_dims;     /* local dims of each result */
   gs_sharding **out_sharding;
+  const gs_form *held;    /* [nin] the form of each operand */
+  uint64_t done; /* of copies: dims that are exchanged, not computed */
   /* How a partial result becomes the whole: it is reduced as stage 0 says,
    * stage 0's `finish` makes of it what stage 1 reduces, and so on; what the
    * last one makes is the result.  Preset: one stage, with the reduction of

@@ -8,7 +8,7 @@
 /* Prototypes of every function that a row names. */
 #define EIN(text)
 #define R(fn)
-#define SPAN(fn) gs_span_fn gs_span_##fn;
+#define SPAN(fn, around) gs_span_fn gs_span_##fn;
 #define S(fn) gs_shape_fn gs_shape_##fn;
 #define SN(fn, n) gs_shape_fn gs_shape_##fn;
 #define SIG(text)
@@ -46,7 +46,8 @@
 /* Row cells. */
 #define EIN(rule_text) .text = (rule_text)
 #define R(fn) .family = &family_##fn
-#define SPAN(fn) .family = &family_span, .span = gs_span_##fn
+#define SPAN(fn, around_)                                                      \
+  .family = &family_span, .span = gs_span_##fn, .around = GS_AROUND_##around_
 #define S(fn) .shape = gs_shape_##fn
 #define SN(fn, n) .shape = gs_shape_##fn, .number = (n)
 #define RULED(text) .shape = gs_shape_by_rule, .signature = (text)

@@ -41,6 +41,29 @@ int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
   return r->nfactor++;
 }
 
+void gs_rule_use(gs_rule *r, const gs_window_use *use) {
+  gs_assert(use->factor >= 0 && use->factor < GS_MAX_FACTORS);
+  gs_assert(use->reach.den > 0 && use->reach.first <= use->reach.last);
+  if (r->nuse == r->use_room)
+    r->use = gs_vec_grow(r->arena, r->use, r->nuse, &r->use_room,
+                         sizeof *r->use);
+  r->use[r->nuse++] = *use;
+}
+
+int gs_rule_window(gs_rule *r, int in, int dx, int out, int dy, int64_t size,
+                   const gs_window_use *use) {
+  gs_window_use made = *use;
+  made.factor = gs_rule_factor(r, size, GS_WINDOW);
+  made.in = in;
+  made.dim = dx;
+  made.out = out;
+  made.out_dim = dy;
+  gs_rule_put(&r->in[in], dx, made.factor);
+  gs_rule_put(&r->out[out], dy, made.factor);
+  gs_rule_use(r, &made);
+  return made.factor;
+}
+
 const char *gs_factor_text(gs_factor_kind kind) {
   static const char *const names[GS_NKIND] = {
       [GS_PASS] = "pass",     [GS_SUMMED] = "summed", [GS_WHOLE] = "whole",
@@ -124,6 +147,8 @@ void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out) {
   out->arena = a;
   out->room = r->nfactor;
   out->factor = gs_memdup(a, r->factor, (size_t)r->nfactor * sizeof *r->factor);
+  out->use_room = r->nuse;
+  out->use = gs_memdup(a, r->use, (size_t)r->nuse * sizeof *r->use);
   out->in = copy_maps(a, r->in, r->nin);
   out->out = copy_maps(a, r->out, r->nout);
 }
@@ -159,6 +184,7 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
       seen[f] = true;
       size[i] = r->factor[f].size;
     }
+    if (m->n == 1 && r->factor[m->f[0]].kind == GS_WINDOW) continue;
     int64_t p = gs_product(size, m->n);
     if (p != v->dims[d] && (m->n || r->nfactor < MAX_WHOLE))
       return gs_fail(e, GS_INTERNAL, where,
@@ -166,6 +192,14 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
                      side, index, (long long)v->dims[d], (long long)p);
   }
   return GS_OK;
+}
+
+static bool use_fits(const gs_node *n, const gs_rule *r,
+                     const gs_window_use *u) {
+  return u->factor < r->nfactor && u->in < n->nin && n->in[u->in] &&
+         u->dim >= 0 && u->dim < r->in[u->in].rank && u->out < n->nout &&
+         (u->out < 0 || (n->out[u->out] && u->out_dim < r->out[u->out].rank &&
+                         n->out[u->out]->dims[u->out_dim] == u->reach.count));
 }
 
 gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e) {
@@ -178,6 +212,11 @@ gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e) {
     GS_TRY(check_map(n, r, &r->in[i], n->in[i], false, i, e));
   for (int i = 0; i < n->nout; i++)
     GS_TRY(check_map(n, r, &r->out[i], n->out[i], true, i, e));
+  for (int i = 0; i < r->nuse; i++)
+    if (!use_fits(n, r, &r->use[i]))
+      return gs_fail(e, GS_INTERNAL, n->name,
+                     "rule: use %d of a window does not fit the node (%s)", i,
+                     n->op_type);
   return GS_OK;
 }
 
@@ -226,6 +265,33 @@ static void print_set(gs_buf *b, const gs_rule *r, const char *name,
   if (n) gs_buf_char(b, '}');
 }
 
+/* "2*k-1", "floor((k+1)/2)". */
+static void print_term(gs_buf *b, const gs_reach *x, int f, int64_t add) {
+  if (x->den != 1) gs_buf_str(b, "floor((");
+  if (x->num == -1) gs_buf_char(b, '-');
+  else if (x->num != 1) gs_buf_printf(b, "%lld*", (long long)x->num);
+  print_factor(b, f);
+  if (add) gs_buf_printf(b, "%+lld", (long long)add);
+  if (x->den != 1) gs_buf_printf(b, ")/%lld)", (long long)x->den);
+}
+
+static void print_use(gs_buf *b, const gs_window_use *u) {
+  gs_buf_str(b, " window(");
+  print_factor(b, u->factor);
+  gs_buf_printf(b, ": %d.%d[", u->in, u->dim);
+  print_term(b, &u->reach, u->factor, u->reach.first);
+  if (u->reach.last != u->reach.first) {
+    gs_buf_char(b, ',');
+    print_term(b, &u->reach, u->factor, u->reach.last);
+  }
+  gs_buf_char(b, ']');
+  if (u->out > 0) gs_buf_printf(b, " of result %d", u->out);
+  if (u->fill == GS_FILL_VALUE) gs_buf_printf(b, " else %g", u->value);
+  else if (u->fill != GS_FILL_ANY)
+    gs_buf_printf(b, " else %s", gs_fill_text(u->fill));
+  gs_buf_char(b, ')');
+}
+
 void gs_rule_print(gs_buf *b, const gs_rule *r) {
   print_maps(b, r->in, r->nin);
   gs_buf_str(b, "->");
@@ -253,4 +319,5 @@ void gs_rule_print(gs_buf *b, const gs_rule *r) {
   print_set(b, r, "need_replication", chosen);
   for (int f = 0; f < r->nfactor; f++) chosen[f] = r->factor[f].blocked;
   print_set(b, r, "blocked_propagation", chosen);
+  for (int i = 0; i < r->nuse; i++) print_use(b, &r->use[i]);
 }

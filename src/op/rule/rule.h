@@ -25,6 +25,14 @@ void gs_rule_put_whole(gs_rule *r, gs_tensor_map *t, const int64_t *dims);
 /* Operand i must be whole (axes, shapes, counts); nothing when left out. */
 void gs_rule_in_whole(gs_rule *r, const gs_node *n, int i);
 
+/* Adds a use to the rule.  Its factor may be split then: one of kind GS_WINDOW
+ * that has none is whole. */
+void gs_rule_use(gs_rule *r, const gs_window_use *use);
+/* A factor of `size` outputs for dim dx of operand `in` and dim dy of result
+ * `out`, with this use of the former; its index. */
+int gs_rule_window(gs_rule *r, int in, int dx, int out, int dy, int64_t size,
+                   const gs_window_use *use);
+
 /* Gives result 0 a passing factor per dim and operands first .. last-1
  * (aligned right) the same ones, none where they broadcast. The shapes fit. */
 void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last);

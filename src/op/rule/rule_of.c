@@ -13,6 +13,29 @@ gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
   return by_text(a, text, n, GS_SPEC, r, e);
 }
 
+static void limit_to(gs_rule *r, const gs_tensor_map *t, const gs_value *v) {
+  for (int d = 0; d < t->rank; d++)
+    if (t->dim[d].n == 1) {
+      gs_factor *f = &r->factor[t->dim[d].f[0]];
+      if (f->kind == GS_WINDOW && v->dims[d] < f->limit) f->limit = v->dims[d];
+    }
+}
+
+/* Windows that nothing uses are whole; how far each factor may be split. */
+static void finish(const gs_node *n, gs_rule *r) {
+  bool used[GS_MAX_FACTORS] = {false};
+  for (int i = 0; i < r->nuse; i++) used[r->use[i].factor] = true;
+  for (int f = 0; f < r->nfactor; f++) {
+    if (r->factor[f].kind == GS_WINDOW && !used[f])
+      r->factor[f].kind = GS_WHOLE;
+    r->factor[f].limit = r->factor[f].size;
+  }
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) limit_to(r, &r->in[i], n->in[i]);
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) limit_to(r, &r->out[i], n->out[i]);
+}
+
 gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_op *op = n->op;
   /* Such nodes run whole on every device. */
@@ -36,6 +59,8 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
                    "the operator needs more than %d factors", GS_MAX_FACTORS);
   for (int f = 0; op && !dynamic && !n->rule && f < r->nfactor; f++)
     if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
-  return gs_rule_check(n, r, e);
+  GS_TRY(gs_rule_check(n, r, e));
+  finish(n, r);
+  return GS_OK;
 }
 

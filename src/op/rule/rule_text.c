@@ -252,6 +252,16 @@ static bool take_word(parser *p, const char *word) {
   return true;
 }
 
+static gs_status take_joined(parser *p) {
+  int label;
+  char group;
+  bool found;
+  GS_TRY(take_target(p, &label, &group, &found));
+  if (!found || label < 0) return expected(p, "a factor");
+  p->t->label[label].joined = true;
+  return GS_OK;
+}
+
 static gs_status take_clause(parser *p) {
   gs_rule_clause c = {.label = -1};
   if (take_word(p, "order")) return take_order(p);
@@ -267,6 +277,7 @@ static gs_status take_clause(parser *p) {
     p->t->alike = true;
     return GS_OK;
   }
+  if (take_word(p, "joined")) return take_joined(p);
   c.kind = GS_WHOLE;
   c.fixed = take_word(p, "fixed");
   c.common = !c.fixed && take_word(p, "common");
@@ -280,7 +291,8 @@ static gs_status take_clause(parser *p) {
   GS_TRY(take_target(p, &c.label, &c.group, &found));
   if (!found || c.label < 0 || !take(p, "="))
     return expected(p, "a kind of factor and factors, 'order', 'operands "
-                    "first', 'compact', 'alike', or a factor and '='");
+                    "first', 'compact', 'alike', 'joined', or a factor and "
+                    "'='");
   char *size = take_words(p), *at = strstr(size, " if ");
   if (at) {
     c.condition = at + 4;

@@ -23,6 +23,8 @@ typedef struct gs_label {
   bool blocked;
   bool fixed;   /* one factor for all fixed dims of that size */
   bool common;  /* one factor for all whole dims of that size */
+  bool joined;  /* its dims differ: those of the operands, laid end to end, are
+                   those of the results, laid end to end */
   gs_reduce reduce;
   bool used;    /* stands in a term (not only in an option) */
   bool operand; /* in the term of an operand that is given */

@@ -12,7 +12,8 @@ static gs_status make_factor(gs_terms *t, gs_rule *r, gs_label *l,
     return gs_terms_fail(t, e, "factor %s is in no result: it must be listed "
                          "in reduction={}, need_replication={} or "
                          "blocked_propagation={}", l->name);
-  gs_factor_kind kind = l->said                  ? l->kind
+  gs_factor_kind kind = l->joined                ? GS_WINDOW
+                        : l->said                ? l->kind
                         : !result && !t->listed ? GS_SUMMED
                                                 : GS_PASS;
   l->factor = l->fixed    ? gs_rule_fixed(r, l->size)
@@ -43,7 +44,9 @@ static bool stretched(const gs_terms *t, const gs_rule_term_dim *x,
                       int64_t n) {
   if (n != 1 || (x->n > 1 && !x->maybe)) return false;
   for (int i = 0; i < x->n; i++)
-    if (x->label[i] >= 0 && t->label[x->label[i]].size != 1) return true;
+    if (x->label[i] >= 0 && t->label[x->label[i]].size != 1 &&
+        !t->label[x->label[i]].joined)
+      return true;
   return false;
 }
 
@@ -113,6 +116,45 @@ static gs_status make_ordered(gs_terms *t, gs_rule *r, gs_err *e) {
   return GS_OK;
 }
 
+/* ---- dims that are laid end to end ---- */
+
+/* The dim that carries factor f alone, or -1. */
+static int dim_of(const gs_tensor_map *map, int f) {
+  for (int d = 0; d < map->rank; d++)
+    if (map->dim[d].n == 1 && map->dim[d].f[0] == f) return d;
+  return -1;
+}
+
+/* What result `out`, of the elements from `at` on, takes of the operands. */
+static void use_joined(gs_rule *r, const gs_node *n, int f, int out,
+                       int64_t at) {
+  int d = dim_of(&r->out[out], f);
+  int64_t count = n->out[out]->dims[d], from = 0, size;
+  for (int i = 0; i < n->nin; i++, from += size) {
+    size = 0;
+    int x = n->in[i] ? dim_of(&r->in[i], f) : -1;
+    if (x < 0) continue;
+    size = n->in[i]->dims[x];
+    bool meets = from < at + count && at < from + size;
+    if (!meets && count) continue;
+    gs_window_use u = {.factor = f, .in = i, .dim = x, .out = out,
+                       .out_dim = d, .copies = true};
+    u.reach = (gs_reach){count, 1, 1, at - from, at - from};
+    gs_rule_use(r, &u);
+    if (!count) return;
+  }
+}
+
+static void use_label(gs_rule *r, const gs_node *n, int f) {
+  int64_t at = 0;
+  for (int o = 0; o < n->nout; o++) {
+    int d = n->out[o] ? dim_of(&r->out[o], f) : -1;
+    if (d < 0) continue;
+    use_joined(r, n, f, o, at);
+    at += n->out[o]->dims[d];
+  }
+}
+
 gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e) {
   const gs_node *n = t->node;
   gs_rule_begin(t->arena, n, r);
@@ -131,5 +173,8 @@ gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e) {
                       results ? &r->out[i] : &r->in[i], e));
     }
   }
+  for (int k = 0; k < t->nlabel; k++)
+    if (t->label[k].joined && t->label[k].factor >= 0)
+      use_label(r, n, t->label[k].factor);
   return GS_OK;
 }

@@ -25,6 +25,11 @@ static gs_status size_one(gs_terms *t, const gs_rule_term *w, int d,
                           const gs_value *v, bool result, gs_err *e) {
   gs_label *l = &t->label[w->at[d].label[0]];
   int64_t n = v->dims[d];
+  if (l->joined) { /* as long as all operands together */
+    if (!result && !gs_add(gs_max(l->size, 0), n, &l->size))
+      return gs_terms_fail(t, e, "sizes are too large");
+    return GS_OK;
+  }
   bool stretch = may_stretch(t, &w->at[d], result);
   if (l->size == n) return GS_OK;
   /* A dim of 1 that broadcasts tells nothing of a size that is given. */

@@ -15,15 +15,83 @@ bool gs_window_trivial(const gs_window *w, int d) {
          w->in[d] == w->out[d];
 }
 
-void gs_window_put(gs_rule *r, gs_tensor_map *x, gs_tensor_map *y, int d,
-                   int64_t in, int64_t out, bool pass) {
-  int f = gs_rule_factor(r, in, pass ? GS_PASS : GS_WHOLE), to = f;
-  if (!pass) {
-    r->factor[f].blocked = true;
-    to = gs_rule_factor(r, out, GS_WHOLE);
+static void put_pass(gs_rule *r, const gs_window *w, int in, int d) {
+  int f = gs_rule_factor(r, w->out[d], GS_PASS);
+  gs_rule_put(&r->in[in], d + 2, f);
+  gs_rule_put(&r->out[0], d + 2, f);
+}
+
+void gs_window_put(gs_rule *r, const gs_window *w, int in, int d,
+                   double value) {
+  if (gs_window_trivial(w, d)) {
+    put_pass(r, w, in, d);
+    return;
   }
-  gs_rule_put(x, d, f);
-  gs_rule_put(y, d, to);
+  int64_t last = gs_window_span(w, d) - 1 - w->begin[d];
+  gs_window_use use = {
+      .reach = {w->out[d], w->stride[d], 1, -w->begin[d], last},
+      .fill = GS_FILL_VALUE,
+      .value = value};
+  gs_rule_window(r, in, d + 2, 0, d + 2, w->out[d], &use);
+}
+
+/* Output o meets element i where 0 <= o + begin - stride*i < span.  A stride
+ * beyond the span leaves outputs that meet none; they are given the element
+ * before them. */
+void gs_window_put_transposed(gs_rule *r, const gs_window *w, int in, int d) {
+  if (gs_window_trivial(w, d)) {
+    put_pass(r, w, in, d);
+    return;
+  }
+  int64_t stride = w->stride[d], span = gs_max(gs_window_span(w, d), stride);
+  gs_window_use use = {.reach = {w->out[d], 1, stride,
+                                 w->begin[d] - span + stride, w->begin[d]},
+                       .fill = GS_FILL_VALUE};
+  gs_rule_window(r, in, d + 2, 0, d + 2, w->out[d], &use);
+}
+
+void gs_window_put_whole(gs_rule *r, const gs_window *w, int in, int d) {
+  int f = gs_rule_factor(r, w->in[d], GS_WHOLE);
+  r->factor[f].blocked = true;
+  gs_rule_put(&r->in[in], d + 2, f);
+  gs_rule_put(&r->out[0], d + 2, gs_rule_factor(r, w->out[d], GS_WHOLE));
+}
+
+int gs_window_split(gs_rule *r, const gs_window *w, int in, int d) {
+  int f = gs_rule_factor(r, w->size[d], GS_SUMMED);
+  int64_t last = (w->out[d] - 1) * w->stride[d] - w->begin[d];
+  gs_window_use use = {
+      .factor = f,
+      .in = in,
+      .dim = d + 2,
+      .out = -1,
+      .reach = {w->size[d], w->dilation[d], 1, -w->begin[d], last},
+      .fill = GS_FILL_VALUE};
+  gs_rule_use(r, &use);
+  return f;
+}
+
+uint64_t gs_window_held(const gs_local *l, int in) {
+  uint64_t dims = 0;
+  for (int k = 0; k < l->rule->nuse; k++) {
+    const gs_window_use *u = &l->rule->use[k];
+    if (u->in != in || u->copies || !l->factor[u->factor].n) continue;
+    gs_assert(u->dim >= 2);
+    dims |= (uint64_t)1 << (u->dim - 2);
+  }
+  return dims;
+}
+
+void gs_window_set_pads(gs_graph *g, gs_node *n, const gs_window *w,
+                        uint64_t held) {
+  int64_t pads[2 * GS_MAX_RANK] = {0};
+  for (int d = 0; d < w->n; d++) {
+    if (held >> d & 1) continue;
+    pads[d] = w->begin[d];
+    pads[w->n + d] = w->end[d];
+  }
+  gs_node_set_ints(g, n, "pads", pads, 2 * w->n);
+  gs_node_set_string(g, n, "auto_pad", "NOTSET");
 }
 
 gs_status gs_window_list(gs_arena *a, const gs_node *n, const char *name,

@@ -35,11 +35,28 @@ int64_t gs_window_span(const gs_window *w, int d);
 /* Whether result i depends on element i alone along d. */
 bool gs_window_trivial(const gs_window *w, int d);
 
-/* Dim d of operand map x (size in) and result map y (size out): one factor
- * when it passes, else two that are whole.  That of the operand is blocked: it
- * is no dim of the iteration space. */
-void gs_window_put(gs_rule *r, gs_tensor_map *x, gs_tensor_map *y, int d,
-                   int64_t in, int64_t out, bool pass);
+/* Dim d + 2 of operand `in` and of result 0, with a factor that both have: one
+ * that passes where the window is one element, else one whose outputs need the
+ * elements of their windows, with `value` around the operand. */
+void gs_window_put(gs_rule *r, const gs_window *w, int in, int d,
+                   double value);
+/* The same for ConvTranspose: the elements whose windows touch an output. */
+void gs_window_put_transposed(gs_rule *r, const gs_window *w, int in, int d);
+/* The same where the operator must have all of the operand: two factors that
+ * are whole.  That of the operand is blocked: it is no dim of the iteration
+ * space. */
+void gs_window_put_whole(gs_rule *r, const gs_window *w, int in, int d);
+/* The window along spatial dim d as a summed factor, of which each element
+ * needs those that it meets in all windows of operand `in`, with 0 around it;
+ * its index. */
+int gs_window_split(gs_rule *r, const gs_window *w, int in, int d);
+
+/* Spatial dims of operand `in` that are held as the windows that the device's
+ * outputs, or its part of the kernel, need: no padding is left to add there. */
+uint64_t gs_window_held(const gs_local *l, int in);
+/* Gives n explicit pads: those of w, and none along the dims of `held`. */
+void gs_window_set_pads(gs_graph *g, gs_node *n, const gs_window *w,
+                        uint64_t held);
 
 /* An attribute with one number >= least for each of `count` dims, written to
  * out; `otherwise` where it is absent.  GS_DATA naming it. */

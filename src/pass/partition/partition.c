@@ -31,13 +31,15 @@ static gs_local make_local(gs_partitioner *p, const gs_node *n,
   l.in = GS_NEWS(tmp, n->nin + 1, gs_value *);
   l.out = GS_NEWS(tmp, n->nout + 1, gs_value *);
   l.out_dims = GS_NEWS(tmp, n->nout + 1, int64_t *);
-  l.out_sharding = c->out;
+  l.out_sharding = GS_NEWS(tmp, n->nout + 1, gs_sharding *);
+  l.held = c->in;
   for (int i = 0; i < n->nin; i++)
     if (n->in[i]) l.in[i] = operand(p, n, i, c);
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
     l.out_dims[i] = GS_NEWS(tmp, gs_max(n->out[i]->rank, 0) + 1, int64_t);
-    gs_sharding_local(p->m, c->out[i], n->out[i]->dims, l.out_dims[i]);
+    l.out_sharding[i] = gs_sharding_copy(p->a, c->out[i].sharding);
+    gs_form_local(p->m, &c->out[i], n->out[i]->dims, l.out_dims[i]);
   }
   return l;
 }
@@ -84,18 +86,20 @@ static void note_fallback(gs_partitioner *p, const gs_node *n,
 /* Registers result i; a partial one that needs more work is reduced first,
  * stage by stage. */
 static void add_result(gs_partitioner *p, const gs_value *v, int i, gs_local *l,
-                       gs_sharding *s) {
+                       const gs_form *made) {
   gs_value *at = l->out[i];
+  gs_sharding *s = gs_sharding_copy(p->a, made->sharding);
   bool read = p->nuse[v->id] > 0;
   for (int k = 0;; k++) {
     const gs_local_stage *stage = &l->stage[gs_min(k, l->nstage - 1)];
     s->reduce = stage->reduce;
-    gs_form form = gs_form_of(s);
+    gs_form form = *made;
+    form.sharding = s;
     gs_held_form *x = gs_partitioner_add(p, v, &form, at);
     if (k == l->nstage || !stage->finish || !s->partial || !read) return;
     gs_sharding *whole = gs_sharding_copy(p->a, s);
     whole->partial = 0;
-    form = gs_form_of(whole);
+    form.sharding = whole;
     gs_held_form *reduced = gs_partitioner_move(p, v, x, &form);
     p->held[v->id] = NULL; /* unfinished forms are of no use to others */
     at = stage->finish(l, i, reduced->local);
@@ -109,7 +113,7 @@ static void add_results(gs_partitioner *p, const gs_node *n, gs_local *l,
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
     l->kept = kept;
-    add_result(p, n->out[i], i, l, gs_sharding_copy(p->a, c->out[i]));
+    add_result(p, n->out[i], i, l, &c->out[i]);
   }
 }
 
@@ -125,7 +129,8 @@ static gs_status partition_node(gs_partitioner *p, const gs_node *n,
   note_fallback(p, n, c, before);
   int first = p->program->node.n;
   bool dynamic = gs_node_dynamic(n) || gs_node_has_region(n);
-  if (n->op && n->op->local && !dynamic) GS_TRY(n->op->local(&l, p->e));
+  if (c->copies) GS_TRY(gs_partitioner_copy(p, &l, c));
+  else if (n->op && n->op->local && !dynamic) GS_TRY(n->op->local(&l, p->e));
   else gs_local_same(&l);
   for (int i = first; i < p->program->node.n; i++) {
     gs_node *made = p->program->node.at[i];

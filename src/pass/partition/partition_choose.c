@@ -85,6 +85,26 @@ static void offer_moved(const gs_partitioner *p, const gs_rule *r,
   if (moved) add_offer(p, r, tmp, o, &as);
 }
 
+/* Axes of the minor factors of a dim split its major one: an all-to-all, and
+ * what is joined or divided stays where it is. */
+static void offer_major(const gs_partitioner *p, const gs_rule *r,
+                        gs_arena *tmp, gs_assignment as, offers *o) {
+  bool moved = false;
+  for (int s = 0; s < r->nin + r->nout; s++) {
+    const gs_tensor_map *t = s < r->nin ? &r->in[s] : &r->out[s - r->nin];
+    for (int d = 0; d < t->rank; d++)
+      for (int i = 1; i < t->dim[d].n; i++) {
+        gs_axes *major = &as.axis[t->dim[d].f[0]];
+        gs_axes *minor = &as.axis[t->dim[d].f[i]];
+        if (!minor->n) continue;
+        *major = gs_axes_cat(major, minor);
+        minor->n = 0;
+        moved = true;
+      }
+  }
+  if (moved) add_offer(p, r, tmp, o, &as);
+}
+
 /* Assignments that follow number `lead` of those seen: alone, filled up by
  * the others, and with the axes of its whole factors moved to others. */
 static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
@@ -95,6 +115,7 @@ static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
     grant(p, r, &as, f, &seen->at[lead]->axis[f], &used);
   gs_assignment alone = as;
   add_offer(p, r, tmp, o, &alone);
+  offer_major(p, r, tmp, as, o);
   offer_moved(p, r, tmp, seen->at[lead], as, used, o);
   for (int s = 0; s < seen->n; s++)
     for (int f = 0; s != lead && f < r->nfactor; f++)
@@ -107,6 +128,9 @@ static void see(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
                 const gs_slot *slot, const gs_sharding *s, offers *seen) {
   gs_assignment as = {0};
   gs_project(p->m, r, slot->map, s, &as);
+  add_new(r, tmp, seen, &as);
+  if (!r->uneven) return;
+  gs_project_major(slot->map, s, &as);
   add_new(r, tmp, seen, &as);
 }
 
@@ -130,6 +154,13 @@ static offers collect(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   return seen;
 }
 
+static double form_bytes(const gs_partitioner *p, const gs_value *v,
+                         const gs_form *f) {
+  int64_t local[GS_MAX_RANK];
+  gs_form_local(p->m, f, v->dims, local);
+  return (double)gs_dtype_bytes((int)v->dtype, gs_product(local, v->rank));
+}
+
 /* Compute and memory time of the node's local form. */
 static double local_seconds(const gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, const gs_node_choice *c) {
@@ -141,14 +172,9 @@ static double local_seconds(const gs_partitioner *p, const gs_node *n,
                           gs_axes_size(p->m, &c->as.axis[f]));
   double bytes = 0;
   for (int i = 0; i < n->nin && i < r->nin; i++)
-    if (c->in[i].sharding)
-      bytes += (double)gs_sharding_bytes(p->m, c->in[i].sharding,
-                                         n->in[i]->dtype,
-                                         n->in[i]->dims);
+    if (c->in[i].sharding) bytes += form_bytes(p, n->in[i], &c->in[i]);
   for (int i = 0; i < n->nout && i < r->nout; i++)
-    if (c->out[i])
-      bytes += (double)gs_sharding_bytes(p->m, c->out[i], n->out[i]->dtype,
-                                         n->out[i]->dims);
+    if (c->out[i].sharding) bytes += form_bytes(p, n->out[i], &c->out[i]);
   double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
   return gs_cost_local(p->m, flops, bytes);
 }
@@ -192,44 +218,99 @@ static gs_padding padding_wanted(const gs_node *n, const gs_rule *r, int i,
   return pad;
 }
 
-/* Fills in what the assignment asks of operands and gives to results. */
-static void shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+/* The last element of an operand's dim that any output needs. */
+static int64_t last_needed(const gs_reach *x) {
+  int64_t o = x->num < 0 ? 0 : gs_max(x->count - 1, 0);
+  return gs_floor_div(x->num * o + x->last, x->den);
+}
+
+/* Operand u->in held as use u wants it; false when its padding would have to
+ * hold two values. */
+static bool add_window(gs_partitioner *p, gs_arena *tmp, const gs_value *v,
+                       const gs_window_use *u, const gs_axes *axes,
+                       gs_form *form) {
+  gs_sharding *s = gs_sharding_copy(tmp, form->sharding);
+  s->dim[u->dim].axes = *axes;
+  gs_exchange x = gs_exchange_of(p->m, axes, &u->reach, false);
+  gs_need need = {u->reach, x.width};
+  uint64_t bit = (uint64_t)1 << u->dim;
+  form->sharding = s;
+  *form = gs_form_hold_for(tmp, p->m, form, u->dim, v->dims[u->dim], &x.range,
+                           &need);
+  bool window = gs_form_windows(form) & bit;
+  bool past = last_needed(&u->reach) >= v->dims[u->dim];
+  if (u->fill != GS_FILL_VALUE || (!window && !past)) return true;
+  if (form->padding.dims & ~bit && form->padding.value != u->value)
+    return false;
+  form->padding.dims |= bit;
+  form->padding.value = u->value;
+  return true;
+}
+
+/* The windows of operand i; false when the assignment splits two uses of one
+ * dim, or as above. */
+static bool add_windows(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                        int i, gs_arena *tmp, gs_node_choice *c) {
+  uint64_t seen = 0;
+  for (int k = 0; k < r->nuse; k++) {
+    const gs_window_use *u = &r->use[k];
+    const gs_axes *axes = &c->as.axis[u->factor];
+    if (u->in != i || u->copies || !axes->n) continue;
+    if (seen >> u->dim & 1) return false;
+    seen |= (uint64_t)1 << u->dim;
+    if (!add_window(p, tmp, n->in[i], u, axes, &c->in[i])) return false;
+  }
+  return true;
+}
+
+/* Fills in what the assignment asks of operands and gives to results; false
+ * when the node cannot be computed so. */
+static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          gs_arena *tmp, gs_subset deferred, gs_node_choice *c) {
   c->in = GS_NEWS(tmp, r->nin + 1, gs_form);
-  c->out = GS_NEWS(tmp, r->nout + 1, gs_sharding *);
+  c->out = GS_NEWS(tmp, r->nout + 1, gs_form);
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
   c->deferred = deferred & gs_mesh_barred(p->m, used) ? 0 : deferred;
   bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
-    gs_sharding *s = gs_unproject(tmp, &r->in[i], &c->as);
+    c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], &c->as,
+                                 n->in[i]->dims);
+    gs_sharding *s = gs_sharding_copy(tmp, c->in[i].sharding);
     if (all || i == 0)
       s->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
-    c->in[i] = gs_form_of(s);
+    c->in[i].sharding = s;
     c->in[i].padding = padding_wanted(n, r, i, c);
+    if (!add_windows(p, n, r, i, tmp, c)) return false;
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
-    c->out[i] = gs_unproject(tmp, &r->out[i], &c->as);
-    c->out[i]->partial = gs_assignment_partial(r, &c->as) | c->deferred;
-    c->out[i]->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
+    c->out[i] = gs_unproject_form(tmp, p->m, r, &r->out[i], &c->as,
+                                  n->out[i]->dims);
+    gs_sharding *s = gs_sharding_copy(tmp, c->out[i].sharding);
+    s->partial = gs_assignment_partial(r, &c->as) | c->deferred;
+    s->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
+    c->out[i].sharding = s;
   }
+  if (gs_partitioner_copies(r)) gs_partitioner_plan_copies(p, n, r, tmp, c);
+  return true;
 }
 
 static double choice_seconds(gs_partitioner *p, const gs_node *n,
                              const gs_rule *r, gs_node_choice *c) {
   double t = c->compute = local_seconds(p, n, r, c);
+  if (c->copies) t += c->copies->seconds;
   for (int i = 0; i < r->nin; i++)
     if (c->in[i].sharding)
       t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
   for (int i = 0; i < r->nout; i++) {
-    if (!c->out[i]) continue;
+    if (!c->out[i].sharding) continue;
     const gs_value *v = n->out[i];
     if (gs_value_dynamic(v) || !p->nuse[v->id]) continue;
-    gs_form made = gs_form_of(c->out[i]);
     gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
-    t += gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, &made, &assigned)
+    t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims,
+                          &c->out[i], &assigned)
              ->seconds;
   }
   return t;
@@ -240,13 +321,17 @@ void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
                            gs_node_choice *best) {
   offers seen = collect(p, n, r, tmp), o = {0};
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
-  if (!o.n) *gs_push(tmp, &o) = GS_NEW(tmp, gs_assignment); /* all is whole */
+  /* All whole: what no window, and no padding, can be wrong for. */
+  if (!o.n || r->nuse) add_new(r, tmp, &o, GS_NEW(tmp, gs_assignment));
   gs_subset deferred = gs_partitioner_deferred(p, n);
   best->seconds = INFINITY;
+  bool any = false;
   for (int i = 0; i < o.n; i++) {
     gs_node_choice c = {.as = *o.at[i]};
-    shape_choice(p, n, r, tmp, deferred, &c);
+    if (!shape_choice(p, n, r, tmp, deferred, &c)) continue;
     c.seconds = choice_seconds(p, n, r, &c);
-    if (c.seconds < best->seconds || i == 0) *best = c;
+    if (c.seconds < best->seconds || !any) *best = c;
+    any = true;
   }
+  gs_assert(any);
 }

@@ -46,7 +46,8 @@ double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
   for (gs_held_form *x = p->held[v->id]; x; x = x->next) {
     if (out_of_reach(p, v, x)) continue;
     double s =
-        gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, &x->form, want)
+        gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &x->form,
+                         want)
             ->seconds;
     if (s < best) {
       best = s;
@@ -56,7 +57,8 @@ double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
   if (v->def || isfinite(best)) return best;
   /* An input or a weight not read yet: its block, then a path from there. */
   gs_form block = gs_form_of(gs_partitioner_assigned(p, v));
-  return gs_reshard(&p->resharder, v->dtype, v->rank, v->dims, &block, want)
+  return gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &block,
+                          want)
       ->seconds;
 }
 
@@ -107,8 +109,10 @@ static gs_held_form *bring(gs_partitioner *p, const gs_value *v,
 
 gs_held_form *gs_partitioner_need(gs_partitioner *p, const gs_value *v,
                                   const gs_form *want) {
+  /* What an exchange fills is filled with the elements. */
   gs_form elements = *want;
-  elements.padding = (gs_padding){0};
+  elements.padding.dims &= gs_form_windows(want);
+  if (!elements.padding.dims) elements.padding.value = 0;
   gs_held_form *x = bring(p, v, &elements);
   if (gs_form_serves(p->m, &x->form, want, v->dims)) return x;
   for (gs_held_form *y = x->next; y && y->filled; y = y->next)

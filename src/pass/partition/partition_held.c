@@ -22,11 +22,10 @@ static gs_held_form *new_held(gs_partitioner *p, const gs_value *v,
                               const gs_form *form, gs_value *local) {
   gs_held_form *x = GS_NEW(p->a, gs_held_form);
   gs_assert(!gs_form_check(p->m, form, v->rank, v->dims, v->name, NULL));
+  *x = (gs_held_form){.form = *gs_form_copy(p->a, form), .local = local};
   local->sharding = gs_sharding_copy(p->a, form->sharding);
-  *x = (gs_held_form){.form = *form, .local = local};
+  local->form = gs_form_is_blocks(form) ? NULL : &x->form;
   x->form.sharding = local->sharding;
-  if (!gs_form_is_blocks(form))
-    local->form = gs_memdup(p->a, &x->form, sizeof x->form);
   if (!local->global_dims && v->rank >= 0)
     local->global_dims =
         gs_memdup(p->a, v->dims, (size_t)v->rank * sizeof *v->dims);

@@ -31,12 +31,21 @@ typedef struct gs_partitioner {
   gs_err *e;
 } gs_partitioner;
 
+/* A node that only copies elements along dims that are split is one exchange
+ * for each dim and result.  Operands are wanted in blocks along `from`. */
+typedef struct gs_copies {
+  uint64_t dims; /* of the operands that are exchanged */
+  gs_axes from[GS_MAX_RANK], to[GS_MAX_RANK];
+  double seconds;
+} gs_copies;
+
 /* The choice for one node. */
 typedef struct gs_node_choice {
   gs_assignment as;
   gs_form *in; /* what each operand must have, padding included; sharding
                   NULL: absent */
-  gs_sharding **out; /* what each result gets */
+  gs_form *out; /* what each result gets; sharding NULL: absent */
+  gs_copies *copies; /* the exchanges that the node itself is; NULL: none */
   gs_subset deferred; /* axes over which partial operands are passed on */
   double compute; /* seconds of the node's own work */
   double seconds; /* with what brings the operands and results in place */
@@ -70,6 +79,12 @@ gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
  * its padding; NULL: there is nothing to do. */
 gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
                                   const gs_held_form *x, const gs_form *want);
+/* Emits an exchange of these local operands along dim d, from `before` to
+ * `after`; v is what is made, which has these dims then. */
+gs_value *gs_partitioner_exchange(gs_partitioner *p, const gs_value *v,
+                                  const int64_t *dims, gs_value *const *in,
+                                  int nin, const gs_exchange *x, int d,
+                                  const gs_form *before, const gs_form *after);
 /* A block of the input or constant `whole`. */
 gs_value *gs_partitioner_read(gs_partitioner *p, const gs_value *v,
                               gs_value *whole, const gs_sharding *want);
@@ -89,6 +104,19 @@ gs_subset gs_partitioner_partial(const gs_partitioner *p, const gs_value *v);
  * more bytes.  Operands of a sum that are whole are spread first, if that
  * saves a reduction. */
 gs_subset gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n);
+
+/* ---- copies (partition_copy.c) ---- */
+
+/* Whether the rule says that results are copies along some dim. */
+bool gs_partitioner_copies(const gs_rule *r);
+/* Fills in c->copies, where that is better than to compute the dims whole, and
+ * the sharding of the operands along them, for the assignment in c. */
+void gs_partitioner_plan_copies(gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, gs_arena *tmp,
+                                gs_node_choice *c);
+/* Emits the exchanges of l's node, and its local form for what is left. */
+gs_status gs_partitioner_copy(gs_partitioner *p, gs_local *l,
+                              const gs_node_choice *c);
 
 /* ---- choices (partition_choose.c) ---- */
 

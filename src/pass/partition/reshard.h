@@ -18,6 +18,8 @@ typedef struct gs_move {
   int to;             /* all-to-all: the dim that becomes split */
   gs_sharding *after; /* the sharding that results */
   const gs_exchange *exchange; /* of moves with that effect, along `dim` */
+  const gs_form *form; /* what is held then; NULL: the blocks of `after`, with
+                          the padding that the effect leaves */
   double bytes;       /* sent per device */
   double seconds;     /* pass/partition/cost.h */
 } gs_move;
@@ -52,5 +54,18 @@ const gs_path *gs_reshard_in_order(gs_resharder *r, gs_dtype dtype, int rank,
                                    const int64_t *dims,
                                    const gs_sharding *from,
                                    const gs_sharding *to);
+/* The same between any forms, except that windows which overlap, or in which
+ * not every place is held, are not started from: INFINITY seconds, no moves.
+ * Windows are reached by one exchange for each dim, in ascending order, from
+ * blocks along the axes that cost least. */
+const gs_path *gs_reshard_forms(gs_resharder *r, gs_dtype dtype, int rank,
+                                const int64_t *dims, const gs_form *from,
+                                const gs_form *to);
+
+/* The move by exchange x along dim d of a value of these dims, held as
+ * `before` (d in blocks of what x says); `after` is held then. */
+gs_move gs_reshard_exchange(gs_resharder *r, gs_dtype dtype,
+                            const int64_t *dims, const gs_form *before, int d,
+                            const gs_exchange *x, const gs_form *after);
 
 #endif

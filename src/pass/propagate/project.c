@@ -1,6 +1,7 @@
 #include "pass/propagate/project.h"
 
 #include "base/assert.h"
+#include "base/math.h"
 
 /* How many of the axes from `at` on divide `size` evenly, taken together. */
 static int take_even(const gs_mesh *m, const gs_axes *axes, int at,
@@ -43,6 +44,13 @@ void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
     project_dim(m, r, &t->dim[d], &s->dim[d].axes, out);
 }
 
+void gs_project_major(const gs_tensor_map *t, const gs_sharding *s,
+                      gs_assignment *out) {
+  for (int d = 0; d < t->rank; d++)
+    for (int i = 0; i < t->dim[d].n; i++)
+      out->axis[t->dim[d].f[i]] = i ? (gs_axes){0} : s->dim[d].axes;
+}
+
 gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
                           const gs_assignment *as) {
   gs_assert(t->rank >= 0);
@@ -54,6 +62,24 @@ gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
   return s;
 }
 
+gs_form gs_unproject_form(gs_arena *a, const gs_mesh *m, const gs_rule *r,
+                          const gs_tensor_map *t, const gs_assignment *as,
+                          const int64_t *dims) {
+  gs_form f = gs_form_of(gs_unproject(a, t, as));
+  for (int d = 0; d < t->rank; d++) {
+    if (t->dim[d].n < 2) continue;
+    int major = t->dim[d].f[0];
+    int64_t size = r->factor[major].size;
+    int64_t shards = gs_axes_size(m, &as->axis[major]);
+    if (!size || size % shards == 0) continue;
+    gs_assert(r->uneven && dims[d] % size == 0);
+    int64_t block = gs_ceil_div(size, shards) * (dims[d] / size);
+    gs_held_range held = {.m = 1, .a = block, .c = 1, .length = block};
+    f = gs_form_hold(a, m, &f, d, dims[d], &held);
+  }
+  return f;
+}
+
 /* Makes one dim of several factors carry its axes; true if it changed. */
 static bool legalise_dim(const gs_mesh *m, const gs_rule *r,
                          const gs_dim_map *map, gs_assignment *as) {
@@ -63,6 +89,7 @@ static bool legalise_dim(const gs_mesh *m, const gs_rule *r,
     gs_axes *axes = &as->axis[map->f[i]];
     int64_t size = r->factor[map->f[i]].size;
     int keep = complete ? take_even(m, axes, 0, size) : 0;
+    if (i == 0 && r->uneven) keep = axes->n;
     if (keep < axes->n) {
       *axes = gs_axes_head(axes, keep);
       changed = true;

@@ -17,15 +17,27 @@ typedef struct gs_assignment {
 void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
                 const gs_sharding *s, gs_assignment *out);
 
+/* The same, but a dim gives all its axes to its major factor, even where they
+ * do not divide it: for rules that are `uneven`. */
+void gs_project_major(const gs_tensor_map *t, const gs_sharding *s,
+                      gs_assignment *out);
+
 /* The sharding that t has under an assignment, without partial axes.  The
  * assignment must be legal (gs_assignment_legalise). */
 gs_sharding *gs_unproject(gs_arena *a, const gs_tensor_map *t,
                           const gs_assignment *as);
 
+/* The same, with windows for dims of these sizes whose major factor is split
+ * unevenly: blocks of whole elements of it, not of ceil(n / devices). */
+gs_form gs_unproject_form(gs_arena *a, const gs_mesh *m, const gs_rule *r,
+                          const gs_tensor_map *t, const gs_assignment *as,
+                          const int64_t *dims);
+
 /* Shortens axis lists until every tensor of the rule can carry them: no axis
  * on two factors, nor axes of two device orders (the first keeps it), none on
  * GS_WHOLE factors, and in dims of several factors only even splits in which a
- * factor is split once those major to it are split completely. */
+ * factor is split once those major to it are split completely; where the rule
+ * is `uneven` the major one may be split in any way. */
 void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
                             gs_assignment *as);
 

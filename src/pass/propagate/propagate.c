@@ -6,10 +6,11 @@
 #include "pass/propagate/propagate_impl.h"
 
 static const level levels[] = {
-    {true, false, false},
-    {false, false, false},
-    {false, true, false},
-    {false, true, true},
+    {true, false, false, false},
+    {false, false, false, false},
+    {false, true, false, false},
+    {false, true, true, false},
+    {false, true, true, true},
 };
 
 /* ---- forward: from operands and other results to the results ---- */

@@ -10,6 +10,7 @@
 typedef struct level {
   bool simple_only; /* nodes that compute element by element or only move */
   bool summed;      /* along summed factors too (operand to operand) */
+  bool windows;     /* along dims that a split makes exchange rows */
   bool decide;      /* resolve conflicts, larger tensor first */
 } level;
 

@@ -106,6 +106,7 @@ static gs_status make_view(prop *p, const gs_node *n, view **out) {
 
 static bool takes_part(const prop *p, const gs_factor *f) {
   if (f->blocked || gs_factor_whole(f->kind)) return false;
+  if (f->kind == GS_WINDOW) return p->level.windows;
   return f->kind == GS_PASS || p->level.summed;
 }
 
@@ -194,7 +195,7 @@ static void extend(const prop *p, const visit *v, const gs_slot *slot, int f,
                    bool even, gs_subset *taken, gs_axes *to) {
   const gs_axes *merged = &v->merged[f];
   if (!follows(merged, to)) return;
-  int64_t size = v->view->rule.factor[f].size;
+  int64_t size = v->view->rule.factor[f].limit;
   for (int i = to->n; i < merged->n; i++) {
     int axis = merged->at[i];
     int64_t shards = gs_axes_size(p->m, to) * p->m->sub[axis].size;

@@ -11,20 +11,21 @@ gs_rule_fn gs_rule_conv, gs_rule_conv_transpose, gs_rule_conv_integer,
     gs_rule_qlinear_conv, gs_rule_deform_conv;
 gs_shape_fn gs_shape_conv, gs_shape_conv_transpose, gs_shape_conv_integer,
     gs_shape_qlinear_conv, gs_shape_deform_conv, gs_shape_g_fused_conv;
-gs_local_fn gs_local_conv, gs_local_conv_integer, gs_local_qlinear_conv,
-    gs_local_deform_conv;
+gs_local_fn gs_local_conv, gs_local_conv_transpose, gs_local_conv_integer,
+    gs_local_qlinear_conv, gs_local_deform_conv;
 
 /* Where a convolution has its operands. */
 typedef struct form {
-  int x, w, b; /* b -1: no bias */
+  int x, w, b;     /* b -1: no bias */
+  int zero;        /* the zero point of x; -1: none */
   bool transposed; /* weights are [in, out / group, ...] */
 } form;
 
-static const form plain = {0, 1, 2, false};
-static const form transposed = {0, 1, 2, true};
-static const form integer = {0, 1, -1, false};
-static const form quantized = {0, 3, 8, false};
-static const form deformed = {0, 1, 3, false};
+static const form plain = {0, 1, 2, -1, false};
+static const form transposed = {0, 1, 2, -1, true};
+static const form integer = {0, 1, -1, 2, false};
+static const form quantized = {0, 3, 8, 2, false};
+static const form deformed = {0, 1, 3, -1, false};
 
 /* Channels of the operand and the result. */
 typedef struct channels {
@@ -220,9 +221,34 @@ static void put_channels(gs_rule *r, gs_tensor_map *t, int d, int group,
     gs_rule_put(t, d, each);
 }
 
+/* What stands around the operand: its zero point, an integer that is constant;
+ * false when that is not known. */
+static bool zero_of(gs_arena *a, const gs_node *n, int zero, double *value) {
+  *value = 0;
+  if (zero < 0 || !gs_node_in(n, zero)) return true;
+  int count;
+  const int64_t *v = gs_value_int_list(a, n->in[zero], &count);
+  if (v && count == 1) *value = (double)v[0];
+  return v && count == 1;
+}
+
+/* Spatial dim d, with the kernel's. */
+static void put_spatial(gs_rule *r, const form *f, const gs_window *w, int d,
+                        bool windows, double value, bool splits) {
+  gs_tensor_map *k = &r->in[f->w];
+  if (!windows) gs_window_put_whole(r, w, f->x, d);
+  else if (f->transposed) gs_window_put_transposed(r, w, f->x, d);
+  else gs_window_put(r, w, f->x, d, value);
+  bool split = windows && splits && !f->transposed && value == 0 &&
+               !gs_window_trivial(w, d);
+  gs_rule_put(k, d + 2,
+              split ? gs_window_split(r, w, f->x, d)
+                    : gs_rule_factor(r, w->size[d], GS_WHOLE));
+}
+
 /* Batch, groups and channels of the result pass, those of the operand are
- * summed (`in` says otherwise), and so are spatial dims on which each window
- * is one element.  With groups they are factor 0. */
+ * summed (`in` says otherwise), and so is a kernel that is split in space;
+ * spatial dims are windows.  With groups they are factor 0. */
 static gs_status rule(gs_arena *a, const gs_node *n, const form *f,
                       gs_factor_kind in, gs_rule *r, gs_err *e) {
   channels c;
@@ -246,12 +272,10 @@ static gs_status rule(gs_arena *a, const gs_node *n, const form *f,
   if (second >= 0) gs_rule_put(k, 1, second);
   if (f->b >= 0 && gs_node_in(n, f->b))
     put_channels(r, &r->in[f->b], 0, fg, fo);
-  bool sized = gs_node_attr(n, "output_shape") != NULL;
-  for (int d = 0; d < w.n; d++) {
-    bool pass = f != &deformed && !sized && gs_window_trivial(&w, d);
-    gs_window_put(r, x, y, d + 2, w.in[d], w.out[d], pass);
-    gs_rule_put(k, d + 2, gs_rule_factor(r, w.size[d], GS_WHOLE));
-  }
+  double zero;
+  bool windows = f != &deformed && zero_of(a, n, f->zero, &zero);
+  for (int d = 0; d < w.n; d++)
+    put_spatial(r, f, &w, d, windows, zero, in == GS_SUMMED);
   return GS_OK;
 }
 
@@ -308,9 +332,10 @@ gs_status gs_rule_deform_conv(gs_arena *a, const gs_node *n, gs_rule *r,
 
 /* ---- local forms ---- */
 
-/* Fewer groups where they are split; with the channels of the operand split
- * only one device may add the bias. */
-static gs_status local(gs_local *l, const form *f) {
+/* Fewer groups where they are split; with the channels of the operand, or the
+ * kernel, split only one device may add the bias.  Where the operand is held
+ * in windows nothing is left to pad. */
+static gs_status local(gs_local *l, const form *f, gs_err *e) {
   int64_t group = gs_node_int(l->node, "group", 1);
   gs_axes axes = gs_axes_of(l->partial);
   gs_local_once(l, f->b, &axes);
@@ -318,25 +343,108 @@ static gs_status local(gs_local *l, const form *f) {
   if (group > 1)
     gs_node_set_int(l->program, n, "group",
                     gs_ceil_div(group, gs_axes_size(l->mesh, &l->factor[0])));
+  uint64_t held = gs_window_held(l, f->x);
+  if (!held || f->transposed) return GS_OK;
+  gs_window w;
+  GS_TRY(read_window(l->program->arena, l->node, f, &w, e));
+  gs_window_set_pads(l->program, n, &w, held);
+  gs_node_set_ints(l->program, n, "kernel_shape", l->in[f->w]->dims + 2, w.n);
   return GS_OK;
 }
 
 gs_status gs_local_conv(gs_local *l, gs_err *e) {
-  (void)e;
-  return local(l, &plain);
+  return local(l, &plain, e);
 }
 
 gs_status gs_local_conv_integer(gs_local *l, gs_err *e) {
-  (void)e;
-  return local(l, &integer);
+  return local(l, &integer, e);
 }
 
 gs_status gs_local_qlinear_conv(gs_local *l, gs_err *e) {
-  (void)e;
-  return local(l, &quantized);
+  return local(l, &quantized, e);
 }
 
 gs_status gs_local_deform_conv(gs_local *l, gs_err *e) {
-  (void)e;
-  return local(l, &deformed);
+  return local(l, &deformed, e);
+}
+
+/* ---- ConvTranspose in windows ---- */
+
+/* Spatial dim d of a local ConvTranspose whose operand is held from element
+ * first(i) on: what it makes begins at output stride * first(i) - begin, and
+ * the block of the device is `off` outputs behind that. */
+typedef struct crop {
+  int64_t full;  /* outputs that the elements make */
+  int64_t off;   /* on all devices; -1: differs */
+  int64_t most;  /* the largest */
+  gs_held_range have; /* of the result, before it is cut */
+} crop;
+
+static crop crop_of(const gs_local *l, const gs_window *w, int d) {
+  gs_held_range x = gs_form_range(l->mesh, &l->held[0], d + 2, w->in[d]);
+  int64_t stride = w->stride[d], block = l->out_dims[0][d + 2];
+  crop c = {.full = (x.length - 1) * stride + gs_window_span(w, d)};
+  c.have = gs_held_range_of(x.m * stride, x.a, x.b, x.c,
+                            x.e * stride - w->begin[d], c.full);
+  c.off = -gs_held_range_first(&c.have, 0);
+  c.most = gs_max(c.off, stride + gs_window_span(w, d));
+  if (x.c != 1 || x.a * stride != block) c.off = -1;
+  return c;
+}
+
+/* Outputs that the node must make along dim d: from `begin` on, the sizes that
+ * pads and output_padding then have. */
+static void set_crop(int64_t full, int64_t begin, int64_t want, int d, int n,
+                     int64_t *pads, int64_t *more) {
+  int64_t missing = begin + want - full;
+  pads[d] = begin;
+  pads[n + d] = gs_max(-missing, 0);
+  more[d] = gs_max(missing, 0);
+}
+
+static void cut(gs_local *l, int d, const crop *c) {
+  int64_t block = l->out_dims[0][d + 2];
+  gs_held_range have = c->have;
+  gs_held_range want = {.m = 1, .a = block, .c = 1, .length = block};
+  have.length = l->out[0]->dims[d + 2];
+  l->out[0] = gs_local_cut(l, l->out[0], d + 2,
+                           &l->held[0].sharding->dim[d + 2].axes, &have, &want);
+}
+
+/* The whole local product, then the outputs of this device. */
+static gs_status local_windows(gs_local *l, gs_node *n, const gs_window *w,
+                               uint64_t held) {
+  int64_t pads[2 * GS_MAX_RANK], more[GS_MAX_RANK], dims[GS_MAX_RANK];
+  crop c[GS_MAX_RANK];
+  memcpy(dims, n->out[0]->dims, (size_t)n->out[0]->rank * sizeof *dims);
+  for (int d = 0; d < w->n; d++) {
+    int64_t block = l->out_dims[0][d + 2];
+    if (!(held >> d & 1)) {
+      set_crop((w->in[d] - 1) * w->stride[d] + gs_window_span(w, d),
+               w->begin[d], w->out[d], d, w->n, pads, more);
+      continue;
+    }
+    c[d] = crop_of(l, w, d);
+    bool same = c[d].off >= 0;
+    int64_t made = same ? block : gs_max(c[d].full, c[d].most + block);
+    set_crop(c[d].full, same ? c[d].off : 0, made, d, w->n, pads, more);
+    dims[d + 2] = made;
+  }
+  gs_node_set_ints(l->program, n, "pads", pads, 2 * w->n);
+  gs_node_set_ints(l->program, n, "output_padding", more, w->n);
+  gs_node_set_string(l->program, n, "auto_pad", "NOTSET");
+  gs_node_drop(n, "output_shape");
+  gs_value_shape(l->program, n->out[0], w->n + 2, dims);
+  for (int d = 0; d < w->n; d++)
+    if ((held >> d & 1) && c[d].off < 0) cut(l, d, &c[d]);
+  return GS_OK;
+}
+
+gs_status gs_local_conv_transpose(gs_local *l, gs_err *e) {
+  uint64_t held = gs_window_held(l, 0);
+  gs_window w;
+  GS_TRY(local(l, &transposed, e));
+  if (!held) return GS_OK;
+  GS_TRY(read_window(l->program->arena, l->node, &transposed, &w, e));
+  return local_windows(l, l->out[0]->def, &w, held);
 }

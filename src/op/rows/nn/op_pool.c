@@ -1,4 +1,5 @@
 /* Rules, shapes and local forms of pooling. */
+#include <math.h>
 #include <string.h>
 
 #include "base/math.h"
@@ -7,10 +8,10 @@
 #include "op/core/shape.h"
 #include "op/rule/window.h"
 
-gs_rule_fn gs_rule_pool;
+gs_rule_fn gs_rule_pool, gs_rule_average_pool;
 gs_shape_fn gs_shape_pool, gs_shape_global_pool,
     gs_shape_max_unpool, gs_shape_max_roi_pool, gs_shape_roi_align;
-gs_local_fn gs_local_global_average_pool, gs_local_roi;
+gs_local_fn gs_local_pool, gs_local_global_average_pool, gs_local_roi;
 
 /* "'x' f32[3,4]", for messages. */
 static const char *operand_text(gs_arena *a, const gs_value *v) {
@@ -42,19 +43,53 @@ gs_status gs_shape_pool(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 1, GS_INT64, x->rank, dims, e);
 }
 
-/* Batch and channels pass, and so do dims on which each window is one
- * element.  Indices (result 1) count over the whole operand: with them, all
- * is whole. */
-gs_status gs_rule_pool(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  const gs_value *x = n->in[0], *y = n->out[0];
+/* Whether windows along spatial dim d divide by the same count everywhere. */
+static bool counts_alike(const gs_node *n, const gs_window *w, int d) {
+  int64_t last = (w->out[d] - 1) * w->stride[d] + gs_window_span(w, d);
+  if (!w->begin[d] && last <= w->in[d]) return true;
+  return gs_node_int(n, "count_include_pad", 0) != 0 &&
+         last <= w->in[d] + w->begin[d] + w->end[d];
+}
+
+/* Batch and channels pass, spatial dims are windows.  Indices (result 1) count
+ * over the whole operand: with them, all is whole. */
+static gs_status rule(gs_arena *a, const gs_node *n, bool divides, gs_rule *r,
+                      gs_err *e) {
+  const gs_value *x = n->in[0];
   gs_window w;
   if (gs_node_out(n, 1)) return gs_rule_opaque(a, n, r, e);
   GS_TRY(gs_window_read(a, n, x, NULL, &w, e));
   gs_rule_begin(a, n, r);
-  for (int d = 0; d < x->rank; d++) {
-    bool pass = d < 2 || gs_window_trivial(&w, d - 2);
-    gs_window_put(r, &r->in[0], &r->out[0], d, x->dims[d], y->dims[d], pass);
+  for (int d = 0; d < 2; d++) {
+    int f = gs_rule_factor(r, x->dims[d], GS_PASS);
+    gs_rule_put(&r->in[0], d, f);
+    gs_rule_put(&r->out[0], d, f);
   }
+  double outside = n->op->combine == GS_REDUCE_MAX ? -INFINITY : 0;
+  for (int d = 0; d < w.n; d++)
+    if (!divides || counts_alike(n, &w, d)) gs_window_put(r, &w, 0, d, outside);
+    else gs_window_put_whole(r, &w, 0, d);
+  return GS_OK;
+}
+
+gs_status gs_rule_pool(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  return rule(a, n, false, r, e);
+}
+
+gs_status gs_rule_average_pool(gs_arena *a, const gs_node *n, gs_rule *r,
+                               gs_err *e) {
+  return rule(a, n, true, r, e);
+}
+
+/* Held in windows, the operand has its padding already. */
+gs_status gs_local_pool(gs_local *l, gs_err *e) {
+  uint64_t held = gs_window_held(l, 0);
+  gs_node *n = gs_local_same(l);
+  if (!held) return GS_OK;
+  gs_window w;
+  GS_TRY(gs_window_read(l->program->arena, l->node, l->node->in[0], NULL, &w,
+                        e));
+  gs_window_set_pads(l->program, n, &w, held);
   return GS_OK;
 }
 

@@ -149,7 +149,7 @@ gs_status gs_local_center_crop_pad(gs_local *l, gs_err *e) {
   int count = 0;
   (void)e;
   for (int d = 0; d < x->rank; d++) {
-    if (x->dims[d] == y->dims[d]) continue;
+    if (x->dims[d] == y->dims[d] || (l->done >> d & 1)) continue;
     axes[count] = d;
     size[count++] = y->dims[d];
   }

@@ -89,6 +89,7 @@ gs_status gs_rule_reshape(gs_arena *a, const gs_node *n, gs_rule *r,
   (void)e;
   gs_rule_begin(a, n, r);
   gs_rule_in_whole(r, n, 1);
+  r->uneven = true;
   x.map = &r->in[0];
   y.map = &r->out[0];
   if (gs_product(x.v->dims, x.v->rank) == 0) {

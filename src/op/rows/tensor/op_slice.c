@@ -1,5 +1,6 @@
-/* Operators that cut, join, pad and repeat: the dims that they touch must be
- * whole, all others pass. */
+/* Operators that cut, join, pad and repeat. */
+#include <string.h>
+
 #include "base/math.h"
 #include "op/rows/tensor/movement.h"
 
@@ -86,19 +87,46 @@ static bool is_all(const gs_dim_span *s, int64_t n) {
   return s->first == 0 && s->step == 1 && s->count == n;
 }
 
-/* The dims that stay pass.  Where an operand that says which is not constant,
- * all are whole. */
+/* What stands around the operand, where the spans of n reach beyond it; false
+ * when that is not known. */
+static bool fill_of(const gs_node *n, gs_window_use *u) {
+  const char *mode = gs_node_string(n, "mode", "constant");
+  u->fill = GS_FILL_VALUE;
+  if (n->op->around == GS_AROUND_WRAP) {
+    u->fill = GS_FILL_WRAP;
+  } else if (n->op->around == GS_AROUND_MODE) {
+    if (strcmp(mode, "constant")) return gs_fill_parse(mode, &u->fill);
+    if (gs_node_in(n, 2)) u->fill = GS_FILL_OPERAND;
+    u->fill_in = 2;
+  }
+  return true;
+}
+
+/* The dims that stay pass, the others are copies.  Where an operand that says
+ * which is not constant, all are whole. */
 gs_status gs_rule_span(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_value *x = n->in[0];
   gs_dim_span span[GS_MAX_RANK];
+  gs_window_use use = {.copies = true};
   bool touched[GS_MAX_RANK];
-  bool known = n->op->span(a, n, span, NULL) == GS_OK;
+  bool known = n->op->span(a, n, span, NULL) == GS_OK && fill_of(n, &use);
   (void)e;
   gs_rule_begin(a, n, r);
   for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
   for (int d = 0; d < x->rank; d++)
     touched[d] = !known || !is_all(&span[d], x->dims[d]);
-  gs_move_dims(r, n, touched);
+  if (!known) gs_move_dims(r, n, touched);
+  for (int d = 0; known && d < x->rank; d++) {
+    if (touched[d]) {
+      const gs_dim_span *s = &span[d];
+      use.reach = (gs_reach){s->count, s->step, 1, s->first, s->first};
+      gs_rule_window(r, 0, d, 0, d, s->count, &use);
+      continue;
+    }
+    int f = gs_rule_factor(r, x->dims[d], GS_PASS);
+    gs_rule_put(&r->in[0], d, f);
+    gs_rule_put(&r->out[0], d, f);
+  }
   return GS_OK;
 }
 
@@ -176,7 +204,7 @@ gs_status gs_local_slice(gs_local *l, gs_err *e) {
   }
   for (int d = 0; d < x->rank; d++) {
     const gs_dim_span *s = &span[d];
-    if (is_all(s, x->dims[d])) continue;
+    if (is_all(s, x->dims[d]) || (l->done >> d & 1)) continue;
     int64_t last = s->first + s->step * (s->count - 1);
     int64_t end = s->count ? last + (s->step > 0 ? 1 : -1) : s->first;
     v[0][count] = s->first;
@@ -231,6 +259,24 @@ gs_status gs_span_pad(gs_arena *a, const gs_node *n, gs_dim_span *s,
   return GS_OK;
 }
 
+/* The pads of the dims that are not exchanged. */
+gs_status gs_local_pad(gs_local *l, gs_err *e) {
+  const gs_value *x = l->node->in[0];
+  gs_dim_span s[GS_MAX_RANK];
+  int64_t pads[2 * GS_MAX_RANK] = {0};
+  gs_node *n = gs_local_same(l);
+  if (!l->done) return GS_OK;
+  GS_TRY(gs_span_pad(l->program->arena, l->node, s, e));
+  for (int d = 0; d < x->rank; d++) {
+    if (l->done >> d & 1) continue;
+    pads[d] = -s[d].first;
+    pads[x->rank + d] = s[d].count - x->dims[d] + s[d].first;
+  }
+  n->in[1] = gs_value_ints(l->program, "pads", pads, 2 * x->rank);
+  if (n->nin > 3) n->in[3] = NULL;
+  return GS_OK;
+}
+
 /* The elements come again from the first on. */
 gs_status gs_span_tile(gs_arena *a, const gs_node *n, gs_dim_span *s,
                        gs_err *e) {
@@ -254,3 +300,18 @@ gs_status gs_span_tile(gs_arena *a, const gs_node *n, gs_dim_span *s,
 
 /* ---- Trilu ---- */
 
+
+/* The repeats of the dims that are not exchanged. */
+gs_status gs_local_tile(gs_local *l, gs_err *e) {
+  const gs_value *x = l->node->in[0];
+  const int64_t *times;
+  int64_t mine[GS_MAX_RANK];
+  int count;
+  gs_node *n = gs_local_same(l);
+  if (!l->done) return GS_OK;
+  GS_TRY(gs_shape_const_ints(l->program->arena, l->node, 1, &times, &count, e));
+  gs_assert(count == x->rank);
+  for (int d = 0; d < x->rank; d++) mine[d] = l->done >> d & 1 ? 1 : times[d];
+  n->in[1] = gs_value_ints(l->program, "repeats", mine, x->rank);
+  return GS_OK;
+}

@@ -1,0 +1,315 @@
+/* Nodes whose results are elements of their operands in other places: along a
+ * split dim such a node is an exchange itself, straight to the blocks of its
+ * result. */
+#include <math.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/math.h"
+#include "pass/partition/partition_impl.h"
+
+enum { MAX_FROM = 6 }; /* lists of axes tried for one dim */
+
+bool gs_partitioner_copies(const gs_rule *r) {
+  for (int k = 0; k < r->nuse; k++)
+    if (r->use[k].copies) return true;
+  return false;
+}
+
+/* ---- which dims, and between which axes ---- */
+
+/* What is planned for one node. */
+typedef struct plan {
+  gs_partitioner *p;
+  const gs_node *n;
+  const gs_rule *r;
+  gs_arena *tmp;
+  const gs_node_choice *c;
+  uint64_t touched;  /* dims that the uses are of */
+  uint64_t *dims_of; /* [nin] of them, those of each operand */
+  gs_copies at;     /* being tried */
+  gs_form *in;      /* [nin] as wanted for it */
+  gs_copies best;
+  gs_form *best_in;
+} plan;
+
+static void add_axes(gs_axes *list, int *n, const gs_axes *axes) {
+  for (int i = 0; i < *n; i++)
+    if (gs_axes_equal(&list[i], axes)) return;
+  if (*n < MAX_FROM) list[(*n)++] = *axes;
+}
+
+/* Axes that the operands have along dim d, will have, or none. */
+static int candidates(const plan *q, int d, gs_axes *list) {
+  int n = 0;
+  add_axes(list, &n, &q->at.to[d]);
+  add_axes(list, &n, &(gs_axes){0});
+  for (int i = 0; i < q->r->nin; i++) {
+    const gs_value *v = gs_node_in(q->n, i);
+    if (!v || !(q->dims_of[i] >> d & 1)) continue;
+    add_axes(list, &n, &v->sharding->dim[d].axes);
+    const gs_held_form *x = q->p->held[v->id];
+    for (; x; x = x->next) add_axes(list, &n, &x->form.sharding->dim[d].axes);
+  }
+  return n;
+}
+
+/* Operand i in blocks along `from` on the dims that are exchanged; false where
+ * an axis would be used twice. */
+static bool blocks(plan *q, int i) {
+  gs_sharding *s = gs_sharding_copy(q->tmp, q->c->in[i].sharding);
+  for (int d = 0; d < s->rank; d++) {
+    if (!((q->at.dims & q->dims_of[i]) >> d & 1)) continue;
+    s->dim[d].axes = (gs_axes){0};
+    gs_subset used = gs_sharding_used(s) | s->partial;
+    if (gs_axes_set(&q->at.from[d]) & gs_mesh_barred(q->p->m, used))
+      return false;
+    s->dim[d].axes = q->at.from[d];
+  }
+  q->in[i] = q->c->in[i];
+  q->in[i].sharding = s;
+  q->in[i].padding.dims &= ~q->at.dims;
+  if (!q->in[i].padding.dims) q->in[i].padding.value = 0;
+  return true;
+}
+
+/* ---- one exchange ---- */
+
+static bool is_of(const gs_window_use *u, int out, int d) {
+  return u->copies && u->out == out && u->dim == d;
+}
+
+/* The exchange along dim d that makes result `out`, NULL when no use is of
+ * those.  Several sources lie one behind another: they are shifted, the result
+ * takes all from the first element on. */
+static gs_exchange *exchange_of(const gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, const gs_copies *c,
+                                gs_arena *a, int out, int d,
+                                const gs_window_use **first) {
+  int count = 0, k = 0;
+  for (int i = 0; i < r->nuse; i++) count += is_of(&r->use[i], out, d);
+  if (!count) return NULL;
+  while (!is_of(&r->use[k], out, d)) k++;
+  const gs_window_use *u = *first = &r->use[k];
+  gs_reach reach = u->reach;
+  if (count > 1) reach.first = reach.last = 0;
+  gs_exchange *x = GS_NEW(a, gs_exchange);
+  gs_exchange_source *source = GS_NEWS(a, count, gs_exchange_source);
+  *x = gs_exchange_of(p->m, &c->to[d], &reach, true);
+  x->from = c->from[d];
+  x->fill = u->fill;
+  x->value = u->value;
+  x->source = source;
+  for (; k < r->nuse; k++) {
+    u = &r->use[k];
+    if (!is_of(u, out, d)) continue;
+    int64_t size = n->in[u->in]->dims[d];
+    int64_t block = gs_ceil_div(size, gs_axes_size(p->m, &c->from[d]));
+    source[x->nsource++] = (gs_exchange_source){
+        .n = size,
+        .block = c->from[d].n ? block : 0,
+        .shift = count > 1 ? -u->reach.first : 0};
+  }
+  return x;
+}
+
+/* ---- the price ---- */
+
+/* Whether an exchange along dim d to to[d] leaves no axis on two dims. */
+static bool fits(const plan *q, const gs_form *before, int d) {
+  gs_subset others = gs_sharding_used(before->sharding) &
+                     ~gs_axes_set(&before->sharding->dim[d].axes);
+  return !(gs_mesh_barred(q->p->m, others | before->sharding->partial) &
+           gs_axes_set(&q->at.to[d]));
+}
+
+/* What result `out` is held as once the dims of `done` are exchanged: the
+ * others are those of operand `in`. */
+static gs_form between(const plan *q, int in, uint64_t done) {
+  gs_form f = gs_form_of(gs_sharding_copy(q->tmp, q->in[in].sharding));
+  for (int d = 0; d < f.sharding->rank; d++)
+    if (done >> d & 1) f.sharding->dim[d].axes = q->at.to[d];
+  return f;
+}
+
+static double exchange_seconds(plan *q) {
+  double t = 0;
+  for (int out = 0; out < q->r->nout; out++) {
+    uint64_t done = 0;
+    if (!gs_node_out(q->n, out)) continue;
+    int64_t dims[GS_MAX_RANK];
+    for (int d = 0; d < q->n->out[out]->rank; d++) {
+      const gs_window_use *u;
+      if (!(q->at.dims >> d & 1)) continue;
+      gs_exchange *x =
+          exchange_of(q->p, q->n, q->r, &q->at, q->tmp, out, d, &u);
+      if (!x) continue;
+      const gs_value *v = q->n->in[u->in];
+      for (int k = 0; k < v->rank; k++)
+        dims[k] = done >> k & 1 ? q->n->out[out]->dims[k] : v->dims[k];
+      gs_form before = between(q, u->in, done);
+      gs_form after = between(q, u->in, done | (uint64_t)1 << d);
+      if (!fits(q, &before, d)) return INFINITY;
+      t += gs_reshard_exchange(&q->p->resharder, v->dtype, dims, &before, d, x,
+                               &after)
+               .seconds;
+      done |= (uint64_t)1 << d;
+    }
+  }
+  return t;
+}
+
+static void try(plan *q) {
+  double t = 0;
+  for (int i = 0; i < q->r->nin; i++) {
+    if (!gs_node_in(q->n, i)) continue;
+    if (!blocks(q, i)) return;
+    t += gs_partitioner_price(q->p, q->n->in[i], &q->in[i], NULL);
+  }
+  double moved = exchange_seconds(q);
+  if (t + moved >= q->best.seconds) return;
+  q->best = q->at;
+  q->best.seconds = t + moved;
+  memcpy(q->best_in, q->in, (size_t)q->r->nin * sizeof *q->in);
+}
+
+static bool one_order(const gs_mesh *m, const gs_axes *a, const gs_axes *b) {
+  return !a->n || !b->n || gs_mesh_order_of(m, gs_axes_set(a)) ==
+                               gs_mesh_order_of(m, gs_axes_set(b));
+}
+
+/* Every choice of axes for the dims from d on. */
+static void try_from(plan *q, int d) {
+  while (d < GS_MAX_RANK && !(q->touched >> d & 1)) d++;
+  if (d == GS_MAX_RANK) {
+    try(q);
+    return;
+  }
+  gs_axes list[MAX_FROM];
+  int n = candidates(q, d, list);
+  for (int i = 0; i < n; i++) {
+    uint64_t bit = (uint64_t)1 << d;
+    if (!one_order(q->p->m, &list[i], &q->at.to[d])) continue;
+    q->at.from[d] = list[i];
+    q->at.dims &= ~bit;
+    if (list[i].n || q->at.to[d].n) q->at.dims |= bit;
+    try_from(q, d + 1);
+  }
+}
+
+void gs_partitioner_plan_copies(gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, gs_arena *tmp,
+                                gs_node_choice *c) {
+  plan q = {.p = p, .n = n, .r = r, .tmp = tmp, .c = c};
+  q.in = GS_NEWS(tmp, r->nin + 1, gs_form);
+  q.best_in = GS_NEWS(tmp, r->nin + 1, gs_form);
+  q.dims_of = GS_NEWS(tmp, r->nin + 1, uint64_t);
+  q.best.seconds = INFINITY;
+  for (int k = 0; k < r->nuse; k++) {
+    const gs_window_use *u = &r->use[k];
+    gs_assert(u->copies && u->dim < GS_MAX_RANK);
+    q.touched |= (uint64_t)1 << u->dim;
+    q.dims_of[u->in] |= (uint64_t)1 << u->dim;
+    q.at.to[u->dim] = c->as.axis[u->factor];
+  }
+  try_from(&q, 0);
+  gs_assert(isfinite(q.best.seconds));
+  if (!q.best.dims) return;
+  c->copies = gs_memdup(tmp, &q.best, sizeof q.best);
+  double t = 0;
+  memcpy(c->in, q.best_in, (size_t)r->nin * sizeof *c->in);
+  for (int i = 0; i < r->nin; i++)
+    if (gs_node_in(n, i))
+      t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
+  c->copies->seconds = q.best.seconds - t;
+}
+
+/* ---- emission ---- */
+
+typedef struct maker {
+  gs_partitioner *p;
+  gs_local *l;
+  const gs_copies *c;
+  gs_value **from; /* [nin] local operands */
+  int64_t dims[GS_MAX_RANK]; /* whole, of what the exchanges begin with */
+} maker;
+
+/* The exchanges of result `out`, one dim after another. */
+static gs_value *make_result(maker *k, int out) {
+  const gs_node *n = k->l->node;
+  const gs_rule *r = k->l->rule;
+  gs_value **in = GS_NEWS(k->p->a, n->nin + 1, gs_value *), *at = NULL;
+  gs_form before = {0};
+  int64_t dims[GS_MAX_RANK];
+  memcpy(dims, k->dims, sizeof dims);
+  for (int d = 0; d < n->out[out]->rank; d++) {
+    const gs_window_use *u;
+    int nin = 0;
+    if (!(k->c->dims >> d & 1)) continue;
+    gs_exchange *x = exchange_of(k->p, n, r, k->c, k->p->a, out, d, &u);
+    if (!x) continue;
+    if (at) in[nin++] = at;
+    for (int i = 0; i < r->nuse && !at; i++)
+      if (is_of(&r->use[i], out, d)) in[nin++] = k->from[r->use[i].in];
+    if (u->fill == GS_FILL_OPERAND) in[nin++] = k->l->in[u->fill_in];
+    if (!at) before = gs_form_of(k->l->held[u->in].sharding);
+    dims[d] = n->out[out]->dims[d];
+    gs_sharding *s = gs_sharding_copy(k->p->a, before.sharding);
+    s->dim[d].axes = k->c->to[d];
+    gs_form after = gs_form_of(s);
+    at = gs_partitioner_exchange(k->p, n->out[out], dims, in, nin, x, d,
+                                 &before, &after);
+    before = after;
+  }
+  return at;
+}
+
+/* Dims that are still to be computed; *shrinks: what is left then is less. */
+static uint64_t rest_of(const gs_local *l, const gs_copies *c, bool *shrinks) {
+  uint64_t rest = 0;
+  double before = 1, after = 1;
+  for (int k = 0; k < l->rule->nuse; k++) {
+    const gs_window_use *u = &l->rule->use[k];
+    if (c->dims >> u->dim & 1) continue;
+    rest |= (uint64_t)1 << u->dim;
+    before *= (double)l->node->in[u->in]->dims[u->dim];
+    after *= (double)u->reach.count;
+  }
+  *shrinks = after <= before;
+  return rest;
+}
+
+/* The node's local form along the dims of `rest`, of operand 0 as it is. */
+static gs_status compute(maker *k, uint64_t rest, gs_value *x, gs_err *e) {
+  gs_local *l = k->l;
+  int64_t *dims = l->out_dims[0], *mine = GS_NEWS(k->p->a, x->rank, int64_t);
+  gs_assert(l->node->op->local && l->node->out[0]->rank == x->rank);
+  for (int d = 0; d < x->rank; d++)
+    mine[d] = rest >> d & 1 ? dims[d] : x->dims[d];
+  l->done = k->c->dims;
+  l->in[0] = x;
+  l->out_dims[0] = mine;
+  gs_status s = l->node->op->local(l, e);
+  l->out_dims[0] = dims;
+  return s;
+}
+
+gs_status gs_partitioner_copy(gs_partitioner *p, gs_local *l,
+                              const gs_node_choice *c) {
+  const gs_node *n = l->node;
+  maker k = {.p = p, .l = l, .c = c->copies};
+  bool shrinks;
+  uint64_t rest = rest_of(l, k.c, &shrinks);
+  k.from = gs_memdup(p->a, l->in, (size_t)n->nin * sizeof *l->in);
+  memcpy(k.dims, n->in[0]->dims, (size_t)n->in[0]->rank * sizeof *k.dims);
+  if (rest && shrinks) {
+    GS_TRY(compute(&k, rest, l->in[0], p->e));
+    k.from[0] = l->out[0];
+    for (int d = 0; d < n->in[0]->rank; d++)
+      if (rest >> d & 1) k.dims[d] = n->out[0]->dims[d];
+  }
+  for (int o = 0; o < n->nout; o++)
+    if (n->out[o]) l->out[o] = make_result(&k, o);
+  if (rest && !shrinks) GS_TRY(compute(&k, rest, l->out[0], p->e));
+  return GS_OK;
+}
