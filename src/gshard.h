@@ -191,7 +191,8 @@ typedef struct gs_sharder_options {
   bool allow_unmatched; /* rules may match nothing */
   bool choose;          /* split what rules leave open where it pays */
   const char *memory;   /* bytes of each device for that, "16GiB"; or NULL */
-  bool verify; /* check what every step leaves: graphs, shardings, forms */
+  bool verify; /* check what every step leaves: graphs, shardings, forms, and
+                  what is emitted, compiled */
 } gs_sharder_options;
 
 /* Reads the spec.  GS_USAGE, GS_NOINPUT, GS_DATA, GS_SPEC, GS_UNSUPPORTED. */

@@ -39,7 +39,8 @@ ok "annotate" "$annotate" -s spec.yaml model.onnx -o annotated.onnx
 ok "the annotated model" "$run" annotated.onnx "$@"
 ok "partition" "$partition" annotated.onnx -o spmd
 ok "the program" "$run" spmd "$@" --check model.onnx
-ok "partition for devices" "$partition" annotated.onnx --emit=device -o device
+ok "partition for devices" "$partition" annotated.onnx --verify \
+  --emit=device -o device
 ok "the graphs of devices" "$run" device "$@" --check model.onnx
 ok "one file" sh -c "'$partition' annotated.onnx -o - > one.onnx"
 ok "that file" "$run" one.onnx "$@"

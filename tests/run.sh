@@ -34,10 +34,11 @@ expect() {
 
 model=$data/mlp.onnx
 program=$work/program.onnx
-"$build/tools/gshard-annotate" -q -s "$data/mlp.yaml" -o "$work/a.onnx" \
-  "$model" && "$build/tools/gshard-partition" -q -o - "$work/a.onnx" \
+"$build/tools/gshard-annotate" -q --verify -s "$data/mlp.yaml" \
+  -o "$work/a.onnx" "$model" &&
+  "$build/tools/gshard-partition" -q --verify -o - "$work/a.onnx" \
   > "$program" && "$build/tools/gshard-partition" -q -o "$work/plan" \
-  "$work/a.onnx" && "$build/tools/gshard-partition" -q --emit device \
+  "$work/a.onnx" && "$build/tools/gshard-partition" -q --verify --emit device \
   -o "$work/devices" "$work/a.onnx" || { echo "cannot partition"; exit 1; }
 
 made="--random 1 --range i=-5:5 --bind batch=5"

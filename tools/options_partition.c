@@ -48,7 +48,9 @@ static const gs_option options[] = {
      .help = "Print the graph in text form after PASS to standard error."},
     {.name = "verify",
      .help = "Check what every step leaves behind: graphs, shardings and "
-             "forms.  An error, with exit code 70, is one of this tool."},
+             "forms, and what is written, compiled as for a run: memory and "
+             "the order of collectives.  An error, with exit code 70, is one "
+             "of this tool."},
     {0},
 };
 

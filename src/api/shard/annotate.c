@@ -204,6 +204,7 @@ gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, gs_match_result *r,
     in.ngroup = r->group.n;
   }
   split_uses(g, rule, barrier);
+  GS_TRY(gs_graph_check(g, e));
   if (fill) GS_TRY(choose(a, g, r, fill, filled, &in, e));
   return gs_pass_propagate(a, g, &in, out, e);
 }

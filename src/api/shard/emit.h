@@ -35,4 +35,10 @@ gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
 /* Whether dir may be made, for telling so before the work. */
 gs_status gs_emit_check(gs_arena *a, const char *dir, bool force, gs_err *e);
 
+/* Compiles what would be written, as one program or a graph for each device,
+ * and states what gs_program_check does.  A warning where operators cannot be
+ * run here.  GS_INTERNAL.  Cost: that of compiling, times devices in device
+ * form. */
+gs_status gs_emit_verify(const gs_emit_options *o, gs_err *e);
+
 #endif

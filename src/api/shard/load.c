@@ -12,8 +12,8 @@ static gs_status put_all(gs_bindings *to, const gs_bindings *from,
   return GS_OK;
 }
 
-gs_status gs_load_model(gs_arena *a, const char *path,
-                        const gs_bindings *more, gs_loaded *out, gs_err *e) {
+gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
+                        bool verify, gs_loaded *out, gs_err *e) {
   *out = (gs_loaded){0};
   gs_busy_with(path);
   GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
@@ -24,6 +24,7 @@ gs_status gs_load_model(gs_arena *a, const char *path,
     return GS_DATA;
   }
   GS_TRY(gs_model_import(out->model, &out->graph, e));
+  if (verify) GS_TRY(gs_graph_check(out->graph, e));
   GS_TRY(gs_pass_upgrade(out->graph, e));
   gs_bindings_init(&out->bind, a);
   const char *const *names;

@@ -14,10 +14,11 @@ typedef struct gs_loaded {
 } gs_loaded;
 
 /* Reads and imports a model, binds its symbolic dims (the model's own
- * gshard.bind first, then `more`, which may be NULL), upgrades and infers.
+ * gshard.bind first, then `more`, which may be NULL), upgrades and infers;
+ * `verify`: checks what the import leaves, as the passes do theirs.
  * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_SPEC (unbound dims). */
-gs_status gs_load_model(gs_arena *a, const char *path,
-                        const gs_bindings *more, gs_loaded *out, gs_err *e);
+gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
+                        bool verify, gs_loaded *out, gs_err *e);
 
 /* Adds the shardings that the model carries, and their mesh, to the graph: of
  * a configuration of the standard fields when that is not NULL. */

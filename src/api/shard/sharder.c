@@ -101,8 +101,8 @@ static gs_status load(gs_sharder *s, const char *path,
   gs_arena *a = &s->arena;
   if (s->stage != GS_STAGE_NEW)
     return gs_fail(e, GS_USAGE, path, "a gs_sharder loads one model");
-  GS_TRY(gs_load_model(a, gs_strdup(a, path), &s->bind, &s->model, e));
-  GS_TRY(verify(s, s->model.graph, false, e));
+  GS_TRY(gs_load_model(a, gs_strdup(a, path), &s->bind, s->verify, &s->model,
+                       e));
   GS_TRY(gs_load_shardings(a, &s->model, configuration, e));
   GS_TRY(verify(s, s->model.graph, false, e));
   s->nbefore = s->model.graph->value.n;

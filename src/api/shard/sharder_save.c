@@ -53,6 +53,7 @@ static gs_status emit(gs_sharder *s, gs_emit_kind kind, const char *path,
                          .force = o->replace,
                          .progress = o->progress,
                          .hash_weights = o->hash_weights};
+  if (s->verify) GS_TRY(gs_emit_verify(&how, e));
   if (kind == GS_EMIT_PROGRAM)
     return gs_emit_program(&s->arena, &how, path, e);
   GS_TRY(gs_model_need_data(s->model.model, s->model.graph, e));

@@ -327,6 +327,23 @@ static gs_status infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   return GS_OK;
 }
 
+/* What the pass ensures of values and nodes: those of bodies too. */
+static gs_status check_inferred(const gs_graph *g, gs_err *e) {
+  for (int i = 0; i < g->value.n; i++) {
+    const gs_value *v = g->value.at[i];
+    if (!gs_value_shaped(v) && v->rank != -1)
+      return gs_fail(e, GS_INTERNAL, v->name,
+                     "the value has a rank and no shape");
+  }
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH)
+        GS_TRY(check_inferred(n->attr[k].g, e));
+  }
+  return GS_OK;
+}
+
 gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,
                         gs_err *e) {
   gs_infer f = {.a = a, .node = infer_node, .e = e};
@@ -335,5 +352,7 @@ gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,
   gs_status s = gs_infer_graph(&f, g);
   g->stale = gs_memdup(g->arena, &f.stale, sizeof f.stale);
   warn_stale(&f);
-  return s;
+  GS_TRY(s);
+  GS_TRY(gs_graph_check(g, e));
+  return check_inferred(g, e);
 }

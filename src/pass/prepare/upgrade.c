@@ -503,7 +503,23 @@ static void insert_node(gs_graph *g, gs_node *n, int at) {
   g->node.at[at] = n;
 }
 
-gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
+/* What the pass ensures of nodes: those of bodies too. */
+static gs_status check_nodes(const gs_graph *g, gs_err *e) {
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    const gs_domain *d = gs_domain_find(n->domain);
+    if (n->op != gs_op_find(n->domain, n->op_type) ||
+        (n->op && n->opset != d->newest))
+      return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),
+                     "the node is not in its newest form");
+    for (int k = 0; k < n->nattr; k++)
+      if (n->attr[k].kind == GS_ATTR_GRAPH)
+        GS_TRY(check_nodes(n->attr[k].g, e));
+  }
+  return GS_OK;
+}
+
+static gs_status upgrade_graph(gs_graph *g, gs_err *e) {
   int count = g->node.n;
   gs_node **old = g->node.at;
   gs_expander functions = {.derive = gs_gradient_expand};
@@ -520,7 +536,7 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
     if (n->op) n->opset = d->newest;
     for (int k = 0; k < n->nattr; k++)
       if (n->attr[k].kind == GS_ATTR_GRAPH)
-        GS_TRY(gs_pass_upgrade(n->attr[k].g, e));
+        GS_TRY(upgrade_graph(n->attr[k].g, e));
     bool expanded = false;
     if (d && !n->op) GS_TRY(gs_expand_node(&functions, g, n, &expanded, e));
     if (expanded) continue;
@@ -528,4 +544,10 @@ gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
   }
   for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
   return GS_OK;
+}
+
+gs_status gs_pass_upgrade(gs_graph *g, gs_err *e) {
+  GS_TRY(upgrade_graph(g, e));
+  GS_TRY(gs_graph_check(g, e));
+  return check_nodes(g, e);
 }
