@@ -53,8 +53,9 @@ static gs_status show(gs_arena *a, gs_graph *g, gs_buf *b, gs_err *e) {
     gs_buf_printf(b, ": %s %s -> %s\n", c->value->name, c->from, c->to);
   }
   for (int i = 0; i < made.fallback.n; i++)
-    gs_buf_printf(b, "# whole: %s\n",
-                  gs_node_place(a, made.fallback.at[i].node));
+    if (made.fallback.at[i].whole)
+      gs_buf_printf(b, "# whole: %s\n",
+                    gs_node_place(a, made.fallback.at[i].node));
   return GS_OK;
 }
 

@@ -171,24 +171,12 @@ static gs_status run_whole(bench_case *c, run_state *r, gs_err *e) {
   return compare(c, r, got, e);
 }
 
-/* Which split dim of an operand the rule of n wants whole. */
-static const char *reason_of(gs_arena *a, const gs_node *n) {
-  gs_rule r;
-  if (gs_rule_of(a, n, &r, NULL)) return "its rule is not known";
-  for (int i = 0; i < n->nin && i < r.nin; i++)
-    for (int d = 0; n->in[i] && n->in[i]->sharding && d < r.in[i].rank; d++)
-      for (int k = 0; k < r.in[i].dim[d].n; k++)
-        if (n->in[i]->sharding->dim[d].axes.n &&
-            r.factor[r.in[i].dim[d].f[k]].kind == GS_WHOLE)
-          return gs_sprintf(a, "it needs the whole of dim %d of operand %d", d,
-                            i);
-  return "splitting it costs more, or its dims do not divide";
-}
-
 static void note_whole(bench_case *c, const gs_partition *made) {
   verdict *v = c->v;
   for (int i = 0; i < made->fallback.n; i++) {
-    const gs_node *n = made->fallback.at[i].node;
+    const gs_fallback *f = &made->fallback.at[i];
+    const gs_node *n = f->node;
+    if (!f->whole) continue;
     int k = 0;
     while (k < v->nwhole && strcmp(v->whole[k].op, n->op_type)) k++;
     if (k == MAX_WHOLE) return;
@@ -196,7 +184,7 @@ static void note_whole(bench_case *c, const gs_partition *made) {
     if (k == v->nwhole) {
       v->nwhole++;
       snprintf(g->op, sizeof g->op, "%s", n->op_type);
-      snprintf(g->why, sizeof g->why, "%s", reason_of(c->a, n));
+      snprintf(g->why, sizeof g->why, "%s", f->reason);
     }
     g->times++;
   }

@@ -34,9 +34,10 @@ static gs_status partition(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
                   c->to, c->bytes);
   }
   for (int i = 0; i < made.fallback.n; i++)
-    gs_buf_printf(b, "# whole: %s, %.0f bytes\n",
-                  gs_node_place(a, made.fallback.at[i].node),
-                  made.fallback.at[i].bytes);
+    if (made.fallback.at[i].whole)
+      gs_buf_printf(b, "# whole: %s, %.0f bytes\n",
+                    gs_node_place(a, made.fallback.at[i].node),
+                    made.fallback.at[i].bytes);
   /* The program must read back in as itself. */
   gs_buf once, twice;
   gs_graph *again;

@@ -143,6 +143,42 @@ static void summarise_uneven(gs_buf *b, const gs_report *r) {
   gs_buf_char(b, '\n');
 }
 
+/* "12 KiB for node 'y' (TopK), which runs whole: it needs all of dim 1 of 'x'
+ * (select)" */
+static void fallback_text(gs_buf *b, const gs_fallback *f) {
+  gs_buf_printf(b, "%s for %s", gs_bytes_text(b->arena, f->bytes),
+                f->node ? gs_node_place(b->arena, f->node)
+                        : gs_sprintf(b->arena, "output '%s'", f->value->name));
+  if (f->whole) gs_buf_str(b, ", which runs whole");
+  if (*f->reason) gs_buf_printf(b, ": %s", gs_text(b->arena, f->reason));
+  gs_buf_char(b, '\n');
+}
+
+static int by_bytes(const void *a, const void *b) {
+  const gs_fallback *x = *(const gs_fallback *const *)a;
+  const gs_fallback *y = *(const gs_fallback *const *)b;
+  if (x->bytes < y->bytes || x->bytes > y->bytes)
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+  return (x > y) - (x < y);
+}
+
+/* The largest fallbacks by name, the others by number. */
+static void summarise_fallbacks(gs_buf *b, const gs_report *r) {
+  enum { SHOWN = 3 };
+  const gs_partition *p = r->partition;
+  const gs_fallback **list =
+      GS_NEWS(b->arena, p->fallback.n + 1, const gs_fallback *);
+  for (int i = 0; i < p->fallback.n; i++) list[i] = &p->fallback.at[i];
+  qsort(list, (size_t)p->fallback.n, sizeof *list, by_bytes);
+  for (int i = 0; i < p->fallback.n && i < SHOWN; i++) {
+    gs_buf_str(b, "gathered: ");
+    fallback_text(b, list[i]);
+  }
+  if (p->fallback.n > SHOWN)
+    gs_buf_printf(b, "gathered: for %d more, which --report names\n",
+                  p->fallback.n - SHOWN);
+}
+
 void gs_report_summary(gs_buf *b, const gs_report *r) {
   gs_report_totals t = gs_report_count(r);
   gs_mesh_print(b, r->graph->mesh);
@@ -162,6 +198,7 @@ void gs_report_summary(gs_buf *b, const gs_report *r) {
   gs_buf_str(b, "collectives: ");
   collective_counts(b, r->partition);
   gs_buf_char(b, '\n');
+  summarise_fallbacks(b, r);
   if (r->fill)
     gs_buf_printf(b, "auto: %d choices, predicted run %s -> %s\n",
                   r->fill->choice.n,
@@ -247,12 +284,17 @@ static void text_collectives(gs_buf *b, const gs_report *r) {
     const char *origin = gs_text(b->arena, gs_report_cause(b->arena, r, c));
     gs_buf_printf(b, "%s%s\n", *origin ? ", by " : "", origin);
   }
+}
+
+static void text_fallbacks(gs_buf *b, const gs_report *r) {
+  const gs_partition *p = r->partition;
   if (p->fallback.n)
-    gs_buf_str(b, "\nrun whole on every device, operands gathered\n");
-  for (int i = 0; i < p->fallback.n; i++)
-    gs_buf_printf(b, "  %10s  %s\n",
-                  gs_bytes_text(b->arena, p->fallback.at[i].bytes),
-                  gs_node_place(b->arena, p->fallback.at[i].node));
+    gs_buf_printf(b, "\nrun whole although an operand is split, or gather more "
+                  "than %s\n", gs_bytes_text(b->arena, GS_LARGE_GATHER));
+  for (int i = 0; i < p->fallback.n; i++) {
+    gs_buf_str(b, "  ");
+    fallback_text(b, &p->fallback.at[i]);
+  }
 }
 
 void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
@@ -286,6 +328,7 @@ void gs_report_text(gs_buf *b, const gs_report *r) {
   text_uneven(b, r);
   text_replicated(b, r);
   text_collectives(b, r);
+  text_fallbacks(b, r);
 }
 
 /* ---- JSON ---- */

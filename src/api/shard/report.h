@@ -34,7 +34,8 @@ char *gs_report_cause(gs_arena *a, const gs_report *r, const gs_collective *c);
 void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
                      gs_rule_text *rule_text, void *context);
 
-/* A few lines: rules matched, tensors sharded, weights and collectives. */
+/* A few lines: rules matched, tensors sharded, weights, collectives, and the
+ * largest of what runs whole or gathers much. */
 void gs_report_summary(gs_buf *b, const gs_report *r);
 /* The summary, then rules, the largest replicated tensors, every collective
  * with bytes and origin. */

@@ -77,9 +77,13 @@ static void json_collectives(gs_buf *b, const gs_report *r) {
   gs_buf_str(b, "\n  ],\n  \"fallbacks\": [");
   for (int i = 0; i < p->fallback.n; i++) {
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
-    gs_report_pair(b, "node", gs_node_place(b->arena, p->fallback.at[i].node),
+    const gs_fallback *f = &p->fallback.at[i];
+    gs_report_pair(b, "node", f->node ? gs_node_place(b->arena, f->node) : "",
                    ", ");
-    gs_buf_printf(b, "\"bytes_per_device\": %.0f}", p->fallback.at[i].bytes);
+    gs_report_pair(b, "tensor", f->value->name, ", ");
+    gs_report_pair(b, "reason", f->reason, ", ");
+    gs_buf_printf(b, "\"whole\": %s, \"bytes_per_device\": %.0f}",
+                  f->whole ? "true" : "false", f->bytes);
   }
   gs_buf_str(b, "\n  ],\n");
 }

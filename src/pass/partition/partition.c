@@ -66,23 +66,6 @@ static gs_status check_local(gs_partitioner *p, const gs_node *n,
   return GS_OK;
 }
 
-/* A node that computes whole although an operand is split: worth a word. */
-static void note_fallback(gs_partitioner *p, const gs_node *n,
-                          const gs_node_choice *c, int first_collective) {
-  bool split = false;
-  for (int i = 0; i < n->nin; i++) {
-    const gs_sharding *s = c->in[i].sharding;
-    if (s && !gs_sharding_is_replicated(s)) return;
-    if (s && gs_sharding_used(n->in[i]->sharding)) split = true;
-  }
-  if (!split) return;
-  double bytes = 0;
-  for (int i = first_collective; i < p->out->collective.n; i++)
-    bytes += p->out->collective.at[i].bytes;
-  if (bytes > 0)
-    *gs_push(p->a, &p->out->fallback) = (gs_fallback){n, bytes};
-}
-
 /* Registers result i; a partial one that needs more work is reduced first,
  * stage by stage. */
 static void add_result(gs_partitioner *p, const gs_value *v, int i, gs_local *l,
@@ -126,7 +109,7 @@ static gs_status partition_node(gs_partitioner *p, const gs_node *n,
   gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
   gs_partitioner_choose(p, n, r, tmp, c);
   gs_local l = make_local(p, n, r, tmp, c);
-  note_fallback(p, n, c, before);
+  gs_partitioner_note(p, n, r, c, before);
   int first = p->program->node.n;
   bool dynamic = gs_node_dynamic(n) || gs_node_has_region(n);
   if (c->copies) GS_TRY(gs_partitioner_copy(p, &l, c));
@@ -164,6 +147,7 @@ static void add_inputs(gs_partitioner *p) {
 /* Output v, whose name y has kept; an input that is an output as well is that
  * input, whole. */
 static void add_output(gs_partitioner *p, const gs_value *v, gs_value *y) {
+  int before = p->out->collective.n;
   p->node = NULL;
   if (v->is_input) {
     gs_value *x = gs_graph_find(p->program, v->name);
@@ -173,6 +157,7 @@ static void add_output(gs_partitioner *p, const gs_value *v, gs_value *y) {
   }
   const gs_form want = gs_form_of(gs_partitioner_assigned(p, v));
   const gs_held_form *x = gs_partitioner_need(p, v, &want);
+  gs_partitioner_note_output(p, v, before);
   bool dynamic = gs_value_dynamic(v); /* every device holds it whole */
   const char *domain = dynamic ? "" : "ai.gshard";
   const char *op = dynamic ? "Identity" : gs_moves[GS_MOVE_UNSHARD].name;

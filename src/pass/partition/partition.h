@@ -27,9 +27,18 @@ typedef struct gs_collective {
   double seconds;         /* of the cost model */
 } gs_collective;
 
-typedef struct gs_fallback { /* a node run whole on every device */
-  const gs_node *node;
-  double bytes; /* gathered for it, per device */
+/* Gathers of fewer bytes per device are not worth a word, unless the node runs
+ * whole. */
+enum { GS_LARGE_GATHER = 1 << 20 };
+
+/* A node that runs whole on every device although an operand is split, or for
+ * which much is gathered. */
+typedef struct gs_fallback {
+  const gs_node *node;   /* NULL: an output of the graph */
+  const gs_value *value; /* that is gathered, most of them if there are more */
+  bool whole;            /* the node runs whole */
+  const char *reason;    /* "it needs all of dim 1 of 'x' (stats)" */
+  double bytes;          /* sent for it, per device */
 } gs_fallback;
 
 typedef struct gs_partition {

@@ -126,4 +126,15 @@ void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
                            const gs_rule *r, gs_arena *tmp,
                            gs_node_choice *best);
 
+/* ---- what is worth a word (partition_note.c) ---- */
+
+/* Notes n in p->out->fallback where it runs whole although an operand is split,
+ * or where much is gathered for it, by the collectives from number `first`
+ * on. */
+void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                         const gs_node_choice *c, int first);
+/* The same for output v. */
+void gs_partitioner_note_output(gs_partitioner *p, const gs_value *v,
+                                int first);
+
 #endif
