@@ -16,22 +16,20 @@ void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m) {
   gs_map_init(&r->sent, a);
 }
 
-/* The axes of the device order of a set. */
-static gs_subset same_order(const gs_mesh *m, gs_subset set) {
-  return m->order[gs_mesh_order_of(m, set)].subs;
-}
-
-/* Axes that neither end uses can help to reduce: each device of them reduces a
- * part. */
+/* All sub-axes of the device order, if their states can all be looked at: also
+ * those that neither end uses, for they can share the work.  Else runs. */
 static void find_units(gs_search *s, const gs_sharding *from,
                        const gs_sharding *to) {
   gs_subset used = gs_sharding_used(from) | from->partial;
-  bool helped = false;
-  if (from->partial & ~to->partial) {
-    gs_units_find(&s->u, from, to, same_order(s->u.m, used));
-    helped = gs_search_list(s);
+  used |= gs_sharding_used(to) | to->partial;
+  gs_subset all = s->u.m->order[gs_mesh_order_of(s->u.m, used)].subs;
+  gs_units_each(&s->u, all);
+  bool listed = gs_search_list(s);
+  if (!listed) {
+    gs_units_find(&s->u, from, to, all);
+    listed = gs_search_list(s);
   }
-  if (!helped) {
+  if (!listed) {
     gs_units_find(&s->u, from, to, 0);
     gs_search_list(s);
   }

@@ -33,6 +33,8 @@ typedef struct gs_search {
   double bound;                    /* seconds of the best path to the goal */
   gs_map *sent;                    /* of gs_resharder */
   GS_VEC(gs_state) every; /* all states, where these are few; else none */
+  double *rest;           /* gs_search_rest of them, nothing partial; -1: not
+                             asked for yet */
 } gs_search;
 
 /* ---- the queue (reshard_queue.c) ---- */

@@ -62,6 +62,15 @@ void gs_units_find(gs_units *u, const gs_sharding *from,
   }
 }
 
+void gs_units_each(gs_units *u, gs_subset axes) {
+  u->n = 0;
+  for (int x = 0; x < u->m->nsub; x++) {
+    if (!(axes >> x & 1)) continue;
+    u->axes[u->n] = (gs_axes){1, {(uint8_t)x}};
+    u->size[u->n++] = u->m->sub[x].size;
+  }
+}
+
 gs_axes gs_units_axes(const gs_units *u, uint32_t set) {
   gs_axes axes = {0};
   for (int i = 0; i < u->n; i++)

@@ -1,8 +1,8 @@
 /* States of the reshard search: which axes split which dim.
  *
- * They are lists of units: runs of sub-axes that the source and the target
- * keep together, so that the search does not grow with the number of
- * devices. */
+ * They are lists of units: sub-axes where these are few, else runs of them that
+ * the source and the target keep together, so that the search does not grow
+ * with the number of devices. */
 #ifndef GS_PASS_RESHARD_STATE_H
 #define GS_PASS_RESHARD_STATE_H
 
@@ -30,6 +30,8 @@ typedef struct gs_state {
  * may use. */
 void gs_units_find(gs_units *u, const gs_sharding *from, const gs_sharding *to,
                    gs_subset more);
+/* Each sub-axis of a set a unit of its own. */
+void gs_units_each(gs_units *u, gs_subset axes);
 /* The axes of a set of units, in the order of the units. */
 gs_axes gs_units_axes(const gs_units *u, uint32_t set);
 

@@ -37,6 +37,8 @@ bool gs_search_list(gs_search *s) {
   if (count_states(s->u.n, s->u.rank) > MAX_EVERY) return false;
   list_from(s, &none, 0, 0);
   gs_assert(s->every.n <= MAX_EVERY);
+  s->rest = GS_NEWS(s->tmp, s->every.n, double);
+  for (int i = 0; i < s->every.n; i++) s->rest[i] = -1;
   return true;
 }
 
@@ -47,6 +49,8 @@ static void try_every(gs_search *s) {
     uint32_t used = gs_state_used(&s->u, to);
     if (used & s->goal.partial) continue;
     to->partial = at->partial & ~used;
+    if (!to->partial && s->rest[i] < 0) s->rest[i] = gs_search_rest(s, to);
+    if (!to->partial && s->now->seconds + s->rest[i] >= s->bound) continue;
     gs_search_link(s, to);
   }
 }
