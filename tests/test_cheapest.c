@@ -297,7 +297,7 @@ int main(void) {
   const char *asked = getenv("GSHARD_SWEEP");
   bool full = asked && !strcmp(asked, "full");
   seed = asked && !full ? strtoul(asked, NULL, 10) : 1;
-  step = full ? 1 : 7;
+  step = full ? 1 : 13;
   TCase *t = tcase_create("pairs");
   tcase_set_timeout(t, 600);
   tcase_add_loop_test(t, cheapest, 0, NWORLD);
