@@ -210,8 +210,10 @@ static gs_program *two_open(int64_t k, gs_schedule schedule) {
 
 START_TEST(late) {
   gs_program *p = two_open(0, GS_WAIT_NEXT);
-  for (int s = 0; s < 3; s++)
-    ck_assert_int_eq(p->step.at[s].wait, p->step.at[s].start + 1);
+  for (int s = 0; s < 3; s++) { /* together, before the first kernel */
+    ck_assert_int_eq(p->step.at[s].start, s);
+    ck_assert_int_eq(p->step.at[s].wait, s + 3);
+  }
   p = two_open(0, GS_WAIT_LATE);
   /* starts of a, b, c; a, d; b, c, e */
   ck_assert_int_eq(p->step.at[0].wait, 3);

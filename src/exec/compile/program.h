@@ -103,7 +103,9 @@ typedef struct gs_gather {
 } gs_gather;
 
 typedef enum gs_schedule {
-  GS_WAIT_NEXT, /* a step is waited for as soon as it has started */
+  GS_WAIT_NEXT, /* before the next step that is not waited for itself, or
+                   reads it: collectives that follow one another are open
+                   together */
   GS_WAIT_LATE  /* just before its first reader starts */
 } gs_schedule;
 

@@ -54,7 +54,8 @@ void gs_program_schedule(gs_arena *a, gs_program *p, gs_schedule how) {
     gs_step *s = &p->step.at[i];
     s->start = s->wait = -1;
     if (s->once) continue;
-    wait_for(a, p, &o, how == GS_WAIT_LATE ? s : NULL);
+    bool goes_on = how == GS_WAIT_LATE || is_waited_for(p, s);
+    wait_for(a, p, &o, goes_on ? s : NULL);
     s->start = s->wait = add(a, p, i, false);
     gs_assert(is_after_its_operands(p, s));
     if (is_waited_for(p, s)) *gs_push(a, &o.step) = i;

@@ -134,6 +134,7 @@ static gs_form between(const plan *q, int in, uint64_t done) {
 
 static double exchange_seconds(plan *q) {
   double t = 0;
+  int sends = 0;
   for (int out = 0; out < q->r->nout; out++) {
     uint64_t done = 0;
     if (!gs_node_out(q->n, out)) continue;
@@ -150,9 +151,11 @@ static double exchange_seconds(plan *q) {
       gs_form before = between(q, u->in, done);
       gs_form after = between(q, u->in, done | (uint64_t)1 << d);
       if (!fits(q, &before, d)) return INFINITY;
-      t += gs_reshard_exchange(&q->p->resharder, v->dtype, dims, &before, d, x,
-                               &after)
-               .seconds;
+      gs_move mv = gs_reshard_exchange(&q->p->resharder, v->dtype, dims,
+                                       &before, d, x, &after);
+      t += mv.seconds;
+      if (!done && mv.bytes > 0 && sends++)
+        t -= gs_partitioner_latency(q->p, &mv);
       done |= (uint64_t)1 << d;
     }
   }
@@ -232,6 +235,7 @@ typedef struct maker {
   const gs_copies *c;
   gs_value **from; /* [nin] local operands */
   int64_t dims[GS_MAX_RANK]; /* whole, of what the exchanges begin with */
+  int sends;                 /* exchanges so far that send something */
 } maker;
 
 /* The exchanges of result `out`, one dim after another. */
@@ -257,8 +261,9 @@ static gs_value *make_result(maker *k, int out) {
     gs_sharding *s = gs_sharding_copy(k->p->a, before.sharding);
     s->dim[d].axes = k->c->to[d];
     gs_form after = gs_form_of(s);
+    int behind = 0; /* what waits for another exchange starts by itself */
     at = gs_partitioner_exchange(k->p, n->out[out], dims, in, nin, x, d,
-                                 &before, &after);
+                                 &before, &after, at ? &behind : &k->sends);
     before = after;
   }
   return at;

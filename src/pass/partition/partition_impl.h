@@ -80,11 +80,15 @@ gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
 gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
                                   const gs_held_form *x, const gs_form *want);
 /* Emits an exchange of these local operands along dim d, from `before` to
- * `after`; v is what is made, which has these dims then. */
+ * `after`; v is what is made, which has these dims then.  *sends counts those
+ * of one node that send something: the next ones start with the first. */
 gs_value *gs_partitioner_exchange(gs_partitioner *p, const gs_value *v,
                                   const int64_t *dims, gs_value *const *in,
                                   int nin, const gs_exchange *x, int d,
-                                  const gs_form *before, const gs_form *after);
+                                  const gs_form *before, const gs_form *after,
+                                  int *sends);
+/* Seconds of a move before its first byte is there. */
+double gs_partitioner_latency(const gs_partitioner *p, const gs_move *mv);
 /* A block of the input or constant `whole`. */
 gs_value *gs_partitioner_read(gs_partitioner *p, const gs_value *v,
                               gs_value *whole, const gs_sharding *want);

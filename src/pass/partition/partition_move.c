@@ -175,12 +175,18 @@ gs_value *gs_partitioner_read(gs_partitioner *p, const gs_value *v,
   return emit_move(p, v, whole, &none, &mv);
 }
 
+double gs_partitioner_latency(const gs_partitioner *p, const gs_move *mv) {
+  return gs_cost_move(p->m, mv->kind, &mv->axes, 0);
+}
+
 gs_value *gs_partitioner_exchange(gs_partitioner *p, const gs_value *v,
                                   const int64_t *dims, gs_value *const *in,
                                   int nin, const gs_exchange *x, int d,
-                                  const gs_form *before, const gs_form *after) {
+                                  const gs_form *before, const gs_form *after,
+                                  int *sends) {
   gs_move mv =
       gs_reshard_exchange(&p->resharder, v->dtype, dims, before, d, x, after);
+  if (mv.bytes > 0 && (*sends)++) mv.seconds -= gs_partitioner_latency(p, &mv);
   gs_node *n;
   gs_value *out = emit_as(p, v, dims, mv.kind, in, nin, after, &n);
   gs_node_set_exchange(p->program, n, d, x);
