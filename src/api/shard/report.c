@@ -179,10 +179,22 @@ static void summarise_fallbacks(gs_buf *b, const gs_report *r) {
                   p->fallback.n - SHOWN);
 }
 
+/* The mesh; long lists of devices by the names of their orders alone. */
+static void mesh_text(gs_buf *b, const gs_mesh *m) {
+  gs_mesh plain = *m;
+  bool named = m->ndevice > 16;
+  if (named) plain.norder = 0;
+  gs_mesh_print(b, &plain);
+  gs_buf_printf(b, ", %lld devices", (long long)m->ndevice);
+  for (int k = 0; named && k < m->norder; k++)
+    gs_buf_printf(b, "%s %s", k ? "," : ", also in order",
+                  m->axis[m->naxis + k].name);
+  gs_buf_char(b, '\n');
+}
+
 void gs_report_summary(gs_buf *b, const gs_report *r) {
   gs_report_totals t = gs_report_count(r);
-  gs_mesh_print(b, r->graph->mesh);
-  gs_buf_printf(b, ", %lld devices\n", (long long)r->graph->mesh->ndevice);
+  mesh_text(b, r->graph->mesh);
   if (r->match)
     gs_buf_printf(b, "rules: %d of %d matched\n", r->match->matched,
                   r->spec->rule.n);

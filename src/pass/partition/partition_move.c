@@ -145,6 +145,24 @@ static gs_padding padding_after(gs_partitioner *p, const gs_value *v,
   return after;
 }
 
+/* Where no move is left between two device orders, since each device holds the
+ * blocks of `want` already, they are held under its name as well. */
+static gs_held_form *renamed(gs_partitioner *p, const gs_value *v,
+                             const gs_form *now, gs_value *local,
+                             const gs_form *want, gs_held_form *made) {
+  gs_subset have = gs_sharding_used(now->sharding);
+  gs_subset wanted = gs_sharding_used(want->sharding);
+  if (gs_mesh_order_of(p->m, have) == gs_mesh_order_of(p->m, wanted))
+    return made;
+  gs_form form = *now;
+  form.sharding = gs_sharding_copy(p->a, want->sharding);
+  gs_assert(!form.sharding->partial && !now->sharding->partial);
+  gs_sharding *own = local->sharding; /* as its node says it */
+  made = gs_partitioner_add(p, v, &form, local);
+  local->sharding = own;
+  return made;
+}
+
 gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
                                   const gs_held_form *x, const gs_form *want) {
   const gs_path *path =
@@ -165,7 +183,7 @@ gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
     made = gs_partitioner_add(p, v, &form, at);
     now = made->form;
   }
-  return made;
+  return renamed(p, v, &now, at, want, made);
 }
 
 gs_value *gs_partitioner_read(gs_partitioner *p, const gs_value *v,

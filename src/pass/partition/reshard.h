@@ -40,7 +40,8 @@ typedef struct gs_resharder {
 void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m);
 
 /* The cheapest path to the elements of `to`, whatever its padding, also between
- * device orders, where it holds one permute; n is 0 when
+ * device orders, where it holds one permute, or none if the blocks at the end are
+ * those of `to` already, by the axes of the other order; n is 0 when
  * `from` has them.  from may be partial; `to` may keep a subset of its partial
  * axes.  Both hold blocks: there is no move to a window yet.  Never fails:
  * gathering everything and slicing again is always possible. */
