@@ -146,6 +146,15 @@ mutant "packed elements are received over their neighbours" \
   tests/test_exchange_run
 mutant "a cut takes the first places" \
   '*first = b - a;' '*first = 0;' tests/test_kernel_index
+mutant "positions count as places of a device order" \
+  'o->place ? o->place[p] : p' 'o->place ? p : p' tests/test_reshard
+mutant "peers in a device order are its places" \
+  'return o->position ? o->position[p] : p;' 'return p;' tests/test_reshard
+mutant "an axis bars its own order" \
+  'if (i != k) barred' 'if (i == k) barred' tests/test_partition
+mutant "what lies otherwise in two orders stays where it is" \
+  'if (same_blocks(m, from, to))' 'if (same_blocks(m, from, from))' \
+  tests/test_reshard
 mutant "the search for a resharding ends early" \
   'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
 

@@ -275,11 +275,15 @@ static const gs_order *order_of(const gs_mesh *m, const gs_axes *a) {
   return &m->order[order];
 }
 
+static int64_t place_of(const gs_order *o, int64_t p) {
+  return o->place ? o->place[p] : p;
+}
+
 int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p) {
   int64_t index = 0;
   gs_assert(p >= 0 && p < m->ndevice);
   const gs_order *o = order_of(m, a);
-  if (o->place) p = o->place[p];
+  p = place_of(o, p);
   for (int i = 0; i < a->n; i++) {
     const gs_sub *s = &m->sub[a->at[i]];
     index = index * s->size + p / s->stride % s->size;
@@ -290,7 +294,7 @@ int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p) {
 int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p,
                      int64_t i) {
   const gs_order *o = order_of(m, a);
-  if (o->place) p = o->place[p];
+  p = place_of(o, p);
   for (int k = a->n - 1; k >= 0; k--) {
     const gs_sub *s = &m->sub[a->at[k]];
     int64_t now = p / s->stride % s->size;
