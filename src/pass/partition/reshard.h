@@ -39,10 +39,10 @@ typedef struct gs_resharder {
 
 void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m);
 
-/* The cheapest path to the elements of `to`, whatever its padding, also between
- * device orders, where it holds one permute, or none if the blocks at the end are
- * those of `to` already, by the axes of the other order; n is 0 when
- * `from` has them.  from may be partial; `to` may keep a subset of its partial
+/* The cheapest path to the elements of `to`, whatever its padding; n is 0 when
+ * `from` has them.  Between device orders it holds one permute, or none where
+ * the blocks that it ends with are those of `to` already, by the axes of the
+ * other order.  from may be partial; `to` may keep a subset of its partial
  * axes.  Both hold blocks: there is no move to a window yet.  Never fails:
  * gathering everything and slicing again is always possible. */
 const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,

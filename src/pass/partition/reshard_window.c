@@ -134,7 +134,7 @@ static bool search(way *w, const gs_sharding *to) {
       gs_reshard(w->r, w->dtype, w->rank, w->dims, &start, &goal);
   for (int i = 0; i < p->n; i++) *gs_push(w->a, &w->move) = p->move[i];
   w->seconds += p->seconds;
-  if (p->n) w->at = goal;
+  if (!gs_sharding_equal(w->at.sharding, to)) w->at = goal;
   return isfinite(p->seconds);
 }
 
