@@ -161,7 +161,11 @@ static void local_run(const trial *t, gs_local *l, int p) {
   else gs_local_same(l);
   for (int i = 0; i < l->program->node.n && !s; i++) {
     gs_node *n = l->program->node.at[i];
-    if (*n->domain) gs_node_set_int(l->program, n, "index", p);
+    const gs_placement *pl = gs_node_placement(n);
+    if (pl)
+      gs_node_set_placement(l->program, n,
+                            gs_placement_fold(t->a, t->mesh, pl, p));
+    else if (*n->domain) gs_node_set_int(l->program, n, "index", p);
     s = gs_shape_infer(l->program, n, &e);
     if (!s) s = gs_kernel_eval(l->program, n, &e);
   }

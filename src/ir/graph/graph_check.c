@@ -70,10 +70,13 @@ static gs_status check_extent(check *c, const char *place, const gs_value *v,
   return GS_OK;
 }
 
+/* Before shapes are known it says what they will be. */
 static gs_status check_placement(check *c, const char *place,
                                  const gs_node *n) {
   const gs_placement *pl = gs_node_placement(n);
   if (!pl) return GS_OK;
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i] && n->out[i]->rank < 0) return GS_OK;
   if (!c->g->mesh || pl->nin != n->nin || pl->nout != n->nout)
     return gs_fail(c->e, GS_INTERNAL, place,
                    "the placement has %d operands and %d results", pl->nin,

@@ -195,6 +195,15 @@ gs_node *gs_local_placed(gs_local *l) {
   return n;
 }
 
+bool gs_local_splits(const gs_local *l, int from, int to) {
+  const gs_tensor_map *y = &l->rule->out[0];
+  gs_assert(from >= 0 && to <= y->rank);
+  for (int d = from; d < to; d++)
+    for (int i = 0; i < y->dim[d].n; i++)
+      if (l->factor[y->dim[d].f[i]].n) return true;
+  return false;
+}
+
 gs_status gs_local_place(gs_local *l, gs_err *e) {
   (void)e;
   gs_local_placed(l);

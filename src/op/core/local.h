@@ -36,6 +36,8 @@ gs_node *gs_local_meshed(gs_local *l);
 gs_node *gs_local_placed(gs_local *l);
 /* The same, as the local function of a row. */
 gs_local_fn gs_local_place;
+/* Whether dims [from, to) of result 0 are split. */
+bool gs_local_splits(const gs_local *l, int from, int to);
 /* Copies the attribute of that name from l->node, when it has one. */
 void gs_local_copy(gs_local *l, gs_node *to, const char *name);
 

@@ -5,7 +5,7 @@
 
 gs_rule_fn gs_rule_grid_sample;
 gs_shape_fn gs_shape_grid_sample, gs_shape_affine_grid;
-gs_local_fn gs_local_affine_grid, gs_local_center_crop_pad;
+gs_local_fn gs_local_center_crop_pad;
 
 static bool is_float(gs_dtype t) {
   return gs_dtype_get((int)t)->cls == 'f' && gs_dtype_get((int)t)->bits >= 16;
@@ -96,21 +96,6 @@ gs_status gs_shape_affine_grid(gs_graph *g, gs_node *n, gs_err *e) {
   }
   dims[r + 1] = r;
   return gs_shape_set(g, n, 0, t->dtype, r + 2, dims, e);
-}
-
-/* The batch that the sizes name is the local one. */
-gs_status gs_local_affine_grid(gs_local *l, gs_err *e) {
-  int64_t size[GS_MAX_RANK];
-  gs_node *n = gs_local_same(l);
-  int rank = l->node->out[0]->rank, count;
-  const int64_t *given =
-      gs_value_int_list(l->program->arena, l->node->in[1], &count);
-  (void)e;
-  for (int d = 2; d < rank; d++) size[d] = l->out_dims[0][d - 1];
-  size[0] = l->out_dims[0][0];
-  size[1] = given ? given[1] : 1;
-  n->in[1] = gs_value_ints(l->program, "size", size, rank);
-  return GS_OK;
 }
 
 /* ---- CenterCropPad ---- */

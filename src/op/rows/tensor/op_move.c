@@ -1,5 +1,6 @@
-/* Reshaping and transposition: operators that keep every element. */
+/* Reshaping, and Trilu: operators that keep every element in its place. */
 #include "base/math.h"
+#include "op/core/local.h"
 #include "op/rows/tensor/movement.h"
 
 bool gs_move_open(const gs_node *n, int i) {
@@ -249,5 +250,16 @@ gs_status gs_shape_unsqueeze(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, rank, dims, e);
 }
 
-/* ---- transposition ---- */
 
+/* ---- Trilu ---- */
+
+gs_local_fn gs_local_trilu;
+
+/* What a matrix keeps depends on where its rows and columns lie. */
+gs_status gs_local_trilu(gs_local *l, gs_err *e) {
+  int rank = l->node->in[0]->rank;
+  (void)e;
+  if (gs_local_splits(l, rank - 2, rank)) gs_local_placed(l);
+  else gs_local_same(l);
+  return GS_OK;
+}
