@@ -138,13 +138,12 @@ gs_node *gs_local_meshed(gs_local *l) {
 
 /* ---- nodes that know their place ---- */
 
-/* What a device holds of v in the program: as the value says, else as the
- * rule splits it. */
-static gs_form form_of(gs_local *l, const gs_value *v,
-                       const gs_tensor_map *map) {
+/* What a device holds of operand i: the partitioner says, else the rule. */
+static gs_form form_of(gs_local *l, int i) {
   gs_arena *a = l->program->arena;
-  if (v->form) return *gs_form_copy(a, v->form);
-  if (v->sharding) return gs_form_of(gs_sharding_copy(a, v->sharding));
+  const gs_value *v = l->node->in[i];
+  const gs_tensor_map *map = &l->rule->in[i];
+  if (l->held && l->held[i].sharding) return *gs_form_copy(a, &l->held[i]);
   gs_sharding *s = gs_sharding_new(a, v->rank, false);
   for (int d = 0; d < v->rank && d < map->rank; d++)
     if (map->dim[d].n == 1) s->dim[d].axes = l->factor[map->dim[d].f[0]];
@@ -168,8 +167,7 @@ static gs_placement *placement_of(gs_local *l, bool *split) {
   *split = false;
   for (int i = 0; i < n->nin; i++) {
     if (!n->in[i] || !l->in[i]) continue;
-    gs_form form = form_of(l, l->in[i], &l->rule->in[i]);
-    pl->in[i] = extent_of(l, n->in[i], form);
+    pl->in[i] = extent_of(l, n->in[i], form_of(l, i));
     *split |= pl->in[i].form != NULL;
   }
   for (int i = 0; i < n->nout; i++) {

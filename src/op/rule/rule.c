@@ -64,6 +64,17 @@ int gs_rule_window(gs_rule *r, int in, int dx, int out, int dy, int64_t size,
   return made.factor;
 }
 
+void gs_rule_reach(gs_rule *r, int in, int d, const gs_reach *reach) {
+  const gs_dim_map *m = &r->in[in].dim[d];
+  gs_assert(m->n <= 1 && r->out[0].dim[d].n == m->n);
+  if (!m->n) return;
+  gs_assert(r->factor[m->f[0]].kind == GS_WINDOW &&
+            r->out[0].dim[d].f[0] == m->f[0]);
+  gs_window_use use = {.factor = m->f[0], .in = in, .dim = d, .out_dim = d,
+                       .reach = *reach};
+  gs_rule_use(r, &use);
+}
+
 const char *gs_factor_text(gs_factor_kind kind) {
   static const char *const names[GS_NKIND] = {
       [GS_PASS] = "pass",     [GS_SUMMED] = "summed", [GS_WHOLE] = "whole",

@@ -33,6 +33,10 @@ void gs_rule_use(gs_rule *r, const gs_window_use *use);
 int gs_rule_window(gs_rule *r, int in, int dx, int out, int dy, int64_t size,
                    const gs_window_use *use);
 
+/* The factor of dim d of operand `in`, of kind GS_WINDOW, is that of dim d of
+ * result 0, which needs this of the operand.  Nothing when the dim has none. */
+void gs_rule_reach(gs_rule *r, int in, int d, const gs_reach *reach);
+
 /* Gives result 0 a passing factor per dim and operands first .. last-1
  * (aligned right) the same ones, none where they broadcast. The shapes fit. */
 void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last);

@@ -9,6 +9,7 @@
 #include "op/rule/window.h"
 
 gs_rule_fn gs_rule_col2im;
+gs_local_fn gs_local_col2im;
 gs_shape_fn gs_shape_batch_norm, gs_shape_col2im, gs_shape_blocks;
 
 static const char *operand_text(gs_arena *a, const gs_value *v) {
@@ -86,10 +87,35 @@ gs_status gs_shape_col2im(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, count + 2, dims, e);
 }
 
+/* Row o of the image is made of the rows of windows floor((o + begin - span +
+ * stride) / stride) .. floor((o + begin) / stride); each has places / rows
+ * windows.  False when it is not known how large they are. */
+static bool image_reach(gs_arena *a, const gs_node *n, gs_reach *r) {
+  const gs_value *x = n->in[0], *y = n->out[0];
+  const int64_t *block;
+  int64_t stride[GS_MAX_RANK], dilation[GS_MAX_RANK], pads[2 * GS_MAX_RANK];
+  int count, dims = y->rank - 2;
+  if (gs_shape_const_ints(a, n, 2, &block, &count, NULL) || count != dims ||
+      gs_window_list(a, n, "strides", dims, 1, 1, stride, NULL) ||
+      gs_window_list(a, n, "dilations", dims, 1, 1, dilation, NULL) ||
+      gs_window_list(a, n, "pads", 2 * dims, 0, 0, pads, NULL))
+    return false;
+  int64_t span = (block[0] - 1) * dilation[0] + 1, s = stride[0];
+  int64_t rows = (y->dims[2] + pads[0] + pads[dims] - span) / s + 1;
+  int64_t each = x->dims[2] / rows;
+  /* A whole row: its first window is at least each*(o + begin - span + 1) / s,
+   * its last one at most each*(o + begin) / s + each - 1. */
+  int64_t first = each == 1 ? pads[0] - span + s : each * (pads[0] - span + 1);
+  *r = (gs_reach){y->dims[2], each, s, first,
+                  each * pads[0] + s * (each - 1)};
+  return each > 0;
+}
+
 gs_status gs_rule_col2im(gs_arena *a, const gs_node *n, gs_rule *r,
                          gs_err *e) {
   (void)e;
   const gs_value *x = n->in[0], *y = n->out[0];
+  gs_window_use use = {0};
   gs_rule_begin(a, n, r);
   for (int d = 0; d < 2; d++) {
     int f = gs_rule_factor(r, y->dims[d], GS_PASS);
@@ -98,11 +124,20 @@ gs_status gs_rule_col2im(gs_arena *a, const gs_node *n, gs_rule *r,
   }
   if (x->dims[1] != y->dims[1] && y->dims[1])
     gs_rule_put(&r->in[0], 1, gs_rule_whole(r, x->dims[1] / y->dims[1]));
-  gs_rule_put(&r->in[0], 2, gs_rule_whole(r, x->dims[2]));
-  for (int d = 2; d < y->rank; d++)
+  bool known = image_reach(a, n, &use.reach);
+  if (known) gs_rule_window(r, 0, 2, 0, 2, y->dims[2], &use);
+  else gs_rule_put(&r->in[0], 2, gs_rule_whole(r, x->dims[2]));
+  for (int d = known ? 3 : 2; d < y->rank; d++)
     gs_rule_put(&r->out[0], d, gs_rule_whole(r, y->dims[d]));
   gs_rule_in_whole(r, n, 1);
   gs_rule_in_whole(r, n, 2);
+  return GS_OK;
+}
+
+gs_status gs_local_col2im(gs_local *l, gs_err *e) {
+  (void)e;
+  if (gs_local_splits(l, 2, 3)) gs_local_placed(l);
+  else gs_local_same(l);
   return GS_OK;
 }
 

@@ -5,9 +5,9 @@
 #include "op/rule/rule.h"
 #include "op/core/shape.h"
 
-gs_rule_fn gs_rule_mvn;
+gs_rule_fn gs_rule_mvn, gs_rule_lrn;
 gs_shape_fn gs_shape_group_norm;
-gs_local_fn gs_local_group_norm;
+gs_local_fn gs_local_group_norm, gs_local_lrn;
 
 /* Operand 0 is of a floating-point type and of rank `least` or more. */
 static gs_status check_operand(gs_graph *g, const gs_node *n, int min,
@@ -94,5 +94,24 @@ gs_status gs_rule_mvn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   gs_rule_tie(n, r, 0, 1);
   for (int d = 0; d < n->in[0]->rank; d++)
     if (set[d]) r->factor[d].kind = GS_WHOLE;
+  return GS_OK;
+}
+
+/* ---- LRN: [batch, channels, ...] ---- */
+
+/* A channel is divided by a norm of (size - 1) / 2 channels before it and
+ * size / 2 after it. */
+gs_status gs_rule_lrn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
+  int64_t size = gs_node_int(n, "size", 1);
+  gs_reach reach = {n->in[0]->dims[1], 1, 1, -((size - 1) / 2), size / 2};
+  GS_TRY(gs_rule_parse(a, "ncS* -> ncS*; window c", n, r, e));
+  gs_rule_reach(r, 0, 1, &reach);
+  return GS_OK;
+}
+
+gs_status gs_local_lrn(gs_local *l, gs_err *e) {
+  (void)e;
+  if (gs_local_splits(l, 1, 2)) gs_local_placed(l);
+  else gs_local_same(l);
   return GS_OK;
 }

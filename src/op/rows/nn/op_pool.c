@@ -8,10 +8,11 @@
 #include "op/core/shape.h"
 #include "op/rule/window.h"
 
-gs_rule_fn gs_rule_pool, gs_rule_average_pool;
+gs_rule_fn gs_rule_pool;
 gs_shape_fn gs_shape_pool, gs_shape_global_pool,
     gs_shape_max_unpool, gs_shape_max_roi_pool, gs_shape_roi_align;
-gs_local_fn gs_local_pool, gs_local_global_average_pool, gs_local_roi;
+gs_local_fn gs_local_pool, gs_local_average_pool,
+    gs_local_global_average_pool, gs_local_roi;
 
 /* "'x' f32[3,4]", for messages. */
 static const char *operand_text(gs_arena *a, const gs_value *v) {
@@ -51,13 +52,11 @@ static bool counts_alike(const gs_node *n, const gs_window *w, int d) {
          last <= w->in[d] + w->begin[d] + w->end[d];
 }
 
-/* Batch and channels pass, spatial dims are windows.  Indices (result 1) count
- * over the whole operand: with them, all is whole. */
-static gs_status rule(gs_arena *a, const gs_node *n, bool divides, gs_rule *r,
-                      gs_err *e) {
+/* Batch and channels pass, spatial dims are windows.  The indices (result 1)
+ * are split like the values. */
+gs_status gs_rule_pool(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_value *x = n->in[0];
   gs_window w;
-  if (gs_node_out(n, 1)) return gs_rule_opaque(a, n, r, e);
   GS_TRY(gs_window_read(a, n, x, NULL, &w, e));
   gs_rule_begin(a, n, r);
   for (int d = 0; d < 2; d++) {
@@ -66,30 +65,42 @@ static gs_status rule(gs_arena *a, const gs_node *n, bool divides, gs_rule *r,
     gs_rule_put(&r->out[0], d, f);
   }
   double outside = n->op->combine == GS_REDUCE_MAX ? -INFINITY : 0;
-  for (int d = 0; d < w.n; d++)
-    if (!divides || counts_alike(n, &w, d)) gs_window_put(r, &w, 0, d, outside);
-    else gs_window_put_whole(r, &w, 0, d);
+  for (int d = 0; d < w.n; d++) gs_window_put(r, &w, 0, d, outside);
+  for (int d = 0; gs_node_out(n, 1) && d < x->rank; d++)
+    gs_rule_put(&r->out[1], d, r->out[0].dim[d].f[0]);
   return GS_OK;
 }
 
-gs_status gs_rule_pool(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
-  return rule(a, n, false, r, e);
-}
-
-gs_status gs_rule_average_pool(gs_arena *a, const gs_node *n, gs_rule *r,
-                               gs_err *e) {
-  return rule(a, n, true, r, e);
-}
-
-/* Held in windows, the operand has its padding already. */
-gs_status gs_local_pool(gs_local *l, gs_err *e) {
+/* Held in windows, the operand has its padding already.  Dims of `edges` have
+ * windows that are not alike everywhere. */
+static void local_pool(gs_local *l, const gs_window *w, uint64_t edges) {
   uint64_t held = gs_window_held(l, 0);
+  if (held & edges) {
+    gs_local_placed(l);
+    return;
+  }
   gs_node *n = gs_local_same(l);
-  if (!held) return GS_OK;
+  if (held) gs_window_set_pads(l->program, n, w, held);
+}
+
+/* Indices count over the whole operand, its batch and channels too. */
+gs_status gs_local_pool(gs_local *l, gs_err *e) {
   gs_window w;
-  GS_TRY(gs_window_read(l->program->arena, l->node, l->node->in[0], NULL, &w,
-                        e));
-  gs_window_set_pads(l->program, n, &w, held);
+  const gs_node *n = l->node;
+  GS_TRY(gs_window_read(l->program->arena, n, n->in[0], NULL, &w, e));
+  if (gs_node_out(n, 1)) gs_local_placed(l);
+  else local_pool(l, &w, 0);
+  return GS_OK;
+}
+
+gs_status gs_local_average_pool(gs_local *l, gs_err *e) {
+  gs_window w;
+  uint64_t edges = 0;
+  const gs_node *n = l->node;
+  GS_TRY(gs_window_read(l->program->arena, n, n->in[0], NULL, &w, e));
+  for (int d = 0; d < w.n; d++)
+    if (!counts_alike(n, &w, d)) edges |= (uint64_t)1 << d;
+  local_pool(l, &w, edges);
   return GS_OK;
 }
 

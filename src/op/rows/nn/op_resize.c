@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "op/core/local.h"
 #include "op/rows/tensor/movement.h"
 #include "op/rows/nn/resize_dims.h"
 
@@ -111,19 +112,41 @@ gs_status gs_shape_resize(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }
 
+/* Dims that a device resizes its part of, given the elements around. */
+static void put_dims(gs_rule *r, const gs_node *n, const gs_resize_how *how,
+                     const gs_resize_dim *dim) {
+  for (int d = 0; d < n->in[0]->rank; d++) {
+    gs_window_use use = {0};
+    if (!dim[d].touched) {
+      int f = gs_rule_factor(r, dim[d].in, GS_PASS);
+      gs_rule_put(&r->in[0], d, f);
+      gs_rule_put(&r->out[0], d, f);
+    } else if (gs_resize_reach(how, &dim[d], &use.reach)) {
+      gs_rule_window(r, 0, d, 0, d, dim[d].out, &use);
+    } else {
+      gs_rule_put(&r->in[0], d, gs_rule_whole(r, dim[d].in));
+      gs_rule_put(&r->out[0], d, gs_rule_whole(r, dim[d].out));
+    }
+  }
+}
+
 gs_status gs_rule_resize(gs_arena *a, const gs_node *n, gs_rule *r,
                          gs_err *e) {
   gs_resize_dim dim[GS_MAX_RANK];
+  gs_resize_how how;
   bool touched[GS_MAX_RANK];
+  GS_TRY(gs_resize_attrs(a, n, &how, e));
   bool known = plan(a, n, dim, NULL) == GS_OK;
-  (void)e;
   gs_rule_begin(a, n, r);
   for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
   /* Operands that a run decides leave alone what `axes` does not list. */
+  if (known) {
+    put_dims(r, n, &how, dim);
+    return GS_OK;
+  }
   const gs_attr *axes = gs_node_attr(n, "axes");
-  for (int d = 0; d < n->in[0]->rank; d++)
-    touched[d] = known ? dim[d].touched : !axes;
-  for (int i = 0; !known && axes && i < axes->n; i++)
+  for (int d = 0; d < n->in[0]->rank; d++) touched[d] = !axes;
+  for (int i = 0; axes && i < axes->n; i++)
     touched[gs_move_axis(axes->ints[i], n->in[0]->rank)] = true;
   gs_move_dims(r, n, touched);
   return GS_OK;
@@ -159,8 +182,13 @@ gs_status gs_local_resize(gs_local *l, gs_err *e) {
     gs_local_same(l); /* not constant: every listed dim is whole */
     return GS_OK;
   }
-  for (int d = 0; d < n->in[0]->rank; d++)
-    if (dim[d].touched) axes[count++] = d;
+  for (int d = 0; d < n->in[0]->rank; d++) {
+    if (!dim[d].touched) continue;
+    axes[count++] = d;
+    if (!gs_local_splits(l, d, d + 1)) continue;
+    gs_local_placed(l); /* with the global sizes and scales */
+    return GS_OK;
+  }
   if (!count) {
     l->out[0] = gs_local_emit(l, "", "Identity", l->in, 1, n->in[0]->dtype,
                               n->in[0]->rank, l->out_dims[0])

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "op/core/local.h"
 #include "op/rows/nn/heads.h"
 
 gs_shape_fn gs_shape_linear_attention, gs_shape_causal_conv;
-gs_local_fn gs_local_linear_attention;
+gs_rule_fn gs_rule_causal_conv;
+gs_local_fn gs_local_linear_attention, gs_local_causal_conv;
 
 /* ---- LinearAttention ---- */
 
@@ -124,3 +126,20 @@ gs_status gs_shape_causal_conv(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 1, x->dtype, 3, state, e);
 }
 
+/* The last state is of the end, which one device has: with it, the length is
+ * whole. */
+gs_status gs_rule_causal_conv(gs_arena *a, const gs_node *n, gs_rule *r,
+                              gs_err *e) {
+  gs_reach reach = {n->in[0]->dims[2], 1, 1, 1 - n->in[1]->dims[2], 0};
+  GS_TRY(gs_rule_parse(a, "bcl, c1k, ?c, ?bcs -> bcl, ?bcs; window l; whole k; "
+                       "fixed s; compact; order b c l k s", n, r, e));
+  if (!gs_node_out(n, 1)) gs_rule_reach(r, 0, 2, &reach);
+  return GS_OK;
+}
+
+gs_status gs_local_causal_conv(gs_local *l, gs_err *e) {
+  (void)e;
+  if (gs_local_splits(l, 2, 3)) gs_local_placed(l);
+  else gs_local_same(l);
+  return GS_OK;
+}
