@@ -103,6 +103,7 @@ static bool image_reach(gs_arena *a, const gs_node *n, gs_reach *r) {
   int64_t span = (block[0] - 1) * dilation[0] + 1, s = stride[0];
   int64_t rows = (y->dims[2] + pads[0] + pads[dims] - span) / s + 1;
   int64_t each = x->dims[2] / rows;
+  span = gs_max(span, s); /* rows between windows are given the one before */
   /* A whole row: its first window is at least each*(o + begin - span + 1) / s,
    * its last one at most each*(o + begin) / s + each - 1. */
   int64_t first = each == 1 ? pads[0] - span + s : each * (pads[0] - span + 1);
