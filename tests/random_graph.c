@@ -47,7 +47,7 @@ static void choose_outputs(producer *k) {
   bool *used = GS_NEWS(k->a, g->value.n + 1, bool);
   for (int i = 0; i < g->node.n; i++)
     for (int j = 0; j < g->node.at[i]->nin; j++)
-      used[g->node.at[i]->in[j]->id] = true;
+      if (g->node.at[i]->in[j]) used[g->node.at[i]->in[j]->id] = true;
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     if (k->mark[i].index || (used[i] && !random_chance(k, 10)) ||
@@ -83,7 +83,23 @@ static const char *const ordered_meshes[] = {
     "{p=2, q=4, z=[1,7,4,3,0,2,6,5]}",
     "{p=2, q=2, z=[0,1,3,2], u=[0,3,2,1]}"};
 
-char *random_graph_text(gs_arena *a, uint32_t seed) {
+static void add_nodes(producer *k, random_family family) {
+  int nodes = 3 + random_number(k, 10);
+  for (int i = 0; k->g->node.n < nodes && i < 100; i++) {
+    const random_kinds *from = &random_all;
+    int which = family == RANDOM_WINDOWS ? random_number(k, 10) : 9;
+    if (which < 8) from = which < 4 ? &random_windows : &random_moves;
+    if (k->g->value.n > MAX_VALUES - 20) break;
+    from->make[random_number(k, from->n)](k);
+    if (!k->g->node.n) continue;
+    const gs_node *last = k->g->node.at[k->g->node.n - 1];
+    if (random_elements(last->out[0]) <= MAX_ELEMENTS) continue;
+    for (int o = 0; o < last->nout; o++)
+      k->mark[last->out[o]->id].index = true; /* not used again */
+  }
+}
+
+char *random_graph_text(gs_arena *a, random_family family, uint32_t seed) {
   producer *k = GS_NEW(a, producer);
   k->a = a;
   k->r.state = 2463534242u ^ (seed * 2654435761u);
@@ -96,23 +112,13 @@ char *random_graph_text(gs_arena *a, uint32_t seed) {
   if (gs_mesh_parse(all[random_number(k, 16)], a, m, &k->e)) abort();
   k->g = gs_graph_new(a, "random");
   k->g->mesh = m;
-  static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12};
-  for (int i = 0; i < 4; i++) k->size[i] = sizes[random_number(k, 8)];
+  static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12, 6, 9, 11, 16};
+  for (int i = 0; i < 4; i++)
+    k->size[i] = sizes[random_number(k, family == RANDOM_WINDOWS ? 12 : 8)];
   k->plain = random_chance(k, 60);
   k->dense = (int[]){10, 30, 60, 100}[random_number(k, 4)];
   random_any_fresh(k, FLOATS, 2, 3);
-  int nodes = 3 + random_number(k, 10);
-  for (int i = 0; k->g->node.n < nodes && i < 100; i++) {
-    random_make *make = random_makers[random_number(k, random_nmakers)];
-    if (k->g->value.n > MAX_VALUES - 20) break;
-    make(k);
-    if (k->g->node.n) {
-      const gs_node *last = k->g->node.at[k->g->node.n - 1];
-      if (random_elements(last->out[0]) > MAX_ELEMENTS)
-        for (int o = 0; o < last->nout; o++)
-          k->mark[last->out[o]->id].index = true; /* not used again */
-    }
-  }
+  add_nodes(k, family);
   choose_outputs(k);
   annotate(k);
   gs_buf b;

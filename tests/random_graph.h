@@ -15,9 +15,16 @@ typedef struct random_source { /* xorshift */
 /* 0 .. n - 1 */
 int random_below(random_source *r, int n);
 
+/* Which operators a graph is of. */
+typedef enum random_family {
+  RANDOM_ANY,
+  RANDOM_WINDOWS, /* mostly those with windows, and those that move elements */
+  RANDOM_NFAMILY
+} random_family;
+
 /* A graph for this seed, with mesh and annotations, in text form.  A line
  * "# range NAME LO HI" says which numbers an input must have; other inputs,
  * and constants without data, take any small integers. */
-char *random_graph_text(gs_arena *a, uint32_t seed);
+char *random_graph_text(gs_arena *a, random_family family, uint32_t seed);
 
 #endif

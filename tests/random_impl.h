@@ -20,6 +20,7 @@ typedef struct producer {
   int64_t size[4]; /* of dims: few, so that values go together */
   int dense;       /* percent of values that are annotated */
   bool plain;      /* floats are f32 */
+  int failed;      /* nodes taken back */
   gs_buf ranges;
   gs_err e;
 } producer;
@@ -50,6 +51,7 @@ gs_value *random_like(producer *k, gs_dtype t, int rank, const int64_t *dims,
 gs_value *random_partner(producer *k, const gs_value *x, gs_dtype t);
 gs_value *random_ints(producer *k, const int64_t *v, int n);
 gs_value *random_one_int(producer *k, int64_t v);
+gs_value *random_floats(producer *k, const float *v, int n);
 gs_value *random_indices(producer *k, int rank, const int64_t *dims,
                          int64_t low, int64_t high);
 
@@ -61,9 +63,18 @@ void random_finish(producer *k, gs_node *n, double bound, bool is_real);
 bool random_simple(producer *k, const char *op, gs_value **in, int nin,
                    double bound, bool is_real);
 
+/* As random_finish; false, and no node, where the operator refuses it. */
+bool random_try(producer *k, gs_node *n, double bound, bool is_real);
+/* The result holds elements of operand 0. */
+bool random_moved(producer *k, gs_node *n);
+
 /* Adds a node of one kind; false when it found no operands for it. */
 typedef bool random_make(producer *k);
-extern random_make *const random_makers[];
-extern const int random_nmakers;
+typedef struct random_kinds {
+  random_make *const *make;
+  int n;
+} random_kinds;
+/* Of every kind; with windows; what moves elements. */
+extern const random_kinds random_all, random_windows, random_moves;
 
 #endif

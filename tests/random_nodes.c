@@ -258,11 +258,6 @@ static bool make_rows(producer *k) {
 
 /* ---- movement ---- */
 
-static bool moved(producer *k, gs_node *n) {
-  random_finish(k, n, random_max(k, n->in[0]), random_real(k, n->in[0]));
-  return true;
-}
-
 static bool make_reshape(producer *k) {
   gs_value *in[2];
   in[0] = random_pick(k, NUMBERS | SMALL | BOOLS, 0, 5, false);
@@ -292,7 +287,7 @@ static bool make_reshape(producer *k) {
   if (!from_dims && left > 1) dims[n++] = left;
   if (n && random_chance(k, 20)) dims[random_number(k, n)] = -1;
   in[1] = random_ints(k, dims, n);
-  return moved(k, random_begin(k, "Reshape", in, 2, 1));
+  return random_moved(k, random_begin(k, "Reshape", in, 2, 1));
 }
 
 static bool make_unit_dims(producer *k) {
@@ -302,11 +297,11 @@ static bool make_unit_dims(producer *k) {
   if (what == 0) {
     gs_node *n = random_begin(k, "Flatten", in, 1, 1);
     gs_node_set_int(k->g, n, "axis", random_number(k, in[0]->rank + 1));
-    return moved(k, n);
+    return random_moved(k, n);
   }
-  if (what == 1) return moved(k, random_begin(k, "Squeeze", in, 1, 1));
+  if (what == 1) return random_moved(k, random_begin(k, "Squeeze", in, 1, 1));
   in[1] = random_one_int(k, random_number(k, in[0]->rank + 1));
-  return moved(k, random_begin(k, "Unsqueeze", in, 2, 1));
+  return random_moved(k, random_begin(k, "Unsqueeze", in, 2, 1));
 }
 
 static bool make_transpose(producer *k) {
@@ -321,7 +316,7 @@ static bool make_transpose(producer *k) {
   }
   gs_node *n = random_begin(k, "Transpose", &x, 1, 1);
   gs_node_set_ints(k->g, n, "perm", perm, x->rank);
-  return moved(k, n);
+  return random_moved(k, n);
 }
 
 static bool make_concat(producer *k) {
@@ -358,7 +353,7 @@ static bool make_split(producer *k) {
   gs_node *node = random_begin(k, "Split", in, sizes ? 2 : 1, 2);
   gs_node_set_int(k->g, node, "axis", axis);
   if (!sizes) gs_node_set_int(k->g, node, "num_outputs", 2);
-  return moved(k, node);
+  return random_moved(k, node);
 }
 
 static bool make_slice(producer *k) {
@@ -385,7 +380,7 @@ static bool make_slice(producer *k) {
   in[2] = random_ints(k, end, n);
   in[3] = random_ints(k, axes, n);
   in[4] = random_ints(k, step, n);
-  return moved(k, random_begin(k, "Slice", in, 5, 1));
+  return random_moved(k, random_begin(k, "Slice", in, 5, 1));
 }
 
 static bool make_growing(producer *k) {
@@ -405,12 +400,12 @@ static bool make_growing(producer *k) {
     in[1] = random_ints(k, size, 2 * rank);
     gs_node *n = random_begin(k, "Pad", in, 2, 1);
     gs_node_set_string(k->g, n, "mode", modes[mode]);
-    return moved(k, n);
+    return random_moved(k, n);
   }
   if (what == 1) {
     for (int d = 0; d < rank; d++) size[d] = random_chance(k, 30) ? 2 : 1;
     in[1] = random_ints(k, size, rank);
-    return moved(k, random_begin(k, "Tile", in, 2, 1));
+    return random_moved(k, random_begin(k, "Tile", in, 2, 1));
   }
   if (what == 2) {
     int more = rank < 4 && random_chance(k, 40);
@@ -418,12 +413,12 @@ static bool make_growing(producer *k) {
     for (int d = 0; d < rank; d++)
       size[d + more] = in[0]->dims[d] == 1 ? random_size(k) : in[0]->dims[d];
     in[1] = random_ints(k, size, rank + more);
-    return moved(k, random_begin(k, "Expand", in, 2, 1));
+    return random_moved(k, random_begin(k, "Expand", in, 2, 1));
   }
   if (rank < 2) return false;
   gs_node *n = random_begin(k, "Trilu", in, 1, 1);
   if (random_chance(k, 50)) gs_node_set_int(k->g, n, "upper", 0);
-  return moved(k, n);
+  return random_moved(k, n);
 }
 
 static bool make_gather(producer *k) {
@@ -439,7 +434,7 @@ static bool make_gather(producer *k) {
     in[1] = random_indices(k, rank, dims, -n, n);
     gs_node *node = random_begin(k, "Gather", in, 2, 1);
     gs_node_set_int(k->g, node, "axis", axis);
-    return moved(k, node);
+    return random_moved(k, node);
   }
   if (what == 2) {
     memcpy(dims, in[0]->dims, (size_t)in[0]->rank * sizeof *dims);
@@ -447,7 +442,7 @@ static bool make_gather(producer *k) {
     in[1] = random_indices(k, in[0]->rank, dims, -n, n);
     gs_node *node = random_begin(k, "GatherElements", in, 2, 1);
     gs_node_set_int(k->g, node, "axis", axis);
-    return moved(k, node);
+    return random_moved(k, node);
   }
   if (random_real(k, in[0])) return false;
   in[1] = random_indices(k, in[0]->rank, in[0]->dims, 0, n);
@@ -471,7 +466,7 @@ static bool make_large(producer *k) {
   if (what == 0) {
     in[0] = w;
     in[1] = random_indices(k, 1, dims, -128, 128);
-    return moved(k, random_begin(k, "Gather", in, 2, 1));
+    return random_moved(k, random_begin(k, "Gather", in, 2, 1));
   }
   if (what == 1) {
     in[0] = random_fresh(k, GS_FLOAT, 2, dims);
@@ -497,7 +492,7 @@ static bool make_points(producer *k) {
   bool gathers = random_chance(k, 60);
   in[1] = random_indices(k, 2, dims, gathers ? -min : 0, min);
   in[1]->dtype = GS_INT64;
-  if (gathers) return moved(k, random_begin(k, "GatherND", in, 2, 1));
+  if (gathers) return random_moved(k, random_begin(k, "GatherND", in, 2, 1));
   for (int d = depth; d < in[0]->rank; d++)
     dims[1 + d - depth] = in[0]->dims[d];
   in[2] = random_like(k, in[0]->dtype, 1 + in[0]->rank - depth, dims, true);
@@ -552,7 +547,7 @@ static bool make_new(producer *k) {
   return true;
 }
 
-random_make *const random_makers[] = {
+static random_make *const makers[] = {
     make_unary,  make_unary,     make_binary,  make_binary, make_binary,
     make_choice, make_matmul,    make_matmul,  make_gemm,   make_einsum,
     make_einsum, make_reduce,    make_reduce,  make_scan,   make_rows,
@@ -560,4 +555,4 @@ random_make *const random_makers[] = {
     make_concat, make_split,     make_slice,   make_growing, make_gather,
     make_gather, make_cast,      make_random,  make_large,  make_points,
     make_one_hot, make_new};
-const int random_nmakers = (int)(sizeof random_makers / sizeof *random_makers);
+const random_kinds random_all = {makers, sizeof makers / sizeof *makers};

@@ -143,6 +143,18 @@ gs_value *random_one_int(producer *k, int64_t v) {
   return random_ints(k, &v, 1);
 }
 
+gs_value *random_floats(producer *k, const float *v, int n) {
+  gs_tensor *t = GS_NEW(k->a, gs_tensor);
+  int64_t dims[1] = {n};
+  *t = (gs_tensor){.dtype = GS_FLOAT, .rank = 1};
+  t->dims = gs_memdup(k->a, dims, sizeof dims);
+  t->nbytes = (uint64_t)n * sizeof *v;
+  t->data = gs_memdup(k->a, v, (size_t)t->nbytes);
+  gs_value *c = gs_value_constant(k->g, NULL, t);
+  k->mark[c->id].index = true;
+  return c;
+}
+
 /* Indices from low up to high, for one use. */
 gs_value *random_indices(producer *k, int rank, const int64_t *dims,
                          int64_t low, int64_t high) {
@@ -169,17 +181,32 @@ gs_node *random_begin(producer *k, const char *op, gs_value **in, int nin,
   return n;
 }
 
-void random_finish(producer *k, gs_node *n, double bound, bool is_real) {
+bool random_try(producer *k, gs_node *n, double bound, bool is_real) {
   for (int i = 0; i < n->nout; i++) {
-    char name[20];
+    char name[32];
     snprintf(name, sizeof name, "v%d", k->g->value.n);
+    if (k->failed) snprintf(name, sizeof name, "v%d_%d", k->g->value.n,
+                            k->failed);
     gs_value *v = gs_value_new(k->g, name, GS_UNDEFINED, -1, NULL);
     gs_node_output(n, i, v);
     k->mark[v->id] = (mark){bound, is_real, false};
   }
-  if (!gs_shape_infer(k->g, n, &k->e)) return;
+  if (!gs_shape_infer(k->g, n, &k->e)) return true;
+  k->g->node.n--;
+  k->g->value.n -= n->nout;
+  k->failed++;
+  return false;
+}
+
+void random_finish(producer *k, gs_node *n, double bound, bool is_real) {
+  if (random_try(k, n, bound, is_real)) return;
   gs_err_print(&k->e, stderr, "random graph", false);
   abort();
+}
+
+bool random_moved(producer *k, gs_node *n) {
+  random_finish(k, n, random_max(k, n->in[0]), random_real(k, n->in[0]));
+  return true;
 }
 
 bool random_simple(producer *k, const char *op, gs_value **in, int nin,

@@ -1,8 +1,9 @@
 /* Random graphs with random shardings: the program for all devices and the
  * graphs of the single devices must give what the whole graph gives.
  *
- * GSHARD_RANDOM_SEEDS=N runs N seeds, from GSHARD_RANDOM_FIRST on.  A case that
- * fails is made smaller as long as it fails and then printed. */
+ * GSHARD_RANDOM_SEEDS=N runs N seeds of each family of graphs, from
+ * GSHARD_RANDOM_FIRST on; GSHARD_RANDOM_FAMILY=any or windows those of one.  A
+ * case that fails is made smaller as long as it fails and then printed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,9 @@
 #include "random_graph.h"
 #include "suite.h"
 
-enum { CASES_PER_TEST = 10, DEFAULT_SEEDS = 400, MAX_LINES = 400 };
+enum { CASES_PER_TEST = 10, DEFAULT_SEEDS = 300, MAX_LINES = 400 };
+
+static const char *const families[RANDOM_NFAMILY] = {"any", "windows"};
 
 typedef enum outcome {
   CANNOT, /* the graph does not run whole */
@@ -76,7 +79,7 @@ static gs_status load(run *r, gs_graph **out) {
 
 /* Of the program and the graphs of single devices, one waits late. */
 static gs_status execute(run *r, const gs_graph *const *g, int ngraph,
-                         int64_t devices, gs_tensor **out) {
+                         int64_t devices, gs_tensor **out, uint64_t *sent) {
   bool late = (strlen(r->text) + (size_t)(ngraph > 1)) % 2;
   gs_exec_config config = {.graph = g, .ngraph = ngraph, .ndevice = devices,
                            .threads = 1, .timeout = 1200, .verify = true,
@@ -87,6 +90,7 @@ static gs_status execute(run *r, const gs_graph *const *g, int ngraph,
   for (int i = 0; i < r->g->input.n && !s; i++)
     s = gs_exec_input(x, r->g->input.at[i]->name, r->in[i], &r->e);
   if (!s) s = gs_exec_run(x, &r->e);
+  if (!s) *sent = gs_exec_sent(x);
   for (int i = 0; i < r->g->output.n && !s; i++)
     s = gs_exec_output(x, r->a, i, &out[i], &r->e);
   gs_exec_free(x);
@@ -104,8 +108,9 @@ static gs_status run_whole(run *r) {
     r->in[i] = t;
   }
   const gs_graph *g = r->g;
+  uint64_t sent;
   r->g->mesh = NULL;
-  return execute(r, &g, 1, 1, r->want);
+  return execute(r, &g, 1, 1, r->want, &sent);
 }
 
 /* ---- verdicts ---- */
@@ -118,6 +123,18 @@ static outcome wrong(run *r, const char *what, const gs_graph *program) {
                   r->e.diag[i].text);
   if (program) gs_graph_print(r->why, program);
   return WRONG;
+}
+
+/* A run sends what was predicted. */
+static outcome check_sent(run *r, const gs_partition *made, uint64_t sent,
+                          const char *what) {
+  double bytes = 0;
+  for (int i = 0; i < made->collective.n; i++)
+    bytes += made->collective.at[i].bytes;
+  if (bytes >= (double)sent && bytes <= (double)sent) return SAME;
+  gs_buf_printf(r->why, "%.0f bytes predicted, %llu sent\n", bytes,
+                (unsigned long long)sent);
+  return wrong(r, what, made->program);
 }
 
 static outcome compare(run *r, gs_tensor **got, const char *what,
@@ -187,17 +204,20 @@ static gs_status device_graph(run *r, const gs_device_form *f, int64_t p,
   return gs_pass_border(g, split, dims, split + nin, dims + nin, &r->e);
 }
 
-static outcome try_devices(run *r, const gs_graph *program) {
+static outcome try_devices(run *r, const gs_partition *made) {
   const char *what = "graphs of single devices";
+  const gs_graph *program = made->program;
+  uint64_t sent = 0;
   int64_t n = program->mesh->ndevice;
   gs_device_form f;
   gs_graph **g = GS_NEWS(r->a, n, gs_graph *);
   gs_tensor **got = GS_NEWS(r->a, r->g->output.n + 1, gs_tensor *);
   gs_status s = gs_pass_device_form(r->a, program, &f, &r->e);
   for (int64_t p = 0; p < n && !s; p++) s = device_graph(r, &f, p, &g[p]);
-  if (!s) s = execute(r, (const gs_graph *const *)g, (int)n, n, got);
+  if (!s) s = execute(r, (const gs_graph *const *)g, (int)n, n, got, &sent);
   if (s) return wrong(r, what, program);
-  return compare(r, got, what, program);
+  outcome o = compare(r, got, what, program);
+  return o == SAME ? check_sent(r, made, sent, what) : o;
 }
 
 /* ---- a case ---- */
@@ -214,10 +234,12 @@ static outcome try_program(run *r) {
   if (!s) s = gs_pass_partition(r->a, g, &made, &r->e);
   if (s) return wrong(r, "cannot be partitioned", NULL);
   const gs_graph *program = made.program;
-  s = execute(r, &program, 1, program->mesh->ndevice, got);
+  uint64_t sent;
+  s = execute(r, &program, 1, program->mesh->ndevice, got, &sent);
   if (s) return wrong(r, "the program fails", program);
   outcome o = compare(r, got, "the program is wrong", program);
-  return o == SAME ? try_devices(r, program) : o;
+  if (o == SAME) o = check_sent(r, &made, sent, "the program");
+  return o == SAME ? try_devices(r, &made) : o;
 }
 
 static outcome run_case(const char *text, gs_buf *why) {
@@ -313,7 +335,12 @@ static int from_environment(const char *name, int otherwise) {
   return text ? atoi(text) : otherwise;
 }
 
+static int nseeds; /* of each family */
+static int family_first, family_count;
+
 START_TEST(random_graphs) {
+  int tests = (nseeds + CASES_PER_TEST - 1) / CASES_PER_TEST;
+  random_family family = (random_family)(family_first + _i / tests);
   int first = from_environment("GSHARD_RANDOM_FIRST", 0);
   int ran = 0;
   for (int k = 0; k < CASES_PER_TEST; k++) {
@@ -321,18 +348,21 @@ START_TEST(random_graphs) {
     gs_arena_init(&a);
     gs_buf why;
     gs_buf_init(&why, &a);
-    uint32_t seed = (uint32_t)(first + _i * CASES_PER_TEST + k);
-    char *text = random_graph_text(&a, seed);
+    uint32_t seed = (uint32_t)(first + _i % tests * CASES_PER_TEST + k);
+    char *text = random_graph_text(&a, family, seed);
     outcome o = run_case(text, &why);
     if (o == CANNOT && getenv("GSHARD_RANDOM_VERBOSE"))
-      fprintf(stderr, "seed %u cannot run: %s%s\n", seed, why.at, text);
+      fprintf(stderr, "%s %u cannot run: %s%s\n", families[family], seed,
+              why.at, text);
     if (o != CANNOT) ran++;
     if (o == WRONG) {
       char *small = shrink(&a, text);
       gs_buf_init(&why, &a);
       run_case(small, &why);
-      fprintf(stderr, "seed %u:\n%s--\n%s\n", seed, small, why.at);
-      ck_abort_msg("sharded and whole differ for seed %u", seed);
+      fprintf(stderr, "%s %u:\n%s--\n%s\n", families[family], seed, small,
+              why.at);
+      ck_abort_msg("sharded and whole differ for %s %u", families[family],
+                   seed);
     }
     gs_arena_free(&a);
   }
@@ -340,17 +370,30 @@ START_TEST(random_graphs) {
 }
 END_TEST
 
+static random_family family_named(const char *name) {
+  int f = 0;
+  while (f < RANDOM_NFAMILY && strcmp(name, families[f])) f++;
+  if (f < RANDOM_NFAMILY) return (random_family)f;
+  fprintf(stderr, "no family of graphs is called '%s'\n", name);
+  exit(1);
+}
+
 int main(int argc, char **argv) {
-  if (argc == 3 && !strcmp(argv[1], "--print")) {
+  if (argc == 4 && !strcmp(argv[1], "--print")) {
     gs_arena a;
     gs_arena_init(&a);
-    printf("%s", random_graph_text(&a, (uint32_t)atoi(argv[2])));
+    printf("%s", random_graph_text(&a, family_named(argv[2]),
+                                   (uint32_t)atoi(argv[3])));
     gs_arena_free(&a);
     return 0;
   }
-  int seeds = from_environment("GSHARD_RANDOM_SEEDS", DEFAULT_SEEDS);
+  const char *only = getenv("GSHARD_RANDOM_FAMILY");
+  family_first = only ? (int)family_named(only) : 0;
+  family_count = only ? 1 : RANDOM_NFAMILY;
+  nseeds = from_environment("GSHARD_RANDOM_SEEDS", DEFAULT_SEEDS);
   TCase *t = tcase_create("graphs");
   tcase_add_loop_test(t, random_graphs, 0,
-                      (seeds + CASES_PER_TEST - 1) / CASES_PER_TEST);
+                      family_count *
+                          ((nseeds + CASES_PER_TEST - 1) / CASES_PER_TEST));
   return suite_run("random", t);
 }
