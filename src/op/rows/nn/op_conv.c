@@ -418,10 +418,10 @@ static gs_status local_windows(gs_local *l, gs_node *n, const gs_window *w,
   crop c[GS_MAX_RANK];
   memcpy(dims, n->out[0]->dims, (size_t)n->out[0]->rank * sizeof *dims);
   for (int d = 0; d < w->n; d++) {
-    int64_t block = l->out_dims[0][d + 2];
+    int64_t block = l->out_dims[0][d + 2], in = l->in[0]->dims[d + 2];
     if (!(held >> d & 1)) {
-      set_crop((w->in[d] - 1) * w->stride[d] + gs_window_span(w, d),
-               w->begin[d], w->out[d], d, w->n, pads, more);
+      set_crop((in - 1) * w->stride[d] + gs_window_span(w, d), w->begin[d],
+               block, d, w->n, pads, more);
       continue;
     }
     c[d] = crop_of(l, w, d);
@@ -440,11 +440,13 @@ static gs_status local_windows(gs_local *l, gs_node *n, const gs_window *w,
   return GS_OK;
 }
 
+/* Sizes of the result that the node says are not those of a block: spatial
+ * dims that pass may be split too. */
 gs_status gs_local_conv_transpose(gs_local *l, gs_err *e) {
   uint64_t held = gs_window_held(l, 0);
   gs_window w;
   GS_TRY(local(l, &transposed, e));
-  if (!held) return GS_OK;
+  if (!held && !gs_node_attr(l->node, "output_shape")) return GS_OK;
   GS_TRY(read_window(l->program->arena, l->node, &transposed, &w, e));
   return local_windows(l, l->out[0]->def, &w, held);
 }
