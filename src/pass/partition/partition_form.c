@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/math.h"
 #include "pass/partition/partition_impl.h"
 
 /* Is each dim's list in `fine` the one in `coarse` or longer? */
@@ -38,11 +39,117 @@ static bool out_of_reach(const gs_partitioner *p, const gs_value *v,
          !readable(p, v, &x->form);
 }
 
-double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
-                            const gs_form *want, gs_held_form **from) {
+/* ---- values that are made again ---- */
+
+/* How the node that makes a value would make it in another form. */
+typedef struct remake {
+  gs_rule rule;
+  gs_assignment as;
+  gs_form *in; /* of its operands; sharding NULL: absent */
+} remake;
+
+static double elements(const gs_value *v) {
+  return (double)gs_product(v->dims, v->rank);
+}
+
+/* Whether v is the same along some dims, for its node makes it of less. */
+static bool repeats(const gs_value *v) {
+  const gs_node *n = v->def;
+  return n && n->op && (n->op->flags & GS_OP_MOVES) && n->nout == 1 &&
+         n->nin && n->in[0] && !gs_node_dynamic(n) &&
+         elements(v) > elements(n->in[0]);
+}
+
+/* False where the node cannot make v as `want` without a move of its own. */
+static bool plan_remake(gs_partitioner *p, const gs_value *v,
+                        const gs_form *want, gs_arena *tmp, remake *m) {
+  const gs_node *n = v->def;
+  if (!gs_form_is_blocks(want) || gs_rule_of(tmp, n, &m->rule, NULL))
+    return false;
+  const gs_rule *r = &m->rule;
+  gs_project(p->m, r, &r->out[0], want->sharding, &m->as);
+  gs_assignment_legalise(p->m, r, &m->as);
+  for (int f = 0; f < r->nfactor; f++)
+    if (m->as.axis[f].n && r->factor[f].kind != GS_PASS) return false;
+  if (!gs_sharding_equal(gs_unproject(tmp, &r->out[0], &m->as),
+                         want->sharding))
+    return false;
+  m->in = GS_NEWS(tmp, r->nin + 1, gs_form);
+  for (int i = 0; i < r->nin; i++)
+    if (gs_node_in(n, i))
+      m->in[i] = gs_form_of(gs_unproject(tmp, &r->in[i], &m->as));
+  return true;
+}
+
+/* Seconds to make v again as `want`, of what its node makes it of; INFINITY
+ * where that is not possible, or v is not the same along some dim. */
+static double remake_price(gs_partitioner *p, const gs_value *v,
+                           const gs_form *want) {
+  if (!repeats(v)) return INFINITY;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  remake *m = GS_NEW(&tmp, remake);
+  double seconds = INFINITY;
+  if (plan_remake(p, v, want, &tmp, m)) {
+    int64_t bytes = gs_sharding_bytes(p->m, want->sharding, v->dtype, v->dims);
+    seconds = gs_cost_local(p->m, 0, (double)bytes);
+    for (int i = 0; i < m->rule.nin; i++)
+      if (m->in[i].sharding)
+        seconds += gs_partitioner_price(p, v->def->in[i], &m->in[i], NULL);
+  }
+  gs_arena_free(&tmp);
+  return seconds;
+}
+
+/* The local form of v's node that makes v as `want`; NULL: it has none. */
+static gs_value *emit_again(gs_partitioner *p, const gs_value *v,
+                            const gs_form *want, const remake *m,
+                            gs_arena *tmp) {
+  const gs_node *n = v->def;
+  gs_sharding *made = gs_sharding_copy(p->a, want->sharding);
+  int64_t dims[GS_MAX_RANK], *out_dims = dims;
+  gs_value *out = NULL;
+  gs_local l = {.node = n, .rule = &m->rule, .factor = m->as.axis,
+                .program = p->program, .mesh = p->m, .nstage = 1,
+                .stage = {{.reduce = n->op->combine}},
+                .held = m->in, .out = &out, .out_dims = &out_dims,
+                .out_sharding = &made};
+  l.in = GS_NEWS(tmp, n->nin + 1, gs_value *);
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) l.in[i] = gs_partitioner_need(p, n->in[i], &m->in[i])->local;
+  gs_form_local(p->m, want, v->dims, dims);
+  int first = p->program->node.n;
+  if (!n->op->local) gs_local_same(&l);
+  else if (n->op->local(&l, NULL)) return NULL;
+  for (int i = first; i < p->program->node.n; i++) {
+    p->program->node.at[i]->origin = n->origin;
+    p->program->node.at[i]->stage = n->stage;
+  }
+  bool fits = out && out->rank == v->rank;
+  return fits && gs_same_dims(out->dims, dims, v->rank) ? out : NULL;
+}
+
+static gs_held_form *make_again(gs_partitioner *p, const gs_value *v,
+                                const gs_form *want) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  remake *m = GS_NEW(&tmp, remake);
+  gs_value *made = NULL;
+  if (plan_remake(p, v, want, &tmp, m))
+    made = emit_again(p, v, want, m, &tmp);
+  gs_arena_free(&tmp);
+  gs_form form = gs_form_of(gs_sharding_copy(p->a, want->sharding));
+  return made ? gs_partitioner_add(p, v, &form, made) : NULL;
+}
+
+/* ---- prices ---- */
+
+/* Seconds from the form of v that is nearest to `want`; INFINITY: there is
+ * none that can be read. */
+static double nearest(gs_partitioner *p, const gs_value *v,
+                      const gs_form *want, gs_held_form **from) {
   double best = INFINITY;
-  if (from) *from = NULL;
-  if (readable(p, v, want) || gs_value_dynamic(v)) return 0;
+  *from = NULL;
   for (gs_held_form *x = p->held[v->id]; x; x = x->next) {
     if (out_of_reach(p, v, x)) continue;
     double s =
@@ -51,10 +158,22 @@ double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
             ->seconds;
     if (s < best) {
       best = s;
-      if (from) *from = x;
+      *from = x;
     }
   }
-  if (v->def || isfinite(best)) return best;
+  return best;
+}
+
+double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
+                            const gs_form *want, gs_held_form **from) {
+  gs_held_form *start = NULL;
+  if (!from) from = &start;
+  *from = NULL;
+  if (readable(p, v, want) || gs_value_dynamic(v)) return 0;
+  double best = nearest(p, v, want, from);
+  double again = best > 0 ? remake_price(p, v, want) : INFINITY;
+  if (again < best) *from = NULL;
+  if (v->def || isfinite(best)) return fmin(best, again);
   /* An input or a weight not read yet: its block, then a path from there. */
   gs_form block = gs_form_of(gs_partitioner_assigned(p, v));
   return gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &block,
@@ -99,6 +218,11 @@ static gs_held_form *bring(gs_partitioner *p, const gs_value *v,
   bool reads_whole = x && !v->def && !x->local->def;
   if (x && !reads_whole) return x;
   gs_partitioner_price(p, v, want, &from);
+  if (!from && v->def) {
+    gs_held_form *made = make_again(p, v, want);
+    if (made) return made;
+    nearest(p, v, want, &from);
+  }
   if (!from) {
     gs_form block = gs_form_of(gs_partitioner_assigned(p, v));
     from = read_block(p, v, &block);

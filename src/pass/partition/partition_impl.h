@@ -57,8 +57,9 @@ typedef struct gs_node_choice {
  * nobody asks for another. */
 const gs_sharding *gs_partitioner_assigned(gs_partitioner *p,
                                            const gs_value *v);
-/* Seconds to bring v to `want`; the form to start from in *from.  Filling its
- * padding is a local move and counts nothing. */
+/* Seconds to bring v to `want`; the form to start from in *from, NULL where v
+ * is read, or made again of less.  Filling its padding is a local move and
+ * counts nothing. */
 double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
                             const gs_form *want, gs_held_form **from);
 /* Emits what is needed to have v as `want`, padding included, and returns
