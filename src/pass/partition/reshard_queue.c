@@ -28,10 +28,16 @@ static state_key key_of(const gs_search *s, const gs_state *st) {
   return key;
 }
 
+/* Of two steps with the same total the older one is first. */
+static bool before(const step *a, const step *b) {
+  return a->total < b->total ||
+         (!(b->total < a->total) && a->number < b->number);
+}
+
 static void heap_push(gs_search *s, step *x) {
   gs_push(s->tmp, &s->heap);
   int i = s->heap.n - 1;
-  for (; i > 0 && s->heap.at[(i - 1) / 2]->total > x->total; i = (i - 1) / 2)
+  for (; i > 0 && before(x, s->heap.at[(i - 1) / 2]); i = (i - 1) / 2)
     s->heap.at[i] = s->heap.at[(i - 1) / 2];
   s->heap.at[i] = x;
 }
@@ -43,8 +49,8 @@ static step *heap_pop(gs_search *s) {
   for (;;) {
     int c = 2 * i + 1;
     if (c >= n) break;
-    if (c + 1 < n && s->heap.at[c + 1]->total < s->heap.at[c]->total) c++;
-    if (s->heap.at[c]->total >= last->total) break;
+    if (c + 1 < n && before(s->heap.at[c + 1], s->heap.at[c])) c++;
+    if (!before(s->heap.at[c], last)) break;
     s->heap.at[i] = s->heap.at[c];
     i = c;
   }
@@ -72,6 +78,7 @@ static void add_step(gs_search *s, const step *x) {
   step *old = gs_map_get(&s->seen, key.at);
   if (old && old->seconds <= x->seconds) return;
   step *made = gs_memdup(s->tmp, x, sizeof *x);
+  made->number = s->seen.n;
   if (old) old->done = true;
   gs_map_put(&s->seen, key.at, made);
   heap_push(s, made);

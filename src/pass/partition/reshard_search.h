@@ -15,6 +15,7 @@ typedef struct gs_reshard_step {
   double seconds; /* from the start */
   double total;   /* with what it takes to the goal, at least */
   double bytes;   /* of the move */
+  int number;     /* steps that were known before it */
   bool done;
   gs_move_kind kind;
   int dim, to;
