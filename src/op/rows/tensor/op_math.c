@@ -8,14 +8,18 @@ gs_shape_fn gs_shape_reverse_sequence;
 
 gs_local_fn gs_local_eye_like;
 
-/* The operand may be split, the result is not: zeros of the global shape stand
- * in for it. */
+/* The operand, of which only the shape is read, may be split otherwise than the
+ * result: where that is whole, zeros of its shape stand in for the operand. */
 gs_status gs_local_eye_like(gs_local *l, gs_err *e) {
   const gs_value *y = l->node->out[0];
+  (void)e;
+  if (gs_local_splits(l, 0, 2)) {
+    gs_local_placed(l);
+    return GS_OK;
+  }
   gs_value *shape = gs_value_ints(l->program, NULL, y->dims, 2);
   gs_value *zeros = gs_local_emit(l, "", "ConstantOfShape", &shape, 1,
                                   GS_FLOAT, 2, y->dims)->out[0];
-  (void)e;
   gs_node *n = gs_local_same(l);
   n->in[0] = zeros;
   gs_node_set_int(l->program, n, "dtype", y->dtype);
