@@ -157,6 +157,19 @@ mutant "what lies otherwise in two orders stays where it is" \
   tests/test_reshard
 mutant "the search for a resharding ends early" \
   'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
+mutant "windows count elements that are none of the operand's" \
+  'p->low[d] = gs_min(n, gs_max(0, -first));' 'p->low[d] = 0;' \
+  tests/test_kernel_place
+mutant "indices of a part count from its first channel" \
+  'int64_t whole = (p->x.first[0] + c / channels) * p->x.dims[1] +' \
+  'int64_t whole = (c / channels) * p->x.dims[1] +' tests/test_kernel_place
+mutant "a part of a resized dim begins at the first element" \
+  'o = part->out_first + i;' 'o = i;' tests/test_kernel_place
+mutant "no spare element before those of a resized dim" \
+  'den * (first - 1),' 'den * first,' tests/test_kernel_place
+mutant "a placement stays that of all devices" \
+  'gs_placement_fold(k->a, k->m, pl, k->p)' \
+  'gs_placement_fold(k->a, k->m, pl, 0)' tests/test_random
 
 printf '%d killed, %d survived\n' "$killed" "$survived"
 [ "$survived" -eq 0 ]
