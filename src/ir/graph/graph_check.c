@@ -50,19 +50,25 @@ static gs_status check_value(check *c, const gs_value *v, int id) {
   return check_form(c, v);
 }
 
+/* Asked for where something is wrong only: texts take longer than checks. */
+static const char *place_of(check *c, const gs_node *n) {
+  return gs_node_place(&c->tmp, n);
+}
+
 /* What a placement says of one operand or result. */
-static gs_status check_extent(check *c, const char *place, const gs_value *v,
+static gs_status check_extent(check *c, const gs_node *n, const gs_value *v,
                               const gs_extent *x) {
   if (!x->form) return GS_OK;
   if (!v || v->rank != x->rank)
-    return gs_fail(c->e, GS_INTERNAL, place,
+    return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                    "the placement has a tensor of rank %d in place of '%s'",
                    x->rank, v ? v->name : "nothing");
-  GS_TRY(gs_form_check(c->g->mesh, x->form, x->rank, x->dims, place, c->e));
+  GS_TRY(gs_form_check(c->g->mesh, x->form, x->rank, x->dims, place_of(c, n),
+                       c->e));
   for (int d = 0; d < x->rank; d++) {
     gs_held_range r = gs_form_range(c->g->mesh, x->form, d, x->dims[d]);
     if (r.length != v->dims[d])
-      return gs_fail(c->e, GS_INTERNAL, place,
+      return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                      "the placement has %lld places of dim %d of '%s', whose "
                      "local size is %lld", (long long)r.length, d, v->name,
                      (long long)v->dims[d]);
@@ -71,58 +77,57 @@ static gs_status check_extent(check *c, const char *place, const gs_value *v,
 }
 
 /* Before shapes are known it says what they will be. */
-static gs_status check_placement(check *c, const char *place,
-                                 const gs_node *n) {
+static gs_status check_placement(check *c, const gs_node *n) {
   const gs_placement *pl = gs_node_placement(n);
   if (!pl) return GS_OK;
   for (int i = 0; i < n->nout; i++)
     if (n->out[i] && n->out[i]->rank < 0) return GS_OK;
   if (!c->g->mesh || pl->nin != n->nin || pl->nout != n->nout)
-    return gs_fail(c->e, GS_INTERNAL, place,
+    return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                    "the placement has %d operands and %d results", pl->nin,
                    pl->nout);
   for (int i = 0; i < n->nin; i++)
-    GS_TRY(check_extent(c, place, n->in[i], &pl->in[i]));
+    GS_TRY(check_extent(c, n, n->in[i], &pl->in[i]));
   for (int i = 0; i < n->nout; i++)
-    GS_TRY(check_extent(c, place, n->out[i], &pl->out[i]));
+    GS_TRY(check_extent(c, n, n->out[i], &pl->out[i]));
   return GS_OK;
 }
 
 static gs_status check_node(check *c, const gs_node *n, int id) {
-  const char *place = gs_node_place(&c->tmp, n);
   if (n->id != id)
-    return gs_fail(c->e, GS_INTERNAL, place, "the node has a wrong id");
+    return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
+                   "the node has a wrong id");
   if (n->ncapture < 0 || n->ncapture > n->nin)
-    return gs_fail(c->e, GS_INTERNAL, place, "%d operands are captured",
-                   n->ncapture);
+    return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
+                   "%d operands are captured", n->ncapture);
   for (int i = 0; i < n->nattr; i++) {
     const gs_graph *g = n->attr[i].g;
     if (n->attr[i].kind != GS_ATTR_GRAPH) continue;
     if (g->capture.n > n->ncapture)
-      return gs_fail(c->e, GS_INTERNAL, place,
+      return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                      "graph '%s' captures %d values, the node %d", g->name,
                      g->capture.n, n->ncapture);
     GS_TRY(gs_graph_check(g, c->e));
   }
-  GS_TRY(check_placement(c, place, n));
+  GS_TRY(check_placement(c, n));
   for (int i = 0; i < n->nin; i++) {
     const gs_value *v = n->in[i];
     if (!v) continue;
     if (v->id >= c->g->value.n || c->g->value.at[v->id] != v)
-      return gs_fail(c->e, GS_INTERNAL, place,
+      return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                      "operand %d is not a value of the graph", i);
     if (!c->defined[v->id])
-      return gs_fail(c->e, GS_INTERNAL, place,
+      return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                      "operand '%s' is used before it is defined", v->name);
   }
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = n->out[i];
     if (!v) continue;
     if (v->id >= c->g->value.n || c->g->value.at[v->id] != v)
-      return gs_fail(c->e, GS_INTERNAL, place,
+      return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                      "result %d is not a value of the graph", i);
     if (v->def != n || v->def_index != i || c->defined[v->id])
-      return gs_fail(c->e, GS_INTERNAL, place,
+      return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
                      "result '%s' is defined elsewhere", v->name);
     c->defined[v->id] = true;
   }
