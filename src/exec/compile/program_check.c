@@ -276,20 +276,23 @@ static gs_status add_start(order *o, const gs_program *p, const gs_node *n,
   return gs_permute_of(&o->tmp, n, p->g->mesh, d, &m->to, &m->from, o->e);
 }
 
+/* All starts, then all waits: a start does not wait for others, so that what
+ * stands between two of them may differ between devices. */
 static gs_status fill_queue(order *o, const gs_program *p, int64_t d) {
   queue *q = &o->q[d - o->first];
   int *started = GS_NEWS(&o->tmp, p->step.n, int);
-  for (int t = 0; t < p->turn.n; t++) {
-    int step = p->turn.at[t].step;
-    const gs_node *n = p->step.at[step].node;
-    if (!(n->op->flags & GS_OP_COLLECTIVE)) continue;
-    if (!p->turn.at[t].wait) {
+  for (int t = 0; t < 2 * p->turn.n; t++) {
+    const gs_turn *turn = &p->turn.at[t % p->turn.n];
+    const gs_node *n = p->step.at[turn->step].node;
+    if (!(n->op->flags & GS_OP_COLLECTIVE) || turn->wait != (t >= p->turn.n))
+      continue;
+    if (!turn->wait) {
       GS_TRY(add_start(o, p, n, d));
-      started[step] = q->meet.n;
+      started[turn->step] = q->meet.n;
       continue;
     }
-    meet m = q->meet.at[started[step] - 1];
-    m.start = started[step];
+    meet m = q->meet.at[started[turn->step] - 1];
+    m.start = started[turn->step];
     *gs_push(&o->tmp, &q->meet) = m;
   }
   return GS_OK;

@@ -35,16 +35,17 @@ static bool reads(const gs_program *p, const gs_step *s, int from) {
   return false;
 }
 
-/* Waits for what s reads; s NULL: for all. */
+/* Waits for what s reads, and for all that started before it, so that waits
+ * have the same order on devices whose other steps differ; s NULL: for all. */
 static void wait_for(gs_arena *a, gs_program *p, open_steps *o,
                      const gs_step *s) {
-  int kept = 0;
-  for (int i = 0; i < o->step.n; i++) {
-    int k = o->step.at[i];
-    if (!s || reads(p, s, k)) p->step.at[k].wait = add(a, p, k, true);
-    else o->step.at[kept++] = k;
-  }
-  o->step.n = kept;
+  int end = s ? 0 : o->step.n;
+  for (int i = 0; s && i < o->step.n; i++)
+    if (reads(p, s, o->step.at[i])) end = i + 1;
+  for (int i = 0; i < end; i++)
+    p->step.at[o->step.at[i]].wait = add(a, p, o->step.at[i], true);
+  for (int i = end; i < o->step.n; i++) o->step.at[i - end] = o->step.at[i];
+  o->step.n -= end;
 }
 
 void gs_program_schedule(gs_arena *a, gs_program *p, gs_schedule how) {

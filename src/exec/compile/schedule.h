@@ -10,7 +10,8 @@
  *
  * ensures: steps start in the order of the program, which is the same on all
  * devices for collectives, and after all steps whose results they read were
- * waited for.  Cost O(operands * steps that are open at a time). */
+ * waited for; they are waited for in the order in which they start.  Cost
+ * O(operands * steps that are open at a time). */
 void gs_program_schedule(gs_arena *a, gs_program *p, gs_schedule how);
 
 #endif

@@ -116,7 +116,8 @@ typedef enum gs_around {
 } gs_around;
 
 /* The spans of all dims of operand 0, for rows with SPAN.  GS_UNKNOWN when
- * an operand that says them is not constant. */
+ * an operand that says them is not constant: those of dims that are known to
+ * stay may have been filled in. */
 typedef gs_status gs_span_fn(gs_arena *a, const gs_node *n, gs_dim_span *span,
                              gs_err *e);
 /* Emits the local form of a node; see struct gs_local. */

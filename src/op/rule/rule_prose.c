@@ -41,10 +41,11 @@ static void summed(const char *s, size_t n, bool *set) {
 /* A clause that names the kind of factors: its length up to ';', and its
  * letters; 0 for other clauses. */
 static size_t kind_clause(const char *s, bool *set) {
-  static const char *const more[] = {"fixed", "common"};
+  enum { MORE = 3 };
+  static const char *const more[MORE] = {"fixed", "common", "joined"};
   size_t word = strcspn(s, " ;"), n = strcspn(s, ";");
   bool kind = false;
-  for (int k = 0; k < GS_NKIND + 2 && !kind; k++) {
+  for (int k = 0; k < GS_NKIND + MORE && !kind; k++) {
     const char *name =
         k < GS_NKIND ? gs_factor_text((gs_factor_kind)k) : more[k - GS_NKIND];
     kind = strlen(name) == word && !strncmp(s, name, word);

@@ -277,6 +277,10 @@ static gs_status take_clause(parser *p) {
     p->t->alike = true;
     return GS_OK;
   }
+  if (take_word(p, "uneven")) {
+    p->t->uneven = true;
+    return GS_OK;
+  }
   if (take_word(p, "joined")) return take_joined(p);
   c.kind = GS_WHOLE;
   c.fixed = take_word(p, "fixed");
@@ -291,8 +295,8 @@ static gs_status take_clause(parser *p) {
   GS_TRY(take_target(p, &c.label, &c.group, &found));
   if (!found || c.label < 0 || !take(p, "="))
     return expected(p, "a kind of factor and factors, 'order', 'operands "
-                    "first', 'compact', 'alike', 'joined', or a factor and "
-                    "'='");
+                    "first', 'compact', 'alike', 'uneven', 'joined', or a "
+                    "factor and '='");
   char *size = take_words(p), *at = strstr(size, " if ");
   if (at) {
     c.condition = at + 4;

@@ -75,6 +75,7 @@ typedef struct gs_terms {
   bool free_results; /* the results' shapes are not looked at */
   bool operands_first; /* their labels make factors before the results' */
   bool compact;      /* a label of size 1 makes no factor */
+  bool uneven;       /* gs_rule.uneven */
   bool alike;        /* all operands are of one type */
   int nlabel;
   gs_label label[GS_MAX_FACTORS];

@@ -158,6 +158,7 @@ static void use_label(gs_rule *r, const gs_node *n, int f) {
 gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e) {
   const gs_node *n = t->node;
   gs_rule_begin(t->arena, n, r);
+  r->uneven = t->uneven;
   GS_TRY(gs_terms_spell(t, e));
   GS_TRY(gs_terms_sizes(t, e));
   GS_TRY(make_ordered(t, r, e));

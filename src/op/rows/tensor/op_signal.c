@@ -152,18 +152,34 @@ gs_status gs_shape_stft(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, 4, dims, e);
 }
 
-/* Frames overlap: the batch alone passes. */
+/* Frames of the signal, a window of `length` elements every `step`; false where
+ * operands say so at run time only. */
+static bool frames_of(gs_arena *a, const gs_node *n, gs_reach *reach) {
+  int count;
+  const int64_t *step = gs_value_int_list(a, gs_node_in(n, 1), &count);
+  const int64_t *given = gs_value_int_list(a, gs_node_in(n, 3), &count);
+  const gs_value *window = gs_node_in(n, 2);
+  if (!step || (gs_node_in(n, 3) && !given)) return false;
+  int64_t length = given ? given[0] : window ? window->dims[0] : 0;
+  *reach = (gs_reach){n->out[0]->dims[1], step[0], 1, 0, length - 1};
+  return step[0] > 0 && length > 0;
+}
+
+/* Batch and frames pass. */
 gs_status gs_rule_stft(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_value *x = n->in[0], *y = n->out[0];
+  gs_window_use use = {.fill = GS_FILL_VALUE};
   (void)e;
   gs_rule_begin(a, n, r);
   int batch = gs_rule_factor(r, x->dims[0], GS_PASS);
   gs_rule_put(&r->in[0], 0, batch);
   gs_rule_put(&r->out[0], 0, batch);
   for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
-  for (int d = 1; d < x->rank; d++)
+  bool known = frames_of(a, n, &use.reach);
+  if (known) gs_rule_window(r, 0, 1, 0, 1, y->dims[1], &use);
+  for (int d = known ? 2 : 1; d < x->rank; d++)
     gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
-  for (int d = 1; d < 4; d++)
+  for (int d = known ? 2 : 1; d < 4; d++)
     gs_rule_put(&r->out[0], d, gs_rule_whole(r, y->dims[d]));
   return GS_OK;
 }

@@ -103,18 +103,19 @@ static bool fill_of(const gs_node *n, gs_window_use *u) {
 }
 
 /* The dims that stay pass, the others are copies.  Where an operand that says
- * which is not constant, all are whole. */
+ * how is not constant, those are whole that are not known to stay. */
 gs_status gs_rule_span(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_value *x = n->in[0];
   gs_dim_span span[GS_MAX_RANK];
   gs_window_use use = {.copies = true};
   bool touched[GS_MAX_RANK];
+  for (int d = 0; d < x->rank; d++) span[d] = (gs_dim_span){0};
   bool known = n->op->span(a, n, span, NULL) == GS_OK && fill_of(n, &use);
   (void)e;
   gs_rule_begin(a, n, r);
   for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
   for (int d = 0; d < x->rank; d++)
-    touched[d] = !known || !is_all(&span[d], x->dims[d]);
+    touched[d] = !is_all(&span[d], x->dims[d]);
   if (!known) gs_move_dims(r, n, touched);
   for (int d = 0; known && d < x->rank; d++) {
     if (touched[d]) {
@@ -158,6 +159,25 @@ static gs_dim_span clamped(int64_t start, int64_t end, int64_t step,
   return s;
 }
 
+/* The dims that are not sliced, where only a run knows how the others are: the
+ * first ones are when there are no axes. */
+static void keep_others(gs_arena *a, const gs_node *n, gs_dim_span *s) {
+  const gs_value *x = n->in[0], *starts = n->in[1];
+  bool sliced[GS_MAX_RANK] = {false};
+  int count = starts->rank == 1 ? (int)starts->dims[0] : -1;
+  const int64_t *axes = NULL;
+  if (gs_node_in(n, 3)) axes = gs_value_int_list(a, n->in[3], &count);
+  if ((gs_node_in(n, 3) && !axes) || count < 0) return;
+  for (int i = 0; i < count; i++) {
+    int64_t d = axes ? axes[i] : i;
+    if (d < 0) d += x->rank;
+    if (d < 0 || d >= x->rank) return;
+    sliced[d] = true;
+  }
+  for (int d = 0; d < x->rank; d++)
+    if (!sliced[d]) s[d] = (gs_dim_span){0, 1, x->dims[d]};
+}
+
 gs_status gs_span_slice(gs_arena *a, const gs_node *n, gs_dim_span *s,
                         gs_err *e) {
   static const char *const what[] = {"", "starts", "ends", "axes", "steps"};
@@ -168,7 +188,10 @@ gs_status gs_span_slice(gs_arena *a, const gs_node *n, gs_dim_span *s,
   for (int i = 1; i < 5; i++) {
     if (!gs_node_in(n, i)) continue;
     list[i] = gs_value_int_list(a, n->in[i], &count[i]);
-    if (!list[i]) return gs_shape_not_constant(a, n, i, e);
+    if (!list[i]) {
+      keep_others(a, n, s);
+      return gs_shape_not_constant(a, n, i, e);
+    }
     if (count[i] != count[1])
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "%d starts, but %d %s", count[1], count[i], what[i]);
