@@ -115,6 +115,15 @@ static void set_indices(builder *k, const gs_axes *axes, const gs_axes *to,
   gs_node_set_ints(k->to, c, "indices", index, (int)size);
 }
 
+/* True when the mask clears nothing on this device. */
+static bool mask_is_idle(builder *k, const gs_node *n, const gs_axes *axes) {
+  int64_t d = gs_node_int(n, "dim", 0);
+  gs_assert(d >= 0 && d < n->in[0]->rank);
+  int64_t block = n->in[0]->dims[d];
+  int64_t index = gs_axes_index(k->m, axes, k->p);
+  return (index + 1) * block <= gs_node_int(n, "size", 0);
+}
+
 /* An ENTRY node of the program: a block of an input, of a weight, or of a
  * value computed whole. */
 static gs_status make_entry(builder *k, const gs_node *n) {
@@ -146,13 +155,17 @@ static gs_status make_entry(builder *k, const gs_node *n) {
   return GS_OK;
 }
 
-/* Every node stays, also where it has nothing to do on this device: the
- * schedules of all devices follow from the same list of nodes. */
 static gs_status make_node(builder *k, const gs_node *n) {
   unsigned flags = n->op ? n->op->flags : 0;
   if (flags & GS_OP_ENTRY) return make_entry(k, n);
   if (flags & GS_OP_EXIT) return GS_OK;
+  const gs_move_info *move = gs_move_of(n->op);
   const gs_axes *axes = gs_node_axes(n, "axes");
+  if (move && move->effect == GS_EFFECT_FILL && axes &&
+      mask_is_idle(k, n, axes)) {
+    k->map[n->out[0]->id] = mapped(k, n->in[0]);
+    return GS_OK;
+  }
   gs_node *c = copy_node(k, n);
   const gs_placement *pl = gs_node_placement(n);
   if (pl)
