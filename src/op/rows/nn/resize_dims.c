@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/math.h"
 #include "op/core/shape.h"
 
 static gs_status choice(gs_arena *a, const gs_node *n, const char *attr,
@@ -249,6 +250,9 @@ int64_t gs_resize_first(const gs_resize_how *how, int taps, int64_t n,
 
 /* ---- the reach ---- */
 
+enum { LOOKED_AT = 1 << 16 }; /* elements of a result, at most */
+static const double SLACK = 1.0 / 32; /* of a slope, and of rounding */
+
 /* A fraction within `error` of x >= 0, with the smallest denominator among the
  * convergents of its continued fraction.  False when it is too large. */
 static bool fraction(double x, double error, int64_t *num, int64_t *den) {
@@ -278,34 +282,61 @@ static bool stays(const gs_resize_how *how, const gs_resize_dim *d, int taps) {
          gs_resize_first(how, taps, d->in, &high) <= d->in;
 }
 
-/* Places are base + slope * o but for the rounding of gs_resize_origin. */
+/* Bounds of all elements, one more at either end for what rounding does and
+ * for elements outside; false where those are farther away.  Places are base +
+ * slope * o, but for the rounding of gs_resize_origin. */
+static bool bound(const gs_resize_how *how, const gs_resize_dim *d, int taps,
+                  double base, gs_reach *r) {
+  double near = 0; /* of nearest: the element is floor(place + near), or one
+                      before it where that is a whole number */
+  double den = (double)r->den;
+  if (!stays(how, d, taps)) return false;
+  if (how->mode == GS_RESIZE_NEAREST && how->round != GS_RESIZE_FLOOR)
+    near = how->round == GS_RESIZE_CEIL ? 1 : 0.5;
+  int64_t first = how->mode == GS_RESIZE_NEAREST ? 0 : 1 - taps / 2;
+  int64_t last = first + taps - 1;
+  r->first = (int64_t)floor(den * (base + near - SLACK)) + r->den * (first - 1);
+  r->last = (int64_t)ceil(den * (base + near + SLACK)) + r->den * (last + 1);
+  return true;
+}
+
+/* The closest numbers of that slope, by a look at every element. */
+static void fit(const gs_resize_how *how, const gs_resize_dim *d, int taps,
+                gs_reach *r) {
+  bool crop = how->coord == GS_RESIZE_TF_CROP_AND_RESIZE, any = false;
+  int64_t low = 0, high = 0, end = d->in - 1;
+  for (int64_t o = 0; o < d->out; o++) {
+    double x = gs_resize_origin(how->coord, d, o);
+    if (crop && !(x >= 0 && x <= (double)end)) continue;
+    int64_t at = gs_resize_first(how, taps, d->in, &x);
+    int64_t first = gs_min(gs_max(at, 0), end);
+    int64_t last = gs_min(gs_max(at + taps - 1, 0), end);
+    first = r->den * first - r->num * o;
+    last = r->den * last - r->num * o;
+    low = any ? gs_min(low, first) : first;
+    high = any ? gs_max(high, last) : last;
+    any = true;
+  }
+  r->first = gs_min(low + r->den - 1, high);
+  r->last = high;
+}
+
 bool gs_resize_reach(const gs_resize_how *how, const gs_resize_dim *d,
                      gs_reach *r) {
-  static const double slack = 1.0 / 32; /* of the slope, and of rounding */
   double taps = gs_resize_taps(how, d), base = 0, slope = 0;
   if (d->out < 1 || d->in < 1 || d->in > INT32_MAX || d->out > INT32_MAX ||
-      taps > INT32_MAX || !stays(how, d, (int)taps))
+      taps > INT32_MAX)
     return false;
   base = gs_resize_origin(how->coord, d, 0);
   if (d->out > 1)
     slope = (gs_resize_origin(how->coord, d, d->out - 1) - base) /
             (double)(d->out - 1);
   if (!(slope >= 0) || !(fabs(base) < 0x1p31)) return false;
-  int64_t num = 1, den = 64 * d->out; /* as good as none */
-  if (slope > 0 &&
-      !fraction(slope, slack / 2 / (double)d->out, &num, &den))
+  *r = (gs_reach){.count = d->out, .num = 1, .den = 64 * d->out};
+  if (slope > 0 && !fraction(slope, SLACK / 2 / (double)d->out, &r->num,
+                             &r->den))
     return false;
-  double near = 0; /* of nearest: the element is floor(place + near), or one
-                      before it where that is a whole number */
-  if (how->mode == GS_RESIZE_NEAREST && how->round != GS_RESIZE_FLOOR)
-    near = how->round == GS_RESIZE_CEIL ? 1 : 0.5;
-  int64_t first = how->mode == GS_RESIZE_NEAREST ? 0 : 1 - (int64_t)taps / 2;
-  int64_t last = first + (int64_t)taps - 1;
-  *r = (gs_reach){
-      .count = d->out, .num = num, .den = den,
-      .first = (int64_t)floor((double)den * (base + near - slack)) +
-               den * (first - 1),
-      .last = (int64_t)ceil((double)den * (base + near + slack)) +
-              den * (last + 1)};
+  if (d->out > LOOKED_AT) return bound(how, d, (int)taps, base, r);
+  fit(how, d, (int)taps, r);
   return true;
 }

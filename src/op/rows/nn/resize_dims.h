@@ -76,10 +76,10 @@ double gs_resize_shrink(const gs_resize_how *how, const gs_resize_dim *d);
 int64_t gs_resize_first(const gs_resize_how *how, int taps, int64_t n,
                         double *x);
 
-/* Which elements of the operand each element of the result is made of, one
- * more at either end.  False where these numbers cannot say it: places that
- * run backwards, or that leave the operand by more than that (all but those of
- * the extrapolation value, which is made of nothing). */
+/* Which elements of the operand each element of the result is made of; those of
+ * the extrapolation value, of none.  Close for results of up to 65536 elements,
+ * O(elements); then one more at either end.  False where these numbers cannot
+ * say it: places that run backwards, or far outside. */
 bool gs_resize_reach(const gs_resize_how *how, const gs_resize_dim *d,
                      gs_reach *r);
 
