@@ -100,6 +100,13 @@ static gs_status permute(gs_comm *c, int64_t to, int64_t from, const void *in,
   return gs_transfer_finish(t, e);
 }
 
+static gs_status broadcast(gs_comm *c, const gs_group *g, const void *in,
+                           void *out, size_t bytes, gs_err *e) {
+  gs_transfer *t = gs_transfer_new(c, g);
+  GS_TRY(gs_broadcast_start(t, in, out, bytes, e));
+  return gs_broadcast_finish(t, out, bytes, e);
+}
+
 /* ---- one at a time ---- */
 
 static void test_moves(device *d, const gs_group *g, int64_t count) {
@@ -119,6 +126,21 @@ static void test_moves(device *d, const gs_group *g, int64_t count) {
     EXPECT(d, out[i] ==
                   number(g->member[i / count], g->me * count + i % count));
   note(d, out, (size_t)all * sizeof *out);
+}
+
+/* Parts of any number of bytes, and in place. */
+static void test_broadcast(device *d, const gs_group *g, int64_t count) {
+  size_t bytes = (size_t)count;
+  int8_t *in = GS_NEWS(&d->arena, count + 1, int8_t);
+  int8_t *out = GS_NEWS(&d->arena, count + 1, int8_t);
+  for (int64_t i = 0; i < count; i++)
+    in[i] = (int8_t)number(d->comm->position, i);
+  EXPECT(d, !broadcast(d->comm, g, in, out, bytes, &d->err));
+  for (int64_t i = 0; i < count; i++)
+    EXPECT(d, out[i] == number(g->member[0], i));
+  note(d, out, bytes);
+  EXPECT(d, !broadcast(d->comm, g, in, in, bytes, &d->err));
+  EXPECT(d, !memcmp(in, out, bytes));
 }
 
 /* Writes x as type t at place i. */
@@ -302,6 +324,7 @@ static void everything(device *d) {
   for (int x = 0; x < 5; x++) {
     gs_group g = group_of(d, axes[x]);
     for (int k = 0; k < 4; k++) test_moves(d, &g, counts[k]);
+    for (int k = 0; k < 4; k++) test_broadcast(d, &g, counts[k]);
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
       for (int r = 0; r < GS_NREDUCE; r++)
         test_reduce(d, &g, types[t], (gs_reduce)r,
