@@ -131,7 +131,8 @@ mutant "every tail counts as zero" \
   'return !asked || (' 'return !asked || !(want->padding.value != 0) || (' \
   tests/test_partition
 mutant "what a collective gives has a zero tail" \
-  'return split && zero ?' 'return !split || zero ?' tests/test_partition
+  'known = ~padded | before->padding.dims;' 'known = ~(0 * padded);' \
+  tests/test_partition
 mutant "a device that wants its own elements counts as one that is sent to" \
   '*sum += p.count * (takers - itself);' '*sum += p.count * takers;' \
   tests/test_exchange
@@ -157,6 +158,14 @@ mutant "what lies otherwise in two orders stays where it is" \
   tests/test_reshard
 mutant "the search for a resharding ends early" \
   'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
+mutant "more is left of a resharding than must be" \
+  'if (lacks < 0) lacks = 0;' 'lacks *= 1.5;' tests/test_cheapest
+mutant "axes that neither end uses do not help" \
+  'gs_units_each(&s->u, all);' 'gs_units_each(&s->u, used);' \
+  tests/test_cheapest
+mutant "parts of several dims are put in place by the index of another dim" \
+  'minor = gs_axes_tail(&fine->dim[d].axes, had);' \
+  'minor = gs_axes_head(&fine->dim[d].axes, had);' tests/test_reshard
 mutant "windows count elements that are none of the operand's" \
   'p->low[d] = gs_min(n, gs_max(0, -first));' 'p->low[d] = 0;' \
   tests/test_kernel_place
