@@ -1,0 +1,147 @@
+/* Golden cases of communication (data/bytes.txt): a graph with the shardings
+ * of its inputs and outputs in, its collectives and their bytes per device
+ * out, for links so slow that bytes decide.
+ *
+ * A case says `# at most N bytes`: no more may be sent; N is the least that is
+ * known to be enough.  Each is run on integers with slow links and with the
+ * machine's own: the results must be those of the whole graph and the bytes
+ * sent those predicted. */
+#include "cases.h"
+#include "check/compare.h"
+#include "check/random_input.h"
+#include "exec/run/run.h"
+#include "pass/partition/partition.h"
+#include "pass/prepare/infer.h"
+#include "pass/propagate/propagate.h"
+
+static const double slow = 1e-6; /* Gbit/s: no latency shows beside it */
+
+enum { MAX_OUT = 8 };
+
+static gs_status load(gs_arena *a, const char *given, gs_graph **g,
+                      gs_err *e) {
+  GS_TRY(gs_graph_parse(a, given, "case", g, e));
+  for (int i = 0; i < (*g)->node.n; i++) {
+    gs_node *n = (*g)->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op ? n->op->since : 1;
+  }
+  if ((*g)->output.n > MAX_OUT)
+    return gs_fail(e, GS_UNSUPPORTED, NULL, "more than %d outputs", MAX_OUT);
+  return gs_pass_infer(a, *g, NULL, e);
+}
+
+static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
+                         gs_tensor **out, uint64_t *sent, gs_err *e) {
+  gs_exec_config config = {.graph = &g, .ngraph = 1, .ndevice = devices,
+                           .threads = 1, .verify = true};
+  gs_random r = {.seed = 5, .integers = true};
+  gs_exec *x;
+  gs_status s = gs_exec_new(&config, &x, e);
+  for (int i = 0; i < g->input.n && !s; i++) {
+    const gs_value *v = g->input.at[i];
+    gs_tensor *t;
+    s = gs_random_tensor(a, v->name, v->dtype, v->rank, v->dims, &r, &t, e);
+    if (!s) s = gs_exec_input(x, v->name, t, e);
+  }
+  if (!s) s = gs_exec_run(x, e);
+  if (!s && sent) *sent = gs_exec_sent(x);
+  for (int i = 0; i < g->output.n && !s; i++)
+    s = gs_exec_output(x, a, i, &out[i], e);
+  gs_exec_free(x);
+  return s;
+}
+
+static gs_status whole(gs_arena *a, const char *given, gs_tensor **out,
+                       gs_err *e) {
+  gs_graph *g;
+  GS_TRY(load(a, given, &g, e));
+  for (int i = 0; i < g->value.n; i++) g->value.at[i]->sharding = NULL;
+  g->mesh = NULL;
+  return execute(a, g, 1, out, NULL, e);
+}
+
+static gs_status partition(gs_arena *a, const char *given, double gbps,
+                           gs_graph **g, gs_partition *made, gs_err *e) {
+  GS_TRY(load(a, given, g, e));
+  gs_mesh *mesh = GS_NEW(a, gs_mesh);
+  *mesh = *(*g)->mesh;
+  for (int i = 0; i < mesh->naxis; i++) mesh->axis[i].gbps = gbps;
+  (*g)->mesh = mesh;
+  gs_propagate_input none = {0};
+  gs_propagation done;
+  GS_TRY(gs_pass_propagate(a, *g, &none, &done, e));
+  return gs_pass_partition(a, *g, made, e);
+}
+
+static double bytes_of(const gs_partition *made) {
+  double bytes = 0;
+  for (int i = 0; i < made->collective.n; i++)
+    bytes += made->collective.at[i].bytes;
+  return bytes;
+}
+
+/* Runs the program; says what is not as it should be. */
+static gs_status check(gs_arena *a, const gs_graph *g, const gs_partition *made,
+                       gs_tensor **want, const char *links, gs_buf *b,
+                       gs_err *e) {
+  gs_tensor *got[MAX_OUT];
+  uint64_t sent;
+  GS_TRY(execute(a, made->program, g->mesh->ndevice, got, &sent, e));
+  double bytes = bytes_of(made);
+  if (bytes < (double)sent || bytes > (double)sent)
+    gs_buf_printf(b, "%s: %.0f bytes predicted, %llu sent\n", links, bytes,
+                  (unsigned long long)sent);
+  for (int i = 0; i < g->output.n; i++) {
+    gs_comparison c;
+    gs_tolerance exact = {0};
+    GS_TRY(gs_compare(got[i], want[i], &exact, &c, e));
+    if (!c.equal)
+      gs_buf_printf(b, "%s: output %d differs\n", links, i);
+  }
+  return GS_OK;
+}
+
+static void print(gs_buf *b, const gs_graph *g, const gs_partition *made) {
+  for (int i = 0; i < made->collective.n; i++) {
+    const gs_collective *c = &made->collective.at[i];
+    gs_buf_printf(b, "%s over ", c->op);
+    gs_axes_print(b, g->mesh, &c->axes);
+    gs_buf_printf(b, ": %s %s -> %s, %.0f bytes\n", c->value->name, c->from,
+                  c->to, c->bytes);
+  }
+  gs_buf_printf(b, "%.0f bytes\n", bytes_of(made));
+}
+
+static gs_status both(gs_arena *a, const char *given, gs_buf *b, gs_err *e) {
+  gs_tensor *want[MAX_OUT];
+  gs_graph *g;
+  gs_partition made;
+  GS_TRY(whole(a, given, want, e));
+  GS_TRY(partition(a, given, slow, &g, &made, e));
+  print(b, g, &made);
+  GS_TRY(check(a, g, &made, want, "slow links", b, e));
+  const char *line = strstr(given, "# at most ");
+  char *end = NULL;
+  double most = line ? strtod(line + strlen("# at most "), &end) : -1;
+  if (!line || strncmp(end, " bytes\n", 7))
+    gs_buf_str(b, "the case does not say how many bytes it may send\n");
+  else if (bytes_of(&made) > most)
+    gs_buf_printf(b, "more than %.0f bytes\n", most);
+  GS_TRY(partition(a, given, 0, &g, &made, e));
+  return check(a, g, &made, want, "the machine's links", b, e);
+}
+
+static void run_case(gs_arena *a, char *given, gs_buf *b) {
+  gs_err e;
+  gs_err_init(&e);
+  if (both(a, given, b, &e))
+    for (int i = 0; i < e.n; i++)
+      gs_buf_printf(b, "error %d: %s: %s\n", (int)e.diag[i].code,
+                    e.diag[i].place ? e.diag[i].place : "", e.diag[i].text);
+  gs_err_free(&e);
+}
+
+int main(int argc, char **argv) {
+  return cases_main(argc, argv, "bytes", run_case, NULL);
+}
