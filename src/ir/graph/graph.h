@@ -201,7 +201,8 @@ gs_uses gs_graph_uses(gs_arena *a, const gs_graph *g);
 void gs_graph_prune(gs_graph *g);
 
 /* States all invariants: unique names, operands defined before use, ids,
- * arity, shapes of constants, shardings.  GS_INTERNAL with the place. */
+ * arity, shapes of constants, shardings, placements.  GS_INTERNAL with the
+ * place; GS_DATA of placements, which may come from a file. */
 gs_status gs_graph_check(const gs_graph *g, gs_err *e);
 /* States what holds of shardings that are complete: every value has one, of
  * its rank, that gs_sharding_check takes, and no dim is open.  Cost O(dims). */

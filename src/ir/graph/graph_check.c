@@ -55,12 +55,13 @@ static const char *place_of(check *c, const gs_node *n) {
   return gs_node_place(&c->tmp, n);
 }
 
-/* What a placement says of one operand or result. */
+/* What a placement, which may come from a file, says of one operand or result.
+ */
 static gs_status check_extent(check *c, const gs_node *n, const gs_value *v,
                               const gs_extent *x) {
   if (!x->form) return GS_OK;
   if (!v || v->rank != x->rank)
-    return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
+    return gs_fail(c->e, GS_DATA, place_of(c, n),
                    "the placement has a tensor of rank %d in place of '%s'",
                    x->rank, v ? v->name : "nothing");
   GS_TRY(gs_form_check(c->g->mesh, x->form, x->rank, x->dims, place_of(c, n),
@@ -68,7 +69,7 @@ static gs_status check_extent(check *c, const gs_node *n, const gs_value *v,
   for (int d = 0; d < x->rank; d++) {
     gs_held_range r = gs_form_range(c->g->mesh, x->form, d, x->dims[d]);
     if (r.length != v->dims[d])
-      return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
+      return gs_fail(c->e, GS_DATA, place_of(c, n),
                      "the placement has %lld places of dim %d of '%s', whose "
                      "local size is %lld", (long long)r.length, d, v->name,
                      (long long)v->dims[d]);
@@ -83,7 +84,7 @@ static gs_status check_placement(check *c, const gs_node *n) {
   for (int i = 0; i < n->nout; i++)
     if (n->out[i] && n->out[i]->rank < 0) return GS_OK;
   if (!c->g->mesh || pl->nin != n->nin || pl->nout != n->nout)
-    return gs_fail(c->e, GS_INTERNAL, place_of(c, n),
+    return gs_fail(c->e, GS_DATA, place_of(c, n),
                    "the placement has %d operands and %d results", pl->nin,
                    pl->nout);
   for (int i = 0; i < n->nin; i++)

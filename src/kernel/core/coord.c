@@ -59,10 +59,6 @@ gs_status gs_kctx_split_index(gs_kctx *k, int rank, const int64_t *global,
 
 /* ---- places ---- */
 
-bool gs_kctx_placed(const gs_kctx *k) {
-  return k->node->op && (k->node->op->flags & GS_OP_PLACED);
-}
-
 static gs_status extent(gs_kctx *k, const gs_view *v, const gs_extent *from,
                         gs_kextent *x) {
   x->rank = v->rank;
@@ -90,7 +86,7 @@ static gs_status extent(gs_kctx *k, const gs_view *v, const gs_extent *from,
 /* The placement, or NULL. */
 static gs_status placement(gs_kctx *k, const gs_placement **pl) {
   *pl = NULL;
-  if (!gs_kctx_placed(k)) return GS_OK;
+  if (!k->node->op || !(k->node->op->flags & GS_OP_PLACED)) return GS_OK;
   *pl = gs_node_placement(k->node);
   if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
   return *pl ? GS_OK

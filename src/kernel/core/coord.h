@@ -30,7 +30,5 @@ gs_status gs_kctx_result(gs_kctx *k, int i, gs_kextent *x);
  * among its n local ones. */
 bool gs_kctx_has(const gs_kextent *x, int d, int64_t n, int64_t lo,
                  int64_t hi);
-/* Whether the node has the attribute `place`. */
-bool gs_kctx_placed(const gs_kctx *k);
 
 #endif

@@ -31,8 +31,8 @@ gs_value *gs_local_cut(gs_local *l, gs_value *x, int d, const gs_axes *axes,
 gs_node *gs_local_meshed(gs_local *l);
 /* The operator of that name in ai.gshard, which has a row of GS_OP_PLACED, on
  * operands and results as they are: with the placement that their forms say,
- * and all else as the node.  Where no dim is split: the node itself.  An
- * operand that another node reads whole (sizes, scales) stays global. */
+ * and all else as the node, so that operands such as sizes and scales are
+ * those of the whole.  Where no dim is split: the node itself. */
 gs_node *gs_local_placed(gs_local *l);
 /* The same, as the local function of a row. */
 gs_local_fn gs_local_place;

@@ -2,7 +2,7 @@
 #ifndef GS_OP_RESIZE_H
 #define GS_OP_RESIZE_H
 
-#include "ir/mesh/exchange.h"
+#include "ir/mesh/form.h"
 #include "op/core/op.h"
 
 /* The operands roi, scales and sizes; NULL and 0 when left out or empty. */
