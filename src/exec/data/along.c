@@ -60,6 +60,30 @@ void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
                  (char *)to + (size_t)(first * a->inner) * size, threads);
 }
 
+void gs_along_reblock(const gs_along *a, int block, bool into,
+                      const gs_stretch *s, const void *from, int64_t n,
+                      int64_t first, void *to, int threads) {
+  gs_assert(a->type == GS_FLOAT && block > 0 && a->between > 0 &&
+            a->outer % (block * a->between) == 0);
+  gs_assert(s->first >= 0 && first >= 0 && first + s->count <= n);
+  if (a->outer * a->inner * s->count == 0) return;
+  int64_t in = s->n * a->inner, out = n * a->inner;
+  int64_t read = into ? 1 : block, write = into ? block : 1;
+  if (gs_along_bytes(a, s->count) < 1 << 17) threads = 1;
+  gs_strided copy;
+  gs_strided_init(&copy, sizeof(float));
+  int64_t all = block * a->between;
+  gs_strided_dim(&copy, a->outer / all, in * all, out * all);
+  gs_strided_dim(&copy, block, into ? in * a->between : 1,
+                 into ? 1 : out * a->between);
+  gs_strided_dim(&copy, a->between, in * read, out * write);
+  gs_strided_dim(&copy, s->count, s->step * a->inner * read,
+                 a->inner * write);
+  gs_strided_dim(&copy, a->inner, read, write);
+  gs_strided_run(&copy, (const float *)from + s->first * a->inner * read,
+                 (float *)to + first * a->inner * write, threads);
+}
+
 void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,
                    const void *value, void *to) {
   gs_assert(first >= 0 && first + count <= n);

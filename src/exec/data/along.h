@@ -8,6 +8,8 @@
 typedef struct gs_along {
   gs_dtype type; /* no strings */
   int64_t outer, inner;
+  int64_t between; /* dims of outer that stand behind the channels, dim 1;
+                      gs_along_reblock alone reads it */
 } gs_along;
 
 /* `count` of n elements along the dim, from `first` on, `step` apart: any, 0
@@ -27,6 +29,12 @@ bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
  * `first` on.  The tensors do not overlap; at most so many threads copy. */
 void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
                    int64_t n, int64_t first, void *to, int threads);
+/* The same for f32 tensors in blocks of `block` channels (gs_view), which divide
+ * a->outer: one of them lies so, `to` where `into`, and the other is
+ * row-major. */
+void gs_along_reblock(const gs_along *a, int block, bool into,
+                      const gs_stretch *s, const void *from, int64_t n,
+                      int64_t first, void *to, int threads);
 /* Puts *value at places first .. first + count - 1 of n. */
 void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,
                    const void *value, void *to);

@@ -23,6 +23,8 @@ typedef struct gs_coll {
   gs_coll_exchange *exchange;
   int64_t sent;      /* of an exchange: gs_exchange_sent */
   int threads;       /* for copies */
+  int block;         /* of channels that x and y lie in, see gs_view; an
+                        exchange of which gs_exchange_takes_blocks says so */
   const void **operand; /* [nin] of the node */
   const void *in;    /* operand 0 */
   void *out;

@@ -1,6 +1,7 @@
 /* The ranged exchange of one device: one message for each pair of devices,
  * with the pieces of all operands in the order of the receiver's places, each
- * a tensor of its own from a whole byte on. */
+ * a tensor of its own from a whole byte on.  Messages are row-major, also where
+ * operand and result lie in blocks of channels: devices need not agree. */
 #include "base/assert.h"
 #include "base/math.h"
 #include "exec/data/along.h"
@@ -12,7 +13,8 @@
 typedef struct message {
   size_t bytes;
   bool lies;     /* in the block, or where it goes, as one run at `at`; */
-  size_t at;     /* else where it is packed in the scratch */
+  size_t at;     /* and not in blocks of channels; */
+  size_t packed; /* else where it is packed in the scratch */
 } message;
 
 struct gs_coll_exchange {
@@ -45,8 +47,8 @@ static void plan_put(gs_coll *c, gs_coll_exchange *q, int peer) {
   if (!m->bytes) return;
   gs_stretch s = stretch_of(q, &give->piece[0]);
   m->lies = give->n == 1 && gs_along_is_run(&q->along, &s, false, &m->at);
-  if (m->lies) return;
-  m->at = c->scratch_size;
+  if (m->lies && !gs_exchange_takes_blocks(c->node)) return;
+  m->packed = c->scratch_size;
   c->scratch_size += (m->bytes + 63) / 64 * 64;
 }
 
@@ -98,7 +100,9 @@ gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
                    gs_dtype_get((int)t)->text);
   q->along = (gs_along){t, gs_product(c->x->dims, c->dim),
                         gs_product(c->x->dims + c->dim + 1,
-                                   c->x->rank - c->dim - 1)};
+                                   c->x->rank - c->dim - 1),
+                        c->dim > 1 ? gs_product(c->x->dims + 2, c->dim - 2)
+                                   : 0};
   q->places = q->x.range.length;
   q->plan = gs_exchange_plan_of(a, c->mesh, &q->x, c->position);
   gs_assert(q->plan->npeer == 1 || q->plan->npeer == c->group.n);
@@ -122,8 +126,12 @@ static void pack(const gs_coll *c, const gs_exchange_peer *p, char *to) {
     gs_stretch s = stretch_of(q, &p->piece[k]);
     size_t bytes = gs_along_bytes(&q->along, s.count);
     if (bytes) to[bytes - 1] = 0; /* bits of no element */
-    gs_along_copy(&q->along, &s, c->operand[p->piece[k].source], s.count, 0,
-                  to, c->threads);
+    const void *from = c->operand[p->piece[k].source];
+    if (c->block)
+      gs_along_reblock(&q->along, c->block, false, &s, from, s.count, 0, to,
+                       c->threads);
+    else
+      gs_along_copy(&q->along, &s, from, s.count, 0, to, c->threads);
     to += bytes;
   }
 }
@@ -134,8 +142,12 @@ static void unpack(const gs_coll *c, const gs_exchange_peer *p,
   for (int k = 0; k < p->n; k++) {
     int64_t count = p->piece[k].count;
     gs_stretch s = {count, 0, 1, count};
-    gs_along_copy(&q->along, &s, from, q->places, p->piece[k].place, c->out,
-                  c->threads);
+    if (c->block)
+      gs_along_reblock(&q->along, c->block, true, &s, from, q->places,
+                       p->piece[k].place, c->out, c->threads);
+    else
+      gs_along_copy(&q->along, &s, from, q->places, p->piece[k].place, c->out,
+                    c->threads);
     from += gs_along_bytes(&q->along, count);
   }
 }
@@ -145,16 +157,21 @@ static void make_own(const gs_coll *c) {
   const gs_coll_exchange *q = c->exchange;
   const gs_exchange_peer *own = &q->plan->take[q->plan->me];
   const void *value = q->value;
+  gs_along along = q->along;
+  if (c->block) {
+    along.outer /= c->block;
+    along.inner *= c->block;
+  }
   for (int k = 0; k < own->n; k++) {
     const gs_exchange_piece *p = &own->piece[k];
     gs_stretch s = stretch_of(q, p);
-    gs_along_copy(&q->along, &s, c->operand[p->source], q->places, p->place,
+    gs_along_copy(&along, &s, c->operand[p->source], q->places, p->place,
                   c->out, c->threads);
   }
   if (q->x.fill == GS_FILL_ANY) return;
   if (q->x.fill == GS_FILL_OPERAND) value = c->operand[q->x.nsource];
   for (int k = 0; k < q->plan->nfill; k++)
-    gs_along_fill(&q->along, q->places, q->plan->fill[k].place,
+    gs_along_fill(&along, q->places, q->plan->fill[k].place,
                   q->plan->fill[k].count, value, c->out);
 }
 
@@ -164,17 +181,18 @@ static void put_and_get(const gs_coll *c) {
   for (int i = 0; i < q->plan->npeer; i++) {
     const message *put = &q->put[i], *got = &q->got[i];
     const gs_exchange_peer *give = &q->plan->give[i];
-    if (put->bytes && put->lies) {
+    if (put->bytes && put->lies && !c->block) {
       const char *block = c->operand[give->piece[0].source];
       gs_transfer_put(c->transfer, i, block + put->at, put->bytes);
     } else if (put->bytes) {
-      char *packed = (char *)c->scratch + put->at;
+      char *packed = (char *)c->scratch + put->packed;
       pack(c, give, packed);
       gs_transfer_put(c->transfer, i, packed, put->bytes);
     }
     if (got->bytes)
       gs_transfer_get(c->transfer, i,
-                      got->lies ? (char *)c->out + got->at : NULL, got->bytes);
+                      got->lies && !c->block ? (char *)c->out + got->at : NULL,
+                      got->bytes);
   }
 }
 
@@ -192,7 +210,7 @@ gs_status gs_coll_exchange_wait(const gs_coll *c, gs_err *e) {
   if (q->plan->npeer == 1) return GS_OK;
   GS_TRY(gs_transfer_wait(c->transfer, e));
   for (int i = 0; i < q->plan->npeer; i++)
-    if (q->got[i].bytes && !q->got[i].lies)
+    if (q->got[i].bytes && (!q->got[i].lies || c->block))
       unpack(c, &q->plan->take[i], c->transfer->got[i]);
   return gs_transfer_end(c->transfer, e);
 }

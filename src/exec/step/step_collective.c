@@ -9,6 +9,7 @@
 #include "exec/step/collective.h"
 #include "exec/step/step.h"
 #include "ir/packed.h"
+#include "op/core/exchange_node.h"
 #include "op/core/moves.h"
 
 static gs_status place_fail(gs_arena *a, const gs_coll *c, const char *text,
@@ -378,6 +379,9 @@ static gs_status prepare(gs_device *d, int s) {
   GS_TRY(gs_coll_new(&d->arena, d->p->step.at[s].node, d->p->g->mesh,
                      d->position, &c, &d->err));
   c->threads = d->threads;
+  c->block = d->block[c->x->id];
+  gs_assert(!c->block || gs_exchange_takes_blocks(c->node));
+  d->block[c->y->id] = c->block;
   d->state[s] = c;
   c->transfer = gs_transfer_new(d->comm, &c->group);
   return GS_OK;

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/math.h"
+#include "op/core/moves.h"
 
 /* A node that is read. */
 typedef struct reader {
@@ -199,4 +200,10 @@ void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
   if (x->fill == GS_FILL_VALUE)
     gs_node_set(g, n, &(gs_attr){.name = "value", .kind = GS_ATTR_FLOAT,
                                  .f = x->value});
+}
+
+bool gs_exchange_takes_blocks(const gs_node *n) {
+  return gs_move_of(n->op) &&
+         gs_move_of(n->op)->effect == GS_EFFECT_EXCHANGE && n->nin == 1 &&
+         n->in[0]->dtype == GS_FLOAT && gs_node_int(n, "dim", -1) > 1;
 }

@@ -17,6 +17,10 @@ gs_status gs_node_exchange(gs_arena *a, const gs_node *n, const gs_mesh *m,
 void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
                           const gs_exchange *x);
 
+/* Whether the exchange n goes along a dim behind the channels, dim 1, of one f32
+ * tensor, so that blocks of channels may be moved as they are. */
+bool gs_exchange_takes_blocks(const gs_node *n);
+
 /* A list of six numbers: m, a, b, c, e, length.  GS_DATA where there are not
  * six, c is not above 0, length is below 0, or the places of index 0 do not
  * fit. */
