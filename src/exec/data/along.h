@@ -29,9 +29,8 @@ bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
  * `first` on.  The tensors do not overlap; at most so many threads copy. */
 void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
                    int64_t n, int64_t first, void *to, int threads);
-/* The same for f32 tensors in blocks of `block` channels (gs_view), which divide
- * a->outer: one of them lies so, `to` where `into`, and the other is
- * row-major. */
+/* The same where one f32 tensor lies in blocks of `block` channels (gs_view),
+ * `to` where `into` and else `from`, and the other is row-major. */
 void gs_along_reblock(const gs_along *a, int block, bool into,
                       const gs_stretch *s, const void *from, int64_t n,
                       int64_t first, void *to, int threads);

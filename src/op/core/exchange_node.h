@@ -17,7 +17,7 @@ gs_status gs_node_exchange(gs_arena *a, const gs_node *n, const gs_mesh *m,
 void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
                           const gs_exchange *x);
 
-/* Whether the exchange n goes along a dim behind the channels, dim 1, of one f32
+/* Whether n is an exchange along a dim behind the channels, dim 1, of one f32
  * tensor, so that blocks of channels may be moved as they are. */
 bool gs_exchange_takes_blocks(const gs_node *n);
 
