@@ -156,6 +156,39 @@ mutant "an axis bars its own order" \
 mutant "what lies otherwise in two orders stays where it is" \
   'if (same_blocks(m, from, to))' 'if (same_blocks(m, from, from))' \
   tests/test_reshard
+mutant "nothing stands around a window" \
+  'x->fill = fill.dims >> d & 1 ? GS_FILL_VALUE : GS_FILL_ANY;' \
+  'x->fill = GS_FILL_ANY;' tests/test_partition
+mutant "a window ends one element early" \
+  'last = gs_window_span(w, d) - 1 - w->begin[d];' \
+  'last = gs_window_span(w, d) - 2 - w->begin[d];' tests/test_rule
+mutant "a kernel that is split meets one window less" \
+  'last = (w->out[d] - 1) * w->stride[d] - w->begin[d];' \
+  'last = (w->out[d] - 2) * w->stride[d] - w->begin[d];' tests/test_rule
+mutant "all places of a window are sent" \
+  'if (w->to->need) need = w->to->need[d];' '(void)need;' tests/test_partition
+mutant "the blocks of a window's source are taken for the whole" \
+  'if (!x->from.n) source->block = 0;' 'source->block = 0;' \
+  tests/test_partition
+mutant "an element lies with the device before" \
+  'int64_t owner = r->elem / block, at' \
+  'int64_t owner = (r->elem ? r->elem - 1 : 0) / block, at' \
+  tests/test_exchange
+mutant "sources of one exchange are not behind one another" \
+  '.shift = count > 1 ? -u->reach.first : 0};' '.shift = 0};' \
+  tests/test_partition
+mutant "a window is padded twice" \
+  'if (held >> d & 1) continue;' 'if (held >> 9 & 1) continue;' \
+  tests/test_partition
+mutant "a transposed convolution is cut on all devices alike" \
+  'if (x.c != 1 || x.a * stride != block) c.off = -1;' \
+  'if (x.c != 1 || x.a * stride != block) c.off = 0;' tests/test_partition
+mutant "a window's padding is taken as it is" \
+  'if (u->fill != GS_FILL_VALUE || (!window && !past)) return true;' \
+  'if (u || (!window && !past)) return true;' tests/test_partition
+mutant "parts of a split dim begin at its front" \
+  'u.reach = (gs_reach){count, 1, 1, at - from, at - from};' \
+  'u.reach = (gs_reach){count, 1, 1, -from, -from};' tests/test_rule
 mutant "the search for a resharding ends early" \
   'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
 mutant "more is left of a resharding than must be" \
