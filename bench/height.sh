@@ -10,8 +10,9 @@
 # Method: bench/image_models.py writes the models; gshard-run --check compares
 # with the whole model, and its --bench says what a device keeps and sends.
 # A part of what one device keeps is that by the number of devices; more than
-# 15 % above it is said.  Fails only where results differ.  Times are medians of RUNS processes each (default 9), in turns; a process is its
-# best of five runs, so that it is not the reading of weights that is measured.
+# 15 % above it is said.  Fails only where results differ.  Times are medians
+# of RUNS processes each (default 9), in turns; a process is its best of five
+# runs, so that it is not the reading of weights that is measured.
 set -eu
 build=$(cd "${1-build}" && pwd) runs=${2-9}
 source=$(cd "$(dirname "$0")" && pwd)
@@ -53,7 +54,7 @@ for model in resnet50 unet; do
       printf "%-8s %d devices: %.2f MB of activations, %.2f of a part of %.2f MB; ",
         model, d, $3 / 1e6, part, whole / d / 1e6
       printf "%d bytes sent%s\n", $2,
-        part > 1.15 ? "; more than 1.15 of a part" : "" }' \
+        (part > 1.15) ? "; more than 1.15 of a part" : "" }' \
       "$tmp/at.1" "$tmp/at.$d"
   done
 done
