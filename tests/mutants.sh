@@ -188,7 +188,7 @@ mutant "a window's padding is taken as it is" \
   'if (u || (!window && !past)) return true;' tests/test_partition
 mutant "parts of a split dim begin at its front" \
   'u.reach = (gs_reach){count, 1, 1, at - from, at - from};' \
-  'u.reach = (gs_reach){count, 1, 1, -from, -from};' tests/test_rule
+  'u.reach = (gs_reach){count, 1, 1, -from, -from};' tests/test_partition
 mutant "the search for a resharding ends early" \
   'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
 mutant "more is left of a resharding than must be" \
