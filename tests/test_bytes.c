@@ -2,8 +2,9 @@
  * of its inputs and outputs in, its collectives and their bytes per device
  * out, for links so slow that bytes decide.
  *
- * A case says `# at most N bytes`: no more may be sent; N is the least that is
- * known to be enough.  Each is run on integers with slow links and with the
+ * A case says `# at most N bytes`, the least that is known to be enough.  One
+ * that sends more has the line `more than N bytes` in what is expected: a gap
+ * to be closed.  Each is run on integers with slow links and with the
  * machine's own: the results must be those of the whole graph and the bytes
  * sent those predicted. */
 #include "cases.h"
