@@ -143,15 +143,13 @@ static void summarise_uneven(gs_buf *b, const gs_report *r) {
   gs_buf_char(b, '\n');
 }
 
-/* "runs whole: node 'y' (TopK), 12 KiB sent for it: REASON", or "gathered:
- * 2 MiB for output 'z': REASON". */
+/* "12 KiB for node 'y' (TopK), which runs whole: it needs all of dim 1 of 'x'
+ * (select)" */
 static void fallback_text(gs_buf *b, const gs_fallback *f) {
-  const char *bytes = gs_bytes_text(b->arena, f->bytes);
-  const char *who = f->node ? gs_node_place(b->arena, f->node)
-                            : gs_sprintf(b->arena, "output '%s'",
-                                         f->value->name);
-  if (f->whole) gs_buf_printf(b, "runs whole: %s, %s sent for it", who, bytes);
-  else gs_buf_printf(b, "gathered: %s for %s", bytes, who);
+  gs_buf_printf(b, "%s for %s", gs_bytes_text(b->arena, f->bytes),
+                f->node ? gs_node_place(b->arena, f->node)
+                        : gs_sprintf(b->arena, "output '%s'", f->value->name));
+  if (f->whole) gs_buf_str(b, ", which runs whole");
   if (*f->reason) gs_buf_printf(b, ": %s", gs_text(b->arena, f->reason));
   gs_buf_char(b, '\n');
 }
@@ -172,10 +170,12 @@ static void summarise_fallbacks(gs_buf *b, const gs_report *r) {
       GS_NEWS(b->arena, p->fallback.n + 1, const gs_fallback *);
   for (int i = 0; i < p->fallback.n; i++) list[i] = &p->fallback.at[i];
   qsort(list, (size_t)p->fallback.n, sizeof *list, by_bytes);
-  for (int i = 0; i < p->fallback.n && i < SHOWN; i++)
+  for (int i = 0; i < p->fallback.n && i < SHOWN; i++) {
+    gs_buf_str(b, "gathered: ");
     fallback_text(b, list[i]);
+  }
   if (p->fallback.n > SHOWN)
-    gs_buf_printf(b, "run whole or gathered: %d more, which --report names\n",
+    gs_buf_printf(b, "gathered: for %d more, which --report names\n",
                   p->fallback.n - SHOWN);
 }
 

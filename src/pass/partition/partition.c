@@ -107,7 +107,7 @@ static gs_status partition_node(gs_partitioner *p, const gs_node *n,
   p->node = n;
   int before = p->out->collective.n;
   gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
-  GS_TRY(gs_partitioner_choose(p, n, r, tmp, c));
+  gs_partitioner_choose(p, n, r, tmp, c);
   gs_local l = make_local(p, n, r, tmp, c);
   gs_partitioner_note(p, n, r, c, before);
   int first = p->program->node.n;
@@ -290,27 +290,17 @@ static double peak_bytes(const gs_partitioner *p) {
 
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e) {
-  const gs_partition_options none = {0};
-  return gs_pass_partition_with(a, g, &none, out, e);
-}
-
-gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
-                                 const gs_partition_options *o,
-                                 gs_partition *out, gs_err *e) {
   *out = (gs_partition){0};
-  gs_partitioner p = {
-      .a = a, .g = g, .m = g->mesh, .out = out, .o = o, .e = e};
+  gs_partitioner p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
   p.program = out->program = gs_graph_new(a, g->name);
   p.program->mesh = g->mesh;
   p.assigned = GS_NEWS(a, g->value.n + 1, gs_sharding *);
   p.held = GS_NEWS(a, g->value.n + 1, gs_held_form *);
-  p.ahead = GS_NEWS(a, g->value.n + 1, gs_outlook);
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
   p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
   gs_resharder_init(&p.resharder, a, g->mesh);
   count_uses(&p);
   add_inputs(&p);
-  if (!o->force) GS_TRY(gs_partitioner_look_ahead(&p));
   gs_value **y = GS_NEWS(a, g->output.n + 1, gs_value *);
   for (int i = 0; i < g->output.n; i++) {
     const gs_value *v = g->output.at[i];

@@ -6,11 +6,7 @@
 #include "base/math.h"
 #include "pass/partition/partition_impl.h"
 
-enum {
-  MAX_FORMS = 4, /* of an operand that are looked at */
-  MAX_UNITS = 3,
-  MAX_WAYS = 32 /* to assign them that are all tried */
-};
+enum { MAX_FORMS = 4 }; /* of an operand that are looked at */
 
 /* Assignments that differ; few, however many operands a node has.  By pointer:
  * one has kilobytes, of which room for more would be cleared in vain. */
@@ -127,62 +123,6 @@ static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
   add_offer(p, r, tmp, o, &as);
 }
 
-/* Lists of axes that split dims of operands and results, and have none in
- * common. */
-typedef struct units {
-  int n;
-  gs_axes at[MAX_UNITS];
-  gs_subset used;
-} units;
-
-static units units_of(const gs_partitioner *p, const gs_node *n,
-                      const gs_rule *r) {
-  units u = {0};
-  for (int i = 0; i < r->nin + r->nout; i++) {
-    gs_slot slot = gs_slot_at(n, r, i);
-    const gs_sharding *s = slot.value ? slot.value->sharding : NULL;
-    for (int d = 0; s && d < s->rank && u.n < MAX_UNITS; d++) {
-      gs_axes fresh = {0}; /* as in [a,b] after {a,~} */
-      for (int k = 0; k < s->dim[d].axes.n; k++)
-        if (!(u.used >> s->dim[d].axes.at[k] & 1))
-          fresh.at[fresh.n++] = s->dim[d].axes.at[k];
-      if (!fresh.n) continue;
-      u.used |= gs_mesh_barred(p->m, gs_axes_set(&fresh));
-      u.at[u.n++] = fresh;
-    }
-  }
-  return u;
-}
-
-/* Each unit from number `first` on splits one of the factors, or none. */
-static void offer_units(const gs_partitioner *p, const gs_rule *r,
-                        gs_arena *tmp, const units *u, int first,
-                        const gs_assignment *as, offers *o) {
-  gs_assignment more = *as;
-  if (first == u->n) {
-    add_offer(p, r, tmp, o, &more);
-    return;
-  }
-  offer_units(p, r, tmp, u, first + 1, as, o);
-  for (int f = 0; f < r->nfactor; f++) {
-    if (gs_factor_whole(r->factor[f].kind)) continue;
-    more.axis[f] = gs_axes_cat(&as->axis[f], &u->at[first]);
-    offer_units(p, r, tmp, u, first + 1, &more, o);
-    more.axis[f] = as->axis[f];
-  }
-}
-
-/* Where these are few: all ways to split factors by the axes that split
- * operands and results. */
-static void offer_all(const gs_partitioner *p, const gs_node *n,
-                      const gs_rule *r, gs_arena *tmp, offers *o) {
-  units u = units_of(p, n, r);
-  int ways = 1;
-  for (int i = 0; i < u.n && ways <= MAX_WAYS; i++) ways *= r->nfactor + 1;
-  gs_assignment none = {0};
-  if (u.n && ways <= MAX_WAYS) offer_units(p, r, tmp, &u, 0, &none, o);
-}
-
 /* Adds what a sharding of this slot gives to the factors, if it is new. */
 static void see(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
                 const gs_slot *slot, const gs_sharding *s, offers *seen) {
@@ -194,24 +134,6 @@ static void see(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
   add_new(r, tmp, seen, &as);
 }
 
-/* The forms in which an operand is at hand, or may be, and in which the reader
- * of a result can take it. */
-static void see_forms(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
-                      const gs_slot *slot, offers *seen) {
-  const gs_outlook *o = &p->ahead[slot->value->id];
-  const gs_held_form *x = slot->result ? NULL : p->held[slot->value->id];
-  bool made = x;
-  for (int j = 0; x && j < MAX_FORMS; x = x->next) {
-    if (x->filled) continue; /* splits nothing otherwise */
-    see(p, r, tmp, slot, x->form.sharding, seen);
-    j++;
-  }
-  for (int i = 0; !made && !slot->result && i < o->made.n && i < MAX_FORMS; i++)
-    see(p, r, tmp, slot, o->made.at[i], seen);
-  for (int i = 0; slot->result && i < o->wish.n && i < MAX_FORMS; i++)
-    see(p, r, tmp, slot, o->wish.at[i].form.sharding, seen);
-}
-
 /* Different shardings of the slots' values, as factors see them. */
 static offers collect(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                       gs_arena *tmp) {
@@ -220,9 +142,14 @@ static offers collect(gs_partitioner *p, const gs_node *n, const gs_rule *r,
     gs_slot slot = gs_slot_at(n, r, i);
     if (slot.value) see(p, r, tmp, &slot, slot.value->sharding, &seen);
   }
-  for (int i = 0; i < r->nin + r->nout; i++) {
+  for (int i = 0; i < r->nin; i++) {
     gs_slot slot = gs_slot_at(n, r, i);
-    if (slot.value) see_forms(p, r, tmp, &slot, &seen);
+    const gs_held_form *x = slot.value ? p->held[slot.value->id] : NULL;
+    for (int j = 0; x && j < MAX_FORMS; x = x->next) {
+      if (x->filled) continue; /* splits nothing otherwise */
+      see(p, r, tmp, &slot, x->form.sharding, &seen);
+      j++;
+    }
   }
   return seen;
 }
@@ -243,16 +170,11 @@ static double local_seconds(const gs_partitioner *p, const gs_node *n,
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
                           gs_axes_size(p->m, &c->as.axis[f]));
-  double bytes = 0, made = 0;
-  bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
+  double bytes = 0;
+  for (int i = 0; i < n->nin && i < r->nin; i++)
+    if (c->in[i].sharding) bytes += form_bytes(p, n->in[i], &c->in[i]);
   for (int i = 0; i < n->nout && i < r->nout; i++)
-    if (c->out[i].sharding) made += form_bytes(p, n->out[i], &c->out[i]);
-  for (int i = 0; i < n->nin && i < r->nin; i++) {
-    if (!c->in[i].sharding) continue;
-    double all = form_bytes(p, n->in[i], &c->in[i]);
-    bytes += indexed && i == 0 ? fmin(all, made) : all; /* read by rows */
-  }
-  bytes += made;
+    if (c->out[i].sharding) bytes += form_bytes(p, n->out[i], &c->out[i]);
   double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
   return gs_cost_local(p->m, flops, bytes);
 }
@@ -344,9 +266,7 @@ static bool add_windows(gs_partitioner *p, const gs_node *n, const gs_rule *r,
 /* Fills in what the assignment asks of operands and gives to results; false
  * when the node cannot be computed so. */
 static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
-                         gs_arena *tmp, const gs_assumed *x,
-                         gs_node_choice *c) {
-  gs_subset deferred = x ? x->partial : gs_partitioner_deferred(p, n);
+                         gs_arena *tmp, gs_subset deferred, gs_node_choice *c) {
   c->in = GS_NEWS(tmp, r->nin + 1, gs_form);
   c->out = GS_NEWS(tmp, r->nout + 1, gs_form);
   gs_subset used = 0;
@@ -358,8 +278,7 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
     c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], &c->as,
                                  n->in[i]->dims);
     gs_sharding *s = gs_sharding_copy(tmp, c->in[i].sharding);
-    if (x && i == x->operand) s->partial = c->deferred;
-    else if (!x && (all || i == 0))
+    if (all || i == 0)
       s->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
     c->in[i].sharding = s;
     c->in[i].padding = padding_wanted(n, r, i, c);
@@ -379,61 +298,40 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
 }
 
 static double choice_seconds(gs_partitioner *p, const gs_node *n,
-                             const gs_rule *r, const gs_assumed *x,
-                             gs_node_choice *c) {
+                             const gs_rule *r, gs_node_choice *c) {
   double t = c->compute = local_seconds(p, n, r, c);
   if (c->copies) t += c->copies->seconds;
   for (int i = 0; i < r->nin; i++)
-    if (c->in[i].sharding && !(x && i == x->operand))
+    if (c->in[i].sharding)
       t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
-  for (int i = 0; i < r->nout; i++)
-    if (c->out[i].sharding)
-      t += gs_partitioner_onward(p, n->out[i], &c->out[i]);
+  for (int i = 0; i < r->nout; i++) {
+    if (!c->out[i].sharding) continue;
+    const gs_value *v = n->out[i];
+    if (gs_value_dynamic(v) || !p->nuse[v->id]) continue;
+    gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
+    t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims,
+                          &c->out[i], &assigned)
+             ->seconds;
+  }
   return t;
 }
 
-/* The assignments that are priced. */
-static offers offers_of(gs_partitioner *p, const gs_node *n, const gs_rule *r,
-                        gs_arena *tmp) {
-  offers o = {0};
-  gs_assignment as = {0};
-  if (p->o->force && p->o->force(p->o->user, n, r, &as)) {
-    add_new(r, tmp, &o, &as);
-    return o;
-  }
-  offers seen = collect(p, n, r, tmp);
+void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
+                           const gs_rule *r, gs_arena *tmp,
+                           gs_node_choice *best) {
+  offers seen = collect(p, n, r, tmp), o = {0};
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
-  offer_all(p, n, r, tmp, &o);
   /* All whole: what no window, and no padding, can be wrong for. */
   if (!o.n || r->nuse) add_new(r, tmp, &o, GS_NEW(tmp, gs_assignment));
-  return o;
-}
-
-gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
-                                  const gs_rule *r, gs_arena *tmp,
-                                  const gs_assumed *x) {
-  offers o = offers_of(p, n, r, tmp);
-  gs_choices all = {0};
+  gs_subset deferred = gs_partitioner_deferred(p, n);
+  best->seconds = INFINITY;
+  bool any = false;
   for (int i = 0; i < o.n; i++) {
-    gs_node_choice *c = gs_push(tmp, &all);
-    *c = (gs_node_choice){.as = *o.at[i]};
-    if (shape_choice(p, n, r, tmp, x, c))
-      c->seconds = choice_seconds(p, n, r, x, c);
-    else all.n--;
+    gs_node_choice c = {.as = *o.at[i]};
+    if (!shape_choice(p, n, r, tmp, deferred, &c)) continue;
+    c.seconds = choice_seconds(p, n, r, &c);
+    if (c.seconds < best->seconds || !any) *best = c;
+    any = true;
   }
-  return all;
-}
-
-gs_status gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
-                                const gs_rule *r, gs_arena *tmp,
-                                gs_node_choice *best) {
-  gs_choices all = gs_partitioner_choices(p, n, r, tmp, NULL);
-  gs_assert(all.n || p->o->force);
-  if (!all.n)
-    return gs_fail(p->e, GS_UNSUPPORTED, gs_node_place(p->a, n),
-                   "the node cannot be computed as it is told to be");
-  *best = all.at[0];
-  for (int i = 1; i < all.n; i++)
-    if (all.at[i].seconds < best->seconds) *best = all.at[i];
-  return GS_OK;
+  gs_assert(any);
 }

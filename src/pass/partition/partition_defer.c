@@ -92,12 +92,3 @@ gs_subset gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n) {
   if (others && partial < 2 && !meets_partial(p, n, axes)) return 0;
   return axes;
 }
-
-bool gs_partitioner_defers(const gs_node *n, int i) {
-  if (!n->op || gs_node_dynamic(n) || !n->in[i]) return false;
-  bool alone = additive(n) ? n->nin == 1 : n->op->flags & GS_OP_LINEAR;
-  double after = 0;
-  for (int k = 0; k < n->nout; k++)
-    if (n->out[k]) after += elements(n->out[k]);
-  return alone && i == 0 && after <= elements(n->in[i]);
-}

@@ -173,49 +173,12 @@ double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
   double best = nearest(p, v, want, from);
   double again = best > 0 ? remake_price(p, v, want) : INFINITY;
   if (again < best) *from = NULL;
-  bool there = v->def && p->held[v->id];
-  if (there || isfinite(fmin(best, again))) return fmin(best, again);
-  /* An input or a weight not read yet: its block, then a path from there.  A
-   * result that is not made yet will probably be as it is assigned, and
-   * partial where it is wanted so. */
+  if (v->def || isfinite(best)) return fmin(best, again);
+  /* An input or a weight not read yet: its block, then a path from there. */
   gs_form block = gs_form_of(gs_partitioner_assigned(p, v));
-  gs_subset passed = v->def ? want->sharding->partial : 0;
-  gs_sharding partial = *block.sharding;
-  partial.partial = passed;
-  partial.reduce = want->sharding->reduce;
-  if (gs_mesh_barred(p->m, passed) & gs_sharding_used(block.sharding)) return 0;
-  if (passed) block.sharding = &partial;
   return gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &block,
                           want)
       ->seconds;
-}
-
-/* Whether a sum that is partial as `from` says can be so as `to` says. */
-static bool may_stay(const gs_sharding *from, const gs_sharding *to) {
-  return !to->partial ||
-         (!(to->partial & ~from->partial) && from->reduce == to->reduce);
-}
-
-double gs_partitioner_onward(gs_partitioner *p, const gs_value *v,
-                             const gs_form *form) {
-  const gs_outlook *o = &p->ahead[v->id];
-  if (gs_value_dynamic(v) || !p->nuse[v->id]) return 0;
-  gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
-  if (!o->wish.n)
-    return gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
-                            &assigned)
-        ->seconds;
-  double best = INFINITY;
-  for (int i = 0; i < o->wish.n; i++) {
-    const gs_wish *w = &o->wish.at[i];
-    if (w->seconds >= best || !may_stay(form->sharding, w->form.sharding))
-      continue;
-    best = fmin(best, w->seconds + gs_reshard_forms(&p->resharder, v->dtype,
-                                                    v->rank, v->dims, form,
-                                                    &w->form)
-                                       ->seconds);
-  }
-  return best;
 }
 
 /* The whole value in the program: an input, or a constant on first use. */

@@ -15,19 +15,6 @@ typedef struct gs_held_form {
   struct gs_held_form *next;
 } gs_held_form;
 
-/* One way in which the only reader of a value can take it, and what all that
- * follows from there costs, as far as it is a chain. */
-typedef struct gs_wish {
-  gs_form form;
-  double seconds;
-} gs_wish;
-
-/* What is known of a value before it is made. */
-typedef struct gs_outlook {
-  GS_VEC(const gs_sharding *) made; /* it may be made so */
-  GS_VEC(gs_wish) wish;             /* none: nothing is known of its readers */
-} gs_outlook;
-
 typedef struct gs_partitioner {
   gs_arena *a;
   const gs_graph *g;
@@ -38,11 +25,9 @@ typedef struct gs_partitioner {
   gs_sharding **assigned; /* [nvalue] see gs_partitioner_assigned; NULL: not
                              asked for yet */
   gs_held_form **held;    /* [nvalue] newest first */
-  gs_outlook *ahead;      /* [nvalue] */
   int *nuse;              /* [nvalue] operands and outputs that read it */
   const gs_node **reader; /* [nvalue] the last node that reads it */
   const gs_node *node;    /* being partitioned; NULL for outputs */
-  const gs_partition_options *o;
   gs_err *e;
 } gs_partitioner;
 
@@ -77,10 +62,6 @@ const gs_sharding *gs_partitioner_assigned(gs_partitioner *p,
  * counts nothing. */
 double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
                             const gs_form *want, gs_held_form **from);
-/* Seconds from v as `form` to where its reader has it, and from there on; to
- * its assigned form where nothing is known of readers; 0 when nobody reads. */
-double gs_partitioner_onward(gs_partitioner *p, const gs_value *v,
-                             const gs_form *form);
 /* Emits what is needed to have v as `want`, padding included, and returns
  * what can be read so. */
 gs_held_form *gs_partitioner_need(gs_partitioner *p, const gs_value *v,
@@ -128,8 +109,6 @@ gs_subset gs_partitioner_partial(const gs_partitioner *p, const gs_value *v);
  * more bytes.  Operands of a sum that are whole are spread first, if that
  * saves a reduction. */
 gs_subset gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n);
-/* Whether n would pass on partial sums that operand i alone holds. */
-bool gs_partitioner_defers(const gs_node *n, int i);
 
 /* ---- copies (partition_copy.c) ---- */
 
@@ -146,30 +125,11 @@ gs_status gs_partitioner_copy(gs_partitioner *p, gs_local *l,
 
 /* ---- choices (partition_choose.c) ---- */
 
-typedef GS_VEC(gs_node_choice) gs_choices;
-/* Of a node that is not there yet. */
-typedef struct gs_assumed {
-  int operand;       /* whose seconds do not count */
-  gs_subset partial; /* it comes as a partial sum over these axes, which the
-                        node passes on */
-} gs_assumed;
-/* The assignments of a node that its operands and results suggest; NULL: it is
- * next. */
-gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
-                                  const gs_rule *r, gs_arena *tmp,
-                                  const gs_assumed *x);
-/* The cheapest of them. */
-gs_status gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
-                                const gs_rule *r, gs_arena *tmp,
-                                gs_node_choice *best);
-
-/* ---- looking ahead (partition_ahead.c) ---- */
-
-/* Fills in p->ahead: how values may be made, node after node, then, from the
- * last node to the first, how the reader of a value that only one node reads
- * can take it and what that costs.  For a chain of nodes that is the cost of
- * all that is left; elsewhere a guess. */
-gs_status gs_partitioner_look_ahead(gs_partitioner *p);
+/* Picks the factor assignment of a node: the cheapest of those that its
+ * operands and results suggest. */
+void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
+                           const gs_rule *r, gs_arena *tmp,
+                           gs_node_choice *best);
 
 /* ---- what is worth a word (partition_note.c) ---- */
 

@@ -33,16 +33,14 @@ static traffic traffic_from(const gs_partitioner *p, int first) {
   return t;
 }
 
-/* Whether n runs whole although an operand is split: *split is the first.
- * Constants count only where something is `sent`: small ones are read whole. */
-static bool runs_whole(const gs_node *n, const gs_node_choice *c, bool sent,
+/* Whether n runs whole although an operand is split: *split is the first. */
+static bool runs_whole(const gs_node *n, const gs_node_choice *c,
                        const gs_value **split) {
   *split = NULL;
   for (int i = 0; i < n->nin; i++) {
     const gs_sharding *s = c->in[i].sharding;
     if (s && !gs_sharding_is_replicated(s)) return false;
-    bool read = n->in[i] && n->in[i]->constant && !sent;
-    if (s && !read && !*split && gs_sharding_used(n->in[i]->sharding))
+    if (s && !*split && gs_sharding_used(n->in[i]->sharding))
       *split = n->in[i];
   }
   return *split != NULL;
@@ -84,7 +82,7 @@ void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          const gs_node_choice *c, int first) {
   traffic t = traffic_from(p, first);
   const gs_value *split;
-  bool whole = runs_whole(n, c, t.all > 0, &split);
+  bool whole = t.all > 0 && runs_whole(n, c, &split);
   if (!whole && t.gathered <= GS_LARGE_GATHER) return;
   const gs_value *v = t.most ? t.most : split;
   int i = 0;
