@@ -47,7 +47,7 @@ model_place model_place_of(const gs_mesh *mesh, const gs_exchange *x, int64_t p,
     at.source = k;
     at.elem = elem;
     if (s->block)
-      at.giver = gs_axes_peer(mesh, &x->from, p, elem / s->block);
+      at.giver = gs_axes_peer(mesh, &x->from, p, (s->first + elem) / s->block);
   }
   return at;
 }
@@ -80,6 +80,11 @@ static void some_sources(uint32_t *state, const gs_mesh *mesh, gs_exchange *x,
     s[k].block = gs_ceil_div(s[k].n, givers);
     if (!model_any(state, 0, 2)) s[k].block += model_any(state, 0, 4);
     if (!model_any(state, 0, 4)) s[k].block = 0;
+    s[k].first = 0;
+    if (!model_any(state, 0, 3)) { /* a part */
+      s[k].first = model_any(state, 0, s[k].n);
+      s[k].n -= s[k].first;
+    }
     s[k].shift = one ? 0 : shift;
     shift += s[k].n + (model_any(state, 0, 1) ? 0 : model_any(state, 0, 3));
   }

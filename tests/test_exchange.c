@@ -39,9 +39,11 @@ static void lay(const gs_exchange *x, const gs_exchange_plan *plan, int peer,
       model_place *at = &got[c->place + q];
       ck_assert(!at->wanted);
       int64_t local = c->at + c->delta * q;
-      ck_assert(local >= 0 && local < (s->block ? s->block : s->n));
+      ck_assert(local >= 0 &&
+                local < (s->block ? s->block : s->first + s->n));
       *at = (model_place){.giver = -1, .source = c->source, .elem = local};
       at->wanted = true;
+      at->elem -= s->first;
       if (!s->block) continue;
       at->giver = gs_axes_peer(&mesh, &x->from, p, peer);
       at->elem += peer * s->block;
@@ -184,7 +186,7 @@ START_TEST(by_hand) {
   gs_axes a = gs_axes_named(&mesh, 0);
   gs_reach conv = {16, 1, 1, -1, 1};
   gs_exchange x = gs_exchange_of(&mesh, &a, &conv, false);
-  gs_exchange_source s = {16, 4, 0};
+  gs_exchange_source s = {16, 4, 0, 0};
   x.from = a;
   x.nsource = 1;
   x.source = &s;
@@ -205,12 +207,89 @@ START_TEST(by_hand) {
   ck_assert(!gs_mesh_parse("mesh {x=2, y=2}", &arena, &mesh, &err));
   gs_axes xy = gs_axes_cat(&(gs_axes){1, {0}}, &(gs_axes){1, {1}});
   x = gs_exchange_blocks(&mesh, &(gs_axes){1, {0}}, 5);
-  gs_exchange_source five = {5, 2, 0};
+  gs_exchange_source five = {5, 2, 0, 0};
   x.from = xy;
   x.nsource = 1;
   x.source = &five;
   ck_assert_int_eq(x.range.length, 3);
   ck_assert_int_eq(gs_exchange_sent(&mesh, &x), 3);
+}
+END_TEST
+
+/* ---- two as one ---- */
+
+/* y makes source k of x. */
+static bool inner_exchange(const gs_exchange *x, int k, gs_exchange *y,
+                           gs_exchange_source *s) {
+  const gs_exchange_source *made = &x->source[k];
+  gs_axes to = made->block ? x->from : (gs_axes){0};
+  *y = model_exchange(&state, &mesh, s);
+  y->to = to;
+  y->step = 1;
+  y->reach = (gs_reach){0};
+  y->width = 0;
+  y->range = gs_held_range_of(1, made->block, any(-6, 6), 1, 0,
+                              made->block ? made->block
+                                          : made->first + made->n);
+  return !gs_exchange_check(&mesh, y, "it", NULL);
+}
+
+/* What place j of device p holds, by way of y. */
+static model_place through(const gs_exchange *x, int k, const gs_exchange *y,
+                           int64_t p, int64_t j) {
+  model_place at = model_place_of(&mesh, x, p, j);
+  if (at.source != k) return at;
+  const gs_exchange_source *s = &x->source[k];
+  int64_t e = s->first + at.elem, i = s->block ? e / s->block : 0;
+  int64_t q = s->block ? gs_axes_peer(&mesh, &x->from, p, i) : p;
+  bool wanted = at.wanted;
+  at = model_place_of(&mesh, y, q, s->block ? e % s->block : e);
+  at.source += at.source < 0 ? 0 : 100;
+  at.wanted = wanted;
+  return at;
+}
+
+static void check_join(const gs_exchange *x, int k, const gs_exchange *y,
+                       const gs_exchange *both,
+                       const gs_exchange_origin *origin) {
+  ck_assert(!gs_exchange_check(&mesh, both, "both", NULL));
+  for (int64_t p = 0; p < mesh.ndevice; p++)
+    for (int64_t j = 0; j < x->range.length; j++) {
+      model_place want = through(x, k, y, p, j);
+      model_place got = model_place_of(&mesh, both, p, j);
+      ck_assert_int_eq(want.wanted, got.wanted);
+      if (got.source < 0 || !got.wanted) {
+        ck_assert(!got.wanted || want.source < 0);
+        continue;
+      }
+      const gs_exchange_origin *o = &origin[got.source];
+      const gs_exchange *of = o->inner ? y : x;
+      int64_t first = both->source[got.source].first;
+      ck_assert_int_eq(want.source, o->inner ? 100 + o->source : o->source);
+      ck_assert_int_eq(of->source[o->source].first + want.elem,
+                       first + got.elem);
+    }
+}
+
+START_TEST(joined) {
+  int count = 0;
+  for (int n = 0; n < 12000; n++) {
+    const char *text = meshes[(unsigned)n % (sizeof meshes / sizeof *meshes)];
+    gs_exchange_source s[4], t[4];
+    gs_exchange y, both;
+    gs_exchange_origin *origin;
+    gs_arena_reset(&arena);
+    ck_assert(!gs_mesh_parse(text, &arena, &mesh, &err));
+    gs_exchange x = model_exchange(&state, &mesh, s);
+    if (gs_exchange_check(&mesh, &x, "it", NULL)) continue;
+    int k = (int)any(0, x.nsource - 1);
+    if (!inner_exchange(&x, k, &y, t)) continue;
+    if (!gs_exchange_join(&arena, &mesh, &x, k, &y, &both, &origin)) continue;
+    check_join(&x, k, &y, &both, origin);
+    check_exchange(&both);
+    count++;
+  }
+  ck_assert_int_gt(count, 1000);
 }
 END_TEST
 
@@ -226,7 +305,7 @@ static void refused(const gs_exchange *x, const char *why) {
 #define BAD(change, why)                                                       \
   do {                                                                         \
     gs_exchange x = good;                                                      \
-    gs_exchange_source s[2] = {{8, 4, 0}, {4, 2, 8}};                          \
+    gs_exchange_source s[2] = {{8, 4, 0, 0}, {4, 2, 8, 0}};                    \
     x.source = s;                                                              \
     change;                                                                    \
     refused(&x, why);                                                          \
@@ -237,7 +316,7 @@ START_TEST(bad_numbers) {
                            &err));
   gs_axes a = gs_axes_named(&mesh, 0);
   gs_exchange good = gs_exchange_blocks(&mesh, &a, 12);
-  gs_exchange_source two[2] = {{8, 4, 0}, {4, 2, 8}};
+  gs_exchange_source two[2] = {{8, 4, 0, 0}, {4, 2, 8, 0}};
   int64_t big = INT64_MAX;
   good.from = a;
   good.nsource = 2;
@@ -261,12 +340,12 @@ START_TEST(bad_numbers) {
       "outputs cannot reach floor((-1*o + 0)/2) to floor((-1*o + 0)/2)");
   BAD(x.reach.num = big, "the reach does not fit in 60 bits");
   BAD(x.nsource = 0, "an exchange of nothing");
-  BAD(s[0].block = 3, "source 0: 8 elements cannot lie in blocks of 3 on 2 "
-                      "devices");
-  BAD(s[0].n = -1, "source 0: -1 elements cannot lie in blocks of 4 on 2 "
-                   "devices");
-  BAD(s[1].block = big, "source 1: 4 elements cannot lie in blocks of "
-                        "9223372036854775807 on 2 devices");
+  BAD(s[0].block = 3, "source 0: 8 elements from 0 on cannot lie in blocks of "
+                      "3 on 2 devices");
+  BAD(s[0].n = -1, "source 0: -1 elements from 0 on cannot lie in blocks of 4 "
+                   "on 2 devices");
+  BAD(s[1].block = big, "source 1: 4 elements from 0 on cannot lie in blocks "
+                        "of 9223372036854775807 on 2 devices");
   BAD(s[1].shift = 7, "source 1 begins at element 7, before source 0 ends at "
                       "8");
   BAD(s[1].shift = big, "source 1: elements 9223372036854775807 to "
@@ -290,6 +369,7 @@ int main(void) {
   tcase_add_test(t, random_numbers);
   tcase_add_test(t, from_reach);
   tcase_add_test(t, by_hand);
+  tcase_add_test(t, joined);
   tcase_add_test(t, bad_numbers);
   return suite_run("exchange", t);
 }

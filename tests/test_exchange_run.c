@@ -14,6 +14,9 @@
 #include "ir/packed.h"
 #include "op/core/exchange_node.h"
 #include "op/core/moves.h"
+#include "pass/partition/partition.h"
+#include "pass/prepare/infer.h"
+#include "pass/propagate/propagate.h"
 #include "pass/specialise.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
@@ -48,7 +51,7 @@ typedef struct trial {
 
 static int64_t block_of(const trial *t, int k) {
   const gs_exchange_source *s = &t->source[k];
-  return s->block ? s->block : s->n;
+  return s->block ? s->block : s->first + s->n;
 }
 
 static char *name_of(const char *letter, int k) {
@@ -160,8 +163,9 @@ static const char *wanted_element(const trial *t, int64_t p, int64_t o,
   if ((!m.wanted || m.source < 0) && !looked_at) return NULL;
   if (m.wanted && m.source >= 0) {
     const gs_exchange_source *s = &t->source[m.source];
+    int64_t e = s->first + m.elem;
     return element(t, t->in[m.source], m.giver < 0 ? p : m.giver, o,
-                   s->block ? m.elem % s->block : m.elem, i);
+                   s->block ? e % s->block : e, i);
   }
   if (t->x.fill == GS_FILL_OPERAND)
     return element(t, t->in[t->x.nsource], 0, 0, 0, 0);
@@ -325,7 +329,7 @@ START_TEST(fill_values) {
   gs_axes a = gs_axes_named(&t.mesh, 0);
   gs_reach r = {6, 1, 1, -1, 1};
   t.x = gs_exchange_of(&t.mesh, &a, &r, false);
-  t.source[0] = (gs_exchange_source){6, 3, 0};
+  t.source[0] = (gs_exchange_source){6, 3, 0, 0};
   t.x.from = a;
   t.x.nsource = 1;
   t.x.source = t.source;
@@ -337,6 +341,111 @@ START_TEST(fill_values) {
   run(&t, &g, 1, GS_WAIT_NEXT, NULL);
   ck_assert_str_eq(element(&t, t.out, 0, 1, 0, 2), values[_i].bits);
   ck_assert_str_eq(element(&t, t.out, 1, 0, 4, 0), values[_i].bits);
+}
+END_TEST
+
+/* ---- chains ---- */
+
+/* Models whose exchanges follow one another, with one input; how many are
+ * left. */
+static const struct {
+  const char *mesh, *text;
+  int left;
+} chains[] = {
+    {"mesh {x=4}", /* turned round by one */
+     "input p {x} : i32[12]\n"
+     "a = Slice(p, c11, c12, c0) {~} : i32[1]\nb = Slice(p, c0, c11, c0)\n"
+     "y = Concat(a, b) axis=0 {x} : i32[12]\noutput y\n", 1},
+    {"mesh {x=3}", /* both ways, uneven */
+     "input p {x,~} : i32[11,2]\n"
+     "a = Slice(p, c7, c11, c0)\nb = Slice(p, c0, c7, c0)\n"
+     "r = Concat(a, b) axis=0 {x,~} : i32[11,2]\n"
+     "c = Slice(p, c1, c11, c0)\nd = Slice(p, c0, c1, c0)\n"
+     "l = Concat(c, d) axis=0 {x,~} : i32[11,2]\n"
+     "y = Add(r, l) {x,~} : i32[11,2]\noutput y\n", 2},
+    {"mesh {x=2, z=2}", /* a pad that wraps */
+     "input p {z,~} : i32[12,3]\n"
+     "u = Slice(p, c11, c12, c0) {~,~} : i32[1,3]\n"
+     "v = Slice(p, c0, c1, c0) {~,~} : i32[1,3]\n"
+     "y = Concat(u, p, v) axis=0 {z,~} : i32[14,3]\noutput y\n", 1},
+    {"mesh {x=4}", /* pad, then slice: a shift */
+     "input p {x,~} : i32[12,2]\n"
+     "a = Pad(p, c1000) {x,~} : i32[13,2]\n"
+     "y = Slice(a, c0, c12, c0) {x,~} : i32[12,2]\n"
+     "output y\n", 1},
+    {"mesh {x=4}", /* what is sliced is where it was; a is an
+                        output too */
+     "input p {x,~} : i32[12,2]\n"
+     "a = Pad(p, c1000) {x,~} : i32[13,2]\n"
+     "y = Slice(a, c1, c11, c0) {x,~} : i32[10,2]\n"
+     "output y\noutput a\n", 1},
+    {"mesh {x=2}", /* two fills that differ, one exchange local */
+     "input p {x,~} : i32[12,3]\n"
+     "a = Pad(p, c1000, three) {x,~} : i32[13,3]\n"
+     "y = Pad(a, c1000) {x,~} : i32[14,3]\n"
+     "output y\n", 1},
+};
+
+static gs_graph *chain_graph(const char *mesh, const char *text) {
+  gs_graph *g = NULL;
+  gs_buf b;
+  gs_buf_init(&b, &arena);
+  gs_buf_printf(&b, "%s\n", mesh);
+  static const int numbers[] = {0, 1, 7, 11, 12};
+  for (int i = 0; i < COUNT(numbers); i++)
+    gs_buf_printf(&b, "constant c%d : i64[1] = [%d]\n", numbers[i],
+                  numbers[i]);
+  gs_buf_str(&b, "constant c1000 : i64[4] = [1,0,0,0]\n"
+                 "constant three : i32[] = [3]\n");
+  gs_buf_str(&b, text);
+  must(!gs_graph_parse(&arena, b.at, "chain", &g, &err), b.at);
+  for (int i = 0; i < g->node.n; i++) {
+    gs_node *n = g->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op->since;
+  }
+  must(!gs_pass_infer(&arena, g, NULL, &err), "infer");
+  return g;
+}
+
+static gs_tensor *run_chain(const gs_graph *g, int64_t ndevice,
+                            const gs_tensor *p, uint64_t *sent) {
+  gs_exec_config config = {.graph = &g, .ngraph = 1, .ndevice = ndevice,
+                           .threads = 1, .verify = true};
+  gs_exec *exec = NULL;
+  gs_tensor *y = NULL;
+  gs_status s = gs_exec_new(&config, &exec, &err);
+  if (!s) s = gs_exec_input(exec, "p", p, &err);
+  if (!s) s = gs_exec_run(exec, &err);
+  if (!s) s = gs_exec_output(exec, &arena, 0, &y, &err);
+  must(!s, "run");
+  *sent = gs_exec_sent(exec);
+  gs_exec_free(exec);
+  return y;
+}
+
+START_TEST(joined) {
+  gs_graph *whole = chain_graph(chains[_i].mesh, chains[_i].text);
+  whole->mesh = NULL;
+  gs_graph *g = chain_graph(chains[_i].mesh, chains[_i].text);
+  gs_propagate_input none = {0};
+  gs_propagation done;
+  gs_partition made;
+  uint64_t sent;
+  ck_assert(!gs_pass_propagate(&arena, g, &none, &done, &err));
+  ck_assert_msg(!gs_pass_partition(&arena, g, &made, &err), "%s", messages());
+  ck_assert_int_eq(made.collective.n, chains[_i].left);
+  const gs_value *p = g->input.at[0];
+  trial t = {.type = GS_INT32};
+  gs_tensor *x = some_data(&t, p->rank, p->dims);
+  gs_tensor *want = run_chain(whole, 1, x, &sent);
+  gs_tensor *got = run_chain(made.program, g->mesh->ndevice, x, &sent);
+  ck_assert_uint_eq(got->nbytes, want->nbytes);
+  ck_assert_mem_eq(got->data, want->data, want->nbytes);
+  double bytes = 0;
+  for (int i = 0; i < made.collective.n; i++)
+    bytes += made.collective.at[i].bytes;
+  ck_assert_double_eq(bytes, (double)sent);
 }
 END_TEST
 
@@ -411,6 +520,7 @@ int main(int argc, char **argv) {
   tcase_add_loop_test(t, random_exchanges, 0, COUNT(types));
   tcase_add_loop_test(t, files, 0, 3);
   tcase_add_loop_test(t, fill_values, 0, COUNT(values));
+  tcase_add_loop_test(t, joined, 0, COUNT(chains));
   tcase_add_loop_test(t, refused, 0, COUNT(bad));
   return suite_run("exchange_run", t);
 }

@@ -26,10 +26,9 @@ struct gs_coll_exchange {
   uint64_t value[2];  /* of the fill */
 };
 
-static gs_stretch stretch_of(const gs_coll_exchange *q,
-                             const gs_exchange_piece *p) {
-  const gs_exchange_source *s = &q->x.source[p->source];
-  return (gs_stretch){s->block ? s->block : s->n, p->at, p->delta, p->count};
+static gs_stretch stretch_of(const gs_coll *c, const gs_exchange_piece *p) {
+  int64_t n = c->node->in[p->source]->dims[c->dim];
+  return (gs_stretch){n, p->at, p->delta, p->count};
 }
 
 static size_t bytes_of(const gs_coll_exchange *q, const gs_exchange_peer *p) {
@@ -45,7 +44,7 @@ static void plan_put(gs_coll *c, gs_coll_exchange *q, int peer) {
   message *m = &q->put[peer];
   m->bytes = bytes_of(q, give);
   if (!m->bytes) return;
-  gs_stretch s = stretch_of(q, &give->piece[0]);
+  gs_stretch s = stretch_of(c, &give->piece[0]);
   m->lies = give->n == 1 && gs_along_is_run(&q->along, &s, false, &m->at);
   if (m->lies && !gs_exchange_takes_blocks(c->node)) return;
   m->packed = c->scratch_size;
@@ -123,7 +122,7 @@ gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
 static void pack(const gs_coll *c, const gs_exchange_peer *p, char *to) {
   const gs_coll_exchange *q = c->exchange;
   for (int k = 0; k < p->n; k++) {
-    gs_stretch s = stretch_of(q, &p->piece[k]);
+    gs_stretch s = stretch_of(c, &p->piece[k]);
     size_t bytes = gs_along_bytes(&q->along, s.count);
     if (bytes) to[bytes - 1] = 0; /* bits of no element */
     const void *from = c->operand[p->piece[k].source];
@@ -164,7 +163,7 @@ static void make_own(const gs_coll *c) {
   }
   for (int k = 0; k < own->n; k++) {
     const gs_exchange_piece *p = &own->piece[k];
-    gs_stretch s = stretch_of(q, p);
+    gs_stretch s = stretch_of(c, p);
     gs_along_copy(&along, &s, c->operand[p->source], q->places, p->place,
                   c->out, c->threads);
   }

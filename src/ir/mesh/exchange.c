@@ -204,11 +204,14 @@ gs_exchange_run *gs_exchange_runs(gs_arena *a, const gs_exchange *x, int64_t i,
 
 /* ---- pieces ---- */
 
-/* Takes from the front of a run of a split source what one device holds:
- * returns its index along `from`. */
-static int64_t next_piece(gs_exchange_run *r, int64_t block,
+/* Takes from the front of a run of a source what one device holds: returns its
+ * index along `from`, 0 where all have the source. */
+static int64_t next_piece(const gs_exchange *x, gs_exchange_run *r,
                           gs_exchange_piece *p) {
-  int64_t owner = r->elem / block, at = r->elem % block, count = r->count;
+  const gs_exchange_source *s = &x->source[r->source];
+  int64_t block = s->block ? s->block : s->first + s->n;
+  int64_t elem = s->first + r->elem;
+  int64_t owner = elem / block, at = elem % block, count = r->count;
   if (r->delta > 0)
     count = gs_min(count, gs_ceil_div(block - at, r->delta));
   if (r->delta < 0) count = gs_min(count, at / -r->delta + 1);
@@ -236,7 +239,7 @@ static void pieces_of(gs_arena *a, const gs_exchange *x, int64_t i, int64_t me,
     if (!s->block && only >= 0) continue;
     while (r.count > 0) {
       gs_exchange_piece p;
-      int64_t owner = next_piece(&r, s->block ? s->block : s->n, &p);
+      int64_t owner = next_piece(x, &r, &p);
       if (!s->block) owner = me;
       if (only < 0) *gs_push(a, &of[owner]) = p;
       else if (owner == only) *gs_push(a, of) = p;
@@ -319,7 +322,7 @@ static int64_t sent_in_orders(const gs_mesh *m, const gs_exchange *x) {
       int64_t block = r.source < 0 ? 0 : x->source[r.source].block;
       while (block && r.count > 0) {
         gs_exchange_piece c;
-        int64_t giver = gs_axes_peer(m, &x->from, p, next_piece(&r, block, &c));
+        int64_t giver = gs_axes_peer(m, &x->from, p, next_piece(x, &r, &c));
         if (giver == p) continue;
         sent[giver] += c.count;
         most = gs_max(most, sent[giver]);
@@ -359,7 +362,7 @@ int64_t gs_exchange_sent(const gs_mesh *m, const gs_exchange *x) {
       int64_t block = r.source < 0 ? 0 : x->source[r.source].block;
       while (block && r.count > 0) {
         gs_exchange_piece p;
-        int64_t owner = next_piece(&r, block, &p);
+        int64_t owner = next_piece(x, &r, &p);
         int64_t giver = gs_axes_peer(m, &x->from, 0, owner);
         bool itself = gs_axes_index(m, &shared, giver) == own;
         int64_t *sum = &sent[owner * apart_size + at];

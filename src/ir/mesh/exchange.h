@@ -1,13 +1,14 @@
 /* The ranged exchange: which elements of one dim each device ends with, and
  * from whom they come (design section 5.1).
  *
- * Element e of a source lies with the device of index floor(e / block) along
- * `from`; of several devices that hold it, the one sends that agrees with the
- * receiver on all axes but those.  The device with index i along `to` ends
- * with range.length places: place j holds element first(i) + step * j of the
- * sources laid end to end (each shifted by its `shift`), or the fill where no
- * source has that element.  These numbers say it for any number of devices;
- * gs_exchange_plan works out the pieces of one. */
+ * Element e of a source lies with the device of index
+ * floor((first + e) / block) along `from`; of several devices that hold it, the
+ * one sends that agrees with the receiver on all axes but those.  The device
+ * with index i along `to` ends with range.length places: place j holds element
+ * first(i) + step * j of the sources laid end to end (each shifted by its
+ * `shift`), or the fill where no source has that element.  These numbers say
+ * it for any number of devices; gs_exchange_plan works out the pieces of
+ * one. */
 #ifndef GS_IR_EXCHANGE_H
 #define GS_IR_EXCHANGE_H
 
@@ -30,10 +31,12 @@ typedef enum gs_fill {
 } gs_fill;
 
 typedef struct gs_exchange_source {
-  int64_t n;     /* elements of the whole dim */
+  int64_t n;     /* elements */
   int64_t block; /* elements of a device; 0: every device holds all n */
   int64_t shift; /* its element 0 is element `shift` of the exchange; with a
                     fill that maps the index: 0, and one source */
+  int64_t first; /* where its element 0 stands in the dim that is split into the
+                    blocks, or is held whole: it may be a part of that */
 } gs_exchange_source;
 
 typedef struct gs_exchange {
@@ -113,6 +116,21 @@ gs_exchange_plan *gs_exchange_plan_of(gs_arena *a, const gs_mesh *m,
  * indices along `to` once (all devices, where the axes are of two orders), and
  * what each takes: the callers keep it. */
 int64_t gs_exchange_sent(const gs_mesh *m, const gs_exchange *x);
+
+/* Where a source of a joined exchange comes from. */
+typedef struct gs_exchange_origin {
+  bool inner; /* of the inner exchange, else of the outer one */
+  int source;
+} gs_exchange_origin;
+
+/* The exchange that does what x does, but takes what y makes, which is source
+ * k of x, straight from the sources of y; (*origin)[i] tells which its source
+ * i is.  Where both fills are operands they are the same one.  False where no
+ * exchange does that: steps of y, gaps with another fill, blocks that are not
+ * those that x reads, blocks along different axes. */
+bool gs_exchange_join(gs_arena *a, const gs_mesh *m, const gs_exchange *x,
+                      int k, const gs_exchange *y, gs_exchange *out,
+                      gs_exchange_origin **origin);
 
 /* All invariants that the struct states; the numbers of no device overflow,
  * and a fill does not repeat a dim a million times.  GS_DATA, for a program may

@@ -75,14 +75,15 @@ static gs_status check_range(const gs_exchange *x, int64_t devices,
 static gs_status check_source(const gs_exchange *x, int k, int64_t givers,
                               const char *what, gs_err *e) {
   const gs_exchange_source *s = &x->source[k];
-  int64_t all = s->n;
-  if (s->n < 0 || s->block < 0 ||
-      (s->block && (!gs_mul(s->block, givers, &all) || all < s->n)))
+  int64_t all, end;
+  if (s->n < 0 || s->first < 0 || s->block < 0 ||
+      !gs_add(s->first, s->n, &end) || !near(end) ||
+      (s->block && (!gs_mul(s->block, givers, &all) || all < end)))
     return gs_fail(e, GS_DATA, what,
-                   "source %d: %lld elements cannot lie in blocks of %lld on "
-                   "%lld devices",
-                   k, (long long)s->n, (long long)s->block,
-                   (long long)givers);
+                   "source %d: %lld elements from %lld on cannot lie in blocks "
+                   "of %lld on %lld devices",
+                   k, (long long)s->n, (long long)s->first,
+                   (long long)s->block, (long long)givers);
   if (!near(s->n) || !near(s->shift) || !near(s->shift + s->n))
     return gs_fail(e, GS_DATA, what,
                    "source %d: elements %lld to %lld + %lld do not fit in 60 "

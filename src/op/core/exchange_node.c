@@ -80,7 +80,7 @@ static gs_status read_fill(const reader *r, gs_exchange *x) {
 
 /* One for each operand; without `shifts` they lie end to end from 0 on. */
 static gs_status read_sources(const reader *r, gs_exchange *x) {
-  const int64_t *sizes, *blocks, *shifts;
+  const int64_t *sizes, *blocks, *shifts, *firsts;
   int64_t shift = 0;
   x->nsource = r->n->nin - (x->fill == GS_FILL_OPERAND);
   if (x->nsource < 1)
@@ -89,10 +89,12 @@ static gs_status read_sources(const reader *r, gs_exchange *x) {
   GS_TRY(read_list(r, "sizes", x->nsource, true, &sizes));
   GS_TRY(read_list(r, "blocks", x->nsource, true, &blocks));
   GS_TRY(read_list(r, "shifts", x->nsource, false, &shifts));
+  GS_TRY(read_list(r, "firsts", x->nsource, false, &firsts));
   gs_exchange_source *s = GS_NEWS(r->a, x->nsource, gs_exchange_source);
   for (int k = 0; k < x->nsource; k++) {
     s[k] = (gs_exchange_source){sizes[k], blocks[k],
-                                shifts ? shifts[k] : shift};
+                                shifts ? shifts[k] : shift,
+                                firsts ? firsts[k] : 0};
     if (!shifts && !gs_add(shift, sizes[k], &shift))
       return gs_fail(r->e, GS_DATA, place(r),
                      "attribute 'sizes': the sum does not fit");
@@ -122,8 +124,10 @@ static gs_status check_operand(const reader *r, const gs_exchange *x, int k,
                    v->name, v->rank);
   for (int d = 0; d < v->rank; d++) {
     const gs_exchange_source *s = &x->source[k];
-    int64_t want = d != dim ? first->dims[d] : s->block ? s->block : s->n;
-    if (v->dims[d] != want)
+    int64_t want = first->dims[d];
+    if (d == dim) want = s->block ? s->block : s->first + s->n;
+    bool more = d == dim && !s->block && v->dims[d] > want; /* of a part */
+    if (v->dims[d] != want && !more)
       return gs_fail(r->e, GS_DATA, place(r),
                      "dim %d of '%s' is %lld instead of %lld", d, v->name,
                      (long long)v->dims[d], (long long)want);
@@ -163,21 +167,24 @@ void gs_node_set_range(gs_graph *g, gs_node *n, const char *name,
 }
 
 static void set_sources(gs_graph *g, gs_node *n, const gs_exchange *x) {
-  int64_t *list[3], end = 0;
-  bool side_by_side = true;
-  for (int i = 0; i < 3; i++)
+  int64_t *list[4], end = 0;
+  bool side_by_side = true, parts = false;
+  for (int i = 0; i < 4; i++)
     list[i] = GS_NEWS(g->arena, x->nsource, int64_t);
   for (int k = 0; k < x->nsource; k++) {
     const gs_exchange_source *s = &x->source[k];
     list[0][k] = s->n;
     list[1][k] = s->block;
     list[2][k] = s->shift;
+    list[3][k] = s->first;
+    parts = parts || s->first;
     side_by_side = side_by_side && s->shift == end;
     end += s->n;
   }
   gs_node_set_ints(g, n, "sizes", list[0], x->nsource);
   gs_node_set_ints(g, n, "blocks", list[1], x->nsource);
   if (!side_by_side) gs_node_set_ints(g, n, "shifts", list[2], x->nsource);
+  if (parts) gs_node_set_ints(g, n, "firsts", list[3], x->nsource);
 }
 
 void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,

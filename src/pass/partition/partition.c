@@ -319,6 +319,8 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
   GS_TRY(status);
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);
+  gs_partitioner_join(&p);
+  gs_graph_prune(p.program);
   drop_pruned(&p);
   find_whole(&p);
   out->weight_bytes = weight_bytes(&p);

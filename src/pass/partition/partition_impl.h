@@ -123,6 +123,13 @@ void gs_partitioner_plan_copies(gs_partitioner *p, const gs_node *n,
 gs_status gs_partitioner_copy(gs_partitioner *p, gs_local *l,
                               const gs_node_choice *c);
 
+/* ---- chains of exchanges (partition_join.c) ---- */
+
+/* Replaces an exchange of what an exchange makes by one of the operands of
+ * both, where that is cheaper; what nobody reads any more is left to be
+ * pruned. */
+void gs_partitioner_join(gs_partitioner *p);
+
 /* ---- choices (partition_choose.c) ---- */
 
 /* Picks the factor assignment of a node: the cheapest of those that its
