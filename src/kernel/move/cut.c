@@ -33,7 +33,7 @@ static gs_status ranges(gs_kctx *k, int64_t n, int64_t idx, int64_t *first,
 static gs_status prep(gs_kctx *k) {
   const gs_view *x = &k->in[0], *y = &k->out[0];
   plan *p = GS_NEW(k->arena, plan);
-  int64_t idx, first, count;
+  int64_t idx, first = 0, count = 0;
   size_t size;
   int d;
   GS_TRY(gs_kernel_esize(k, x->dtype, &size));

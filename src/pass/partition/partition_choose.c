@@ -224,6 +224,21 @@ static int64_t last_needed(const gs_reach *x) {
   return gs_floor_div(x->num * o + x->last, x->den);
 }
 
+/* Whether the outputs of each device need its own block and nothing else.  A
+ * stride that is longer than the window skips elements at the end; held along
+ * with the others they make blocks, which lie there already. */
+static bool is_block(const gs_partitioner *p, gs_arena *tmp, const gs_value *v,
+                     const gs_window_use *u, const gs_axes *axes,
+                     const gs_form *form) {
+  gs_reach all = u->reach;
+  if (all.den != 1 || all.num <= all.last - all.first) return false;
+  all.last = all.first + all.num - 1;
+  gs_exchange x = gs_exchange_of(p->m, axes, &all, false);
+  gs_form held = gs_form_hold(tmp, p->m, form, u->dim, v->dims[u->dim],
+                              &x.range);
+  return !(gs_form_windows(&held) >> u->dim & 1);
+}
+
 /* Operand u->in held as use u wants it; false when its padding would have to
  * hold two values. */
 static bool add_window(gs_partitioner *p, gs_arena *tmp, const gs_value *v,
@@ -231,12 +246,14 @@ static bool add_window(gs_partitioner *p, gs_arena *tmp, const gs_value *v,
                        gs_form *form) {
   gs_sharding *s = gs_sharding_copy(tmp, form->sharding);
   s->dim[u->dim].axes = *axes;
-  gs_exchange x = gs_exchange_of(p->m, axes, &u->reach, false);
-  gs_need need = {u->reach, x.width};
   uint64_t bit = (uint64_t)1 << u->dim;
   form->sharding = s;
-  *form = gs_form_hold_for(tmp, p->m, form, u->dim, v->dims[u->dim], &x.range,
-                           &need);
+  if (!is_block(p, tmp, v, u, axes, form)) {
+    gs_exchange x = gs_exchange_of(p->m, axes, &u->reach, false);
+    gs_need need = {u->reach, x.width};
+    *form = gs_form_hold_for(tmp, p->m, form, u->dim, v->dims[u->dim],
+                             &x.range, &need);
+  }
   bool window = gs_form_windows(form) & bit;
   bool past = last_needed(&u->reach) >= v->dims[u->dim];
   if (u->fill != GS_FILL_VALUE || (!window && !past)) return true;
