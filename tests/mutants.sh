@@ -140,8 +140,8 @@ mutant "reflected elements come forwards" \
   'if (back) r.delta = -r.delta;' 'if (back) r.delta = 1;' \
   tests/test_exchange
 mutant "what is received in pieces is left where it is" \
-  'if (q->got[i].bytes && !q->got[i].lies)' 'if (!q->got[i].bytes)' \
-  tests/test_exchange_run
+  'if (q->got[i].bytes && (!q->got[i].lies || c->block))' \
+  'if (!q->got[i].bytes)' tests/test_exchange_run
 mutant "packed elements are received over their neighbours" \
   '(!alone || length % 8 == 0 || all);' '(!alone || length >= 0 || all);' \
   tests/test_exchange_run
@@ -171,8 +171,8 @@ mutant "the blocks of a window's source are taken for the whole" \
   'if (!x->from.n) source->block = 0;' 'source->block = 0;' \
   tests/test_partition
 mutant "an element lies with the device before" \
-  'int64_t owner = r->elem / block, at' \
-  'int64_t owner = (r->elem ? r->elem - 1 : 0) / block, at' \
+  'int64_t owner = elem / block, at' \
+  'int64_t owner = (elem ? elem - 1 : 0) / block, at' \
   tests/test_exchange
 mutant "sources of one exchange are not behind one another" \
   '.shift = count > 1 ? -u->reach.first : 0};' '.shift = 0};' \
@@ -207,8 +207,9 @@ mutant "indices of a part count from its first channel" \
   'int64_t whole = (c / channels) * p->x.dims[1] +' tests/test_kernel_place
 mutant "a part of a resized dim begins at the first element" \
   'o = part->out_first + i;' 'o = i;' tests/test_kernel_place
-mutant "no spare element before those of a resized dim" \
-  'den * (first - 1),' 'den * first,' tests/test_kernel_place
+mutant "the first element of a resized dim is left out" \
+  'first = r->den * first - r->num * o;' \
+  'first = r->den * (first + 1) - r->num * o;' tests/test_kernel_place
 mutant "a placement stays that of all devices" \
   'gs_placement_fold(k->a, k->m, pl, k->p)' \
   'gs_placement_fold(k->a, k->m, pl, 0)' tests/test_random
