@@ -460,6 +460,10 @@ static const char *const bad[] = {
     "axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[4] blocks=[2]",
     "axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] blocks=[3] "
     "indices=[1,0]",
+    "axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] blocks=[3] "
+    "takes=[1,0,0,0,1,4]",
+    "axes=\"a\" dim=0 to_axes=\"a\" range=[1,3,0,1,-1,5] sizes=[6] blocks=[3] "
+    "gives=[0,0]",
 };
 
 START_TEST(refused) {

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/math.h"
+#include "op/core/exchange_node.h"
 #include "op/core/moves.h"
 
 /* ---- what all devices share ---- */
@@ -115,6 +116,19 @@ static void set_indices(builder *k, const gs_axes *axes, const gs_axes *to,
   gs_node_set_ints(k->to, c, "indices", index, (int)size);
 }
 
+/* The pieces that the device gives and takes, for those who do not work them
+ * out from the numbers. */
+static gs_status set_pieces(builder *k, const gs_node *n, gs_node *c) {
+  gs_exchange x;
+  int dim;
+  GS_TRY(gs_node_exchange(k->a, n, k->m, &x, &dim, k->e));
+  const gs_exchange_plan *plan = gs_exchange_plan_of(k->a, k->m, &x, k->p);
+  gs_exchange_lists l = gs_exchange_lists_of(k->a, k->m, &x, plan, k->p);
+  gs_node_set_ints(k->to, c, "gives", l.gives, l.ngive);
+  gs_node_set_ints(k->to, c, "takes", l.takes, l.ntake);
+  return GS_OK;
+}
+
 /* True when the mask clears nothing on this device. */
 static bool mask_is_idle(builder *k, const gs_node *n, const gs_axes *axes) {
   int64_t d = gs_node_int(n, "dim", 0);
@@ -175,7 +189,8 @@ static gs_status make_node(builder *k, const gs_node *n) {
   gs_node_set_int(k->to, c, "index", gs_axes_index(k->m, axes, k->p));
   const gs_axes *to = gs_node_axes(n, "to_axes");
   if (to) set_indices(k, axes, to, c);
-  return GS_OK;
+  bool exchange = move && move->effect == GS_EFFECT_EXCHANGE;
+  return exchange ? set_pieces(k, n, c) : GS_OK;
 }
 
 static void make_inputs(builder *k) {

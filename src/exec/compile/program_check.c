@@ -323,7 +323,8 @@ static bool same_operands(const gs_node *a, const gs_node *b) {
 
 /* Attributes that are those of one device. */
 static bool is_own(const gs_attr *x) {
-  static const char *const own[] = {"source", "target", "index"};
+  static const char *const own[] = {"source", "target", "index", "gives",
+                                    "takes"};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (!strcmp(x->name, own[i])) return true;
   return false;
@@ -342,7 +343,8 @@ static bool same_numbers(const gs_node *a, const gs_node *b) {
     if (x->kind == GS_ATTR_INT && !is_own(x) &&
         gs_node_int(b, x->name, x->i - 1) != x->i)
       return false;
-    if (x->kind == GS_ATTR_INTS && !same_ints(x, b)) return false;
+    if (x->kind == GS_ATTR_INTS && !is_own(x) && !same_ints(x, b))
+      return false;
     if (x->kind == GS_ATTR_STRING &&
         strcmp(gs_node_string(b, x->name, ""), x->s.at) != 0)
       return false;

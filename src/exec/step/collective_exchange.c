@@ -2,6 +2,8 @@
  * with the pieces of all operands in the order of the receiver's places, each
  * a tensor of its own from a whole byte on.  Messages are row-major, also where
  * operand and result lie in blocks of channels: devices need not agree. */
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/math.h"
 #include "exec/data/along.h"
@@ -87,6 +89,27 @@ static gs_status check_indices(gs_arena *a, const gs_coll *c,
                  "'to_axes'");
 }
 
+static gs_status check_list(gs_arena *a, const gs_coll *c, const char *name,
+                            const int64_t *want, int count, gs_err *e) {
+  int n;
+  const int64_t *list = gs_node_ints(c->node, name, &n);
+  if (!gs_node_attr(c->node, name)) return GS_OK;
+  if (n == count &&
+      (!n || !memcmp(list, want, (size_t)n * sizeof *list)))
+    return GS_OK;
+  return gs_fail(e, GS_DATA, gs_node_place(a, c->node),
+                 "attribute '%s' is not what follows from the range", name);
+}
+
+/* Attributes `gives` and `takes` say again what the numbers say. */
+static gs_status check_pieces(gs_arena *a, const gs_coll *c,
+                              const gs_coll_exchange *q, gs_err *e) {
+  gs_exchange_lists l =
+      gs_exchange_lists_of(a, c->mesh, &q->x, q->plan, c->position);
+  GS_TRY(check_list(a, c, "gives", l.gives, l.ngive, e));
+  return check_list(a, c, "takes", l.takes, l.ntake, e);
+}
+
 gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
   gs_coll_exchange *q = GS_NEW(a, gs_coll_exchange);
   GS_TRY(gs_node_exchange(a, c->node, c->mesh, &q->x, &c->dim, e));
@@ -104,6 +127,7 @@ gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
                                    : 0};
   q->places = q->x.range.length;
   q->plan = gs_exchange_plan_of(a, c->mesh, &q->x, c->position);
+  GS_TRY(check_pieces(a, c, q, e));
   gs_assert(q->plan->npeer == 1 || q->plan->npeer == c->group.n);
   q->put = GS_NEWS(a, q->plan->npeer, message);
   q->got = GS_NEWS(a, q->plan->npeer, message);

@@ -214,3 +214,35 @@ bool gs_exchange_takes_blocks(const gs_node *n) {
          gs_move_of(n->op)->effect == GS_EFFECT_EXCHANGE && n->nin == 1 &&
          n->in[0]->dtype == GS_FLOAT && gs_node_int(n, "dim", -1) > 1;
 }
+
+/* ---- the pieces of one device ---- */
+
+static int64_t *list_of(gs_arena *a, const gs_mesh *m, const gs_exchange *x,
+                        const gs_exchange_peer *peer, int npeer,
+                        int64_t position, int *n) {
+  int count = 0;
+  for (int i = 0; i < npeer; i++) count += peer[i].n;
+  int64_t *list = GS_NEWS(a, 6 * count, int64_t), *at = list;
+  for (int i = 0; i < npeer; i++)
+    for (int k = 0; k < peer[i].n; k++) {
+      const gs_exchange_piece *p = &peer[i].piece[k];
+      int64_t who =
+          npeer > 1 ? gs_axes_peer(m, &x->from, position, i) : position;
+      int64_t six[] = {who, p->source, p->at, p->delta, p->count, p->place};
+      for (int j = 0; j < 6; j++) *at++ = six[j];
+    }
+  *n = 6 * count;
+  gs_assert(at == list + *n);
+  return list;
+}
+
+gs_exchange_lists gs_exchange_lists_of(gs_arena *a, const gs_mesh *m,
+                                       const gs_exchange *x,
+                                       const gs_exchange_plan *plan,
+                                       int64_t position) {
+  gs_exchange_lists l;
+  gs_assert(!plan->give[plan->me].n);
+  l.gives = list_of(a, m, x, plan->give, plan->npeer, position, &l.ngive);
+  l.takes = list_of(a, m, x, plan->take, plan->npeer, position, &l.ntake);
+  return l;
+}

@@ -29,4 +29,17 @@ gs_status gs_node_range(gs_arena *a, const gs_node *n, const char *name,
 void gs_node_set_range(gs_graph *g, gs_node *n, const char *name,
                        const gs_held_range *r);
 
+/* What the device at `position` gives and takes by plan, for graphs of one
+ * device: six numbers for each piece, which are the position of the peer, the
+ * operand, the first place of its block, the distance to the next one, how many
+ * there are, and the place where the first of them goes. */
+typedef struct gs_exchange_lists {
+  int64_t *gives, *takes; /* `takes` has what it keeps, with itself as peer */
+  int ngive, ntake;       /* numbers */
+} gs_exchange_lists;
+gs_exchange_lists gs_exchange_lists_of(gs_arena *a, const gs_mesh *m,
+                                       const gs_exchange *x,
+                                       const gs_exchange_plan *plan,
+                                       int64_t position);
+
 #endif
