@@ -108,8 +108,8 @@ lost() {
   kill -STOP "$(cat "pid.$1")" || return 1
   wait $launcher
   got=$?
-  cat err
   echo "exit $got"
+  grep 'error:' err
   [ $got = 75 ] && [ "$(grep -c '^gshard-run.*error:' err)" = 1 ] &&
     grep -q "error: rank $1 ($host) does not answer" err && all_gone
 }
