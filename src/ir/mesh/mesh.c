@@ -443,7 +443,7 @@ static gs_status parse_order(gs_mesh *m, gs_arena *a, const char *name,
   } while (**s == ',');
   if (n != m->ndevice || *(*s)++ != ']')
     return gs_fail(e, GS_SPEC, NULL,
-                   "order '%s' is no list of all %lld devices", name,
+                   "order '%s' does not list all %lld devices", name,
                    (long long)m->ndevice);
   return gs_mesh_add_order(m, a, name, position, e);
 }

@@ -73,7 +73,7 @@ static gs_status read_fill(const reader *r, gs_exchange *x) {
   const char *text = gs_node_string(r->n, "fill", gs_fill_text(GS_FILL_ANY));
   if (!gs_fill_parse(text, &x->fill))
     return gs_fail(r->e, GS_DATA, place(r),
-                   "attribute 'fill': '%.40s' is no fill", text);
+                   "attribute 'fill': '%.40s' is not a fill", text);
   x->value = gs_node_float(r->n, "value", 0);
   return GS_OK;
 }
