@@ -44,6 +44,10 @@ int64_t gs_held_range_first(const gs_held_range *r, int64_t i) {
   return r->m * gs_floor_div(r->a * i + r->b, r->c) + r->e;
 }
 
+bool gs_held_range_tiles(const gs_held_range *r) {
+  return r->m == 1 && r->c == 1 && !r->b && !r->e && r->a == r->length;
+}
+
 bool gs_held_range_equal(const gs_held_range *a,
                          const gs_held_range *b) {
   return a->m == b->m && a->a == b->a && a->b == b->b && a->c == b->c &&

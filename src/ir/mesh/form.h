@@ -62,6 +62,9 @@ int64_t gs_held_range_first(const gs_held_range *r, int64_t i);
 /* Whether no number overflows on the way to the places of device index i. */
 bool gs_held_range_fits(const gs_held_range *r, int64_t i);
 bool gs_held_range_equal(const gs_held_range *a, const gs_held_range *b);
+/* Device i holds the elements from i * length on: none is held twice, and all
+ * padding is past the end. */
+bool gs_held_range_tiles(const gs_held_range *r);
 /* "4*i-1", "2*floor((3*i+1)/2)-1", "7"; without the length. */
 void gs_held_range_print(gs_buf *b, const gs_held_range *r);
 /* Reads what gs_held_range_print writes; *s is advanced.  GS_DATA. */

@@ -58,3 +58,16 @@ void gs_cost_least(const gs_mesh *m, const gs_axes *axes, double *latency,
     *per_byte = fmin(*per_byte, 1 / (gbs * 1e9));
   }
 }
+
+gs_exchange_price gs_cost_exchange(const gs_mesh *m, const gs_exchange *x,
+                                   gs_dtype t, int rank, const int64_t *local,
+                                   int d) {
+  gs_axes apart = gs_axes_of(gs_axes_set(&x->to) & ~gs_axes_set(&x->from));
+  gs_exchange_price c = {.axes = gs_axes_cat(&x->from, &apart)};
+  c.bytes = gs_move_bytes(GS_MOVE_EXCHANGE, t, rank, local, local, d,
+                          gs_axes_size(m, &x->from), gs_exchange_sent(m, x));
+  /* One that sends nothing is a local copy. */
+  gs_move_kind kind = c.bytes > 0 ? GS_MOVE_EXCHANGE : GS_MOVE_SHARD;
+  c.seconds = gs_cost_move(m, kind, &c.axes, c.bytes);
+  return c;
+}

@@ -31,6 +31,7 @@ typedef struct plan {
   gs_form *in;      /* [nin] as wanted for it */
   gs_copies best;
   gs_form *best_in;
+  double least; /* seconds of `best`, with what brings the operands there */
 } plan;
 
 static void add_axes(gs_axes *list, int *n, const gs_axes *axes) {
@@ -170,9 +171,10 @@ static void try(plan *q) {
     t += gs_partitioner_price(q->p, q->n->in[i], &q->in[i], NULL);
   }
   double moved = exchange_seconds(q);
-  if (t + moved >= q->best.seconds) return;
+  if (t + moved >= q->least) return;
+  q->least = t + moved;
   q->best = q->at;
-  q->best.seconds = t + moved;
+  q->best.seconds = moved;
   memcpy(q->best_in, q->in, (size_t)q->r->nin * sizeof *q->in);
 }
 
@@ -207,7 +209,7 @@ void gs_partitioner_plan_copies(gs_partitioner *p, const gs_node *n,
   q.in = GS_NEWS(tmp, r->nin + 1, gs_form);
   q.best_in = GS_NEWS(tmp, r->nin + 1, gs_form);
   q.dims_of = GS_NEWS(tmp, r->nin + 1, uint64_t);
-  q.best.seconds = INFINITY;
+  q.least = INFINITY;
   for (int k = 0; k < r->nuse; k++) {
     const gs_window_use *u = &r->use[k];
     gs_assert(u->copies && u->dim < GS_MAX_RANK);
@@ -216,15 +218,10 @@ void gs_partitioner_plan_copies(gs_partitioner *p, const gs_node *n,
     q.at.to[u->dim] = c->as.axis[u->factor];
   }
   try_from(&q, 0);
-  gs_assert(isfinite(q.best.seconds));
+  gs_assert(isfinite(q.least));
   if (!q.best.dims) return;
   c->copies = gs_memdup(tmp, &q.best, sizeof q.best);
-  double t = 0;
   memcpy(c->in, q.best_in, (size_t)r->nin * sizeof *c->in);
-  for (int i = 0; i < r->nin; i++)
-    if (gs_node_in(n, i))
-      t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
-  c->copies->seconds = q.best.seconds - t;
 }
 
 /* ---- emission ---- */

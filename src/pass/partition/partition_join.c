@@ -24,15 +24,12 @@ typedef struct joiner {
 } joiner;
 
 static void price(const joiner *j, link *k) {
-  const gs_value *in = k->n->in[0], *out = k->n->out[0];
-  gs_axes apart = gs_axes_of(gs_axes_set(&k->x.to) & ~gs_axes_set(&k->x.from));
-  k->axes = gs_axes_cat(&k->x.from, &apart);
-  k->bytes = gs_move_bytes(GS_MOVE_EXCHANGE, in->dtype, in->rank, in->dims,
-                           out->dims, k->dim, 1,
-                           gs_exchange_sent(j->p->m, &k->x));
-  /* One that sends nothing is a local copy, and in no list of collectives. */
-  gs_move_kind kind = k->bytes > 0 ? GS_MOVE_EXCHANGE : GS_MOVE_SHARD;
-  k->seconds = gs_cost_move(j->p->m, kind, &k->axes, k->bytes);
+  const gs_value *in = k->n->in[0];
+  gs_exchange_price c = gs_cost_exchange(j->p->m, &k->x, in->dtype, in->rank,
+                                         in->dims, k->dim);
+  k->axes = c.axes;
+  k->bytes = c.bytes;
+  k->seconds = c.seconds;
 }
 
 static link *read_link(joiner *j, gs_node *n) {

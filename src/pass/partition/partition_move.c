@@ -239,7 +239,7 @@ static bool is_filled(const gs_form *f, int d, const gs_padding *padding) {
  * padding is past the end. */
 static bool is_tail(const gs_mesh *m, const gs_form *f, int d, int64_t n) {
   gs_held_range r = gs_form_range(m, f, d, n);
-  return r.m == 1 && r.c == 1 && !r.b && !r.e && r.a == r.length;
+  return gs_held_range_tiles(&r);
 }
 
 gs_held_form *gs_partitioner_fill(gs_partitioner *p, const gs_value *v,

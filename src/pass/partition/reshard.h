@@ -43,7 +43,7 @@ void gs_resharder_init(gs_resharder *r, gs_arena *a, const gs_mesh *m);
  * `from` has them.  Between device orders it holds one permute, or none where
  * the blocks that it ends with are those of `to` already, by the axes of the
  * other order.  from may be partial; `to` may keep a subset of its partial
- * axes.  Both hold blocks: there is no move to a window yet.  Never fails:
+ * axes.  Both hold blocks.  Never fails:
  * gathering everything and slicing again is always possible. */
 const gs_path *gs_reshard(gs_resharder *r, gs_dtype dtype, int rank,
                           const int64_t *dims, const gs_form *from,

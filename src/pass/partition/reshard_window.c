@@ -22,32 +22,22 @@ typedef struct way {
 
 /* ---- single exchanges ---- */
 
-static double sent_bytes(const gs_mesh *m, gs_dtype t, const int64_t *dims,
-                         const gs_form *before, int d, const gs_exchange *x) {
-  int64_t local[GS_MAX_RANK];
-  gs_form_local(m, before, dims, local);
-  return gs_move_bytes(GS_MOVE_EXCHANGE, t, before->sharding->rank, local,
-                       local, d, gs_axes_size(m, &x->from),
-                       gs_exchange_sent(m, x));
-}
-
 gs_move gs_reshard_exchange(gs_resharder *r, gs_dtype dtype,
                             const int64_t *dims, const gs_form *before, int d,
                             const gs_exchange *x, const gs_form *after) {
-  gs_axes only = gs_axes_of(gs_axes_set(&x->to) & ~gs_axes_set(&x->from));
-  gs_move mv = {.kind = GS_MOVE_EXCHANGE,
-                .axes = gs_axes_cat(&x->from, &only),
-                .dim = d,
-                .to = -1,
-                .after = gs_sharding_copy(r->arena, after->sharding),
-                .exchange = x};
-  mv.form = gs_form_copy(r->arena, after);
-  mv.bytes = sent_bytes(r->mesh, dtype, dims, before, d, x);
-  /* One that sends nothing is a local copy. */
-  mv.seconds = mv.bytes > 0
-                   ? gs_cost_move(r->mesh, mv.kind, &mv.axes, mv.bytes)
-                   : gs_cost_move(r->mesh, GS_MOVE_SHARD, &mv.axes, 0);
-  return mv;
+  int64_t local[GS_MAX_RANK];
+  gs_form_local(r->mesh, before, dims, local);
+  gs_exchange_price c = gs_cost_exchange(r->mesh, x, dtype,
+                                         before->sharding->rank, local, d);
+  return (gs_move){.kind = GS_MOVE_EXCHANGE,
+                   .axes = c.axes,
+                   .dim = d,
+                   .to = -1,
+                   .after = gs_sharding_copy(r->arena, after->sharding),
+                   .exchange = x,
+                   .form = gs_form_copy(r->arena, after),
+                   .bytes = c.bytes,
+                   .seconds = c.seconds};
 }
 
 /* Elements of dim d that a device holds and no other: 0 where it is held in
@@ -55,12 +45,11 @@ gs_move gs_reshard_exchange(gs_resharder *r, gs_dtype dtype,
 static int64_t block_of(const way *w, int d) {
   gs_held_range r = gs_form_range(w->r->mesh, &w->at, d, w->dims[d]);
   bool all = !w->at.need || !w->at.need[d].reach.count;
-  bool block = all && r.m == 1 && r.c == 1 && !r.b && !r.e;
   if (!w->at.sharding->dim[d].axes.n)
     return all && r.length >= w->dims[d] && !gs_held_range_first(&r, 0)
                ? gs_max(w->dims[d], 1)
                : 0;
-  return block && r.a == r.length ? r.length : 0;
+  return all && gs_held_range_tiles(&r) ? r.length : 0;
 }
 
 /* What the exchange leaves: dim d along x->to, in this window (c 0: a block).
