@@ -405,9 +405,11 @@ static uint64_t run(int64_t n, gs_world *w, void (*body)(device *),
   else
     for (int64_t i = 0; i < here; i++)
       if (pthread_create(&thread[i], NULL, on_thread, &d[i])) abort();
+  /* All are joined first: after a failure a slow device may still read what
+   * one that has left has put. */
+  for (int64_t i = 0; i < here && here > 1; i++) pthread_join(thread[i], NULL);
   uint64_t digest = 0;
   for (int64_t i = 0; i < here; i++) {
-    if (here > 1) pthread_join(thread[i], NULL);
     if (check) ck_assert_int_eq(d[i].wrong, 0);
     if (d[i].wrong) {
       fprintf(stderr, "device %lld: line %d failed\n", (long long)(first + i),
