@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/data/hash.h"
-#include "pass/partition/reshard.h"
+#include "pass/reshard/reshard.h"
 #include "suite.h"
 
 enum { RANK = 3, SUBS = 3, MAX_LISTS = 200 };

@@ -9,7 +9,7 @@
 #include "check/random_input.h"
 #include "exec/run/run.h"
 #include "pass/partition/partition.h"
-#include "pass/partition/reshard.h"
+#include "pass/reshard/reshard.h"
 #include "suite.h"
 
 static uint32_t next_random(uint32_t *state) { /* xorshift */

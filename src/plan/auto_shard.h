@@ -10,7 +10,7 @@
  * that no longer help are dropped.  What the user said is never changed.
  *
  * Better is: fewer bytes per device past the limit, then less time of
- * pass/partition/cost.h's model (compute, memory and collectives).
+ * pass/reshard/cost.h's model (compute, memory and collectives).
  *
  * requires  as gs_pass_propagate; what the user said stands in
  *           value->sharding

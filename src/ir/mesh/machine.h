@@ -1,5 +1,5 @@
 /* The machine that the cost model plans for: the constants of every predicted
- * time.  pass/partition/cost.c is the only reader. */
+ * time.  pass/reshard/cost.c is the only reader. */
 #ifndef GS_IR_MACHINE_H
 #define GS_IR_MACHINE_H
 

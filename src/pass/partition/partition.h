@@ -9,7 +9,7 @@
 #define GS_PASS_PARTITION_H
 
 #include "op/core/op.h"
-#include "pass/partition/cost.h"
+#include "pass/reshard/cost.h"
 
 /* Bytes of a constant that is read whole wherever it is used otherwise than its
  * sharding says; larger ones stay in blocks and are gathered. */

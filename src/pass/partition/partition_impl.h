@@ -4,8 +4,8 @@
 
 #include "ir/mesh/form.h"
 #include "pass/partition/partition.h"
-#include "pass/partition/reshard.h"
 #include "pass/propagate/project.h"
+#include "pass/reshard/reshard.h"
 
 /* One form in which a value is at hand in the program. */
 typedef struct gs_held_form {

@@ -1,4 +1,4 @@
-#include "pass/partition/cost.h"
+#include "pass/reshard/cost.h"
 
 #include <math.h>
 

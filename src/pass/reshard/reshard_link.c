@@ -2,7 +2,7 @@
  * says it. */
 #include <string.h>
 
-#include "pass/partition/reshard_search.h"
+#include "pass/reshard/reshard_search.h"
 
 /* What has to become of the dims. */
 typedef struct change {

@@ -1,9 +1,9 @@
-#include "pass/partition/reshard.h"
+#include "pass/reshard/reshard.h"
 
 #include <math.h>
 
 #include "base/assert.h"
-#include "pass/partition/reshard_search.h"
+#include "pass/reshard/reshard_search.h"
 
 /* States that are expanded before the best path found so far must do: seldom
  * more than a hundred are needed, but shardings that scramble many sub-axes

@@ -9,7 +9,7 @@
 
 #include "base/data/map.h"
 #include "ir/mesh/exchange.h"
-#include "pass/partition/cost.h"
+#include "pass/reshard/cost.h"
 
 typedef struct gs_move {
   gs_move_kind kind;
@@ -21,7 +21,7 @@ typedef struct gs_move {
   const gs_form *form; /* what is held then; NULL: the blocks of `after`, with
                           the padding that the effect leaves */
   double bytes;       /* sent per device */
-  double seconds;     /* pass/partition/cost.h */
+  double seconds;     /* pass/reshard/cost.h */
 } gs_move;
 
 typedef struct gs_path {

@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "base/math.h"
-#include "pass/partition/reshard.h"
+#include "pass/reshard/reshard.h"
 
 /* One way from a form to another. */
 typedef struct way {

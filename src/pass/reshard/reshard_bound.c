@@ -1,7 +1,7 @@
 /* What every path still costs: nothing is sent twice for one device, so that a
  * collective sends at least what a device lacks on average. */
 #include "base/math.h"
-#include "pass/partition/reshard_search.h"
+#include "pass/reshard/reshard_search.h"
 
 /* How much of a dim the block that a device has shares with the one that it
  * wants: at most, and on average over the units that the two do not have in

@@ -1,4 +1,4 @@
-#include "pass/partition/reshard_state.h"
+#include "pass/reshard/reshard_state.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "pass/partition/reshard.h"
+#include "pass/reshard/reshard.h"
 
 typedef struct crossing {
   gs_resharder *r;

@@ -3,8 +3,8 @@
 
 #include "base/assert.h"
 #include "base/math.h"
-#include "pass/partition/cost.h"
-#include "pass/partition/reshard_search.h"
+#include "pass/reshard/cost.h"
+#include "pass/reshard/reshard_search.h"
 
 typedef gs_reshard_step step;
 

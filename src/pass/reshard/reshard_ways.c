@@ -1,6 +1,6 @@
 /* States that are tried next. */
 #include "base/assert.h"
-#include "pass/partition/reshard_search.h"
+#include "pass/reshard/reshard_search.h"
 
 /* So many states are all looked at: three units on four dims. */
 enum { MAX_EVERY = 200 };

@@ -6,7 +6,7 @@
 #include "base/data/map.h"
 #include "ir/mesh/exchange.h"
 #include "op/core/moves.h"
-#include "pass/partition/reshard_state.h"
+#include "pass/reshard/reshard_state.h"
 
 /* A state, and the move that led there. */
 typedef struct gs_reshard_step {

@@ -1,7 +1,7 @@
 /* Between blocks of one dim that do not nest: an exchange. */
 #include "base/assert.h"
 #include "base/math.h"
-#include "pass/partition/reshard_search.h"
+#include "pass/reshard/reshard_search.h"
 
 /* The axes of dim d. */
 static gs_axes axes_of(const gs_units *u, const gs_state *st, int d) {
