@@ -6,6 +6,8 @@
 #ifndef GS_OP_OP_H
 #define GS_OP_OP_H
 
+#include <limits.h>
+
 #include "ir/graph/graph.h"
 #include "ir/mesh/exchange.h"
 
@@ -131,8 +133,11 @@ enum {
                                elements are those of operand 0 in other places;
                                first in propagation too */
   GS_OP_LINEAR = 1 << 2,    /* f(a + b) = f(a) + f(b) in operand 0 with the
-                               others fixed, at no more work than the
-                               reduction: partial sums may pass */
+                               others fixed: partial sums may pass */
+  GS_OP_PRODUCT = 1 << 18,  /* the same in operand 0 and in operand 1 (in each
+                               of any number), but not in both together; what
+                               further operands add is counted once where
+                               gs_local.partial has axes */
   GS_OP_ADDITIVE = 1 << 3,  /* linear in all operands together (Add, Sub, Sum,
                                Concat): partial if all operands are alike */
   GS_OP_RANDOM = 1 << 4,    /* never folded, never merged */
@@ -200,6 +205,14 @@ struct gs_op {
   gs_index index;
   int id;             /* row number */
 };
+
+/* Whether f(a + b) = f(a) + f(b) in operand i, with the others fixed or, of an
+ * additive row, all together. */
+static inline bool gs_op_linear(const gs_op *op, int i) {
+  return (op->flags & GS_OP_ADDITIVE) ||
+         ((op->flags & GS_OP_LINEAR) && i == 0) ||
+         ((op->flags & GS_OP_PRODUCT) && (i < 2 || op->max_in == INT_MAX));
+}
 
 /* Whether the data of operand i is read: not by GS_OP_SHAPE_ONLY, _TYPE1. */
 static inline bool gs_op_reads(const gs_op *op, int i) {
@@ -294,7 +307,8 @@ struct gs_local {
   const gs_node *node;    /* the global node */
   const gs_rule *rule;
   const gs_axes *factor;  /* [nfactor] axes that each factor is split over */
-  gs_subset partial;      /* axes of summed factors that are split */
+  gs_subset partial;      /* axes of summed factors that are split, and those
+                             over which an operand is partial */
   gs_graph *program;
   const gs_mesh *mesh;
   gs_value **in;          /* local operands, which it may replace */

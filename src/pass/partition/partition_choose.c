@@ -154,31 +154,6 @@ static offers collect(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   return seen;
 }
 
-static double form_bytes(const gs_partitioner *p, const gs_value *v,
-                         const gs_form *f) {
-  int64_t local[GS_MAX_RANK];
-  gs_form_local(p->m, f, v->dims, local);
-  return (double)gs_dtype_bytes((int)v->dtype, gs_product(local, v->rank));
-}
-
-/* Compute and memory time of the node's local form. */
-static double local_seconds(const gs_partitioner *p, const gs_node *n,
-                            const gs_rule *r, const gs_node_choice *c) {
-  if (gs_node_dynamic(n) || gs_node_has_region(n))
-    return 0; /* there is only one way to run it */
-  int64_t size[GS_MAX_FACTORS];
-  for (int f = 0; f < r->nfactor; f++)
-    size[f] = gs_ceil_div(r->factor[f].size,
-                          gs_axes_size(p->m, &c->as.axis[f]));
-  double bytes = 0;
-  for (int i = 0; i < n->nin && i < r->nin; i++)
-    if (c->in[i].sharding) bytes += form_bytes(p, n->in[i], &c->in[i]);
-  for (int i = 0; i < n->nout && i < r->nout; i++)
-    if (c->out[i].sharding) bytes += form_bytes(p, n->out[i], &c->out[i]);
-  double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
-  return gs_cost_local(p->m, flops, bytes);
-}
-
 static double identity_of(gs_reduce r) {
   switch (r) {
     case GS_REDUCE_PROD: return 1;
@@ -283,19 +258,20 @@ static bool add_windows(gs_partitioner *p, const gs_node *n, const gs_rule *r,
 /* Fills in what the assignment asks of operands and gives to results; false
  * when the node cannot be computed so. */
 static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
-                         gs_arena *tmp, gs_subset deferred, gs_node_choice *c) {
+                         gs_arena *tmp, gs_deferral deferred,
+                         gs_node_choice *c) {
   c->in = GS_NEWS(tmp, r->nin + 1, gs_form);
   c->out = GS_NEWS(tmp, r->nout + 1, gs_form);
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
-  c->deferred = deferred & gs_mesh_barred(p->m, used) ? 0 : deferred;
-  bool all = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  c->deferred =
+      deferred.axes & gs_mesh_barred(p->m, used) ? 0 : deferred.axes;
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
     c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], &c->as,
                                  n->in[i]->dims);
     gs_sharding *s = gs_sharding_copy(tmp, c->in[i].sharding);
-    if (all || i == 0)
+    if (deferred.operand < 0 || i == deferred.operand)
       s->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
     c->in[i].sharding = s;
     c->in[i].padding = padding_wanted(n, r, i, c);
@@ -314,25 +290,6 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   return true;
 }
 
-static double choice_seconds(gs_partitioner *p, const gs_node *n,
-                             const gs_rule *r, gs_node_choice *c) {
-  double t = c->compute = local_seconds(p, n, r, c);
-  if (c->copies) t += c->copies->seconds;
-  for (int i = 0; i < r->nin; i++)
-    if (c->in[i].sharding)
-      t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
-  for (int i = 0; i < r->nout; i++) {
-    if (!c->out[i].sharding) continue;
-    const gs_value *v = n->out[i];
-    if (gs_value_dynamic(v) || !p->nuse[v->id]) continue;
-    gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
-    t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims,
-                          &c->out[i], &assigned)
-             ->seconds;
-  }
-  return t;
-}
-
 void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
                            const gs_rule *r, gs_arena *tmp,
                            gs_node_choice *best) {
@@ -340,15 +297,17 @@ void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
   /* All whole: what no window, and no padding, can be wrong for. */
   if (!o.n || r->nuse) add_new(r, tmp, &o, GS_NEW(tmp, gs_assignment));
-  gs_subset deferred = gs_partitioner_deferred(p, n);
+  gs_deferral deferred = gs_partitioner_deferred(p, n), none = {.operand = -1};
   best->seconds = INFINITY;
   bool any = false;
-  for (int i = 0; i < o.n; i++) {
-    gs_node_choice c = {.as = *o.at[i]};
-    if (!shape_choice(p, n, r, tmp, deferred, &c)) continue;
-    c.seconds = choice_seconds(p, n, r, &c);
-    if (c.seconds < best->seconds || !any) *best = c;
-    any = true;
-  }
+  for (int i = 0; i < o.n; i++)
+    for (int k = deferred.axes ? 0 : 1; k < 2; k++) {
+      gs_node_choice c = {.as = *o.at[i]};
+      if (!shape_choice(p, n, r, tmp, k ? none : deferred, &c)) continue;
+      if (!k && !c.deferred) continue;
+      gs_partitioner_seconds(p, n, r, &c);
+      if (c.seconds < best->seconds || !any) *best = c;
+      any = true;
+    }
   gs_assert(any);
 }

@@ -17,18 +17,12 @@ static bool additive(const gs_node *n) {
   return n->op && (n->op->flags & GS_OP_ADDITIVE);
 }
 
-/* Over which axes v will probably be partial, if it is not made yet. */
-static gs_subset expected(const gs_partitioner *p, const gs_value *v,
-                          int depth) {
-  if (p->held[v->id]) return gs_partitioner_partial(p, v);
-  const gs_node *n = v->def;
-  if (!n || !n->op || !depth || p->nuse[v->id] != 1) return 0;
-  gs_subset axes = 0;
-  if (additive(n)) {
-    for (int i = 0; i < n->nin && !axes; i++)
-      if (n->in[i]) axes = expected(p, n->in[i], depth - 1);
-    return axes;
-  }
+static double elements(const gs_value *v) {
+  return (double)gs_product(v->dims, v->rank);
+}
+
+/* Axes of the summed factors that n splits, as its operands are assigned. */
+static gs_subset summed(const gs_partitioner *p, const gs_node *n) {
   if (n->op->combine != GS_REDUCE_SUM) return 0;
   gs_arena tmp;
   gs_arena_init(&tmp);
@@ -38,8 +32,24 @@ static gs_subset expected(const gs_partitioner *p, const gs_value *v,
     for (int i = 0; i < r->nin; i++)
       if (gs_node_in(n, i))
         gs_project(p->m, r, &r->in[i], n->in[i]->sharding, as);
-  axes = gs_assignment_partial(r, as);
+  gs_subset axes = gs_assignment_partial(r, as);
   gs_arena_free(&tmp);
+  return axes;
+}
+
+/* Over which axes v will probably be partial, if it is not made yet. */
+static gs_subset expected(const gs_partitioner *p, const gs_value *v,
+                          int depth) {
+  if (p->held[v->id]) return gs_partitioner_partial(p, v);
+  const gs_node *n = v->def;
+  if (!n || !n->op || !depth || p->nuse[v->id] != 1) return 0;
+  gs_subset axes = additive(n) ? 0 : summed(p, n);
+  for (int i = 0; i < n->nin && !axes; i++) {
+    const gs_value *x = n->in[i];
+    if (x && gs_op_linear(n->op, i) &&
+        (additive(n) || elements(v) <= elements(x)))
+      axes = expected(p, x, depth - 1);
+  }
   return axes;
 }
 
@@ -59,36 +69,53 @@ static bool meets_partial(const gs_partitioner *p, const gs_node *n,
   return false;
 }
 
-static double elements(const gs_value *v) {
-  return (double)gs_product(v->dims, v->rank);
-}
-
-gs_subset gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n) {
-  const gs_op *op = n->op;
-  if (!op || gs_node_dynamic(n)) return 0;
-  bool all = additive(n);
-  if (!all && !(op->flags & GS_OP_LINEAR)) return 0;
-  gs_subset axes = 0;
-  double before = 0, after = 0;
+/* Of a sum: all that is partial, over the same axes. */
+static gs_deferral of_sum(const gs_partitioner *p, const gs_node *n) {
+  gs_deferral d = {.operand = -1}, none = {.operand = -1};
   int partial = 0, others = 0;
-  for (int i = 0; i < n->nin && (all || i == 0); i++) {
+  for (int i = 0; i < n->nin; i++) {
     if (!n->in[i]) continue;
     gs_subset these = gs_partitioner_partial(p, n->in[i]);
     const gs_held_form *x = p->held[n->in[i]->id];
-    if (!these) {
+    if (these) {
+      if (d.axes && d.axes != these) return none;
+      d.axes = these;
+      partial++;
+    } else {
       /* One that others read too is reduced for all of them. */
-      if (x && x->form.sharding->partial) return 0;
+      if (x && x->form.sharding->partial) return none;
       others++;
-      continue;
     }
-    if (axes && axes != these) return 0;
-    axes = these;
-    partial++;
-    before += elements(n->in[i]);
   }
-  for (int i = 0; i < n->nout; i++)
-    if (n->out[i]) after += elements(n->out[i]);
-  if (after > before) return 0;
-  if (others && partial < 2 && !meets_partial(p, n, axes)) return 0;
-  return axes;
+  if (others && partial < 2 && !meets_partial(p, n, d.axes)) return none;
+  return d;
+}
+
+gs_deferral gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n) {
+  gs_deferral d = {.operand = -1};
+  if (!n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return d;
+  if (additive(n)) return of_sum(p, n);
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i] || !gs_op_linear(n->op, i)) continue;
+    gs_subset these = gs_partitioner_partial(p, n->in[i]);
+    if (!these ||
+        (d.axes && elements(n->in[i]) <= elements(n->in[d.operand])))
+      continue;
+    d = (gs_deferral){these, i};
+  }
+  return d;
+}
+
+int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
+                          gs_subset axes) {
+  const gs_node *n = p->nuse[v->id] == 1 ? p->reader[v->id] : NULL;
+  if (!n || !n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return -1;
+  int at = 0;
+  while (n->in[at] != v) at++;
+  if (!gs_op_linear(n->op, at)) return -1;
+  if (!additive(n)) return at;
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && i != at && expected(p, n->in[i], MAX_AHEAD) != axes)
+      return meets_partial(p, n, axes) ? at : -1;
+  return at;
 }

@@ -102,13 +102,29 @@ gs_value *gs_partitioner_spread(gs_partitioner *p, const gs_value *v,
 
 /* ---- deferred partial sums (partition_defer.c) ---- */
 
+/* Which partial operands of a node may be passed on, so that the result is
+ * partial in their place. */
+typedef struct gs_deferral {
+  gs_subset axes; /* over which they are partial; 0: none */
+  int operand;    /* which one; -1: all that are partial */
+} gs_deferral;
+
 /* Axes over which v is a partial sum that only one operand reads; 0: none. */
 gs_subset gs_partitioner_partial(const gs_partitioner *p, const gs_value *v);
-/* Axes over which partial operands of n should be passed on: through movement
- * and sums whose results are no larger, so that the later reduction moves no
- * more bytes.  Operands of a sum that are whole are spread first, if that
- * saves a reduction. */
-gs_subset gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n);
+/* What n can pass on.  Of a product that is the largest of its operands; of a
+ * sum all, and operands that are whole are spread first, if that saves a
+ * reduction. */
+gs_deferral gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n);
+/* The operand that v is of its only reader, if that could pass it on when it is
+ * partial over `axes`; else -1. */
+int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
+                          gs_subset axes);
+
+/* ---- prices of choices (partition_price.c) ---- */
+
+/* Fills in the seconds of c. */
+void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, gs_node_choice *c);
 
 /* ---- copies (partition_copy.c) ---- */
 

@@ -1,0 +1,158 @@
+/* What a choice for a node costs: its own work, what brings its operands and
+ * results in place, and, of a partial result, the reduction where that moves
+ * least: here, or after nodes that pass it on. */
+#include <math.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "pass/partition/partition_impl.h"
+
+enum { MAX_TRAVEL = 8 }; /* nodes that a partial sum is followed through */
+
+static double form_bytes(const gs_partitioner *p, const gs_value *v,
+                         const gs_form *f) {
+  int64_t local[GS_MAX_RANK];
+  gs_form_local(p->m, f, v->dims, local);
+  return (double)gs_dtype_bytes((int)v->dtype, gs_product(local, v->rank));
+}
+
+/* Compute and memory time of the node's local form. */
+static double local_seconds(const gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, const gs_node_choice *c) {
+  if (gs_node_dynamic(n) || gs_node_has_region(n))
+    return 0; /* there is only one way to run it */
+  int64_t size[GS_MAX_FACTORS];
+  for (int f = 0; f < r->nfactor; f++)
+    size[f] = gs_ceil_div(r->factor[f].size,
+                          gs_axes_size(p->m, &c->as.axis[f]));
+  double bytes = 0;
+  for (int i = 0; i < n->nin && i < r->nin; i++)
+    if (c->in[i].sharding) bytes += form_bytes(p, n->in[i], &c->in[i]);
+  for (int i = 0; i < n->nout && i < r->nout; i++)
+    if (c->out[i].sharding) bytes += form_bytes(p, n->out[i], &c->out[i]);
+  double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
+  return gs_cost_local(p->m, flops, bytes);
+}
+
+/* Adds axes of `from` to factor f, as far as they are free. */
+static void grant(const gs_mesh *m, const gs_rule *r, gs_assignment *as, int f,
+                  const gs_axes *from, gs_subset *used) {
+  gs_axes *to = &as->axis[f];
+  if (gs_factor_whole(r->factor[f].kind) || to->n) return;
+  for (int i = 0; i < from->n; i++) {
+    gs_subset bit = (gs_subset)1 << from->at[i];
+    if (*used & bit) return;
+    to->at[to->n++] = from->at[i];
+    *used |= gs_mesh_barred(m, bit);
+  }
+}
+
+/* Adds what the operands and results of n are assigned, but for axes in
+ * `used`. */
+static void fill(const gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                 gs_assignment *as, gs_subset used) {
+  for (int s = 0; s < r->nin + r->nout; s++) {
+    gs_slot slot = gs_slot_at(n, r, s);
+    if (!slot.value) continue;
+    gs_assignment one = {0};
+    gs_project(p->m, r, slot.map, slot.value->sharding, &one);
+    for (int f = 0; f < r->nfactor; f++)
+      grant(p->m, r, as, f, &one.axis[f], &used);
+  }
+  gs_assignment_legalise(p->m, r, as);
+}
+
+/* The forms of operands and results under c->as; operand `at` and results are
+ * partial over `axes`. */
+static void shape(const gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                  gs_arena *tmp, int at, gs_subset axes, gs_node_choice *c) {
+  c->in = GS_NEWS(tmp, r->nin + 1, gs_form);
+  c->out = GS_NEWS(tmp, r->nout + 1, gs_form);
+  for (int k = 0; k < r->nin + r->nout; k++) {
+    gs_slot slot = gs_slot_at(n, r, k);
+    if (!slot.value) continue;
+    gs_form *f = slot.result ? &c->out[slot.index] : &c->in[slot.index];
+    *f = gs_unproject_form(tmp, p->m, r, slot.map, &c->as, slot.value->dims);
+    gs_sharding *s = gs_sharding_copy(tmp, f->sharding);
+    if (slot.result) s->partial = gs_assignment_partial(r, &c->as) | axes;
+    else if (slot.index == at) s->partial = axes;
+    f->sharding = s;
+  }
+}
+
+/* Seconds to bring v, which may not be made yet, to `want`. */
+static double bring_seconds(gs_partitioner *p, const gs_value *v,
+                            const gs_form *want) {
+  if (gs_value_dynamic(v)) return 0;
+  if (!v->def || p->held[v->id]) return gs_partitioner_price(p, v, want, NULL);
+  gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
+  return gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &assigned,
+                          want)
+      ->seconds;
+}
+
+static double settle(gs_partitioner *p, const gs_value *v, const gs_form *form,
+                     int depth);
+
+/* Seconds to pass v, partial in `form`, on through its reader, of which it is
+ * operand `at`, and to reduce it later; the work that is more than where the
+ * reader runs as it is assigned is counted. */
+static double passed_on(gs_partitioner *p, const gs_value *v,
+                        const gs_form *form, int at, int depth) {
+  const gs_node *n = p->reader[v->id];
+  gs_subset axes = form->sharding->partial;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_rule *r = GS_NEW(&tmp, gs_rule);
+  gs_node_choice *c = GS_NEW(&tmp, gs_node_choice);
+  gs_node_choice *usual = GS_NEW(&tmp, gs_node_choice);
+  double t = INFINITY;
+  if (!gs_rule_of(&tmp, n, r, NULL)) {
+    fill(p, n, r, &usual->as, 0);
+    shape(p, n, r, &tmp, -1, 0, usual);
+    gs_project(p->m, r, &r->in[at], form->sharding, &c->as);
+    fill(p, n, r, &c->as,
+         gs_mesh_barred(p->m, axes | gs_sharding_used(form->sharding)));
+    shape(p, n, r, &tmp, at, axes, c);
+    t = local_seconds(p, n, r, c) - local_seconds(p, n, r, usual);
+    t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
+                          &c->in[at])
+             ->seconds;
+    for (int i = 0; i < r->nin; i++)
+      if (c->in[i].sharding && i != at)
+        t += bring_seconds(p, n->in[i], &c->in[i]);
+    for (int i = 0; i < r->nout; i++)
+      if (c->out[i].sharding)
+        t += settle(p, n->out[i], &c->out[i], depth - 1);
+  }
+  gs_arena_free(&tmp);
+  return t;
+}
+
+/* Seconds from `form` of v, which its node has just made, to where it is
+ * assigned, or, partial, to where a later value is. */
+static double settle(gs_partitioner *p, const gs_value *v, const gs_form *form,
+                     int depth) {
+  if (gs_value_dynamic(v) || !p->nuse[v->id]) return 0;
+  const gs_sharding *s = form->sharding;
+  gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
+  double t = gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
+                              &assigned)
+                 ->seconds;
+  if (!s->partial || s->reduce != GS_REDUCE_SUM || !depth) return t;
+  int at = gs_partitioner_onward(p, v, s->partial);
+  return at < 0 ? t : fmin(t, passed_on(p, v, form, at, depth));
+}
+
+void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, gs_node_choice *c) {
+  double t = c->compute = local_seconds(p, n, r, c);
+  if (c->copies) t += c->copies->seconds;
+  for (int i = 0; i < r->nin; i++)
+    if (c->in[i].sharding)
+      t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
+  for (int i = 0; i < r->nout; i++)
+    if (c->out[i].sharding)
+      t += settle(p, n->out[i], &c->out[i], MAX_TRAVEL);
+  c->seconds = t;
+}
