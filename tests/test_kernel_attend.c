@@ -201,8 +201,49 @@ START_TEST(sinks) {
 }
 END_TEST
 
+/* y, maximum and sum of each row over keys [from, from + n). */
+static double *some_keys(sample *s, int64_t from, int64_t n) {
+  gs_attend p = s->p;
+  gs_attend_data d = s->d;
+  int64_t heads = p.kv * p.group, rows = BATCH * heads * p.queries;
+  double *to = GS_NEWS(&s->a, rows * (VHEAD + 2), double);
+  p.keys = n;
+  p.each = gs_attend_dense(GS_DOUBLE, false, heads, p.queries, 1);
+  d.k = s->k + from * p.k.row;
+  d.v = s->v + from * p.v.row;
+  d.offset -= from;
+  d.y = to;
+  d.max = to + rows * VHEAD;
+  d.sum = to + rows * (VHEAD + 1);
+  d.scratch = gs_alloc(&s->a, gs_attend_scratch(&p) + 64);
+  d.threads = 1;
+  ck_assert(gs_attend_run(&p, &d));
+  return to;
+}
+
+START_TEST(parts) { /* of the keys, with what joins them */
+  enum { QUERIES = 5, KEYS = 1100, CUT = 700, ROWS = BATCH * 4 * QUERIES };
+  sample s;
+  begin(&s, GS_DOUBLE, 2, 2, QUERIES, KEYS);
+  s.p.causal = true; /* the last rows alone see keys behind the cut */
+  s.d.offset = CUT - 3;
+  const double *a = some_keys(&s, 0, CUT), *b = some_keys(&s, CUT, KEYS - CUT);
+  for (int64_t r = 0; r < ROWS; r++) {
+    double want[VHEAD], ma = a[ROWS * VHEAD + r], mb = b[ROWS * VHEAD + r];
+    double m = fmax(ma, mb), fa = exp(ma - m), fb = exp(mb - m);
+    double l = a[ROWS * (VHEAD + 1) + r] * fa + b[ROWS * (VHEAD + 1) + r] * fb;
+    row(&s, r / (4 * QUERIES), r / QUERIES % 4, r % QUERIES, want);
+    ck_assert_int_eq(r % QUERIES < 3, mb == (double)-INFINITY);
+    for (int64_t c = r * VHEAD; c < (r + 1) * VHEAD; c++)
+      ck_assert(fabs((a[c] * fa + b[c] * fb) / l - want[c % VHEAD]) <= 1e-12);
+  }
+  gs_arena_free(&s.a);
+}
+END_TEST
+
 int main(void) {
   TCase *t = tcase_create("attend");
+  tcase_add_test(t, parts);
   tcase_add_test(t, few_rows);
   tcase_add_test(t, many_rows);
   tcase_add_test(t, places);

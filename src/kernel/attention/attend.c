@@ -369,22 +369,29 @@ static void add_sink(const job *j, const part *all, int64_t i, double sink) {
   j->loop->merge(o, old, o, 0, n);
 }
 
-/* Results of a block: o / l, zeros where no key was seen. */
+/* Results of a block: o / l, zeros where no key was seen; or all three, for
+ * who has other keys too. */
 static void finish(const job *j, const block *k, const part *all) {
   const gs_attend *p = j->p;
+  const gs_attend_side *y = &p->y, *s = &p->each;
   for (int64_t i = 0; i < k->n; i++) {
     int64_t row = k->first + i, head = k->h * p->group + row / p->queries;
+    int64_t query = row % p->queries;
     if (j->d->sink) add_sink(j, all, i, j->d->sink[head]);
     char *o = all->o + i * p->vhead * j->wide;
-    double l = get(j, all->l, i);
-    bool none = get(j, all->m, i) == (double)-INFINITY;
-    double d = none ? 0 : 1 / l;
-    float f = none ? 0 : 1 / (float)l;
-    j->row->scale(o, o, j->wide == 8 ? (void *)&d : (void *)&f, p->vhead);
-    int64_t to = k->b * p->y.batch + head * p->y.head +
-                 row % p->queries * p->y.row;
-    gs_convert(p->y.type,
-               (char *)j->d->y + gs_dtype_bytes((int)p->y.type, to), p->type,
+    double m = get(j, all->m, i), l = get(j, all->l, i);
+    double d = m == (double)-INFINITY ? 0 : 1 / l;
+    float f = m == (double)-INFINITY ? 0 : 1 / (float)l;
+    int64_t to = k->b * y->batch + head * y->head + query * y->row;
+    if (j->d->max) {
+      int64_t at = k->b * s->batch + head * s->head + query * s->row;
+      put(j, j->d->max, at, m);
+      put(j, j->d->sum, at, l);
+    } else {
+      j->row->scale(o, o, j->wide == 8 ? (void *)&d : (void *)&f, p->vhead);
+    }
+    gs_convert(y->type,
+               (char *)j->d->y + gs_dtype_bytes((int)y->type, to), p->type,
                o, p->vhead, NULL);
   }
 }

@@ -43,6 +43,7 @@ typedef struct gs_attend {
   gs_dtype type; /* of the computation: f32 or f64 */
   int64_t batch, kv, group, queries, keys, head, vhead;
   gs_attend_side q, k, v, y;
+  gs_attend_side each; /* of the numbers max and sum, of `type` */
   double scale, cap; /* cap 0: none */
   bool causal;
   int64_t left, right; /* keys before and after the query's; -1: all */
@@ -56,6 +57,10 @@ typedef struct gs_attend {
 typedef struct gs_attend_data {
   const void *q, *k, *v;
   void *y, *scores;
+  /* [batch, heads, queries, 1]: the largest score, -inf where no key is seen,
+   * and the sum of e^(score - max); y is then the sum of e^(score - max) v, for
+   * those who have other keys too.  Or both are NULL. */
+  void *max, *sum;
   const void *mask[GS_ATTEND_MASKS];
   /* Per batch: keys that there are, and the place of query 0 among them; NULL:
    * all, and `offset`.  Lengths are 0 .. keys. */
