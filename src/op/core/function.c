@@ -220,6 +220,23 @@ static gs_status helper(reader *r) {
   return signature(r, true);
 }
 
+/* A split form: its attributes `blocks` and `dims` are set by the
+ * partitioner. */
+static gs_status split(reader *r) {
+  const char *name;
+  gs_function *f = r->fn = gs_push(r->a, &r->out->split);
+  *f = (gs_function){.first = 1, .since = 1};
+  r->block = NULL;
+  GS_TRY(word(r, &name));
+  split_name(name, r->a, &f->domain, &f->name);
+  GS_TRY(signature(r, false));
+  if (!eat(r, "->")) return bad(r, "'->' is expected");
+  GS_TRY(signature(r, true));
+  *gs_push(r->a, &f->attr) = (gs_fn_attr){"blocks", GS_ATTR_INT, NULL, false};
+  *gs_push(r->a, &f->attr) = (gs_fn_attr){"dims", GS_ATTR_INTS, NULL, false};
+  return GS_OK;
+}
+
 static gs_status head(reader *r) {
   const char *name;
   gs_function *f = r->fn = gs_push(r->a, &r->out->at);
@@ -435,6 +452,7 @@ static gs_status statement(reader *r) {
   if (eat_word(r, "function")) return head(r);
   if (eat_word(r, "gradient")) return gradient(r);
   if (eat_word(r, "helper")) return helper(r);
+  if (eat_word(r, "split")) return split(r);
   if (!r->fn) return bad(r, "no function yet");
   if (eat_word(r, "attribute")) return attribute(r);
   if (eat_word(r, "derive")) {
@@ -497,6 +515,11 @@ const gs_function *gs_function_find(const gs_functions *f, const char *domain,
 const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
                                     const char *name) {
   return find(f->gradient.at, f->gradient.n, domain, name);
+}
+
+const gs_function *gs_split_find(const gs_functions *f, const char *domain,
+                                 const char *name) {
+  return find(f->split.at, f->split.n, domain, name);
 }
 
 int gs_function_in(const gs_function *f, const char *name) {

@@ -90,6 +90,7 @@ typedef struct gs_function {
 typedef struct gs_functions {
   GS_VEC(gs_function) at;
   GS_VEC(gs_function) gradient; /* by the operator's domain and name */
+  GS_VEC(gs_function) split;    /* likewise: what a node is along split dims */
   GS_VEC(gs_function) helper;   /* that lines of gradients name */
 } gs_functions;
 
@@ -110,6 +111,11 @@ const gs_function *gs_function_find(const gs_functions *f, const char *domain,
 /* The same for the gradient of an operator. */
 const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
                                     const char *name);
+
+/* The same for its split form, which has the attributes `blocks` and `dims`
+ * besides those that it lists. */
+const gs_function *gs_split_find(const gs_functions *f, const char *domain,
+                                 const char *name);
 
 /* Index of an operand, result or attribute of that name, or -1. */
 int gs_function_in(const gs_function *f, const char *name);

@@ -22,8 +22,9 @@ typedef enum gs_factor_kind {
                 operands' dims are needed, of which those outside of the own
                 block are exchanged */
   GS_WHOLE,  /* must not be sharded where the operator runs: it needs all */
-  /* Treated as whole until there are better forms; the kind says what a split
-   * would cost (HACKING). */
+  /* Whole where the operator runs, but shardings are propagated along them: a
+   * node that is split along one may become its split form
+   * (op/functions/split.txt), which sends what the kind says. */
   GS_STATS,  /* an all-reduce of a few numbers for each row */
   GS_SELECT, /* k candidates of each shard */
   GS_SCAN,   /* an exclusive prefix over shards of one number for each row */
@@ -33,6 +34,10 @@ typedef enum gs_factor_kind {
 
 static inline bool gs_factor_whole(gs_factor_kind kind) {
   return kind >= GS_WHOLE;
+}
+/* Whether there is a split form where such a factor is split. */
+static inline bool gs_factor_unfolds(gs_factor_kind kind) {
+  return kind > GS_WHOLE;
 }
 /* "pass", "summed", ... */
 const char *gs_factor_text(gs_factor_kind kind);

@@ -100,14 +100,10 @@ static void add_results(gs_partitioner *p, const gs_node *n, gs_local *l,
   }
 }
 
-static gs_status partition_node(gs_partitioner *p, const gs_node *n,
-                                gs_arena *tmp) {
-  gs_rule *r = GS_NEW(tmp, gs_rule);
-  GS_TRY(gs_rule_of(tmp, n, r, p->e));
-  p->node = n;
+/* n computed as c says. */
+static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                         gs_arena *tmp, const gs_node_choice *c) {
   int before = p->out->collective.n;
-  gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
-  gs_partitioner_choose(p, n, r, tmp, c);
   gs_local l = make_local(p, n, r, tmp, c);
   gs_partitioner_note(p, n, r, c, before);
   int first = p->program->node.n;
@@ -130,6 +126,54 @@ static gs_status partition_node(gs_partitioner *p, const gs_node *n,
   if (n->op) p->out->flops += gs_op_flops(n->op, r, size);
   p->out->seconds += c->compute;
   return GS_OK;
+}
+
+static gs_status partition_nodes(gs_partitioner *p);
+
+/* n in its split form, if it has one that takes less than `seconds`. */
+static gs_status unfold(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                        double seconds, bool *done) {
+  gs_split_form *form;
+  *done = false;
+  GS_TRY(gs_partitioner_split(p, n, r, &form));
+  if (!form) return GS_OK;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_partition trial = {0};
+  gs_partitioner q = gs_partitioner_within(p, form, &trial, &tmp);
+  gs_status s = partition_nodes(&q);
+  *done = !s && gs_partitioner_tried(&q) < seconds;
+  p->resharder = q.resharder;
+  gs_arena_free(&tmp);
+  if (s || !*done) return s;
+  q = gs_partitioner_within(p, form, NULL, p->a);
+  GS_TRY(partition_nodes(&q));
+  gs_partitioner_return(p, &q);
+  return GS_OK;
+}
+
+static gs_status partition_node(gs_partitioner *p, const gs_node *n,
+                                gs_arena *tmp) {
+  gs_rule *r = GS_NEW(tmp, gs_rule);
+  gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
+  bool done;
+  GS_TRY(gs_rule_of(tmp, n, r, p->e));
+  p->node = gs_partitioner_told_node(p, n);
+  gs_partitioner_choose(p, n, r, tmp, c);
+  GS_TRY(unfold(p, n, r, c->seconds, &done));
+  return done ? GS_OK : compute(p, n, r, tmp, c);
+}
+
+static gs_status partition_nodes(gs_partitioner *p) {
+  gs_status status = GS_OK;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  for (int i = 0; i < p->g->node.n && !status; i++) {
+    status = partition_node(p, p->g->node.at[i], &tmp);
+    gs_arena_reset(&tmp);
+  }
+  gs_arena_free(&tmp);
+  return status;
 }
 
 static void add_inputs(gs_partitioner *p) {
@@ -291,7 +335,9 @@ static double peak_bytes(const gs_partitioner *p) {
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e) {
   *out = (gs_partition){0};
+  gs_expander expander = {0};
   gs_partitioner p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
+  p.expander = &expander;
   p.program = out->program = gs_graph_new(a, g->name);
   p.program->mesh = g->mesh;
   p.assigned = GS_NEWS(a, g->value.n + 1, gs_sharding *);
@@ -308,15 +354,7 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
     y[i] = gs_value_new(p.program, v->name, v->dtype, v->rank, v->dims);
     y[i]->kind = v->kind;
   }
-  gs_arena tmp;
-  gs_arena_init(&tmp);
-  gs_status status = GS_OK;
-  for (int i = 0; i < g->node.n && !status; i++) {
-    status = partition_node(&p, g->node.at[i], &tmp);
-    gs_arena_reset(&tmp);
-  }
-  gs_arena_free(&tmp);
-  GS_TRY(status);
+  GS_TRY(partition_nodes(&p));
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);
   gs_partitioner_join(&p);

@@ -12,22 +12,6 @@ enum { MAX_FORMS = 4 }; /* of an operand that are looked at */
  * one has kilobytes, of which room for more would be cleared in vain. */
 typedef GS_VEC(gs_assignment *) offers;
 
-/* Adds the axes of `from` that are not used yet to factor f, if they continue
- * what it has. */
-static void grant(const gs_partitioner *p, const gs_rule *r, gs_assignment *as,
-                  int f, const gs_axes *from, gs_subset *used) {
-  gs_axes *to = &as->axis[f];
-  if (gs_factor_whole(r->factor[f].kind) || from->n <= to->n ||
-      memcmp(to->at, from->at, to->n))
-    return;
-  for (int i = to->n; i < from->n; i++) {
-    gs_subset bit = (gs_subset)1 << from->at[i];
-    if (*used & bit) return;
-    to->at[to->n++] = from->at[i];
-    *used |= gs_mesh_barred(p->m, bit);
-  }
-}
-
 static bool same_assignment(const gs_rule *r, const gs_assignment *a,
                             const gs_assignment *b) {
   for (int f = 0; f < r->nfactor; f++)
@@ -112,14 +96,14 @@ static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
   gs_assignment as = {0};
   gs_subset used = 0;
   for (int f = 0; f < r->nfactor; f++)
-    grant(p, r, &as, f, &seen->at[lead]->axis[f], &used);
+    gs_assignment_grant(p->m, r, &as, f, &seen->at[lead]->axis[f], &used);
   gs_assignment alone = as;
   add_offer(p, r, tmp, o, &alone);
   offer_major(p, r, tmp, as, o);
   offer_moved(p, r, tmp, seen->at[lead], as, used, o);
   for (int s = 0; s < seen->n; s++)
     for (int f = 0; s != lead && f < r->nfactor; f++)
-      grant(p, r, &as, f, &seen->at[s]->axis[f], &used);
+      gs_assignment_grant(p->m, r, &as, f, &seen->at[s]->axis[f], &used);
   add_offer(p, r, tmp, o, &as);
 }
 
@@ -255,6 +239,12 @@ static bool add_windows(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   return true;
 }
 
+/* An operand of which only the type is read may be in any form. */
+static gs_form any_form(gs_partitioner *p, const gs_value *v) {
+  const gs_held_form *x = p->held[v->id];
+  return v->def && x ? x->form : gs_form_of(gs_partitioner_assigned(p, v));
+}
+
 /* Fills in what the assignment asks of operands and gives to results; false
  * when the node cannot be computed so. */
 static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
@@ -268,6 +258,10 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
       deferred.axes & gs_mesh_barred(p->m, used) ? 0 : deferred.axes;
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
+    if (n->op && !gs_op_reads(n->op, i)) {
+      c->in[i] = any_form(p, n->in[i]);
+      continue;
+    }
     c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], &c->as,
                                  n->in[i]->dims);
     gs_sharding *s = gs_sharding_copy(tmp, c->in[i].sharding);

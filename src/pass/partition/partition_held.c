@@ -1,4 +1,4 @@
-/* Which forms of a value are at hand. */
+/* Which forms of a value are at hand, and what it is called. */
 #include <math.h>
 #include <string.h>
 
@@ -49,4 +49,20 @@ gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
   x->next = from->next;
   from->next = x;
   return x;
+}
+
+const gs_node *gs_partitioner_told_node(const gs_partitioner *p,
+                                        const gs_node *n) {
+  for (const gs_split_form *s = p->form; s; s = s->outer) n = s->node;
+  return n;
+}
+
+const gs_value *gs_partitioner_told(const gs_partitioner *p,
+                                    const gs_value *v) {
+  for (const gs_split_form *s = p->form; s; s = s->outer) {
+    const gs_value *of = s->same[v->id];
+    for (int i = 0; !of && i < s->node->nin; i++) of = s->node->in[i];
+    v = of ? of : s->node->out[0];
+  }
+  return v;
 }

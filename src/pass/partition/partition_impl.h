@@ -4,6 +4,7 @@
 
 #include "ir/mesh/form.h"
 #include "pass/partition/partition.h"
+#include "pass/prepare/expand.h"
 #include "pass/propagate/project.h"
 #include "pass/reshard/reshard.h"
 
@@ -15,7 +16,22 @@ typedef struct gs_held_form {
   struct gs_held_form *next;
 } gs_held_form;
 
-typedef struct gs_partitioner {
+/* What a node is where a dim is split along which it needs all: the nodes of
+ * its text in op/functions/split.txt, as a graph of their own with shapes and
+ * shardings. */
+typedef struct gs_split_form {
+  gs_graph *g;
+  const gs_node *node;  /* that it is a form of */
+  const struct gs_split_form *outer; /* that the node is of; NULL: the model */
+  int depth;            /* of split forms within split forms */
+  gs_value **in, **out; /* of g, by operand and result of the node; NULL:
+                           absent, or not read */
+  const gs_value **same; /* [values of g] the node's operand or result that it
+                            stands for, or NULL */
+} gs_split_form;
+
+typedef struct gs_partitioner gs_partitioner;
+struct gs_partitioner {
   gs_arena *a;
   const gs_graph *g;
   const gs_mesh *m;
@@ -28,8 +44,10 @@ typedef struct gs_partitioner {
   int *nuse;              /* [nvalue] operands and outputs that read it */
   const gs_node **reader; /* [nvalue] the last node that reads it */
   const gs_node *node;    /* being partitioned; NULL for outputs */
+  gs_expander *expander;
+  const gs_split_form *form; /* whose nodes are being partitioned, or NULL */
   gs_err *e;
-} gs_partitioner;
+};
 
 /* A node that only copies elements along dims that are split is one exchange
  * for each dim and result.  Operands are wanted in blocks along `from`. */
@@ -73,6 +91,15 @@ gs_held_form *gs_partitioner_add(gs_partitioner *p, const gs_value *v,
 gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
                                         gs_held_form *from, const gs_form *form,
                                         gs_value *local);
+
+/* ---- what is told (partition_held.c) ---- */
+
+/* What reports call n and v, of p's graph: themselves, or the node and the
+ * operand of the model that they come from. */
+const gs_node *gs_partitioner_told_node(const gs_partitioner *p,
+                                        const gs_node *n);
+const gs_value *gs_partitioner_told(const gs_partitioner *p,
+                                    const gs_value *v);
 
 /* ---- moves (partition_move.c) ---- */
 
@@ -153,6 +180,22 @@ void gs_partitioner_join(gs_partitioner *p);
 void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
                            const gs_rule *r, gs_arena *tmp,
                            gs_node_choice *best);
+
+/* ---- split forms (partition_split.c) ---- */
+
+/* The split form of n, for the axes that its operands and results have; *form
+ * is NULL where no such axes are on a factor that has one. */
+gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
+                               const gs_rule *r, gs_split_form **form);
+/* A partitioner of the form's nodes.  `trial`: into a program of its own, so
+ * that nothing but prices comes of it; else into that of p. */
+gs_partitioner gs_partitioner_within(gs_partitioner *p,
+                                     const gs_split_form *form,
+                                     gs_partition *trial, gs_arena *a);
+/* Seconds of the trial, with what brings the results in place. */
+double gs_partitioner_tried(gs_partitioner *q);
+/* Hands over what q, not a trial, has made. */
+void gs_partitioner_return(gs_partitioner *p, const gs_partitioner *q);
 
 /* ---- what is worth a word (partition_note.c) ---- */
 

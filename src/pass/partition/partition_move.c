@@ -77,7 +77,7 @@ static void record(gs_partitioner *p, const gs_value *v, const gs_move *mv,
   gs_collective *c = gs_push(p->a, &p->out->collective);
   *c = (gs_collective){.op = gs_moves[mv->kind].name,
                        .axes = mv->axes,
-                       .value = v,
+                       .value = gs_partitioner_told(p, v),
                        .node = p->node,
                        .result = result->name,
                        .from = elements_text(p, before),

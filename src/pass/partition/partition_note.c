@@ -88,8 +88,8 @@ void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   int i = 0;
   while (i < n->nin && n->in[i] != v) i++;
   *gs_push(p->a, &p->out->fallback) = (gs_fallback){
-      .node = n,
-      .value = v,
+      .node = gs_partitioner_told_node(p, n),
+      .value = v ? gs_partitioner_told(p, v) : NULL,
       .whole = whole,
       .reason = i < n->nin && i < r->nin ? reason_of(p, n, r, c, i) : "",
       .bytes = whole ? t.all : t.gathered};

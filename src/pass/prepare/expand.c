@@ -537,14 +537,22 @@ static gs_status expand_by(gs_expander *x, gs_graph *g, gs_node *n,
   return run(&me);
 }
 
+gs_status gs_expander_functions(gs_expander *x, gs_arena *a,
+                                const gs_functions **out, gs_err *e) {
+  if (!x->functions) {
+    x->functions = GS_NEW(a, gs_functions);
+    GS_TRY(gs_functions_parse(a, gs_functions_text, x->functions, e));
+  }
+  *out = x->functions;
+  return GS_OK;
+}
+
 static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
                         bool *done, gs_err *e) {
+  const gs_functions *all;
   *done = false;
-  if (!x->functions) {
-    x->functions = GS_NEW(g->arena, gs_functions);
-    GS_TRY(gs_functions_parse(g->arena, gs_functions_text, x->functions, e));
-  }
-  const gs_function *f = gs_function_find(x->functions, n->domain, n->op_type);
+  GS_TRY(gs_expander_functions(x, g->arena, &all, e));
+  const gs_function *f = gs_function_find(all, n->domain, n->op_type);
   if (!f) return GS_OK;
   if (depth > MAX_DEPTH)
     return gs_fail(e, GS_INTERNAL, gs_node_place(g->arena, n),

@@ -34,6 +34,10 @@ gs_status gs_expand_node(gs_expander *x, gs_graph *g, gs_node *n, bool *done,
 gs_status gs_expand_by(gs_expander *x, gs_graph *g, gs_node *n,
                        const gs_function *f, gs_err *e);
 
+/* The functions, read into the arena when they are first asked for. */
+gs_status gs_expander_functions(gs_expander *x, gs_arena *a,
+                                const gs_functions **out, gs_err *e);
+
 /* What values made from n are named after: its name, or its first result's. */
 const char *gs_node_base(const gs_node *n);
 

@@ -1,5 +1,7 @@
 #include "pass/propagate/project.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/math.h"
 
@@ -123,6 +125,20 @@ void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
   }
   while (legalise_maps(m, r, r->in, r->nin, as) ||
          legalise_maps(m, r, r->out, r->nout, as)) {
+  }
+}
+
+void gs_assignment_grant(const gs_mesh *m, const gs_rule *r, gs_assignment *as,
+                         int f, const gs_axes *from, gs_subset *used) {
+  gs_axes *to = &as->axis[f];
+  if (gs_factor_whole(r->factor[f].kind) || from->n <= to->n ||
+      memcmp(to->at, from->at, to->n))
+    return;
+  for (int i = to->n; i < from->n; i++) {
+    gs_subset bit = (gs_subset)1 << from->at[i];
+    if (*used & bit) return;
+    to->at[to->n++] = from->at[i];
+    *used |= gs_mesh_barred(m, bit);
   }
 }
 

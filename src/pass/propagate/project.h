@@ -41,6 +41,12 @@ gs_form gs_unproject_form(gs_arena *a, const gs_mesh *m, const gs_rule *r,
 void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
                             gs_assignment *as);
 
+/* Adds the axes of `from` that are not in *used yet to factor f, if they
+ * continue what it has; those that then cannot be given any more join *used.
+ * Nothing where the factor must be whole. */
+void gs_assignment_grant(const gs_mesh *m, const gs_rule *r, gs_assignment *as,
+                         int f, const gs_axes *from, gs_subset *used);
+
 /* Axes of the split summed factors: the result is partial over them. */
 gs_subset gs_assignment_partial(const gs_rule *r, const gs_assignment *as);
 

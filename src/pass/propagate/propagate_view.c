@@ -85,7 +85,7 @@ static void hear_slot(prop *p, view *v, const gs_node *n, int s) {
     for (int i = 0; i < slot.map->dim[d].n; i++) {
       int f = slot.map->dim[d].f[i];
       const gs_factor *factor = &v->rule.factor[f];
-      if (factor->blocked || gs_factor_whole(factor->kind)) continue;
+      if (factor->blocked || factor->kind == GS_WHOLE) continue;
       if (p->slot->axis[f].n)
         add_factor_axes(p, &v->factor[f], &p->slot->axis[f], s, weight);
     }
@@ -105,8 +105,9 @@ static gs_status make_view(prop *p, const gs_node *n, view **out) {
 /* ---- a visit ---- */
 
 static bool takes_part(const prop *p, const gs_factor *f) {
-  if (f->blocked || gs_factor_whole(f->kind)) return false;
-  if (f->kind == GS_WINDOW) return p->level.windows;
+  if (f->blocked || f->kind == GS_WHOLE) return false;
+  if (f->kind == GS_WINDOW || gs_factor_unfolds(f->kind))
+    return p->level.windows;
   return f->kind == GS_PASS || p->level.summed;
 }
 
@@ -221,7 +222,7 @@ static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
   for (int i = 0; i < map->n; i++) {
     int f = map->f[i];
     /* What is whole gains nothing, and may stand for several dims. */
-    if (gs_factor_whole(r->factor[f].kind)) break;
+    if (r->factor[f].kind == GS_WHOLE) break;
     gs_axes mine = p->slot->axis[f];
     extend(p, v, slot, f, map->n > 1, &t, &mine);
     axes = gs_axes_cat(&axes, &mine);

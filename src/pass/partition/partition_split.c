@@ -1,0 +1,267 @@
+/* Split forms: nodes that need all of a dim along which they are split, as a
+ * few nodes with reductions in between (design section 5.1). */
+#include "base/assert.h"
+#include "base/math.h"
+#include "pass/partition/partition_impl.h"
+#include "pass/prepare/infer.h"
+
+enum { MAX_DEPTH = 4 }; /* of split forms within split forms */
+
+/* ---- whether there is one ---- */
+
+/* The axes of the first dim that are on a factor with split forms; NULL: there
+ * are none. */
+static const gs_axes *unfolded(const gs_node *n, const gs_rule *r) {
+  for (int i = 0; i < r->nin + r->nout; i++) {
+    gs_slot slot = gs_slot_at(n, r, i);
+    if (!slot.value || !slot.value->sharding) continue;
+    for (int d = 0; d < slot.map->rank; d++) {
+      const gs_axes *axes = &slot.value->sharding->dim[d].axes;
+      for (int k = 0; axes->n && k < slot.map->dim[d].n; k++)
+        if (gs_factor_unfolds(r->factor[slot.map->dim[d].f[k]].kind))
+          return axes;
+    }
+  }
+  return NULL;
+}
+
+/* The dims of operand 0 with such factors. */
+static int unfolded_dims(const gs_rule *r, int64_t *dims) {
+  int n = 0;
+  for (int d = 0; r->nin && d < r->in[0].rank; d++)
+    for (int k = 0; k < r->in[0].dim[d].n; k++)
+      if (gs_factor_unfolds(r->factor[r->in[0].dim[d].f[k]].kind)) {
+        dims[n++] = d;
+        break;
+      }
+  return n;
+}
+
+/* ---- its graph ---- */
+
+/* What stands for operand v, or one that it has already. */
+static gs_value *stand_in(gs_graph *g, const gs_node *n, int i,
+                          gs_value *const *in) {
+  const gs_value *v = n->in[i];
+  for (int k = 0; k < i; k++)
+    if (n->in[k] == v) return in[k];
+  if (v->constant) return gs_value_constant(g, v->name, v->constant);
+  gs_value *x = gs_value_new(g, v->name, v->dtype, v->rank, v->dims);
+  x->is_input = true;
+  *gs_push(g->arena, &g->input) = x;
+  return x;
+}
+
+static void add_ends(gs_split_form *s, const gs_node *n, gs_node *c) {
+  gs_graph *g = s->g;
+  s->in = GS_NEWS(g->arena, n->nin + 1, gs_value *);
+  s->out = GS_NEWS(g->arena, n->nout + 1, gs_value *);
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) c->in[i] = s->in[i] = stand_in(g, n, i, s->in);
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
+    if (!v) continue;
+    s->out[i] = gs_value_new(g, v->name, v->dtype, -1, NULL);
+    s->out[i]->is_output = true;
+    *gs_push(g->arena, &g->output) = s->out[i];
+    gs_node_output(c, i, s->out[i]);
+  }
+}
+
+/* The text must make what the node makes. */
+static gs_status check_results(const gs_partitioner *p, const gs_split_form *s,
+                               const gs_node *n) {
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *want = n->out[i], *got = s->out[i];
+    if (!want || (got->dtype == want->dtype && got->rank == want->rank &&
+                  gs_same_dims(got->dims, want->dims, got->rank)))
+      continue;
+    return gs_fail(p->e, GS_INTERNAL, gs_node_place(p->a, n),
+                   "its split form gives %s for result '%s', not %s",
+                   gs_shape_text(p->a, got->dtype, got->rank, got->dims),
+                   want->name,
+                   gs_shape_text(p->a, want->dtype, want->rank, want->dims));
+  }
+  return GS_OK;
+}
+
+static gs_status expand(gs_partitioner *p, const gs_node *n,
+                        const gs_function *f, const gs_rule *r, int64_t blocks,
+                        gs_split_form *s) {
+  int64_t dims[GS_MAX_RANK];
+  gs_graph *g = s->g = gs_graph_new(p->a, n->name);
+  gs_node *c = gs_node_like(g, n, n->name);
+  gs_node_set_all(g, c, n);
+  gs_node_set_int(g, c, "blocks", blocks);
+  gs_node_set_ints(g, c, "dims", dims, unfolded_dims(r, dims));
+  add_ends(s, n, c);
+  g->node.n = 0; /* its lines take its place */
+  GS_TRY(gs_expand_by(p->expander, g, c, f, p->e));
+  GS_TRY(gs_pass_infer(p->a, g, NULL, p->e));
+  return check_results(p, s, n);
+}
+
+/* ---- its shardings ---- */
+
+/* Gives the results of n what its operands suggest. */
+static gs_status project_forward(gs_partitioner *p, const gs_node *n,
+                                 gs_arena *tmp) {
+  gs_rule *r = GS_NEW(tmp, gs_rule);
+  gs_assignment *as = GS_NEW(tmp, gs_assignment);
+  gs_subset used = 0;
+  GS_TRY(gs_rule_of(tmp, n, r, p->e));
+  for (int i = 0; i < r->nin; i++) {
+    if (!gs_node_in(n, i)) continue;
+    gs_assignment *of = GS_NEW(tmp, gs_assignment);
+    gs_project(p->m, r, &r->in[i], n->in[i]->sharding, of);
+    for (int f = 0; f < r->nfactor; f++)
+      gs_assignment_grant(p->m, r, as, f, &of->axis[f], &used);
+  }
+  gs_assignment_legalise(p->m, r, as);
+  for (int i = 0; i < r->nout; i++)
+    if (gs_node_out(n, i) && !n->out[i]->sharding)
+      n->out[i]->sharding = gs_unproject(p->a, &r->out[i], as);
+  return GS_OK;
+}
+
+/* Values of the model keep their sharding there; constants are whole. */
+static gs_status shard(gs_partitioner *p, gs_split_form *s) {
+  gs_graph *g = s->g;
+  for (int i = 0; i < g->value.n; i++) {
+    gs_value *v = g->value.at[i];
+    v->sharding = s->same[i] ? s->same[i]->sharding : NULL;
+    if (!v->sharding && !v->def)
+      v->sharding = gs_sharding_new(p->a, v->rank, false);
+  }
+  gs_status status = GS_OK;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  for (int i = 0; i < g->node.n && !status; i++) {
+    status = project_forward(p, g->node.at[i], &tmp);
+    gs_arena_reset(&tmp);
+  }
+  gs_arena_free(&tmp);
+  return status;
+}
+
+static bool is_kept(const gs_graph *g, const gs_value *v) {
+  return v->id < g->value.n && g->value.at[v->id] == v;
+}
+
+/* Which of the form's values are operands and results of the node, and which
+ * operands have a producer: those are not read from outside. */
+static void relate(gs_partitioner *p, const gs_node *n, gs_split_form *s) {
+  gs_node *elsewhere = GS_NEW(p->a, gs_node);
+  s->same = GS_NEWS(p->a, s->g->value.n + 1, const gs_value *);
+  for (int i = 0; i < n->nin; i++) {
+    if (s->in[i] && !is_kept(s->g, s->in[i])) s->in[i] = NULL;
+    if (!s->in[i]) continue;
+    s->same[s->in[i]->id] = n->in[i];
+    if (n->in[i]->def) s->in[i]->def = elsewhere;
+  }
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) s->same[s->out[i]->id] = n->out[i];
+}
+
+gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
+                               const gs_rule *r, gs_split_form **form) {
+  const gs_functions *all;
+  *form = NULL;
+  if (!n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return GS_OK;
+  const gs_axes *axes = unfolded(n, r);
+  int depth = p->form ? p->form->depth + 1 : 0;
+  if (!axes || depth > MAX_DEPTH) return GS_OK;
+  GS_TRY(gs_expander_functions(p->expander, p->a, &all, p->e));
+  const gs_function *f = gs_split_find(all, n->domain, n->op_type);
+  if (!f) return GS_OK;
+  gs_split_form *s = GS_NEW(p->a, gs_split_form);
+  s->node = n;
+  s->outer = p->form;
+  s->depth = depth;
+  GS_TRY(expand(p, n, f, r, gs_axes_size(p->m, axes), s));
+  relate(p, n, s);
+  GS_TRY(shard(p, s));
+  *form = s;
+  return GS_OK;
+}
+
+/* ---- its partitioner ---- */
+
+/* Forms as they are now, so that a trial adds nothing to the real ones. */
+static gs_held_form *copy_held(gs_arena *a, const gs_held_form *x) {
+  gs_held_form *first = NULL, **to = &first;
+  for (; x; x = x->next, to = &(*to)->next)
+    *to = gs_memdup(a, x, sizeof *x);
+  return first;
+}
+
+/* Uses of the form's values, with those outside of it. */
+static void count_uses(const gs_partitioner *p, gs_partitioner *q) {
+  const gs_split_form *s = q->form;
+  for (int i = 0; i < s->g->node.n; i++) {
+    const gs_node *n = s->g->node.at[i];
+    for (int k = 0; k < n->nin; k++) {
+      if (!n->in[k]) continue;
+      q->nuse[n->in[k]->id]++;
+      q->reader[n->in[k]->id] = n;
+    }
+  }
+  for (int i = 0; i < s->node->nin; i++) /* each time that the node reads it */
+    if (s->in[i]) q->nuse[s->in[i]->id]--;
+  for (int i = 0; i < s->g->value.n; i++)
+    if (s->same[i] && !s->g->value.at[i]->is_output)
+      q->nuse[i] += p->nuse[s->same[i]->id];
+  for (int i = 0; i < s->node->nout; i++) {
+    if (!s->node->out[i]) continue;
+    q->nuse[s->out[i]->id] += p->nuse[s->node->out[i]->id];
+    q->reader[s->out[i]->id] = p->reader[s->node->out[i]->id];
+  }
+}
+
+gs_partitioner gs_partitioner_within(gs_partitioner *p,
+                                     const gs_split_form *form,
+                                     gs_partition *trial, gs_arena *a) {
+  gs_partitioner q = *p;
+  int n = form->g->value.n;
+  q.a = a;
+  q.g = form->g;
+  q.form = form;
+  if (trial) {
+    q.out = trial;
+    q.program = trial->program = gs_graph_new(a, form->g->name);
+    q.program->mesh = p->m;
+  }
+  q.assigned = GS_NEWS(a, n + 1, gs_sharding *);
+  q.held = GS_NEWS(a, n + 1, gs_held_form *);
+  q.nuse = GS_NEWS(a, n + 1, int);
+  q.reader = GS_NEWS(a, n + 1, const gs_node *);
+  count_uses(p, &q);
+  for (int i = 0; i < form->node->nin; i++) {
+    if (!form->in[i]) continue;
+    gs_held_form *x = p->held[form->node->in[i]->id];
+    q.held[form->in[i]->id] = trial ? copy_held(a, x) : x;
+  }
+  return q;
+}
+
+double gs_partitioner_tried(gs_partitioner *q) {
+  double t = q->out->seconds;
+  for (int i = 0; i < q->form->node->nout; i++) {
+    const gs_value *v = q->form->out[i];
+    if (!v || gs_value_dynamic(v) || !q->nuse[v->id]) continue;
+    gs_form assigned = gs_form_of(gs_partitioner_assigned(q, v));
+    t += gs_partitioner_price(q, v, &assigned, NULL);
+  }
+  return t;
+}
+
+void gs_partitioner_return(gs_partitioner *p, const gs_partitioner *q) {
+  const gs_split_form *s = q->form;
+  gs_assert(q->program == p->program && q->out == p->out);
+  p->resharder = q->resharder;
+  for (int i = 0; i < s->node->nin; i++)
+    if (s->in[i]) p->held[s->node->in[i]->id] = q->held[s->in[i]->id];
+  for (int i = 0; i < s->node->nout; i++)
+    if (s->node->out[i])
+      p->held[s->node->out[i]->id] = q->held[s->out[i]->id];
+}
