@@ -132,16 +132,23 @@ static gs_status number(reader *r, int *n) {
   return GS_OK;
 }
 
-/* "$list[1]" past its $; *index = -1 without one. */
-static gs_status reference(reader *r, const char **name, int *index) {
+/* "$list[1]+2" past its $; *index = -1 and *add = 0 without them. */
+static gs_status reference(reader *r, const char **name, int *index,
+                           int *add) {
   GS_TRY(attr_name(r, name));
-  *index = -1;
-  if (!eat(r, "[")) return GS_OK;
   gs_attr_kind kind = r->fn->attr.at[gs_function_attr(r->fn, *name)].kind;
-  if (kind != GS_ATTR_INTS && kind != GS_ATTR_FLOATS)
-    return bad(r, "the attribute is not a list");
-  GS_TRY(number(r, index));
-  return eat(r, "]") ? GS_OK : bad(r, "']' is expected");
+  *index = -1;
+  *add = 0;
+  if (eat(r, "[")) {
+    if (kind != GS_ATTR_INTS && kind != GS_ATTR_FLOATS)
+      return bad(r, "the attribute is not a list");
+    GS_TRY(number(r, index));
+    if (!eat(r, "]")) return bad(r, "']' is expected");
+  }
+  if (!eat(r, "+")) return GS_OK;
+  if (kind != GS_ATTR_INTS && kind != GS_ATTR_INT)
+    return bad(r, "the attribute is not of integers");
+  return number(r, add);
 }
 
 static gs_status signature(reader *r, bool results) {
@@ -310,6 +317,7 @@ static gs_status comparison(reader *r, gs_fn_test *t, gs_attr_kind kind) {
 static gs_status test(reader *r, gs_fn_test *t) {
   *t = (gs_fn_test){.no = eat_word(r, "no"), .rank = eat_word(r, "rank")};
   t->type = !t->rank && eat_word(r, "type");
+  t->small = !t->rank && !t->type && eat_word(r, "small");
   if (eat(r, "$")) {
     GS_TRY(attr_name(r, &t->attr));
     int at = gs_function_attr(r->fn, t->attr);
@@ -319,7 +327,8 @@ static gs_status test(reader *r, gs_fn_test *t) {
   GS_TRY(value_name(r, &t->name, &each));
   if (!t->name || each ||
       (gs_function_in(r->fn, t->name) < 0 &&
-       (t->rank || t->type || gs_function_out(r->fn, t->name) < 0)))
+       (t->rank || t->type || t->small ||
+        gs_function_out(r->fn, t->name) < 0)))
     return bad(r, "the function has no such operand or result");
   return t->rank || t->type ? comparison(r, t, GS_ATTR_INT) : GS_OK;
 }
@@ -361,7 +370,7 @@ static gs_status term(reader *r, gs_fn_term *t) {
   if (isalpha((unsigned char)*r->s) || *r->s == '_')
     return known_name(r, &t->name, &t->each);
   if (eat(r, "$")) {
-    GS_TRY(reference(r, &t->attr, &t->index));
+    GS_TRY(reference(r, &t->attr, &t->index, &t->add));
   } else {
     gs_attr v = {0};
     GS_TRY(literal(r, &v));
@@ -392,7 +401,8 @@ static gs_status settings(reader *r, gs_fn_line *l) {
     set->inverse = eat_word(r, "inverse");
     if (set->inverse) space(r);
     if (set->inverse && *r->s != '$') return bad(r, "'$' is expected");
-    if (eat(r, "$")) GS_TRY(reference(r, &set->from, &set->index));
+    if (eat(r, "$"))
+      GS_TRY(reference(r, &set->from, &set->index, &set->add));
     else GS_TRY(literal(r, &set->value));
   }
   return GS_OK;

@@ -26,6 +26,7 @@ typedef struct gs_fn_term {
   bool each;
   const char *attr;       /* "$alpha" */
   int index;              /* "$list[1]"; -1: all of it */
+  int add;                /* "$list[1]+2": 2, of integers */
   const gs_attr *literal; /* INT, FLOAT or INTS */
   const char *like;       /* value whose element type the constant gets, or
                              NULL: i64, f32 */
@@ -40,7 +41,7 @@ typedef struct gs_fn_result {
 /* An attribute of a line. */
 typedef struct gs_fn_set {
   const char *from;        /* "axis=$axis": "axis"; NULL: `value` */
-  int index;               /* of a list, as above */
+  int index, add;          /* as above */
   bool inverse;            /* "perm=inverse $perm": of a permutation */
   gs_attr value;           /* its name is set in both cases */
 } gs_fn_set;
@@ -64,6 +65,7 @@ typedef struct gs_fn_test {
   bool no;              /* "no x", "$a != 1" */
   bool rank;            /* "rank x = 1" */
   bool type;            /* "type x = f64" */
+  bool small;           /* "small x": fewer than 2^31 elements */
   const gs_attr *equal; /* NULL: is it there? */
 } gs_fn_test;
 

@@ -41,6 +41,10 @@ void gs_rule_reach(gs_rule *r, int in, int d, const gs_reach *reach);
  * (aligned right) the same ones, none where they broadcast. The shapes fit. */
 void gs_rule_tie(const gs_node *n, gs_rule *r, int first, int last);
 
+/* Whether result 0 of n, whose rule r is, is operand 0 as it is: a view, or a
+ * Slice, Pad or the like that touches no dim. */
+bool gs_rule_keeps(const gs_node *n, const gs_rule *r);
+
 /* The rule of operators that nothing is known about: every dim whole. */
 gs_rule_fn gs_rule_opaque;
 

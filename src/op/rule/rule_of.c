@@ -64,3 +64,15 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   return GS_OK;
 }
 
+bool gs_rule_keeps(const gs_node *n, const gs_rule *r) {
+  if (!n->op || n->rule) return false;
+  if (n->op->flags & GS_OP_VIEW) return true;
+  if (!n->op->span) return false;
+  for (int d = 0; d < r->out[0].rank; d++) {
+    const gs_dim_map *x = &r->in[0].dim[d], *y = &r->out[0].dim[d];
+    if (y->n != 1 || x->n != 1 || x->f[0] != y->f[0] ||
+        r->factor[y->f[0]].kind != GS_PASS)
+      return false;
+  }
+  return true;
+}

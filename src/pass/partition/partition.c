@@ -307,6 +307,14 @@ static double value_bytes(const gs_value *v) {
              : (double)gs_dtype_bytes(v->dtype, n);
 }
 
+/* The value whose memory v is seen in: itself, unless it is a view. */
+static const gs_value *memory_of(const gs_value *v) {
+  while (v->def && v->def->op && (v->def->op->flags & GS_OP_VIEW) &&
+         v == v->def->out[0])
+    v = v->def->in[0];
+  return v;
+}
+
 /* Most bytes alive at once when nodes run in order. */
 static double peak_bytes(const gs_partitioner *p) {
   const gs_graph *g = p->program;
@@ -315,18 +323,20 @@ static double peak_bytes(const gs_partitioner *p) {
   int *last = GS_NEWS(&tmp, g->value.n + 1, int);
   for (int i = 0; i < g->node.n; i++)
     for (int k = 0; k < g->node.at[i]->nin; k++)
-      if (g->node.at[i]->in[k]) last[g->node.at[i]->in[k]->id] = i;
+      if (g->node.at[i]->in[k]) last[memory_of(g->node.at[i]->in[k])->id] = i;
   double now = 0, max = 0;
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
     for (int k = 0; k < n->nout; k++)
-      if (n->out[k]) now += value_bytes(n->out[k]);
+      if (n->out[k] && memory_of(n->out[k]) == n->out[k])
+        now += value_bytes(n->out[k]);
     if (now > max) max = now;
-    for (int k = 0; k < n->nin; k++)
-      if (n->in[k] && n->in[k]->def && last[n->in[k]->id] == i) {
-        now -= value_bytes(n->in[k]);
-        last[n->in[k]->id] = -1; /* an operand given twice dies once */
-      }
+    for (int k = 0; k < n->nin; k++) {
+      const gs_value *v = n->in[k] ? memory_of(n->in[k]) : NULL;
+      if (!v || !v->def || last[v->id] != i) continue;
+      now -= value_bytes(v);
+      last[v->id] = -1; /* an operand given twice dies once */
+    }
   }
   gs_arena_free(&tmp);
   return max;

@@ -82,7 +82,8 @@ void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          const gs_node_choice *c, int first) {
   traffic t = traffic_from(p, first);
   const gs_value *split = NULL;
-  bool whole = t.all > 0 && runs_whole(n, c, &split);
+  /* What a split form gathers is the little that it is for. */
+  bool whole = t.all > 0 && !p->form && runs_whole(n, c, &split);
   if (!whole && t.gathered <= GS_LARGE_GATHER) return;
   const gs_value *v = t.most ? t.most : split;
   int i = 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "op/rule/rule.h"
 #include "pass/partition/partition_impl.h"
 
 enum { MAX_TRAVEL = 8 }; /* nodes that a partial sum is followed through */
@@ -21,15 +22,21 @@ static double local_seconds(const gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, const gs_node_choice *c) {
   if (gs_node_dynamic(n) || gs_node_has_region(n))
     return 0; /* there is only one way to run it */
+  if (gs_rule_keeps(n, r)) return 0;
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
                           gs_axes_size(p->m, &c->as.axis[f]));
-  double bytes = 0;
-  for (int i = 0; i < n->nin && i < r->nin; i++)
-    if (c->in[i].sharding) bytes += form_bytes(p, n->in[i], &c->in[i]);
+  bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
+  double made = 0, bytes = 0;
   for (int i = 0; i < n->nout && i < r->nout; i++)
-    if (c->out[i].sharding) bytes += form_bytes(p, n->out[i], &c->out[i]);
+    if (c->out[i].sharding) made += form_bytes(p, n->out[i], &c->out[i]);
+  for (int i = 0; i < n->nin && i < r->nin; i++) {
+    if (!c->in[i].sharding) continue;
+    double all = form_bytes(p, n->in[i], &c->in[i]);
+    bytes += indexed && i == 0 ? fmin(all, made) : all; /* read by rows */
+  }
+  bytes += made;
   double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
   return gs_cost_local(p->m, flops, bytes);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/math.h"
 
 enum { MAX_DEPTH = 8 };
 
@@ -140,17 +141,24 @@ static const gs_attr *attr_of(const expansion *x, const char *name) {
   return a ? a : x->f->attr.at[gs_function_attr(x->f, name)].value;
 }
 
-/* The same, or one element of the list that it is: in *one, or NULL when the
- * list is shorter. */
+/* The same, or one element of the list that it is, or NULL when the list is
+ * shorter; `add` to its integers.  What is new is made in *one. */
 static const gs_attr *element_of(const expansion *x, const char *name,
-                                 int index, gs_attr *one) {
+                                 int index, int add, gs_attr *one) {
   const gs_attr *a = attr_of(x, name);
-  if (!a || index < 0) return a;
-  if (index >= a->n) return NULL;
-  bool real = a->kind == GS_ATTR_FLOATS;
-  *one = (gs_attr){.kind = real ? GS_ATTR_FLOAT : GS_ATTR_INT};
-  if (real) one->f = (double)a->floats[index];
-  else one->i = a->ints[index];
+  if (!a || (index < 0 && !add)) return a;
+  if (index >= a->n && index >= 0) return NULL;
+  bool list = index < 0 && a->kind == GS_ATTR_INTS;
+  *one = *a;
+  if (index >= 0 && a->kind == GS_ATTR_FLOATS)
+    *one = (gs_attr){.kind = GS_ATTR_FLOAT, .f = (double)a->floats[index]};
+  else if (index >= 0)
+    *one = (gs_attr){.kind = GS_ATTR_INT, .i = a->ints[index]};
+  one->i += add;
+  if (!list) return one;
+  int64_t *ints = GS_NEWS(x->g->arena, a->n + 1, int64_t);
+  for (int i = 0; i < a->n; i++) ints[i] = a->ints[i] + add;
+  one->ints = ints;
   return one;
 }
 
@@ -189,6 +197,11 @@ static bool same(const gs_attr *a, const gs_attr *b) {
   }
 }
 
+/* Whether i32 can number its elements. */
+static bool is_small(const gs_value *v) {
+  return v && gs_value_shaped(v) && gs_product(v->dims, v->rank) <= INT32_MAX;
+}
+
 static bool holds(const expansion *x, const gs_fn_test *t) {
   bool there;
   if (t->name) {
@@ -198,6 +211,7 @@ static bool holds(const expansion *x, const gs_fn_test *t) {
     if (t->rank && v) v->relied = true;
     if (t->rank) there = v && v->rank == t->equal->i;
     else if (t->type) there = v && (int64_t)v->dtype == t->equal->i;
+    else if (t->small) there = is_small(v);
     else there = in >= 0 ? gs_node_in(x->n, in) : gs_node_out(x->n, out);
   } else {
     const gs_attr *a = attr_of(x, t->attr);
@@ -354,7 +368,7 @@ static gs_status operand(const expansion *x, const step *s, int at,
   }
   gs_attr one;
   const gs_attr *c =
-      t->attr ? element_of(x, t->attr, t->index, &one) : t->literal;
+      t->attr ? element_of(x, t->attr, t->index, t->add, &one) : t->literal;
   const char *label =
       gs_sprintf(x->g->arena, "%s.%d", new_name(x, s), at);
   if (!c) return GS_OK;
@@ -386,7 +400,8 @@ static gs_status set_attributes(const expansion *x, const step *s,
     const gs_fn_set *set = &s->line->attr.at[i];
     gs_attr mine;
     const gs_attr *from = &set->value;
-    if (set->from) from = element_of(x, set->from, set->index, &mine);
+    if (set->from) from = element_of(x, set->from, set->index, set->add,
+                                     &mine);
     if (!from) continue;
     mine = *from;
     mine.name = set->value.name;

@@ -95,7 +95,8 @@ gs_status gs_rule_cumsum(gs_arena *a, const gs_node *n, gs_rule *r,
   gs_rule_begin(a, n, r);
   gs_rule_tie(n, r, 0, 1);
   for (int d = 0; d < r->nfactor && d < GS_MAX_FACTORS; d++)
-    if (d == axis || axis < 0) r->factor[d].kind = GS_WHOLE;
+    if (d == axis) r->factor[d].kind = GS_SCAN;
+    else if (axis < 0) r->factor[d].kind = GS_WHOLE;
   gs_rule_in_whole(r, n, 1);
   return GS_OK;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "op/core/local.h"
 #include "op/rows/tensor/movement.h"
 
 /* ---- Concat, Split ---- */
@@ -143,6 +144,13 @@ gs_status gs_shape_span(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }
 
+/* One that touches no dim is another name for its operand. */
+static bool keep(gs_local *l) {
+  if (!gs_rule_keeps(l->node, l->rule)) return false;
+  l->out[0] = gs_local_like(l, "Identity", l->in, 1)->out[0];
+  return true;
+}
+
 /* ONNX's clamping: [0, n] upwards, start in [0, n-1] and end in [-1, n-1]
  * downwards. */
 static gs_dim_span clamped(int64_t start, int64_t end, int64_t step,
@@ -221,6 +229,7 @@ gs_status gs_local_slice(gs_local *l, gs_err *e) {
   gs_value *in[5];
   int count = 0;
   (void)e;
+  if (keep(l)) return GS_OK;
   if (gs_span_slice(l->program->arena, l->node, span, NULL) != GS_OK) {
     gs_local_same(l); /* not constant: every dim is whole */
     return GS_OK;
@@ -287,6 +296,7 @@ gs_status gs_local_pad(gs_local *l, gs_err *e) {
   const gs_value *x = l->node->in[0];
   gs_dim_span s[GS_MAX_RANK];
   int64_t pads[2 * GS_MAX_RANK] = {0};
+  if (keep(l)) return GS_OK;
   gs_node *n = gs_local_same(l);
   if (!l->done) return GS_OK;
   GS_TRY(gs_span_pad(l->program->arena, l->node, s, e));
@@ -330,6 +340,7 @@ gs_status gs_local_tile(gs_local *l, gs_err *e) {
   const int64_t *times;
   int64_t mine[GS_MAX_RANK];
   int count;
+  if (keep(l)) return GS_OK;
   gs_node *n = gs_local_same(l);
   if (!l->done) return GS_OK;
   GS_TRY(gs_shape_const_ints(l->program->arena, l->node, 1, &times, &count, e));
