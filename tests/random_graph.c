@@ -37,7 +37,9 @@ static void annotate(producer *k) {
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
     bool border = v->is_input || v->is_output || v->constant;
-    if (random_chance(k, border ? k->dense : k->dense / 2))
+    if (random_chance(k, border      ? k->dense
+                         : k->chain ? k->dense / 10
+                                    : k->dense / 2))
       v->sharding = random_sharding(k, v->rank);
   }
 }
@@ -89,6 +91,7 @@ static void add_nodes(producer *k, random_family family) {
     const random_kinds *from = &random_all;
     int which = family == RANDOM_WINDOWS ? random_number(k, 10) : 9;
     if (which < 8) from = which < 4 ? &random_windows : &random_moves;
+    if (family == RANDOM_PARTIAL) from = &random_linear;
     if (k->g->value.n > MAX_VALUES - 20) break;
     from->make[random_number(k, from->n)](k);
     if (!k->g->node.n) continue;
@@ -116,6 +119,9 @@ char *random_graph_text(gs_arena *a, random_family family, uint32_t seed) {
   for (int i = 0; i < 4; i++)
     k->size[i] = sizes[random_number(k, family == RANDOM_WINDOWS ? 12 : 8)];
   k->plain = random_chance(k, 60);
+  k->chain = family == RANDOM_PARTIAL;
+  if (k->chain && random_chance(k, 80))
+    gs_buf_printf(&k->ranges, "# slow links\n");
   k->dense = (int[]){10, 30, 60, 100}[random_number(k, 4)];
   random_any_fresh(k, FLOATS, 2, 3);
   add_nodes(k, family);

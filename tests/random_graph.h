@@ -19,12 +19,15 @@ int random_below(random_source *r, int n);
 typedef enum random_family {
   RANDOM_ANY,
   RANDOM_WINDOWS, /* mostly those with windows, and those that move elements */
+  RANDOM_PARTIAL, /* chains through which partial sums may travel, over slow
+                     links */
   RANDOM_NFAMILY
 } random_family;
 
 /* A graph for this seed, with mesh and annotations, in text form.  A line
  * "# range NAME LO HI" says which numbers an input must have; other inputs,
- * and constants without data, take any small integers. */
+ * and constants without data, take any small integers. "# slow links" is for
+ * the mesh. */
 char *random_graph_text(gs_arena *a, random_family family, uint32_t seed);
 
 #endif

@@ -20,6 +20,7 @@ typedef struct producer {
   int64_t size[4]; /* of dims: few, so that values go together */
   int dense;       /* percent of values that are annotated */
   bool plain;      /* floats are f32 */
+  bool chain;      /* the newest value is read first */
   int failed;      /* nodes taken back */
   gs_buf ranges;
   gs_err e;
@@ -74,7 +75,8 @@ typedef struct random_kinds {
   random_make *const *make;
   int n;
 } random_kinds;
-/* Of every kind; with windows; what moves elements. */
-extern const random_kinds random_all, random_windows, random_moves;
+/* Of every kind; with windows; what moves elements; linear. */
+extern const random_kinds random_all, random_windows, random_moves,
+    random_linear;
 
 #endif

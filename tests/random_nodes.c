@@ -555,4 +555,11 @@ static random_make *const makers[] = {
     make_concat, make_split,     make_slice,   make_growing, make_gather,
     make_gather, make_cast,      make_random,  make_large,  make_points,
     make_one_hot, make_new};
+
+static random_make *const linear[] = {
+    make_binary,    make_binary,    make_matmul, make_matmul, make_gemm,
+    make_einsum,    make_einsum,    make_reduce, make_reduce, make_reshape,
+    make_unit_dims, make_transpose, make_concat, make_split,  make_slice,
+    make_growing,   make_gather,    make_gather, make_points, make_large};
+const random_kinds random_linear = {linear, sizeof linear / sizeof *linear};
 const random_kinds random_all = {makers, sizeof makers / sizeof *makers};

@@ -97,7 +97,9 @@ gs_value *random_any_fresh(producer *k, unsigned set, int low, int high) {
 gs_value *random_pick(producer *k, unsigned set, int low, int high,
                       bool exact) {
   for (int try = 0; try < 20; try++) {
-    gs_value *v = k->g->value.at[random_number(k, k->g->value.n)];
+    int last = k->g->value.n - 1;
+    bool newest = k->chain && !try && k->g->value.at[last]->def;
+    gs_value *v = k->g->value.at[newest ? last : random_number(k, last + 1)];
     if (k->mark[v->id].index || !(set_of(v->dtype) & set) || v->rank < low ||
         v->rank > high || (exact && random_real(k, v)) ||
         (!v->def && random_chance(k, 70)))
