@@ -1,5 +1,6 @@
 #include "op/core/op.h"
 
+#include <limits.h>
 #include <string.h>
 
 const gs_op *gs_op_find(const char *domain, const char *name) {
@@ -8,6 +9,22 @@ const gs_op *gs_op_find(const char *domain, const char *name) {
     if (!strcmp(gs_ops[i].name, name) && !strcmp(gs_ops[i].domain, domain))
       return &gs_ops[i];
   return NULL;
+}
+
+bool gs_node_additive(const gs_node *n) {
+  if (!n->op || !(n->op->flags & GS_OP_ADDITIVE)) return false;
+  const char *how = gs_node_string(n, "reduction", "none");
+  return !strcmp(how, "none") || !strcmp(how, "add");
+}
+
+bool gs_node_linear(const gs_node *n, int i) {
+  if (!n->op) return false;
+  unsigned flags = n->op->flags;
+  const gs_index *index = &n->op->index;
+  if (flags & GS_OP_ADDITIVE)
+    return gs_node_additive(n) && !(index->kind && index->operand == i);
+  return ((flags & GS_OP_LINEAR) && i == 0) ||
+         ((flags & GS_OP_PRODUCT) && (i < 2 || n->op->max_in == INT_MAX));
 }
 
 static const gs_domain domains[] = {

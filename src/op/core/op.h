@@ -6,8 +6,6 @@
 #ifndef GS_OP_OP_H
 #define GS_OP_OP_H
 
-#include <limits.h>
-
 #include "ir/graph/graph.h"
 #include "ir/mesh/exchange.h"
 
@@ -143,8 +141,9 @@ enum {
                                of any number), but not in both together; what
                                further operands add is counted once where
                                gs_local.partial has axes */
-  GS_OP_ADDITIVE = 1 << 3,  /* linear in all operands together (Add, Sub, Sum,
-                               Concat): partial if all operands are alike */
+  GS_OP_ADDITIVE = 1 << 3,  /* linear in all operands together, but for
+                               indices (Add, Concat, scatters that replace or
+                               add): partial if all operands are alike */
   GS_OP_RANDOM = 1 << 4,    /* never folded, never merged */
   /* what becomes of the elements and of their memory */
   GS_OP_VIEW = 1 << 5,      /* result 0 is the memory of operand 0, seen in
@@ -211,14 +210,6 @@ struct gs_op {
   int id;             /* row number */
 };
 
-/* Whether f(a + b) = f(a) + f(b) in operand i, with the others fixed or, of an
- * additive row, all together. */
-static inline bool gs_op_linear(const gs_op *op, int i) {
-  return (op->flags & GS_OP_ADDITIVE) ||
-         ((op->flags & GS_OP_LINEAR) && i == 0) ||
-         ((op->flags & GS_OP_PRODUCT) && (i < 2 || op->max_in == INT_MAX));
-}
-
 /* Whether the data of operand i is read: not by GS_OP_SHAPE_ONLY, _TYPE1. */
 static inline bool gs_op_reads(const gs_op *op, int i) {
   return !(i == 0 && (op->flags & GS_OP_SHAPE_ONLY)) &&
@@ -268,6 +259,11 @@ void gs_rule_print(gs_buf *b, const gs_rule *r);
 /* A copy in this arena, no larger than the rule needs. */
 void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out);
 gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e);
+
+/* Whether f(a + b) = f(a) + f(b) in operand i of n, with the others fixed or, of
+ * an additive node, with all that are not indices together. */
+bool gs_node_linear(const gs_node *n, int i);
+bool gs_node_additive(const gs_node *n);
 
 /* Generic checks (arity, shapes known), then the row's shape function.
  * GS_UNSUPPORTED when the node has no row and its outputs no shape, and when

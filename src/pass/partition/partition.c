@@ -10,7 +10,7 @@ static gs_value *operand(gs_partitioner *p, const gs_node *n, int i,
                          const gs_node_choice *c) {
   const gs_value *v = n->in[i];
   const gs_held_form *x = gs_partitioner_need(p, v, &c->in[i]);
-  bool adds = n->op && (n->op->flags & GS_OP_ADDITIVE);
+  bool adds = gs_node_additive(n) && gs_node_linear(n, i);
   if (adds && c->deferred && !c->in[i].sharding->partial)
     return gs_partitioner_spread(p, v, x, c->deferred);
   return x->local;

@@ -265,7 +265,7 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
     c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], &c->as,
                                  n->in[i]->dims);
     gs_sharding *s = gs_sharding_copy(tmp, c->in[i].sharding);
-    if (deferred.operand < 0 || i == deferred.operand)
+    if (deferred.operand < 0 ? gs_node_linear(n, i) : i == deferred.operand)
       s->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
     c->in[i].sharding = s;
     c->in[i].padding = padding_wanted(n, r, i, c);

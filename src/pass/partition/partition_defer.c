@@ -13,10 +13,6 @@ gs_subset gs_partitioner_partial(const gs_partitioner *p, const gs_value *v) {
   return x->form.sharding->partial;
 }
 
-static bool additive(const gs_node *n) {
-  return n->op && (n->op->flags & GS_OP_ADDITIVE);
-}
-
 static double elements(const gs_value *v) {
   return (double)gs_product(v->dims, v->rank);
 }
@@ -43,11 +39,11 @@ static gs_subset expected(const gs_partitioner *p, const gs_value *v,
   if (p->held[v->id]) return gs_partitioner_partial(p, v);
   const gs_node *n = v->def;
   if (!n || !n->op || !depth || p->nuse[v->id] != 1) return 0;
-  gs_subset axes = additive(n) ? 0 : summed(p, n);
+  gs_subset axes = gs_node_additive(n) ? 0 : summed(p, n);
   for (int i = 0; i < n->nin && !axes; i++) {
     const gs_value *x = n->in[i];
-    if (x && gs_op_linear(n->op, i) &&
-        (additive(n) || elements(v) <= elements(x)))
+    if (x && gs_node_linear(n, i) &&
+        (gs_node_additive(n) || elements(v) <= elements(x)))
       axes = expected(p, x, depth - 1);
   }
   return axes;
@@ -61,10 +57,13 @@ static bool meets_partial(const gs_partitioner *p, const gs_node *n,
     const gs_value *v = n->out[0];
     if (!v || p->nuse[v->id] != 1 || !p->reader[v->id]) return false;
     n = p->reader[v->id];
-    if (!additive(n)) return false;
-    for (int i = 0; i < n->nin; i++)
-      if (n->in[i] && n->in[i] != v && expected(p, n->in[i], MAX_AHEAD) == axes)
+    if (!gs_node_additive(n)) return false;
+    for (int i = 0; i < n->nin; i++) {
+      if (n->in[i] == v && !gs_node_linear(n, i)) return false;
+      if (n->in[i] && n->in[i] != v && gs_node_linear(n, i) &&
+          expected(p, n->in[i], MAX_AHEAD) == axes)
         return true;
+    }
   }
   return false;
 }
@@ -74,7 +73,7 @@ static gs_deferral of_sum(const gs_partitioner *p, const gs_node *n) {
   gs_deferral d = {.operand = -1}, none = {.operand = -1};
   int partial = 0, others = 0;
   for (int i = 0; i < n->nin; i++) {
-    if (!n->in[i]) continue;
+    if (!n->in[i] || !gs_node_linear(n, i)) continue;
     gs_subset these = gs_partitioner_partial(p, n->in[i]);
     const gs_held_form *x = p->held[n->in[i]->id];
     if (these) {
@@ -94,9 +93,9 @@ static gs_deferral of_sum(const gs_partitioner *p, const gs_node *n) {
 gs_deferral gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n) {
   gs_deferral d = {.operand = -1};
   if (!n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return d;
-  if (additive(n)) return of_sum(p, n);
+  if (gs_node_additive(n)) return of_sum(p, n);
   for (int i = 0; i < n->nin; i++) {
-    if (!n->in[i] || !gs_op_linear(n->op, i)) continue;
+    if (!n->in[i] || !gs_node_linear(n, i)) continue;
     gs_subset these = gs_partitioner_partial(p, n->in[i]);
     if (!these ||
         (d.axes && elements(n->in[i]) <= elements(n->in[d.operand])))
@@ -107,15 +106,19 @@ gs_deferral gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n) {
 }
 
 int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
-                          gs_subset axes) {
+                          gs_subset axes, int *terms) {
   const gs_node *n = p->nuse[v->id] == 1 ? p->reader[v->id] : NULL;
   if (!n || !n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return -1;
   int at = 0;
   while (n->in[at] != v) at++;
-  if (!gs_op_linear(n->op, at)) return -1;
-  if (!additive(n)) return at;
-  for (int i = 0; i < n->nin; i++)
-    if (n->in[i] && i != at && expected(p, n->in[i], MAX_AHEAD) != axes)
-      return meets_partial(p, n, axes) ? at : -1;
-  return at;
+  if (!gs_node_linear(n, at)) return -1;
+  if (!gs_node_additive(n)) return at;
+  bool all = true;
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i] || i == at || !gs_node_linear(n, i)) continue;
+    bool joins = expected(p, n->in[i], MAX_AHEAD) == axes;
+    *terms += joins;
+    all = all && joins;
+  }
+  return all || meets_partial(p, n, axes) ? at : -1;
 }

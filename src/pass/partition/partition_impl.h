@@ -143,9 +143,10 @@ gs_subset gs_partitioner_partial(const gs_partitioner *p, const gs_value *v);
  * reduction. */
 gs_deferral gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n);
 /* The operand that v is of its only reader, if that could pass it on when it is
- * partial over `axes`; else -1. */
+ * partial over `axes`; else -1.  *terms grows by the other partial sums that
+ * the reader probably adds it to. */
 int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
-                          gs_subset axes);
+                          gs_subset axes, int *terms);
 
 /* ---- prices of choices (partition_price.c) ---- */
 

@@ -99,13 +99,13 @@ static double bring_seconds(gs_partitioner *p, const gs_value *v,
 }
 
 static double settle(gs_partitioner *p, const gs_value *v, const gs_form *form,
-                     int depth);
+                     int depth, int terms);
 
 /* Seconds to pass v, partial in `form`, on through its reader, of which it is
  * operand `at`, and to reduce it later; the work that is more than where the
  * reader runs as it is assigned is counted. */
 static double passed_on(gs_partitioner *p, const gs_value *v,
-                        const gs_form *form, int at, int depth) {
+                        const gs_form *form, int at, int depth, int terms) {
   const gs_node *n = p->reader[v->id];
   gs_subset axes = form->sharding->partial;
   gs_arena tmp;
@@ -130,25 +130,27 @@ static double passed_on(gs_partitioner *p, const gs_value *v,
         t += bring_seconds(p, n->in[i], &c->in[i]);
     for (int i = 0; i < r->nout; i++)
       if (c->out[i].sharding)
-        t += settle(p, n->out[i], &c->out[i], depth - 1);
+        t += settle(p, n->out[i], &c->out[i], depth - 1, terms);
   }
   gs_arena_free(&tmp);
   return t;
 }
 
 /* Seconds from `form` of v, which its node has just made, to where it is
- * assigned, or, partial, to where a later value is. */
+ * assigned, or, partial, to where a later value is.  A reduction is shared by
+ * all the partial sums that have been added up by then. */
 static double settle(gs_partitioner *p, const gs_value *v, const gs_form *form,
-                     int depth) {
+                     int depth, int terms) {
   if (gs_value_dynamic(v) || !p->nuse[v->id]) return 0;
   const gs_sharding *s = form->sharding;
   gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
   double t = gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
                               &assigned)
-                 ->seconds;
+                 ->seconds /
+             terms;
   if (!s->partial || s->reduce != GS_REDUCE_SUM || !depth) return t;
-  int at = gs_partitioner_onward(p, v, s->partial);
-  return at < 0 ? t : fmin(t, passed_on(p, v, form, at, depth));
+  int at = gs_partitioner_onward(p, v, s->partial, &terms);
+  return at < 0 ? t : fmin(t, passed_on(p, v, form, at, depth, terms));
 }
 
 void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
@@ -160,6 +162,6 @@ void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
       t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
   for (int i = 0; i < r->nout; i++)
     if (c->out[i].sharding)
-      t += settle(p, n->out[i], &c->out[i], MAX_TRAVEL);
+      t += settle(p, n->out[i], &c->out[i], MAX_TRAVEL, 1);
   c->seconds = t;
 }
