@@ -20,7 +20,8 @@
 
 enum { CASES_PER_TEST = 10, DEFAULT_SEEDS = 300, MAX_LINES = 400 };
 
-static const char *const families[RANDOM_NFAMILY] = {"any", "windows", "partial"};
+static const char *const families[RANDOM_NFAMILY] = {"any", "windows",
+                                                     "partial"};
 
 typedef enum outcome {
   CANNOT, /* the graph does not run whole */

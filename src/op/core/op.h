@@ -260,8 +260,8 @@ void gs_rule_print(gs_buf *b, const gs_rule *r);
 void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out);
 gs_status gs_rule_check(const gs_node *n, const gs_rule *r, gs_err *e);
 
-/* Whether f(a + b) = f(a) + f(b) in operand i of n, with the others fixed or, of
- * an additive node, with all that are not indices together. */
+/* Whether f(a + b) = f(a) + f(b) in operand i of n: with the others fixed or,
+ * of an additive node, with all that are not indices together. */
 bool gs_node_linear(const gs_node *n, int i);
 bool gs_node_additive(const gs_node *n);
 
