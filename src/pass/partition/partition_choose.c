@@ -190,6 +190,7 @@ static bool is_block(const gs_partitioner *p, gs_arena *tmp, const gs_value *v,
                      const gs_window_use *u, const gs_axes *axes,
                      const gs_form *form) {
   gs_reach all = u->reach;
+  if (u->out < 0) return false; /* taps of a kernel: no output skips any */
   if (all.den != 1 || all.num <= all.last - all.first) return false;
   all.last = all.first + all.num - 1;
   gs_exchange x = gs_exchange_of(p->m, axes, &all, false);

@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 #include "base/math.h"
+#include "kernel/core/convert.h"
+#include "op/core/local.h"
 #include "pass/partition/partition_impl.h"
 
 enum { MAX_FROM = 6 }; /* lists of axes tried for one dim */
@@ -55,6 +57,51 @@ static int candidates(const plan *q, int d, gs_axes *list) {
   return n;
 }
 
+/* What the node puts around operand 0, as a number that a Mask can write. */
+static bool fill_value(const gs_node *n, const gs_window_use *u, double *v) {
+  const gs_value *x = n->in[0];
+  const gs_tensor *c;
+  uint64_t bits[2] = {0};
+  *v = u->value;
+  if (u->fill != GS_FILL_OPERAND) return u->fill == GS_FILL_VALUE;
+  c = gs_node_in(n, u->fill_in) ? n->in[u->fill_in]->constant : NULL;
+  if (!c || gs_tensor_count(c) != 1 || c->dtype != x->dtype ||
+      !gs_convert_knows(c->dtype))
+    return false;
+  gs_convert(GS_DOUBLE, v, c->dtype, gs_tensor_bytes(c), 1, NULL);
+  *v = (double)(float)*v; /* as an attribute holds it */
+  return !isnan(*v) && gs_element_of(c->dtype, *v, bits) &&
+         !memcmp(bits, gs_tensor_bytes(c), c->nbytes);
+}
+
+/* Whether the blocks of the result along dim d are those of operand 0; *padding
+ * is what they must then hold behind its end. */
+static bool stays(const plan *q, int d, gs_padding *padding) {
+  const gs_window_use *u = NULL;
+  const gs_axes *axes = &q->at.from[d];
+  int64_t m = gs_axes_size(q->p->m, axes);
+  if (!axes->n || !gs_axes_equal(axes, &q->at.to[d]) || q->r->nout != 1)
+    return false;
+  for (int k = 0; k < q->r->nuse; k++) {
+    if (q->r->use[k].dim != d) continue;
+    if (u || q->r->use[k].in) return false;
+    u = &q->r->use[k];
+  }
+  const gs_reach *e = &u->reach;
+  int64_t n = q->n->in[0]->dims[d];
+  double v;
+  if (e->num != 1 || e->den != 1 || e->first || e->last ||
+      gs_ceil_div(n, m) != gs_ceil_div(e->count, m))
+    return false;
+  if (e->count <= n) return true;
+  if (!fill_value(q->n, u, &v) ||
+      (padding->dims && (padding->value < v || padding->value > v)))
+    return false;
+  padding->dims |= (uint64_t)1 << d;
+  padding->value = v;
+  return true;
+}
+
 /* Operand i in blocks along `from` on the dims that are exchanged; false where
  * an axis would be used twice. */
 static bool blocks(plan *q, int i) {
@@ -71,6 +118,10 @@ static bool blocks(plan *q, int i) {
   q->in[i].sharding = s;
   q->in[i].padding.dims &= ~q->at.dims;
   if (!q->in[i].padding.dims) q->in[i].padding.value = 0;
+  q->at.stay = i ? q->at.stay : 0;
+  for (int d = 0; d < s->rank && !i; d++)
+    if (q->at.dims >> d & 1 && stays(q, d, &q->in[i].padding))
+      q->at.stay |= (uint64_t)1 << d;
   return true;
 }
 
@@ -138,11 +189,13 @@ static double exchange_seconds(plan *q) {
   int sends = 0;
   for (int out = 0; out < q->r->nout; out++) {
     uint64_t done = 0;
+    bool first = true;
     if (!gs_node_out(q->n, out)) continue;
     int64_t dims[GS_MAX_RANK];
     for (int d = 0; d < q->n->out[out]->rank; d++) {
       const gs_window_use *u;
-      if (!(q->at.dims >> d & 1)) continue;
+      if (q->at.stay >> d & 1) done |= (uint64_t)1 << d;
+      if (!((q->at.dims & ~q->at.stay) >> d & 1)) continue;
       gs_exchange *x =
           exchange_of(q->p, q->n, q->r, &q->at, q->tmp, out, d, &u);
       if (!x) continue;
@@ -155,9 +208,10 @@ static double exchange_seconds(plan *q) {
       gs_move mv = gs_reshard_exchange(&q->p->resharder, v->dtype, dims,
                                        &before, d, x, &after);
       t += mv.seconds;
-      if (!done && mv.bytes > 0 && sends++)
+      if (first && mv.bytes > 0 && sends++)
         t -= gs_partitioner_latency(q->p, &mv);
       done |= (uint64_t)1 << d;
+      first = false;
     }
   }
   return t;
@@ -246,7 +300,8 @@ static gs_value *make_result(maker *k, int out) {
   for (int d = 0; d < n->out[out]->rank; d++) {
     const gs_window_use *u;
     int nin = 0;
-    if (!(k->c->dims >> d & 1)) continue;
+    if (k->c->stay >> d & 1) dims[d] = n->out[out]->dims[d];
+    if (!((k->c->dims & ~k->c->stay) >> d & 1)) continue;
     gs_exchange *x = exchange_of(k->p, n, r, k->c, k->p->a, out, d, &u);
     if (!x) continue;
     if (at) in[nin++] = at;
@@ -263,7 +318,7 @@ static gs_value *make_result(maker *k, int out) {
                                  &before, &after, at ? &behind : &k->sends);
     before = after;
   }
-  return at;
+  return at ? at : gs_local_like(k->l, "Identity", k->from, 1)->out[0];
 }
 
 /* Dims that are still to be computed; *shrinks: what is left then is less. */

@@ -53,6 +53,8 @@ struct gs_partitioner {
  * for each dim and result.  Operands are wanted in blocks along `from`. */
 typedef struct gs_copies {
   uint64_t dims; /* of the operands that are exchanged */
+  uint64_t stay; /* of those: blocks of the result are those of operand 0, of
+                    which the padding holds what the node adds */
   gs_axes from[GS_MAX_RANK], to[GS_MAX_RANK];
   double seconds;
 } gs_copies;

@@ -17,12 +17,19 @@ static double form_bytes(const gs_partitioner *p, const gs_value *v,
   return (double)gs_dtype_bytes((int)v->dtype, gs_product(local, v->rank));
 }
 
+/* Whether all that the node copies is where it must be. */
+static bool all_stay(const gs_rule *r, const gs_node_choice *c) {
+  for (int k = 0; c->copies && k < r->nuse; k++)
+    if (!(c->copies->stay >> r->use[k].dim & 1)) return false;
+  return c->copies != NULL;
+}
+
 /* Compute and memory time of the node's local form. */
 static double local_seconds(const gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, const gs_node_choice *c) {
   if (gs_node_dynamic(n) || gs_node_has_region(n))
     return 0; /* there is only one way to run it */
-  if (gs_rule_keeps(n, r)) return 0;
+  if (gs_rule_keeps(n, r) || all_stay(r, c)) return 0;
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
