@@ -165,7 +165,8 @@ static void local_run(const trial *t, gs_local *l, int p) {
     if (pl)
       gs_node_set_placement(l->program, n,
                             gs_placement_fold(t->a, t->mesh, pl, p));
-    else if (*n->domain) gs_node_set_int(l->program, n, "index", p);
+    if (*n->domain && (!pl || gs_node_attr(n, "axes")))
+      gs_node_set_int(l->program, n, "index", p);
     s = gs_shape_infer(l->program, n, &e);
     if (!s) s = gs_kernel_eval(l->program, n, &e);
   }

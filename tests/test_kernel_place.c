@@ -467,6 +467,34 @@ START_TEST(others) {
 }
 END_TEST
 
+/* What is written into a part of the data, and classes that are a part. */
+START_TEST(lookups) {
+  PARTS(20, "input x : $[7,5]\nconstant i : i64[3,5] = "
+        "[0,1,2,-1,6,3,3,3,3,3,5,6,-7,2,0]\ninput u : $[3,5]\n"
+        "y = ScatterElements(x, i, u) axis=0\n", SAME_DIM(0));
+  PARTS(20, "input x : $[7,5]\nconstant i : i64[4,2] = [0,3,3,-2,2,4,1,1]\n"
+        "input u : $[4,2]\ny = ScatterElements(x, i, u) axis=1\n",
+        SAME_DIM(0), SAME_DIM(1));
+  PARTS(13, "input x : $[7,5]\nconstant i : i64[2,5] = [0,3,3,-2,2,4,1,1,0,0]"
+        "\ninput u : $[2,5]\ny = ScatterElements(x, i, u) axis=0 "
+        "reduction=\"add\"\n", SAME_DIM(0));
+  PARTS(20, "input x : $[7,5,2]\nconstant i : i64[3,2] = [0,3,-1,4,2,-5]\n"
+        "input u : $[3,2]\ny = ScatterND(x, i, u)\n", SAME_DIM(0),
+        SAME_DIM(1));
+  PARTS(13, "input x : $[7,5]\nconstant i : i64[3,1] = [2,-7,2]\n"
+        "input u : $[3,5]\ny = ScatterND(x, i, u) reduction=\"max\"\n",
+        SAME_DIM(0));
+  PARTS(20, "input x : $[2,9,3]\ninput u : $[2,4,3]\n"
+        "constant w : i64[2] = [5,1]\ny = TensorScatter(x, u, w)\n",
+        SAME_DIM(1));
+  PARTS(20, "input x : $[2,9,3]\ninput u : $[2,4,3]\n"
+        "constant w : i64[2] = [7,-12]\ny = TensorScatter(x, u, w) axis=1 "
+        "mode=\"circular\"\n", SAME_DIM(1));
+  PARTS(20, "constant i : i64[5] = [0,3,-1,9,-7]\nconstant d : i64[] = [7]\n"
+        "input v : $[2]\ny = OneHot(i, d, v) axis=0\n", {-1, 0, {0}});
+}
+END_TEST
+
 /* ---- what does not fit ---- */
 
 /* Nodes on "mesh {a=2}" with operand x : f32[1,1,5] and result y, what shape
@@ -495,6 +523,22 @@ static const struct {
     {"ai.gshard.Resize(x, _, s) place=\"[1,1,9]{~,~,a} "
      "window(2:1,5), _, _ -> [1,1,18]{~,~,a}\" mode=\"linear\"",
      "element 0 of a dim of 18 is made of others than 1 to 5"},
+    {"ai.gshard.GatherElements(x, i) axis=2 place=\"[1,1,9]{~,~,a}, _ -> "
+     "_\"", "index 9 (element 1 of the indices) is outside of a dim of 9"},
+    {"ai.gshard.GatherElements(x, i) axis=2 place=\"[1,1,12]{~,~,a}, _ -> "
+     "_\"", "'place' does not fit operand 'x' f32[1,1,5]"},
+    {"ai.gshard.GatherND(x, t) place=\"[1,1,9]{~,~,a}, _ -> _\"",
+     "index -10 (tuple 0) is outside of dim 2 of 9"},
+    {"ai.gshard.GatherND(x, t) place=\"[1,1,9]{~,~,a}, _ -> [1]{a}\"",
+     "'place' does not fit result 'y' f32[2]"},
+    {"ai.gshard.ScatterElements(x, i, x) axis=2 place=\"[1,1,9]{~,~,a}, _, _ "
+     "-> [1,1,9]{~,~,a}\"", "updates are f32[1,1,5], expected f32[1,1,2]"},
+    {"ai.gshard.ScatterND(x, t, s) place=\"[1,1,9]{~,~,a}, _, _ -> "
+     "[1,1,9]{~,~,a}\"", "updates are f32[3], expected f32[2]"},
+    {"ai.gshard.TensorScatter(x, x, w) axis=2 place=\"[1,1,9]{~,~,a}, _, _ -> "
+     "[1,1,9]{~,~,a}\"", "5 rows do not fit at 5 in a cache of 9"},
+    {"ai.gshard.OneHot(i, d, v) place=\"_, _, _ -> [1,1,2,9]{~,~,~,a}\"",
+     "'place' does not fit result 'y' f32[1,1,2,8]"},
     {"ai.gshard.MaxPool(x) kernel_shape=[3] stride=[2] place=\"[1,1,9]{~,~,a}"
      " -> [1,1,7]{~,~,a}\"", NULL},
 };
@@ -507,7 +551,12 @@ START_TEST(misfit) {
   gs_err_init(&e);
   const char *says = misfits[_i].says;
   char *text = gs_sprintf(&a, "mesh {a=2}\ninput x : f32[1,1,5]\n"
-                          "constant s : f32[3] = [1,1,2]\ny = %s\n",
+                          "constant s : f32[3] = [1,1,2]\n"
+                          "constant i : i64[1,1,2] = [-9,9]\n"
+                          "constant t : i64[2,3] = [0,0,-10,0,0,3]\n"
+                          "constant w : i64[1] = [5]\n"
+                          "constant d : i64[] = [8]\n"
+                          "constant v : f32[2] = [0,1]\ny = %s\n",
                           misfits[_i].node);
   ck_assert_int_eq(gs_graph_parse(&a, text, "case", &g, &e), GS_OK);
   gs_node *n = g->node.at[0];
@@ -559,6 +608,7 @@ int main(void) {
   tcase_add_loop_test(t, resizes, 0, NFRAME * NMODE);
   tcase_add_loop_test(t, reaches, 0, NFRAME * 2);
   tcase_add_test(t, others);
+  tcase_add_test(t, lookups);
   tcase_add_loop_test(t, misfit, 0, sizeof misfits / sizeof *misfits);
   tcase_add_test(t, broken);
   return suite_run("kernel_place", t);

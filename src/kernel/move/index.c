@@ -110,22 +110,64 @@ const gs_kernel gs_kernel_g_gather = {g_gather_prep, gather_run};
 
 /* ---- GatherElements ---- */
 
-void gs_elements_init(gs_elements *e, const gs_view *data, const gs_view *idx,
-                      int axis) {
-  gs_assert(axis >= 0 && axis < data->rank && idx->rank == data->rank);
+/* The indices have the rank of the data and are no longer beside the axis. */
+static gs_status elements_fit(gs_kctx *k, const gs_kextent *x,
+                              const gs_kextent *i, int axis) {
+  if (i->rank != x->rank)
+    return gs_kernel_fail(k, GS_DATA, "indices of rank %d for data of rank %d",
+                          i->rank, x->rank);
+  for (int d = 0; d < i->rank; d++)
+    if (d != axis && k->in[1].n && i->dims[d] > x->dims[d])
+      return gs_kernel_fail(k, GS_DATA, "dim %d of the indices is %lld, of "
+                            "the data %lld", d, (long long)i->dims[d],
+                            (long long)x->dims[d]);
+  return GS_OK;
+}
+
+/* How much of dim d of operand i, which begins at x, is of the whole. */
+static int64_t held_of(const gs_kctx *k, int i, const gs_kextent *x, int d) {
+  return gs_max(0, gs_min(k->in[i].dims[d], x->dims[d] - x->first[d]));
+}
+
+gs_status gs_elements_init(gs_kctx *k, gs_elements *e) {
+  const gs_view *data = &k->in[0], *idx = &k->in[1];
+  gs_kextent x, i;
   int64_t s = 1;
+  GS_TRY(check_index_type(k, idx));
+  GS_TRY(gs_kernel_axis(k, gs_node_int(k->node, "axis", 0), data->rank,
+                        &e->axis));
+  GS_TRY(gs_kctx_operand(k, 0, &x));
+  GS_TRY(gs_kctx_operand(k, 1, &i));
+  GS_TRY(elements_fit(k, &x, &i, e->axis));
   e->rank = data->rank;
-  e->axis = axis;
-  e->n = data->dims[axis];
+  e->n = x.dims[e->axis];
   for (int d = data->rank - 1; d >= 0; d--) {
     e->dims[d] = idx->dims[d];
     e->stride[d] = s;
     s *= data->dims[d];
+    e->shift[d] = (d == e->axis ? 0 : i.first[d]) - x.first[d];
+    e->held[d] = held_of(k, 0, &x, d);
+    e->part |= e->shift[d] || e->held[d] < x.dims[d];
   }
+  return GS_OK;
+}
+
+/* The same where the data is a part of the whole. */
+static int64_t part_at(const gs_elements *e, int64_t i, int64_t v) {
+  int64_t at = 0;
+  for (int d = e->rank - 1; d >= 0; d--) {
+    int64_t c = (d == e->axis ? v : i % e->dims[d]) + e->shift[d];
+    if (c < 0 || c >= e->held[d]) return -1;
+    at += c * e->stride[d];
+    i /= e->dims[d];
+  }
+  return at;
 }
 
 int64_t gs_elements_at(const gs_elements *e, int64_t i, int64_t v) {
-  int64_t at = (v < 0 ? v + e->n : v) * e->stride[e->axis];
+  if (v < 0) v += e->n;
+  if (e->part) return part_at(e, i, v);
+  int64_t at = v * e->stride[e->axis];
   for (int d = e->rank - 1; d >= 0; d--) {
     if (d != e->axis) at += i % e->dims[d] * e->stride[d];
     i /= e->dims[d];
@@ -133,30 +175,11 @@ int64_t gs_elements_at(const gs_elements *e, int64_t i, int64_t v) {
   return at;
 }
 
-gs_status gs_elements_check(gs_kctx *k, const gs_view *data,
-                            const gs_view *idx, int axis) {
-  if (idx->rank != data->rank)
-    return gs_kernel_fail(k, GS_DATA, "indices of rank %d for data of rank %d",
-                          idx->rank, data->rank);
-  for (int d = 0; d < idx->rank; d++)
-    if (d != axis && idx->n && idx->dims[d] > data->dims[d])
-      return gs_kernel_fail(k, GS_DATA, "dim %d of the indices is %lld, of "
-                            "the data %lld", d, (long long)idx->dims[d],
-                            (long long)data->dims[d]);
-  return GS_OK;
-}
-
 static gs_status gather_elements_prep(gs_kctx *k) {
-  const gs_view *x = &k->in[0], *idx = &k->in[1];
-  int axis;
   gs_elements *e = GS_NEW(k->arena, gs_elements);
-  GS_TRY(gs_kernel_esize(k, x->dtype, &e->size));
-  GS_TRY(check_index_type(k, idx));
-  GS_TRY(gs_kernel_axis(k, gs_node_int(k->node, "axis", 0), x->rank, &axis));
-  GS_TRY(gs_elements_check(k, x, idx, axis));
-  gs_elements_init(e, x, idx, axis);
+  GS_TRY(gs_kernel_esize(k, k->in[0].dtype, &e->size));
   k->state = e;
-  return GS_OK;
+  return gs_elements_init(k, e);
 }
 
 static gs_status gather_elements_run(gs_kctx *k) {
@@ -169,10 +192,11 @@ static gs_status gather_elements_run(gs_kctx *k) {
   int nt = gs_kernel_threads(k, idx->n * 16);
   (void)nt;
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
-  for (int64_t i = 0; i < idx->n; i++)
-    copy(y + (size_t)i * e->size,
-         x + gs_elements_at(e, i, gs_view_int(idx, i)) * (int64_t)e->size,
-         e->size);
+  for (int64_t i = 0; i < idx->n; i++) {
+    int64_t at = gs_elements_at(e, i, gs_view_int(idx, i));
+    if (at < 0) memset(y + (size_t)i * e->size, 0, e->size);
+    else copy(y + (size_t)i * e->size, x + (size_t)at * e->size, e->size);
+  }
   return GS_OK;
 }
 
@@ -205,10 +229,15 @@ gs_status gs_nd_init(gs_kctx *k, gs_nd *p, int batch_dims) {
   p->tuples = gs_dims_count(idx->dims, 0, idx->rank - 1);
   p->inner = gs_dims_count(x->dims, batch_dims + p->depth, x->rank);
   int64_t s = p->inner;
+  gs_kextent part;
+  GS_TRY(gs_kctx_operand(k, 0, &part));
   for (int d = p->depth - 1; d >= 0; d--) {
-    p->dims[d] = x->dims[batch_dims + d];
+    int at = batch_dims + d;
+    p->dims[d] = part.dims[at];
+    p->from[d] = part.first[at];
+    p->held[d] = held_of(k, 0, &part, at);
     p->stride[d] = s;
-    s *= p->dims[d];
+    s *= x->dims[at];
   }
   p->whole = s;
   return GS_OK;
@@ -216,23 +245,26 @@ gs_status gs_nd_init(gs_kctx *k, gs_nd *p, int batch_dims) {
 
 int64_t gs_nd_at(const gs_nd *p, const int64_t *idx, int64_t tuple, int *bad) {
   int64_t at = p->batch ? tuple / (p->tuples / p->batch) * p->whole : 0;
+  bool here = true;
   gs_assert(tuple >= 0 && tuple < p->tuples);
   for (int d = 0; d < p->depth; d++) {
     int64_t v = idx[tuple * p->depth + d];
     if (v < -p->dims[d] || v >= p->dims[d]) {
       *bad = d;
-      return -1;
+      return GS_ND_BAD;
     }
-    at += (v < 0 ? v + p->dims[d] : v) * p->stride[d];
+    v = (v < 0 ? v + p->dims[d] : v) - p->from[d];
+    here = here && v >= 0 && v < p->held[d];
+    at += v * p->stride[d];
   }
-  return at;
+  return here ? at : GS_ND_ELSEWHERE;
 }
 
 gs_status gs_nd_check(gs_kctx *k, const gs_nd *p) {
   const int64_t *idx = k->in[1].data;
   int d = 0;
   for (int64_t t = 0; t < p->tuples; t++)
-    if (gs_nd_at(p, idx, t, &d) < 0)
+    if (gs_nd_at(p, idx, t, &d) == GS_ND_BAD)
       return gs_kernel_fail(k, GS_DATA, "index %lld (tuple %lld) is outside "
                             "of dim %d of %lld",
                             (long long)idx[t * p->depth + d], (long long)t,
@@ -260,8 +292,9 @@ static gs_status gather_nd_run(gs_kctx *k) {
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
   for (int64_t t = 0; t < p->tuples; t++) {
     int bad;
-    copy(y + t * bytes, x + gs_nd_at(p, idx, t, &bad) * (int64_t)p->size,
-         (size_t)bytes);
+    int64_t at = gs_nd_at(p, idx, t, &bad);
+    if (at < 0) memset(y + t * bytes, 0, (size_t)bytes);
+    else copy(y + t * bytes, x + at * (int64_t)p->size, (size_t)bytes);
   }
   return GS_OK;
 }

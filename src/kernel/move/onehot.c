@@ -1,6 +1,7 @@
-/* OneHot. */
+/* OneHot, or the classes of it that a device has. */
 #include <math.h>
 
+#include "kernel/core/coord.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -8,6 +9,7 @@ typedef struct plan {
   size_t size;
   int axis;
   int64_t depth, inner;
+  int64_t first, n; /* classes that are here */
 } plan;
 
 static gs_status prep(gs_kctx *k) {
@@ -23,7 +25,11 @@ static gs_status prep(gs_kctx *k) {
   if (k->in[2].n != 2)
     return gs_kernel_fail(k, GS_DATA, "values has %lld elements, not 2",
                           (long long)k->in[2].n);
-  p->depth = y->dims[p->axis];
+  gs_kextent part;
+  GS_TRY(gs_kctx_result(k, 0, &part));
+  p->depth = part.dims[p->axis];
+  p->first = part.first[p->axis];
+  p->n = y->dims[p->axis];
   p->inner = gs_dims_count(y->dims, p->axis + 1, y->rank);
   k->state = p;
   return GS_OK;
@@ -59,16 +65,16 @@ static gs_status run(gs_kctx *k) {
   const char *values = k->in[2].data;
   if (!y->n) return GS_OK;
   int64_t size = (int64_t)p->size;
-  int64_t outer = y->n / (p->depth * p->inner);
+  int64_t outer = y->n / (p->n * p->inner);
   int nt = gs_kernel_threads(k, y->n * size);
   (void)nt;
 #pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
   for (int64_t o = 0; o < outer; o++) {
-    char *row = (char *)y->data + o * p->depth * p->inner * size;
-    gs_fill_elements(row, p->depth * p->inner, p->size, values);
+    char *row = (char *)y->data + o * p->n * p->inner * size;
+    gs_fill_elements(row, p->n * p->inner, p->size, values);
     for (int64_t j = 0; j < p->inner; j++) {
-      int64_t v = index_at(idx, o * p->inner + j, p->depth);
-      if (v >= 0)
+      int64_t v = index_at(idx, o * p->inner + j, p->depth) - p->first;
+      if (v >= 0 && v < p->n)
         memcpy(row + (v * p->inner + j) * size, values + size, p->size);
     }
   }

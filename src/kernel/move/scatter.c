@@ -1,6 +1,7 @@
 /* ScatterElements and ScatterND.  Updates are applied in their own order by
  * one thread, so that duplicates give the same bits every time; f16 and bf16
- * are reduced in f32 and rounded once. */
+ * are reduced in f32 and rounded once.  Of a part of the data that
+ * part is written. */
 #include "base/assert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/move/index.h"
@@ -118,17 +119,11 @@ static void put(const plan *p, char *to, const char *from, int64_t n) {
 /* ---- ScatterElements ---- */
 
 static gs_status elements_prep(gs_kctx *k) {
-  const gs_view *x = &k->in[0], *idx = &k->in[1];
   plan *p;
-  int axis;
   GS_TRY(plan_new(k, &p));
-  if (idx->dtype != GS_INT64 && idx->dtype != GS_INT32)
-    return gs_kernel_no_type(k, idx->dtype);
-  GS_TRY(gs_kernel_axis(k, gs_node_int(k->node, "axis", 0), x->rank, &axis));
-  GS_TRY(gs_elements_check(k, x, idx, axis));
-  if (k->in[2].n != idx->n)
+  GS_TRY(gs_elements_init(k, &p->e));
+  if (k->in[2].n != k->in[1].n)
     return gs_kernel_fail(k, GS_DATA, "indices and updates differ in size");
-  gs_elements_init(&p->e, x, idx, axis);
   return GS_OK;
 }
 
@@ -140,9 +135,10 @@ static gs_status elements_run(gs_kctx *k) {
   GS_TRY(gs_kernel_index_check(k, idx, p->e.n));
   begin(k, p, &y, &u);
   int64_t size = (int64_t)p->size;
-  for (int64_t i = 0; i < idx->n; i++)
-    put(p, y + gs_elements_at(&p->e, i, gs_view_int(idx, i)) * size,
-        u + i * size, 1);
+  for (int64_t i = 0; i < idx->n; i++) {
+    int64_t at = gs_elements_at(&p->e, i, gs_view_int(idx, i));
+    if (at >= 0) put(p, y + at * size, u + i * size, 1);
+  }
   end(k, p, y);
   return GS_OK;
 }
@@ -171,10 +167,11 @@ static gs_status nd_run(gs_kctx *k) {
   GS_TRY(gs_nd_check(k, nd));
   begin(k, p, &y, &u);
   int64_t size = (int64_t)p->size;
-  if (nd->inner)
-    for (int64_t t = 0; t < nd->tuples; t++)
-      put(p, y + gs_nd_at(nd, k->in[1].data, t, &bad) * size,
-          u + t * nd->inner * size, nd->inner);
+  for (int64_t t = 0; t < nd->tuples && nd->inner; t++) {
+    int64_t at = gs_nd_at(nd, k->in[1].data, t, &bad);
+    if (at >= 0)
+      put(p, y + at * size, u + t * nd->inner * size, nd->inner);
+  }
   end(k, p, y);
   return GS_OK;
 }

@@ -156,6 +156,9 @@ static gs_extent extent_of(gs_local *l, const gs_value *whole, gs_form form) {
   if (gs_form_is_blocks(&form) && gs_sharding_is_replicated(form.sharding))
     return (gs_extent){0};
   size_t size = (size_t)whole->rank * sizeof *whole->dims;
+  gs_sharding *s = gs_sharding_copy(a, form.sharding);
+  s->partial = 0; /* a term of the value lies as the value does */
+  form.sharding = s;
   form.padding = (gs_padding){0};
   return (gs_extent){whole->rank, gs_memdup(a, whole->dims, size),
                      gs_memdup(a, &form, sizeof form)};

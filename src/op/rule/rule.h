@@ -7,9 +7,9 @@
 /* Starts a rule for n: no factors, and for every operand and result a map of
  * its rank in which no dim has a factor. Operands left out have rank 0. */
 void gs_rule_begin(gs_arena *a, const gs_node *n, gs_rule *r);
-/* A new factor; returns its index.  The reduction of GS_SUMMED is set by
- * gs_rule_of from the row.  Past GS_MAX_FACTORS gs_rule_of will report
- * GS_UNSUPPORTED. */
+/* A new factor; returns its index.  The reduction of GS_SUMMED is the row's,
+ * set by gs_rule_of, unless the rule sets another.  Past GS_MAX_FACTORS
+ * gs_rule_of will report GS_UNSUPPORTED. */
 int gs_rule_factor(gs_rule *r, int64_t size, gs_factor_kind kind);
 /* A factor that must be whole, shared by all dims of that size: it carries no
  * axis, so that sharing ties nothing.  -1 after very many sizes: a dim without
@@ -32,6 +32,10 @@ void gs_rule_use(gs_rule *r, const gs_window_use *use);
  * `out`, with this use of the former; its index. */
 int gs_rule_window(gs_rule *r, int in, int dx, int out, int dy, int64_t size,
                    const gs_window_use *use);
+
+/* Whether elements of this type can be reduced over devices, so that a factor
+ * may be GS_SUMMED. */
+bool gs_rule_adds(gs_dtype t);
 
 /* The factor of dim d of operand `in`, of kind GS_WINDOW, is that of dim d of
  * result 0, which needs this of the operand.  Nothing when the dim has none. */

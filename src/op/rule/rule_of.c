@@ -58,7 +58,8 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "the operator needs more than %d factors", GS_MAX_FACTORS);
   for (int f = 0; op && !dynamic && !n->rule && f < r->nfactor; f++)
-    if (r->factor[f].kind == GS_SUMMED) r->factor[f].reduce = op->combine;
+    if (r->factor[f].kind == GS_SUMMED && r->factor[f].reduce == GS_REDUCE_SUM)
+      r->factor[f].reduce = op->combine;
   GS_TRY(gs_rule_check(n, r, e));
   finish(n, r);
   return GS_OK;

@@ -60,10 +60,11 @@ bool gs_terms_atom(const gs_terms *t, const char **s, int64_t *out) {
   return false;
 }
 
-static bool adds(gs_dtype type) {
-  const gs_dtype_info *d = gs_dtype_get((int)type);
+bool gs_rule_adds(gs_dtype t) {
+  const gs_dtype_info *d = gs_dtype_get((int)t);
   if (d->cls == 'f') return d->bits >= 16;
-  return (d->cls == 'i' || d->cls == 'u') && d->bits >= 8;
+  return t == GS_BOOL ||
+         ((d->cls == 'i' || d->cls == 'u') && d->bits >= 8);
 }
 
 /* "mode=CRD" */
@@ -77,7 +78,7 @@ static bool condition(const gs_terms *t, const char *s) {
   int64_t x = 0;
   if (!strcmp(s, "%adds")) {
     const gs_value *v = gs_node_in(t->node, 0);
-    return v && adds(v->dtype);
+    return v && gs_rule_adds(v->dtype);
   }
   if (*s == '#') return gs_node_in(t->node, atoi(s + 1)) != NULL;
   const char *least = strstr(s, ">=");

@@ -26,8 +26,7 @@ static gs_local make_local(gs_partitioner *p, const gs_node *n,
                 .program = p->program,
                 .mesh = p->m,
                 .nstage = 1,
-                .stage = {{.reduce = n->op ? n->op->combine
-                                           : GS_REDUCE_SUM}}};
+                .stage = {{.reduce = gs_assignment_reduce(r, &c->as)}}};
   l.in = GS_NEWS(tmp, n->nin + 1, gs_value *);
   l.out = GS_NEWS(tmp, n->nout + 1, gs_value *);
   l.out_dims = GS_NEWS(tmp, n->nout + 1, int64_t *);

@@ -171,8 +171,7 @@ static gs_padding padding_wanted(const gs_node *n, const gs_rule *r, int i,
   pad.dims = summed_dims(r, i, c, &pad.value);
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
   if (indexed && i == 0) pad.dims = 0; /* indices never reach the padding */
-  if (indexed && i == 1)
-    pad.dims = gs_form_zeros(c->in[i].sharding).padding.dims;
+  if (indexed && i == 1) pad = gs_form_zeros(c->in[i].sharding).padding;
   if (!pad.dims) pad.value = 0;
   return pad;
 }
@@ -278,7 +277,7 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                                   n->out[i]->dims);
     gs_sharding *s = gs_sharding_copy(tmp, c->out[i].sharding);
     s->partial = gs_assignment_partial(r, &c->as) | c->deferred;
-    s->reduce = n->op ? n->op->combine : GS_REDUCE_SUM;
+    s->reduce = gs_assignment_reduce(r, &c->as);
     c->out[i].sharding = s;
   }
   if (gs_partitioner_copies(r)) gs_partitioner_plan_copies(p, n, r, tmp, c);

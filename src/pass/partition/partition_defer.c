@@ -19,7 +19,6 @@ static double elements(const gs_value *v) {
 
 /* Axes of the summed factors that n splits, as its operands are assigned. */
 static gs_subset summed(const gs_partitioner *p, const gs_node *n) {
-  if (n->op->combine != GS_REDUCE_SUM) return 0;
   gs_arena tmp;
   gs_arena_init(&tmp);
   gs_rule *r = GS_NEW(&tmp, gs_rule);
@@ -29,6 +28,7 @@ static gs_subset summed(const gs_partitioner *p, const gs_node *n) {
       if (gs_node_in(n, i))
         gs_project(p->m, r, &r->in[i], n->in[i]->sharding, as);
   gs_subset axes = gs_assignment_partial(r, as);
+  if (gs_assignment_reduce(r, as) != GS_REDUCE_SUM) axes = 0;
   gs_arena_free(&tmp);
   return axes;
 }

@@ -149,6 +149,18 @@ gs_subset gs_assignment_partial(const gs_rule *r, const gs_assignment *as) {
   return set;
 }
 
+gs_reduce gs_assignment_reduce(const gs_rule *r, const gs_assignment *as) {
+  gs_reduce how = GS_REDUCE_SUM;
+  bool any = false;
+  for (int f = 0; f < r->nfactor; f++) {
+    if (r->factor[f].kind != GS_SUMMED || !as->axis[f].n) continue;
+    gs_assert(!any || how == r->factor[f].reduce);
+    how = r->factor[f].reduce;
+    any = true;
+  }
+  return how;
+}
+
 gs_slot gs_slot_at(const gs_node *n, const gs_rule *r, int s) {
   gs_assert(s >= 0 && s < r->nin + r->nout);
   if (s < r->nin) return (gs_slot){&r->in[s], gs_node_in(n, s), false, s};

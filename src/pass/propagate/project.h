@@ -49,6 +49,8 @@ void gs_assignment_grant(const gs_mesh *m, const gs_rule *r, gs_assignment *as,
 
 /* Axes of the split summed factors: the result is partial over them. */
 gs_subset gs_assignment_partial(const gs_rule *r, const gs_assignment *as);
+/* How they combine: factors that give partial results share a reduction. */
+gs_reduce gs_assignment_reduce(const gs_rule *r, const gs_assignment *as);
 
 /* Every operand, then every result: their maps and values, one after another;
  * slots of absent operands have value NULL. */

@@ -272,9 +272,14 @@ gs_status gs_shape_tensor_scatter(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set_like(g, n, 0, e);
 }
 
+/* Of a cache that is split along the axis each device writes its own rows. */
 gs_status gs_local_tensor_scatter(gs_local *l, gs_err *e) {
+  int rank = l->node->in[0]->rank;
+  int64_t axis = gs_node_int(l->node, "axis", -2);
+  int d = (int)(axis < 0 ? axis + rank : axis);
   (void)e;
   gs_local_mask(l, 2);
-  gs_local_same(l);
+  if (gs_local_splits(l, d, d + 1)) gs_local_placed(l);
+  else gs_local_same(l);
   return GS_OK;
 }

@@ -18,4 +18,9 @@ int gs_move_axis(int64_t axis, int rank);
  * sides, the others pass. */
 void gs_move_dims(gs_rule *r, const gs_node *n, const bool *touched);
 
+/* Whether integers v, with index `at` in dim `of`, count dim d: 0, 1, 2, ..
+ * along it, the same along all others.  By their values where v is constant,
+ * else by what v is joined or copied of.  False where that is not known. */
+bool gs_move_iota(gs_arena *a, const gs_value *v, int d, int of, int64_t at);
+
 #endif

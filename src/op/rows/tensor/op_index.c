@@ -1,5 +1,13 @@
-/* Gathering and scattering by index. */
+/* Gathering and scattering by index.
+ *
+ * Along a dim of the data that indices select from, each device has a block:
+ * what is read is zero where another device has it, so that the sum is the
+ * result, and what is written is written by its owner.  Updates may be split
+ * as well where they are reduced: each device applies its own, to the data on
+ * one device and to the identity of the reduction on the others. */
+#include "base/assert.h"
 #include "base/math.h"
+#include "op/core/local.h"
 #include "op/rows/tensor/movement.h"
 
 /* Ties dim i of operand a with dim j of result 0 by a passing factor. */
@@ -52,31 +60,112 @@ gs_status gs_local_gather(gs_local *l, gs_err *e) {
   return GS_OK;
 }
 
+/* ---- factors that indices select along, or select ---- */
+
+static bool scatters(const gs_node *n) { return n->op->min_in > 2; }
+
+/* A factor of the data alone, or of data and result: written by its owner, or
+ * read by all and summed. */
+static int data_factor(gs_rule *r, const gs_node *n, int64_t size) {
+  gs_factor_kind kind = scatters(n)                       ? GS_PASS
+                        : gs_rule_adds(n->in[0]->dtype) ? GS_SUMMED
+                                                          : GS_LOOKUP;
+  return gs_rule_factor(r, size, kind);
+}
+
+/* A factor of indices and updates alone: those of each device give a partial
+ * result where they are reduced. */
+static int update_factor(gs_rule *r, const gs_node *n, int64_t size) {
+  static const char *const names[GS_NREDUCE] = {
+      [GS_REDUCE_SUM] = "add",
+      [GS_REDUCE_PROD] = "mul",
+      [GS_REDUCE_MAX] = "max",
+      [GS_REDUCE_MIN] = "min"};
+  const char *reduction = gs_node_string(n, "reduction", "none");
+  for (int k = 0; k < GS_NREDUCE && gs_rule_adds(n->in[0]->dtype); k++) {
+    if (strcmp(reduction, names[k])) continue;
+    int f = gs_rule_factor(r, size, GS_SUMMED);
+    if (f < GS_MAX_FACTORS) r->factor[f].reduce = (gs_reduce)k;
+    return f;
+  }
+  return gs_rule_whole(r, size);
+}
+
+/* Operand 0 on the first device along axes, ones elsewhere. */
+static void enter_once(gs_local *l, const gs_axes *axes) {
+  gs_value *x = l->in[0], *at[3];
+  gs_node *n = gs_local_emit(l, "ai.gshard", "Coordinate", NULL, 0, GS_INT64,
+                             0, NULL);
+  gs_node_set_axes(l->program, n, "axes", axes);
+  at[0] = n->out[0];
+  at[1] = gs_local_scalar(l, GS_INT64, 0);
+  at[0] = gs_local_emit(l, "", "Equal", at, 2, GS_BOOL, 0, NULL)->out[0];
+  at[1] = x;
+  at[2] = gs_local_scalar(l, x->dtype, 1);
+  l->in[0] = gs_local_emit(l, "", "Where", at, 3, x->dtype, x->rank, x->dims)
+                 ->out[0];
+}
+
+/* Where updates are split, the data counts once; of minima and maxima it may
+ * count often. */
+static void place_data(gs_local *l) {
+  gs_axes axes = gs_axes_of(l->partial);
+  if (!scatters(l->node) || !axes.n) return;
+  if (l->stage[0].reduce == GS_REDUCE_SUM) gs_local_once(l, 0, &axes);
+  if (l->stage[0].reduce == GS_REDUCE_PROD) enter_once(l, &axes);
+}
+
+/* The node, on a part of the data or of the places that the indices are for. */
+static void emit_lookup(gs_local *l, bool part) {
+  place_data(l);
+  if (part) gs_local_placed(l);
+  else gs_local_same(l);
+}
+
+static bool is_split(const gs_local *l, const gs_dim_map *d) {
+  gs_assert(d->n <= 1);
+  return d->n && l->factor[d->f[0]].n > 0;
+}
+
 /* ---- GatherElements, ScatterElements ---- */
 
 /* Position d of the indices is position d of the data, which blocks respect
- * only when both are equally long; along the axis the data is whole.  What is
- * gathered is as long as the indices, what is scattered (operand 2) lies like
- * them. */
+ * only when both are equally long; else, and along the axis, all indices may
+ * meet any block of the data.  What is gathered is as long as the indices,
+ * what is scattered (operand 2) lies like them. */
 gs_status gs_rule_elements(gs_arena *a, const gs_node *n, gs_rule *r,
                            gs_err *e) {
   const gs_value *x = n->in[0], *i = n->in[1];
   int axis = gs_move_axis(gs_node_int(n, "axis", 0), x->rank);
-  bool scatter = n->op->min_in > 2;
+  bool scatter = scatters(n);
   (void)e;
   gs_rule_begin(a, n, r);
   for (int d = 0; d < x->rank; d++) {
     bool pass = d != axis && x->dims[d] == i->dims[d];
     int f = pass ? gs_rule_factor(r, x->dims[d], GS_PASS)
-                 : gs_rule_whole(r, x->dims[d]);
-    int k = pass                    ? f
-            : d == axis && !scatter ? gs_rule_factor(r, i->dims[d], GS_PASS)
-                                    : gs_rule_whole(r, i->dims[d]);
+                 : data_factor(r, n, x->dims[d]);
+    int k = pass      ? f
+            : scatter ? update_factor(r, n, i->dims[d])
+                      : gs_rule_factor(r, i->dims[d], GS_PASS);
     gs_rule_put(&r->in[0], d, f);
     gs_rule_put(&r->in[1], d, k);
     if (scatter) gs_rule_put(&r->in[2], d, k);
     gs_rule_put(&r->out[0], d, scatter ? f : k);
   }
+  return GS_OK;
+}
+
+gs_status gs_local_elements(gs_local *l, gs_err *e) {
+  const gs_tensor_map *x = &l->rule->in[0], *i = &l->rule->in[1];
+  int axis = gs_move_axis(gs_node_int(l->node, "axis", 0), x->rank);
+  bool part = false;
+  (void)e;
+  for (int d = 0; d < x->rank; d++) {
+    bool alike = x->dim[d].n && i->dim[d].n && x->dim[d].f[0] == i->dim[d].f[0];
+    if (alike) continue;
+    part |= is_split(l, &x->dim[d]) || (d != axis && is_split(l, &i->dim[d]));
+  }
+  emit_lookup(l, part);
   return GS_OK;
 }
 
@@ -141,21 +230,69 @@ static gs_status tuple_check(gs_graph *g, const gs_node *n, int64_t batch,
                  (long long)batch);
 }
 
+/* How many dims before those that are indexed lie alike in data and indices. */
+static int batch_of(const gs_node *n) {
+  return scatters(n) ? 0 : (int)gs_node_int(n, "batch_dims", 0);
+}
+
+/* Indexed dim d of the data, where index d of the tuples only counts dim
+ * `lead` of the indices: both are split alike.  -1: none. */
+static int counted_by(gs_arena *a, const gs_node *n, int lead) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int batch = batch_of(n), k = tuple_length(n);
+  for (int d = batch; d < batch + k && lead >= batch; d++)
+    if (x->dims[d] == i->dims[lead] &&
+        gs_move_iota(a, i, lead, i->rank - 1, d - batch))
+      return d;
+  return -1;
+}
+
+/* The factors of the dims of the indices but the last, in lead[]; those that
+ * indexed dims of the data share with them are put there. */
+static void lead_factors(gs_arena *a, const gs_node *n, gs_rule *r,
+                         bool *counted) {
+  const gs_value *x = n->in[0], *i = n->in[1];
+  int batch = batch_of(n);
+  for (int d = 0; d < x->rank; d++) counted[d] = false;
+  for (int d = 0; d < i->rank - 1; d++) {
+    int at = d < batch ? d : counted_by(a, n, d);
+    if (at >= 0 && counted[at]) at = -1;
+    int f = at >= 0 || !scatters(n)
+                ? gs_rule_factor(r, i->dims[d], GS_PASS)
+                : update_factor(r, n, i->dims[d]);
+    gs_rule_put(&r->in[1], d, f);
+    if (scatters(n)) gs_rule_put(&r->in[2], d, f);
+    else gs_rule_put(&r->out[0], d, f);
+    if (at < 0) continue;
+    counted[at] = true;
+    gs_rule_put(&r->in[0], at, f);
+    if (scatters(n)) gs_rule_put(&r->out[0], at, f);
+  }
+  gs_rule_put(&r->in[1], i->rank - 1, gs_rule_whole(r, tuple_length(n)));
+}
+
 gs_status gs_rule_gather_nd(gs_arena *a, const gs_node *n, gs_rule *r,
                             gs_err *e) {
   const gs_value *x = n->in[0], *i = n->in[1];
-  int batch = (int)gs_node_int(n, "batch_dims", 0), k = tuple_length(n);
+  int batch = batch_of(n), k = tuple_length(n);
+  bool counted[GS_MAX_RANK];
   (void)e;
   gs_rule_begin(a, n, r);
-  for (int d = 0; d < i->rank - 1; d++) {
-    int f = tie(r, &r->in[1], d, i->dims[d], d);
-    if (d < batch) gs_rule_put(&r->in[0], d, f);
-  }
-  gs_rule_put(&r->in[1], i->rank - 1, gs_rule_whole(r, k));
+  lead_factors(a, n, r, counted);
   for (int d = batch; d < batch + k; d++)
-    gs_rule_put(&r->in[0], d, gs_rule_whole(r, x->dims[d]));
+    if (!counted[d]) gs_rule_put(&r->in[0], d, data_factor(r, n, x->dims[d]));
   for (int d = batch + k; d < x->rank; d++)
     tie(r, &r->in[0], d, x->dims[d], i->rank - 1 + d - batch - k);
+  return GS_OK;
+}
+
+gs_status gs_local_tuples(gs_local *l, gs_err *e) {
+  int batch = batch_of(l->node), k = tuple_length(l->node);
+  bool part = false;
+  (void)e;
+  for (int d = batch; d < batch + k; d++)
+    part |= is_split(l, &l->rule->in[0].dim[d]);
+  emit_lookup(l, part);
   return GS_OK;
 }
 
@@ -170,20 +307,17 @@ gs_status gs_shape_tuples(gs_graph *g, gs_node *n, gs_err *e) {
   return picked_shape(g, n, rank, dims, e);
 }
 
-/* Dims of the data that the updates cover entirely pass; where each update
- * goes is only known with the whole of the indexed dims and all updates. */
 gs_status gs_rule_scatter_nd(gs_arena *a, const gs_node *n, gs_rule *r,
                              gs_err *e) {
-  const gs_value *x = n->in[0], *i = n->in[1];
-  int k = tuple_length(n), lead = i->rank - 1;
+  const gs_value *x = n->in[0];
+  int k = tuple_length(n), lead = n->in[1]->rank - 1;
+  bool counted[GS_MAX_RANK];
   (void)e;
   gs_rule_begin(a, n, r);
-  gs_rule_in_whole(r, n, 1);
-  for (int d = 0; d < lead; d++)
-    gs_rule_put(&r->in[2], d, gs_rule_whole(r, i->dims[d]));
+  lead_factors(a, n, r, counted);
   for (int d = 0; d < x->rank; d++) {
-    int f = d < k ? gs_rule_whole(r, x->dims[d])
-                  : gs_rule_factor(r, x->dims[d], GS_PASS);
+    if (counted[d]) continue;
+    int f = data_factor(r, n, x->dims[d]);
     gs_rule_put(&r->in[0], d, f);
     gs_rule_put(&r->out[0], d, f);
     if (d >= k) gs_rule_put(&r->in[2], lead + d - k, f);
@@ -209,7 +343,18 @@ gs_status gs_rule_one_hot(gs_arena *a, const gs_node *n, gs_rule *r,
   gs_rule_in_whole(r, n, 2);
   for (int d = 0; d < x->rank; d++)
     tie(r, &r->in[0], d, x->dims[d], d < axis ? d : d + 1);
-  gs_rule_put(&r->out[0], axis, gs_rule_whole(r, y->dims[axis]));
+  /* A declared number of classes, which only a run knows, stays whole. */
+  int f = gs_move_open(n, 1) ? gs_rule_whole(r, y->dims[axis])
+                             : gs_rule_factor(r, y->dims[axis], GS_PASS);
+  gs_rule_put(&r->out[0], axis, f);
+  return GS_OK;
+}
+
+gs_status gs_local_one_hot(gs_local *l, gs_err *e) {
+  int axis = (int)class_axis(l->node);
+  (void)e;
+  if (gs_local_splits(l, axis, axis + 1)) gs_local_placed(l);
+  else gs_local_same(l);
   return GS_OK;
 }
 
