@@ -150,15 +150,16 @@ static gs_form form_of(gs_local *l, int i) {
   return gs_form_of(s);
 }
 
-/* Left out where all of it is held. */
+/* Left out where all of it is held; a term of a partial value lies as the
+ * value does. */
 static gs_extent extent_of(gs_local *l, const gs_value *whole, gs_form form) {
   gs_arena *a = l->program->arena;
-  if (gs_form_is_blocks(&form) && gs_sharding_is_replicated(form.sharding))
+  gs_sharding *s = gs_sharding_copy(a, form.sharding);
+  s->partial = 0;
+  form.sharding = s;
+  if (gs_form_is_blocks(&form) && gs_sharding_is_replicated(s))
     return (gs_extent){0};
   size_t size = (size_t)whole->rank * sizeof *whole->dims;
-  gs_sharding *s = gs_sharding_copy(a, form.sharding);
-  s->partial = 0; /* a term of the value lies as the value does */
-  form.sharding = s;
   form.padding = (gs_padding){0};
   return (gs_extent){whole->rank, gs_memdup(a, whole->dims, size),
                      gs_memdup(a, &form, sizeof form)};
@@ -175,9 +176,7 @@ static gs_placement *placement_of(gs_local *l, bool *split) {
   }
   for (int i = 0; i < n->nout; i++) {
     if (!n->out[i]) continue;
-    gs_sharding *s = gs_sharding_copy(l->program->arena, l->out_sharding[i]);
-    s->partial = 0;
-    pl->out[i] = extent_of(l, n->out[i], gs_form_of(s));
+    pl->out[i] = extent_of(l, n->out[i], gs_form_of(l->out_sharding[i]));
     *split |= pl->out[i].form != NULL;
   }
   return pl;

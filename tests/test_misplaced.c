@@ -1,0 +1,123 @@
+/* Nodes of ai.gshard whose place does not fit them, or whose operands do not
+ * fit the whole: errors that say so. */
+#include "kernel/core/kernel.h"
+#include "op/core/schema.h"
+#include "op/core/shape.h"
+#include "suite.h"
+
+static void set_input(gs_arena *a, gs_value *v) {
+  gs_tensor *x;
+  ck_assert_int_eq(gs_tensor_new(a, v->dtype, v->rank, v->dims, &x, NULL), 0);
+  memset((char *)x->data, 0, x->nbytes);
+  v->constant = x;
+}
+
+/* Nodes on "mesh {a=2}" with operand x : f32[1,1,5] and result y, what shape
+ * inference or, of device 0, the kernel says of them. */
+static const struct {
+  const char *node, *says;
+} misfits[] = {
+    {"ai.gshard.MaxPool(x) kernel_shape=[3]", "needs the attribute 'place'"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[3] place=\"[1,1,9]\"",
+     "not a placement on this mesh"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,b} -> "
+     "[1,1,7]{~,~,a}\"", "not a placement on this mesh"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[3] place=\"-> [1,1,7]{~,~,a}\"",
+     "'place' has 0 operands and 1 results, the node 1 and 1"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,~} -> "
+     "[1,1,7]{~,~,a}\"", "'place' does not fit operand 'x' f32[1,1,5]"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,a} -> "
+     "[1,1,6]{~,~,a}\"", "'place' does not fit result 'y' f32[1,1,7]"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,a} -> "
+     "[1,1,7]{~,~,a}\"", "elements that windows cover are missing"},
+    {"ai.gshard.AveragePool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,a} "
+     "window(2:1,5) -> [1,1,7]{~,~,a}\"",
+     "elements that windows cover are missing"},
+    {"ai.gshard.LRN(x) size=2 place=\"[1,3,5]{~,a,~} window(1:2*i,1) -> "
+     "[1,3,5]{~,a,~}\"", "channels around those of the result are missing"},
+    {"ai.gshard.Resize(x, _, s) place=\"[1,1,9]{~,~,a} "
+     "window(2:1,5), _, _ -> [1,1,18]{~,~,a}\" mode=\"linear\"",
+     "element 0 of a dim of 18 is made of others than 1 to 5"},
+    {"ai.gshard.GatherElements(x, i) axis=2 place=\"[1,1,9]{~,~,a}, _ -> "
+     "_\"", "index 9 (element 1 of the indices) is outside of a dim of 9"},
+    {"ai.gshard.GatherElements(x, i) axis=2 place=\"[1,1,12]{~,~,a}, _ -> "
+     "_\"", "'place' does not fit operand 'x' f32[1,1,5]"},
+    {"ai.gshard.GatherND(x, t) place=\"[1,1,9]{~,~,a}, _ -> _\"",
+     "index -10 (tuple 0) is outside of dim 2 of 9"},
+    {"ai.gshard.GatherND(x, t) place=\"[1,1,9]{~,~,a}, _ -> [1]{a}\"",
+     "'place' does not fit result 'y' f32[2]"},
+    {"ai.gshard.ScatterElements(x, i, x) axis=2 place=\"[1,1,9]{~,~,a}, _, _ "
+     "-> [1,1,9]{~,~,a}\"", "updates are f32[1,1,5], expected f32[1,1,2]"},
+    {"ai.gshard.ScatterND(x, t, s) place=\"[1,1,9]{~,~,a}, _, _ -> "
+     "[1,1,9]{~,~,a}\"", "updates are f32[3], expected f32[2]"},
+    {"ai.gshard.TensorScatter(x, x, w) axis=2 place=\"[1,1,9]{~,~,a}, _, _ -> "
+     "[1,1,9]{~,~,a}\"", "5 rows do not fit at 5 in a cache of 9"},
+    {"ai.gshard.OneHot(i, d, v) place=\"_, _, _ -> [1,1,2,9]{~,~,~,a}\"",
+     "'place' does not fit result 'y' f32[1,1,2,8]"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[3] stride=[2] place=\"[1,1,9]{~,~,a}"
+     " -> [1,1,7]{~,~,a}\"", NULL},
+};
+
+START_TEST(misfit) {
+  gs_arena a;
+  gs_err e;
+  gs_graph *g;
+  gs_arena_init(&a);
+  gs_err_init(&e);
+  const char *says = misfits[_i].says;
+  char *text = gs_sprintf(&a, "mesh {a=2}\ninput x : f32[1,1,5]\n"
+                          "constant s : f32[3] = [1,1,2]\n"
+                          "constant i : i64[1,1,2] = [-9,9]\n"
+                          "constant t : i64[2,3] = [0,0,-10,0,0,3]\n"
+                          "constant w : i64[1] = [5]\n"
+                          "constant d : i64[] = [8]\n"
+                          "constant v : f32[2] = [0,1]\ny = %s\n",
+                          misfits[_i].node);
+  ck_assert_int_eq(gs_graph_parse(&a, text, "case", &g, &e), GS_OK);
+  gs_node *n = g->node.at[0];
+  n->op = gs_op_find(n->domain, n->op_type);
+  n->opset = 1;
+  set_input(&a, g->input.at[0]);
+  gs_status s = says ? gs_shape_infer(g, n, &e) : gs_schema_check(g, n, &e);
+  if (!s) s = gs_kernel_eval(g, n, &e);
+  ck_assert_int_eq(s, GS_DATA);
+  const char *wanted = says ? says : "unknown attribute 'stride'";
+  ck_assert_msg(strstr(e.diag[0].text, wanted), "%s", e.diag[0].text);
+  gs_err_free(&e);
+  gs_arena_free(&a);
+}
+END_TEST
+
+/* A program's placement is that of its values. */
+START_TEST(broken) {
+  gs_arena a;
+  gs_graph *g;
+  gs_arena_init(&a);
+  ck_assert_int_eq(gs_graph_parse(
+      &a, "mesh {a=2}\ninput x : f32[1,1,5]\ny = ai.gshard.MaxPool(x) "
+      "kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> [1,1,9]{~,~,a}\" "
+      ": f32[1,1,5]\n", "case", &g, NULL), GS_OK);
+  ck_assert_int_eq(gs_graph_check(g, NULL), GS_OK);
+  gs_placement *pl = (gs_placement *)gs_node_placement(g->node.at[0]);
+  pl->nin = 0;
+  ck_assert_int_eq(gs_graph_check(g, NULL), GS_DATA);
+  pl->nin = 1;
+  gs_extent was = pl->in[0];
+  pl->in[0].rank = 2;
+  ck_assert_int_eq(gs_graph_check(g, NULL), GS_DATA);
+  pl->in[0] = was;
+  pl->in[0].dims = (const int64_t[]){1, 1, 12};
+  ck_assert_int_eq(gs_graph_check(g, NULL), GS_DATA);
+  pl->in[0] = was;
+  pl->out[0].form = NULL;
+  ck_assert_int_eq(gs_graph_check(g, NULL), GS_OK);
+  gs_arena_free(&a);
+}
+END_TEST
+
+int main(void) {
+  TCase *t = tcase_create("misplaced");
+  tcase_add_loop_test(t, misfit, 0, sizeof misfits / sizeof *misfits);
+  tcase_add_test(t, broken);
+  return suite_run("misplaced", t);
+}
