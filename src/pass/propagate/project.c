@@ -113,9 +113,14 @@ static bool legalise_maps(const gs_mesh *m, const gs_rule *r,
 void gs_assignment_legalise(const gs_mesh *m, const gs_rule *r,
                             gs_assignment *as) {
   gs_subset used = 0;
+  int summed = -1; /* the first of those: partial results share a reduction */
   for (int f = 0; f < r->nfactor; f++) {
     gs_axes *axes = &as->axis[f];
     if (gs_factor_whole(r->factor[f].kind)) axes->n = 0;
+    if (axes->n && r->factor[f].kind == GS_SUMMED) {
+      if (summed < 0) summed = f;
+      if (r->factor[f].reduce != r->factor[summed].reduce) axes->n = 0;
+    }
     for (int i = 0; i < axes->n; i++) {
       gs_subset bit = (gs_subset)1 << axes->at[i];
       gs_assert(axes->at[i] < m->nsub);
