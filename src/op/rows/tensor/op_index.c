@@ -109,7 +109,10 @@ static void enter_once(gs_local *l, const gs_axes *axes) {
 /* Where updates are split, the data counts once; of minima and maxima it may
  * count often. */
 static void place_data(gs_local *l) {
-  gs_axes axes = gs_axes_of(l->partial);
+  gs_subset set = 0;
+  for (int f = 0; f < l->rule->nfactor; f++)
+    if (l->rule->factor[f].kind == GS_SUMMED) set |= gs_axes_set(&l->factor[f]);
+  gs_axes axes = gs_axes_of(set);
   if (!scatters(l->node) || !axes.n) return;
   if (l->stage[0].reduce == GS_REDUCE_SUM) gs_local_once(l, 0, &axes);
   if (l->stage[0].reduce == GS_REDUCE_PROD) enter_once(l, &axes);
