@@ -127,26 +127,29 @@ static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   return GS_OK;
 }
 
-static gs_status partition_nodes(gs_partitioner *p);
-
-/* n in its split form, if it has one that takes less than `seconds`. */
+/* n in its split form, if that is planned, or it has one that takes less than
+ * `seconds`. */
 static gs_status unfold(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                         double seconds, bool *done) {
+  const gs_planned *plan = p->plan[n->id];
   gs_split_form *form;
   *done = false;
+  if (p->o->force || (plan && !plan->unfolds)) return GS_OK;
   GS_TRY(gs_partitioner_split(p, n, r, &form));
   if (!form) return GS_OK;
-  gs_arena tmp;
-  gs_arena_init(&tmp);
-  gs_partition trial = {0};
-  gs_partitioner q = gs_partitioner_within(p, form, &trial, &tmp);
-  gs_status s = partition_nodes(&q);
-  *done = !s && gs_partitioner_tried(&q) < seconds;
-  p->resharder = q.resharder;
-  gs_arena_free(&tmp);
-  if (s || !*done) return s;
+  gs_partitioner q;
+  if (!plan) {
+    gs_arena tmp;
+    gs_arena_init(&tmp);
+    gs_status s = gs_partitioner_try(p, form, &tmp, &q);
+    bool less = !s && gs_partitioner_tried(&q, -1) < seconds;
+    p->resharder = q.resharder;
+    gs_arena_free(&tmp);
+    if (s || !less) return s;
+  }
+  *done = true;
   q = gs_partitioner_within(p, form, NULL, p->a);
-  GS_TRY(partition_nodes(&q));
+  GS_TRY(p->nodes(&q));
   gs_partitioner_return(p, &q);
   return GS_OK;
 }
@@ -158,7 +161,10 @@ static gs_status partition_node(gs_partitioner *p, const gs_node *n,
   bool done;
   GS_TRY(gs_rule_of(tmp, n, r, p->e));
   p->node = gs_partitioner_told_node(p, n);
-  gs_partitioner_choose(p, n, r, tmp, c);
+  GS_TRY(gs_partitioner_look_ahead(p, n, r, tmp));
+  const gs_planned *plan = p->plan[n->id];
+  if (!plan || !plan->unfolds)
+    GS_TRY(gs_partitioner_choose(p, n, r, tmp, c));
   GS_TRY(unfold(p, n, r, c->seconds, &done));
   return done ? GS_OK : compute(p, n, r, tmp, c);
 }
@@ -343,10 +349,24 @@ static double peak_bytes(const gs_partitioner *p) {
 
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e) {
+  const gs_partition_options none = {0};
+  return gs_pass_partition_with(a, g, &none, out, e);
+}
+
+gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
+                                 const gs_partition_options *o,
+                                 gs_partition *out, gs_err *e) {
   *out = (gs_partition){0};
   gs_expander expander = {0};
   gs_partitioner p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
   p.expander = &expander;
+  p.o = o;
+  p.as_split = o->as_split;
+  gs_map chains;
+  gs_map_init(&chains, a);
+  p.chains = &chains;
+  p.nodes = partition_nodes;
+  p.plan = GS_NEWS(a, g->node.n + 1, const gs_planned *);
   p.program = out->program = gs_graph_new(a, g->name);
   p.program->mesh = g->mesh;
   p.assigned = GS_NEWS(a, g->value.n + 1, gs_sharding *);

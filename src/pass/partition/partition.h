@@ -9,6 +9,7 @@
 #define GS_PASS_PARTITION_H
 
 #include "op/core/op.h"
+#include "pass/propagate/project.h"
 #include "pass/reshard/cost.h"
 
 /* Bytes of a constant that is read whole wherever it is used otherwise than its
@@ -56,5 +57,19 @@ typedef struct gs_partition {
 
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e);
+
+/* For tests that try other assignments than the cheapest. */
+typedef struct gs_partition_options {
+  /* Sets the assignment of node n; false: it is chosen.  GS_UNSUPPORTED from
+   * the pass when the node cannot be computed so. */
+  bool (*force)(void *user, const gs_node *n, const gs_rule *r,
+                gs_assignment *as);
+  void *user;
+  bool as_split; /* constants are read as they are split, small ones too */
+} gs_partition_options;
+
+gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
+                                 const gs_partition_options *o,
+                                 gs_partition *out, gs_err *e);
 
 #endif

@@ -6,7 +6,11 @@
 #include "base/math.h"
 #include "pass/partition/partition_impl.h"
 
-enum { MAX_FORMS = 4 }; /* of an operand that are looked at */
+enum {
+  MAX_FORMS = 4, /* of an operand that are looked at */
+  MAX_UNITS = 3,
+  MAX_WAYS = 32 /* to assign them that are all tried */
+};
 
 /* Assignments that differ; few, however many operands a node has.  By pointer:
  * one has kilobytes, of which room for more would be cleared in vain. */
@@ -105,6 +109,62 @@ static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
     for (int f = 0; s != lead && f < r->nfactor; f++)
       gs_assignment_grant(p->m, r, &as, f, &seen->at[s]->axis[f], &used);
   add_offer(p, r, tmp, o, &as);
+}
+
+/* Lists of axes that split dims of operands and results, and have none in
+ * common. */
+typedef struct units {
+  int n;
+  gs_axes at[MAX_UNITS];
+  gs_subset used;
+} units;
+
+static units units_of(const gs_partitioner *p, const gs_node *n,
+                      const gs_rule *r) {
+  units u = {0};
+  for (int i = 0; i < r->nin + r->nout; i++) {
+    gs_slot slot = gs_slot_at(n, r, i);
+    const gs_sharding *s = slot.value ? slot.value->sharding : NULL;
+    for (int d = 0; s && d < s->rank && u.n < MAX_UNITS; d++) {
+      gs_axes fresh = {0}; /* as in [a,b] after {a,~} */
+      for (int k = 0; k < s->dim[d].axes.n; k++)
+        if (!(u.used >> s->dim[d].axes.at[k] & 1))
+          fresh.at[fresh.n++] = s->dim[d].axes.at[k];
+      if (!fresh.n) continue;
+      u.used |= gs_mesh_barred(p->m, gs_axes_set(&fresh));
+      u.at[u.n++] = fresh;
+    }
+  }
+  return u;
+}
+
+/* Each unit from number `first` on splits one of the factors, or none. */
+static void offer_units(const gs_partitioner *p, const gs_rule *r,
+                        gs_arena *tmp, const units *u, int first,
+                        const gs_assignment *as, offers *o) {
+  gs_assignment more = *as;
+  if (first == u->n) {
+    add_offer(p, r, tmp, o, &more);
+    return;
+  }
+  offer_units(p, r, tmp, u, first + 1, as, o);
+  for (int f = 0; f < r->nfactor; f++) {
+    if (gs_factor_whole(r->factor[f].kind)) continue;
+    more.axis[f] = gs_axes_cat(&as->axis[f], &u->at[first]);
+    offer_units(p, r, tmp, u, first + 1, &more, o);
+    more.axis[f] = as->axis[f];
+  }
+}
+
+/* Where these are few: all ways to split factors by the axes that split
+ * operands and results. */
+static void offer_all(const gs_partitioner *p, const gs_node *n,
+                      const gs_rule *r, gs_arena *tmp, offers *o) {
+  units u = units_of(p, n, r);
+  int ways = 1;
+  for (int i = 0; i < u.n && ways <= MAX_WAYS; i++) ways *= r->nfactor + 1;
+  gs_assignment none = {0};
+  if (u.n && ways <= MAX_WAYS) offer_units(p, r, tmp, &u, 0, &none, o);
 }
 
 /* Adds what a sharding of this slot gives to the factors, if it is new. */
@@ -284,24 +344,63 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   return true;
 }
 
-void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
-                           const gs_rule *r, gs_arena *tmp,
-                           gs_node_choice *best) {
-  offers seen = collect(p, n, r, tmp), o = {0};
+/* The assignments that are priced. */
+static offers offers_of(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                        gs_arena *tmp, bool wide) {
+  offers o = {0};
+  gs_assignment as = {0};
+  if (p->o->force && p->o->force(p->o->user, n, r, &as)) {
+    add_new(r, tmp, &o, &as);
+    return o;
+  }
+  const gs_planned *plan = wide ? NULL : p->plan[n->id];
+  if (plan) {
+    gs_assert(plan->nfactor == r->nfactor);
+    memcpy(as.axis, plan->axis, (size_t)r->nfactor * sizeof *as.axis);
+    add_new(r, tmp, &o, &as);
+    return o;
+  }
+  offers seen = collect(p, n, r, tmp);
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
+  if (wide) offer_all(p, n, r, tmp, &o);
   /* All whole: what no window, and no padding, can be wrong for. */
   if (!o.n || r->nuse) add_new(r, tmp, &o, GS_NEW(tmp, gs_assignment));
+  return o;
+}
+
+gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
+                                  const gs_rule *r, gs_arena *tmp, bool wide) {
+  offers o = offers_of(p, n, r, tmp, wide);
+  const gs_planned *plan = wide ? NULL : p->plan[n->id];
   gs_deferral deferred = gs_partitioner_deferred(p, n), none = {.operand = -1};
-  best->seconds = INFINITY;
-  bool any = false;
+  gs_choices all = {0};
   for (int i = 0; i < o.n; i++)
     for (int k = deferred.axes ? 0 : 1; k < 2; k++) {
-      gs_node_choice c = {.as = *o.at[i]};
-      if (!shape_choice(p, n, r, tmp, k ? none : deferred, &c)) continue;
-      if (!k && !c.deferred) continue;
-      gs_partitioner_seconds(p, n, r, &c);
-      if (c.seconds < best->seconds || !any) *best = c;
-      any = true;
+      if (plan && plan->defers != !k) continue;
+      gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
+      c->as = *o.at[i];
+      if (!shape_choice(p, n, r, tmp, k ? none : deferred, c)) continue;
+      if (!k && !c->deferred) continue;
+      gs_partitioner_seconds(p, n, r, tmp, c);
+      if (!p->as_split || isfinite(c->seconds)) *gs_push(tmp, &all) = c;
     }
-  gs_assert(any);
+  return all;
+}
+
+gs_status gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, gs_arena *tmp,
+                                gs_node_choice *best) {
+  gs_choices all = gs_partitioner_choices(p, n, r, tmp, false);
+  if (!all.n && p->plan[n->id]) { /* it was of a chain that is not quite so */
+    p->plan[n->id] = NULL;
+    all = gs_partitioner_choices(p, n, r, tmp, false);
+  }
+  gs_assert(all.n || p->o->force);
+  if (!all.n)
+    return gs_fail(p->e, GS_UNSUPPORTED, gs_node_place(p->a, n),
+                   "the node cannot be computed as it is told to be");
+  *best = *all.at[0];
+  for (int i = 1; i < all.n; i++)
+    if (all.at[i]->seconds < best->seconds) *best = *all.at[i];
+  return GS_OK;
 }

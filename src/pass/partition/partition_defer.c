@@ -110,8 +110,8 @@ int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
   const gs_node *n = p->nuse[v->id] == 1 ? p->reader[v->id] : NULL;
   if (!n || !n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return -1;
   int at = 0;
-  while (n->in[at] != v) at++;
-  if (!gs_node_linear(n, at)) return -1;
+  while (at < n->nin && n->in[at] != v) at++;
+  if (at == n->nin || !gs_node_linear(n, at)) return -1;
   if (!gs_node_additive(n)) return at;
   bool all = true;
   for (int i = 0; i < n->nin; i++) {
@@ -121,4 +121,8 @@ int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
     all = all && joins;
   }
   return all || meets_partial(p, n, axes) ? at : -1;
+}
+
+gs_subset gs_partitioner_expected(const gs_partitioner *p, const gs_value *v) {
+  return expected(p, v, MAX_AHEAD);
 }

@@ -27,7 +27,8 @@ static bool readable(const gs_partitioner *p, const gs_value *v,
                      const gs_form *want) {
   if (v->def || want->sharding->partial || !gs_form_is_blocks(want))
     return false;
-  if (v->constant && v->constant->nbytes <= GS_SMALL_CONSTANT) return true;
+  bool small = v->constant && v->constant->nbytes <= GS_SMALL_CONSTANT;
+  if (small && !p->as_split) return true;
   return refines(p, v, want->sharding, v->sharding);
 }
 
@@ -52,8 +53,7 @@ static double elements(const gs_value *v) {
   return (double)gs_product(v->dims, v->rank);
 }
 
-/* Whether v is the same along some dims, for its node makes it of less. */
-static bool repeats(const gs_value *v) {
+bool gs_partitioner_repeats(const gs_value *v) {
   const gs_node *n = v->def;
   return n && n->op && (n->op->flags & GS_OP_MOVES) && n->nout == 1 &&
          n->nin && n->in[0] && !gs_node_dynamic(n) &&
@@ -85,7 +85,7 @@ static bool plan_remake(gs_partitioner *p, const gs_value *v,
  * where that is not possible, or v is not the same along some dim. */
 static double remake_price(gs_partitioner *p, const gs_value *v,
                            const gs_form *want) {
-  if (!repeats(v)) return INFINITY;
+  if (!gs_partitioner_repeats(v)) return INFINITY;
   gs_arena tmp;
   gs_arena_init(&tmp);
   remake *m = GS_NEW(&tmp, remake);
@@ -170,6 +170,7 @@ double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
   if (!from) from = &start;
   *from = NULL;
   if (readable(p, v, want) || gs_value_dynamic(v)) return 0;
+  if (v->constant && p->as_split) return INFINITY;
   double best = nearest(p, v, want, from);
   double again = best > 0 ? remake_price(p, v, want) : INFINITY;
   if (again < best) *from = NULL;

@@ -16,6 +16,16 @@ typedef struct gs_held_form {
   struct gs_held_form *next;
 } gs_held_form;
 
+/* What is planned for a node of a chain. */
+typedef struct gs_planned {
+  int nfactor;
+  const gs_axes *axis; /* [nfactor] */
+  bool defers;         /* it passes on what is partial */
+  bool unfolds;        /* into its split form: the assignment is void */
+  int operand;         /* through which the chain comes; -1: the first node */
+  const gs_form *held; /* as which that must be at hand */
+} gs_planned;
+
 /* What a node is where a dim is split along which it needs all: the nodes of
  * its text in op/functions/split.txt, as a graph of their own with shapes and
  * shardings. */
@@ -46,6 +56,12 @@ struct gs_partitioner {
   const gs_node *node;    /* being partitioned; NULL for outputs */
   gs_expander *expander;
   const gs_split_form *form; /* whose nodes are being partitioned, or NULL */
+  gs_map *chains; /* what was found for chains, by all that it depends on */
+  const gs_planned **plan; /* [nnode] NULL: nothing is planned */
+  gs_status (*nodes)(gs_partitioner *p); /* partitions those of g */
+  const gs_value *link; /* whose price onward does not count, or NULL */
+  bool as_split; /* no constant is read otherwise than its sharding says */
+  const gs_partition_options *o;
   gs_err *e;
 };
 
@@ -69,6 +85,7 @@ typedef struct gs_node_choice {
   gs_subset deferred; /* axes over which partial operands are passed on */
   double compute; /* seconds of the node's own work */
   double seconds; /* with what brings the operands and results in place */
+  double *onward; /* [nout] of that, for each result */
 } gs_node_choice;
 
 /* ---- forms (partition_form.c) ---- */
@@ -82,6 +99,9 @@ const gs_sharding *gs_partitioner_assigned(gs_partitioner *p,
  * counts nothing. */
 double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
                             const gs_form *want, gs_held_form **from);
+/* Whether v is the same along some dims, for its node makes it of less: it may
+ * be made again instead of being moved. */
+bool gs_partitioner_repeats(const gs_value *v);
 /* Emits what is needed to have v as `want`, padding included, and returns
  * what can be read so. */
 gs_held_form *gs_partitioner_need(gs_partitioner *p, const gs_value *v,
@@ -154,7 +174,11 @@ int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
 
 /* Fills in the seconds of c. */
 void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
-                            const gs_rule *r, gs_node_choice *c);
+                            const gs_rule *r, gs_arena *tmp,
+                            gs_node_choice *c);
+/* What that depends on beside p->held: over which axes v will probably be
+ * partial. */
+gs_subset gs_partitioner_expected(const gs_partitioner *p, const gs_value *v);
 
 /* ---- copies (partition_copy.c) ---- */
 
@@ -178,11 +202,23 @@ void gs_partitioner_join(gs_partitioner *p);
 
 /* ---- choices (partition_choose.c) ---- */
 
-/* Picks the factor assignment of a node: the cheapest of those that its
- * operands and results suggest. */
-void gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
-                           const gs_rule *r, gs_arena *tmp,
-                           gs_node_choice *best);
+typedef GS_VEC(gs_node_choice *) gs_choices;
+/* The assignments of a node that its operands and results suggest, priced, or
+ * the one that is planned; `wide`: with all others that there are, where these
+ * are few. */
+gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
+                                  const gs_rule *r, gs_arena *tmp, bool wide);
+/* The cheapest of those.  GS_UNSUPPORTED only where a test forces one. */
+gs_status gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, gs_arena *tmp,
+                                gs_node_choice *best);
+
+/* ---- looking ahead (partition_ahead.c) ---- */
+
+/* Plans n, which comes next, together with the nodes that follow it in a chain,
+ * unless that was done.  Chains that are alike are looked at once. */
+gs_status gs_partitioner_look_ahead(gs_partitioner *p, const gs_node *n,
+                                    const gs_rule *r, gs_arena *tmp);
 
 /* ---- split forms (partition_split.c) ---- */
 
@@ -195,8 +231,12 @@ gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
 gs_partitioner gs_partitioner_within(gs_partitioner *p,
                                      const gs_split_form *form,
                                      gs_partition *trial, gs_arena *a);
-/* Seconds of the trial, with what brings the results in place. */
-double gs_partitioner_tried(gs_partitioner *q);
+/* Partitions the form's nodes in *q, for their price. */
+gs_status gs_partitioner_try(gs_partitioner *p, const gs_split_form *form,
+                             gs_arena *tmp, gs_partitioner *q);
+/* Seconds of the trial, with what brings the results in place; `but` is one
+ * that is not counted, -1: none. */
+double gs_partitioner_tried(gs_partitioner *q, int but);
 /* Hands over what q, not a trial, has made. */
 void gs_partitioner_return(gs_partitioner *p, const gs_partitioner *q);
 

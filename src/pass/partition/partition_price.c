@@ -161,14 +161,18 @@ static double settle(gs_partitioner *p, const gs_value *v, const gs_form *form,
 }
 
 void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
-                            const gs_rule *r, gs_node_choice *c) {
+                            const gs_rule *r, gs_arena *tmp,
+                            gs_node_choice *c) {
   double t = c->compute = local_seconds(p, n, r, c);
   if (c->copies) t += c->copies->seconds;
   for (int i = 0; i < r->nin; i++)
     if (c->in[i].sharding)
       t += gs_partitioner_price(p, n->in[i], &c->in[i], NULL);
-  for (int i = 0; i < r->nout; i++)
-    if (c->out[i].sharding)
-      t += settle(p, n->out[i], &c->out[i], MAX_TRAVEL, 1);
+  c->onward = GS_NEWS(tmp, r->nout + 1, double);
+  for (int i = 0; i < r->nout; i++) {
+    if (!c->out[i].sharding || n->out[i] == p->link) continue;
+    c->onward[i] = settle(p, n->out[i], &c->out[i], MAX_TRAVEL, 1);
+    t += c->onward[i];
+  }
   c->seconds = t;
 }

@@ -226,6 +226,7 @@ gs_partitioner gs_partitioner_within(gs_partitioner *p,
   q.a = a;
   q.g = form->g;
   q.form = form;
+  q.link = NULL;
   if (trial) {
     q.out = trial;
     q.program = trial->program = gs_graph_new(a, form->g->name);
@@ -235,6 +236,7 @@ gs_partitioner gs_partitioner_within(gs_partitioner *p,
   q.held = GS_NEWS(a, n + 1, gs_held_form *);
   q.nuse = GS_NEWS(a, n + 1, int);
   q.reader = GS_NEWS(a, n + 1, const gs_node *);
+  q.plan = GS_NEWS(a, form->g->node.n + 1, const gs_planned *);
   count_uses(p, &q);
   for (int i = 0; i < form->node->nin; i++) {
     if (!form->in[i]) continue;
@@ -244,11 +246,20 @@ gs_partitioner gs_partitioner_within(gs_partitioner *p,
   return q;
 }
 
-double gs_partitioner_tried(gs_partitioner *q) {
+gs_status gs_partitioner_try(gs_partitioner *p, const gs_split_form *form,
+                             gs_arena *tmp, gs_partitioner *q) {
+  gs_partition *trial = GS_NEW(tmp, gs_partition);
+  *q = gs_partitioner_within(p, form, trial, tmp);
+  gs_status s = p->nodes(q);
+  p->resharder = q->resharder;
+  return s;
+}
+
+double gs_partitioner_tried(gs_partitioner *q, int but) {
   double t = q->out->seconds;
   for (int i = 0; i < q->form->node->nout; i++) {
     const gs_value *v = q->form->out[i];
-    if (!v || gs_value_dynamic(v) || !q->nuse[v->id]) continue;
+    if (i == but || !v || gs_value_dynamic(v) || !q->nuse[v->id]) continue;
     gs_form assigned = gs_form_of(gs_partitioner_assigned(q, v));
     t += gs_partitioner_price(q, v, &assigned, NULL);
   }
