@@ -85,13 +85,27 @@ static const char *const ordered_meshes[] = {
     "{p=2, q=4, z=[1,7,4,3,0,2,6,5]}",
     "{p=2, q=2, z=[0,1,3,2], u=[0,3,2,1]}"};
 
+/* What the next node may be. */
+static const random_kinds *kinds_of(producer *k, random_family family) {
+  int which = 0;
+  switch (family) {
+  case RANDOM_PARTIAL: return &random_linear;
+  case RANDOM_WINDOWS:
+    which = random_number(k, 10);
+    return which < 4 ? &random_windows : which < 8 ? &random_moves
+                                                   : &random_all;
+  case RANDOM_LOOKUPS:
+    return random_chance(k, 60) ? &random_lookups : &random_all;
+  case RANDOM_ANY:
+  case RANDOM_NFAMILY: break;
+  }
+  return &random_all;
+}
+
 static void add_nodes(producer *k, random_family family) {
   int nodes = 3 + random_number(k, 10);
   for (int i = 0; k->g->node.n < nodes && i < 100; i++) {
-    const random_kinds *from = &random_all;
-    int which = family == RANDOM_WINDOWS ? random_number(k, 10) : 9;
-    if (which < 8) from = which < 4 ? &random_windows : &random_moves;
-    if (family == RANDOM_PARTIAL) from = &random_linear;
+    const random_kinds *from = kinds_of(k, family);
     if (k->g->value.n > MAX_VALUES - 20) break;
     from->make[random_number(k, from->n)](k);
     if (!k->g->node.n) continue;

@@ -21,6 +21,7 @@ typedef enum random_family {
   RANDOM_WINDOWS, /* mostly those with windows, and those that move elements */
   RANDOM_PARTIAL, /* chains through which partial sums may travel, over slow
                      links */
+  RANDOM_LOOKUPS, /* mostly reads and writes by indices */
   RANDOM_NFAMILY
 } random_family;
 

@@ -75,8 +75,8 @@ typedef struct random_kinds {
   random_make *const *make;
   int n;
 } random_kinds;
-/* Of every kind; with windows; what moves elements; linear. */
+/* Of every kind; with windows; what moves elements; linear; by indices. */
 extern const random_kinds random_all, random_windows, random_moves,
-    random_linear;
+    random_linear, random_lookups;
 
 #endif

@@ -21,7 +21,7 @@
 enum { CASES_PER_TEST = 10, DEFAULT_SEEDS = 300, MAX_LINES = 400 };
 
 static const char *const families[RANDOM_NFAMILY] = {"any", "windows",
-                                                     "partial"};
+                                                     "partial", "lookups"};
 
 typedef enum outcome {
   CANNOT, /* the graph does not run whole */
