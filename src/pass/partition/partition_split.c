@@ -103,12 +103,13 @@ static gs_status expand(gs_partitioner *p, const gs_node *n,
 
 /* ---- its shardings ---- */
 
-/* Gives the results of n what its operands suggest. */
+/* Gives the results of n what its operands suggest; reduced[value] are the axes
+ * of what is summed to make it. */
 static gs_status project_forward(gs_partitioner *p, const gs_node *n,
-                                 gs_arena *tmp) {
+                                 gs_subset *reduced, gs_arena *tmp) {
   gs_rule *r = GS_NEW(tmp, gs_rule);
   gs_assignment *as = GS_NEW(tmp, gs_assignment);
-  gs_subset used = 0;
+  gs_subset used = 0, over = 0;
   GS_TRY(gs_rule_of(tmp, n, r, p->e));
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
@@ -116,11 +117,50 @@ static gs_status project_forward(gs_partitioner *p, const gs_node *n,
     gs_project(p->m, r, &r->in[i], n->in[i]->sharding, of);
     for (int f = 0; f < r->nfactor; f++)
       gs_assignment_grant(p->m, r, as, f, &of->axis[f], &used);
+    over |= reduced[n->in[i]->id];
   }
   gs_assignment_legalise(p->m, r, as);
+  over |= gs_assignment_partial(r, as);
+  for (int i = 0; i < r->nout; i++)
+    if (gs_node_out(n, i)) reduced[n->out[i]->id] = over;
   for (int i = 0; i < r->nout; i++)
     if (gs_node_out(n, i) && !n->out[i]->sharding)
       n->out[i]->sharding = gs_unproject(p->a, &r->out[i], as);
+  return GS_OK;
+}
+
+/* Adds to v, which the form makes, axes of `from` that are in `some`, on dims
+ * that have none. */
+static void add_axes(gs_partitioner *p, gs_value *v, const gs_sharding *from,
+                     gs_subset some) {
+  gs_sharding *s = gs_sharding_copy(p->a, v->sharding);
+  for (int d = 0; d < v->rank; d++) {
+    const gs_axes *axes = &from->dim[d].axes;
+    gs_subset used = gs_mesh_barred(p->m, gs_sharding_used(s)) | ~some;
+    if (s->dim[d].axes.n || gs_axes_set(axes) & used) continue;
+    s->dim[d].axes = *axes;
+  }
+  v->sharding = s;
+}
+
+/* Gives operands of n that the form makes what the results are split over,
+ * where they are reduced over these axes on the way: that can be scattered. */
+static gs_status project_back(gs_partitioner *p, const gs_split_form *s,
+                              const gs_node *n, const gs_subset *reduced,
+                              gs_arena *tmp) {
+  gs_rule *r = GS_NEW(tmp, gs_rule);
+  gs_assignment *as = GS_NEW(tmp, gs_assignment);
+  GS_TRY(gs_rule_of(tmp, n, r, p->e));
+  for (int o = 0; o < r->nout; o++) {
+    if (!gs_node_out(n, o)) continue;
+    gs_project(p->m, r, &r->out[o], n->out[o]->sharding, as);
+    gs_assignment_legalise(p->m, r, as);
+    for (int i = 0; i < r->nin; i++) {
+      gs_value *v = gs_node_in(n, i);
+      if (v && reduced[v->id] && !s->same[v->id])
+        add_axes(p, v, gs_unproject(tmp, &r->in[i], as), reduced[v->id]);
+    }
+  }
   return GS_OK;
 }
 
@@ -134,10 +174,15 @@ static gs_status shard(gs_partitioner *p, gs_split_form *s) {
       v->sharding = gs_sharding_new(p->a, v->rank, false);
   }
   gs_status status = GS_OK;
+  gs_subset *reduced = GS_NEWS(p->a, g->value.n + 1, gs_subset);
   gs_arena tmp;
   gs_arena_init(&tmp);
   for (int i = 0; i < g->node.n && !status; i++) {
-    status = project_forward(p, g->node.at[i], &tmp);
+    status = project_forward(p, g->node.at[i], reduced, &tmp);
+    gs_arena_reset(&tmp);
+  }
+  for (int i = g->node.n - 1; i >= 0 && !status; i--) {
+    status = project_back(p, s, g->node.at[i], reduced, &tmp);
     gs_arena_reset(&tmp);
   }
   gs_arena_free(&tmp);
@@ -163,10 +208,18 @@ static void relate(gs_partitioner *p, const gs_node *n, gs_split_form *s) {
     if (n->out[i]) s->same[s->out[i]->id] = n->out[i];
 }
 
+/* Whether n is a node of its operator's own form: of what blocks give. */
+static bool is_own(const gs_partitioner *p, const gs_node *n) {
+  for (const gs_split_form *s = p->form; s; s = s->outer)
+    if (s->node->op == n->op) return true;
+  return false;
+}
+
 gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
                                const gs_rule *r, gs_split_form **form) {
   const gs_functions *all;
   *form = NULL;
+  if (is_own(p, n)) return GS_OK;
   if (!n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return GS_OK;
   const gs_axes *axes = unfolded(n, r);
   int depth = p->form ? p->form->depth + 1 : 0;
