@@ -442,11 +442,67 @@ GS_API gs_status gs_runner_bench(gs_runner *r, int64_t n, gs_err *e);
 GS_API gs_status gs_runner_sent(gs_runner *r, uint64_t *bytes, double *wire,
                                 gs_err *e);
 
+/* ---- many steps ---------------------------------------------------------- */
+
+/* A program that stays and is fed with records, one of each input for a step:
+ *
+ *   gs_runner_new -> open -> begin_steps -> compile -> step, step, ...
+ *                 -> end_steps
+ *
+ * A record is an array as NumPy writes it (.npy).  Records follow one another
+ * with nothing between.  Those of one input have the same type and shape in
+ * all steps.  A step makes no file and starts no process; it allocates nothing
+ * where sizes do not depend on data.  With MPI rank 0 alone reads and writes,
+ * and all ranks call these.
+ *
+ * Zero it and set `size`. */
+typedef struct gs_steps_options {
+  size_t size;  /* sizeof(gs_steps_options) */
+  int64_t most; /* steps; 0: as many as there are records */
+  /* An input (NULL: the only one) and where its records lie: "-" (standard
+   * input; of several inputs one record each in their order here), a pipe, a
+   * file, or a directory, whose .npy files are read in the order of their
+   * names, numbers compared as numbers.  A file (not "-") with one record, a
+   * .pb, and what is given otherwise are the value in all steps. */
+  const gs_pair *in;
+  int nin;
+  /* As for gs_runner_save_to: files hold the records of all steps.  A record
+   * has left when its step returns; a regular file gets its name in end_steps.
+   * None: outputs are not kept, only their digests. */
+  const gs_pair *out;
+  int nout;
+  bool replace; /* files that exist */
+  bool dry_run; /* write nothing */
+  /* NULL, or asked on rank 0 before each step, and a few times a second while
+   * it waits for a record: true ends the run. */
+  bool (*stop)(void *user);
+  void *user;
+} gs_steps_options;
+
+/* After open, before prepare: opens all of it, and reads the records of the
+ * first step, which also decide symbolic dims.  *more false: there is none.
+ * GS_USAGE, GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_CANTCREATE. */
+GS_API gs_status gs_runner_begin_steps(gs_runner *r, const gs_steps_options *o,
+                                       bool *more, gs_err *e);
+/* Reads the records of the next step, runs, writes its outputs.  *more false:
+ * there was none.  After an error, which names step and input, no step can
+ * follow; what the steps before have written is complete.  GS_DATA, GS_IO,
+ * what gs_runner_run returns. */
+GS_API gs_status gs_runner_step(gs_runner *r, bool *more, gs_err *e);
+/* After the last step, or one that failed: files get their names, and the
+ * texts a line for each output (name, type, shape, digest of all its records)
+ * and one with the number of steps and their times.  *steps: how many were
+ * made; may be NULL.  GS_IO, GS_CANTCREATE, on rank 0 alone. */
+GS_API gs_status gs_runner_end_steps(gs_runner *r, int64_t *steps, gs_err *e);
+
+/* ---- what was made ------------------------------------------------------- */
+
 /* Adds a line for each output of the last run to the texts: name, type, shape,
  * digest.  With MPI all ranks call it. */
 GS_API gs_status gs_runner_describe(gs_runner *r, gs_err *e);
-/* What describe, sent, compare and bench have said, in their order: lines, or
- * the members of a JSON object.  Stays until the next of those calls. */
+/* What describe, sent, compare, bench and end_steps have said, in their order:
+ * lines, or the members of a JSON object.  Stays until the next of those calls.
+ */
 GS_API const char *gs_runner_text(const gs_runner *r, bool json);
 
 /* ---- several processes --------------------------------------------------- */

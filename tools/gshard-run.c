@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "options.h"
 #include "progress.h"
+#include "run_steps.h"
 
 enum { MAX_ALIKE = 30 };
 
@@ -15,6 +16,7 @@ typedef struct job {
   int64_t bench; /* runs; 0: none */
   double rtol, atol;
   gs_tolerances tolerances;
+  bool steps, more; /* --steps, and there is one */
   bool said; /* there are results to print */
 } job;
 
@@ -59,6 +61,8 @@ static gs_status read_options(job *j, gs_runner_options *o, gs_err *e) {
   GS_TRY(pairs(c, "input", false, &j->input, e));
   GS_TRY(pairs(c, "range", true, &j->range, e));
   GS_TRY(pairs(c, "output", false, &j->output, e));
+  j->steps = gs_cli_has(c, "steps");
+  if (j->steps) GS_TRY(gs_run_steps_check(c, e));
   o->threads = (int)threads;
   o->seed = (uint64_t)seed;
   o->random = gs_cli_has(c, "random");
@@ -142,8 +146,9 @@ static void tell_places(const job *j) {
 
 /* ---- steps ---- */
 
-static gs_status open_source(job *j, gs_err *e) {
-  GS_TRY(gs_runner_open(j->r, j->c->operand.at[0], e));
+/* All but what --steps has read already. */
+static gs_status read_inputs(job *j, gs_err *e) {
+  if (j->steps) return gs_runner_prepare(j->r, e);
   for (int i = 0; i < gs_cli_count(j->c, "input"); i++)
     GS_TRY(gs_runner_input_file(j->r, j->input[i].name, j->input[i].value, e));
   if (gs_cli_has(j->c, "test-data"))
@@ -154,7 +159,7 @@ static gs_status open_source(job *j, gs_err *e) {
 /* Rank 0 alone writes. */
 static gs_status plan_outputs(job *j, gs_err *e) {
   int n = gs_cli_count(j->c, "output");
-  if (!is_first(j)) return GS_OK;
+  if (!is_first(j) || j->steps) return GS_OK;
   for (int i = 0; i < n; i++)
     if (!strcmp(j->output[i].value, "-"))
       GS_TRY(gs_cli_check_stdout(j->c, e));
@@ -168,6 +173,7 @@ static gs_status compile_and_run(job *j, gs_err *e) {
   gs_cli_begin(c, "compiling");
   GS_TRY(gs_runner_compile(j->r, e));
   gs_cli_step(c, "compile");
+  if (j->steps) return GS_OK;
   gs_cli_begin(c, "running");
   GS_TRY(gs_runner_run(j->r, NULL, e));
   gs_cli_step(c, "run");
@@ -202,6 +208,15 @@ static gs_status tell_sent(job *j, gs_err *e) {
   return GS_OK;
 }
 
+static gs_status make_steps(job *j, gs_err *e) {
+  gs_status s = j->more ? compile_and_run(j, e) : GS_OK;
+  if (!s) s = gs_run_steps_make(j->c, j->r, e);
+  if (gs_runner_torn(j->r, s)) return s;
+  AGREE(s);
+  j->said = true;
+  return j->more ? tell_sent(j, e) : GS_OK;
+}
+
 static gs_status finish(job *j, gs_err *e) {
   gs_status result = GS_OK;
   GS_TRY(gs_runner_describe(j->r, e));
@@ -222,11 +237,16 @@ static gs_status work(job *j, gs_status bad, gs_err *e) {
   AGREE(bad);
   GS_TRY(meet(j, e));
   gs_cli_begin(c, "reading");
-  AGREE(open_source(j, e));
+  AGREE(gs_runner_open(j->r, c->operand.at[0], e));
+  if (j->steps)
+    GS_TRY(gs_run_steps_begin(c, j->r, j->input, j->output, &j->more, e));
+  if (j->steps && !j->more) return make_steps(j, e);
+  AGREE(read_inputs(j, e));
   AGREE(plan_outputs(j, e));
   gs_cli_step(c, "load");
   GS_TRY(gs_runner_meet_source(j->r, e));
   tell_places(j);
+  if (j->steps) return make_steps(j, e);
   GS_TRY(compile_and_run(j, e));
   return finish(j, e);
 }

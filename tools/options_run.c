@@ -11,7 +11,8 @@ static const gs_option options[] = {
      .flags = GS_OPT_REPEAT | GS_OPT_ALIKE_USE,
      .group = "Input",
      .help = "Read the graph input NAME from FILE: .npy, or .pb for an ONNX "
-             "TensorProto.  FILE may be - for standard input (as .npy)."},
+             "TensorProto.  FILE may be - for standard input (as .npy).  With "
+             "--steps it holds records."},
     {.name = "random",
      .arg = "SEED",
      .flags = GS_OPT_ALIKE,
@@ -46,10 +47,16 @@ static const gs_option options[] = {
      "%XX for other characters that do not belong in a file name.  All files "
      "appear or none.  Without -o a line for each output is printed, with "
      "type, shape and a digest of its bytes."},
+    {.name = "steps",
+     .arg = "N",
+     .flags = GS_OPT_OPTIONAL | GS_OPT_ALIKE,
+     .group = "Execution",
+     .help = "Stay and make a step for each record of the inputs, N at most: "
+     "see STEPS.  -i names where the records of an input lie: -, a pipe, a "
+     "file, or a directory of .npy files; -o where those of an output go."},
     {.name = "transport",
      .arg = "NAME",
      .choices = "threads|mpi",
-     .group = "Execution",
      .help = "threads: each device is a team of threads in this process.  "
              "mpi: devices are spread over the ranks that mpirun started.  "
              "The default is mpi under mpirun and threads otherwise."},

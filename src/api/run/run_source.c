@@ -265,6 +265,7 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
     GS_TRY(gs_pass_upgrade(s->graph, e));
   }
   s->input = GS_NEWS(a, s->graph->input.n, const gs_dyn *);
+  s->varies = GS_NEWS(a, s->graph->input.n, bool);
   return GS_OK;
 }
 
@@ -348,7 +349,7 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
       gs_value *v = s->graph->input.at[i];
       if (v->kind != GS_TENSOR || s->input[i]->kind != GS_TENSOR) continue;
       GS_TRY(bind_input(a, s, v, &s->input[i]->t, e));
-      if (!s->graph->mesh) fix_input(s, v, &s->input[i]->t);
+      if (!s->graph->mesh && !s->varies[i]) fix_input(s, v, &s->input[i]->t);
     }
   return gs_pass_infer(a, s->graph, &s->bind, e);
 }

@@ -23,6 +23,7 @@ typedef struct gs_source {
   gs_run_verify *verify; /* NULL: a plain model, or no_verify */
   gs_bindings bind;
   const gs_dyn **input; /* [inputs] NULL: not given */
+  bool *varies; /* [inputs] it will have other values: it decides no shape */
   bool fixed; /* inputs keep their values: also floats may decide shapes */
 } gs_source;
 

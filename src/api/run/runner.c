@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "api/run/steps.h"
 #include "api/shard/sharder.h"
 #include "base/data/clock.h"
 
@@ -93,6 +94,8 @@ void gs_runner_free(gs_runner *r) {
   if (!r) return;
   gs_run_verify_end(r->source.verify);
   gs_exec_free(r->exec);
+  if (r->steps) gs_steps_abandon(r->steps);
+  if (r->steps) gs_arena_free(&r->steps->one);
   gs_arena_free(&r->results);
   gs_arena_free(&r->arena);
   gs_blocks_free(&r->own_blocks);
@@ -142,6 +145,7 @@ static gs_status open_sharder(gs_runner *r, gs_sharder *s, gs_err *e) {
   gs_bindings_init(&r->source.bind, &r->arena);
   r->source.input =
       GS_NEWS(&r->arena, s->made.program->input.n, const gs_dyn *);
+  r->source.varies = GS_NEWS(&r->arena, s->made.program->input.n, bool);
   return GS_OK;
 }
 

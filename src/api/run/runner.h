@@ -22,6 +22,7 @@ struct gs_runner {
   gs_arena results;  /* of the last run */
   gs_dyn **output;   /* [outputs]; rank 0 only; NULL: not collected */
   gs_run_output out;
+  struct gs_steps *steps; /* NULL: one run at a time */
   gs_buf text, json; /* what was said */
 };
 
@@ -51,6 +52,9 @@ gs_status gs_runner_once(gs_runner *r, double *seconds, gs_err *e);
 /* All outputs of x. */
 gs_status gs_runner_collect(gs_exec *x, gs_arena *a, const gs_graph *g,
                             gs_dyn ***out, gs_err *e);
+/* Adds an output, of which the name is still to be written, to r->json. */
+void gs_runner_describe_json(gs_runner *r, const char *name, const gs_dyn *b,
+                             unsigned long long digest);
 /* Those of the last run, unless they were collected; all ranks agree. */
 gs_status gs_runner_results(gs_runner *r, gs_err *e);
 

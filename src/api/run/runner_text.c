@@ -34,8 +34,8 @@ gs_status gs_runner_save(gs_runner *r, gs_err *e) {
   GS_CALL(r->blocks, e, save(r, e));
 }
 
-static void describe_json(gs_runner *r, const char *name, const gs_dyn *b,
-                          unsigned long long digest) {
+void gs_runner_describe_json(gs_runner *r, const char *name, const gs_dyn *b,
+                             unsigned long long digest) {
   const gs_tensor *t = &b->t;
   gs_buf_json(&r->json, name);
   gs_buf_printf(&r->json, ", \"type\": \"%s\"",
@@ -63,7 +63,7 @@ static gs_status describe(gs_runner *r, gs_err *e) {
     gs_buf_printf(&r->text, "%s : %s %016llx\n", gs_text(&r->arena, name),
                   gs_dyn_text(&r->arena, b), digest);
     gs_buf_str(&r->json, i ? ", {\"name\": " : "{\"name\": ");
-    describe_json(r, name, b, digest);
+    gs_runner_describe_json(r, name, b, digest);
   }
   gs_buf_char(&r->json, ']');
   return GS_OK;

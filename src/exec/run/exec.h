@@ -17,6 +17,9 @@ struct gs_exec {
   gs_holdings holdings;    /* constants of all devices */
   gs_blocks *blocks;       /* of the caller, for the threads of devices */
   bool *given;             /* [values of the first graph] inputs */
+  void **joined; /* [outputs] memory of gs_exec_joined */
+  void *came;    /* a block of another rank's, ncame bytes */
+  size_t ncame;
   _Atomic int64_t failed;  /* 1 + first device that failed by itself */
 };
 

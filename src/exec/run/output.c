@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "exec/data/aligned.h"
 #include "exec/data/subarray.h"
 #include "exec/run/exec.h"
 
@@ -31,12 +32,43 @@ static const void *block_of(const gs_exec *x, int64_t p, int i,
   return gs_device_data(d, (*from)->block);
 }
 
-/* A value that is whole on every device comes from device 0. */
-static void take_whole(gs_exec *x, int i, gs_tensor *t) {
-  const gs_gather *from;
-  if (!t) return;
-  const void *p = block_of(x, 0, i, &from);
-  if (t->nbytes) memcpy((void *)(uintptr_t)t->data, p, (size_t)t->nbytes);
+/* Puts the blocks of all devices together on rank 0; whole: NULL elsewhere.
+ */
+static gs_status join(gs_exec *x, int i, void *whole, gs_err *e) {
+  gs_world *w = x->config.world;
+  const gs_gather *from = &x->program[0]->gather[i];
+  const gs_mesh *m = x->program[0]->g->mesh;
+  size_t bytes = gs_value_bytes(from->block);
+  for (int64_t p = 0; p < m->ndevice; p++) {
+    if (!is_first(m, from->split, p)) continue;
+    if (p >= x->first && p < x->first + x->n) {
+      const void *block = block_of(x, p, i, &from);
+      if (whole) put(m, from, p, block, whole);
+      else GS_TRY(gs_world_send(w, 0, block, bytes, e));
+    } else if (whole) {
+      if (x->ncame < bytes) x->came = gs_alloc(&x->arena, bytes);
+      if (x->ncame < bytes) x->ncame = bytes;
+      GS_TRY(gs_world_recv(w, (int)(p / x->n), x->came, bytes, e));
+      put(m, from, p, x->came, whole);
+    }
+  }
+  return GS_OK;
+}
+
+gs_status gs_exec_joined(gs_exec *x, int i, const void **out, gs_err *e) {
+  const gs_world *w = x->config.world;
+  const gs_gather *from = &x->program[0]->gather[i];
+  bool mine = !w || w->rank == 0;
+  gs_assert(!gs_value_dynamic(from->value));
+  *out = NULL;
+  if (!from->split) {
+    if (mine) *out = block_of(x, 0, i, &from);
+    return GS_OK;
+  }
+  void **at = &x->joined[i];
+  if (mine && !*at) *at = gs_alloc64(&x->arena, gs_value_bytes(from->value));
+  *out = *at;
+  return join(x, i, *at, e);
 }
 
 gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_dyn **out,
@@ -80,24 +112,10 @@ gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
     GS_TRY(gs_tensor_new(a, v->dtype, v->rank, v->dims, out, e));
     (*out)->name = gs_strdup(a, v->name);
   }
-  if (!from->split) {
-    take_whole(x, i, *out);
-    return GS_OK;
-  }
-  const gs_mesh *m = x->program[0]->g->mesh;
-  size_t bytes = gs_value_bytes(from->block);
-  void *whole = *out ? (void *)(uintptr_t)(*out)->data : NULL, *copy = NULL;
-  for (int64_t p = 0; p < m->ndevice; p++) {
-    if (!is_first(m, from->split, p)) continue;
-    if (p >= x->first && p < x->first + x->n) {
-      const void *block = block_of(x, p, i, &from);
-      if (whole) put(m, from, p, block, whole);
-      else GS_TRY(gs_world_send(w, 0, block, bytes, e));
-    } else if (whole) {
-      if (!copy) copy = gs_alloc(&x->arena, bytes);
-      GS_TRY(gs_world_recv(w, (int)(p / x->n), copy, bytes, e));
-      put(m, from, p, copy, whole);
-    }
-  }
+  void *whole = *out ? (void *)(uintptr_t)(*out)->data : NULL;
+  if (from->split) return join(x, i, whole, e);
+  /* What is whole on every device comes from device 0. */
+  if (*out && (*out)->nbytes)
+    memcpy(whole, block_of(x, 0, i, &from), (size_t)(*out)->nbytes);
   return GS_OK;
 }

@@ -193,6 +193,7 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   GS_TRY(compile(x, e));
   gs_exec_tell_reads(x);
   x->given = GS_NEWS(&x->arena, config->graph[0]->value.n, bool);
+  x->joined = GS_NEWS(&x->arena, config->graph[0]->output.n, void *);
   return new_devices(x, e);
 }
 
@@ -233,24 +234,29 @@ int gs_exec_packed(const gs_exec *x, size_t *bytes) {
 
 /* ---- inputs ---- */
 
+static void lies_at(gs_device *d, const gs_value *v, const void *p) {
+  void **at = &d->data[v->id];
+  if (*at == p) return;
+  *at = (void *)(uintptr_t)p;
+  d->moved = true;
+}
+
 /* Gives device d its part of input v. */
 static void give_input(gs_device *d, const gs_value *v, const void *whole) {
-  d->data[v->id] = (void *)(uintptr_t)whole;
-  d->moved = true;
+  lies_at(d, v, whole);
   for (int i = d->p->sliced[v->id]; i; i = d->p->slice.at[i - 1].next) {
     const gs_slice *l = &d->p->slice.at[i - 1];
     const void *inside = gs_slice_inside(d->p, l, d->position, whole);
-    void **at = &d->data[l->to->id];
     if (inside) {
-      *at = (void *)(uintptr_t)inside;
+      lies_at(d, l->to, inside);
       continue;
     }
     /* Memory of an earlier copy is used again; one inside an earlier whole
      * is not ours to write. */
     void **own = &d->own[l->to->id];
     if (!*own) *own = gs_alloc64(&d->arena, gs_value_bytes(l->to));
-    *at = *own;
-    gs_slice_copy(d->p, l, d->position, whole, *at);
+    lies_at(d, l->to, *own);
+    gs_slice_copy(d->p, l, d->position, whole, *own);
   }
 }
 

@@ -32,8 +32,9 @@ void gs_exec_free(gs_exec *x);
 int64_t gs_exec_count(const gs_exec *x);
 
 /* Gives graph input `name` its whole value, which must stay until the next
- * one is given; devices copy their blocks of it.  GS_DATA when type or shape
- * differ, GS_USAGE when there is no such input. */
+ * one is given; devices copy their blocks of it.  The same memory may be given
+ * again with other elements: then nothing is allocated.  GS_DATA when type or
+ * shape differ, GS_USAGE when there is no such input. */
 gs_status gs_exec_input(gs_exec *x, const char *name, const gs_tensor *t,
                         gs_err *e);
 /* The same for values of any kind. */
@@ -47,6 +48,11 @@ gs_status gs_exec_run(gs_exec *x, gs_err *e);
  * NULL.  The tensor lies in `a`. */
 gs_status gs_exec_output(gs_exec *x, gs_arena *a, int i, gs_tensor **out,
                          gs_err *e);
+
+/* The elements of output i, which is not dynamic, until the next run: where a
+ * device has it whole, else joined in memory that the first call makes.  All
+ * ranks call it; NULL but on rank 0. */
+gs_status gs_exec_joined(gs_exec *x, int i, const void **out, gs_err *e);
 
 /* The same for values of any kind: an uncounted dynamic value in `a`. */
 gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_dyn **out,

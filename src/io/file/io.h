@@ -95,6 +95,8 @@ void gs_out_zeros(gs_out *o, uint64_t n);
 /* Streams bytes [at, at + n) of a tensor through a bounded buffer. */
 gs_status gs_out_tensor(gs_out *o, const gs_tensor *t, uint64_t at, uint64_t n,
                         gs_err *e);
+/* Hands what was written to the system, and tells of errors so far (GS_IO). */
+gs_status gs_out_flush(gs_out *o, gs_err *e);
 /* Flushes, syncs and closes; every error of the file is reported here (GS_IO),
  * and then nothing is left behind. */
 gs_status gs_out_finish(gs_out *o, gs_err *e);

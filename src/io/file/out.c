@@ -159,6 +159,17 @@ void gs_out_sync_parent(gs_arena *a, const char *path) {
   close(fd);
 }
 
+static gs_status failed(const gs_out *o, gs_err *e) {
+  return gs_fail(e, GS_IO, o->path, "cannot be written: %s",
+                 strerror(o->error));
+}
+
+gs_status gs_out_flush(gs_out *o, gs_err *e) {
+  gs_assert(o->fd >= 0 && o->buf);
+  flush(o);
+  return o->error ? failed(o, e) : GS_OK;
+}
+
 gs_status gs_out_finish(gs_out *o, gs_err *e) {
   gs_assert(o->fd >= 0 && o->buf);
   flush(o);
@@ -170,8 +181,7 @@ gs_status gs_out_finish(gs_out *o, gs_err *e) {
   o->buf = NULL;
   if (!o->error) return GS_OK;
   gs_out_abort(o);
-  return gs_fail(e, GS_IO, o->path, "cannot be written: %s",
-                 strerror(o->error));
+  return failed(o, e);
 }
 
 /* ---- final names ---- */

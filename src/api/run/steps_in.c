@@ -1,0 +1,163 @@
+/* Records of inputs. */
+#include "api/run/steps.h"
+
+#include "base/assert.h"
+
+/* ---- messages ---- */
+
+/* Names step and input before the place of the newest diagnostic. */
+static gs_status at_step(const gs_steps *s, const gs_step_input *in,
+                         gs_status status, gs_err *e) {
+  if (!e->n) return status;
+  gs_diag *g = &e->diag[e->n - 1];
+  g->place = gs_sprintf(&e->arena, "step %lld: input '%s': %s",
+                        (long long)s->begun, in->name,
+                        g->place ? g->place : "");
+  return status;
+}
+
+static gs_status differs(const gs_step_input *in, const gs_npy_head *h,
+                         const char *what, gs_dtype t,
+                         int rank, const int64_t *dims, gs_err *e) {
+  gs_arena *a = &e->arena;
+  gs_fail(e, GS_DATA, gs_records_path(in->records),
+          "the record is %s, but %s %s",
+          gs_shape_text(a, h->dtype, h->rank, h->dims), what,
+          gs_shape_text(a, t, rank, dims));
+  return GS_DATA;
+}
+
+/* One input has no record for a step that another one has. */
+static gs_status uneven(const gs_steps *s, const gs_step_input *ended,
+                        const gs_step_input *other, gs_err *e) {
+  return gs_fail(e, GS_DATA, gs_records_path(ended->records),
+                 "input '%s' ends after %lld record%s, but '%s' has one for "
+                 "step %lld",
+                 ended->name, (long long)s->begun - 1,
+                 s->begun == 2 ? "" : "s", other->name, (long long)s->begun);
+}
+
+/* ---- one record ---- */
+
+/* Whether a record can be the value of v, as far as that is known. */
+static gs_status check_first(const gs_step_input *in, const gs_value *v,
+                             const gs_npy_head *h, gs_err *e) {
+  bool fits = v->dtype == h->dtype && (v->rank < 0 || v->rank == h->rank);
+  for (int d = 0; fits && d < v->rank; d++)
+    fits = v->dims[d] < 0 || v->dims[d] == h->dims[d];
+  if (fits) return GS_OK;
+  return differs(in, h, "the model expects", v->dtype, v->rank, v->dims, e);
+}
+
+/* The record of the first step; *more false: there is none. */
+static gs_status read_first(gs_steps *s, gs_step_input *in, const gs_value *v,
+                            bool *more, gs_err *e) {
+  gs_npy_head h;
+  uint64_t bytes;
+  bool end;
+  void *data = NULL;
+  *more = false;
+  GS_TRY(gs_records_next(in->records, &h, &end, e));
+  if (end) return GS_OK;
+  GS_TRY(check_first(in, v, &h, e));
+  GS_TRY(gs_npy_head_bytes(gs_records_path(in->records), &h, &bytes, e));
+  GS_TRY(gs_records_first(in->records, &h, s->arena, bytes, &data, &end, e));
+  if (end) return GS_OK;
+  gs_tensor *t = GS_NEW(s->arena, gs_tensor);
+  *t = (gs_tensor){.name = in->name, .dtype = h.dtype, .rank = h.rank,
+                   .nbytes = bytes, .data = data};
+  t->dims = gs_memdup(s->arena, h.dims, (size_t)h.rank * sizeof *h.dims);
+  in->value = gs_dyn_of(s->arena, t);
+  *more = true;
+  return GS_OK;
+}
+
+/* One more, into the same memory. */
+static gs_status read_next(gs_step_input *in, bool *more, gs_err *e) {
+  gs_npy_head h;
+  bool end;
+  const gs_tensor *t = &in->value->t;
+  GS_TRY(gs_records_next(in->records, &h, &end, e));
+  *more = !end;
+  if (end) return GS_OK;
+  bool same = h.dtype == t->dtype && h.rank == t->rank;
+  for (int d = 0; same && d < h.rank; d++) same = h.dims[d] == t->dims[d];
+  if (!same)
+    return differs(in, &h, "that of step 1 was", t->dtype, t->rank, t->dims,
+                   e);
+  GS_TRY(gs_records_elements(in->records, &h, (void *)(uintptr_t)t->data,
+                             t->nbytes, &end, e));
+  *more = !end;
+  return GS_OK;
+}
+
+/* ---- one step ---- */
+
+/* Input k has come to its end: the others have to be there as well. */
+static gs_status end_at(gs_steps *s, int k, gs_err *e) {
+  gs_npy_head h;
+  bool end;
+  for (int i = 0; i < s->nin && !gs_stop_asked(&s->stop); i++) {
+    const gs_step_input *in = &s->in[i];
+    if (i == k || in->constant) continue;
+    if (i < k) return uneven(s, &s->in[k], in, e);
+    /* What has not been read may be a constant, or come from the same stream.
+     */
+    if (s->begun == 1 || in->records == s->in[k].records) continue;
+    gs_status status = gs_records_next(in->records, &h, &end, e);
+    if (status) return at_step(s, in, status, e);
+    if (!end) return uneven(s, &s->in[k], in, e);
+  }
+  return GS_OK;
+}
+
+gs_status gs_steps_read(gs_steps *s, bool *more, gs_err *e) {
+  *more = !gs_stop_asked(&s->stop);
+  for (int i = 0; i < s->nin && *more; i++) {
+    gs_step_input *in = &s->in[i];
+    if (in->constant) continue;
+    gs_status status = read_next(in, more, e);
+    if (status) return at_step(s, in, status, e);
+    if (!*more) return end_at(s, i, e);
+  }
+  return GS_OK;
+}
+
+/* ---- opening ---- */
+
+/* Inputs that come from standard input share it. */
+static gs_status find_records(gs_steps *s, int i, gs_err *e) {
+  gs_step_input *in = s->in;
+  for (int k = 0; k < i && !strcmp(in[i].path, "-"); k++)
+    if (!strcmp(in[k].path, "-")) in[i].records = in[k].records;
+  if (in[i].records) return GS_OK;
+  return gs_records_open(s->arena, in[i].path, &s->stop, &in[i].records, e);
+}
+
+gs_status gs_steps_open(gs_steps *s, const gs_graph *g, gs_err *e) {
+  for (int i = 0; i < s->nin; i++) {
+    const gs_value *v = g->input.at[s->in[i].at];
+    if (v->kind != GS_TENSOR || v->dtype == GS_STRING)
+      return gs_fail(e, GS_UNSUPPORTED, v->name, "records are arrays of "
+                     "numbers; this input is %s of %s", gs_kind_text(v->kind),
+                     gs_dtype_get((int)v->dtype)->text);
+    GS_TRY(find_records(s, i, e));
+  }
+  return GS_OK;
+}
+
+gs_status gs_steps_read_first(gs_steps *s, const gs_graph *g, bool *more,
+                              gs_err *e) {
+  *more = true;
+  s->all_constant = true;
+  for (int i = 0; i < s->nin; i++) {
+    gs_step_input *in = &s->in[i];
+    gs_status status = read_first(s, in, g->input.at[in->at], more, e);
+    if (!status && *more)
+      status = gs_records_used_up(in->records, &in->constant, e);
+    if (status) return at_step(s, in, status, e);
+    if (!*more) return end_at(s, i, e);
+    if (!in->constant) s->all_constant = false;
+  }
+  return GS_OK;
+}

@@ -1,0 +1,76 @@
+#include "run_steps.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "progress.h"
+
+static volatile sig_atomic_t stop; /* the number of a signal; 0: none */
+
+static bool asked(void *user) {
+  (void)user;
+  return stop != 0;
+}
+
+/* The second one ends the process, as if there were no steps. */
+static void on_stop(int number) { stop = number; }
+
+static void stop_on_signals(void) {
+  const int ends[] = {SIGINT, SIGTERM};
+  struct sigaction a = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND};
+  sigemptyset(&a.sa_mask);
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    struct sigaction old;
+    if (!sigaction(ends[i], NULL, &old) && old.sa_handler != SIG_IGN)
+      sigaction(ends[i], &a, NULL);
+  }
+}
+
+gs_status gs_run_steps_check(const gs_cli *c, gs_err *e) {
+  static const char *const other[] = {"check", "test-data", "bench"};
+  for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+    if (gs_cli_has(c, other[i]))
+      return gs_fail(e, GS_USAGE, NULL, "--%s is for one run, not for --steps",
+                     other[i]);
+  return GS_OK;
+}
+
+gs_status gs_run_steps_begin(gs_cli *c, gs_runner *r, const gs_pair *in,
+                             const gs_pair *out, bool *more, gs_err *e) {
+  gs_steps_options o = {.size = sizeof o,
+                        .in = in,
+                        .nin = gs_cli_count(c, "input"),
+                        .out = out,
+                        .nout = gs_cli_count(c, "output"),
+                        .replace = c->force,
+                        .dry_run = c->dry_run,
+                        .stop = asked};
+  *more = false;
+  for (int i = 0; i < o.nin; i++)
+    if (!strcmp(in[i].value, "-") && !strcmp(c->operand.at[0], "-"))
+      return gs_fail(e, GS_USAGE, NULL, "standard input can be read once: it "
+                     "is the model or records");
+  for (int i = 0; i < o.nout && !gs_runner_rank(r); i++)
+    if (!strcmp(out[i].value, "-")) GS_TRY(gs_cli_check_stdout(c, e));
+  GS_TRY(gs_cli_int(c, "steps", 1, INT64_MAX, &o.most, e));
+  stop_on_signals();
+  return gs_runner_begin_steps(r, &o, more, e);
+}
+
+static gs_status make(gs_runner *r, gs_err *e) {
+  gs_status s = GS_OK;
+  for (bool more = true; more && !s;) s = gs_runner_step(r, &more, e);
+  return s;
+}
+
+gs_status gs_run_steps_make(gs_cli *c, gs_runner *r, gs_err *e) {
+  int64_t steps;
+  gs_cli_begin(c, "running");
+  gs_status s = make(r, e);
+  gs_status ended = gs_runner_end_steps(r, &steps, e);
+  gs_cli_step(c, "steps");
+  if (stop && !gs_runner_rank(r) && !s)
+    gs_cli_note(c, "ended by %s after step %lld",
+                stop == SIGINT ? "SIGINT" : "SIGTERM", (long long)steps);
+  return s ? s : ended;
+}
