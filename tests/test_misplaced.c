@@ -50,6 +50,10 @@ static const struct {
      "-> [1,1,9]{~,~,a}\"", "updates are f32[1,1,5], expected f32[1,1,2]"},
     {"ai.gshard.ScatterND(x, t, s) place=\"[1,1,9]{~,~,a}, _, _ -> "
      "[1,1,9]{~,~,a}\"", "updates are f32[3], expected f32[2]"},
+    {"ai.gshard.Slice(x, w, w, t) place=\"[1,1,9]{~,~,a}, _, _, _ -> _\"",
+     "1 starts, but 6 axes"},
+    {"ai.gshard.Slice(x, w, w, d) place=\"[1,1,8]{~,~,a}, _, _, _ -> _\"",
+     "'place' does not fit operand 'x' f32[1,1,5]"},
     {"ai.gshard.TensorScatter(x, x, w) axis=2 place=\"[1,1,9]{~,~,a}, _, _ -> "
      "[1,1,9]{~,~,a}\"", "5 rows do not fit at 5 in a cache of 9"},
     {"ai.gshard.OneHot(i, d, v) place=\"_, _, _ -> [1,1,2,9]{~,~,~,a}\"",

@@ -1,5 +1,6 @@
 /* Kernels that move elements: bytes of any type of whole bytes. */
 #include "base/assert.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -111,11 +112,11 @@ static gs_status tile_prep(gs_kctx *k) {
 
 const gs_kernel gs_kernel_tile = {tile_prep, strided_run};
 
-/* ---- Slice ---- */
+/* ---- Slice, also of a part of the whole: what is elsewhere is zero ---- */
 
 typedef struct slice_plan {
   gs_strided s;
-  int64_t offset; /* element that the result starts with */
+  int64_t from, to; /* elements of operand and result that it begins with */
 } slice_plan;
 
 /* First element of a dim of n, from `start` as given. */
@@ -125,46 +126,83 @@ static int64_t slice_start(int64_t start, int64_t step, int64_t n) {
   return gs_min(gs_max(start, 0), n - 1);
 }
 
-static gs_status slice_plan_make(gs_kctx *k, slice_plan *p) {
-  const gs_view *x = &k->in[0], *y = &k->out[0];
+/* A dim of the whole: place j of the result is element first + step * j. */
+typedef struct slice_span {
+  int64_t first, step;
+  int64_t n, of; /* places, elements */
+} slice_span;
+
+static gs_status check_span(gs_kctx *k, int d, slice_span *s) {
+  int64_t span = 0, last = 0;
+  /* A step past the end matters to no element but the first. */
+  if (s->n < 2) s->step = 1;
+  if (s->n == 0 ||
+      (gs_mul(s->n - 1, s->step, &span) && gs_add(s->first, span, &last) &&
+       gs_min(s->first, last) >= 0 && gs_max(s->first, last) < s->of))
+    return GS_OK;
+  return gs_kernel_fail(k, GS_DATA, "dim %d: %lld elements from %lld by %lld "
+                        "leave the %lld that there are", d, (long long)s->n,
+                        (long long)s->first, (long long)s->step,
+                        (long long)s->of);
+}
+
+/* Adds dim d, of strides sx and sy: what is here of both sides. */
+static void slice_dim(slice_plan *p, const gs_kctx *k, int d, slice_span s,
+                      const gs_kextent *x, const gs_kextent *y, int64_t sx,
+                      int64_t sy) {
+  int64_t at = x->first[d], lo = y->first[d];
+  int64_t held = gs_min(k->in[0].dims[d], s.of - at);
+  int64_t hi = gs_min(lo + k->out[0].dims[d], s.n);
+  if (s.step > 0) {
+    lo = gs_max(lo, -gs_floor_div(s.first - at, s.step));
+    hi = gs_min(hi, -gs_floor_div(s.first - at - held, s.step));
+  } else {
+    lo = gs_max(lo, gs_floor_div(s.first - at - held, -s.step) + 1);
+    hi = gs_min(hi, gs_floor_div(s.first - at, -s.step) + 1);
+  }
+  p->from += (s.first + s.step * lo - at) * sx;
+  p->to += (lo - y->first[d]) * sy;
+  gs_strided_dim(&p->s, gs_max(hi - lo, 0), s.step * sx, sy);
+}
+
+static gs_status slice_spans(gs_kctx *k, const gs_kextent *x,
+                             const gs_kextent *y, slice_span *s) {
   int64_t start[GS_MAX_RANK], axes[GS_MAX_RANK], steps[GS_MAX_RANK];
-  int64_t first[GS_MAX_RANK] = {0}, step[GS_MAX_RANK];
-  int64_t sx[GS_MAX_RANK], sy[GS_MAX_RANK];
   int ns, na, nt;
-  size_t size;
-  GS_TRY(gs_kernel_esize(k, x->dtype, &size));
   GS_TRY(gs_kernel_ints(k, 1, start, GS_MAX_RANK, &ns));
   GS_TRY(gs_kernel_ints(k, 3, axes, GS_MAX_RANK, &na));
   GS_TRY(gs_kernel_ints(k, 4, steps, GS_MAX_RANK, &nt));
   if ((na >= 0 && na != ns) || (nt >= 0 && nt != ns) || ns > x->rank)
     return gs_kernel_fail(k, GS_DATA, "starts, axes and steps do not agree");
-  for (int d = 0; d < x->rank; d++) step[d] = 1;
+  for (int d = 0; d < x->rank; d++)
+    s[d] = (slice_span){0, 1, y->dims[d], x->dims[d]};
   for (int i = 0; i < ns; i++) {
     int d = i;
     if (na >= 0) GS_TRY(gs_kernel_axis(k, axes[i], x->rank, &d));
-    if (nt >= 0) step[d] = steps[i];
-    if (step[d] == 0) return gs_kernel_fail(k, GS_DATA, "a step is 0");
-    first[d] = slice_start(start[i], step[d], x->dims[d]);
+    if (nt >= 0) s[d].step = steps[i];
+    if (s[d].step == 0) return gs_kernel_fail(k, GS_DATA, "a step is 0");
+    s[d].first = slice_start(start[i], s[d].step, x->dims[d]);
   }
-  strides_of(x, sx);
-  strides_of(y, sy);
+  for (int d = 0; d < x->rank; d++) GS_TRY(check_span(k, d, &s[d]));
+  return GS_OK;
+}
+
+static gs_status slice_plan_make(gs_kctx *k, slice_plan *p) {
+  const gs_view *in = &k->in[0], *out = &k->out[0];
+  int64_t sx[GS_MAX_RANK], sy[GS_MAX_RANK];
+  slice_span span[GS_MAX_RANK];
+  gs_kextent x, y;
+  size_t size;
+  GS_TRY(gs_kernel_esize(k, in->dtype, &size));
+  GS_TRY(gs_kctx_operand(k, 0, &x));
+  GS_TRY(gs_kctx_result(k, 0, &y));
+  GS_TRY(slice_spans(k, &x, &y, span));
+  strides_of(in, sx);
+  strides_of(out, sy);
   gs_strided_init(&p->s, size);
-  p->offset = 0;
-  for (int d = 0; d < x->rank; d++) {
-    int64_t n = y->dims[d];
-    /* A step past the end matters to no element but the first. */
-    int64_t by = n > 1 ? step[d] : 1;
-    int64_t span = 0, last = 0;
-    if (n > 0 && (!gs_mul(n - 1, by, &span) || !gs_add(first[d], span, &last) ||
-                  gs_min(first[d], last) < 0 ||
-                  gs_max(first[d], last) >= x->dims[d]))
-      return gs_kernel_fail(k, GS_DATA, "dim %d: %lld elements from %lld by "
-                            "%lld leave the %lld that there are", d,
-                            (long long)n, (long long)first[d], (long long)by,
-                            (long long)x->dims[d]);
-    p->offset += first[d] * sx[d];
-    gs_strided_dim(&p->s, n, by * sx[d], sy[d]);
-  }
+  p->from = p->to = 0;
+  for (int d = 0; d < in->rank; d++)
+    slice_dim(p, k, d, span[d], &x, &y, sx[d], sy[d]);
   return GS_OK;
 }
 
@@ -184,10 +222,12 @@ static gs_status slice_run(gs_kctx *k) {
     GS_TRY(slice_plan_make(k, &own));
     p = &own;
   }
+  int64_t size = (int64_t)p->s.size, all = k->out[0].n;
+  if (p->s.n < all) memset(k->out[0].data, 0, (size_t)(all * size));
   if (!p->s.n) return GS_OK;
-  const char *from = k->in[0].data;
-  gs_strided_run(&p->s, from + p->offset * (int64_t)p->s.size, k->out[0].data,
-                 gs_kernel_threads(k, p->s.n * (int64_t)p->s.size));
+  gs_strided_run(&p->s, (const char *)k->in[0].data + p->from * size,
+                 (char *)k->out[0].data + p->to * size,
+                 gs_kernel_threads(k, p->s.n * size));
   return GS_OK;
 }
 

@@ -63,10 +63,15 @@ static gs_status whole_node(gs_graph *g, const gs_node *n,
                             x->form ? x->dims : v->dims);
     if (!x->form) w->in[i]->constant = v->constant;
   }
-  for (int i = 0; i < n->nout; i++)
-    if (n->out[i])
-      gs_node_output(w, i, gs_value_new(to, n->out[i]->name, GS_UNDEFINED, -1,
-                                        NULL));
+  /* Sizes that only a run knows are those that the place declares. */
+  for (int i = 0; i < n->nout; i++) {
+    const gs_extent *y = &pl->out[i];
+    const gs_value *v = n->out[i];
+    if (v)
+      gs_node_output(w, i, gs_value_new(to, v->name, GS_UNDEFINED,
+                                        y->form ? y->rank : v->rank,
+                                        y->form ? y->dims : v->dims));
+  }
   return GS_OK;
 }
 

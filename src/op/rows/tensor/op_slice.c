@@ -103,8 +103,29 @@ static bool fill_of(const gs_node *n, gs_window_use *u) {
   return true;
 }
 
+/* Whether n can run on a part of operand 0, as a row of ai.gshard does. */
+static bool has_parts(const gs_node *n) {
+  const gs_op *op = gs_op_find("ai.gshard", n->op_type);
+  return op && (op->flags & GS_OP_PLACED) && gs_rule_adds(n->in[0]->dtype);
+}
+
+/* Dims of which only a run knows what is taken: each device takes what it has,
+ * and the sum is the result; or they are whole. */
+static void rule_unknown(const gs_node *n, gs_rule *r, const bool *touched) {
+  const gs_value *x = n->in[0], *y = n->out[0];
+  bool summed = has_parts(n);
+  for (int d = 0; d < x->rank; d++) {
+    gs_factor_kind kind = touched[d] ? GS_SUMMED : GS_PASS;
+    int f = summed || !touched[d] ? gs_rule_factor(r, x->dims[d], kind)
+                                  : gs_rule_whole(r, x->dims[d]);
+    gs_rule_put(&r->in[0], d, f);
+    gs_rule_put(&r->out[0], d,
+                touched[d] ? gs_rule_whole(r, y->dims[d]) : f);
+  }
+}
+
 /* The dims that stay pass, the others are copies.  Where an operand that says
- * how is not constant, those are whole that are not known to stay. */
+ * how is not constant, those are not that are not known to stay. */
 gs_status gs_rule_span(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   const gs_value *x = n->in[0];
   gs_dim_span span[GS_MAX_RANK];
@@ -117,7 +138,7 @@ gs_status gs_rule_span(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   for (int i = 1; i < n->nin; i++) gs_rule_in_whole(r, n, i);
   for (int d = 0; d < x->rank; d++)
     touched[d] = !is_all(&span[d], x->dims[d]);
-  if (!known) gs_move_dims(r, n, touched);
+  if (!known) rule_unknown(n, r, touched);
   for (int d = 0; known && d < x->rank; d++) {
     if (touched[d]) {
       const gs_dim_span *s = &span[d];
@@ -231,7 +252,11 @@ gs_status gs_local_slice(gs_local *l, gs_err *e) {
   (void)e;
   if (keep(l)) return GS_OK;
   if (gs_span_slice(l->program->arena, l->node, span, NULL) != GS_OK) {
-    gs_local_same(l); /* not constant: every dim is whole */
+    bool part = false; /* not constant */
+    for (int f = 0; f < l->rule->nfactor; f++)
+      part |= l->rule->factor[f].kind == GS_SUMMED && l->factor[f].n;
+    if (part) gs_local_placed(l);
+    else gs_local_same(l);
     return GS_OK;
   }
   for (int d = 0; d < x->rank; d++) {
