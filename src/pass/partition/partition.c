@@ -142,10 +142,10 @@ static gs_status unfold(gs_partitioner *p, const gs_node *n, const gs_rule *r,
     gs_arena tmp;
     gs_arena_init(&tmp);
     gs_status s = gs_partitioner_try(p, form, &tmp, &q);
-    bool less = !s && gs_partitioner_tried(&q, -1) < seconds;
-    p->resharder = q.resharder;
+    bool better = false;
+    if (!s) s = gs_partitioner_better(p, n, r, &q, seconds, &tmp, &better);
     gs_arena_free(&tmp);
-    if (s || !less) return s;
+    if (s || !better) return s;
   }
   *done = true;
   q = gs_partitioner_within(p, form, NULL, p->a);

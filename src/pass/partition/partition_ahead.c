@@ -315,18 +315,26 @@ static double moves_seconds(const gs_partition *out) {
 }
 
 /* What comes of the cheapest choice for each node by itself; *moved: of that,
- * what brings operands and results in place. */
+ * what brings operands and results in place; *gain: the part that a plan must
+ * save, more where bytes decided between prices that are close. */
 static gs_status walk(gs_partitioner *p, const chain *c, gs_arena *tmp,
-                      const state **end, double *moved) {
+                      const state **end, double *moved, double *gain) {
   state *at = NULL;
   *moved = 0;
+  *gain = 1.0 / GAIN;
   for (int k = 0; k < c->n; k++) {
     gs_node_choice *x = GS_NEW(tmp, gs_node_choice);
     gs_partitioner q;
+    bool better = false;
     hold(p, c, k, at);
     GS_TRY(gs_partitioner_choose(p, c->node[k], c->rule[k], tmp, x));
-    if (c->form[k]) GS_TRY(gs_partitioner_try(p, c->form[k], tmp, &q));
-    if (c->form[k] && gs_partitioner_tried(&q, -1) < x->seconds) {
+    if (c->form[k]) {
+      GS_TRY(gs_partitioner_try(p, c->form[k], tmp, &q));
+      GS_TRY(gs_partitioner_better(p, c->node[k], c->rule[k], &q, x->seconds,
+                                   tmp, &better));
+    }
+    if (better) {
+      if (gs_partitioner_tried(&q, -1) > x->seconds) *gain = GS_CLOSE;
       at = unfolded_state(c, k, at, &q, tmp);
       *moved -= q.out->seconds - moves_seconds(q.out);
     } else {
@@ -381,12 +389,12 @@ static const gs_planned *plan_of(gs_arena *a, const chain *c, const state *s) {
  * each would be given by itself. */
 static gs_status find_plan(gs_partitioner *p, chain *c, gs_arena *tmp,
                            const gs_planned **plan) {
-  double moved;
+  double moved, gain;
   const state *alone, *best = NULL;
   c->scratch = gs_graph_new(tmp, "ahead");
   for (int k = 0; k < c->n; k++)
     GS_TRY(gs_partitioner_split(p, c->node[k], c->rule[k], &c->form[k]));
-  GS_TRY(walk(p, c, tmp, &alone, &moved));
+  GS_TRY(walk(p, c, tmp, &alone, &moved, &gain));
   release(p, c);
   if (moved > 0) {
     bool as_split = p->as_split;
@@ -396,7 +404,7 @@ static gs_status find_plan(gs_partitioner *p, chain *c, gs_arena *tmp,
     p->link = NULL;
     release(p, c);
   }
-  bool worth = best && best->seconds * (1 + 1.0 / GAIN) < alone->seconds;
+  bool worth = best && best->seconds * (1 + gain) < alone->seconds;
   *plan = plan_of(p->chains->arena, c, worth ? best : alone);
   return GS_OK;
 }

@@ -237,6 +237,13 @@ gs_status gs_partitioner_try(gs_partitioner *p, const gs_split_form *form,
 /* Seconds of the trial, with what brings the results in place; `but` is one
  * that is not counted, -1: none. */
 double gs_partitioner_tried(gs_partitioner *q, int but);
+/* Prices that differ by less than this part are close: no better known. */
+#define GS_CLOSE 0.05
+/* Whether q, which has tried the split form of n, is to be preferred to the
+ * choice for n that takes `seconds`: where they are close, bytes decide. */
+gs_status gs_partitioner_better(gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, gs_partitioner *q,
+                                double seconds, gs_arena *tmp, bool *better);
 /* Hands over what q, not a trial, has made. */
 void gs_partitioner_return(gs_partitioner *p, const gs_partitioner *q);
 

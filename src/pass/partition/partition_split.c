@@ -85,6 +85,7 @@ static gs_status check_results(const gs_partitioner *p, const gs_split_form *s,
   return GS_OK;
 }
 
+/* By f, or the node itself. */
 static gs_status expand(gs_partitioner *p, const gs_node *n,
                         const gs_function *f, const gs_rule *r, int64_t blocks,
                         gs_split_form *s) {
@@ -92,11 +93,11 @@ static gs_status expand(gs_partitioner *p, const gs_node *n,
   gs_graph *g = s->g = gs_graph_new(p->a, n->name);
   gs_node *c = gs_node_like(g, n, n->name);
   gs_node_set_all(g, c, n);
-  gs_node_set_int(g, c, "blocks", blocks);
-  gs_node_set_ints(g, c, "dims", dims, unfolded_dims(r, dims));
+  if (f) gs_node_set_int(g, c, "blocks", blocks);
+  if (f) gs_node_set_ints(g, c, "dims", dims, unfolded_dims(r, dims));
   add_ends(s, n, c);
-  g->node.n = 0; /* its lines take its place */
-  GS_TRY(gs_expand_by(p->expander, g, c, f, p->e));
+  if (f) g->node.n = 0; /* its lines take its place */
+  if (f) GS_TRY(gs_expand_by(p->expander, g, c, f, p->e));
   GS_TRY(gs_pass_infer(p->a, g, NULL, p->e));
   return check_results(p, s, n);
 }
@@ -215,6 +216,18 @@ static bool is_own(const gs_partitioner *p, const gs_node *n) {
   return false;
 }
 
+static gs_status make_form(gs_partitioner *p, const gs_node *n,
+                           const gs_function *f, const gs_rule *r,
+                           int64_t blocks, gs_split_form **form) {
+  gs_split_form *s = *form = GS_NEW(p->a, gs_split_form);
+  s->node = n;
+  s->outer = p->form;
+  s->depth = p->form ? p->form->depth + 1 : 0;
+  GS_TRY(expand(p, n, f, r, blocks, s));
+  relate(p, n, s);
+  return shard(p, s);
+}
+
 gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
                                const gs_rule *r, gs_split_form **form) {
   const gs_functions *all;
@@ -227,15 +240,7 @@ gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
   GS_TRY(gs_expander_functions(p->expander, p->a, &all, p->e));
   const gs_function *f = gs_split_find(all, n->domain, n->op_type);
   if (!f) return GS_OK;
-  gs_split_form *s = GS_NEW(p->a, gs_split_form);
-  s->node = n;
-  s->outer = p->form;
-  s->depth = depth;
-  GS_TRY(expand(p, n, f, r, gs_axes_size(p->m, axes), s));
-  relate(p, n, s);
-  GS_TRY(shard(p, s));
-  *form = s;
-  return GS_OK;
+  return make_form(p, n, f, r, gs_axes_size(p->m, axes), form);
 }
 
 /* ---- its partitioner ---- */
@@ -317,6 +322,27 @@ double gs_partitioner_tried(gs_partitioner *q, int but) {
     t += gs_partitioner_price(q, v, &assigned, NULL);
   }
   return t;
+}
+
+static double sent(const gs_partition *trial) {
+  double bytes = 0;
+  for (int i = 0; i < trial->collective.n; i++)
+    bytes += trial->collective.at[i].bytes;
+  return bytes;
+}
+
+gs_status gs_partitioner_better(gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, gs_partitioner *q,
+                                double seconds, gs_arena *tmp, bool *better) {
+  double t = gs_partitioner_tried(q, -1);
+  gs_split_form *alone;
+  gs_partitioner direct;
+  *better = t < seconds;
+  if (*better || t > seconds * (1 + GS_CLOSE)) return GS_OK;
+  GS_TRY(make_form(p, n, NULL, r, 1, &alone));
+  GS_TRY(gs_partitioner_try(p, alone, tmp, &direct));
+  *better = sent(q->out) < sent(direct.out);
+  return GS_OK;
 }
 
 void gs_partitioner_return(gs_partitioner *p, const gs_partitioner *q) {
