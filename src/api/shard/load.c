@@ -1,5 +1,6 @@
 #include "api/shard/load.h"
 
+#include "pass/prepare/stack.h"
 #include "pass/prepare/upgrade.h"
 
 static gs_status put_all(gs_bindings *to, const gs_bindings *from,
@@ -34,7 +35,10 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
   GS_TRY(put_all(&out->bind, more, e));
-  return gs_pass_infer(a, out->graph, &out->bind, e);
+  GS_TRY(gs_pass_infer(a, out->graph, &out->bind, e));
+  int count;
+  out->stacked = gs_model_meta(out->model, GS_KEY_STACK) != NULL;
+  return out->stacked ? gs_pass_stack(out->graph, &count, e) : GS_OK;
 }
 
 gs_status gs_load_shardings(gs_arena *a, gs_loaded *l,

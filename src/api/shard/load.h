@@ -11,10 +11,16 @@ typedef struct gs_loaded {
   gs_mesh *mesh;   /* of the annotations in the model; NULL: none */
   gs_shard_audit audit; /* set by gs_load_shardings */
   gs_bindings bind;
+  bool stacked; /* by gs_pass_stack, as the model was when it was annotated */
 } gs_loaded;
 
+/* Metadata of models whose annotations are of stacked branches (gs_pass_stack):
+ * the nodes of the file are those before. */
+#define GS_KEY_STACK "gshard.stack"
+
 /* Reads and imports a model, binds its symbolic dims (the model's own
- * gshard.bind first, then `more`, which may be NULL), upgrades and infers;
+ * gshard.bind first, then `more`, which may be NULL), upgrades and infers, and
+ * stacks what the annotations are of;
  * `verify`: checks what the import leaves, as the passes do theirs.
  * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_SPEC (unbound dims). */
 gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,

@@ -6,6 +6,7 @@
 #include "api/shard/annotate.h"
 #include "base/data/bytes.h"
 #include "io/spec/spec_io.h"
+#include "pass/prepare/stack.h"
 
 static bool fills(const gs_sharder *s) {
   return s->spec.options.choose == GS_AUTO_FILL;
@@ -177,8 +178,27 @@ gs_status gs_sharder_remesh(gs_sharder *s, const char *mesh, gs_err *e) {
 
 /* ---- annotating ---- */
 
+/* What options.stack asks for, before rules are matched: they name stacks. */
+static gs_status stack(gs_sharder *s, gs_err *e) {
+  gs_graph *g = s->model.graph;
+  int count = 0;
+  if (!s->spec.options.stack || s->model.stacked) return GS_OK;
+  if (g->use_sharding.n) {
+    gs_warn(e, "options.stack", "the model says how single uses of tensors are "
+            "sharded, so nothing is stacked");
+    return GS_OK;
+  }
+  GS_TRY(gs_pass_stack(g, &count, e));
+  s->model.stacked = count > 0;
+  if (!count)
+    gs_warn(e, "options.stack", "no branches of a sum are equal but for their "
+            "weights");
+  return GS_OK;
+}
+
 gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
   if (s->matched) return GS_OK;
+  GS_TRY(stack(s, e));
   GS_TRY(gs_pass_match(&s->arena, &s->spec, s->model.graph, &s->match, e));
   GS_TRY(verify(s, s->model.graph, false, e));
   s->matched = true;

@@ -30,6 +30,8 @@ static gs_status save(gs_sharder *s, const char *path,
                              .nbind = binds->n,
                              .bind_name = name,
                              .bind_value = value};
+  gs_model_meta_set(s->model.model, GS_KEY_STACK,
+                    s->model.stacked ? "true" : NULL);
   GS_TRY(gs_model_annotate(s->model.model, s->model.graph, &how, e));
   gs_write_options w = {.replace = o->replace, .progress = o->progress};
   return gs_model_write_with(s->model.model, path, &w, e);

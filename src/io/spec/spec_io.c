@@ -251,6 +251,11 @@ static const gs_key option_keys[] = {
      "Whether dims that are open after all rules are split where the cost "
      "model says that it pays (fill), or by propagation alone (off, default).",
      false},
+    {"stack", gs_key_bool, OPTION(stack), NULL, NULL,
+     "Whether branches of a sum that are equal but for their weights, such as "
+     "experts, are computed at once, over a stack of each weight along a new "
+     "dim 0. A stack is named as its weights are, with * for the part that "
+     "differs, and rules may split it. Default: false.", false},
     {"memory_per_device", gs_key_bytes, OPTION(memory), NULL,
      "{\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1}, {\"type\": "
      "\"string\", \"pattern\": \"^[0-9]+ ?([KMGT]i?)?B?$\"}]}",

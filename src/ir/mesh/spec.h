@@ -176,6 +176,7 @@ typedef struct gs_spec_options {
   int existing;       /* gs_existing */
   int io;             /* 0 open, 1 replicated */
   int choose;         /* gs_auto */
+  bool stack;         /* gs_pass_stack */
   int64_t memory;     /* bytes per device; 0: any */
 } gs_spec_options;
 

@@ -141,6 +141,7 @@ enum {
                                of any number), but not in both together; what
                                further operands add is counted once where
                                gs_local.partial has axes */
+  GS_OP_TOTAL = 1 << 19,    /* its result is the sum of its operands */
   GS_OP_ADDITIVE = 1 << 3,  /* linear in all operands together, but for
                                indices (Add, Concat, scatters that replace or
                                add): partial if all operands are alike */

@@ -1,0 +1,83 @@
+/* Equal branches over different weights, stacked.
+ *
+ * Cases (see cases.h) are graphs in text form; expected is the graph after the
+ * pass.  Each is run before and after on integers: the same bytes. */
+#include "cases.h"
+#include "check/compare.h"
+#include "check/random_input.h"
+#include "exec/run/run.h"
+#include "pass/prepare/infer.h"
+#include "pass/prepare/stack.h"
+
+enum { MAX_OUT = 8 };
+
+static gs_status load(gs_arena *a, char *text, gs_graph **g, gs_err *e) {
+  gs_random r = {.seed = 3, .integers = true};
+  GS_TRY(gs_graph_parse(a, text, "case", g, e));
+  for (int i = 0; i < (*g)->node.n; i++) {
+    gs_node *n = (*g)->node.at[i];
+    n->op = gs_op_find(n->domain, n->op_type);
+    n->opset = n->op ? n->op->since : 1;
+  }
+  for (int i = 0; i < (*g)->value.n; i++) {
+    gs_value *v = (*g)->value.at[i];
+    if (!v->constant || v->constant->data) continue;
+    gs_tensor *t;
+    GS_TRY(gs_random_tensor(a, v->name, v->dtype, v->rank, v->dims, &r, &t, e));
+    v->constant = t;
+  }
+  must((*g)->output.n <= MAX_OUT, "fewer outputs");
+  return gs_pass_infer(a, *g, NULL, e);
+}
+
+static gs_status execute(gs_arena *a, const gs_graph *g, gs_tensor **out,
+                         gs_err *e) {
+  gs_exec_config config = {
+      .graph = &g, .ngraph = 1, .ndevice = 1, .threads = 1, .verify = true};
+  gs_random r = {.seed = 5, .integers = true};
+  gs_exec *x;
+  gs_status s = gs_exec_new(&config, &x, e);
+  for (int i = 0; i < g->input.n && !s; i++) {
+    const gs_value *v = g->input.at[i];
+    gs_tensor *t;
+    s = gs_random_tensor(a, v->name, v->dtype, v->rank, v->dims, &r, &t, e);
+    if (!s) s = gs_exec_input(x, v->name, t, e);
+  }
+  if (!s) s = gs_exec_run(x, e);
+  for (int i = 0; i < g->output.n && !s; i++)
+    s = gs_exec_output(x, a, i, &out[i], e);
+  gs_exec_free(x);
+  return s;
+}
+
+static gs_status stack_and_run(gs_arena *a, char *text, gs_buf *b,
+                               gs_err *e) {
+  gs_tensor *before[MAX_OUT], *after[MAX_OUT];
+  gs_graph *g;
+  int count;
+  GS_TRY(load(a, text, &g, e));
+  GS_TRY(execute(a, g, before, e));
+  GS_TRY(gs_pass_stack(g, &count, e));
+  gs_graph_print(b, g);
+  gs_buf_printf(b, "# %d stacked\n", count);
+  GS_TRY(execute(a, g, after, e));
+  for (int i = 0; i < g->output.n; i++) {
+    gs_comparison c;
+    gs_tolerance exact = {0};
+    GS_TRY(gs_compare(after[i], before[i], &exact, &c, e));
+    if (!c.equal) gs_buf_printf(b, "output %d differs\n", i);
+  }
+  return GS_OK;
+}
+
+static void run_case(gs_arena *a, char *text, gs_buf *b) {
+  gs_err e;
+  gs_err_init(&e);
+  gs_status s = stack_and_run(a, text, b, &e);
+  if (s) gs_buf_printf(b, "error %d: %s\n", s, e.diag[0].text);
+  gs_err_free(&e);
+}
+
+int main(int argc, char **argv) {
+  return cases_main(argc, argv, "stack", run_case, NULL);
+}
