@@ -124,6 +124,22 @@ mutant "index operands are not masked" \
 mutant "indexed data is masked" \
   'if (indexed && i == 0)' 'if (indexed && i == 9)' \
   tests/test_partition
+mutant "a part of a table has all rows from its first on" \
+  'here = here && v >= 0 && v < p->held[d];' 'here = here && v >= 0;' \
+  tests/test_blocks
+mutant "indices that count from 1 count" \
+  'if (element(t, i) != i / stride % q->v->dims[q->d]) return false;' \
+  'if (element(t, i) > i / stride % q->v->dims[q->d] + 1) return false;' \
+  tests/test_partition
+mutant "data that split updates are added to counts on every device" \
+  'if (l->stage[0].reduce == GS_REDUCE_SUM) gs_local_once(l, 0, &axes);' '' \
+  tests/test_blocks
+mutant "classes are counted from the first of the block" \
+  'index_at(idx, o * p->inner + j, p->depth) - p->first;' \
+  'index_at(idx, o * p->inner + j, p->depth);' tests/test_blocks
+mutant "a slice from where only a run knows begins with the block" \
+  'p->from += (s.first + s.step * lo - at) * sx;' \
+  'p->from += (s.first + s.step * lo - at) * sx * (at == 0);' tests/test_sweep
 mutant "summed padding is not masked" \
   'pad.dims = summed_dims(r, i, c, &pad.value);' \
   'pad.dims = 0 * summed_dims(r, i, c, &pad.value);' tests/test_partition
