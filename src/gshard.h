@@ -473,6 +473,23 @@ typedef struct gs_steps_options {
   int nout;
   bool replace; /* files that exist */
   bool dry_run; /* write nothing */
+  /* Output and input: what the output is in a step the input is in the next
+   * one, unless it has a record for that.  It stays on its devices where these
+   * have the one as they have the other. */
+  const gs_pair *feed;
+  int nfeed;
+  /* Likewise for the index of the largest element along the last dim. */
+  const gs_pair *argmax;
+  int nargmax;
+  /* An input of whole numbers that counts along its last dim, and goes on in
+   * the next step; the value is the first number (NULL: 0). */
+  const gs_pair *count;
+  int ncount;
+  /* Outputs present X and inputs past_key_values X, or past X, of the same size
+   * are fed so unless this is set, and begin as zeros: the model's state. */
+  bool no_state;
+  const char *load_state; /* a folder with the first state; or NULL */
+  const char *save_state; /* a folder for the last one; or NULL */
   /* NULL, or asked on rank 0 before each step, and a few times a second while
    * it waits for a record: true ends the run. */
   bool (*stop)(void *user);

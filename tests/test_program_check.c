@@ -9,7 +9,8 @@
 /* For `count` devices from position `first` on. */
 static gs_program *compile_for(const char *text, int64_t first, int64_t count,
                                gs_schedule schedule) {
-  gs_compile how = {gs_step_kinds, first, count, schedule};
+  gs_compile how = {.kinds = gs_step_kinds, .first = first, .n = count,
+                    .schedule = schedule};
   gs_graph *g;
   gs_program *p = NULL;
   gs_status s = gs_graph_parse(&arena, text, "case", &g, &err);

@@ -62,7 +62,7 @@ static gs_status read_options(job *j, gs_runner_options *o, gs_err *e) {
   GS_TRY(pairs(c, "range", true, &j->range, e));
   GS_TRY(pairs(c, "output", false, &j->output, e));
   j->steps = gs_cli_has(c, "steps");
-  if (j->steps) GS_TRY(gs_run_steps_check(c, e));
+  GS_TRY(gs_run_steps_check(c, e));
   o->threads = (int)threads;
   o->seed = (uint64_t)seed;
   o->random = gs_cli_has(c, "random");
@@ -230,6 +230,12 @@ static gs_status finish(job *j, gs_err *e) {
   return s ? s : result;
 }
 
+static gs_status begin_steps(job *j, gs_err *e) {
+  gs_steps_options o;
+  AGREE(gs_run_steps_options(j->c, j->input, j->output, is_first(j), &o, e));
+  return gs_runner_begin_steps(j->r, &o, &j->more, e);
+}
+
 /* bad: what this rank found wrong before. */
 static gs_status work(job *j, gs_status bad, gs_err *e) {
   gs_cli *c = j->c;
@@ -238,8 +244,7 @@ static gs_status work(job *j, gs_status bad, gs_err *e) {
   GS_TRY(meet(j, e));
   gs_cli_begin(c, "reading");
   AGREE(gs_runner_open(j->r, c->operand.at[0], e));
-  if (j->steps)
-    GS_TRY(gs_run_steps_begin(c, j->r, j->input, j->output, &j->more, e));
+  if (j->steps) GS_TRY(begin_steps(j, e));
   if (j->steps && !j->more) return make_steps(j, e);
   AGREE(read_inputs(j, e));
   AGREE(plan_outputs(j, e));

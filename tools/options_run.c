@@ -54,6 +54,34 @@ static const gs_option options[] = {
      .help = "Stay and make a step for each record of the inputs, N at most: "
      "see STEPS.  -i names where the records of an input lie: -, a pipe, a "
      "file, or a directory of .npy files; -o where those of an output go."},
+    {.name = "feed",
+     .arg = "OUT=IN",
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
+     .help = "With --steps: what the output OUT is in a step the input IN is "
+     "in the next one.  Records of IN come first."},
+    {.name = "argmax",
+     .arg = "OUT=IN",
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
+     .help = "Likewise for the index of the largest element of OUT along its "
+     "last dim: --argmax logits=input_ids takes the likeliest token."},
+    {.name = "count",
+     .arg = "IN[=N]",
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
+     .help = "With --steps: the input IN, of whole numbers, counts from N (0) "
+     "along its last dim and goes on in the next step."},
+    {.name = "no-state",
+     .flags = GS_OPT_ALIKE,
+     .help = "With --steps: do not take outputs and inputs for state because "
+     "of their names."},
+    {.name = "load-state",
+     .arg = "DIR",
+     .flags = GS_OPT_ALIKE_USE,
+     .help = "With --steps: begin with the state in DIR, not with zeros; it "
+     "may be that of another mesh."},
+    {.name = "save-state",
+     .arg = "DIR",
+     .flags = GS_OPT_ALIKE_USE,
+     .help = "With --steps: write the state after the last step to DIR."},
     {.name = "transport",
      .arg = "NAME",
      .choices = "threads|mpi",

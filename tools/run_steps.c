@@ -26,8 +26,15 @@ static void stop_on_signals(void) {
   }
 }
 
+static const char *const ours[] = {"feed",     "argmax",     "count",
+                                   "no-state", "load-state", "save-state"};
+
 gs_status gs_run_steps_check(const gs_cli *c, gs_err *e) {
   static const char *const other[] = {"check", "test-data", "bench"};
+  for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+    if (gs_cli_has(c, ours[i]) && !gs_cli_has(c, "steps"))
+      return gs_fail(e, GS_USAGE, NULL, "--%s is for --steps", ours[i]);
+  if (!gs_cli_has(c, "steps")) return GS_OK;
   for (size_t i = 0; i < sizeof other / sizeof *other; i++)
     if (gs_cli_has(c, other[i]))
       return gs_fail(e, GS_USAGE, NULL, "--%s is for one run, not for --steps",
@@ -35,26 +42,46 @@ gs_status gs_run_steps_check(const gs_cli *c, gs_err *e) {
   return GS_OK;
 }
 
-gs_status gs_run_steps_begin(gs_cli *c, gs_runner *r, const gs_pair *in,
-                             const gs_pair *out, bool *more, gs_err *e) {
-  gs_steps_options o = {.size = sizeof o,
-                        .in = in,
-                        .nin = gs_cli_count(c, "input"),
-                        .out = out,
-                        .nout = gs_cli_count(c, "output"),
-                        .replace = c->force,
-                        .dry_run = c->dry_run,
-                        .stop = asked};
-  *more = false;
-  for (int i = 0; i < o.nin; i++)
+/* The uses of an option as pairs; `need`: each has a '='. */
+static gs_status pairs(gs_cli *c, const char *name, bool need,
+                       const gs_pair **out, int *n, gs_err *e) {
+  *n = gs_cli_count(c, name);
+  gs_pair *p = gs_cli_alloc(c, (size_t)*n * sizeof *p);
+  for (int i = 0; i < *n; i++) {
+    GS_TRY(gs_cli_pair(c, name, i, need, &p[i].name, &p[i].value, e));
+    if (p[i].name) continue;
+    p[i] = (gs_pair){p[i].value, NULL};
+  }
+  *out = p;
+  return GS_OK;
+}
+
+gs_status gs_run_steps_options(gs_cli *c, const gs_pair *in,
+                               const gs_pair *out, bool first,
+                               gs_steps_options *o, gs_err *e) {
+  *o = (gs_steps_options){.size = sizeof *o,
+                          .in = in,
+                          .nin = gs_cli_count(c, "input"),
+                          .out = out,
+                          .nout = gs_cli_count(c, "output"),
+                          .replace = c->force,
+                          .dry_run = c->dry_run,
+                          .no_state = gs_cli_has(c, "no-state"),
+                          .load_state = gs_cli_get(c, "load-state"),
+                          .save_state = gs_cli_get(c, "save-state"),
+                          .stop = asked};
+  for (int i = 0; i < o->nin; i++)
     if (!strcmp(in[i].value, "-") && !strcmp(c->operand.at[0], "-"))
       return gs_fail(e, GS_USAGE, NULL, "standard input can be read once: it "
                      "is the model or records");
-  for (int i = 0; i < o.nout && !gs_runner_rank(r); i++)
+  for (int i = 0; i < o->nout && first; i++)
     if (!strcmp(out[i].value, "-")) GS_TRY(gs_cli_check_stdout(c, e));
-  GS_TRY(gs_cli_int(c, "steps", 1, INT64_MAX, &o.most, e));
+  GS_TRY(pairs(c, "feed", true, &o->feed, &o->nfeed, e));
+  GS_TRY(pairs(c, "argmax", true, &o->argmax, &o->nargmax, e));
+  GS_TRY(pairs(c, "count", false, &o->count, &o->ncount, e));
+  GS_TRY(gs_cli_int(c, "steps", 1, INT64_MAX, &o->most, e));
   stop_on_signals();
-  return gs_runner_begin_steps(r, &o, more, e);
+  return GS_OK;
 }
 
 static gs_status make(gs_runner *r, gs_err *e) {

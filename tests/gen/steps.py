@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/data/steps: a model of whole numbers, records of its inputs for
-five steps, and of its outputs as NumPy computes them.
+"""Writes tests/data/steps: models of whole numbers, records of their inputs
+for a few steps, and of their outputs as NumPy computes them.
 
   python3 -P tests/gen/steps.py tests/data/steps
 """
@@ -46,3 +46,86 @@ for k in range(STEPS):
     np.save(files["i"], i)
     np.save(files["y"], np.maximum(x @ w, 0) @ v)
     np.save(files["z"], v[i])
+
+
+# ---- state: three caches, one written at a place, one whole, one read late ---
+
+T_CACHE, H, D = 16, 4, 2
+caches = [f"{i}.{what}" for i in (0, 1) for what in ("key", "value")]
+shape = [1, H, T_CACHE, D]
+nodes = [
+    h.make_node("TensorScatter",
+                ["past_key_values.0.key", "k", "place"], ["present.0.key"],
+                name="write", axis=2),
+    h.make_node("Add", ["past_key_values.0.value", "k"], ["present.0.value"],
+                name="add"),
+    # Its past is read after its present is made.
+    h.make_node("Mul", ["past_key_values.1.key", "two"], ["twice"]),
+    h.make_node("Sub", ["twice", "k"], ["present.1.key"], name="sub"),
+    h.make_node("Add", ["present.1.key", "past_key_values.1.key"], ["late"]),
+    # One cache becomes the other.
+    h.make_node("Identity", ["past_key_values.0.value"], ["present.1.value"]),
+    h.make_node("ReduceSum", ["present.0.key", "axes"], ["a"]),
+    h.make_node("ReduceSum", ["late", "axes"], ["b"]),
+    h.make_node("ReduceSum", ["past_key_values.1.value", "axes"], ["c"]),
+    h.make_node("Sum", ["a", "b", "c"], ["y"]),
+]
+graph = h.make_graph(
+    nodes, "state",
+    [info("k", [1, H, 1, D]), info("place", [1], T.INT64)] +
+    [info(f"past_key_values.{c}", shape) for c in caches],
+    [info("y", [1, H, 1, 1])] + [info(f"present.{c}", shape) for c in caches],
+    [numpy_helper.from_array(np.float32(2), "two"),
+     numpy_helper.from_array(np.array([2, 3]), "axes")])
+model = h.make_model(graph, opset_imports=[h.make_opsetid("", 24)])
+model.ir_version = 11
+onnx.save(model, f"{base}/state.onnx")
+
+past = {c: np.zeros(shape, np.float32) for c in caches}
+with open(f"{base}/k.npys", "wb") as fk, open(f"{base}/sums.npys", "wb") as fy:
+    for k in range(STEPS):
+        new = random.integers(-3, 4, (1, H, 1, D)).astype(np.float32)
+        now = {
+            "0.key": past["0.key"].copy(),
+            "0.value": past["0.value"] + new,
+            "1.key": 2 * past["1.key"] - new,
+            "1.value": past["0.value"],
+        }
+        now["0.key"][:, :, k + 3:k + 4] = new
+        y = now["0.key"] + now["1.key"] + past["1.key"] + past["1.value"]
+        np.save(fk, new)
+        np.save(fy, y.sum((2, 3), keepdims=True, dtype=np.float32))
+        past = now
+for c in caches:
+    np.save(f"{base}/past_key_values.{c}.npy", past[c])
+
+# ---- tokens: what comes next depends on the last one and its place ----------
+
+V, N = 11, 9
+table = random.integers(-50, 50, (V, V)).astype(np.float32)
+places = random.integers(-50, 50, (N, V)).astype(np.float32)
+nodes = [
+    h.make_node("Gather", ["table", "input_ids"], ["t"]),
+    h.make_node("Gather", ["places", "position_ids"], ["p"]),
+    h.make_node("Add", ["t", "p"], ["logits"]),
+    h.make_node("ArgMax", ["logits"], ["next"], axis=-1, keepdims=0),
+]
+graph = h.make_graph(
+    nodes, "tokens",
+    [info("input_ids", [1, 1], T.INT64), info("position_ids", [1, 1], T.INT64)],
+    [info("logits", [1, 1, V]), info("next", [1, 1], T.INT64)],
+    [numpy_helper.from_array(table, "table"),
+     numpy_helper.from_array(places, "places")])
+model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)])
+model.ir_version = 10
+onnx.checker.check_model(model)
+onnx.save(model, f"{base}/tokens.onnx")
+token = prompt = [7, 2, 9]
+with open(f"{base}/prompt.npys", "wb") as fp, \
+        open(f"{base}/next.npys", "wb") as fn:
+    for k in range(N):
+        token = prompt[k] if k < len(prompt) else token
+        if k < len(prompt):
+            np.save(fp, np.array([[token]]))
+        token = int(np.argmax(table[token] + places[k]))
+        np.save(fn, np.array([[token]]))

@@ -99,7 +99,7 @@ gs_status gs_run_make_up(gs_run_inputs *in, int i, bool integers, gs_dyn **out,
 gs_status gs_run_make_missing(gs_run_inputs *in, gs_err *e) {
   gs_source *s = in->source;
   for (int i = 0; i < s->graph->input.n; i++) {
-    if (s->input[i]) continue;
+    if (s->input[i] || s->made[i]) continue;
     const char *name = s->graph->input.at[i]->name;
     if (!in->made_up) {
       gs_fail(e, GS_NOINPUT, NULL, "input '%s' is not given", name);

@@ -18,7 +18,7 @@ static const char *extension(gs_kind kind, gs_dtype dtype) {
 
 /* A name as that of a file: what cannot stand there becomes %XX, so that no
  * two names become one. */
-static const char *file_name(gs_arena *a, const char *name) {
+const char *gs_run_file_name(gs_arena *a, const char *name) {
   gs_buf b;
   gs_buf_init(&b, a);
   size_t n = strlen(name);
@@ -76,7 +76,7 @@ static gs_status add_dir(planner *p, const char *path) {
   *gs_push(a, &p->r->dir) = (gs_output_dir){path, fresh};
   for (int i = 0; i < p->g->output.n; i++) {
     const gs_value *v = p->g->output.at[i];
-    const char *name = file_name(a, v->name);
+    const char *name = gs_run_file_name(a, v->name);
     if (strlen(name) > MAX_NAME) {
       gs_fail(p->e, GS_CANTCREATE, path, "the name of output %d is too long "
               "for a file, %zu bytes", i, strlen(name));

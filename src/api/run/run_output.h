@@ -23,6 +23,8 @@ typedef struct gs_run_output {
   GS_VEC(gs_output_file) file;
 } gs_run_output;
 
+/* A name as that of a file, without an ending. */
+const char *gs_run_file_name(gs_arena *a, const char *name);
 /* Finds out what goes where, before the work.  Errors: GS_USAGE for names that
  * the graph does not have or two outputs in one file, GS_CANTCREATE for what
  * exists without `replace` or cannot be created. */

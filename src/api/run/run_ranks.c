@@ -43,7 +43,7 @@ gs_status gs_ranks_source(gs_world *w, const gs_source *s, uint64_t plan,
   int n = s->graph->input.n;
   gs_claim *claim = GS_NEWS(&a, n + 1, gs_claim);
   for (int i = 0; i < n && !status; i++) {
-    uint64_t digest = gs_dyn_digest(s->input[i]);
+    uint64_t digest = s->input[i] ? gs_dyn_digest(s->input[i]) : 0;
     claim[i] = (gs_claim){
         gs_sprintf(&a, "input '%s'", s->graph->input.at[i]->name), digest,
         gs_sprintf(&a, "%016llx", (unsigned long long)digest)};

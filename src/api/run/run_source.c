@@ -266,6 +266,7 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
   }
   s->input = GS_NEWS(a, s->graph->input.n, const gs_dyn *);
   s->varies = GS_NEWS(a, s->graph->input.n, bool);
+  s->made = GS_NEWS(a, s->graph->input.n, bool);
   return GS_OK;
 }
 

@@ -24,6 +24,7 @@ typedef struct gs_source {
   gs_bindings bind;
   const gs_dyn **input; /* [inputs] NULL: not given */
   bool *varies; /* [inputs] it will have other values: it decides no shape */
+  bool *made;   /* [inputs] it needs no value: the run makes it */
   bool fixed; /* inputs keep their values: also floats may decide shapes */
 } gs_source;
 

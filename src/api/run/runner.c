@@ -146,6 +146,7 @@ static gs_status open_sharder(gs_runner *r, gs_sharder *s, gs_err *e) {
   r->source.input =
       GS_NEWS(&r->arena, s->made.program->input.n, const gs_dyn *);
   r->source.varies = GS_NEWS(&r->arena, s->made.program->input.n, bool);
+  r->source.made = GS_NEWS(&r->arena, s->made.program->input.n, bool);
   return GS_OK;
 }
 
@@ -284,11 +285,16 @@ gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
                            .threads = r->o.threads,
                            .timeout = r->o.timeout,
                            .verify = r->o.verify};
+  if (r->steps && s == &r->source) {
+    config.tie = r->steps->tie;
+    config.ntie = r->steps->ntie;
+  }
   if (s->verify) config.reads = gs_run_verify_reads;
   config.user = s->verify;
   GS_TRY(gs_exec_new(&config, out, e));
   for (int i = 0; i < g->input.n; i++)
-    GS_TRY(gs_exec_give(*out, g->input.at[i]->name, s->input[i], e));
+    if (s->input[i])
+      GS_TRY(gs_exec_give(*out, g->input.at[i]->name, s->input[i], e));
   return GS_OK;
 }
 
@@ -296,6 +302,7 @@ static gs_status compile(gs_runner *r, gs_err *e) {
   if (r->exec)
     return gs_fail(e, GS_USAGE, NULL, "a gs_runner is compiled once");
   if (!r->prepared) GS_AGREE(r, prepare(r, e));
+  if (r->steps) GS_AGREE(r, gs_steps_check_made(r, e));
   GS_AGREE(r, gs_runner_exec(r, &r->source, r->w, &r->exec, e));
   return GS_OK;
 }

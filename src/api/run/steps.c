@@ -22,10 +22,16 @@ typedef struct told_input {
   int64_t dims[GS_MAX_RANK];
 } told_input;
 
-/* *word of rank 0 to all. */
-static gs_status tell(gs_runner *r, int64_t *word, gs_err *e) {
+/* The word of rank 0 to all, and which inputs have a record. */
+static gs_status tell(gs_runner *r, int64_t word, gs_err *e) {
+  gs_steps *s = r->steps;
+  int n = gs_runner_inputs(r);
+  s->word[0] = word;
   if (!gs_runner_many(r)) return GS_OK;
-  return gs_world_bcast(r->w, word, sizeof *word, e);
+  for (int i = 0; i < n; i++) s->word[1 + i] = s->fresh[i];
+  GS_TRY(gs_world_bcast(r->w, s->word, (size_t)(1 + n) * sizeof *s->word, e));
+  for (int i = 0; i < n; i++) s->fresh[i] = s->word[1 + i];
+  return GS_OK;
 }
 
 /* What this rank does after the word: *more, or a failure of rank 0, which
@@ -39,9 +45,8 @@ static gs_status obey(gs_runner *r, int64_t word, bool *more) {
 
 /* Rank 0 has done something: its status and whether there is more, on all. */
 static gs_status agree(gs_runner *r, gs_status mine, bool *more, gs_err *e) {
-  int64_t word = mine ? (int64_t)mine : *more ? GO : END;
-  GS_TRY(tell(r, &word, e));
-  return obey(r, word, more);
+  GS_TRY(tell(r, mine ? (int64_t)mine : *more ? GO : END, e));
+  return obey(r, r->steps->word[0], more);
 }
 
 static gs_status share_input(gs_runner *r, gs_step_input *in, gs_err *e) {
@@ -134,7 +139,10 @@ static gs_status begin(gs_runner *r, const gs_steps_options *o, bool *more,
                   .stop = {o->stop, o->user},
                   .begun = 1};
   gs_arena_init(&s->one);
+  s->word = GS_NEWS(&r->arena, 1 + gs_runner_inputs(r), int64_t);
+  GS_AGREE(r, gs_steps_find_made(r, o, e));
   GS_AGREE(r, find_inputs(r, s, o, e));
+  GS_AGREE(r, gs_steps_check_state(r, o, e));
   GS_AGREE(r, open_all(r, s, o, e));
   gs_status status = GS_OK;
   *more = true;
@@ -147,7 +155,7 @@ static gs_status begin(gs_runner *r, const gs_steps_options *o, bool *more,
     gs_step_input *in = &s->in[i];
     if (gs_runner_many(r)) GS_TRY(share_input(r, in, e));
     r->source.input[in->at] = in->value;
-    r->source.varies[in->at] = !in->constant;
+    if (!in->constant) r->source.varies[in->at] = true;
   }
   return gs_runner_many(r) ? share_outputs(r, s, e) : GS_OK;
 }
@@ -165,19 +173,21 @@ gs_status gs_runner_begin_steps(gs_runner *r, const gs_steps_options *options,
 static gs_status read_inputs(gs_runner *r, bool *more, gs_err *e) {
   gs_steps *s = r->steps;
   *more = !(s->most && s->begun > s->most);
-  if (s->begun > 1 && s->all_constant && !s->most) *more = false;
+  if (s->begun > 1 && s->endless && !s->most) *more = false;
   if (!*more) return GS_OK;
   if (s->begun > 1) return gs_steps_read(s, more, e);
   *more = !gs_stop_asked(&s->stop);
   return GS_OK;
 }
 
-/* Gives the devices their parts. */
+/* Gives the devices their parts of what is new. */
 static gs_status give_inputs(gs_runner *r, gs_err *e) {
   gs_steps *s = r->steps;
-  for (int i = 0; i < s->nin && s->begun > 1; i++) {
+  if (s->begun == 1) return GS_OK; /* compile has done it */
+  GS_TRY(gs_steps_make(r, e));
+  for (int i = 0; i < s->nin; i++) {
     gs_step_input *in = &s->in[i];
-    if (in->constant) continue;
+    if (!s->fresh[in->at]) continue;
     if (gs_runner_many(r))
       GS_TRY(gs_world_bcast(r->w, (void *)(uintptr_t)in->value->t.data,
                             in->value->t.nbytes, e));
@@ -244,8 +254,8 @@ static gs_status step(gs_runner *r, bool *more, gs_err *e) {
   GS_TRY(run_step(r, e));
   if (gs_runner_first(r)) status = gs_steps_write(s, e);
   if (status) {
-    int64_t word = in_step(s, status, e); /* the others come for the next */
-    GS_TRY(tell(r, &word, e));
+    in_step(s, status, e);
+    GS_TRY(tell(r, status, e)); /* the others come for the next word */
     return status;
   }
   s->done++;
@@ -259,6 +269,19 @@ gs_status gs_runner_step(gs_runner *r, bool *more, gs_err *e) {
 }
 
 /* ---- the end ---- */
+
+static void describe_ties(gs_runner *r, const gs_steps *s) {
+  int way[GS_NTIE];
+  if (!s->ntie || !r->exec) return;
+  gs_exec_tie_ways(r->exec, way);
+  gs_buf_printf(&r->text, "fed back: %d value%s, %d in place, %d in turn, %d "
+                "copied, %d joined\n", s->ntie, s->ntie == 1 ? "" : "s",
+                way[GS_TIE_OVER], way[GS_TIE_SWAP], way[GS_TIE_COPY],
+                way[GS_TIE_JOIN]);
+  gs_buf_printf(&r->json, ", \"fed_back\": {\"in_place\": %d, \"in_turn\": "
+                "%d, \"copied\": %d, \"joined\": %d}", way[GS_TIE_OVER],
+                way[GS_TIE_SWAP], way[GS_TIE_COPY], way[GS_TIE_JOIN]);
+}
 
 static void describe(gs_runner *r, const gs_steps *s) {
   gs_buf_str(&r->json, "\"outputs\": [");
@@ -278,6 +301,7 @@ static void describe(gs_runner *r, const gs_steps *s) {
                 "], \"steps\": {\"steps\": %lld, \"min_ms\": %.6f, "
                 "\"mean_ms\": %.6f}",
                 (long long)s->done, s->least * 1e3, s->all / n * 1e3);
+  describe_ties(r, s);
 }
 
 static gs_status end(gs_runner *r, int64_t *steps, gs_err *e) {
@@ -287,9 +311,11 @@ static gs_status end(gs_runner *r, int64_t *steps, gs_err *e) {
                    "gs_runner_begin_steps");
   s->over = true;
   if (steps) *steps = s->done;
-  if (!gs_runner_first(r) || !s->dir) return GS_OK;
+  gs_status saved = gs_steps_save_state(r, e);
+  if (!gs_runner_first(r) || !s->dir) return saved;
   describe(r, s);
-  return gs_steps_publish(s, e);
+  gs_status status = gs_steps_publish(s, e);
+  return status ? status : saved;
 }
 
 gs_status gs_runner_end_steps(gs_runner *r, int64_t *steps, gs_err *e) {

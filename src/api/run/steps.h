@@ -4,6 +4,7 @@
 
 #include "api/run/run_output.h"
 #include "api/run/run_source.h"
+#include "exec/compile/program.h"
 #include "io/file/records.h"
 
 /* An input that is read. */
@@ -12,8 +13,22 @@ typedef struct gs_step_input {
   const char *name, *path;
   gs_records *records; /* rank 0 */
   bool constant;       /* the same value in all steps */
+  bool ended;          /* it is made inside, and has no more records */
   gs_dyn *value;       /* its elements lie in memory that stays */
 } gs_step_input;
+
+/* An input of indices that an output gives. */
+typedef struct gs_step_pick {
+  int out, in;
+  gs_dyn *value;
+} gs_step_pick;
+
+/* An input that counts. */
+typedef struct gs_step_count {
+  int at;
+  int64_t next; /* its first number in the next step */
+  gs_dyn *value;
+} gs_step_count;
 
 /* An output that is kept, or only hashed. */
 typedef struct gs_step_output {
@@ -30,7 +45,20 @@ typedef struct gs_steps {
   gs_stop stop;
   gs_step_input *in;
   int nin;
-  bool all_constant; /* no input says when to end */
+  bool endless; /* no input says when to end */
+  bool *fresh;  /* [inputs] has a record for this step */
+  bool *made;   /* [inputs] what came before makes it: tie, pick, count */
+  bool *state;  /* [inputs] a tie by its name */
+  gs_tie *tie;
+  int ntie, nstate; /* of which are state */
+  gs_step_pick *pick;
+  int npick;
+  gs_step_count *count;
+  int ncount;
+  const char *save_state; /* NULL: it is not kept */
+  const char **owned;     /* [nowned] names of the files of a state */
+  int nowned;
+  int64_t *word;          /* [1 + inputs] what rank 0 tells the others */
   gs_step_output *out; /* rank 0 knows which; others the same ones */
   int nout;
   gs_run_output plan; /* of the files */
@@ -41,6 +69,21 @@ typedef struct gs_steps {
   bool over;            /* no step can follow */
   double least, all;    /* seconds */
 } gs_steps;
+
+/* Finds out which inputs are made inside. */
+gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
+                             gs_err *e);
+/* Shapes are known: whether they fit; first numbers of what counts. */
+gs_status gs_steps_check_made(gs_runner *r, gs_err *e);
+/* All ranks, before a step but the first: makes them, but for fresh ones. */
+gs_status gs_steps_make(gs_runner *r, gs_err *e);
+
+/* Loads the first state, and checks whether the last one can be saved. */
+gs_status gs_steps_check_state(gs_runner *r, const gs_steps_options *o,
+                               gs_err *e);
+gs_status gs_steps_load_state(gs_runner *r, const char *dir, gs_err *e);
+/* All ranks: saves the outputs of the last step that are state. */
+gs_status gs_steps_save_state(gs_runner *r, gs_err *e);
 
 /* Rank 0: opens what is to be read, without waiting for writers of pipes. */
 gs_status gs_steps_open(gs_steps *s, const gs_graph *g, gs_err *e);

@@ -93,14 +93,16 @@ static gs_status read_next(gs_step_input *in, bool *more, gs_err *e) {
 
 /* ---- one step ---- */
 
-/* Input k has come to its end: the others have to be there as well. */
+/* Input k, which is not made inside, has come to its end: the others have to
+ * be there as well. */
 static gs_status end_at(gs_steps *s, int k, gs_err *e) {
   gs_npy_head h;
   bool end;
   for (int i = 0; i < s->nin && !gs_stop_asked(&s->stop); i++) {
     const gs_step_input *in = &s->in[i];
-    if (i == k || in->constant) continue;
-    if (i < k) return uneven(s, &s->in[k], in, e);
+    if (i == k || in->constant || (s->made[in->at] && i > k)) continue;
+    if (i < k && s->fresh[in->at]) return uneven(s, &s->in[k], in, e);
+    if (i < k) continue;
     /* What has not been read may be a constant, or come from the same stream.
      */
     if (s->begun == 1 || in->records == s->in[k].records) continue;
@@ -115,9 +117,15 @@ gs_status gs_steps_read(gs_steps *s, bool *more, gs_err *e) {
   *more = !gs_stop_asked(&s->stop);
   for (int i = 0; i < s->nin && *more; i++) {
     gs_step_input *in = &s->in[i];
-    if (in->constant) continue;
-    gs_status status = read_next(in, more, e);
+    bool there = false, made = s->made[in->at];
+    s->fresh[in->at] = false;
+    if (in->constant || in->ended) continue;
+    gs_status status = read_next(in, &there, e);
     if (status) return at_step(s, in, status, e);
+    s->fresh[in->at] = there;
+    if (there) continue;
+    *more = made && !gs_stop_asked(&s->stop);
+    in->ended = made;
     if (!*more) return end_at(s, i, e);
   }
   return GS_OK;
@@ -146,18 +154,33 @@ gs_status gs_steps_open(gs_steps *s, const gs_graph *g, gs_err *e) {
   return GS_OK;
 }
 
+/* What becomes of an input after its first record. */
+static gs_status after_first(gs_steps *s, gs_step_input *in, gs_err *e) {
+  bool last;
+  gs_status status = gs_records_used_up(in->records, &last, e);
+  if (status) return at_step(s, in, status, e);
+  s->fresh[in->at] = true;
+  if (s->made[in->at]) in->ended = last;
+  else in->constant = last;
+  if (!in->constant && !s->made[in->at]) s->endless = false;
+  return GS_OK;
+}
+
 gs_status gs_steps_read_first(gs_steps *s, const gs_graph *g, bool *more,
                               gs_err *e) {
   *more = true;
-  s->all_constant = true;
+  s->endless = true;
   for (int i = 0; i < s->nin; i++) {
     gs_step_input *in = &s->in[i];
     gs_status status = read_first(s, in, g->input.at[in->at], more, e);
-    if (!status && *more)
-      status = gs_records_used_up(in->records, &in->constant, e);
     if (status) return at_step(s, in, status, e);
     if (!*more) return end_at(s, i, e);
-    if (!in->constant) s->all_constant = false;
+    GS_TRY(after_first(s, in, e));
   }
-  return GS_OK;
+  if (s->most || !s->endless || (s->npick + s->ntie == s->nstate))
+    return GS_OK;
+  gs_fail(e, GS_USAGE, NULL, "nothing would end the run: all its inputs are "
+          "constant or made inside");
+  gs_err_hint(e, "--steps=N ends it after N steps");
+  return GS_USAGE;
 }

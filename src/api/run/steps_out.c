@@ -41,6 +41,13 @@ static gs_status open_file(gs_steps *s, const gs_output_file *f, gs_out **out,
                          out, e);
 }
 
+/* State is only written where -o names it. */
+static bool is_state(const gs_steps *s, int output) {
+  for (int i = 0; i < s->ntie; i++)
+    if (s->tie[i].out == output && s->state[s->tie[i].in]) return true;
+  return false;
+}
+
 gs_status gs_steps_create(gs_steps *s, const gs_graph *g, gs_err *e) {
   gs_arena *a = s->arena;
   s->dir = GS_NEWS(a, s->plan.dir.n + 1, gs_out_dir);
@@ -48,6 +55,7 @@ gs_status gs_steps_create(gs_steps *s, const gs_graph *g, gs_err *e) {
   gs_out_set_init(&s->files, a, s->plan.replace);
   for (int i = 0; i < s->plan.file.n; i++) {
     const gs_output_file *f = &s->plan.file.at[i];
+    if (f->dir >= 0 && is_state(s, f->output)) continue;
     gs_step_output *o = wanted(s, f->output);
     GS_TRY(check_type(g->output.at[f->output], f->path, e));
     if (s->plan.dry_run) continue;
@@ -57,7 +65,8 @@ gs_status gs_steps_create(gs_steps *s, const gs_graph *g, gs_err *e) {
     gs_record_out_init(w, a, out);
     *gs_push(a, &o->to) = w;
   }
-  for (int i = 0; i < g->output.n && !s->plan.file.n; i++) wanted(s, i);
+  for (int i = 0; i < g->output.n && !s->plan.file.n; i++)
+    if (!is_state(s, i)) wanted(s, i);
   return GS_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "exec/compile/memory.h"
 
 #include "base/assert.h"
+#include "exec/compile/keep.h"
 
 enum { ALIGN = 64 };
 
@@ -117,6 +118,10 @@ static void place_results(plan *m, gs_program *p, const gs_step *s) {
     const gs_value *y = n->out[i];
     if (!y) continue;
     gs_buffer *buffer = &p->buffer[y->id];
+    if (buffer->storage == GS_STORAGE_KEPT && gs_program_over(p, s, i)) {
+      gs_program_buffer(p, p->over[y->id])->last = buffer->last;
+      buffer->root = p->over[y->id]->id;
+    }
     if (buffer->storage != GS_STORAGE_ARENA) continue;
     if (i == 0 && in_place(p, s, y)) {
       gs_buffer *x = gs_program_buffer(p, n->in[0]);

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "exec/compile/fuse.h"
+#include "exec/compile/keep.h"
 #include "exec/compile/memory.h"
 #include "exec/compile/schedule.h"
 
@@ -150,10 +151,12 @@ static gs_status add_dynamic(gs_program *p, gs_arena *a, const gs_node *n,
                         GS_STORAGE_ARENA);
   p->dynamic = true;
   if (!region) return GS_OK;
+  gs_compile within = *how;
+  within.ntie = 0;
   s->region = GS_NEWS(a, n->nattr, gs_program *);
   for (int i = 0; i < n->nattr; i++)
     if (n->attr[i].kind == GS_ATTR_GRAPH)
-      GS_TRY(gs_program_new(a, n->attr[i].g, how, &s->region[i], e));
+      GS_TRY(gs_program_new(a, n->attr[i].g, &within, &s->region[i], e));
   return GS_OK;
 }
 
@@ -274,6 +277,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
     GS_TRY(add_node(p, a, g->node.at[i], how, e));
   gs_program_close(a, p);
   for (int i = 0; i < g->output.n; i++) GS_TRY(add_gather(p, a, i, e));
+  gs_program_keep(a, p, how);
   count_readers(a, p);
   gs_program_schedule(a, p, how->schedule);
   gs_program_memory(a, p);

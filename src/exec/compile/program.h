@@ -15,6 +15,7 @@ typedef enum gs_storage {
   GS_STORAGE_SLICE,  /* block of a constant or input, made when it is loaded */
   GS_STORAGE_ONCE,   /* computed from constants when a device is prepared */
   GS_STORAGE_ARENA,  /* the device's arena, at offset */
+  GS_STORAGE_KEPT,   /* memory of the device's own that outlives a run */
   GS_STORAGE_DYNAMIC /* a dynamic value (gs_value_dynamic), given or made by a
                         step */
 } gs_storage;
@@ -109,11 +110,19 @@ typedef enum gs_schedule {
   GS_WAIT_LATE  /* just before its first reader starts */
 } gs_schedule;
 
+/* An output that is an input of the next run: their places in the graph's
+ * lists. */
+typedef struct gs_tie {
+  int out, in;
+} gs_tie;
+
 /* How to compile. */
 typedef struct gs_compile {
   const gs_step_ops *const *kinds; /* [GS_NSTEP] gs_step_kinds */
   int64_t first, n; /* device positions [first, first + n) share the program */
   gs_schedule schedule;
+  const gs_tie *tie; /* [ntie] of no dynamic values */
+  int ntie;
 } gs_compile;
 
 typedef struct gs_program {
@@ -131,6 +140,8 @@ typedef struct gs_program {
   int *readers; /* [values] operands of steps, and outputs, that lie in the
                    buffer of which it is the root */
   int *producer; /* [values] the step that makes it, or -1 */
+  const gs_value **over; /* [values] kept outputs: what a device has of the
+                            input that they become */
   bool *any;     /* [values] all that read it take blocks of channels */
 } gs_program;
 

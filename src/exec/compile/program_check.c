@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exec/comm/group.h"
+#include "exec/compile/keep.h"
 
 /* ---- memory ---- */
 
@@ -126,21 +127,17 @@ static gs_status check_write(walk *w, int s, const gs_value *y) {
       w, s, (live){b->offset, b->bytes, w->last[b->root], y->name});
 }
 
-/* A result shares the memory of an operand only where it is the first result,
- * the operand is the first one and the row allows it; that nobody reads the
- * operand later, check_read sees. */
+/* A result shares the memory of an operand only where the row allows it; that
+ * nobody reads the operand later, check_read sees. */
 static gs_status check_in_place(walk *w, int s) {
   const gs_step *step = &w->p->step.at[s];
   const gs_node *n = step->node;
-  bool allowed = (step->kind == GS_STEP_KERNEL ||
-                  step->kind == GS_STEP_COLLECTIVE) &&
-                 (n->op->flags & GS_OP_INPLACE);
+  bool may = step->kind == GS_STEP_KERNEL || step->kind == GS_STEP_COLLECTIVE;
   for (int i = 0; i < n->nout; i++)
     for (int k = 0; k < n->nin && n->out[i]; k++) {
       if (!n->in[k] || root_of(w->p, n->in[k]) != root_of(w->p, n->out[i]))
         continue;
-      bool same = k == 0 || (n->op->flags & GS_OP_POINTWISE);
-      if (i != 0 || !allowed || !same)
+      if (!may || !gs_step_allows(step, i, k))
         return wrong(w, s, n->out[i], "is written over an operand");
     }
   return GS_OK;

@@ -4,6 +4,7 @@
 
 #include "exec/step/device.h"
 #include "exec/run/run.h"
+#include "exec/run/tie.h"
 #include "kernel/core/share.h"
 
 struct gs_exec {
@@ -16,6 +17,7 @@ struct gs_exec {
   gs_device *device;       /* [n] */
   gs_holdings holdings;    /* constants of all devices */
   gs_blocks *blocks;       /* of the caller, for the threads of devices */
+  gs_tied *tied;           /* [config.ntie] */
   bool *given;             /* [values of the first graph] inputs */
   void **joined; /* [outputs] memory of gs_exec_joined */
   void *came;    /* a block of another rank's, ncame bytes */

@@ -5,6 +5,15 @@
 #include "exec/compile/program.h"
 #include "exec/comm/world.h"
 
+/* What becomes of an output that is an input of the next run. */
+typedef enum gs_tie_way {
+  GS_TIE_OVER, /* it lies where the input lies */
+  GS_TIE_SWAP, /* the memory of both changes places */
+  GS_TIE_COPY, /* each device copies its block */
+  GS_TIE_JOIN, /* it is joined on rank 0, and given to all */
+  GS_NTIE
+} gs_tie_way;
+
 typedef struct gs_exec_config {
   const gs_graph *const *graph; /* [ngraph] */
   int ngraph;      /* 1: one for all devices; else one per device hosted */
@@ -14,6 +23,9 @@ typedef struct gs_exec_config {
   double timeout;  /* seconds to wait for a peer; 0: for ever */
   gs_schedule schedule; /* when steps are waited for */
   bool verify;     /* check what was compiled (exec/compile/program_check.h) */
+  const gs_tie *tie; /* [ntie] alike in type and shape, of known sizes; the
+                        inputs begin as zeros, until they are given */
+  int ntie;
   /* Told before weights are read: bytes [at, at + n) of t that devices of this
    * process will read, or a little more (several calls for one tensor; n 0:
    * none of it); t NULL: that was all.  May be NULL. */
@@ -43,6 +55,13 @@ gs_status gs_exec_give(gs_exec *x, const char *name, const gs_dyn *b,
 /* Runs all devices once; allocates nothing but dynamic values.  GS_NOINPUT when
  * an input was not given. */
 gs_status gs_exec_run(gs_exec *x, gs_err *e);
+/* All ranks, after a run: the outputs of ties become inputs, but for inputs i
+ * of the graph with but[i], which are given instead.  Outputs of the last run
+ * are then gone.  Allocates nothing. */
+gs_status gs_exec_tie_next(gs_exec *x, const bool *but, gs_err *e);
+/* How many ties go each way; bytes: what the others take in each device. */
+void gs_exec_tie_ways(const gs_exec *x, int count[GS_NTIE]);
+
 /* Joins graph output i from the devices' blocks (the first device that holds
  * a block gives it).  All ranks call it; only rank 0 gets a tensor, others
  * NULL.  The tensor lies in `a`. */

@@ -86,6 +86,11 @@ gs_status gs_device_prepare(gs_device *d) {
   /* gs_alloc zeroes, which also touches every page now. */
   d->mem = gs_alloc64(&d->arena, d->p->arena_size + d->scratch_size + 64);
   d->scratch = d->mem + d->p->arena_size;
+  for (int i = 0; i < d->p->g->value.n; i++) {
+    const gs_buffer *b = &d->p->buffer[i];
+    if (b->storage == GS_STORAGE_KEPT && b->root == i)
+      d->data[i] = gs_alloc64(&d->arena, b->bytes);
+  }
   gs_busy_with(NULL);
   gs_device_bind(d);
   return GS_OK;

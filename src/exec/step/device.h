@@ -21,6 +21,8 @@ typedef struct gs_device {
   gs_held **held; /* [values] constants and what is made of them once; NULL:
                      the device of a region */
   void **own;     /* [values] memory for blocks of inputs */
+  bool *stays;    /* [values] inputs that lie in `own` whatever is given; NULL:
+                     none */
   void **state;   /* [steps] what the kind of the step keeps */
   uint64_t bytes_sent; /* by the collectives run so far: gs_move_bytes */
   bool moved;     /* inputs lie elsewhere than the steps know */

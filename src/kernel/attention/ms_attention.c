@@ -392,7 +392,8 @@ typedef struct cached {
   char *to;
 } cached;
 
-/* Caches of heads: the past up to its length, what is new, zeros. */
+/* Caches of heads: the past up to its length, what is new, zeros; over the past
+ * only what is new is written. */
 static void fill_cache(void *ctx, int64_t first, int64_t last) {
   const cached *j = ctx;
   const gqa *p = j->p;
@@ -401,14 +402,16 @@ static void fill_cache(void *ctx, int64_t first, int64_t last) {
   for (int64_t i = first; i < last; i++) {
     int64_t b = i / a->kv, h = i % a->kv, n = j->l->before[b];
     char *to = j->to + i * a->keys * row;
-    if (n) memcpy(to, j->past + i * p->past * row, (size_t)(n * row));
+    bool over = j->past == j->to;
+    if (n && !over) memcpy(to, j->past + i * p->past * row, (size_t)(n * row));
     const char *from =
         j->from + (b * j->side.batch + h * j->side.head) * size;
     int64_t fresh = gs_min(p->add, a->keys - n);
     for (int64_t s = 0; s < fresh; s++)
       memcpy(to + (n + s) * row, from + s * j->side.row * size, (size_t)row);
-    memset(to + (n + fresh) * row, 0,
-           (size_t)((a->keys - n - fresh) * row));
+    if (!over)
+      memset(to + (n + fresh) * row, 0,
+             (size_t)((a->keys - n - fresh) * row));
   }
 }
 

@@ -7,6 +7,7 @@ static const gs_kernel gs_kernel_none;
 /* Prototypes; `none` above has neither prep nor run. */
 #define T(types)
 #define INDEX(operand, of, kind)
+#define OVER(...)
 #define LITERAL
 #define FUSE(class)
 #define BLOCKS(set)

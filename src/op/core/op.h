@@ -187,6 +187,7 @@ typedef struct gs_index {
   uint8_t kind; /* gs_index_kind */
 } gs_index;
 
+enum { GS_MAX_OVER = 3 };
 struct gs_op {
   const char *name;
   const char *domain; /* "" is ai.onnx */
@@ -208,6 +209,10 @@ struct gs_op {
                          those that run, as gs_op_types_text writes them; NULL:
                          any */
   gs_index index;
+  /* Result i may be written over operand over[i], beside what GS_OP_INPLACE
+   * says, where it is as large and nobody reads it later; what the kernel does
+   * not write is then as it was.  0: no. */
+  unsigned char over[GS_MAX_OVER];
   int id;             /* row number */
 };
 

@@ -63,6 +63,7 @@
 #define LITERAL
 #define INDEX(at, from, what)                                                  \
   .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
+#define OVER(...) .over = {__VA_ARGS__},
 #define T(text) .types = (text),
 #define POINTWISE GS_OP_POINTWISE
 #define LINEAR GS_OP_LINEAR

@@ -1,0 +1,229 @@
+#!/bin/sh
+# gshard-run --steps with what goes from one step to the next: state, --feed,
+# --argmax, --count (tests/data/steps, made by tests/gen/steps.py): the numbers
+# of NumPy's loop, whole and sharded, on threads and ranks, also when a run is
+# taken up again on another mesh; what cannot be.
+set -u
+build=$(pwd)
+data=$(cd "${srcdir-.}/tests/data/steps" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/mpirun.sh
+. "$here/mpirun.sh"
+# shellcheck source=tests/cases.sh
+. "$here/cases.sh"
+
+# plan NAME MODEL MESH RULES
+plan() {
+  {
+    echo "mesh: {axes: {$3}}"
+    echo rules:
+    cat
+  } > "$1.yaml"
+  "$annotate" -q -s "$1.yaml" -o "$1.onnx" "$data/$2.onnx" &&
+    "$partition" -q -o "$1" "$1.onnx" &&
+    "$partition" -q --emit device -o "$1.dev" "$1.onnx" || exit 1
+}
+plan heads state "tp: 2" << 'END'
+  - match: {tensor: "past_key_values.*"}
+    shard: [~, tp, ~, ~]
+  - match: {tensor: "present.*"}
+    shard: [~, tp, ~, ~]
+END
+# Four heads over three devices: blocks of two, the last one is empty.
+plan uneven state "tp: 3" << 'END'
+  - match: {tensor: "past_key_values.*"}
+    shard: [~, tp, ~, ~]
+  - match: {tensor: "present.*"}
+    shard: [~, tp, ~, ~]
+END
+# What is split when it is read, and whole when it is made.
+plan apart state "tp: 2" << 'END'
+  - match: {tensor: "past_key_values.*"}
+    shard: [~, tp, ~, ~]
+  - match: {tensor: "present.*"}
+    shard: [~, ~, ~, ~]
+END
+plan words tokens "tp: 2" << 'END'
+  - match: {tensor: table}
+    shard: [~, tp]
+  - match: {tensor: logits}
+    shard: [~, ~, tp]
+END
+
+# ---- state ----
+
+# loop PLAN ARGUMENTS...: the sums of all steps, and the state after the last.
+loop() {
+  what=$1
+  shift
+  rm -rf state &&
+    "$run" --verify --steps -f -i k=- --count place=3 --save-state state \
+      -o y=y "$@" "$what" < "$data/k.npys" > said && cmp y "$data/sums.npys" &&
+    kept state
+}
+kept() {
+  for c in 0.key 0.value 1.key 1.value; do
+    cmp "$1/past_key_values.$c.npy" "$data/past_key_values.$c.npy" || return
+  done
+}
+for what in "$data/state.onnx" heads heads.dev uneven uneven.dev apart; do
+  ok "state, $(basename "$what")" loop "$what"
+done
+# How it goes.  A cache that another one becomes is read to the end of the run,
+# and so is one whose past is read late.
+goes() { # goes PLAN TEXT
+  loop "$1" && grep -q "^fed back: 4 values, $2" said && return
+  cat said
+  return 1
+}
+ok "in place where it can be" goes "$data/state.onnx" \
+  "1 in place, 2 in turn, 1 copied, 0 joined"
+ok "on its devices" goes heads "1 in place, 2 in turn, 1 copied, 0 joined"
+ok "padding is put right" goes uneven "0 in place, 0 in turn, 4 copied, 0 joined"
+ok "no tie of forms that differ" goes apart \
+  "0 in place, 0 in turn, 0 copied, 4 joined"
+# Two steps, then three on another mesh.
+resume() { # resume PLAN PLAN
+  rm -rf a b y1 y2
+  head -c $((2 * 160)) "$data/k.npys" |
+    "$run" --steps -i k=- --count place=3 --save-state a -o y=y1 "$1" &&
+    tail -c +321 "$data/k.npys" |
+    "$run" --steps -i k=- --count place=5 --load-state a --save-state b \
+      -o y=y2 "$2" && cat y1 y2 | cmp - "$data/sums.npys" && kept b
+}
+ok "a run that is taken up again" resume heads heads
+ok "on another mesh" resume uneven heads
+ok "and whole" resume heads "$data/state.onnx"
+# Without state the caches are inputs like others.
+plain() {
+  rm -rf all one
+  "$run" --steps=1 --no-state --random 1 -o all heads &&
+    [ "$(ls all | wc -l)" = 5 ] &&
+    "$run" --steps=2 -i k="$data/k.npys" --count place -o one heads &&
+    [ "$(ls one)" = y.npy ]
+}
+ok "-o DIR has state only with --no-state" plain
+first() { # a first value from a file
+  rm -f y
+  "$run" --steps=1 -f -i k="$data/k.npys" --count place=3 \
+    -i past_key_values.0.value="$data/past_key_values.0.value.npy" -o y=y heads
+}
+ok "a first value" first
+
+# ---- tokens ----
+
+tokens() { # tokens PLAN ARGUMENTS...
+  what=$1
+  shift
+  "$run" --steps=9 -f -i input_ids=- "$@" --count position_ids -o next=n -q \
+    "$what" < "$data/prompt.npys" && cmp n "$data/next.npys"
+}
+for what in "$data/tokens.onnx" words words.dev; do
+  ok "--feed, $(basename "$what")" tokens "$what" --feed next=input_ids
+  ok "--argmax, $(basename "$what")" tokens "$what" --argmax logits=input_ids
+done
+
+# ---- what cannot be ----
+
+gives() { # gives CODE FRAGMENT ARGUMENTS...
+  want=$1 fragment=$2
+  shift 2
+  "$run" --steps=2 "$@" > out 2> err
+  got=$?
+  [ $got = "$want" ] || { echo "exit $got, not $want"; cat err; return 1; }
+  grep -q -e "$fragment" err || { cat err; return 1; }
+}
+t=$data/tokens.onnx
+endless() {
+  ! "$run" --steps -i input_ids="$data/prompt.npys" --count position_ids \
+    --feed next=input_ids "$t" 2> err && grep -q "nothing would end" err
+}
+ok "nothing would end it" endless
+ok "no such output" gives 64 "no output 'q'" --feed q=input_ids "$t"
+ok "no such input" gives 64 "no input 'q'" --feed next=q "$t"
+ok "made in two ways" gives 64 "'input_ids' is made in two ways" \
+  --feed next=input_ids --argmax logits=input_ids "$t"
+ok "no first value" gives 66 "input 'input_ids' is not given" \
+  --feed next=input_ids --count position_ids=1 "$t"
+ok "another type" gives 65 "output 'logits' is f32\[1,1,11\], but the input" \
+  --random 1 --feed logits=input_ids "$t"
+ok "no index" gives 65 "output 'next' is i64\[1,1\], of which the last" \
+  --random 1 --argmax next=input_ids "$t"
+ok "no number to begin with" gives 64 "'x' is no whole number" \
+  --count position_ids=x "$t"
+ok "what counts is given" gives 64 "first number is given with --count" \
+  --random 1 -i position_ids="$data/prompt.npys" --count position_ids "$t"
+ok "what does not count" gives 64 "f32 does not count" --random 1 --count k \
+  heads
+ok "no state" gives 64 "the model has no state" --save-state s "$t"
+other() {
+  mkdir -p wrong &&
+    cp state/*.npy wrong && cp "$data/k.npys" wrong/past_key_values.1.key.npy
+  gives 65 "past_key_values.1.key.npy" --load-state wrong -i k="$data/k.npys" \
+    --count place heads
+}
+loop heads > /dev/null
+ok "a state that is malformed" other
+foreign() {
+  head -c 160 "$data/k.npys" > wrong/past_key_values.1.key.npy
+  gives 65 "this state is f32\[1,4,1,2\], but that of the model is" \
+    --load-state wrong -i k="$data/k.npys" --count place heads
+}
+ok "the state of another model" foreign
+lacks() {
+  rm -f wrong/past_key_values.1.key.npy
+  gives 66 "past_key_values.1.key.npy" --load-state wrong \
+    -i k="$data/k.npys" --count place heads
+}
+ok "a state that lacks a file" lacks
+ok "a state that exists" gives 73 "already exists" --save-state state \
+  -i k="$data/k.npys" --count place heads
+alone() { ! "$run" --feed next=input_ids "$t" 2> err && grep -q "is for --steps" err; }
+ok "--feed without --steps" alone
+
+# ---- a step allocates nothing ----
+
+for k in 1 2 3 4 5 6 7 8 9 10; do cat "$data/k.npys"; done > k50
+counts() { # counts KIND: its calls in 2 steps and in 12
+  for n in 2 12; do
+    calls "$1" "$run" -j 2 --steps=$n -i k="$work/k50" --count place \
+      -o y=/dev/null "$work/heads" || return
+    echo "$calls" >&3
+  done 3> "$work/counts" > /dev/null
+}
+if (
+  trap - EXIT
+  cd "$build" || exit
+  # shellcheck source=tests/preload.sh
+  . "$here/preload.sh"
+  counts malloc
+) > shim.log 2>&1 && [ -s counts ]; then
+  # shellcheck disable=SC2016
+  ok "as many calls of malloc in 2 steps as in 12: $(echo $(cat counts))" \
+    sh -c '[ "$(sort -u counts | wc -l)" = 1 ]'
+else
+  skip "counting calls of malloc"
+fi
+
+# ---- ranks ----
+
+if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null; then
+  skip "MPI: not in this build"
+  done_all
+  exit
+fi
+real=$run
+cat > ranks << END
+#!/bin/sh
+exec timeout -k 5 600 "${MPIRUN-mpirun}" -n 2 "$real" "\$@"
+END
+chmod +x ranks
+run=$work/ranks
+for what in heads heads.dev apart; do ok "2 ranks, $what" loop $what; done
+ok "2 ranks: taken up again" resume heads heads
+for what in words words.dev; do
+  ok "2 ranks: --feed, $what" tokens $what --feed next=input_ids
+  ok "2 ranks: --argmax, $what" tokens $what --argmax logits=input_ids
+done
+ok "2 ranks: a state of another model" foreign
+done_all
