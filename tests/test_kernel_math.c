@@ -1,6 +1,7 @@
 /* Elementary functions of float against libm in double, and the promise that
  * an element's bits do not depend on where it stands. */
 #include "kernel/core/isa.h"
+#include "kernel/pointwise/activations.h"
 #include "kernel/pointwise/loops.h"
 #include "kernel_harness.h"
 #include "suite.h"
@@ -37,10 +38,52 @@ static const struct function {
     {"softplus", GS_LOOP_SOFTPLUS, softplus, -80, 90, 4, 0},
     {"gelu", GS_LOOP_GELU, gelu, -8, 8, 4, 2e-7},
     {"gelu_tanh", GS_LOOP_GELU_TANH, gelu_tanh, -8, 8, 4, 3e-7},
-    {"sin", GS_LOOP_SIN, sin, -1e5, 1e5, 1.5, 0},
-    {"cos", GS_LOOP_COS, cos, -1e5, 1e5, 1.5, 0},
+    {"sin", GS_LOOP_SIN, sin, -1e5, 1e5, 0.6, 0},
+    {"sin far", GS_LOOP_SIN, sin, 9e5, 1.1e6, 0.8, 0},
+    {"sin near 0", GS_LOOP_SIN, sin, -1, 1, 0.6, 0},
+    {"cos", GS_LOOP_COS, cos, -1e5, 1e5, 0.6, 0},
+    {"cos very far", GS_LOOP_COS, cos, 1e5, 1e30, 0.8, 0},
     {"sqrt", GS_LOOP_SQRT, sqrt, 0, 1e30, 0.51, 0}};
 enum { NFUNCTION = sizeof functions / sizeof *functions, N = 1 << 18 };
+
+/* Those of float by a double, which is rounded once. */
+static const struct act {
+  const char *name;
+  gs_act_id id;
+  reference *f;
+  double lo, hi;
+} acts[] = {{"tan", GS_ACT_TAN, tan, -20, 20},
+            {"tan far", GS_ACT_TAN, tan, 9e5, 1.1e6},
+            {"asin", GS_ACT_ASIN, asin, -1, 1},
+            {"acos", GS_ACT_ACOS, acos, -1, 1},
+            {"acos near 1", GS_ACT_ACOS, acos, 0.9999, 1},
+            {"atan", GS_ACT_ATAN, atan, -10, 10},
+            {"atan far", GS_ACT_ATAN, atan, -1e9, 1e9},
+            {"sinh", GS_ACT_SINH, sinh, -88, 88},
+            {"sinh near 0", GS_ACT_SINH, sinh, -0.01, 0.01},
+            {"cosh", GS_ACT_COSH, cosh, -88, 88},
+            {"asinh", GS_ACT_ASINH, asinh, -4, 4},
+            {"asinh far", GS_ACT_ASINH, asinh, -1e30, 1e30},
+            {"acosh", GS_ACT_ACOSH, acosh, 1, 3},
+            {"acosh far", GS_ACT_ACOSH, acosh, 1, 1e30},
+            {"atanh", GS_ACT_ATANH, atanh, -1, 1},
+            {"atanh near 0", GS_ACT_ATANH, atanh, -1e-3, 1e-3}};
+enum { NACT = sizeof acts / sizeof *acts };
+
+/* Of double, against long double. */
+typedef long double long_reference(long double x);
+static const struct wide {
+  const char *name;
+  gs_loop_id id;
+  long_reference *f;
+  double lo, hi, ulp;
+} wides[] = {{"exp", GS_LOOP_EXP, expl, -708, 709, 2},
+             {"exp near 0", GS_LOOP_EXP, expl, -1, 1, 1.5},
+             {"log", GS_LOOP_LOG, logl, 1e-300, 1e5, 1},
+             {"log near 1", GS_LOOP_LOG, logl, 0.5, 2, 1},
+             {"tanh", GS_LOOP_TANH, tanhl, -20, 20, 4},
+             {"tanh near 0", GS_LOOP_TANH, tanhl, -0.1, 0.1, 4}};
+enum { NWIDE = sizeof wides / sizeof *wides };
 
 /* The distance between floats at |x|. */
 static double ulp_of(double x) {
@@ -68,6 +111,87 @@ START_TEST(accuracy) {
   ck_assert_msg(worst <= c->ulp, "%s: %.2f ulp at %g", c->name, worst, at);
   free(x);
   free(y);
+}
+END_TEST
+
+START_TEST(accuracy_by_double) {
+  const struct act *c = &acts[_i];
+  float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+  const double none[2] = {0};
+  for (int i = 0; i < N; i++)
+    x[i] = (float)(c->lo + (c->hi - c->lo) * i / (N - 1));
+  const void *in[] = {x};
+  gs_act_get(c->id, GS_FLOAT)(y, in, N, none);
+  for (int i = 0; i < N; i++) {
+    double want = c->f(x[i]), d = fabs((double)y[i] - want);
+    if (isinf(want) || isinf((float)want)) ck_assert(isinf(y[i]));
+    else
+      ck_assert_msg(d <= 1 * ulp_of(want), "%s(%a): %.2f ulp", c->name, x[i],
+                    d / ulp_of(want));
+  }
+  free(x);
+  free(y);
+}
+END_TEST
+
+START_TEST(accuracy_of_double) {
+  const struct wide *c = &wides[_i];
+  double *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+  for (int i = 0; i < N; i++) x[i] = c->lo + (c->hi - c->lo) * i / (N - 1);
+  const void *in[] = {x};
+  gs_loop_float(c->id, GS_DOUBLE)(y, in, N, NULL);
+  for (int i = 0; i < N; i++) {
+    long double want = c->f(x[i]);
+    double near = fabs((double)want), step = nextafter(near, INFINITY) - near;
+    double d = (double)fabsl(y[i] - want);
+    ck_assert_msg(d <= c->ulp * step, "%s(%a): %.2f ulp", c->name, x[i],
+                  d / step);
+  }
+  free(x);
+  free(y);
+}
+END_TEST
+
+static double one_d(gs_loop_id id, double x) {
+  const void *in[] = {&x};
+  double y;
+  gs_loop_float(id, GS_DOUBLE)(&y, in, 1, NULL);
+  return y;
+}
+
+static float act(gs_act_id id, float x) {
+  const void *in[] = {&x};
+  const double none[2] = {0};
+  float y;
+  gs_act_get(id, GS_FLOAT)(&y, in, 1, none);
+  return y;
+}
+
+START_TEST(special_values_by_double) {
+  const float inf = INFINITY;
+  static const gs_act_id all[] = {GS_ACT_TAN,  GS_ACT_ASIN,  GS_ACT_ACOS,
+                                  GS_ACT_ATAN, GS_ACT_SINH,  GS_ACT_COSH,
+                                  GS_ACT_ASINH, GS_ACT_ACOSH, GS_ACT_ATANH};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    ck_assert(isnan(act(all[i], NAN)));
+  ck_assert(isnan(act(GS_ACT_TAN, inf)) && isnan(act(GS_ACT_ASIN, 1.5f)));
+  ck_assert(isnan(act(GS_ACT_ACOS, -1.5f)) && isnan(act(GS_ACT_ACOSH, 0.5f)));
+  ck_assert(isnan(act(GS_ACT_ATANH, 2)) && act(GS_ACT_ATANH, 1) == inf);
+  ck_assert(act(GS_ACT_ATANH, -1) == -inf && act(GS_ACT_ACOSH, inf) == inf);
+  ck_assert(act(GS_ACT_ASINH, -inf) == -inf && act(GS_ACT_SINH, -inf) == -inf);
+  ck_assert(act(GS_ACT_COSH, -inf) == inf && act(GS_ACT_SINH, 100) == inf);
+  ck_assert(signbit(act(GS_ACT_ATAN, -0.0f)));
+  ck_assert(signbit(act(GS_ACT_ASIN, -0.0f)));
+  ck_assert(act(GS_ACT_ATAN, inf) == (float)M_PI_2);
+  ck_assert(act(GS_ACT_ACOS, -1) == (float)M_PI && act(GS_ACT_ACOS, 1) == 0);
+  ck_assert(one_d(GS_LOOP_EXP, 1000) == (double)inf);
+  ck_assert(one_d(GS_LOOP_EXP, -1000) == 0 && one_d(GS_LOOP_EXP, -740) > 0);
+  ck_assert(one_d(GS_LOOP_LOG, 0) == (double)-inf);
+  ck_assert(isnan(one_d(GS_LOOP_LOG, -1)) && one_d(GS_LOOP_LOG, 1) == 0);
+  ck_assert(fabs(one_d(GS_LOOP_LOG, 5e-324) + 744.4400719213812) < 1e-12);
+  ck_assert(one_d(GS_LOOP_LOG, (double)inf) == (double)inf);
+  ck_assert(one_d(GS_LOOP_TANH, (double)-inf) == -1);
+  ck_assert(isnan(one_d(GS_LOOP_TANH, NAN)) && isnan(one_d(GS_LOOP_EXP, NAN)));
 }
 END_TEST
 
@@ -146,7 +270,10 @@ END_TEST
 int main(void) {
   TCase *t = tcase_create("all");
   tcase_add_loop_test(t, accuracy, 0, NFUNCTION);
+  tcase_add_loop_test(t, accuracy_by_double, 0, NACT);
+  tcase_add_loop_test(t, accuracy_of_double, 0, NWIDE);
   tcase_add_test(t, special_values);
+  tcase_add_test(t, special_values_by_double);
   tcase_add_test(t, bits_do_not_depend_on_place);
   return suite_run("kernel_math", t);
 }

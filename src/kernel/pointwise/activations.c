@@ -7,15 +7,6 @@
 #include "kernel/core/support.h"
 #include "kernel/pointwise/vmath.h"
 
-/* Functions of double, which is not a type of the hot paths: libm. */
-static double sigmoid(double x) {
-  double e = exp(-fabs(x));
-  return (x >= 0 ? 1 : e) / (1 + e);
-}
-static double mish(double x) {
-  return x * tanh((x > 0 ? x : 0) + log1p(exp(-fabs(x))));
-}
-
 #define GS_STAMP "kernel/pointwise/activations.inc"
 #include "kernel/core/stamp.h"
 

@@ -6,19 +6,6 @@
 #include "kernel/core/isa.h"
 #include "kernel/pointwise/vmath.h"
 
-/* Functions of double, which is not a type of the hot paths: libm. */
-static double sigmoid(double x) {
-  double e = exp(-fabs(x));
-  return (x >= 0 ? 1 : e) / (1 + e);
-}
-static double softplus(double x) {
-  return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
-}
-static double gelu_tanh(double x) {
-  return 0.5 * x *
-         (1 + tanh(0.79788456080286535588 * (x + 0.044715 * (x * x * x))));
-}
-
 /* The remainder with the sign of y. */
 static float floor_mod_f32(float x, float y) {
   float r = fmodf(x, y);
