@@ -21,6 +21,12 @@ static bool refines(const gs_partitioner *p, const gs_value *v,
   return true;
 }
 
+/* Whether v is read as its sharding says and not otherwise; the constants of a
+ * split form's text are of any form. */
+static bool as_split(const gs_partitioner *p, const gs_value *v) {
+  return v->constant && p->as_split && (!p->form || p->form->same[v->id]);
+}
+
 /* Inputs and constants lie outside the devices; every device can read the
  * part that its sharding in the model gives it, and parts of that. */
 static bool readable(const gs_partitioner *p, const gs_value *v,
@@ -28,7 +34,7 @@ static bool readable(const gs_partitioner *p, const gs_value *v,
   if (v->def || want->sharding->partial || !gs_form_is_blocks(want))
     return false;
   bool small = v->constant && v->constant->nbytes <= GS_SMALL_CONSTANT;
-  if (small && !p->as_split) return true;
+  if (small && !as_split(p, v)) return true;
   return refines(p, v, want->sharding, v->sharding);
 }
 
@@ -170,7 +176,7 @@ double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
   if (!from) from = &start;
   *from = NULL;
   if (readable(p, v, want) || gs_value_dynamic(v)) return 0;
-  if (v->constant && p->as_split) return INFINITY;
+  if (as_split(p, v)) return GS_NEVER;
   double best = nearest(p, v, want, from);
   double again = best > 0 ? remake_price(p, v, want) : INFINITY;
   if (again < best) *from = NULL;

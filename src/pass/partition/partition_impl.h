@@ -88,6 +88,9 @@ typedef struct gs_node_choice {
   double *onward; /* [nout] of that, for each result */
 } gs_node_choice;
 
+/* Seconds of what is done only where there is no other way. */
+#define GS_NEVER 1e9
+
 /* ---- forms (partition_form.c) ---- */
 
 /* v's sharding in the model, without partial axes: what it is given where
