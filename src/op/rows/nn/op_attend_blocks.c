@@ -1,10 +1,13 @@
-/* Shape and local form of AttentionBlocks: attention of all queries over each
- * of n blocks of the keys, for split forms (op/functions/split.txt). */
+/* Shapes and local forms of operators that split forms of attention are made
+ * of (op/functions/split.txt): AttentionBlocks, all queries over each of n
+ * blocks of the keys, and GroupQueryCache. */
 #include "base/math.h"
 #include "op/rows/nn/heads.h"
 
-gs_shape_fn gs_shape_attention_blocks;
-gs_local_fn gs_local_attention_blocks;
+gs_shape_fn gs_shape_attention_blocks, gs_shape_group_query_cache;
+gs_local_fn gs_local_attention_blocks, gs_local_group_query_cache;
+
+/* ---- AttentionBlocks ---- */
 
 enum { Q, K, V, LENGTHS, OFFSETS, MASK };
 
@@ -120,5 +123,131 @@ gs_status gs_local_attention_blocks(gs_local *l, gs_err *e) {
   gs_local_mask(l, LENGTHS);
   gs_local_mask(l, OFFSETS);
   gs_heads_local(l, s.batch, s.kv, s.kv ? s.heads / s.kv : 1);
+  return GS_OK;
+}
+
+/* ---- GroupQueryCache: what GroupQueryAttention does before attention, on
+ * blocks of its caches ---- */
+
+enum { QUERY, KEY, VALUE, PAST_K, PAST_V, SEQLENS, TOTAL, COS, SIN, IDS, STARTS,
+       ROOM };
+
+typedef struct caches {
+  bool packed;
+  int64_t batch, kv, heads, queries, head, blocks, rows;
+} caches;
+
+static void cache_sizes(const gs_node *n, caches *s) {
+  const gs_value *q = n->in[QUERY], *past = n->in[PAST_K];
+  *s = (caches){.packed = !gs_node_in(n, KEY), .batch = q->dims[0],
+                .kv = gs_node_int(n, "kv_num_heads", 1),
+                .heads = gs_node_int(n, "num_heads", 1),
+                .queries = q->dims[1], .blocks = past->dims[2],
+                .rows = past->dims[3]};
+  s->head = q->dims[2] / (s->packed ? s->heads + 2 * s->kv : s->heads);
+}
+
+static gs_status cache_check(gs_arena *a, const gs_node *n, gs_err *e) {
+  static const int needed[] = {PAST_K, PAST_V, SEQLENS, TOTAL, STARTS, ROOM};
+  for (int i = 0; i < 6; i++)
+    if (!gs_node_in(n, needed[i]))
+      return gs_heads_bad(a, n, e, "operand %d must not be left out",
+                          needed[i]);
+  const gs_value *q = n->in[QUERY], *past = n->in[PAST_K];
+  int64_t heads = gs_node_int(n, "num_heads", 0);
+  int64_t kv = gs_node_int(n, "kv_num_heads", 0);
+  bool packed = !gs_node_in(n, KEY);
+  if (kv < 1 || heads < kv || heads % kv || heads > INT32_MAX)
+    return gs_heads_bad(a, n, e, "%lld heads of the query cannot share %lld "
+                        "heads of the keys", (long long)heads, (long long)kv);
+  if (q->rank != 3 || past->rank != 5 || packed != !gs_node_in(n, VALUE))
+    return gs_heads_bad(a, n, e, "the query '%s' is of rank %d, not 3, the "
+                        "past '%s' of rank %d, not 5, or key or value alone "
+                        "is left out", q->name, q->rank, past->name,
+                        past->rank);
+  int64_t all = packed ? heads + 2 * kv : heads;
+  if (q->dims[2] % all)
+    return gs_heads_bad(a, n, e, "a hidden size of %lld does not divide by "
+                        "%lld heads", (long long)q->dims[2], (long long)all);
+  bool angles = gs_node_in(n, COS) && gs_node_in(n, SIN);
+  if (gs_node_int(n, "do_rotary", 0) && !angles)
+    return gs_heads_bad(a, n, e, "do_rotary needs cos_cache and sin_cache");
+  return GS_OK;
+}
+
+/* Those that are not listed are of the query's type. */
+static gs_status cache_types(gs_arena *a, const gs_node *n, gs_err *e) {
+  static const int type[] = {[SEQLENS] = GS_INT32, [TOTAL] = GS_INT32,
+                             [IDS] = GS_INT64, [STARTS] = GS_INT64,
+                             [ROOM] = GS_INT64};
+  for (int i = 0; i <= ROOM; i++) {
+    const gs_value *v = gs_node_in(n, i);
+    int want = type[i] ? type[i] : (int)n->in[QUERY]->dtype;
+    if (v && (int)v->dtype != want)
+      return gs_heads_bad(a, n, e, "operand %d '%s' is of type %s, not %s", i,
+                          v->name, gs_dtype_get((int)v->dtype)->text,
+                          gs_dtype_get(want)->text);
+  }
+  return GS_OK;
+}
+
+static gs_status cache_operands(gs_arena *a, const gs_node *n,
+                                const caches *s, gs_err *e) {
+  int64_t new[3] = {s->batch, s->queries, s->kv * s->head};
+  int64_t past[5] = {s->batch, s->kv, s->blocks, s->rows, s->head};
+  int64_t each[2] = {s->batch, s->queries}, column[2] = {s->batch, 1};
+  const gs_value *c = gs_node_in(n, COS), *total = n->in[TOTAL];
+  int64_t angles[2] = {-1, c && c->rank == 2 ? c->dims[1] : 0}, two = 2;
+  for (int i = KEY; i <= VALUE; i++)
+    GS_TRY(gs_heads_expect(a, n, i, 3, new, e));
+  for (int i = PAST_K; i <= PAST_V; i++)
+    GS_TRY(gs_heads_expect(a, n, i, 5, past, e));
+  bool tall = n->in[SEQLENS]->rank == 2;
+  GS_TRY(gs_heads_expect(a, n, SEQLENS, tall ? 2 : 1, column, e));
+  GS_TRY(gs_heads_expect(a, n, IDS, 2, each, e));
+  GS_TRY(gs_heads_expect(a, n, STARTS, 1, &s->blocks, e));
+  GS_TRY(gs_heads_expect(a, n, ROOM, 1, &two, e));
+  for (int i = COS; i <= SIN; i++)
+    GS_TRY(gs_heads_expect(a, n, i, 2, angles, e));
+  if (c && 2 * angles[1] > s->head)
+    return gs_heads_bad(a, n, e, "'%s' has %lld angles for heads of %lld",
+                        c->name, (long long)angles[1], (long long)s->head);
+  if (gs_product(total->dims, total->rank) != 1)
+    return gs_heads_bad(a, n, e, "operand %d '%s' is %s, not one number",
+                        TOTAL, total->name,
+                        gs_shape_text(a, total->dtype, total->rank,
+                                      total->dims));
+  return GS_OK;
+}
+
+gs_status gs_shape_group_query_cache(gs_graph *g, gs_node *n, gs_err *e) {
+  gs_arena *a = g->arena;
+  caches s;
+  GS_TRY(cache_check(a, n, e));
+  GS_TRY(cache_types(a, n, e));
+  cache_sizes(n, &s);
+  GS_TRY(cache_operands(a, n, &s, e));
+  gs_dtype t = n->in[QUERY]->dtype;
+  GS_TRY(gs_shape_set(g, n, 0, t, 3,
+                      (int64_t[]){s.batch, s.queries, s.heads * s.head}, e));
+  for (int i = 1; i < 3; i++)
+    GS_TRY(gs_shape_set(g, n, i, t, 5, n->in[PAST_K]->dims, e));
+  return GS_OK;
+}
+
+gs_status gs_local_group_query_cache(gs_local *l, gs_err *e) {
+  caches s;
+  (void)e;
+  cache_sizes(l->node, &s);
+  int at = s.batch != 1, kv = -1, group = -1; /* in the rule's order */
+  if (s.kv != 1) kv = at++;
+  if (s.heads != s.kv) group = at;
+  if (s.packed) kv = group = -1;
+  gs_local_mask(l, SEQLENS);
+  gs_local_mask(l, IDS);
+  gs_local_mask(l, STARTS);
+  gs_node *n = gs_local_same(l);
+  gs_heads_divide(l, n, "num_heads", kv, group);
+  gs_heads_divide(l, n, "kv_num_heads", kv, -1);
   return GS_OK;
 }
