@@ -364,11 +364,26 @@ static gs_status known_name(reader *r, const char **name, bool *each) {
   return GS_OK;
 }
 
+/* "@x[1]" */
+static gs_status dims(reader *r, gs_fn_term *t) {
+  bool each;
+  GS_TRY(value_name(r, &t->dims, &each));
+  if (!t->dims || each ||
+      (gs_function_in(r->fn, t->dims) < 0 &&
+       gs_function_out(r->fn, t->dims) < 0))
+    return bad(r, "the function has no such operand or result");
+  t->index = -1;
+  if (!eat(r, "[")) return GS_OK;
+  GS_TRY(number(r, &t->index));
+  return eat(r, "]") ? GS_OK : bad(r, "']' is expected");
+}
+
 static gs_status term(reader *r, gs_fn_term *t) {
   *t = (gs_fn_term){0};
   space(r);
   if (isalpha((unsigned char)*r->s) || *r->s == '_')
     return known_name(r, &t->name, &t->each);
+  if (eat(r, "@")) return dims(r, t);
   if (eat(r, "$")) {
     GS_TRY(reference(r, &t->attr, &t->index, &t->add));
   } else {

@@ -25,7 +25,8 @@ typedef struct gs_fn_term {
   const char *name; /* of a value; NULL: a constant or left out */
   bool each;
   const char *attr;       /* "$alpha" */
-  int index;              /* "$list[1]"; -1: all of it */
+  const char *dims;       /* "@x": the dims of an operand or result */
+  int index;              /* "$list[1]", "@x[1]"; -1: all of it */
   int add;                /* "$list[1]+2": 2, of integers */
   const gs_attr *literal; /* INT, FLOAT or INTS */
   const char *like;       /* value whose element type the constant gets, or

@@ -69,6 +69,9 @@ typedef struct gs_window_use {
  * without factors has size 1 (or is broadcast) and is never sharded. */
 typedef struct gs_dim_map {
   uint8_t n;
+  bool grown; /* split as its one factor is, but of another size: a cache, and
+                 what it becomes; the factor is not split where the operator
+                 runs */
   uint8_t f[GS_MAX_DIM_FACTORS];
 } gs_dim_map;
 
@@ -258,7 +261,7 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e);
 gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
                         gs_rule *r, gs_err *e);
 /* Shardy-like text: "([i,k],[k,j])->([i,j]) {i=8,j=16,k=32} reduction={k}
- * need_replication={}".  Then, for each window use, which gs_rule_parse does
+ * need_replication={}"; k+ is a dim that has grown.  Then, for each window use, which gs_rule_parse does
  * not know, "window(k: 0.2[2*k-1,2*k+1])": outputs k need elements 2k-1 ..
  * 2k+1 of dim 2 of operand 0. */
 void gs_rule_print(gs_buf *b, const gs_rule *r);

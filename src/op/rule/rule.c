@@ -196,6 +196,8 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
       size[i] = r->factor[f].size;
     }
     if (m->n == 1 && r->factor[m->f[0]].kind == GS_WINDOW) continue;
+    if (m->grown && m->n == 1 && gs_factor_whole(r->factor[m->f[0]].kind))
+      continue;
     int64_t p = gs_product(size, m->n);
     if (p != v->dims[d] && (m->n || r->nfactor < MAX_WHOLE))
       return gs_fail(e, GS_INTERNAL, where,
@@ -257,6 +259,7 @@ static void print_maps(gs_buf *b, const gs_tensor_map *t, int n) {
       const gs_dim_map *m = &t[i].dim[d];
       for (int j = 0; j < m->n; j++) print_factor(b, m->f[j]);
       if (!m->n) gs_buf_char(b, '1');
+      if (m->grown) gs_buf_char(b, '+');
     }
     gs_buf_char(b, ']');
   }

@@ -41,8 +41,9 @@ static void summed(const char *s, size_t n, bool *set) {
 /* A clause that names the kind of factors: its length up to ';', and its
  * letters; 0 for other clauses. */
 static size_t kind_clause(const char *s, bool *set) {
-  enum { MORE = 3 };
-  static const char *const more[MORE] = {"fixed", "common", "joined"};
+  enum { MORE = 4 };
+  static const char *const more[MORE] = {"fixed", "common", "joined",
+                                   "grown"};
   size_t word = strcspn(s, " ;"), n = strcspn(s, ";");
   bool kind = false;
   for (int k = 0; k < GS_NKIND + MORE && !kind; k++) {

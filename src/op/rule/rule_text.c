@@ -262,6 +262,19 @@ static gs_status take_joined(parser *p) {
   return GS_OK;
 }
 
+static gs_status take_grown(parser *p) {
+  int label[2];
+  for (int i = 0; i < 2; i++) {
+    char group;
+    bool found;
+    GS_TRY(take_target(p, &label[i], &group, &found));
+    if (!found || label[i] < 0) return expected(p, "a factor");
+  }
+  p->t->label[label[0]].grown = true;
+  p->t->label[label[0]].as = label[1];
+  return GS_OK;
+}
+
 static gs_status take_clause(parser *p) {
   gs_rule_clause c = {.label = -1};
   if (take_word(p, "order")) return take_order(p);
@@ -282,6 +295,7 @@ static gs_status take_clause(parser *p) {
     return GS_OK;
   }
   if (take_word(p, "joined")) return take_joined(p);
+  if (take_word(p, "grown")) return take_grown(p);
   c.kind = GS_WHOLE;
   c.fixed = take_word(p, "fixed");
   c.common = !c.fixed && take_word(p, "common");
@@ -295,8 +309,8 @@ static gs_status take_clause(parser *p) {
   GS_TRY(take_target(p, &c.label, &c.group, &found));
   if (!found || c.label < 0 || !take(p, "="))
     return expected(p, "a kind of factor and factors, 'order', 'operands "
-                    "first', 'compact', 'alike', 'uneven', 'joined', or a "
-                    "factor and '='");
+                    "first', 'compact', 'alike', 'uneven', 'joined', 'grown', "
+                    "or a factor and '='");
   char *size = take_words(p), *at = strstr(size, " if ");
   if (at) {
     c.condition = at + 4;
@@ -324,6 +338,7 @@ static gs_status set_dim(parser *p, gs_rule_term *w) {
       d.label[d.n++] = label;
     }
     if (!d.n) return expected(p, "a factor, '1' or '...'");
+    d.grown = d.n == 1 && take(p, "+");
   }
   return add_dim(p, w, &d);
 }

@@ -25,6 +25,9 @@ typedef struct gs_label {
   bool common;  /* one factor for all whole dims of that size */
   bool joined;  /* its dims differ: those of the operands, laid end to end, are
                    those of the results, laid end to end */
+  bool grown;   /* "grown t p": split as `as` is, in dims of another size,
+                   where an operand has that one */
+  int as;
   gs_reduce reduce;
   bool used;    /* stands in a term (not only in an option) */
   bool operand; /* in the term of an operand that is given */
@@ -39,6 +42,7 @@ typedef struct gs_rule_term_dim {
   int label[GS_MAX_DIM_FACTORS];
   bool doubtful[GS_MAX_DIM_FACTORS]; /* "(hd?)": only where the dim has it */
   char many;
+  bool grown;         /* "m+": of another size than m */
   bool maybe;         /* "m?": may be missing, or 1 and broadcast */
   const char *attr;   /* "k@axis": the attribute that says which dim it is;
                          "A*%perm": the one that permutes the group */

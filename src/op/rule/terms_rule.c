@@ -50,6 +50,12 @@ static bool stretched(const gs_terms *t, const gs_rule_term_dim *x,
   return false;
 }
 
+static bool grown(const gs_terms *t, int label) {
+  const gs_label *l = label >= 0 ? &t->label[label] : NULL;
+  return l && l->grown && t->label[l->as].operand &&
+         !left_out(t, &t->label[l->as]);
+}
+
 /* The factor of label `at` in a dim x of size n; -1: none. */
 static gs_status factor_of(gs_terms *t, gs_rule *r, const gs_rule_term_dim *x,
                            int at, int64_t n, bool result, int *f,
@@ -65,7 +71,7 @@ static gs_status factor_of(gs_terms *t, gs_rule *r, const gs_rule_term_dim *x,
     r->factor[*f].blocked = true;
     return GS_OK;
   }
-  gs_label *l = &t->label[at];
+  gs_label *l = &t->label[grown(t, at) ? t->label[at].as : at];
   if (left_out(t, l)) return GS_OK;
   if (l->factor < 0) GS_TRY(make_factor(t, r, l, result || l->result, e));
   *f = l->factor;
@@ -97,6 +103,8 @@ static gs_status put_term(gs_terms *t, gs_rule *r, const gs_rule_term *w,
                              t->label[x->label[i]].name);
       here[f] = true;
       if (!broadcast) gs_rule_put(map, d, f);
+      bool other = dims && !broadcast && dims[d] != r->factor[f].size;
+      map->dim[d].grown = other && (x->grown || grown(t, x->label[i]));
     }
   }
   return GS_OK;
@@ -110,7 +118,8 @@ static gs_status make_ordered(gs_terms *t, gs_rule *r, gs_err *e) {
       bool hit = t->order[i].label >= 0
                      ? k == t->order[i].label
                      : l->name[0] == t->order[i].group && l->name[1] == '.';
-      if (!hit || !(l->operand || l->result) || left_out(t, l)) continue;
+      if (!hit || !(l->operand || l->result) || left_out(t, l) || grown(t, k))
+        continue;
       GS_TRY(make_factor(t, r, l, l->result, e));
     }
   return GS_OK;

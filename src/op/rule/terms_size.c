@@ -60,7 +60,7 @@ static gs_status size_single(gs_terms *t, const gs_rule_term *w,
     if (x->n == 0 && v->dims[d] != 1)
       return gs_terms_fail(t, e, "dim %d of '%s' is %lld, not 1", d, v->name,
                            (long long)v->dims[d]);
-    if (x->n == 1 && x->label[0] >= 0)
+    if (x->n == 1 && x->label[0] >= 0 && !x->grown)
       GS_TRY(size_one(t, w, d, v, result, e));
   }
   return GS_OK;

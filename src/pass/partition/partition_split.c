@@ -61,7 +61,7 @@ static void add_ends(gs_split_form *s, const gs_node *n, gs_node *c) {
   for (int i = 0; i < n->nout; i++) {
     const gs_value *v = n->out[i];
     if (!v) continue;
-    s->out[i] = gs_value_new(g, v->name, v->dtype, -1, NULL);
+    s->out[i] = gs_value_new(g, v->name, v->dtype, v->rank, v->dims);
     s->out[i]->is_output = true;
     *gs_push(g->arena, &g->output) = s->out[i];
     gs_node_output(c, i, s->out[i]);
@@ -85,10 +85,11 @@ static gs_status check_results(const gs_partitioner *p, const gs_split_form *s,
   return GS_OK;
 }
 
-/* By f, or the node itself. */
+/* By f, or the node itself.  *made: false where the text makes no such results,
+ * or takes no such operands. */
 static gs_status expand(gs_partitioner *p, const gs_node *n,
                         const gs_function *f, const gs_rule *r, int64_t blocks,
-                        gs_split_form *s) {
+                        gs_split_form *s, bool *made) {
   int64_t dims[GS_MAX_RANK];
   gs_graph *g = s->g = gs_graph_new(p->a, n->name);
   gs_node *c = gs_node_like(g, n, n->name);
@@ -96,8 +97,15 @@ static gs_status expand(gs_partitioner *p, const gs_node *n,
   if (f) gs_node_set_int(g, c, "blocks", blocks);
   if (f) gs_node_set_ints(g, c, "dims", dims, unfolded_dims(r, dims));
   add_ends(s, n, c);
+  gs_status status = GS_OK;
+  gs_err why;
+  gs_err_init(&why);
   if (f) g->node.n = 0; /* its lines take its place */
-  if (f) GS_TRY(gs_expand_by(p->expander, g, c, f, p->e));
+  if (f) status = gs_expand_by(p->expander, g, c, f, &why);
+  *made = status != GS_UNSUPPORTED;
+  if (status && *made) gs_err_move(p->e, &why);
+  gs_err_free(&why);
+  if (status) return *made ? status : GS_OK;
   GS_TRY(gs_pass_infer(p->a, g, NULL, p->e));
   return check_results(p, s, n);
 }
@@ -219,12 +227,15 @@ static bool is_own(const gs_partitioner *p, const gs_node *n) {
 static gs_status make_form(gs_partitioner *p, const gs_node *n,
                            const gs_function *f, const gs_rule *r,
                            int64_t blocks, gs_split_form **form) {
-  gs_split_form *s = *form = GS_NEW(p->a, gs_split_form);
+  bool made;
+  gs_split_form *s = GS_NEW(p->a, gs_split_form);
   s->node = n;
   s->outer = p->form;
   s->depth = p->form ? p->form->depth + 1 : 0;
-  GS_TRY(expand(p, n, f, r, blocks, s));
+  GS_TRY(expand(p, n, f, r, blocks, s, &made));
+  if (!made) return GS_OK;
   relate(p, n, s);
+  *form = s;
   return shard(p, s);
 }
 

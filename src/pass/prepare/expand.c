@@ -350,6 +350,23 @@ static gs_value *new_scalar(const expansion *x, const char *name,
   return n->out[0];
 }
 
+/* "@x", "@x[1]": NULL when it is left out; of split forms, where dims are
+ * known. */
+static gs_status dims_of(const expansion *x, const gs_fn_line *l,
+                         const gs_fn_term *t, const char *label,
+                         gs_value **out) {
+  int in = gs_function_in(x->f, t->dims), to = gs_function_out(x->f, t->dims);
+  const gs_value *v = in >= 0 ? gs_node_in(x->n, in) : gs_node_out(x->n, to);
+  if (!v) return GS_OK;
+  if (!gs_value_shaped(v) || t->index >= v->rank)
+    return fault(x, l, "there is no such dim");
+  gs_attr one = {.kind = GS_ATTR_INT};
+  if (t->index >= 0) one.i = v->dims[t->index];
+  *out = t->index < 0 ? gs_value_ints(x->g, label, v->dims, v->rank)
+                      : new_scalar(x, label, &one, NULL);
+  return GS_OK;
+}
+
 /* Operand `at` of a step, NULL when it is left out. */
 static gs_status operand(const expansion *x, const step *s, int at,
                          gs_value **out) {
@@ -366,11 +383,12 @@ static gs_status operand(const expansion *x, const step *s, int at,
     if (t->name) return GS_OK;
     if (!v) return fault(x, s->line, "the type of an absent operand");
   }
+  const char *label =
+      gs_sprintf(x->g->arena, "%s.%d", new_name(x, s), at);
+  if (t->dims) return dims_of(x, s->line, t, label, out);
   gs_attr one;
   const gs_attr *c =
       t->attr ? element_of(x, t->attr, t->index, t->add, &one) : t->literal;
-  const char *label =
-      gs_sprintf(x->g->arena, "%s.%d", new_name(x, s), at);
   if (!c) return GS_OK;
   if (c->kind == GS_ATTR_INTS)
     *out = gs_value_ints(x->g, label, c->ints, c->n);
