@@ -42,6 +42,15 @@ static inline bool gs_same_dims(const int64_t *a, const int64_t *b, int n) {
     if (a[i] != b[i]) return false;
   return true;
 }
+/* to[p[i]] = i for n numbers p; false when p is not a permutation. */
+static inline bool gs_inverse(const int64_t *p, int n, int64_t *to) {
+  for (int i = 0; i < n; i++) to[i] = -1;
+  for (int i = 0; i < n; i++) {
+    if (p[i] < 0 || p[i] >= n || to[p[i]] >= 0) return false;
+    to[p[i]] = i;
+  }
+  return true;
+}
 /* The product of n dims, -1 on overflow or a negative dim. */
 static inline int64_t gs_product(const int64_t *dims, int n) {
   int64_t p = 1;

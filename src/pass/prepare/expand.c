@@ -1,7 +1,5 @@
 #include "pass/prepare/expand.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -41,9 +39,7 @@ static gs_status expand(gs_expander *x, gs_graph *g, gs_node *n, int depth,
 
 /* ---- messages ---- */
 
-static bool is_gradient(const gs_function *f) {
-  return !f->since;
-}
+static bool is_gradient(const gs_function *f) { return !f->since; }
 
 static const char *place(const expansion *x) {
   return gs_node_place(x->g->arena, x->n);
@@ -350,17 +346,16 @@ static gs_value *new_scalar(const expansion *x, const char *name,
   return n->out[0];
 }
 
-/* "@x", "@x[1]": NULL when it is left out; of split forms, where dims are
- * known. */
+/* "@x[1]", NULL when it is left out; of split forms, which know dims. */
 static gs_status dims_of(const expansion *x, const gs_fn_line *l,
                          const gs_fn_term *t, const char *label,
                          gs_value **out) {
   int in = gs_function_in(x->f, t->dims), to = gs_function_out(x->f, t->dims);
   const gs_value *v = in >= 0 ? gs_node_in(x->n, in) : gs_node_out(x->n, to);
+  gs_attr one = {.kind = GS_ATTR_INT};
   if (!v) return GS_OK;
   if (!gs_value_shaped(v) || t->index >= v->rank)
     return fault(x, l, "there is no such dim");
-  gs_attr one = {.kind = GS_ATTR_INT};
   if (t->index >= 0) one.i = v->dims[t->index];
   *out = t->index < 0 ? gs_value_ints(x->g, label, v->dims, v->rank)
                       : new_scalar(x, label, &one, NULL);
@@ -383,8 +378,7 @@ static gs_status operand(const expansion *x, const step *s, int at,
     if (t->name) return GS_OK;
     if (!v) return fault(x, s->line, "the type of an absent operand");
   }
-  const char *label =
-      gs_sprintf(x->g->arena, "%s.%d", new_name(x, s), at);
+  const char *label = gs_sprintf(x->g->arena, "%s.%d", new_name(x, s), at);
   if (t->dims) return dims_of(x, s->line, t, label, out);
   gs_attr one;
   const gs_attr *c =
@@ -401,15 +395,10 @@ static gs_status operand(const expansion *x, const step *s, int at,
 /* The list as a permutation, turned around. */
 static gs_status inverse(const expansion *x, gs_attr *a) {
   int64_t *list = GS_NEWS(x->g->arena, a->n + 1, int64_t);
-  for (int i = 0; i < a->n; i++) list[i] = -1;
-  for (int i = 0; i < a->n; i++) {
-    if (a->ints[i] < 0 || a->ints[i] >= a->n || list[a->ints[i]] >= 0)
-      return gs_fail(x->e, GS_DATA, place(x), "'%s' is not a permutation",
-                     a->name);
-    list[a->ints[i]] = i;
-  }
-  a->ints = list;
-  return GS_OK;
+  a->ints = gs_inverse(a->ints, a->n, list) ? list : NULL;
+  return a->ints ? GS_OK
+                 : gs_fail(x->e, GS_DATA, place(x),
+                           "'%s' is not a permutation", a->name);
 }
 
 static gs_status set_attributes(const expansion *x, const step *s,
@@ -418,8 +407,8 @@ static gs_status set_attributes(const expansion *x, const step *s,
     const gs_fn_set *set = &s->line->attr.at[i];
     gs_attr mine;
     const gs_attr *from = &set->value;
-    if (set->from) from = element_of(x, set->from, set->index, set->add,
-                                     &mine);
+    if (set->from)
+      from = element_of(x, set->from, set->index, set->add, &mine);
     if (!from) continue;
     mine = *from;
     mine.name = set->value.name;
