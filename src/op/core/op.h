@@ -261,9 +261,9 @@ gs_status gs_rule_of(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e);
 gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
                         gs_rule *r, gs_err *e);
 /* Shardy-like text: "([i,k],[k,j])->([i,j]) {i=8,j=16,k=32} reduction={k}
- * need_replication={}"; k+ is a dim that has grown.  Then, for each window use, which gs_rule_parse does
- * not know, "window(k: 0.2[2*k-1,2*k+1])": outputs k need elements 2k-1 ..
- * 2k+1 of dim 2 of operand 0. */
+ * need_replication={}"; k+ is a dim that has grown.  Then, for each window use,
+ * which gs_rule_parse does not know, "window(k: 0.2[2*k-1,2*k+1])": outputs k
+ * need elements 2k-1 .. 2k+1 of dim 2 of operand 0. */
 void gs_rule_print(gs_buf *b, const gs_rule *r);
 /* A copy in this arena, no larger than the rule needs. */
 void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out);
