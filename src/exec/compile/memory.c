@@ -95,6 +95,20 @@ static void find_intervals(gs_program *p) {
 
 /* ---- places ---- */
 
+/* Whether another step reads the buffer while s, which waits later than it
+ * starts, is open. */
+static bool read_meanwhile(const gs_program *p, const gs_step *s,
+                           const gs_buffer *buffer) {
+  for (int t = s->start + 1; t < s->wait; t++) {
+    const gs_step *other = &p->step.at[p->turn.at[t].step];
+    for (int i = 0; i < other->node->nin; i++)
+      if (other->node->in[i] &&
+          gs_program_buffer(p, other->node->in[i]) == buffer)
+        return true;
+  }
+  return false;
+}
+
 /* Whether step s may write its result over operand 0. */
 static bool in_place(const gs_program *p, const gs_step *s,
                      const gs_value *y) {
@@ -104,7 +118,8 @@ static bool in_place(const gs_program *p, const gs_step *s,
       gs_value_bytes(x) != gs_value_bytes(y))
     return false;
   const gs_buffer *buffer = gs_program_buffer(p, x);
-  if (buffer->storage != GS_STORAGE_ARENA || buffer->last != s->wait)
+  if (buffer->storage != GS_STORAGE_ARENA || buffer->last != s->wait ||
+      read_meanwhile(p, s, buffer))
     return false;
   if (n->op->flags & GS_OP_POINTWISE) return true;
   for (int i = 1; i < n->nin; i++)
