@@ -218,5 +218,30 @@ ok "auto: 65 devices" [ "$(size 65)" -eq "$(size 65 --standard-fields=no)" ]
 ok "yes: 65 devices" [ "$(size 65 --standard-fields=yes)" -gt "$(size 65)" ]
 ok "with many devices" gives 0 - "$annotate" -q --check size.onnx
 
+# ---- stacks -----------------------------------------------------------------
+cat > experts.yaml << 'END_SPEC'
+mesh: {axes: {ep: 4}}
+options: {stack: true}
+rules:
+  - match: {tensor: "e.*.w[12]", rank: 3}
+    shard: [ep, ~, ~]
+    expect: 2
+END_SPEC
+sed 's/true/false/' experts.yaml > apart.yaml
+ok "stacks are matched" gives 0 - \
+  "$annotate" -q -s experts.yaml -o experts.a.onnx experts.onnx
+ok "no stacks without the option" gives 78 'matches nothing' \
+  "$annotate" -q -s apart.yaml -o none experts.onnx
+ok "nothing to stack" gives 78 'no branches of a sum are equal' \
+  "$annotate" -q -s experts.yaml -o none mlp.onnx
+ok "the annotated model is whole" gives 0 - "$annotate" -q --check experts.a.onnx
+ok "annotated again" gives 0 - \
+  "$annotate" -q -s experts.yaml -f -o again.onnx experts.a.onnx
+"$partition" -q -o - experts.a.onnx > experts.program
+ok "what stacks compute" gives 0 - \
+  "$run" -q --random 1 --check experts.onnx experts.program
+"$partition" --report -n experts.a.onnx > report 2>&1
+ok "one sum over the devices" grep -q 'collectives: 1 AllReduce$' report
+
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

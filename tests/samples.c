@@ -67,7 +67,29 @@ static void mlp(wire *out) {
   finish(out, &g, 18);
 }
 
-/* The same for a batch of any size, with another hidden layer. */
+/* y = x + the sum of four mlps of x, each with weights of its own. */
+static void experts(wire *out) {
+  static const char *const sum[] = {"x", "s0", "s1", "s2", "y"};
+  wire g = {0};
+  for (int i = 0; i < 4; i++) {
+    static const char *const part[] = {"w1", "w2", "h", "r", "m", "add"};
+    char name[6][16];
+    for (int k = 0; k < 6; k++)
+      snprintf(name[k], sizeof name[k], "e.%d.%s", i, part[k]);
+    add_weight(&g, name[0], 10, 12);
+    add_weight(&g, name[1], 12, 10);
+    piece_add_node(&g, "MatMul", name[2], "x", name[0], name[2]);
+    piece_add_node(&g, "Relu", name[3], name[2], NULL, name[3]);
+    piece_add_node(&g, "MatMul", name[4], name[3], name[1], name[4]);
+    piece_add_node(&g, "Add", name[5], sum[i], name[4], sum[i + 1]);
+  }
+  wire_str(&g, GRAPH_NAME, "experts");
+  add_port(&g, GRAPH_INPUT, "x", FLOAT, 2, (const int64_t[]){6, 10});
+  add_port(&g, GRAPH_OUTPUT, "y", FLOAT, 2, (const int64_t[]){6, 10});
+  finish(out, &g, 18);
+}
+
+/* mlp for a batch of any size, with another hidden layer. */
 static void any_batch(wire *out) {
   wire g = {0};
   piece_add_node(&g, "MatMul", "up", "x", "w1", "h");
@@ -413,7 +435,8 @@ static const struct {
   void (*make)(wire *out);
 } samples[] = {
     {"heavy.onnx", heavy},
-    {"mlp.onnx", mlp}, {"any.onnx", any_batch}, {"functions.onnx", functions},
+    {"mlp.onnx", mlp}, {"any.onnx", any_batch}, {"experts.onnx", experts},
+    {"functions.onnx", functions},
     {"old.onnx", old}, {"ports.onnx", ports},   {"big.onnx", big},
     {"twice.onnx", twice}, {"conv.onnx", conv}, {"external.onnx", external},
     {"outputs.onnx", outputs}, {"hostile.onnx", hostile},

@@ -138,10 +138,11 @@ static int place_of(walk *w, gs_value *v, gs_arena *tmp) {
   return at;
 }
 
-/* Small constants, such as lists of dims, that say the same. */
+/* Small constants, such as lists of dims, that say the same; weights stay
+ * apart. */
 static bool same_constant(const gs_value *v, const gs_value *x) {
   const gs_tensor *a = v->constant, *b = x->constant;
-  return a && b && same_shape(v, x) && a->nbytes <= MAX_SMALL &&
+  return a && b && v->rank < 2 && same_shape(v, x) && a->nbytes <= MAX_SMALL &&
          a->nbytes == b->nbytes && a->data && b->data &&
          !memcmp(a->data, b->data, (size_t)a->nbytes);
 }
