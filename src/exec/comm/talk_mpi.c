@@ -18,7 +18,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 
-enum { ASK, ANSWER, CLAIM, KINDS };
+enum { ASK, ANSWER, CLAIM, HEARD, KINDS };
 enum { TURN_MS = 50, SHORT_MS = 5 };
 
 /* Seconds in which a rank that is there answers, also on a busy machine. */
@@ -60,7 +60,11 @@ static void hear(mpi_world *w) {
     MPI_Recv(&x, sizeof x, MPI_BYTE, from, 0, w->talk, MPI_STATUS_IGNORE);
     if (x.kind == ASK) say(w, ANSWER, from, x.round);
     else if (x.kind == ANSWER) w->t.answer[from] = x;
-    else if (from < w->t.claimed) w->t.claimed = from;
+    else if (x.kind == HEARD) w->t.heard[from] = true;
+    else { /* CLAIM: from now on this rank makes none of its own */
+      if (from < w->t.claimed) w->t.claimed = from;
+      say(w, HEARD, from, 0);
+    }
   }
 }
 
@@ -118,6 +122,7 @@ gs_status gs_talk_start(mpi_world *w, gs_arena *a, gs_err *e) {
   t->answer = GS_NEWS(a, n, gs_word);
   t->begun = GS_NEWS(a, n, uint32_t);
   t->awaited = GS_NEWS(a, n, int);
+  t->heard = GS_NEWS(a, n, bool);
   t->claimed = n;
   if (n == 1 || w->level < MPI_THREAD_SERIALIZED) return GS_OK;
   pthread_mutex_init(&t->gate, NULL);
@@ -256,24 +261,42 @@ void gs_world_blame(gs_world *base, gs_err *e) {
   gs_arena_free(&a);
 }
 
+/* Claims the word, unless another rank has.  Who hears of a claim makes none,
+ * so once all have heard of the lowest one no other rank will speak: words of
+ * one rank come in the order in which they were said. */
+static bool claim(mpi_world *w) {
+  gs_mpi_lock(w);
+  hear(w);
+  bool claims = w->t.claimed == w->base.nrank;
+  if (claims) say_all(w, CLAIM);
+  gs_mpi_unlock(w);
+  return claims;
+}
+
+/* Whether all have heard of the claim that are not known to be silent. */
+static bool all_heard(mpi_world *w) {
+  gs_mpi_lock(w);
+  hear(w);
+  int r = 0;
+  while (r < w->base.nrank && (r == w->base.rank || w->t.heard[r] ||
+                               (w->t.asked && !answers(w, r))))
+    r++;
+  gs_mpi_unlock(w);
+  return r == w->base.nrank;
+}
+
 void gs_world_speak(gs_world *base) {
   mpi_world *w = (mpi_world *)base;
-  const double settle = 0.3, max = 10;
+  const double max = 10;
   gs_patience patience = {0};
   if (base->nrank == 1 || !w->t.listens) return;
-  hear_now(w);
-  bool claims = w->t.claimed == base->nrank;
-  if (claims) {
-    gs_mpi_lock(w);
-    say_all(w, CLAIM);
-    gs_mpi_unlock(w);
-  }
+  bool claims = claim(w);
   for (;;) {
-    double waited = gs_waited(&patience);
+    bool heard = all_heard(w);
     bool first = claims && w->t.claimed > base->rank;
-    if (waited > (first ? settle : max)) return;
+    if (first && heard) return;
+    if (gs_waited(&patience) > (first ? grace(w) : max)) return;
     usleep(SHORT_MS * 1000);
-    hear_now(w);
   }
 }
 

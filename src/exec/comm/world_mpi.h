@@ -34,6 +34,7 @@ typedef struct gs_talk {
   gs_letter *letter; /* [kinds * nrank] */
   gs_word *answer;   /* [nrank] the newest */
   uint32_t *begun;   /* [nrank] waits of each when it was last asked */
+  bool *heard;       /* [nrank] who knows that this rank wants to speak */
   bool asked;        /* whether the answers are of now */
   int round, claimed; /* lowest other rank that wants to speak; nrank: none */
   int *awaited;       /* [nrank] waits of this rank for each */
