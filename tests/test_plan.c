@@ -17,7 +17,14 @@ static gs_plan_io io(const gs_mesh *m, const char *name, gs_dtype dtype,
   return out;
 }
 
+static const int64_t pieces[] = {1, 0, 7, -1, 4, 0, 2, 0, 0, 1, 1, 4};
+
 static gs_plan *sample(gs_plan_kind kind) {
+  gs_plan_exchange *exchanges = GS_NEWS(&arena, 12, gs_plan_exchange);
+  for (int i = 0; i < 12; i++)
+    exchanges[i] = (gs_plan_exchange){gs_sprintf(&arena, "e.%d", i), 6, 12,
+                                      pieces, pieces};
+  exchanges[1].ngive = 0;
   gs_plan *p = GS_NEW(&arena, gs_plan);
   p->producer = "gshard 0.1";
   p->kind = kind;
@@ -33,9 +40,13 @@ static gs_plan *sample(gs_plan_kind kind) {
   p->mesh.device_ids = ids;
   for (int i = 0; i < (kind == GS_PLAN_SPMD ? 1 : 12); i++)
     *gs_push(&arena, &p->file) = (gs_plan_file){
-        kind == GS_PLAN_SPMD ? "program.onnx"
-                             : gs_sprintf(&arena, "device%04d.onnx", i),
-        (uint64_t)i << 40, UINT64_MAX - (uint64_t)i};
+        .name = kind == GS_PLAN_SPMD
+                    ? "program.onnx"
+                    : gs_sprintf(&arena, "device%04d.onnx", i),
+        .size = (uint64_t)i << 40,
+        .hash = UINT64_MAX - (uint64_t)i,
+        .nexchange = kind == GS_PLAN_SPMD ? 0 : i,
+        .exchange = exchanges};
   *gs_push(&arena, &p->input) = io(&p->mesh, "x \"1\"", GS_FLOAT, "{tp,~}");
   *gs_push(&arena, &p->input) = io(&p->mesh, "", GS_INT64, "{tp:(1)3,tp:(3)4}");
   *gs_push(&arena, &p->input) = io(&p->mesh, "z", GS_FLOAT, "{z:(4)3,z:(1)4}");
@@ -68,6 +79,15 @@ static void round_trip(gs_plan_kind kind) {
   ck_assert(q->hash == p->hash);
   ck_assert_int_eq(q->kind, p->kind);
   ck_assert_int_eq(q->file.n, p->file.n);
+  for (int i = 0; i < q->file.n; i++) {
+    const gs_plan_file *f = &q->file.at[i];
+    ck_assert_int_eq(f->nexchange, p->file.at[i].nexchange);
+    for (int k = 0; k < f->nexchange; k++) {
+      ck_assert_int_eq(f->exchange[k].ngive, k == 1 ? 0 : 6);
+      ck_assert_int_eq(f->exchange[k].ntake, 12);
+      ck_assert(!memcmp(f->exchange[k].takes, pieces, sizeof pieces));
+    }
+  }
   ck_assert_int_eq(q->mesh.nsub, p->mesh.nsub);
   ck_assert_int_eq((int)q->mesh.device_ids[0], 11);
   ck_assert_int_eq((int)q->mesh.order[1].position[1], 11);
@@ -89,7 +109,7 @@ END_TEST
 START_TEST(test_empty) {
   gs_plan p = {.producer = "", .kind = GS_PLAN_SPMD}, *q;
   size_t n;
-  *gs_push(&arena, &p.file) = (gs_plan_file){"a.onnx", 0, 0};
+  *gs_push(&arena, &p.file) = (gs_plan_file){.name = "a.onnx"};
   ok(gs_mesh_finish(&p.mesh, &err));
   const char *text = text_of(&p, &n);
   ok(gs_plan_parse(&arena, "plan.yaml", text, n, true, &q, &err));
@@ -99,11 +119,11 @@ START_TEST(test_empty) {
 END_TEST
 
 /* Replaces a text in the sample; expects this code and message. */
-static void refuse(const char *from, const char *to, gs_status code,
-                   const char *message) {
+static void refuse_of(gs_plan_kind kind, const char *from, const char *to,
+                      gs_status code, const char *message) {
   size_t n;
   gs_plan *q;
-  const char *text = text_of(sample(GS_PLAN_SPMD), &n);
+  const char *text = text_of(sample(kind), &n);
   const char *at = strstr(text, from);
   ck_assert_msg(at != NULL, "no '%s'", from);
   char *changed = gs_sprintf(&arena, "%.*s%s%s", (int)(at - text), text, to,
@@ -115,6 +135,20 @@ static void refuse(const char *from, const char *to, gs_status code,
   ck_assert_msg(strstr(err.diag[0].text, message), "%s", err.diag[0].text);
   ck_assert_msg(!strncmp(err.diag[0].place, "plan.yaml:", 10), "no place");
 }
+
+static void refuse(const char *from, const char *to, gs_status code,
+                   const char *message) {
+  refuse_of(GS_PLAN_SPMD, from, to, code, message);
+}
+
+START_TEST(test_pieces_refused) {
+  gs_plan_kind kind = GS_PLAN_DEVICE;
+  refuse_of(kind, "7, -1, 4, 0]", "7, -1, 4]", GS_DATA, "each piece has 6");
+  refuse_of(kind, "7, -1, 4, 0]", "7, -1, 4, x]", GS_DATA, "integer");
+  refuse_of(kind, "tensor: \"e.0\", ", "", GS_DATA, "needs the key");
+  refuse_of(kind, "gives: [1", "gives: [2", GS_MISMATCH, "hash");
+}
+END_TEST
 
 START_TEST(test_refused) {
   refuse("4096", "4097", GS_MISMATCH, "hash");
@@ -223,6 +257,7 @@ int main(int argc, char **argv) {
   tcase_add_test(t, test_round_trip);
   tcase_add_test(t, test_empty);
   tcase_add_test(t, test_refused);
+  tcase_add_test(t, test_pieces_refused);
   tcase_add_test(t, test_unverified);
   tcase_add_test(t, test_schema);
   tcase_add_test(t, test_manual);

@@ -143,6 +143,29 @@ static gs_status fill_block(emitter *m, gs_value *block) {
 
 /* ---- graphs ---- */
 
+static const int64_t *copy_numbers(emitter *m, const gs_node *n,
+                                   const char *name, int *count) {
+  const int64_t *at = gs_node_ints(n, name, count);
+  return at ? gs_memdup(m->a, at, (size_t)*count * sizeof *at) : NULL;
+}
+
+/* The pieces that the graph of a device gives and takes. */
+static void list_exchanges(emitter *m, const gs_graph *g, gs_plan_file *f) {
+  GS_VEC(gs_plan_exchange) all = {0};
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    gs_plan_exchange x = {0};
+    if (!n->op || !(n->op->flags & GS_OP_COLLECTIVE)) continue;
+    x.takes = copy_numbers(m, n, "takes", &x.ntake);
+    x.gives = copy_numbers(m, n, "gives", &x.ngive);
+    if (!x.takes && !x.gives) continue;
+    x.tensor = gs_strdup(m->a, n->out[0]->name);
+    *gs_push(m->a, &all) = x;
+  }
+  f->nexchange = all.n;
+  f->exchange = all.at;
+}
+
 static gs_status write_graph(emitter *m, const gs_graph *g,
                              const char *name) {
   gs_model_info info;
@@ -159,7 +182,9 @@ static gs_status write_graph(emitter *m, const gs_graph *g,
   gs_write_options w = {.progress = m->o->progress};
   gs_status s = gs_model_write_with(model, in_dir(m, name), &w, m->e);
   gs_model_close(model);
-  *gs_push(m->a, &m->plan.file) = (gs_plan_file){name, w.size, w.hash};
+  gs_plan_file *f = gs_push(m->a, &m->plan.file);
+  *f = (gs_plan_file){.name = name, .size = w.size, .hash = w.hash};
+  if (m->o->device) list_exchanges(m, g, f);
   return s;
 }
 

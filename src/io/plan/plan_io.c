@@ -15,12 +15,6 @@ static void json(gs_buf *b, const char *key, const char *text) {
   gs_buf_json(b, text ? text : "");
 }
 
-/* ", size: N, hash: "...."}": ends an entry. */
-static void write_sum(gs_buf *b, uint64_t size, uint64_t hash) {
-  gs_buf_printf(b, ", size: %llu, hash: \"%016llx\"}\n",
-                (unsigned long long)size, (unsigned long long)hash);
-}
-
 /* "key: [0, 1, 3, 2]" */
 static void write_list(gs_buf *b, const char *key, const int64_t *list,
                        int64_t n) {
@@ -28,6 +22,27 @@ static void write_list(gs_buf *b, const char *key, const int64_t *list,
   for (int64_t i = 0; i < n; i++)
     gs_buf_printf(b, "%s%lld", i ? ", " : "", (long long)list[i]);
   gs_buf_char(b, ']');
+}
+
+/* ", exchanges: [{tensor: "y", gives: [..], takes: [..]}]" */
+static void write_exchanges(gs_buf *b, const gs_plan_file *f) {
+  for (int i = 0; i < f->nexchange; i++) {
+    const gs_plan_exchange *x = &f->exchange[i];
+    gs_buf_str(b, i ? ",\n      {" : ", exchanges: [\n      {");
+    json(b, "tensor", x->tensor);
+    gs_buf_str(b, ", ");
+    write_list(b, "gives", x->gives, x->ngive);
+    gs_buf_str(b, ", ");
+    write_list(b, "takes", x->takes, x->ntake);
+    gs_buf_char(b, '}');
+  }
+  if (f->nexchange) gs_buf_str(b, "]");
+}
+
+/* ", size: N, hash: "...."}": ends an entry. */
+static void write_sum(gs_buf *b, uint64_t size, uint64_t hash) {
+  gs_buf_printf(b, ", size: %llu, hash: \"%016llx\"}\n",
+                (unsigned long long)size, (unsigned long long)hash);
 }
 
 static void write_orders(gs_buf *b, const gs_mesh *m) {
@@ -114,6 +129,7 @@ static void write_body(gs_buf *b, const gs_plan *p) {
   for (int i = 0; i < p->file.n; i++) {
     gs_buf_str(b, "  - {");
     json(b, "name", p->file.at[i].name);
+    write_exchanges(b, &p->file.at[i]);
     write_sum(b, p->file.at[i].size, p->file.at[i].hash);
   }
   write_io(b, &p->mesh, "inputs", p->input.n, p->input.at);
@@ -254,7 +270,17 @@ static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
   for (int i = 0; i < from->file.n; i++) {
     const gs_plan_file_reading *f = &from->file.at[i];
     GS_TRY(plain_name(r, f->at, f->file.name));
-    *gs_push(r->arena, &p->file) = f->file;
+    int n = f->exchange.n;
+    gs_plan_exchange *x = GS_NEWS(r->arena, n + 1, gs_plan_exchange);
+    for (int k = 0; k < n; k++) {
+      const gs_plan_exchange_reading *y = &f->exchange.at[k];
+      x[k] = (gs_plan_exchange){y->tensor, y->gives.n, y->takes.n, y->gives.at,
+                                y->takes.at};
+    }
+    gs_plan_file *to = gs_push(r->arena, &p->file);
+    *to = f->file;
+    to->nexchange = n;
+    to->exchange = x;
   }
   if (p->file.n != want)
     return gs_fail_at(r->err, GS_DATA, &from->root->at,

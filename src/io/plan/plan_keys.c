@@ -7,6 +7,7 @@
 #define LIST_OF(name)                                                          \
   "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/" name "\"}}"
 #define HASH "{\"type\": \"string\", \"pattern\": \"^[0-9a-f]{16}$\"}"
+#define NUMBERS "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}}"
 #define SIZE "{\"type\": \"integer\", \"minimum\": 0}"
 
 static gs_status hash_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
@@ -111,13 +112,62 @@ static gs_status mesh_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 
 /* ---- files, inputs, outputs ---- */
 
+/* Whole numbers of either sign. */
+static gs_status numbers_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                             void *into) {
+  gs_int_list *l = (gs_int_list *)(void *)((char *)into + k->offset);
+  GS_TRY(gs_yaml_list(v, r->err));
+  l->at = GS_NEWS(r->arena, v->item.n + 1, int64_t);
+  for (l->n = 0; l->n < v->item.n; l->n++) {
+    gs_yaml x = *v->item.at[l->n]; /* integers of a spec have no sign */
+    bool minus = x.kind == GS_YAML_SCALAR && x.text[0] == '-';
+    if (minus) x.text++;
+    GS_TRY(gs_yaml_int(&x, 0, INT64_MAX, &l->at[l->n], r->err));
+    if (minus) l->at[l->n] = -l->at[l->n];
+  }
+  if (l->n % GS_PIECE_NUMBERS == 0) return GS_OK;
+  return gs_fail_at(r->err, GS_DATA, &v->at,
+                    "%d numbers; each piece has %d", l->n, GS_PIECE_NUMBERS);
+}
+
+#define EXCHANGE(field) offsetof(gs_plan_exchange_reading, field)
+static const gs_key exchange_keys[] = {
+    {"tensor", gs_key_text, EXCHANGE(tensor), NULL, NULL,
+     "Its result in the graph.", true},
+    {"gives", numbers_key, EXCHANGE(gives), NULL, NUMBERS,
+     "What the device sends: six numbers for each piece, which are the "
+     "position of the device that takes it, the operand, the first place of "
+     "its block, the distance to the next one, how many there are, and the "
+     "place where the first of them goes.", true},
+    {"takes", numbers_key, EXCHANGE(takes), NULL, NUMBERS,
+     "What it receives, and from whom; what it keeps has itself there.", true},
+};
+static const gs_keys exchange_table = {"exchange", "an exchange",
+                                       COUNT(exchange_keys), exchange_keys};
+
+static gs_status exchanges_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                               void *into) {
+  (void)k;
+  gs_plan_file_reading *f = into;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    gs_plan_exchange_reading *x = gs_push(r->arena, &f->exchange);
+    *x = (gs_plan_exchange_reading){.at = v->item.at[i]};
+    GS_TRY(gs_keys_read(r, x->at, &exchange_table, x));
+  }
+  return GS_OK;
+}
+
+#define OF_FILE(field) offsetof(gs_plan_file_reading, file.field)
 static const gs_key file_keys[] = {
-    {"name", gs_key_text, offsetof(gs_plan_file, name), NULL, NULL,
+    {"name", gs_key_text, OF_FILE(name), NULL, NULL,
      "Its name in the plan's directory.", true},
-    {"size", size_key, offsetof(gs_plan_file, size), NULL, SIZE,
-     "Its size in bytes.", true},
-    {"hash", hash_key, offsetof(gs_plan_file, hash), NULL, HASH,
-     "Hash of its content.", true},
+    {"size", size_key, OF_FILE(size), NULL, SIZE, "Its size in bytes.", true},
+    {"hash", hash_key, OF_FILE(hash), NULL, HASH, "Hash of its content.",
+     true},
+    {"exchanges", exchanges_key, 0, NULL, LIST_OF("exchange"),
+     "Of a graph of one device: the pieces of each exchange, in the order of "
+     "execution. Default: none.", false},
 };
 static const gs_keys file_table = {"file", "a file", COUNT(file_keys),
                                    file_keys};
@@ -129,8 +179,8 @@ static gs_status files_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   GS_TRY(gs_yaml_list(v, r->err));
   for (int i = 0; i < v->item.n; i++) {
     gs_plan_file_reading *f = gs_push(r->arena, &p->file);
-    f->at = v->item.at[i];
-    GS_TRY(gs_keys_read(r, f->at, &file_table, &f->file));
+    *f = (gs_plan_file_reading){.at = v->item.at[i]};
+    GS_TRY(gs_keys_read(r, f->at, &file_table, f));
   }
   return GS_OK;
 }
@@ -282,6 +332,7 @@ static const gs_keys plan_table = {"plan", "a plan", COUNT(plan_keys),
 
 const gs_keys *const gs_plan_tables[] = {
     &plan_table, &mesh_table, &axis_table,    &cut_table,       &order_table,
-    &file_table, &io_table,   &weights_table, &collective_table,
+    &file_table, &exchange_table, &io_table,  &weights_table,
+    &collective_table,
 };
 const int gs_plan_ntable = COUNT(gs_plan_tables);

@@ -28,8 +28,15 @@ typedef struct gs_plan_collective_reading {
   const gs_yaml *at;
 } gs_plan_collective_reading;
 
+typedef struct gs_plan_exchange_reading {
+  const char *tensor;
+  gs_int_list gives, takes;
+  const gs_yaml *at;
+} gs_plan_exchange_reading;
+
 typedef struct gs_plan_file_reading {
   gs_plan_file file;
+  GS_VEC(gs_plan_exchange_reading) exchange;
   const gs_yaml *at;
 } gs_plan_file_reading;
 

@@ -25,10 +25,22 @@ typedef struct gs_plan_io { /* a graph input or output */
   gs_sharding *sharding; /* how it is split over the devices, or joined */
 } gs_plan_io;
 
+enum { GS_PIECE_NUMBERS = 6 };
+
+/* What the device of a graph gives and takes in an exchange: six numbers for
+ * each piece, as in its node (op/core/exchange_node.h). */
+typedef struct gs_plan_exchange {
+  const char *tensor; /* its result in the graph */
+  int ngive, ntake;
+  const int64_t *gives, *takes;
+} gs_plan_exchange;
+
 typedef struct gs_plan_file { /* a graph */
   const char *name; /* in the plan's directory */
   uint64_t size;    /* bytes */
   uint64_t hash;    /* gs_hash of them */
+  int nexchange;
+  const gs_plan_exchange *exchange; /* [nexchange] of a graph of one device */
 } gs_plan_file;
 
 typedef struct gs_plan_weights { /* the file of all weights */
