@@ -436,6 +436,21 @@ END_TEST
 
 /* ---- the others ---- */
 
+/* Blocks of 4, the last of which has 2 elements, or none. */
+START_TEST(blocks) {
+  PARTS(4, "input x : $[3,14,5]\ny, s = ai.gshard.SoftmaxBlocks(x) dims=[1] "
+        "blocks=[4] : ?[...], : ?[...]\n", SAME_DIM(0), WINDOW(1, 4, 0, 4),
+        SAME_DIM(2));
+  PARTS(4, "input x : $[2,9]\ny, s = ai.gshard.SoftmaxBlocks(x) dims=[1] "
+        "blocks=[4] : ?[...], : ?[...]\n", SAME_DIM(0), WINDOW(1, 3, 0, 3));
+  PARTS(4, "input x : $[3,14,5]\ny, m = ai.gshard.MomentBlocks(x) dims=[1,-1] "
+        "blocks=[4,1] : ?[...], : ?[...]\n", SAME_DIM(0), WINDOW(1, 4, 0, 4));
+  PARTS(4, "input x : $[5,6,7]\ny = ai.gshard.MomentBlocks(x) dims=[2,0] "
+        "blocks=[3,2] centred=0 p=1 stash_type=11\n", WINDOW(0, 3, 0, 3),
+        SAME_DIM(1), WINDOW(2, 3, 0, 3));
+}
+END_TEST
+
 START_TEST(others) {
   PARTS(4, "input x : $[2,11,3]\ny = LRN(x) size=4 alpha=0.5 bias=2.0\n",
         SAME_DIM(0), WINDOW(1, 1, 1, 4), SAME_DIM(2));
@@ -501,6 +516,7 @@ int main(void) {
   tcase_add_test(t, indices);
   tcase_add_loop_test(t, resizes, 0, NFRAME * NMODE);
   tcase_add_loop_test(t, reaches, 0, NFRAME * 2);
+  tcase_add_test(t, blocks);
   tcase_add_test(t, others);
   tcase_add_test(t, lookups);
   return suite_run("kernel_place", t);

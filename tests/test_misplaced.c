@@ -58,6 +58,21 @@ static const struct {
      "[1,1,9]{~,~,a}\"", "5 rows do not fit at 5 in a cache of 9"},
     {"ai.gshard.OneHot(i, d, v) place=\"_, _, _ -> [1,1,2,9]{~,~,~,a}\"",
      "'place' does not fit result 'y' f32[1,1,2,8]"},
+    {"ai.gshard.MomentBlocks(x) dims=[2] blocks=[2] place=\"[1,1,9]{~,~,a} "
+     "window(2:1,5) -> [1,1,2]{~,~,a}\"",
+     "elements of blocks of dim 2 are missing"},
+    {"ai.gshard.MomentBlocks(x) dims=[0] blocks=[1] place=\"[1,1,9]{~,~,a} "
+     "-> [1,1,9]{~,~,~}\"", "dim 2 of operand and result differ"},
+    {"ai.gshard.MomentBlocks(x) dims=[2] blocks=[3] place=\"[1,1,9]{~,~,a} "
+     "-> [1,1,2]{~,~,a}\"", "'place' does not fit result"},
+    {"ai.gshard.MomentBlocks(x) dims=[3] blocks=[2]", "axis 3 is out of range"},
+    {"ai.gshard.MomentBlocks(x) dims=[2] blocks=[0]",
+     "'blocks' has 0, which is not from 1 to 1073741824"},
+    {"ai.gshard.MomentBlocks(x) dims=[2] blocks=[1,2]",
+     "'blocks' has 2 elements, 'dims' 1"},
+    {"ai.gshard.MomentBlocks(x) dims=[2] blocks=[1] stash_type=10",
+     "attribute 'stash_type' is 10, neither 1 (f32) nor 11 (f64)"},
+    {"ai.gshard.Normalize(x, s)", "does not broadcast to 'x'"},
     {"ai.gshard.MaxPool(x) kernel_shape=[3] stride=[2] place=\"[1,1,9]{~,~,a}"
      " -> [1,1,7]{~,~,a}\"", NULL},
 };

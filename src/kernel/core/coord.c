@@ -86,7 +86,10 @@ static gs_status extent(gs_kctx *k, const gs_view *v, const gs_extent *from,
 /* The placement, or NULL. */
 static gs_status placement(gs_kctx *k, const gs_placement **pl) {
   *pl = NULL;
-  if (!k->node->op || !(k->node->op->flags & GS_OP_PLACED)) return GS_OK;
+  const gs_op *op = k->node->op;
+  if (!op || !(op->flags & GS_OP_PLACED)) return GS_OK;
+  if (!(op->flags & GS_OP_MESH) && !gs_node_attr(k->node, "place"))
+    return GS_OK; /* on whole tensors */
   *pl = gs_node_placement(k->node);
   if (!k->mesh) return gs_kernel_fail(k, GS_DATA, "there is no mesh");
   return *pl ? GS_OK

@@ -227,7 +227,7 @@ static gs_status helper(reader *r) {
   return signature(r, true);
 }
 
-/* A split form: its attributes `blocks` and `dims` are set by the
+/* A split form: its attributes `blocks`, `dims` and `parts` are set by the
  * partitioner. */
 static gs_status split(reader *r) {
   const char *name;
@@ -241,6 +241,7 @@ static gs_status split(reader *r) {
   GS_TRY(signature(r, true));
   *gs_push(r->a, &f->attr) = (gs_fn_attr){"blocks", GS_ATTR_INT, NULL, false};
   *gs_push(r->a, &f->attr) = (gs_fn_attr){"dims", GS_ATTR_INTS, NULL, false};
+  *gs_push(r->a, &f->attr) = (gs_fn_attr){"parts", GS_ATTR_INTS, NULL, false};
   return GS_OK;
 }
 

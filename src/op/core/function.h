@@ -115,8 +115,8 @@ const gs_function *gs_function_find(const gs_functions *f, const char *domain,
 const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
                                     const char *name);
 
-/* The same for its split form, which has the attributes `blocks` and `dims`
- * besides those that it lists. */
+/* The same for its split form, which has the attributes `blocks`, `dims` and
+ * `parts` besides those that it lists. */
 const gs_function *gs_split_find(const gs_functions *f, const char *domain,
                                  const char *name);
 

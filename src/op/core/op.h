@@ -170,8 +170,9 @@ enum {
   GS_OP_ENTRY = 1 << 14,      /* reads this device's block of operand 0 */
   GS_OP_EXIT = 1 << 15,       /* joins blocks to an output of the program */
   GS_OP_MESH = 1 << 16, /* depends on the mesh, or on the device's place */
-  GS_OP_PLACED = 1 << 17, /* the operator of ONNX with that name on a part of
-                             its tensors, as the attribute `place` says */
+  GS_OP_PLACED = 1 << 17, /* runs on a part of its tensors, as the attribute
+                             `place` says: with GS_OP_MESH always, as the
+                             operator of ONNX with that name */
 };
 
 /* Which operand of a row holds indices, or a size, and of what. */

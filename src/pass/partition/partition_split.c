@@ -9,31 +9,46 @@ enum { MAX_DEPTH = 4 }; /* of split forms within split forms */
 
 /* ---- whether there is one ---- */
 
-/* The axes of the first dim that are on a factor with split forms; NULL: there
- * are none. */
-static const gs_axes *unfolded(const gs_node *n, const gs_rule *r) {
+static bool unfolds(const gs_rule *r) {
+  for (int f = 0; f < r->nfactor; f++)
+    if (gs_factor_unfolds(r->factor[f].kind)) return true;
+  return false;
+}
+
+/* The axes of each factor with split forms, as the operands and results have
+ * them; the first of those in *first, NULL: there are none. */
+static void find_axes(const gs_partitioner *p, const gs_node *n,
+                      const gs_rule *r, gs_assignment *as,
+                      const gs_axes **first) {
+  gs_assignment *one = GS_NEW(p->a, gs_assignment);
+  *first = NULL;
   for (int i = 0; i < r->nin + r->nout; i++) {
     gs_slot slot = gs_slot_at(n, r, i);
     if (!slot.value || !slot.value->sharding) continue;
-    for (int d = 0; d < slot.map->rank; d++) {
-      const gs_axes *axes = &slot.value->sharding->dim[d].axes;
-      for (int k = 0; axes->n && k < slot.map->dim[d].n; k++)
-        if (gs_factor_unfolds(r->factor[slot.map->dim[d].f[k]].kind))
-          return axes;
+    *one = (gs_assignment){0};
+    gs_project(p->m, r, slot.map, slot.value->sharding, one);
+    for (int f = 0; f < r->nfactor; f++) {
+      if (!gs_factor_unfolds(r->factor[f].kind) || as->axis[f].n) continue;
+      as->axis[f] = one->axis[f];
+      if (as->axis[f].n && !*first) *first = &as->axis[f];
     }
   }
-  return NULL;
 }
 
-/* The dims of operand 0 with such factors. */
-static int unfolded_dims(const gs_rule *r, int64_t *dims) {
+/* The dims of operand 0 with such factors, and over how many devices each is
+ * split; their number. */
+static int unfolded_dims(const gs_partitioner *p, const gs_rule *r,
+                         const gs_assignment *as, int64_t *dims,
+                         int64_t *parts) {
   int n = 0;
   for (int d = 0; r->nin && d < r->in[0].rank; d++)
-    for (int k = 0; k < r->in[0].dim[d].n; k++)
-      if (gs_factor_unfolds(r->factor[r->in[0].dim[d].f[k]].kind)) {
-        dims[n++] = d;
-        break;
-      }
+    for (int k = 0; k < r->in[0].dim[d].n; k++) {
+      int f = r->in[0].dim[d].f[k];
+      if (!gs_factor_unfolds(r->factor[f].kind)) continue;
+      parts[n] = gs_axes_size(p->m, &as->axis[f]);
+      dims[n++] = d;
+      break;
+    }
   return n;
 }
 
@@ -85,17 +100,26 @@ static gs_status check_results(const gs_partitioner *p, const gs_split_form *s,
   return GS_OK;
 }
 
+/* What the lines ask for by $blocks, $dims and $parts. */
+static void tell(const gs_partitioner *p, gs_graph *g, gs_node *c,
+                 const gs_rule *r, const gs_assignment *as, int64_t blocks) {
+  int64_t dims[GS_MAX_RANK], parts[GS_MAX_RANK];
+  int count = unfolded_dims(p, r, as, dims, parts);
+  gs_node_set_int(g, c, "blocks", blocks);
+  gs_node_set_ints(g, c, "dims", dims, count);
+  gs_node_set_ints(g, c, "parts", parts, count);
+}
+
 /* By f, or the node itself.  *made: false where the text makes no such results,
  * or takes no such operands. */
 static gs_status expand(gs_partitioner *p, const gs_node *n,
-                        const gs_function *f, const gs_rule *r, int64_t blocks,
+                        const gs_function *f, const gs_rule *r,
+                        const gs_assignment *as, int64_t blocks,
                         gs_split_form *s, bool *made) {
-  int64_t dims[GS_MAX_RANK];
   gs_graph *g = s->g = gs_graph_new(p->a, n->name);
   gs_node *c = gs_node_like(g, n, n->name);
   gs_node_set_all(g, c, n);
-  if (f) gs_node_set_int(g, c, "blocks", blocks);
-  if (f) gs_node_set_ints(g, c, "dims", dims, unfolded_dims(r, dims));
+  if (f) tell(p, g, c, r, as, blocks);
   add_ends(s, n, c);
   gs_status status = GS_OK;
   gs_err why;
@@ -226,13 +250,14 @@ static bool is_own(const gs_partitioner *p, const gs_node *n) {
 
 static gs_status make_form(gs_partitioner *p, const gs_node *n,
                            const gs_function *f, const gs_rule *r,
-                           int64_t blocks, gs_split_form **form) {
+                           const gs_assignment *as, int64_t blocks,
+                           gs_split_form **form) {
   bool made;
   gs_split_form *s = GS_NEW(p->a, gs_split_form);
   s->node = n;
   s->outer = p->form;
   s->depth = p->form ? p->form->depth + 1 : 0;
-  GS_TRY(expand(p, n, f, r, blocks, s, &made));
+  GS_TRY(expand(p, n, f, r, as, blocks, s, &made));
   if (!made) return GS_OK;
   relate(p, n, s);
   *form = s;
@@ -245,13 +270,16 @@ gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
   *form = NULL;
   if (is_own(p, n)) return GS_OK;
   if (!n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return GS_OK;
-  const gs_axes *axes = unfolded(n, r);
   int depth = p->form ? p->form->depth + 1 : 0;
-  if (!axes || depth > MAX_DEPTH) return GS_OK;
+  if (!unfolds(r) || depth > MAX_DEPTH) return GS_OK;
+  const gs_axes *axes;
+  gs_assignment *as = GS_NEW(p->a, gs_assignment);
+  find_axes(p, n, r, as, &axes);
+  if (!axes) return GS_OK;
   GS_TRY(gs_expander_functions(p->expander, p->a, &all, p->e));
   const gs_function *f = gs_split_find(all, n->domain, n->op_type);
   if (!f) return GS_OK;
-  return make_form(p, n, f, r, gs_axes_size(p->m, axes), form);
+  return make_form(p, n, f, r, as, gs_axes_size(p->m, axes), form);
 }
 
 /* ---- its partitioner ---- */
@@ -350,7 +378,7 @@ gs_status gs_partitioner_better(gs_partitioner *p, const gs_node *n,
   gs_partitioner direct;
   *better = t < seconds;
   if (*better || t > seconds * (1 + GS_CLOSE)) return GS_OK;
-  GS_TRY(make_form(p, n, NULL, r, 1, &alone));
+  GS_TRY(make_form(p, n, NULL, r, NULL, 1, &alone));
   GS_TRY(gs_partitioner_try(p, alone, tmp, &direct));
   *better = sent(q->out) < sent(direct.out);
   return GS_OK;

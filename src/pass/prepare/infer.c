@@ -123,7 +123,7 @@ static bool is_weight(const gs_value *v) {
 static bool may_fold(const gs_node *n) {
   const gs_op *op = n->op;
   if (!op || (op->flags & (GS_OP_RANDOM | GS_OP_COLLECTIVE | GS_OP_MESH)) ||
-      gs_node_has_region(n))
+      gs_node_attr(n, "place") || gs_node_has_region(n))
     return false;
   int64_t total = 0;
   for (int i = 0; i < n->nin + n->nout; i++) {

@@ -93,7 +93,7 @@ gs_status gs_rule_mvn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   gs_rule_begin(a, n, r);
   gs_rule_tie(n, r, 0, 1);
   for (int d = 0; d < n->in[0]->rank; d++)
-    if (set[d]) r->factor[d].kind = GS_WHOLE;
+    if (set[d]) r->factor[d].kind = GS_STATS;
   return GS_OK;
 }
 

@@ -39,17 +39,19 @@ static bool holds(const gs_mesh *m, const gs_extent *x, const gs_value *v) {
   return true;
 }
 
-/* The node of ONNX whose part n is, with operands of the global shapes. */
+/* The node whose part n is, with operands of the global shapes: of ONNX, or of
+ * a row that may run on whole tensors too. */
 static gs_status whole_node(gs_graph *g, const gs_node *n,
                             const gs_placement *pl, gs_graph *to,
                             gs_node **out, gs_err *e) {
-  gs_node *w = *out = gs_node_new(to, "", n->op_type, n->name, n->nin,
-                                  n->nout);
-  w->op = gs_op_find("", n->op_type);
-  gs_assert(w->op); /* table: rows of GS_OP_PLACED have the name of another */
+  bool own = !(n->op->flags & GS_OP_MESH);
+  gs_node *w = *out = gs_node_new(to, own ? n->domain : "", n->op_type, n->name,
+                                  n->nin, n->nout);
+  w->op = gs_op_find(w->domain, n->op_type);
+  gs_assert(w->op); /* table: others have the name of a row of ONNX */
   w->opset = w->op->since;
-  w->nattr = n->nattr;
-  w->attr = n->attr;
+  for (int i = 0; i < n->nattr; i++)
+    if (n->attr[i].kind != GS_ATTR_PLACE) gs_node_set(to, w, &n->attr[i]);
   for (int i = 0; i < n->nin; i++) {
     const gs_value *v = n->in[i];
     const gs_extent *x = &pl->in[i];

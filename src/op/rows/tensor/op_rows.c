@@ -55,7 +55,7 @@ gs_status gs_rule_layer_norm(gs_arena *a, const gs_node *n, gs_rule *r,
   gs_rule_begin(a, n, r);
   gs_rule_tie(n, r, 0, n->nin);
   for (int d = 0; d < n->in[0]->rank; d++) {
-    if (d >= axis) r->factor[d].kind = GS_WHOLE;
+    if (d >= axis) r->factor[d].kind = GS_STATS;
     for (int i = 1; i < n->nout && d < axis; i++)
       if (n->out[i]) gs_rule_put(&r->out[i], d, r->out[0].dim[d].f[0]);
   }
