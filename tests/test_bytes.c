@@ -4,7 +4,7 @@
  *
  * A case says `# at most N bytes`, the least that is known to be enough.  One
  * that sends more has the line `more than N bytes` in what is expected: a gap
- * to be closed.  One with the line `# in another order` need only be equal
+ * to be closed.  One with the line `# within tolerance` need only be equal
  * within what another order of sums makes.  Each is run on integers with slow
  * links and with the machine's own: the results must be those of the whole
  * graph and the bytes sent those predicted. */

@@ -382,8 +382,10 @@ gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
       if (!shape_choice(p, n, r, tmp, k ? none : deferred, c)) continue;
       if (!k && !c->deferred) continue;
       gs_partitioner_seconds(p, n, r, tmp, c);
-      /* Of a chain that is looked at there are other ways. */
-      if (!wide || c->seconds < GS_NEVER) *gs_push(tmp, &all) = c;
+      /* Of a chain that is looked at there are other ways; what is told to be
+       * done so may be refused. */
+      if (c->seconds < GS_NEVER || (!wide && !p->o->force))
+        *gs_push(tmp, &all) = c;
     }
   return all;
 }
