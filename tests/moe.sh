@@ -41,14 +41,16 @@ digests() { grep -oE '"(digest|bytes_sent|wire_bytes)": "?[^",}]*'; }
 field() { grep -o "\"$1\": [0-9]*" "$2" | head -n 1 | grep -o '[0-9]*$'; }
 
 # moe TEXT SPEC MESH EXPERTS SHARDS OPTION...: SHARDS devices share each
-# expert weight; models have two layers of experts.
+# expert weight; models have two layers of experts.  $more: collectives above
+# 4 KiB besides the all-to-alls of the experts.
 moe() {
   text=$1 spec=$2 mesh=$3 experts=$4 shards=$5
   shift 5
   moe-transformer -q --experts "$experts" "$@" -o model.onnx
   ok "$text: pipeline" prepare "$spec" "$mesh"
-  is "$text: all-to-alls" 4 "$(count AllToAll)"
-  is "$text: others above 4 KiB" 4 "$(large)"
+  is "$text: all-to-alls of experts" 4 \
+    "$(collectives | grep '/moe/' | grep -c AllToAll)"
+  is "$text: all above 4 KiB" $((4 + ${more-0})) "$(large)"
   is "$text: run whole" 0 "$(sed -n '/"fallbacks"/,/^  \]/p' report |
     grep -c '"node"')"
   # f32[E,128,512], rounded up to whole experts
@@ -82,7 +84,11 @@ if [ "${HAVE_MPI-1}" = 1 ] && command -v "${MPIRUN-mpirun}" > mpi 2>&1; then
 fi
 
 moe 'E = D = 8' moe-transformer.yaml ep=8 8 8
+# Blocks of 2 groups are padded by more than half: for the logits it costs less
+# to gather all groups and to split the vocabulary.
+more=2
 moe 'G = 5, E = 6, D = 4' moe-transformer.yaml ep=4 6 4 --groups 5
+more=0
 moe 'D = 3' moe-transformer.yaml ep=3 4 3
 moe 'dp = ep = 2' moe-transformer-2d.yaml dp=2,ep=2 4 2
 moe 'all second choices' moe-transformer.yaml ep=4 4 4 --random-routing off
