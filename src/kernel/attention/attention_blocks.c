@@ -90,6 +90,8 @@ static gs_status prep(gs_kctx *k) {
   a->causal = gs_node_int(n, "is_causal", 0) != 0;
   a->left = gs_node_int(n, "left_window_size", -1);
   a->right = gs_node_int(n, "right_window_size", -1);
+  int64_t local = gs_node_int(n, "local_window_size", -1);
+  if (local > 0) a->left = local - 1; /* it counts the query's own key */
   a->scores = GS_SCORES_NONE;
   mask(k, p);
   p->lists = (gs_attend_scratch(a) + 63) / 64 * 64;
