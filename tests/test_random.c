@@ -97,8 +97,7 @@ static gs_status execute(run *r, const gs_graph *const *g, int ngraph,
                            .threads = 1, .timeout = 1200, .verify = true,
                            .schedule = late ? GS_WAIT_LATE : GS_WAIT_NEXT};
   gs_exec *x;
-  GS_TRY(gs_exec_new(&config, &x, &r->e));
-  gs_status s = GS_OK;
+  gs_status s = gs_exec_new(&config, &x, &r->e);
   for (int i = 0; i < r->g->input.n && !s; i++)
     s = gs_exec_input(x, r->g->input.at[i]->name, r->in[i], &r->e);
   if (!s) s = gs_exec_run(x, &r->e);

@@ -36,7 +36,8 @@ typedef struct gs_exec_config {
 typedef struct gs_exec gs_exec;
 
 /* Compiles the graphs, loads the blocks of weights and prepares all kernels.
- * The graphs must outlive the result.  Errors name step and node. */
+ * The graphs must outlive the result.  Errors name step and node; *out is there
+ * to be freed after an error too. */
 gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out, gs_err *e);
 void gs_exec_free(gs_exec *x);
 
