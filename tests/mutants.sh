@@ -108,7 +108,8 @@ mutant "idle choices of auto-sharding stay" \
   'int i = out->choice.n - 1; i >= 0 &&' 'int i = -1; i >= 0 &&' \
   tests/test_annotate
 mutant "a deferred partial may grow" \
-  'if (after > before) return 0;' '(void)(after > before);' \
+  'return at < 0 ? t : fmin(t, passed_on(' \
+  'return at < 0 ? t : fmin(0, passed_on(' \
   tests/test_partition
 mutant "gbps of an axis is ignored" \
   'axis->gbps > 0 ?' 'axis->gbps > 1e300 ?' tests/test_annotate
