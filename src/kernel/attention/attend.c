@@ -545,6 +545,10 @@ bool gs_attend_run(const gs_attend *p, const gs_attend_data *d) {
 
 /* ---- caches ---- */
 
+bool gs_attend_real(gs_dtype t) {
+  return t == GS_FLOAT || t == GS_DOUBLE || gs_dtype_half(t);
+}
+
 gs_attend_side gs_attend_dense(gs_dtype t, bool flat, int64_t heads,
                                int64_t rows, int64_t n) {
   gs_attend_side s = {t, heads * rows * n, flat ? n : rows * n,

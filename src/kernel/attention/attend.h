@@ -77,6 +77,9 @@ size_t gs_attend_scratch(const gs_attend *p);
 /* False when the matrix library refuses. */
 bool gs_attend_run(const gs_attend *p, const gs_attend_data *d);
 
+/* Whether attention computes with elements of type t. */
+bool gs_attend_real(gs_dtype t);
+
 /* [batch, heads, rows, n] in one piece, or [batch, rows, heads * n]. */
 gs_attend_side gs_attend_dense(gs_dtype t, bool flat, int64_t heads,
                                int64_t rows, int64_t n);

@@ -8,7 +8,6 @@
 #include <math.h>
 
 #include "kernel/attention/attend.h"
-#include "kernel/gemm/gemm.h"
 #include "kernel/core/support.h"
 
 enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };
@@ -21,16 +20,14 @@ typedef struct plan {
   size_t joined[2];        /* bytes when scratch must hold them, else 0 */
 } plan;
 
-static bool real(gs_dtype t) {
-  return t == GS_FLOAT || t == GS_DOUBLE || gs_dtype_half(t);
-}
-
 static gs_status check_types(gs_kctx *k) {
   for (int i = Q; i <= V; i++)
-    if (!real(k->in[i].dtype)) return gs_kernel_no_type(k, k->in[i].dtype);
+    if (!gs_attend_real(k->in[i].dtype))
+      return gs_kernel_no_type(k, k->in[i].dtype);
   if (gs_kernel_has(k, MASK)) {
     gs_dtype t = k->in[MASK].dtype;
-    if (!real(t) && !gs_dtype_whole(t)) return gs_kernel_no_type(k, t);
+    if (!gs_attend_real(t) && !gs_dtype_whole(t))
+      return gs_kernel_no_type(k, t);
   }
   return GS_OK;
 }

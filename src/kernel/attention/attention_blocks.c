@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "kernel/attention/attend.h"
-#include "kernel/gemm/gemm.h"
 #include "kernel/core/support.h"
 
 enum { Q, K, V, LENGTHS, OFFSETS, MASK };
@@ -16,16 +15,13 @@ typedef struct plan {
   size_t lists;    /* in scratch: lengths and offsets of a block */
 } plan;
 
-static bool real(gs_dtype t) {
-  return t == GS_FLOAT || t == GS_DOUBLE || gs_dtype_half(t);
-}
-
 static gs_status check_types(gs_kctx *k) {
   for (int i = Q; i <= V; i++)
-    if (!real(k->in[i].dtype)) return gs_kernel_no_type(k, k->in[i].dtype);
+    if (!gs_attend_real(k->in[i].dtype))
+      return gs_kernel_no_type(k, k->in[i].dtype);
   if (!gs_kernel_has(k, MASK)) return GS_OK;
   gs_dtype t = k->in[MASK].dtype;
-  return real(t) || t == GS_BOOL ? GS_OK : gs_kernel_no_type(k, t);
+  return gs_attend_real(t) || t == GS_BOOL ? GS_OK : gs_kernel_no_type(k, t);
 }
 
 /* Keys or values: [batch, heads, blocks, rows, n], or

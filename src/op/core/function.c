@@ -174,6 +174,13 @@ static gs_status signature(reader *r, bool results) {
   return GS_OK;
 }
 
+/* "(OPERANDS) -> (RESULTS)". */
+static gs_status ends(reader *r) {
+  GS_TRY(signature(r, false));
+  if (!eat(r, "->")) return bad(r, "'->' is expected");
+  return signature(r, true);
+}
+
 static void split_name(const char *name, gs_arena *a, const char **domain,
                        const char **last) {
   const char *dot = strrchr(name, '.');
@@ -208,9 +215,7 @@ static gs_status gradient(reader *r) {
   r->block = NULL;
   GS_TRY(word(r, &name));
   split_name(name, r->a, &f->domain, &f->name);
-  GS_TRY(signature(r, false));
-  if (!eat(r, "->")) return bad(r, "'->' is expected");
-  GS_TRY(signature(r, true));
+  GS_TRY(ends(r));
   for (int i = 0; i < f->out.n; i++)
     if (f->out.at[i].each) return bad(r, "any number of results");
   differentiate(r);
@@ -222,9 +227,7 @@ static gs_status helper(reader *r) {
   *f = (gs_function){.domain = "helper"};
   r->block = NULL;
   GS_TRY(word(r, &f->name));
-  GS_TRY(signature(r, false));
-  if (!eat(r, "->")) return bad(r, "'->' is expected");
-  return signature(r, true);
+  return ends(r);
 }
 
 /* A split form: its attributes `blocks`, `dims` and `parts` are set by the
@@ -236,9 +239,7 @@ static gs_status split(reader *r) {
   r->block = NULL;
   GS_TRY(word(r, &name));
   split_name(name, r->a, &f->domain, &f->name);
-  GS_TRY(signature(r, false));
-  if (!eat(r, "->")) return bad(r, "'->' is expected");
-  GS_TRY(signature(r, true));
+  GS_TRY(ends(r));
   *gs_push(r->a, &f->attr) = (gs_fn_attr){"blocks", GS_ATTR_INT, NULL, false};
   *gs_push(r->a, &f->attr) = (gs_fn_attr){"dims", GS_ATTR_INTS, NULL, false};
   *gs_push(r->a, &f->attr) = (gs_fn_attr){"parts", GS_ATTR_INTS, NULL, false};
@@ -256,9 +257,7 @@ static gs_status head(reader *r) {
   f->since = f->first;
   if (eat(r, "-")) GS_TRY(number(r, &f->since));
   if (f->first < 1 || f->since < f->first) return bad(r, "not a range");
-  GS_TRY(signature(r, false));
-  if (!eat(r, "->")) return bad(r, "'->' is expected");
-  return signature(r, true);
+  return ends(r);
 }
 
 static gs_status attribute(reader *r) {
