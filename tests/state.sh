@@ -149,7 +149,7 @@ ok "another type" gives 65 "output 'logits' is f32\[1,1,11\], but the input" \
   --random 1 --feed logits=input_ids "$t"
 ok "no index" gives 65 "output 'next' is i64\[1,1\], of which the last" \
   --random 1 --argmax next=input_ids "$t"
-ok "no number to begin with" gives 64 "'x' is no whole number" \
+ok "no number to begin with" gives 64 "'x' is not a whole number" \
   --count position_ids=x "$t"
 ok "what counts is given" gives 64 "first number is given with --count" \
   --random 1 -i position_ids="$data/prompt.npys" --count position_ids "$t"

@@ -43,8 +43,8 @@ static gs_status find_count(gs_runner *r, const gs_pair *p, gs_err *e) {
   GS_TRY(gs_source_find(&r->source, p->name, &c->at, e));
   if (p->value) c->next = strtoll(p->value, &end, 10);
   if (p->value && (end == p->value || *end))
-    return gs_fail(e, GS_USAGE, NULL, "'%s' is no whole number to begin with",
-                   p->value);
+    return gs_fail(e, GS_USAGE, NULL,
+                   "'%s' is not a whole number to begin with", p->value);
   return take(r, c->at, e);
 }
 
