@@ -20,6 +20,7 @@ static const char *who = "gshard";
 static void (*clean)(void);
 static _Atomic bool meant, ending, ours;
 static _Thread_local const char *busy, *library;
+static _Thread_local bool watched, working;
 
 const char *gs_busy_with(const char *what) {
   const char *old = busy;
@@ -112,10 +113,7 @@ static void guard_signal(int number) {
 }
 
 /* libgomp says itself what it could not have. */
-static void on_exit_of(int code, void *unused) {
-  (void)unused;
-  if (atomic_load(&meant)) return;
-  if (code != GS_NO) _exit(code);
+static void end_unmeant(void) {
   line l;
   begin(&l, "memory or threads ran out");
   if (busy) {
@@ -123,6 +121,44 @@ static void on_exit_of(int code, void *unused) {
     put(&l, busy);
   }
   end(&l);
+}
+
+static void on_exit_of(int code, void *unused) {
+  (void)unused;
+  if (atomic_load(&meant)) return;
+  if (code != GS_NO) _exit(code);
+  end_unmeant();
+}
+
+/* What exit() calls first, in the thread that calls it; it is also called when
+ * a thread ends, which is nothing to end the process for. */
+static void on_thread_end(void *unused) {
+  (void)unused;
+  if (working && !atomic_load(&meant)) end_unmeant();
+}
+
+#ifdef HAVE___CXA_THREAD_ATEXIT_IMPL
+extern int __cxa_thread_atexit_impl(void (*fn)(void *), void *arg, void *dso);
+
+/* The C library ends the process where it has no memory for this. */
+static void watch(void) {
+  static char of_this_library;
+  gs_library_enter("libc");
+  __cxa_thread_atexit_impl(on_thread_end, NULL, &of_this_library);
+  gs_library_leave();
+}
+#else
+static void watch(void) { (void)on_thread_end; }
+#endif
+
+bool gs_ending_work(bool on) {
+  bool before = working;
+  if (on && !watched && atomic_load(&ours)) {
+    watched = true;
+    watch();
+  }
+  working = on;
+  return before;
 }
 
 void gs_ending_guard(const char *name, void (*cleaner)(void)) {

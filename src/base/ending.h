@@ -8,6 +8,7 @@
 #ifndef GS_BASE_ENDING_H
 #define GS_BASE_ENDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* `wanted` bytes (0: not known) could not be had: does not return.  Ends the
@@ -24,6 +25,11 @@ const char *gs_busy_with(const char *what);
  * calling thread is inside, abort() and a fault near NULL count as that. */
 void gs_library_enter(const char *name);
 void gs_library_leave(void);
+
+/* Around what one of several threads does at once (on, then what was returned
+ * then): exit() within it is a library's, and ends the process before the
+ * handlers of exit() take from the others what they still use. */
+bool gs_ending_work(bool on);
 
 /* For main: from now on such ends are caught.  `who` goes before messages,
  * `clean` removes unfinished files (safe in a signal handler). */

@@ -8,12 +8,19 @@
 #endif
 
 #include "base/arena.h"
+#include "base/ending.h"
 
 static gs_status too_few(int64_t n, int64_t started, const char *why,
                          gs_err *e) {
   return gs_fail(e, GS_RESOURCE, NULL,
                  "%lld devices need as many threads; only %lld started%s",
                  (long long)n, (long long)started, why);
+}
+
+static void work_on(void (*fn)(void *ctx, int64_t i), void *ctx, int64_t i) {
+  bool before = gs_ending_work(true);
+  fn(ctx, i);
+  gs_ending_work(before);
 }
 
 #ifdef _OPENMP
@@ -32,7 +39,7 @@ gs_status gs_crew_run(int64_t n, int each, void (*fn)(void *ctx, int64_t i),
 #pragma omp parallel num_threads((int)n)
   {
     int threads = omp_get_num_threads();
-    if (threads == (int)n) fn(ctx, omp_get_thread_num());
+    if (threads == (int)n) work_on(fn, ctx, omp_get_thread_num());
 #pragma omp master
     started = threads;
   }
@@ -75,7 +82,7 @@ static void *work(void *p) {
   while (c->word == WAIT) pthread_cond_wait(&c->said, &c->lock);
   bool go = c->word == GO;
   pthread_mutex_unlock(&c->lock);
-  if (go) c->fn(c->ctx, m->i);
+  if (go) work_on(c->fn, c->ctx, m->i);
   return NULL;
 }
 
@@ -94,7 +101,7 @@ gs_status gs_crew_run(int64_t n, int each, void (*fn)(void *ctx, int64_t i),
     if (pthread_create(&m[started].thread, NULL, work, &m[started])) break;
   }
   say(&c, started == n ? GO : LEAVE);
-  if (started == n) fn(ctx, 0);
+  if (started == n) work_on(fn, ctx, 0);
   for (int64_t i = 1; i < started; i++) pthread_join(m[i].thread, NULL);
   gs_arena_free(&a);
   return started == n ? GS_OK : too_few(n, started, "", e);
