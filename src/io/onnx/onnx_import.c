@@ -405,6 +405,14 @@ static gs_status inline_call(gs_import *im, gs_scope *s,
   return GS_OK;
 }
 
+/* The function that p calls, or NULL. */
+static const Onnx__FunctionProto *function_of(const gs_import *im,
+                                              const Onnx__NodeProto *p) {
+  if (!im->functions.n) return NULL;
+  return gs_map_get(&im->functions, gs_function_key(im->a, p->domain,
+                                                    p->op_type, p->overload));
+}
+
 static gs_status import_nodes(gs_import *im, gs_scope *s,
                               Onnx__NodeProto *const *node, size_t n) {
   for (size_t i = 0; i < n; i++) {
@@ -413,9 +421,7 @@ static gs_status import_nodes(gs_import *im, gs_scope *s,
     if (++im->nodes > im->m->limit.nodes) /* graphs passed as attributes */
       return gs_fail(im->e, GS_DATA, place, "more than %" PRId64 " nodes after "
                      "inlining (limit nodes)", im->m->limit.nodes);
-    const Onnx__FunctionProto *f = gs_map_get(
-        &im->functions,
-        gs_function_key(im->a, p->domain, p->op_type, p->overload));
+    const Onnx__FunctionProto *f = function_of(im, p);
     if (f) GS_TRY(inline_call(im, s, f, p, place));
     else if (is_literal(p)) GS_TRY(import_constant(im, s, p, place));
     else GS_TRY(import_operator(im, s, p, place));

@@ -8,58 +8,63 @@
 
 static const char *text(const char *s) { return s ? s : ""; }
 
+static const char *place(const gs_shard_reader *r, const char *key) {
+  return gs_sprintf(r->a, "%s: metadata %s", r->m->path, key);
+}
+
 static gs_status parse_sharding(const gs_shard_reader *r, const gs_mesh *mesh,
-                                const char *place, const char *s, int rank,
+                                const char *key, const char *s, int rank,
                                 gs_sharding **out) {
   gs_status st = gs_sharding_parse(r->a, mesh, s, out, r->e);
   if (st || (rank >= 0 && (*out)->rank != rank))
-    return gs_fail(r->e, GS_DATA, place, "'%.80s' is not a sharding of it", s);
+    return gs_fail(r->e, GS_DATA, place(r, key),
+                   "'%.80s' is not a sharding of it", s);
   return GS_OK;
 }
 
 static gs_status read_value(const gs_shard_reader *r, const gs_mesh *mesh,
-                            const char *place, const char *name,
+                            const char *key, const char *name,
                             const char *s) {
   gs_value *v = gs_graph_find(r->g, name);
-  return v ? parse_sharding(r, mesh, place, s, v->rank, &v->sharding)
+  return v ? parse_sharding(r, mesh, key, s, v->rank, &v->sharding)
            : GS_OK; /* gs_shard_audit counts it */
 }
 
 /* name is "result:operand". */
 static gs_status read_use(const gs_shard_reader *r, const gs_mesh *mesh,
-                          const char *place, const char *name,
+                          const char *key, const char *name,
                           const char *s) {
   const char *colon = strrchr(name, ':');
   char *end = NULL;
   long k = colon ? strtol(colon + 1, &end, 10) : -1;
   if (k < 0 || *end || end == colon + 1)
-    return gs_fail(r->e, GS_DATA, place, "it must end in the number of an "
-                   "operand");
+    return gs_fail(r->e, GS_DATA, place(r, key),
+                   "it must end in the number of an operand");
   const char *result = gs_strndup(r->a, name, (size_t)(colon - name));
   const gs_value *y = gs_graph_find(r->g, result);
   gs_node *n = y ? y->def : NULL;
   if (!n || k >= n->nin || !n->in[k])
-    return gs_fail(r->e, GS_DATA, place, "no node makes '%s' from operand "
-                   "%ld", result, k);
+    return gs_fail(r->e, GS_DATA, place(r, key),
+                   "no node makes '%s' from operand %ld", result, k);
   gs_use_sharding u = {
       .node = n, .operand = (int)k, .value = n->in[k], .by = -1};
-  GS_TRY(parse_sharding(r, mesh, place, s, u.value->rank, &u.sharding));
+  GS_TRY(parse_sharding(r, mesh, key, s, u.value->rank, &u.sharding));
   for (int i = 0; i < r->g->use_sharding.n; i++)
     if (r->g->use_sharding.at[i].node == n &&
         r->g->use_sharding.at[i].operand == k)
-      return gs_fail(r->e, GS_DATA, place, "it is stated twice");
+      return gs_fail(r->e, GS_DATA, place(r, key), "it is stated twice");
   *gs_push(r->g->arena, &r->g->use_sharding) = u;
   return GS_OK;
 }
 
-static gs_status read_rule(const gs_shard_reader *r, const char *place,
+static gs_status read_rule(const gs_shard_reader *r, const char *key,
                            const char *name, const char *s) {
   const gs_value *y = gs_graph_find(r->g, name);
   if (!y || !y->def)
-    return gs_fail(r->e, GS_DATA, place, "no node makes '%s'", name);
+    return gs_fail(r->e, GS_DATA, place(r, key), "no node makes '%s'", name);
   if (y->def->op)
-    return gs_fail(r->e, GS_DATA, place, "operator '%s' already has a rule",
-                   y->def->op_type);
+    return gs_fail(r->e, GS_DATA, place(r, key),
+                   "operator '%s' already has a rule", y->def->op_type);
   y->def->rule = gs_strdup(r->g->arena, s);
   return GS_OK;
 }
@@ -71,15 +76,14 @@ static gs_status from_metadata(gs_shard_reader *r, const gs_mesh *mesh,
   for (size_t i = 0; i < g->n_metadata_props; i++) {
     const char *key = text(g->metadata_props[i]->key), *name;
     const char *s = text(g->metadata_props[i]->value);
-    const char *place = gs_sprintf(r->a, "%s: metadata %s", r->m->path, key);
     if ((name = gs_behind(key, GS_KEY_RULE)))
-      GS_TRY(read_rule(r, place, name, s));
+      GS_TRY(read_rule(r, key, name, s));
     else if (rules_only)
       continue;
     else if ((name = gs_behind(key, GS_KEY_SHARDING)))
-      GS_TRY(read_value(r, mesh, place, name, s));
+      GS_TRY(read_value(r, mesh, key, name, s));
     else if ((name = gs_behind(key, GS_KEY_USE)))
-      GS_TRY(read_use(r, mesh, place, name, s));
+      GS_TRY(read_use(r, mesh, key, name, s));
   }
   return GS_OK;
 }

@@ -35,6 +35,7 @@ typedef struct writer {
   GS_VEC(saved) saved;
   GS_VEC(side) sides;
   uint64_t side_size;
+  uint64_t size; /* of the message */
   int nsource; /* sources of the model before this call */
   gs_write_options *opt;
   gs_map kept; /* location in the output -> gs_file that stays where it is */
@@ -180,9 +181,7 @@ static gs_status fill_files(writer *w, const char *path, gs_out_set *files,
   gs_out *model, *data;
   GS_TRY(gs_out_set_open(files, path, &model, e));
   gs_out_hash(model);
-  gs_progress_expect(w->opt->progress,
-                     gs_pack_size(&w->m->proto->base, gs_raw_of, w->m) +
-                         w->side_size);
+  gs_progress_expect(w->opt->progress, w->size + w->side_size);
   if (w->side) {
     const char *name = gs_sprintf(w->arena, "%s.data", path);
     GS_TRY(gs_out_set_open(files, name, &data, e));
@@ -199,6 +198,8 @@ static gs_status fill_files(writer *w, const char *path, gs_out_set *files,
 static gs_status write_files(writer *w, const char *path, gs_err *e) {
   gs_out_set files;
   GS_TRY(note_sums(w, e));
+  if (w->side || w->opt->file_sums) /* it has changed */
+    w->size = gs_pack_size(&w->m->proto->base, gs_raw_of, w->m);
   gs_out_set_init(&files, w->arena, w->opt->replace);
   files.progress = w->opt->progress;
   gs_status st = fill_files(w, path, &files, e);
@@ -226,8 +227,8 @@ static const char *directory(gs_arena *a, const char *path) {
 static gs_status write_model(writer *w, const char *path, gs_err *e) {
   ProtobufCMessage *msg = &w->m->proto->base;
   GS_TRY(gs_each_tensor(msg, place_tensor, w, e));
-  if (gs_pack_size(msg, gs_raw_of, w->m) <= side_threshold)
-    return write_files(w, path, e);
+  w->size = gs_pack_size(msg, gs_raw_of, w->m);
+  if (w->size <= side_threshold) return write_files(w, path, e);
   if (!has_place(path)) {
     gs_fail(e, GS_UNSUPPORTED, w->m->path, "more than 1.5 GiB for a pipe");
     gs_err_hint(e, "-o FILE puts the weights into FILE.data");

@@ -166,17 +166,24 @@ void gs_rule_copy(gs_arena *a, const gs_rule *r, gs_rule *out) {
 
 /* ---- checking ---- */
 
+enum { PLACE = 300 };
+
+static const char *place(const gs_node *n, char *to) {
+  snprintf(to, PLACE, "node '%.200s' (%.60s)", n->name, n->op_type);
+  return to;
+}
+
 /* Operand or result `index`. */
 static gs_status check_map(const gs_node *n, const gs_rule *r,
                            const gs_tensor_map *t, const gs_value *v,
                            bool result, int index, gs_err *e) {
   const char *side = result ? "result" : "operand";
-  char where[300];
-  snprintf(where, sizeof where, "node '%.200s' (%.60s)", n->name, n->op_type);
+  char where[PLACE];
   int rank = v && v->rank > 0 ? v->rank : 0;
   if (t->rank != rank)
-    return gs_fail(e, GS_INTERNAL, where, "rule: %s %d has rank %d, not %d",
-                   side, index, t->rank, rank);
+    return gs_fail(e, GS_INTERNAL, place(n, where),
+                   "rule: %s %d has rank %d, not %d", side, index, t->rank,
+                   rank);
   bool seen[GS_MAX_FACTORS] = {false};
   for (int d = 0; d < rank; d++) {
     const gs_dim_map *m = &t->dim[d];
@@ -184,13 +191,14 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
     for (int i = 0; i < m->n; i++) {
       int f = m->f[i];
       if (f >= r->nfactor)
-        return gs_fail(e, GS_INTERNAL, where, "rule: no factor %d", f);
+        return gs_fail(e, GS_INTERNAL, place(n, where),
+                       "rule: no factor %d", f);
       if (seen[f] && !gs_factor_whole(r->factor[f].kind))
-        return gs_fail(e, GS_INTERNAL, where,
+        return gs_fail(e, GS_INTERNAL, place(n, where),
                        "rule: factor %d twice in %s %d, but not whole", f,
                        side, index);
       if (result && r->factor[f].kind == GS_SUMMED)
-        return gs_fail(e, GS_INTERNAL, where,
+        return gs_fail(e, GS_INTERNAL, place(n, where),
                        "rule: summed factor %d in result %d", f, index);
       seen[f] = true;
       size[i] = r->factor[f].size;
@@ -200,7 +208,7 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
       continue;
     int64_t p = gs_product(size, m->n);
     if (p != v->dims[d] && (m->n || r->nfactor < MAX_WHOLE))
-      return gs_fail(e, GS_INTERNAL, where,
+      return gs_fail(e, GS_INTERNAL, place(n, where),
                      "rule: dim %d of %s %d is %lld, its factors make %lld", d,
                      side, index, (long long)v->dims[d], (long long)p);
   }

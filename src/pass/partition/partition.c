@@ -21,12 +21,12 @@ static gs_local make_local(gs_partitioner *p, const gs_node *n,
                            const gs_node_choice *c) {
   gs_local l = {.node = n,
                 .rule = r,
-                .factor = c->as.axis,
-                .partial = gs_assignment_partial(r, &c->as) | c->deferred,
+                .factor = c->as->axis,
+                .partial = gs_assignment_partial(r, c->as) | c->deferred,
                 .program = p->program,
                 .mesh = p->m,
                 .nstage = 1,
-                .stage = {{.reduce = gs_assignment_reduce(r, &c->as)}}};
+                .stage = {{.reduce = gs_assignment_reduce(r, c->as)}}};
   l.in = GS_NEWS(tmp, n->nin + 1, gs_value *);
   l.out = GS_NEWS(tmp, n->nout + 1, gs_value *);
   l.out_dims = GS_NEWS(tmp, n->nout + 1, int64_t *);
@@ -121,7 +121,7 @@ static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
-                          gs_axes_size(p->m, &c->as.axis[f]));
+                          gs_axes_size(p->m, &c->as->axis[f]));
   if (n->op) p->out->flops += gs_op_flops(n->op, r, size);
   p->out->seconds += c->compute;
   return GS_OK;
@@ -156,10 +156,10 @@ static gs_status unfold(gs_partitioner *p, const gs_node *n, const gs_rule *r,
 
 static gs_status partition_node(gs_partitioner *p, const gs_node *n,
                                 gs_arena *tmp) {
-  gs_rule *r = GS_NEW(tmp, gs_rule);
+  const gs_rule *r;
   gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
   bool done;
-  GS_TRY(gs_rule_of(tmp, n, r, p->e));
+  GS_TRY(gs_partitioner_rule(p, n, &r, p->e));
   p->node = gs_partitioner_told_node(p, n);
   GS_TRY(gs_partitioner_look_ahead(p, n, r, tmp));
   const gs_planned *plan = p->plan[n->id];
@@ -373,6 +373,7 @@ gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
   p.held = GS_NEWS(a, g->value.n + 1, gs_held_form *);
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
   p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
+  p.rule = GS_NEWS(a, g->node.n + 1, const gs_rule *);
   gs_resharder_init(&p.resharder, a, g->mesh);
   count_uses(&p);
   add_inputs(&p);

@@ -29,7 +29,7 @@ typedef struct chain {
 /* A form in which a value of the chain may be, at its least price so far. */
 typedef struct state {
   gs_held_form held; /* no form: of the last node */
-  gs_assignment as;  /* of the node that makes it so */
+  const gs_assignment *as; /* of the node that makes it so; NULL: it unfolds */
   bool defers, unfolds;
   const struct state *before; /* of the value before; NULL: of the first */
   double seconds;
@@ -49,9 +49,8 @@ static bool takes_part(const gs_node *n, const gs_rule *r) {
 /* The only reader of v, if it can be chosen together with the node that makes
  * v: all else that it reads is there. */
 static const gs_node *next_of(const gs_partitioner *p, const gs_value *v) {
-  if (!v || v->is_output || p->nuse[v->id] != 1 || gs_value_dynamic(v))
-    return NULL;
-  const gs_node *n = p->reader[v->id];
+  if (!v || v->is_output || gs_value_dynamic(v)) return NULL;
+  const gs_node *n = gs_partitioner_reader(p, v);
   for (int i = 0; n && i < n->nin; i++) {
     const gs_value *x = n->in[i];
     if (x && x != v && x->def && !p->held[x->id]) return NULL;
@@ -60,7 +59,7 @@ static const gs_node *next_of(const gs_partitioner *p, const gs_value *v) {
 }
 
 static gs_status find_chain(const gs_partitioner *p, const gs_node *n,
-                            const gs_rule *r, gs_arena *tmp, chain *c) {
+                            const gs_rule *r, chain *c) {
   while (n && c->n < MAX_CHAIN) {
     if (!takes_part(n, r)) break;
     int k = c->n++;
@@ -72,9 +71,7 @@ static gs_status find_chain(const gs_partitioner *p, const gs_node *n,
       if (next) c->result[k] = i;
     }
     n = next;
-    gs_rule *of = GS_NEW(tmp, gs_rule);
-    if (n) GS_TRY(gs_rule_of(tmp, n, of, p->e));
-    r = of;
+    if (n) GS_TRY(gs_partitioner_rule(p, n, &r, p->e));
   }
   if (c->n) c->result[c->n - 1] = -1;
   return GS_OK;
@@ -179,19 +176,18 @@ static bool sums(const gs_partitioner *p, const gs_node *n, const gs_rule *r) {
 }
 
 /* The nodes through which partial results of n may be passed on. */
-static void add_readers(gs_partitioner *p, gs_buf *b, const gs_node *n,
-                        gs_arena *tmp) {
+static void add_readers(gs_partitioner *p, gs_buf *b, const gs_node *n) {
   for (int k = 0; k < MAX_READERS; k++) {
     const gs_value *v = n->nout ? n->out[0] : NULL;
-    if (!v || p->nuse[v->id] != 1) return;
-    n = p->reader[v->id];
+    if (!v) return;
+    n = gs_partitioner_reader(p, v);
     int at = 0;
     while (n && at < n->nin && n->in[at] != v) at++;
     if (!n || !n->op || at == n->nin || !gs_node_linear(n, at) ||
         gs_node_dynamic(n) || gs_node_has_region(n))
       return;
-    gs_rule *r = GS_NEW(tmp, gs_rule);
-    if (gs_rule_of(tmp, n, r, NULL)) return;
+    const gs_rule *r;
+    if (gs_partitioner_rule(p, n, &r, NULL)) return;
     gs_buf_str(b, "r");
     add_node(p, b, n, r, v);
   }
@@ -203,6 +199,8 @@ static const char *key_of(gs_partitioner *p, const chain *c, gs_arena *tmp) {
   gs_buf b;
   gs_buf_init(&b, tmp);
   bool partial = false;
+  for (const gs_split_form *s = p->form; s; s = s->outer)
+    gs_buf_add(&b, &s->node->op->id, sizeof s->node->op->id); /* not again */
   for (int k = 0; k < c->n; k++) {
     const gs_value *link = k ? link_of(c, k - 1) : NULL;
     partial = partial || sums(p, c->node[k], c->rule[k]);
@@ -213,7 +211,7 @@ static const char *key_of(gs_partitioner *p, const chain *c, gs_arena *tmp) {
     gs_buf_add(&b, &c->result[k], sizeof c->result[k]);
     add_node(p, &b, c->node[k], c->rule[k], link);
   }
-  if (partial) add_readers(p, &b, c->node[c->n - 1], tmp);
+  if (partial) add_readers(p, &b, c->node[c->n - 1]);
   uint64_t high = gs_hash(b.at, b.n, 1), low = gs_hash(b.at, b.n, 2);
   return gs_sprintf(tmp, "%016llx%016llx", (unsigned long long)high,
                     (unsigned long long)low);
@@ -374,7 +372,9 @@ static const gs_planned *plan_of(gs_arena *a, const chain *c, const state *s) {
   for (int k = c->n - 1; k >= 0; k--, s = s->before) {
     int nfactor = c->rule[k]->nfactor;
     plan[k].nfactor = nfactor;
-    plan[k].axis = gs_memdup(a, s->as.axis, (size_t)nfactor * sizeof(gs_axes));
+    if (!s->unfolds)
+      plan[k].axis =
+          gs_memdup(a, s->as->axis, (size_t)nfactor * sizeof(gs_axes));
     plan[k].defers = s->defers;
     plan[k].unfolds = s->unfolds;
     plan[k].operand = -1;
@@ -422,7 +422,7 @@ gs_status gs_partitioner_look_ahead(gs_partitioner *p, const gs_node *n,
   if (p->o->force || fits(p, n)) return GS_OK;
   p->plan[n->id] = NULL;
   chain *c = GS_NEW(tmp, chain);
-  GS_TRY(find_chain(p, n, r, tmp, c));
+  GS_TRY(find_chain(p, n, r, c));
   if (!c->n) return GS_OK;
   const char *key = key_of(p, c, tmp);
   const gs_planned *plan = key ? gs_map_get(p->chains, key) : NULL;

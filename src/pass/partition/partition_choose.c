@@ -27,7 +27,7 @@ static void add_new(const gs_rule *r, gs_arena *tmp, offers *o,
                     const gs_assignment *as) {
   for (int i = 0; i < o->n; i++)
     if (same_assignment(r, o->at[i], as)) return;
-  *gs_push(tmp, o) = gs_memdup(tmp, as, sizeof *as);
+  *gs_push(tmp, o) = gs_assignment_copy(tmp, r, as);
 }
 
 static void add_offer(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
@@ -217,7 +217,7 @@ static uint64_t summed_dims(const gs_rule *r, int i, const gs_node_choice *c,
   for (int d = 0; d < r->in[i].rank; d++)
     for (int k = 0; k < r->in[i].dim[d].n; k++) {
       int f = r->in[i].dim[d].f[k];
-      if (r->factor[f].kind != GS_SUMMED || !c->as.axis[f].n) continue;
+      if (r->factor[f].kind != GS_SUMMED || !c->as->axis[f].n) continue;
       dims |= (uint64_t)1 << d;
       *fill = identity_of(r->factor[f].reduce);
     }
@@ -290,7 +290,7 @@ static bool add_windows(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   uint64_t seen = 0;
   for (int k = 0; k < r->nuse; k++) {
     const gs_window_use *u = &r->use[k];
-    const gs_axes *axes = &c->as.axis[u->factor];
+    const gs_axes *axes = &c->as->axis[u->factor];
     if (u->in != i || u->copies || !axes->n) continue;
     if (seen >> u->dim & 1) return false;
     seen |= (uint64_t)1 << u->dim;
@@ -313,7 +313,7 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   c->in = GS_NEWS(tmp, r->nin + 1, gs_form);
   c->out = GS_NEWS(tmp, r->nout + 1, gs_form);
   gs_subset used = 0;
-  for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as.axis[f]);
+  for (int f = 0; f < r->nfactor; f++) used |= gs_axes_set(&c->as->axis[f]);
   c->deferred =
       deferred.axes & gs_mesh_barred(p->m, used) ? 0 : deferred.axes;
   for (int i = 0; i < r->nin; i++) {
@@ -322,7 +322,7 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
       c->in[i] = any_form(p, n->in[i]);
       continue;
     }
-    c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], &c->as,
+    c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], c->as,
                                  n->in[i]->dims);
     gs_sharding *s = gs_sharding_copy(tmp, c->in[i].sharding);
     if (deferred.operand < 0 ? gs_node_linear(n, i) : i == deferred.operand)
@@ -333,11 +333,11 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   }
   for (int i = 0; i < r->nout; i++) {
     if (!gs_node_out(n, i)) continue;
-    c->out[i] = gs_unproject_form(tmp, p->m, r, &r->out[i], &c->as,
+    c->out[i] = gs_unproject_form(tmp, p->m, r, &r->out[i], c->as,
                                   n->out[i]->dims);
     gs_sharding *s = gs_sharding_copy(tmp, c->out[i].sharding);
-    s->partial = gs_assignment_partial(r, &c->as) | c->deferred;
-    s->reduce = gs_assignment_reduce(r, &c->as);
+    s->partial = gs_assignment_partial(r, c->as) | c->deferred;
+    s->reduce = gs_assignment_reduce(r, c->as);
     c->out[i].sharding = s;
   }
   if (gs_partitioner_copies(r)) gs_partitioner_plan_copies(p, n, r, tmp, c);
@@ -364,7 +364,7 @@ static offers offers_of(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
   if (wide) offer_all(p, n, r, tmp, &o);
   /* All whole: what no window, and no padding, can be wrong for. */
-  if (!o.n || r->nuse) add_new(r, tmp, &o, GS_NEW(tmp, gs_assignment));
+  if (!o.n || r->nuse) add_new(r, tmp, &o, gs_assignment_new(tmp, r));
   return o;
 }
 
@@ -378,7 +378,7 @@ gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
     for (int k = deferred.axes ? 0 : 1; k < 2; k++) {
       if (plan && plan->defers != !k) continue;
       gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
-      c->as = *o.at[i];
+      c->as = o.at[i];
       if (!shape_choice(p, n, r, tmp, k ? none : deferred, c)) continue;
       if (!k && !c->deferred) continue;
       gs_partitioner_seconds(p, n, r, tmp, c);

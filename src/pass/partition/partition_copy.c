@@ -269,7 +269,7 @@ void gs_partitioner_plan_copies(gs_partitioner *p, const gs_node *n,
     gs_assert(u->copies && u->dim < GS_MAX_RANK);
     q.touched |= (uint64_t)1 << u->dim;
     q.dims_of[u->in] |= (uint64_t)1 << u->dim;
-    q.at.to[u->dim] = c->as.axis[u->factor];
+    q.at.to[u->dim] = c->as->axis[u->factor];
   }
   try_from(&q, 0);
   gs_assert(isfinite(q.least));

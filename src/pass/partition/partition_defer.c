@@ -19,14 +19,14 @@ static double elements(const gs_value *v) {
 
 /* Axes of the summed factors that n splits, as its operands are assigned. */
 static gs_subset summed(const gs_partitioner *p, const gs_node *n) {
+  const gs_rule *r;
+  if (gs_partitioner_rule(p, n, &r, NULL)) return 0;
   gs_arena tmp;
   gs_arena_init(&tmp);
-  gs_rule *r = GS_NEW(&tmp, gs_rule);
-  gs_assignment *as = GS_NEW(&tmp, gs_assignment);
-  if (!gs_rule_of(&tmp, n, r, NULL))
-    for (int i = 0; i < r->nin; i++)
-      if (gs_node_in(n, i))
-        gs_project(p->m, r, &r->in[i], n->in[i]->sharding, as);
+  gs_assignment *as = gs_assignment_new(&tmp, r);
+  for (int i = 0; i < r->nin; i++)
+    if (gs_node_in(n, i))
+      gs_project(p->m, r, &r->in[i], n->in[i]->sharding, as);
   gs_subset axes = gs_assignment_partial(r, as);
   if (gs_assignment_reduce(r, as) != GS_REDUCE_SUM) axes = 0;
   gs_arena_free(&tmp);
@@ -55,9 +55,8 @@ static bool meets_partial(const gs_partitioner *p, const gs_node *n,
                           gs_subset axes) {
   for (int depth = MAX_AHEAD; depth > 0; depth--) {
     const gs_value *v = n->out[0];
-    if (!v || p->nuse[v->id] != 1 || !p->reader[v->id]) return false;
-    n = p->reader[v->id];
-    if (!gs_node_additive(n)) return false;
+    n = v ? gs_partitioner_reader(p, v) : NULL;
+    if (!n || !gs_node_additive(n)) return false;
     for (int i = 0; i < n->nin; i++) {
       if (n->in[i] == v && !gs_node_linear(n, i)) return false;
       if (n->in[i] && n->in[i] != v && gs_node_linear(n, i) &&
@@ -107,7 +106,7 @@ gs_deferral gs_partitioner_deferred(const gs_partitioner *p, const gs_node *n) {
 
 int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
                           gs_subset axes, int *terms) {
-  const gs_node *n = p->nuse[v->id] == 1 ? p->reader[v->id] : NULL;
+  const gs_node *n = gs_partitioner_reader(p, v);
   if (!n || !n->op || gs_node_dynamic(n) || gs_node_has_region(n)) return -1;
   int at = 0;
   while (at < n->nin && n->in[at] != v) at++;

@@ -50,8 +50,8 @@ static bool out_of_reach(const gs_partitioner *p, const gs_value *v,
 
 /* How the node that makes a value would make it in another form. */
 typedef struct remake {
-  gs_rule rule;
-  gs_assignment as;
+  const gs_rule *rule;
+  gs_assignment *as;
   gs_form *in; /* of its operands; sharding NULL: absent */
 } remake;
 
@@ -70,20 +70,21 @@ bool gs_partitioner_repeats(const gs_value *v) {
 static bool plan_remake(gs_partitioner *p, const gs_value *v,
                         const gs_form *want, gs_arena *tmp, remake *m) {
   const gs_node *n = v->def;
-  if (!gs_form_is_blocks(want) || gs_rule_of(tmp, n, &m->rule, NULL))
+  if (!gs_form_is_blocks(want) || gs_partitioner_rule(p, n, &m->rule, NULL))
     return false;
-  const gs_rule *r = &m->rule;
-  gs_project(p->m, r, &r->out[0], want->sharding, &m->as);
-  gs_assignment_legalise(p->m, r, &m->as);
+  const gs_rule *r = m->rule;
+  m->as = gs_assignment_new(tmp, r);
+  gs_project(p->m, r, &r->out[0], want->sharding, m->as);
+  gs_assignment_legalise(p->m, r, m->as);
   for (int f = 0; f < r->nfactor; f++)
-    if (m->as.axis[f].n && r->factor[f].kind != GS_PASS) return false;
-  if (!gs_sharding_equal(gs_unproject(tmp, &r->out[0], &m->as),
+    if (m->as->axis[f].n && r->factor[f].kind != GS_PASS) return false;
+  if (!gs_sharding_equal(gs_unproject(tmp, &r->out[0], m->as),
                          want->sharding))
     return false;
   m->in = GS_NEWS(tmp, r->nin + 1, gs_form);
   for (int i = 0; i < r->nin; i++)
     if (gs_node_in(n, i))
-      m->in[i] = gs_form_of(gs_unproject(tmp, &r->in[i], &m->as));
+      m->in[i] = gs_form_of(gs_unproject(tmp, &r->in[i], m->as));
   return true;
 }
 
@@ -99,7 +100,7 @@ static double remake_price(gs_partitioner *p, const gs_value *v,
   if (plan_remake(p, v, want, &tmp, m)) {
     int64_t bytes = gs_sharding_bytes(p->m, want->sharding, v->dtype, v->dims);
     seconds = gs_cost_local(p->m, 0, (double)bytes);
-    for (int i = 0; i < m->rule.nin; i++)
+    for (int i = 0; i < m->rule->nin; i++)
       if (m->in[i].sharding)
         seconds += gs_partitioner_price(p, v->def->in[i], &m->in[i], NULL);
   }
@@ -115,7 +116,7 @@ static gs_value *emit_again(gs_partitioner *p, const gs_value *v,
   gs_sharding *made = gs_sharding_copy(p->a, want->sharding);
   int64_t dims[GS_MAX_RANK], *out_dims = dims;
   gs_value *out = NULL;
-  gs_local l = {.node = n, .rule = &m->rule, .factor = m->as.axis,
+  gs_local l = {.node = n, .rule = m->rule, .factor = m->as->axis,
                 .program = p->program, .mesh = p->m, .nstage = 1,
                 .stage = {{.reduce = n->op->combine}},
                 .held = m->in, .out = &out, .out_dims = &out_dims,

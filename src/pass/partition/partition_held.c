@@ -1,4 +1,5 @@
-/* Which forms of a value are at hand, and what it is called. */
+/* Which forms of a value are at hand, what is known of its nodes, and what it
+ * is called. */
 #include <math.h>
 #include <string.h>
 
@@ -49,6 +50,31 @@ gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
   x->next = from->next;
   from->next = x;
   return x;
+}
+
+static bool is_own(const gs_partitioner *p, const gs_node *n) {
+  return n->id >= 0 && n->id < p->g->node.n && p->g->node.at[n->id] == n;
+}
+
+gs_status gs_partitioner_rule(const gs_partitioner *p, const gs_node *n,
+                              const gs_rule **r, gs_err *e) {
+  gs_assert(is_own(p, n));
+  *r = p->rule[n->id];
+  if (*r) return GS_OK;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_rule *made = GS_NEW(&tmp, gs_rule), *kept = GS_NEW(p->a, gs_rule);
+  gs_status s = gs_rule_of(&tmp, n, made, e);
+  if (!s) gs_rule_copy(p->a, made, kept);
+  gs_arena_free(&tmp);
+  *r = p->rule[n->id] = s ? NULL : kept;
+  return s;
+}
+
+const gs_node *gs_partitioner_reader(const gs_partitioner *p,
+                                     const gs_value *v) {
+  const gs_node *n = p->nuse[v->id] == 1 ? p->reader[v->id] : NULL;
+  return n && is_own(p, n) ? n : NULL; /* not one around a split form */
 }
 
 const gs_node *gs_partitioner_told_node(const gs_partitioner *p,

@@ -19,7 +19,7 @@ typedef struct gs_held_form {
 /* What is planned for a node of a chain. */
 typedef struct gs_planned {
   int nfactor;
-  const gs_axes *axis; /* [nfactor] */
+  const gs_axes *axis; /* [nfactor]; NULL where it unfolds */
   bool defers;         /* it passes on what is partial */
   bool unfolds;        /* into its split form: the assignment is void */
   int operand;         /* through which the chain comes; -1: the first node */
@@ -53,6 +53,7 @@ struct gs_partitioner {
   gs_held_form **held;    /* [nvalue] newest first */
   int *nuse;              /* [nvalue] operands and outputs that read it */
   const gs_node **reader; /* [nvalue] the last node that reads it */
+  const gs_rule **rule;   /* [nnode] NULL: not asked for yet */
   const gs_node *node;    /* being partitioned; NULL for outputs */
   gs_expander *expander;
   const gs_split_form *form; /* whose nodes are being partitioned, or NULL */
@@ -77,7 +78,7 @@ typedef struct gs_copies {
 
 /* The choice for one node. */
 typedef struct gs_node_choice {
-  gs_assignment as;
+  gs_assignment *as; /* of the rule's factors alone */
   gs_form *in; /* what each operand must have, padding included; sharding
                   NULL: absent */
   gs_form *out; /* what each result gets; sharding NULL: absent */
@@ -116,6 +117,15 @@ gs_held_form *gs_partitioner_add(gs_partitioner *p, const gs_value *v,
 gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
                                         gs_held_form *from, const gs_form *form,
                                         gs_value *local);
+
+/* ---- what is known of the graph (partition_held.c) ---- */
+
+/* The rule of n, of p's graph; made once. */
+gs_status gs_partitioner_rule(const gs_partitioner *p, const gs_node *n,
+                              const gs_rule **r, gs_err *e);
+/* The node of p's graph that alone reads v, once; NULL: there is none. */
+const gs_node *gs_partitioner_reader(const gs_partitioner *p,
+                                     const gs_value *v);
 
 /* ---- what is told (partition_held.c) ---- */
 

@@ -33,7 +33,7 @@ static double local_seconds(const gs_partitioner *p, const gs_node *n,
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_ceil_div(r->factor[f].size,
-                          gs_axes_size(p->m, &c->as.axis[f]));
+                          gs_axes_size(p->m, &c->as->axis[f]));
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
   double made = 0, bytes = 0;
   for (int i = 0; i < n->nout && i < r->nout; i++)
@@ -48,30 +48,17 @@ static double local_seconds(const gs_partitioner *p, const gs_node *n,
   return gs_cost_local(p->m, flops, bytes);
 }
 
-/* Adds axes of `from` to factor f, as far as they are free. */
-static void grant(const gs_mesh *m, const gs_rule *r, gs_assignment *as, int f,
-                  const gs_axes *from, gs_subset *used) {
-  gs_axes *to = &as->axis[f];
-  if (gs_factor_whole(r->factor[f].kind) || to->n) return;
-  for (int i = 0; i < from->n; i++) {
-    gs_subset bit = (gs_subset)1 << from->at[i];
-    if (*used & bit) return;
-    to->at[to->n++] = from->at[i];
-    *used |= gs_mesh_barred(m, bit);
-  }
-}
-
 /* Adds what the operands and results of n are assigned, but for axes in
  * `used`. */
 static void fill(const gs_partitioner *p, const gs_node *n, const gs_rule *r,
-                 gs_assignment *as, gs_subset used) {
+                 gs_arena *tmp, gs_assignment *as, gs_subset used) {
   for (int s = 0; s < r->nin + r->nout; s++) {
     gs_slot slot = gs_slot_at(n, r, s);
     if (!slot.value) continue;
-    gs_assignment one = {0};
-    gs_project(p->m, r, slot.map, slot.value->sharding, &one);
+    gs_assignment *one = gs_assignment_new(tmp, r);
+    gs_project(p->m, r, slot.map, slot.value->sharding, one);
     for (int f = 0; f < r->nfactor; f++)
-      grant(p->m, r, as, f, &one.axis[f], &used);
+      gs_assignment_grant(p->m, r, as, f, &one->axis[f], &used);
   }
   gs_assignment_legalise(p->m, r, as);
 }
@@ -86,9 +73,9 @@ static void shape(const gs_partitioner *p, const gs_node *n, const gs_rule *r,
     gs_slot slot = gs_slot_at(n, r, k);
     if (!slot.value) continue;
     gs_form *f = slot.result ? &c->out[slot.index] : &c->in[slot.index];
-    *f = gs_unproject_form(tmp, p->m, r, slot.map, &c->as, slot.value->dims);
+    *f = gs_unproject_form(tmp, p->m, r, slot.map, c->as, slot.value->dims);
     gs_sharding *s = gs_sharding_copy(tmp, f->sharding);
-    if (slot.result) s->partial = gs_assignment_partial(r, &c->as) | axes;
+    if (slot.result) s->partial = gs_assignment_partial(r, c->as) | axes;
     else if (slot.index == at) s->partial = axes;
     f->sharding = s;
   }
@@ -115,30 +102,30 @@ static double passed_on(gs_partitioner *p, const gs_value *v,
                         const gs_form *form, int at, int depth, int terms) {
   const gs_node *n = p->reader[v->id];
   gs_subset axes = form->sharding->partial;
+  const gs_rule *r;
+  if (gs_partitioner_rule(p, n, &r, NULL)) return INFINITY;
   gs_arena tmp;
   gs_arena_init(&tmp);
-  gs_rule *r = GS_NEW(&tmp, gs_rule);
   gs_node_choice *c = GS_NEW(&tmp, gs_node_choice);
   gs_node_choice *usual = GS_NEW(&tmp, gs_node_choice);
-  double t = INFINITY;
-  if (!gs_rule_of(&tmp, n, r, NULL)) {
-    fill(p, n, r, &usual->as, 0);
-    shape(p, n, r, &tmp, -1, 0, usual);
-    gs_project(p->m, r, &r->in[at], form->sharding, &c->as);
-    fill(p, n, r, &c->as,
-         gs_mesh_barred(p->m, axes | gs_sharding_used(form->sharding)));
-    shape(p, n, r, &tmp, at, axes, c);
-    t = local_seconds(p, n, r, c) - local_seconds(p, n, r, usual);
-    t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
-                          &c->in[at])
-             ->seconds;
-    for (int i = 0; i < r->nin; i++)
-      if (c->in[i].sharding && i != at)
-        t += bring_seconds(p, n->in[i], &c->in[i]);
-    for (int i = 0; i < r->nout; i++)
-      if (c->out[i].sharding)
-        t += settle(p, n->out[i], &c->out[i], depth - 1, terms);
-  }
+  c->as = gs_assignment_new(&tmp, r);
+  usual->as = gs_assignment_new(&tmp, r);
+  fill(p, n, r, &tmp, usual->as, 0);
+  shape(p, n, r, &tmp, -1, 0, usual);
+  gs_project(p->m, r, &r->in[at], form->sharding, c->as);
+  fill(p, n, r, &tmp, c->as,
+       gs_mesh_barred(p->m, axes | gs_sharding_used(form->sharding)));
+  shape(p, n, r, &tmp, at, axes, c);
+  double t = local_seconds(p, n, r, c) - local_seconds(p, n, r, usual);
+  t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
+                        &c->in[at])
+           ->seconds;
+  for (int i = 0; i < r->nin; i++)
+    if (c->in[i].sharding && i != at)
+      t += bring_seconds(p, n->in[i], &c->in[i]);
+  for (int i = 0; i < r->nout; i++)
+    if (c->out[i].sharding)
+      t += settle(p, n->out[i], &c->out[i], depth - 1, terms);
   gs_arena_free(&tmp);
   return t;
 }

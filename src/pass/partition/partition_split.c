@@ -20,12 +20,11 @@ static bool unfolds(const gs_rule *r) {
 static void find_axes(const gs_partitioner *p, const gs_node *n,
                       const gs_rule *r, gs_assignment *as,
                       const gs_axes **first) {
-  gs_assignment *one = GS_NEW(p->a, gs_assignment);
   *first = NULL;
   for (int i = 0; i < r->nin + r->nout; i++) {
     gs_slot slot = gs_slot_at(n, r, i);
     if (!slot.value || !slot.value->sharding) continue;
-    *one = (gs_assignment){0};
+    gs_assignment *one = gs_assignment_new(p->a, r);
     gs_project(p->m, r, slot.map, slot.value->sharding, one);
     for (int f = 0; f < r->nfactor; f++) {
       if (!gs_factor_unfolds(r->factor[f].kind) || as->axis[f].n) continue;
@@ -146,7 +145,7 @@ static gs_status project_forward(gs_partitioner *p, const gs_node *n,
   GS_TRY(gs_rule_of(tmp, n, r, p->e));
   for (int i = 0; i < r->nin; i++) {
     if (!gs_node_in(n, i)) continue;
-    gs_assignment *of = GS_NEW(tmp, gs_assignment);
+    gs_assignment *of = gs_assignment_new(tmp, r);
     gs_project(p->m, r, &r->in[i], n->in[i]->sharding, of);
     for (int f = 0; f < r->nfactor; f++)
       gs_assignment_grant(p->m, r, as, f, &of->axis[f], &used);
@@ -333,6 +332,7 @@ gs_partitioner gs_partitioner_within(gs_partitioner *p,
   q.held = GS_NEWS(a, n + 1, gs_held_form *);
   q.nuse = GS_NEWS(a, n + 1, int);
   q.reader = GS_NEWS(a, n + 1, const gs_node *);
+  q.rule = GS_NEWS(a, form->g->node.n + 1, const gs_rule *);
   q.plan = GS_NEWS(a, form->g->node.n + 1, const gs_planned *);
   count_uses(p, &q);
   for (int i = 0; i < form->node->nin; i++) {

@@ -5,6 +5,15 @@
 #include "base/assert.h"
 #include "base/math.h"
 
+gs_assignment *gs_assignment_new(gs_arena *a, const gs_rule *r) {
+  return (gs_assignment *)GS_NEWS(a, r->nfactor + 1, gs_axes);
+}
+
+gs_assignment *gs_assignment_copy(gs_arena *a, const gs_rule *r,
+                                  const gs_assignment *as) {
+  return gs_memdup(a, as->axis, (size_t)r->nfactor * sizeof *as->axis);
+}
+
 /* How many of the axes from `at` on divide `size` evenly, taken together. */
 static int take_even(const gs_mesh *m, const gs_axes *axes, int at,
                      int64_t size) {

@@ -10,6 +10,12 @@ typedef struct gs_assignment {
   gs_axes axis[GS_MAX_FACTORS];
 } gs_assignment;
 
+/* Assignments have kilobytes; these only what the factors of r need, so that
+ * they must not be copied as a whole. */
+gs_assignment *gs_assignment_new(gs_arena *a, const gs_rule *r);
+gs_assignment *gs_assignment_copy(gs_arena *a, const gs_rule *r,
+                                  const gs_assignment *as);
+
 /* Reads the axes of each factor off one operand or result.  A dim of several
  * factors gives its axes to the major factor while they divide it, then to
  * the next; what cannot be given is left out. Factors that t does not have

@@ -93,16 +93,32 @@ static gs_path *make_path(gs_arena *a, const gs_search *s,
   return p;
 }
 
-static const char *cache_key(gs_arena *tmp, const gs_mesh *m, gs_dtype dtype,
-                             int rank, const int64_t *dims,
-                             const gs_sharding *from, const gs_sharding *to) {
+/* Numbers as digits of base 64, which no later character continues. */
+static void add_number(gs_buf *b, uint64_t n) {
+  for (; n; n >>= 6) gs_buf_char(b, (char)('0' + (n & 63)));
+  gs_buf_char(b, ',');
+}
+
+static void add_sharding(gs_buf *b, const gs_sharding *s) {
+  for (int d = 0; d < s->rank; d++) {
+    const gs_axes *axes = &s->dim[d].axes;
+    for (int i = 0; i < axes->n; i++) gs_buf_char(b, (char)('0' + axes->at[i]));
+    gs_buf_char(b, ',');
+  }
+  add_number(b, s->partial);
+  if (s->partial) add_number(b, s->reduce);
+}
+
+/* All that a path depends on. */
+static const char *cache_key(gs_arena *tmp, gs_dtype dtype, int rank,
+                             const int64_t *dims, const gs_sharding *from,
+                             const gs_sharding *to) {
   gs_buf b;
   gs_buf_init(&b, tmp);
-  gs_buf_printf(&b, "%d", (int)gs_dtype_get(dtype)->bits);
-  for (int d = 0; d < rank; d++) gs_buf_printf(&b, ",%lld", (long long)dims[d]);
-  gs_sharding_print(&b, m, from);
-  gs_buf_char(&b, '>');
-  gs_sharding_print(&b, m, to);
+  add_number(&b, (uint64_t)gs_dtype_get(dtype)->bits);
+  for (int d = 0; d < rank; d++) add_number(&b, (uint64_t)dims[d]);
+  add_sharding(&b, from);
+  add_sharding(&b, to);
   return b.at;
 }
 
@@ -112,7 +128,7 @@ const gs_path *gs_reshard_in_order(gs_resharder *r, gs_dtype dtype, int rank,
                                    const gs_sharding *to) {
   gs_arena tmp;
   gs_arena_init(&tmp);
-  const char *key = cache_key(&tmp, r->mesh, dtype, rank, dims, from, to);
+  const char *key = cache_key(&tmp, dtype, rank, dims, from, to);
   gs_path *path = gs_map_get(&r->cache, key);
   if (!path) {
     gs_search *s = GS_NEW(&tmp, gs_search);
