@@ -110,6 +110,79 @@ first() { # a first value from a file
 }
 ok "a first value" first
 
+# ---- state by other names ----
+
+# Names that say nothing: what the spec pairs is recorded, split alike, and
+# found by the run.
+cat > spec.yaml << 'END'
+mesh: {axes: {tp: 2}}
+rules:
+  - match: {tensor: "past_key_values.*.{key,value}"}
+    shard: [~, tp, ~, ~]
+state:
+  - match: {tensor: "present.*.{key,value}"}
+    with: "past_key_values.*.{key,value}"
+END
+renamed() { # the same model with names of the same length
+  sed 's/past_key_values/memories_before/g; s/present/remains/g' \
+    "$data/state.onnx" > other.onnx &&
+    sed 's/past_key_values/memories_before/g; s/present/remains/g' spec.yaml \
+      > other.yaml &&
+    "$annotate" -q -s other.yaml -o other.a.onnx other.onnx &&
+    "$partition" -q -f -o other other.a.onnx &&
+    "$partition" -q -f --emit device -o other.dev other.a.onnx &&
+    "$partition" -q -o - other.a.onnx > other.p.onnx
+}
+ok "other names" renamed
+also() { # also PLAN: as loop, by these names
+  rm -rf state &&
+    "$run" --verify --steps -f -i k=- --count place=3 --save-state state \
+      -o y=y "$1" < "$data/k.npys" > said && cmp y "$data/sums.npys" &&
+    for c in 0.key 0.value 1.key 1.value; do
+      cmp "state/memories_before.$c.npy" "$data/past_key_values.$c.npy" ||
+        return
+    done && grep -q "^fed back: 4 values, $2" said && return
+  cat said
+  return 1
+}
+for what in other other.dev other.p.onnx; do
+  ok "recorded in $what" also $what "1 in place, 2 in turn, 1 copied, 0 joined"
+done
+ok "and in the model" also other.a.onnx \
+  "1 in place, 2 in turn, 1 copied, 0 joined"
+ok "in plan.yaml" grep -q 'before.1.key".*state: "remains.1.key"' \
+  other/plan.yaml
+ok "split alike" grep -q '"remains.1.key".*sharding: "{~,tp,~,~}"' \
+  other/plan.yaml
+warned() {
+  sed '/^state/i\  - match: {tensor: "present.0.key"}\n    replicate: true' \
+    spec.yaml > pinned.yaml &&
+    "$annotate" -s pinned.yaml -o pinned.onnx "$data/state.onnx" 2> err
+  grep -q "present.0.key: warning: is .* it is joined and split again between \
+runs (1 such state)" err || { cat err; return 1; }
+}
+ok "a warning where rules say otherwise" warned
+refused() { # refused FRAGMENT ENTRY
+  sed '/^state/,$d' spec.yaml > bad.yaml
+  printf 'state:\n  - %s\n' "$2" >> bad.yaml
+  "$annotate" -q -s bad.yaml -o bad.onnx "$data/state.onnx" 2> err
+  [ $? = "${3-78}" ] || { cat err; return 1; }
+  grep -q -e "$1" err && grep -q "bad.yaml:[0-9]*:[0-9]*: error" err && return
+  cat err
+  return 1
+}
+ok "no such output" refused "matches no output" \
+  '{match: {tensor: "q.*"}, with: "p.*"}'
+ok "no such input" refused "no input belongs to the output 'present.0.key'" \
+  '{match: {tensor: "present.*.key"}, with: "p.*"}'
+ok "an input that two outputs become" refused "and of another output" \
+  '{match: {tensor: "present.0.{key,value}"}, with: "past_key_values.0.{key,value}"}
+  - {match: {tensor: "present.1.key"}, with: "past_key_values.0.key"}'
+ok "another rank" refused "not of one type and rank" \
+  '{match: {tensor: "present.0.key"}, with: place}'
+ok "no with" refused "need each other" '{match: {tensor: "present.*"}}' 65
+ok "an unknown key" refused "unknown key" '{sizes: 3}' 65
+
 # ---- tokens ----
 
 tokens() { # tokens PLAN ARGUMENTS...

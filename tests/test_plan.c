@@ -168,6 +168,10 @@ START_TEST(test_refused) {
   refuse("\"{tp,~}\"", "\"{tp,tp}\"", GS_DATA, "twice");
   refuse("\"{tp,~}\"", "\"{xp,~}\"", GS_DATA, "no axis");
   refuse("dtype: f32", "dtype: f33", GS_DATA, "element type");
+  refuse("\"{tp,~}\"}", "\"{tp,~}\", state: \"q\"}", GS_DATA,
+         "no output 'q'");
+  refuse("\"{tp,~}\"}", "\"{tp,~}\", state: 3}", GS_DATA, "no output '3'");
+  refuse("\"{tp,~}\"}", "\"{tp,~}\", filled: -1}", GS_DATA, "integer");
   refuse("dims: [8, 6]", "dims: [8, -6]", GS_DATA, "integer");
   refuse("name: \"\"", "name: \"x \\\"1\\\"\"", GS_DATA, "twice");
   refuse("size: 12}", "size: 70000}", GS_DATA, "65536");

@@ -175,7 +175,10 @@ static gs_status read_inputs(gs_runner *r, bool *more, gs_err *e) {
   *more = !(s->most && s->begun > s->most);
   if (s->begun > 1 && s->endless && !s->most) *more = false;
   if (!*more) return GS_OK;
-  if (s->begun > 1) return gs_steps_read(s, more, e);
+  if (s->begun > 1) {
+    GS_TRY(gs_steps_read(s, more, e));
+    return *more ? gs_steps_check_room(s, e) : GS_OK;
+  }
   *more = !gs_stop_asked(&s->stop);
   return GS_OK;
 }

@@ -27,6 +27,7 @@ typedef struct gs_step_pick {
 typedef struct gs_step_count {
   int at;
   int64_t next; /* its first number in the next step */
+  int64_t step; /* how many it counts in a step; 0: as many as it has */
   gs_dyn *value;
 } gs_step_count;
 
@@ -55,6 +56,9 @@ typedef struct gs_steps {
   int npick;
   gs_step_count *count;
   int ncount;
+  int filled;   /* of count, which counts the places of the state that are
+                   filled, of `size`; -1: none does */
+  int64_t size;
   const char *save_state; /* NULL: it is not kept */
   const char **owned;     /* [nowned] names of the files of a state */
   int nowned;
@@ -75,9 +79,13 @@ gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
                              gs_err *e);
 /* Shapes are known: whether they fit; first numbers of what counts. */
 gs_status gs_steps_check_made(gs_runner *r, gs_err *e);
+/* Whether what the next step adds to the state has room there. */
+gs_status gs_steps_check_room(const gs_steps *s, gs_err *e);
 /* All ranks, before a step but the first: makes them, but for fresh ones. */
 gs_status gs_steps_make(gs_runner *r, gs_err *e);
 
+/* Finds the state that the plan, the model or names tell of. */
+gs_status gs_steps_find_state(gs_runner *r, gs_err *e);
 /* Loads the first state, and checks whether the last one can be saved. */
 gs_status gs_steps_check_state(gs_runner *r, const gs_steps_options *o,
                                gs_err *e);

@@ -9,6 +9,7 @@
 #include "base/math.h"
 #include "exec/data/aligned.h"
 #include "kernel/core/convert.h"
+#include "pass/prepare/state.h"
 
 /* ---- which ---- */
 
@@ -48,62 +49,6 @@ static gs_status find_count(gs_runner *r, const gs_pair *p, gs_err *e) {
   return take(r, c->at, e);
 }
 
-/* The rest of a name after the first of these that it begins with. */
-static const char *after(const char *name, const char *const *start) {
-  for (; *start; start++)
-    if (!strncmp(name, *start, strlen(*start))) return name + strlen(*start);
-  return NULL;
-}
-
-/* The size of dim d, as far as it is known; else its name, or NULL. */
-static int64_t size_of(const gs_runner *r, const gs_value *v, int d,
-                       const char **name) {
-  int64_t n = v->dims[d];
-  *name = v->dim_names ? v->dim_names[d] : NULL;
-  if (n < 0 && *name) gs_bindings_get(&r->bind, *name, &n);
-  return n;
-}
-
-static bool same_dim(const gs_runner *r, const gs_value *a, const gs_value *b,
-                     int d) {
-  const char *x, *y;
-  int64_t m = size_of(r, a, d, &x), n = size_of(r, b, d, &y);
-  if (m >= 0 || n >= 0) return m == n;
-  return x && y && !strcmp(x, y);
-}
-
-static bool same_type(const gs_runner *r, const gs_value *a,
-                      const gs_value *b) {
-  bool same = a->kind == GS_TENSOR && b->kind == GS_TENSOR && a->rank >= 0 &&
-              a->rank == b->rank && a->dtype == b->dtype &&
-              a->dtype != GS_STRING;
-  for (int d = 0; same && d < a->rank; d++) same = same_dim(r, a, b, d);
-  return same;
-}
-
-/* State by the names that exporters give it: "present" X or
- * "present_key_values" X becomes "past_key_values" X or "past" X, where it is
- * of the same size. */
-static void find_state(gs_runner *r) {
-  static const char *const present[] = {"present_key_values", "present", NULL};
-  static const char *const past[] = {"past_key_values", "past", NULL};
-  const gs_graph *g = r->source.graph;
-  gs_steps *s = r->steps;
-  for (int i = 0; i < g->output.n; i++) {
-    const char *rest = after(g->output.at[i]->name, present);
-    for (int k = 0; rest && k < g->input.n; k++) {
-      const char *x = after(g->input.at[k]->name, past);
-      if (!x || strcmp(x, rest) || s->made[k] ||
-          !same_type(r, g->output.at[i], g->input.at[k]))
-        continue;
-      s->made[k] = s->state[k] = true;
-      s->tie[s->ntie++] = (gs_tie){i, k};
-      s->nstate++;
-      break;
-    }
-  }
-}
-
 gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
                              gs_err *e) {
   gs_arena *a = &r->arena;
@@ -114,14 +59,15 @@ gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
   s->fresh = GS_NEWS(a, nin + 1, bool);
   s->tie = GS_NEWS(a, o->nfeed + nin + 1, gs_tie);
   s->pick = GS_NEWS(a, o->nargmax + 1, gs_step_pick);
-  s->count = GS_NEWS(a, o->ncount + 1, gs_step_count);
+  s->count = GS_NEWS(a, o->ncount + 2, gs_step_count);
+  s->filled = -1;
   for (int i = 0; i < o->nfeed; i++, s->ntie++)
     GS_TRY(find_pair(r, &o->feed[i], &s->tie[s->ntie].out, &s->tie[s->ntie].in,
                      e));
   for (int i = 0; i < o->nargmax; i++, s->npick++)
     GS_TRY(find_pair(r, &o->argmax[i], &s->pick[i].out, &s->pick[i].in, e));
   for (int i = 0; i < o->ncount; i++) GS_TRY(find_count(r, &o->count[i], e));
-  if (!o->no_state) find_state(r);
+  if (!o->no_state) GS_TRY(gs_steps_find_state(r, e));
   for (int i = 0; i < nin; i++) r->source.varies[i] = s->made[i];
   for (int i = 0; i < nin; i++) r->source.made[i] = s->state[i];
   for (int i = 0; i < s->ncount; i++) r->source.made[s->count[i].at] = true;
@@ -187,7 +133,19 @@ static void fill_count(gs_step_count *c) {
   gs_tensor *t = &c->value->t;
   int64_t n = gs_tensor_count(t), m = t->rank ? t->dims[t->rank - 1] : 1;
   for (int64_t i = 0; i < n; i++) set_int(t, i, c->next + i % m);
-  c->next += m;
+  c->next += c->step ? c->step : m;
+}
+
+gs_status gs_steps_check_room(const gs_steps *s, gs_err *e) {
+  if (s->filled < 0) return GS_OK;
+  const gs_step_count *c = &s->count[s->filled];
+  if (c->next <= s->size - c->step) return GS_OK;
+  gs_fail(e, GS_DATA, gs_sprintf(&e->arena, "step %lld", (long long)s->begun),
+          "the state is full: %lld of its %lld places are filled, and a step "
+          "fills %lld", (long long)c->next, (long long)s->size,
+          (long long)c->step);
+  gs_err_hint(e, "state: size: in the spec says how many it has");
+  return GS_DATA;
 }
 
 static gs_status check_count(gs_runner *r, gs_step_count *c, gs_err *e) {
@@ -197,6 +155,9 @@ static gs_status check_count(gs_runner *r, gs_step_count *c, gs_err *e) {
     return gs_fail(e, GS_USAGE, v->name, "%s does not count",
                    gs_dtype_get((int)v->dtype)->text);
   c->value = new_value(r, v);
+  if (r->source.input[c->at] && c->step)
+    return gs_fail(e, GS_USAGE, v->name, "this input counts what is filled of "
+                   "the state: with --no-state it can be given");
   if (r->source.input[c->at])
     return gs_fail(e, GS_USAGE, v->name, "this input counts: its first number "
                    "is given with --count");
@@ -213,9 +174,11 @@ gs_status gs_steps_check_made(gs_runner *r, gs_err *e) {
     const gs_value *x = g->input.at[s->tie[i].in];
     GS_TRY(check_shaped(y, e));
     GS_TRY(check_shaped(x, e));
-    if (!same_type(r, y, x)) return misfit(y, x, "", e);
+    gs_state t = {.out = s->tie[i].out, .in = s->tie[i].in};
+    if (!gs_state_fits(g, &r->bind, &t)) return misfit(y, x, "", e);
   }
   for (int i = 0; i < s->npick; i++) GS_TRY(check_pick(r, &s->pick[i], e));
+  GS_TRY(gs_steps_check_room(s, e));
   for (int i = 0; i < s->ncount; i++) GS_TRY(check_count(r, &s->count[i], e));
   return GS_OK;
 }

@@ -1,12 +1,90 @@
 /* State in files: a folder with an .npy for each input that is state. */
+#include <string.h>
+
 #include "api/run/runner.h"
 #include "api/run/steps.h"
+#include "api/shard/load.h"
 #include "io/file/npy.h"
 
 static const char *file_of(gs_runner *r, const char *dir, int input) {
   const gs_value *v = r->source.graph->input.at[input];
   return gs_sprintf(&r->arena, "%s/%s.npy", dir,
                     gs_run_file_name(&r->arena, v->name));
+}
+
+/* ---- which it is ---- */
+
+static int find_input(const gs_graph *g, const char *name) {
+  for (int i = 0; i < g->input.n; i++)
+    if (!strcmp(g->input.at[i]->name, name)) return i;
+  return -1;
+}
+
+static int find_output(const gs_graph *g, const char *name) {
+  for (int i = 0; i < g->output.n; i++)
+    if (!strcmp(g->output.at[i]->name, name)) return i;
+  return -1;
+}
+
+/* What the plan has recorded. */
+static void of_plan(gs_arena *a, const gs_plan *p, const gs_graph *g,
+                    gs_states *out) {
+  *out = (gs_states){.at = GS_NEWS(a, p->input.n + 1, gs_state)};
+  for (int i = 0; i < p->input.n; i++) {
+    const gs_plan_io *io = &p->input.at[i];
+    gs_state s = {.in = find_input(g, io->name), .size = io->size};
+    if (s.in < 0) continue;
+    if (io->filled) {
+      out->filled = s.in;
+      out->step = io->filled;
+    }
+    s.out = io->state ? find_output(g, io->state) : -1;
+    if (s.out >= 0) out->at[out->n++] = s;
+  }
+}
+
+gs_status gs_steps_find_state(gs_runner *r, gs_err *e) {
+  gs_steps *s = r->steps;
+  gs_arena *a = &r->arena;
+  const gs_graph *g = r->source.graph;
+  gs_states recorded, all;
+  if (r->source.plan) of_plan(a, r->source.plan, g, &recorded);
+  else gs_load_states(a, r->source.model, g, &recorded);
+  GS_TRY(gs_pass_states(a, NULL, &recorded, g, &all, e));
+  for (int i = 0; i < all.n; i++) {
+    const gs_state *t = &all.at[i];
+    if (s->made[t->in] || !gs_state_fits(g, &r->bind, t)) continue;
+    s->made[t->in] = s->state[t->in] = true;
+    s->tie[s->ntie++] = (gs_tie){t->out, t->in};
+    s->nstate++;
+  }
+  if (!recorded.step || s->made[recorded.filled]) return GS_OK;
+  s->made[recorded.filled] = true;
+  s->filled = s->ncount++;
+  s->size = gs_states_size(&recorded);
+  s->count[s->filled] =
+      (gs_step_count){.at = recorded.filled, .step = recorded.step};
+  return GS_OK;
+}
+
+/* ---- loading ---- */
+
+/* How many places of a state are filled. */
+static gs_status load_filled(gs_runner *r, const char *dir, gs_err *e) {
+  gs_steps *s = r->steps;
+  gs_dyn *b;
+  if (s->filled < 0) return GS_OK;
+  gs_step_count *c = &s->count[s->filled];
+  const char *file = file_of(r, dir, c->at);
+  GS_TRY(gs_dyn_load(&r->arena, file, GS_TENSOR, &b, e));
+  const gs_tensor *t = &b->t;
+  const void *data = gs_tensor_bytes(t);
+  if (t->dtype == GS_INT64 && gs_tensor_count(t) == 1 && data)
+    memcpy(&c->next, data, sizeof c->next);
+  else c->next = -1;
+  if (c->next >= 0 && c->next <= s->size) return GS_OK;
+  return gs_fail(e, GS_DATA, file, "does not say how many of %lld places are "
+                 "filled", (long long)s->size);
 }
 
 gs_status gs_steps_load_state(gs_runner *r, const char *dir, gs_err *e) {
@@ -30,7 +108,7 @@ gs_status gs_steps_load_state(gs_runner *r, const char *dir, gs_err *e) {
                      gs_shape_text(&r->arena, t->dtype, t->rank, t->dims),
                      gs_shape_text(&r->arena, v->dtype, v->rank, v->dims));
   }
-  return GS_OK;
+  return load_filled(r, dir, e);
 }
 
 gs_status gs_steps_check_state(gs_runner *r, const gs_steps_options *o,
@@ -39,7 +117,7 @@ gs_status gs_steps_check_state(gs_runner *r, const gs_steps_options *o,
   gs_steps *s = r->steps;
   if (!o->load_state && !o->save_state) return GS_OK;
   int n = 0;
-  s->owned = GS_NEWS(a, s->ntie + 1, const char *);
+  s->owned = GS_NEWS(a, s->ntie + 2, const char *);
   for (int i = 0; i < s->ntie; i++) {
     const gs_value *v = r->source.graph->input.at[s->tie[i].in];
     if (!s->state[s->tie[i].in]) continue;
@@ -48,6 +126,10 @@ gs_status gs_steps_check_state(gs_runner *r, const gs_steps_options *o,
                      "of %s", gs_dtype_get((int)v->dtype)->text);
     s->owned[n++] =
         gs_sprintf(a, "%s.npy", gs_run_file_name(a, v->name));
+  }
+  if (n && s->filled >= 0) {
+    const gs_value *v = r->source.graph->input.at[s->count[s->filled].at];
+    s->owned[n++] = gs_sprintf(a, "%s.npy", gs_run_file_name(a, v->name));
   }
   s->nowned = n;
   if (!n)
@@ -59,6 +141,17 @@ gs_status gs_steps_check_state(gs_runner *r, const gs_steps_options *o,
   s->save_state = gs_strdup(a, o->save_state);
   if (!gs_runner_first(r) || o->dry_run) return GS_OK;
   return gs_out_dir_check(a, s->save_state, o->replace, s->owned, n, e);
+}
+
+static gs_status save_filled(gs_runner *r, gs_out_set *files, const char *dir,
+                             gs_err *e) {
+  const gs_steps *s = r->steps;
+  if (s->filled < 0) return GS_OK;
+  const gs_step_count *c = &s->count[s->filled];
+  int64_t one = 1;
+  gs_tensor t = {.name = c->value->t.name, .dtype = GS_INT64, .rank = 1,
+                 .dims = &one, .data = &c->next, .nbytes = sizeof c->next};
+  return gs_npy_write(files, file_of(r, dir, c->at), &t, e);
 }
 
 static gs_status save_files(gs_runner *r, const char *dir, gs_err *e) {
@@ -75,6 +168,7 @@ static gs_status save_files(gs_runner *r, const char *dir, gs_err *e) {
     if (!status && dir)
       status = gs_npy_write(&files, file_of(r, dir, s->tie[i].in), &t, e);
   }
+  if (!status && dir) status = save_filled(r, &files, dir, e);
   if (!status) return gs_out_set_commit(&files, e);
   gs_out_set_abort(&files);
   return status;

@@ -1,4 +1,5 @@
 #include "api/shard/emit.h"
+#include "api/shard/load.h"
 
 #include <string.h>
 
@@ -24,6 +25,23 @@ static void add_meta(meta *m, const char *key, const char *value) {
   *gs_push(m->arena, &m->value) = value;
 }
 
+/* Which inputs are outputs of the run before. */
+static void state_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
+  const gs_graph *g = o->graph;
+  const gs_states *s = o->state;
+  for (int i = 0; i < s->n; i++)
+    add_meta(m, gs_sprintf(a, GS_KEY_STATE ":%s",
+                           g->input.at[s->at[i].in]->name),
+             gs_state_text(a, g, &s->at[i]));
+  if (!s->step) return;
+  const char *name = g->input.at[s->filled]->name;
+  add_meta(m, gs_sprintf(a, GS_KEY_FILLED ":%s", name),
+           gs_sprintf(a, "%lld", (long long)s->step));
+  int64_t size = gs_states_size(s);
+  add_meta(m, gs_sprintf(a, "gshard.range:%s", name),
+           gs_sprintf(a, "0:%lld", (long long)(size - s->step + 1)));
+}
+
 /* What a program says about itself in metadata_props. */
 static void program_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
   gs_buf mesh;
@@ -37,11 +55,13 @@ static void program_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
   for (int i = 0; i < o->graph->input.n; i++) {
     const char *name = o->graph->input.at[i]->name;
     const char *range = gs_model_input_meta(o->model, name, "gshard.range");
+    if (o->state->step && i == o->state->filled) continue;
     if (!range && indexed[i].high)
       range = gs_sprintf(a, "%lld:%lld", (long long)indexed[i].low,
                          (long long)indexed[i].high);
     add_meta(m, gs_sprintf(a, "gshard.range:%s", name), range);
   }
+  state_meta(a, o, m);
 }
 
 /* The domains of a program's nodes, each at the oldest version that has all

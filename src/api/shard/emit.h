@@ -5,12 +5,14 @@
 
 #include "io/onnx/model.h"
 #include "pass/partition/partition.h"
+#include "pass/prepare/state.h"
 #include "api/shard/report.h"
 
 typedef struct gs_emit_options {
   gs_model *model;               /* that the program was made from */
   const gs_graph *graph;         /* annotated, global shapes */
   const gs_partition *partition;
+  const gs_states *state;        /* of graph */
   const gs_report *report;       /* for the origins of collectives */
   bool device;                   /* one graph per device */
   bool force;                    /* replace an existing directory */

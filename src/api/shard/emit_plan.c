@@ -222,6 +222,17 @@ static void add_io(emitter *m, const gs_border *b, bool output) {
   else *gs_push(m->a, &m->plan.input) = io;
 }
 
+/* Which inputs are outputs of the run before. */
+static void add_state(emitter *m) {
+  const gs_states *s = m->o->state;
+  for (int i = 0; i < s->n; i++) {
+    gs_plan_io *io = &m->plan.input.at[s->at[i].in];
+    io->state = m->plan.output.at[s->at[i].out].name;
+    io->size = s->at[i].size;
+  }
+  if (s->step) m->plan.input.at[s->filled].filled = s->step;
+}
+
 static gs_status write_plan(emitter *m) {
   gs_plan *p = &m->plan;
   p->producer = "gshard " PACKAGE_VERSION;
@@ -231,6 +242,7 @@ static gs_status write_plan(emitter *m) {
     add_io(m, &m->form.input.at[i], false);
   for (int i = 0; i < m->form.output.n; i++)
     add_io(m, &m->form.output.at[i], true);
+  add_state(m);
   for (int i = 0; i < m->o->partition->collective.n; i++) {
     const gs_collective *c = &m->o->partition->collective.at[i];
     *gs_push(m->a, &p->collective) =

@@ -1,5 +1,7 @@
 #include "api/shard/load.h"
 
+#include <stdlib.h>
+
 #include "pass/prepare/stack.h"
 #include "pass/prepare/upgrade.h"
 
@@ -13,8 +15,40 @@ static gs_status put_all(gs_bindings *to, const gs_bindings *from,
   return GS_OK;
 }
 
+void gs_load_states(gs_arena *a, const gs_model *m, const gs_graph *g,
+                    gs_states *out) {
+  *out = (gs_states){.at = GS_NEWS(a, g->input.n + 1, gs_state)};
+  for (int i = 0; i < g->input.n; i++) {
+    gs_state s = {.in = i};
+    const char *text =
+        gs_model_input_meta(m, g->input.at[i]->name, GS_KEY_STATE);
+    if (text && gs_state_parse(g, text, &s)) out->at[out->n++] = s;
+    text = gs_model_input_meta(m, g->input.at[i]->name, GS_KEY_FILLED);
+    if (!text) continue;
+    out->step = strtoll(text, NULL, 10);
+    out->filled = i;
+  }
+}
+
+/* Which outputs become which inputs, before shapes are known. */
+static gs_status find_state(gs_arena *a, const gs_spec *spec, gs_loaded *l,
+                            gs_err *e) {
+  gs_states recorded;
+  gs_load_states(a, l->model, l->graph, &recorded);
+  return gs_pass_states(a, spec, &recorded, l->graph, &l->state, e);
+}
+
+/* Shapes are known. */
+static gs_status settle_state(gs_arena *a, gs_loaded *l, gs_err *e) {
+  l->tied = l->state;
+  l->tied.at =
+      gs_memdup(a, l->state.at, (size_t)l->state.n * sizeof *l->state.at);
+  return gs_states_settle(l->graph, &l->state, e);
+}
+
 gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
-                        bool verify, gs_loaded *out, gs_err *e) {
+                        const gs_spec *spec, bool verify, gs_loaded *out,
+                        gs_err *e) {
   *out = (gs_loaded){0};
   gs_busy_with(path);
   GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
@@ -27,6 +61,7 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
   GS_TRY(gs_model_import(out->model, &out->graph, e));
   if (verify) GS_TRY(gs_graph_check(out->graph, e));
   GS_TRY(gs_pass_upgrade(out->graph, e));
+  GS_TRY(find_state(a, spec, out, e));
   gs_bindings_init(&out->bind, a);
   const char *const *names;
   const int64_t *values;
@@ -36,6 +71,7 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
     GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
   GS_TRY(put_all(&out->bind, more, e));
   GS_TRY(gs_pass_infer(a, out->graph, &out->bind, e));
+  GS_TRY(settle_state(a, out, e));
   int count;
   out->stacked = gs_model_meta(out->model, GS_KEY_STACK) != NULL;
   return out->stacked ? gs_pass_stack(out->graph, &count, e) : GS_OK;

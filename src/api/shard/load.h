@@ -3,7 +3,7 @@
 #define GS_API_LOAD_H
 
 #include "io/onnx/model.h"
-#include "pass/prepare/infer.h"
+#include "pass/prepare/state.h"
 
 typedef struct gs_loaded {
   gs_model *model;
@@ -11,20 +11,34 @@ typedef struct gs_loaded {
   gs_mesh *mesh;   /* of the annotations in the model; NULL: none */
   gs_shard_audit audit; /* set by gs_load_shardings */
   gs_bindings bind;
+  gs_states state; /* of which output and input agree */
+  gs_states tied;  /* those, and others that are found by their names */
   bool stacked; /* by gs_pass_stack, as the model was when it was annotated */
 } gs_loaded;
 
 /* Metadata of models whose annotations are of stacked branches (gs_pass_stack):
  * the nodes of the file are those before. */
 #define GS_KEY_STACK "gshard.stack"
+/* Metadata of an input that is an output of the run before (gs_state_text). */
+#define GS_KEY_STATE "gshard.state"
+/* Of a program's input that counts the places of its state that are filled:
+ * how many a run adds. */
+#define GS_KEY_FILLED "gshard.filled"
 
-/* Reads and imports a model, binds its symbolic dims (the model's own
+/* The state that the metadata of m say of g, of which nothing is known of other
+ * inputs. */
+void gs_load_states(gs_arena *a, const gs_model *m, const gs_graph *g,
+                    gs_states *out);
+
+/* Reads and imports a model, finds its state (of `spec`, which may be NULL, and
+ * of the model's metadata), binds its symbolic dims (the model's own
  * gshard.bind first, then `more`, which may be NULL), upgrades and infers, and
  * stacks what the annotations are of;
  * `verify`: checks what the import leaves, as the passes do theirs.
  * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_SPEC (unbound dims). */
 gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
-                        bool verify, gs_loaded *out, gs_err *e);
+                        const gs_spec *spec, bool verify, gs_loaded *out,
+                        gs_err *e);
 
 /* Adds the shardings that the model carries, and their mesh, to the graph: of
  * a configuration of the standard fields when that is not NULL. */

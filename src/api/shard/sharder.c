@@ -102,8 +102,8 @@ static gs_status load(gs_sharder *s, const char *path,
   gs_arena *a = &s->arena;
   if (s->stage != GS_STAGE_NEW)
     return gs_fail(e, GS_USAGE, path, "a gs_sharder loads one model");
-  GS_TRY(gs_load_model(a, gs_strdup(a, path), &s->bind, s->verify, &s->model,
-                       e));
+  GS_TRY(gs_load_model(a, gs_strdup(a, path), &s->bind, &s->spec, s->verify,
+                       &s->model, e));
   GS_TRY(gs_load_shardings(a, &s->model, configuration, e));
   GS_TRY(verify(s, s->model.graph, false, e));
   s->nbefore = s->model.graph->value.n;
@@ -196,11 +196,47 @@ static gs_status stack(gs_sharder *s, gs_err *e) {
   return GS_OK;
 }
 
+/* Lets what becomes an input be sharded as that is. */
+static void tie_state(gs_sharder *s) {
+  const gs_graph *g = s->model.graph;
+  gs_arena *a = g->arena;
+  for (int i = 0; i < s->model.tied.n; i++) {
+    const gs_state *t = &s->model.tied.at[i];
+    gs_value **pair = GS_NEWS(a, 2, gs_value *);
+    pair[0] = g->output.at[t->out];
+    pair[1] = g->input.at[t->in];
+    *gs_push(a, &s->match.group) = (gs_value_group){.n = 2, .value = pair};
+  }
+}
+
+/* Where rules say otherwise, state is joined and split again in every run. */
+static void warn_of_state(const gs_sharder *s, gs_err *e) {
+  const gs_graph *g = s->model.graph;
+  const gs_state *first = NULL;
+  int n = 0;
+  for (int i = 0; i < s->model.state.n; i++) {
+    const gs_state *t = &s->model.state.at[i];
+    const gs_sharding *y = g->output.at[t->out]->sharding;
+    if (gs_sharding_equal(y, g->input.at[t->in]->sharding)) continue;
+    if (!n++) first = t;
+  }
+  if (!n) return;
+  const gs_value *y = g->output.at[first->out], *x = g->input.at[first->in];
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_warn(e, y->name, "is %s, but '%s', which it becomes, is %s: it is joined "
+          "and split again between runs (%d such state%s)",
+          gs_sharding_text(&a, g->mesh, y->sharding), x->name,
+          gs_sharding_text(&a, g->mesh, x->sharding), n, n == 1 ? "" : "s");
+  gs_arena_free(&a);
+}
+
 gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
   if (s->matched) return GS_OK;
   GS_TRY(stack(s, e));
   GS_TRY(gs_pass_match(&s->arena, &s->spec, s->model.graph, &s->match, e));
   GS_TRY(verify(s, s->model.graph, false, e));
+  tie_state(s);
   s->matched = true;
   return GS_OK;
 }
@@ -213,6 +249,7 @@ gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
   GS_TRY(gs_pass_annotate(&s->arena, s->model.graph, spec ? &s->match : NULL,
                           fills(s) ? &fill : NULL, &s->filled, &s->done, e));
   GS_TRY(verify(s, s->model.graph, true, e));
+  warn_of_state(s, e);
   s->stage = GS_STAGE_ANNOTATED;
   return GS_OK;
 }

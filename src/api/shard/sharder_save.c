@@ -8,6 +8,19 @@ static const char *origin(void *user, const gs_value *v) {
   return gs_report_origin(&s->arena, &s->report, v);
 }
 
+/* Records the state in the model. */
+static void save_state(gs_sharder *s) {
+  const gs_graph *g = s->model.graph;
+  for (int i = 0; i < g->input.n; i++)
+    gs_model_input_meta_set(s->model.model, g->input.at[i]->name, GS_KEY_STATE,
+                            NULL);
+  for (int i = 0; i < s->model.state.n; i++) {
+    const gs_state *t = &s->model.state.at[i];
+    gs_model_input_meta_set(s->model.model, g->input.at[t->in]->name,
+                            GS_KEY_STATE, gs_state_text(&s->arena, g, t));
+  }
+}
+
 static gs_status save(gs_sharder *s, const char *path,
                       const gs_save_options *o, gs_err *e) {
   GS_TRY(gs_sharder_need(s, GS_STAGE_ANNOTATED, "gs_sharder_save", e));
@@ -32,6 +45,7 @@ static gs_status save(gs_sharder *s, const char *path,
                              .bind_value = value};
   gs_model_meta_set(s->model.model, GS_KEY_STACK,
                     s->model.stacked ? "true" : NULL);
+  save_state(s);
   GS_TRY(gs_model_annotate(s->model.model, s->model.graph, &how, e));
   gs_write_options w = {.replace = o->replace, .progress = o->progress};
   return gs_model_write_with(s->model.model, path, &w, e);
@@ -50,6 +64,7 @@ static gs_status emit(gs_sharder *s, gs_emit_kind kind, const char *path,
   gs_emit_options how = {.model = s->model.model,
                          .graph = s->model.graph,
                          .partition = &s->made,
+                         .state = &s->model.state,
                          .report = &s->report,
                          .device = kind == GS_EMIT_DEVICES,
                          .force = o->replace,

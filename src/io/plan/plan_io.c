@@ -95,7 +95,13 @@ static void write_io(gs_buf *b, const gs_mesh *m, const char *key, int n,
       gs_buf_printf(b, "%s%lld", d ? ", " : "", (long long)io[i].dims[d]);
     gs_buf_str(b, "], ");
     json(b, "sharding", gs_sharding_text(b->arena, m, io[i].sharding));
-    gs_buf_str(b, io[i].rank < 0 ? ", open: true}\n" : "}\n");
+    if (io[i].rank < 0) gs_buf_str(b, ", open: true");
+    if (io[i].state) gs_buf_str(b, ", ");
+    if (io[i].state) json(b, "state", io[i].state);
+    if (io[i].size) gs_buf_printf(b, ", size: %lld", (long long)io[i].size);
+    if (io[i].filled)
+      gs_buf_printf(b, ", filled: %lld", (long long)io[i].filled);
+    gs_buf_str(b, "}\n");
   }
 }
 
@@ -214,7 +220,8 @@ static gs_status make_io(gs_reader *r, const gs_mesh *m,
                          const gs_plan_io_reading *from, gs_map *names,
                          gs_plan_io *io) {
   *io = (gs_plan_io){.name = from->name, .rank = from->dims.n,
-                     .dims = from->dims.at};
+                     .dims = from->dims.at, .state = from->state,
+                     .size = from->size, .filled = from->filled};
   if (from->open) io->rank = -1;
   io->dtype = gs_dtype_parse(from->dtype);
   if (!io->dtype)
@@ -236,6 +243,26 @@ static gs_status make_io(gs_reader *r, const gs_mesh *m,
   if (s != GS_OK) at_node(from->at, &why, r->err);
   gs_err_free(&why);
   return s == GS_OK ? GS_OK : GS_DATA;
+}
+
+/* State is of outputs that there are, and only inputs are state. */
+static gs_status check_state(gs_reader *r, const gs_plan_reading *from,
+                             const gs_map *outputs) {
+  for (int i = 0; i < from->input.n; i++) {
+    const gs_plan_io_reading *x = &from->input.at[i];
+    const gs_plan_io *y = x->state ? gs_map_get(outputs, x->state) : NULL;
+    if (x->state && !y)
+      return gs_fail_at(r->err, GS_DATA, &x->at->at,
+                        "there is no output '%.60s'", x->state);
+    if (x->filled && x->state)
+      return gs_fail_at(r->err, GS_DATA, &x->at->at,
+                        "an input that counts what is filled is state too");
+  }
+  for (int i = 0; i < from->output.n; i++)
+    if (from->output.at[i].state || from->output.at[i].filled)
+      return gs_fail_at(r->err, GS_DATA, &from->output.at[i].at->at,
+                        "only inputs are state");
+  return GS_OK;
 }
 
 static gs_status make_collective(gs_reader *r, const gs_mesh *m,
@@ -307,6 +334,7 @@ static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
   for (int i = 0; i < from->output.n; i++)
     GS_TRY(make_io(r, &p->mesh, &from->output.at[i], &outputs,
                    gs_push(r->arena, &p->output)));
+  GS_TRY(check_state(r, from, &outputs));
   for (int i = 0; i < from->collective.n; i++)
     GS_TRY(make_collective(r, &p->mesh, &from->collective.at[i],
                            gs_push(r->arena, &p->collective)));

@@ -198,6 +198,15 @@ static const gs_key io_keys[] = {
     {"open", gs_key_bool, IO(open), NULL, NULL,
      "No tensor of a fixed size: dims is empty, and every device holds it "
      "whole.", false},
+    {"state", gs_key_text, IO(state), NULL, NULL,
+     "Of an input: the output that it is in the next run. Zeros at first.",
+     false},
+    {"size", gs_key_int, IO(size), NULL, SIZE,
+     "Of such an input: its places along the dim that would grow. Default: it "
+     "does not grow.", false},
+    {"filled", gs_key_int, IO(filled), NULL, SIZE,
+     "Of an input: it counts the places of the state that are filled, from 0 "
+     "on, so many more after each run.", false},
 };
 static const gs_keys io_table = {"io", "an input or output", COUNT(io_keys),
                                  io_keys};

@@ -19,6 +19,8 @@ typedef struct gs_plan_io_reading {
   const char *name, *dtype, *sharding;
   gs_int_list dims;
   bool open;
+  const char *state;
+  int64_t size, filled;
   const gs_yaml *at;
 } gs_plan_io_reading;
 

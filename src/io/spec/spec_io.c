@@ -410,6 +410,9 @@ static const gs_key spec_keys[] = {
      false},
     {"groups", groups_key, 0, NULL, LIST_OF("group"),
      "Tensors that are sharded alike.", false},
+    {"state", gs_spec_states_key, 0, NULL, LIST_OF("state"),
+     "Inputs that become outputs of the run before, as caches of keys and "
+     "values do.", false},
     {"barriers", barriers_key, 0, NULL, LIST_OF("barrier"),
      "Where propagation stops.", false},
     {"ops", ops_key, 0, NULL, LIST_OF("op"),
@@ -550,7 +553,8 @@ static const gs_keys *const tables[] = {
     &machine_table,
     &option_table,       &gs_spec_rule_keys,  &gs_spec_match_keys,
     &gs_spec_dim_keys,   &gs_spec_split_keys, &gs_spec_assign_keys,
-    &group_table,        &barrier_table,      &op_table,
+    &group_table,        &gs_spec_state_keys, &barrier_table,
+    &op_table,
 };
 
 void gs_spec_schema(FILE *f) {

@@ -23,6 +23,11 @@ typedef struct gs_plan_io { /* a graph input or output */
   int rank;              /* -1: a tensor of no fixed size, or no tensor */
   const int64_t *dims;   /* [rank] of the whole tensor */
   gs_sharding *sharding; /* how it is split over the devices, or joined */
+  const char *state; /* of an input: the output of the run before that it is; or
+                        NULL */
+  int64_t size;      /* of such an input: of the dim that would grow; or 0 */
+  int64_t filled;    /* of an input that counts the places of the state that are
+                        filled: how many a run adds; or 0 */
 } gs_plan_io;
 
 enum { GS_PIECE_NUMBERS = 6 };

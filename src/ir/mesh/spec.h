@@ -108,6 +108,13 @@ typedef struct gs_spec_group {
   gs_place at;
 } gs_spec_group;
 
+typedef struct gs_spec_state { /* inputs that are outputs of the run before */
+  gs_spec_match match;   /* outputs, by tensor; none: the usual names */
+  gs_spec_patterns with; /* inputs, paired with match.tensor as in a group */
+  int64_t size;          /* of the dim that would grow; 0: not given */
+  gs_place at;
+} gs_spec_state;
+
 typedef enum gs_direction { /* in which propagation may pass */
   GS_DIRECTION_NONE,
   GS_DIRECTION_FORWARD,
@@ -192,6 +199,7 @@ typedef struct gs_spec {
   gs_map bound; /* name -> 1 + index in bind, as a pointer */
   GS_VEC(gs_spec_rule) rule;
   GS_VEC(gs_spec_group) group;
+  GS_VEC(gs_spec_state) state;
   GS_VEC(gs_spec_barrier) barrier;
   GS_VEC(gs_spec_op) op;
 } gs_spec;

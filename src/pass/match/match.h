@@ -32,7 +32,7 @@ typedef struct gs_rule_count {
 typedef struct gs_value_group { /* values that are sharded alike */
   int n;
   gs_value **value;
-  const gs_spec_group *from;
+  const gs_spec_group *from; /* NULL: state, and what it becomes */
 } gs_value_group;
 
 typedef struct gs_value_barrier { /* between the value and its uses */

@@ -154,15 +154,42 @@ static void bindings(gs_buf *b, const gs_spec *spec) {
 }
 
 static void groups(gs_buf *b, const gs_match_result *r) {
-  if (r->group.n) gs_buf_str(b, "groups:\n");
+  bool any = false;
   for (int i = 0; i < r->group.n; i++) {
     const gs_value_group *g = &r->group.at[i];
+    if (!g->from) continue;
+    if (!any) gs_buf_str(b, "groups:\n");
+    any = true;
     gs_buf_str(b, "  - match: {tensor: [");
     for (int k = 0; k < g->n; k++) {
       gs_buf_str(b, k ? ", " : "");
       gs_buf_json(b, gs_pattern_quote(b->arena, g->value[k]->name));
     }
     gs_buf_str(b, "]}\n");
+  }
+}
+
+static void patterns(gs_buf *b, const gs_spec_patterns *p) {
+  for (int i = 0; i < p->n; i++) {
+    gs_buf_str(b, i ? ", " : "[");
+    gs_buf_json(b, p->at[i].text);
+  }
+  gs_buf_char(b, ']');
+}
+
+static void states(gs_buf *b, const gs_spec *spec) {
+  if (spec->state.n) gs_buf_str(b, "state:\n");
+  for (int i = 0; i < spec->state.n; i++) {
+    const gs_spec_state *s = &spec->state.at[i];
+    gs_buf_str(b, "  - {");
+    if (s->with.n) {
+      gs_buf_str(b, "match: {tensor: ");
+      patterns(b, &s->match.tensor);
+      gs_buf_str(b, "}, with: ");
+      patterns(b, &s->with);
+    }
+    number(b, "size", (double)s->size);
+    gs_buf_str(b, "}\n");
   }
 }
 
@@ -201,6 +228,7 @@ void gs_spec_dump(gs_buf *b, const gs_spec *spec, const gs_graph *g,
   for (int i = 0; i < r->annotation.n; i++)
     annotation(b, spec, g->mesh, &r->annotation.at[i]);
   groups(b, r);
+  states(b, spec);
   barriers(b, r);
   operators(b, spec);
 }
