@@ -280,6 +280,75 @@ START_TEST(permutation) {
 }
 END_TEST
 
+/* Three rows before and behind the own four, of which the first device's
+ * first one is a fill; b lies in c. */
+static gs_program *widened(const char *fill) {
+  char text[1200];
+  snprintf(text, sizeof text,
+           "mesh {p=2}\n"
+           "input x {p,~} : f32[4,3] of [8,3]\n"
+           "b = Exp(x) {p,~} : f32[4,3] of [8,3]\n"
+           "c = ai.gshard.Exchange(b) axes=\"p\" dim=0 to_axes=\"p\""
+           " range=[1,4,-1,1,0,6] sizes=[8] blocks=[4]%s"
+           " {p,~} window(0:4*i-1,6) : f32[6,3] of [8,3]\n"
+           "d = Transpose(c) perm=[1,0] : f32[3,6]\n"
+           "output d\n",
+           fill);
+  return compile_for(text, 0, 2, GS_WAIT_NEXT);
+}
+
+static gs_status check_widened(const gs_program *p) {
+  return gs_program_check(&p, 1, 0, 2, &err);
+}
+
+static gs_buffer *own(gs_program *p, const char *name) {
+  return &p->buffer[gs_graph_find(p->g, name)->id];
+}
+
+START_TEST(part) {
+  gs_program *p = widened(" fill=\"value\" value=0.0");
+  ck_assert_int_eq(own(p, "b")->root, gs_graph_find(p->g, "c")->id);
+  ck_assert_uint_eq(own(p, "b")->at, 12);
+  ck_assert_int_eq(own(p, "b")->run, 12);
+  ck_assert(!check_widened(p));
+  ck_assert(!check_widened(widened("")));
+}
+END_TEST
+
+/* Elsewhere than the exchange wants it; in runs, of a producer that writes
+ * one; where no exchange is. */
+START_TEST(part_elsewhere) {
+  gs_program *p = widened("");
+  own(p, "b")->at = 24;
+  ck_assert_int_eq(check_widened(p), GS_INTERNAL);
+  p = widened("");
+  own(p, "b")->pitch = 18;
+  ck_assert_int_eq(check_widened(p), GS_INTERNAL);
+  p = widened("");
+  p->step.at[1].place = NULL;
+  ck_assert_int_eq(check_widened(p), GS_INTERNAL);
+  p = widened("");
+  int64_t place[1] = {2};
+  own(p, "b")->at = 24;
+  p->step.at[1].place = place;
+  ck_assert_int_eq(check_widened(p), GS_INTERNAL);
+  ck_assert_str_eq(err.diag[err.n - 1].text,
+                   "step 1: 'b' does not lie where the exchange wants it");
+}
+END_TEST
+
+/* The window's memory is given to another result between b and c; a result
+ * lies over b, which the exchange has yet to read. */
+START_TEST(part_written_over) {
+  gs_program *p = widened("");
+  own(p, "d")->offset = own(p, "c")->offset;
+  ck_assert_int_eq(check_widened(p), GS_INTERNAL);
+  p = widened("");
+  swap_steps(p, 0, 1);
+  ck_assert_int_eq(check_widened(p), GS_INTERNAL);
+}
+END_TEST
+
 int main(void) {
   TCase *t = tcase_create("program_check");
   tcase_add_checked_fixture(t, setup, teardown);
@@ -297,5 +366,8 @@ int main(void) {
   tcase_add_test(t, scratch);
   tcase_add_test(t, waits_crossed);
   tcase_add_test(t, permutation);
+  tcase_add_test(t, part);
+  tcase_add_test(t, part_elsewhere);
+  tcase_add_test(t, part_written_over);
   return suite_run("program_check", t);
 }

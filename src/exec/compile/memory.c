@@ -1,8 +1,9 @@
 /* Turns are walked in order.  When a step starts, a result takes the smallest
  * hole that fits (lowest address among equals), or its first operand's memory
- * where the row allows it and nobody reads the operand later; scratch takes a
- * hole likewise.  When a step has ended, its scratch and memory that nobody
- * reads later are given back. */
+ * where the row allows it and nobody reads the operand later; a block that is
+ * to lie in a window takes the hole for that.  Scratch takes a hole likewise.
+ * When a step has ended, its scratch and memory that nobody reads later are
+ * given back. */
 #include "exec/compile/memory.h"
 
 #include "base/assert.h"
@@ -18,6 +19,7 @@ typedef struct plan {
   gs_arena *arena;
   GS_VEC(hole) hole; /* ascending, never adjacent */
   size_t top;        /* end of the arena so far */
+  bool *taken;       /* [values] roots that have their memory */
 } plan;
 
 static size_t rounded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
@@ -118,6 +120,7 @@ static bool in_place(const gs_program *p, const gs_step *s,
       gs_value_bytes(x) != gs_value_bytes(y))
     return false;
   const gs_buffer *buffer = gs_program_buffer(p, x);
+  if (buffer->bytes != gs_value_bytes(y)) return false; /* x is a part */
   if (buffer->storage != GS_STORAGE_ARENA || buffer->last != s->wait ||
       read_meanwhile(p, s, buffer))
     return false;
@@ -125,6 +128,13 @@ static bool in_place(const gs_program *p, const gs_step *s,
   for (int i = 1; i < n->nin; i++)
     if (n->in[i] && gs_program_buffer(p, n->in[i]) == buffer) return false;
   return true;
+}
+
+/* Has the memory of a value that is its own root, once. */
+static void place(plan *m, gs_buffer *buffer) {
+  if (m->taken[buffer->root]) return;
+  m->taken[buffer->root] = true;
+  buffer->offset = take(m, buffer->bytes);
 }
 
 static void place_results(plan *m, gs_program *p, const gs_step *s) {
@@ -138,13 +148,15 @@ static void place_results(plan *m, gs_program *p, const gs_step *s) {
       buffer->root = p->over[y->id]->id;
     }
     if (buffer->storage != GS_STORAGE_ARENA) continue;
-    if (i == 0 && in_place(p, s, y)) {
+    if (buffer->root != y->id) {
+      place(m, gs_program_buffer(p, y)); /* a part of a window */
+    } else if (i == 0 && !m->taken[y->id] && in_place(p, s, y)) {
       gs_buffer *x = gs_program_buffer(p, n->in[0]);
       buffer->root = x->root;
       gs_assert(x->bytes == buffer->bytes);
       x->last = buffer->last;
     } else {
-      buffer->offset = take(m, buffer->bytes);
+      place(m, buffer);
     }
   }
 }
@@ -161,7 +173,7 @@ static void release(plan *m, gs_program *p, int turn, const gs_value *v,
 }
 
 void gs_program_memory(gs_arena *a, gs_program *p) {
-  plan m = {.arena = a};
+  plan m = {.arena = a, .taken = GS_NEWS(a, p->g->value.n, bool)};
   bool *freed = GS_NEWS(a, p->g->value.n, bool);
   find_intervals(p);
   for (int t = 0; t < p->turn.n; t++) {

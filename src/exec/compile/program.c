@@ -6,6 +6,7 @@
 #include "base/math.h"
 #include "exec/compile/fuse.h"
 #include "exec/compile/keep.h"
+#include "exec/compile/margins.h"
 #include "exec/compile/memory.h"
 #include "exec/compile/schedule.h"
 
@@ -127,15 +128,23 @@ static gs_status add_kernel(gs_program *p, gs_arena *a, const gs_node *n,
   return GS_OK;
 }
 
-/* The step has the most scratch that any of the devices wants. */
-static gs_status add_collective(gs_program *p, gs_arena *a, const gs_node *n,
-                                const gs_compile *how, gs_err *e) {
+static gs_status add_collective(gs_program *p, gs_arena *a,
+                                const gs_node *n) {
   gs_step *s = add_step(p, a, n, GS_STEP_COLLECTIVE, GS_STORAGE_ARENA);
   s->inplace = n->op->flags & GS_OP_INPLACE;
-  for (int64_t i = how->first; i < how->first + how->n; i++) {
-    size_t scratch = 0;
-    GS_TRY(p->kinds[s->kind]->plan(p->g, n, i, &scratch, e));
-    if (s->scratch < scratch) s->scratch = scratch;
+  return GS_OK;
+}
+
+/* A step has the most scratch that any of the devices wants. */
+static gs_status plan_steps(gs_program *p, const gs_compile *how, gs_err *e) {
+  for (int i = 0; i < p->step.n; i++) {
+    gs_step *s = &p->step.at[i];
+    const gs_step_ops *ops = p->kinds[s->kind];
+    for (int64_t d = how->first; ops->plan && d < how->first + how->n; d++) {
+      size_t scratch = 0;
+      GS_TRY(ops->plan(p, s, d, &scratch, e));
+      if (s->scratch < scratch) s->scratch = scratch;
+    }
   }
   return GS_OK;
 }
@@ -206,7 +215,7 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
   }
   if ((flags & GS_OP_ENTRY) && (x->constant || x->is_input))
     return add_slice(p, a, n, e);
-  if (flags & GS_OP_COLLECTIVE) return add_collective(p, a, n, how, e);
+  if (flags & GS_OP_COLLECTIVE) return add_collective(p, a, n);
   return add_kernel(p, a, n, e);
 }
 
@@ -279,6 +288,8 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
   for (int i = 0; i < g->output.n; i++) GS_TRY(add_gather(p, a, i, e));
   gs_program_keep(a, p, how);
   count_readers(a, p);
+  gs_program_margins(a, p, how);
+  GS_TRY(plan_steps(p, how, e));
   gs_program_schedule(a, p, how->schedule);
   gs_program_memory(a, p);
   gs_assert(p->turn.n <= 2 * p->step.n);

@@ -21,9 +21,13 @@ typedef enum gs_storage {
 } gs_storage;
 
 /* Where a value lives. Values that share memory (Reshape, in-place results)
- * share the buffer of their root. */
+ * share the buffer of their root; a block may be a part of the window that an
+ * exchange makes of it (margins.h). */
 typedef struct gs_buffer {
   int root; /* value id; its own id when it has memory itself */
+  size_t at; /* bytes from the root's beginning on (in blocks of channels
+                `block` times as many); */
+  int64_t run, pitch; /* and how it lies there: see gs_view */
   gs_storage storage;
   size_t bytes, offset;
   int last; /* the turn after which nobody reads it; -1: it is not used,
@@ -44,12 +48,14 @@ typedef enum gs_step_kind {
 /* All work on step s of device d, on the device's thread.  Errors go to
  * d->err; the caller adds device and step. */
 struct gs_device;
+struct gs_program;
+struct gs_step;
 typedef struct gs_step_ops {
   const char *name;
-  /* What scratch node n of g wants on device position p, from start to wait;
+  /* What scratch a step of p wants on a device position, from start to wait;
    * rejects what cannot run.  NULL: none. */
-  gs_status (*plan)(const gs_graph *g, const gs_node *n, int64_t p,
-                    size_t *scratch, gs_err *e);
+  gs_status (*plan)(const struct gs_program *p, const struct gs_step *s,
+                    int64_t position, size_t *scratch, gs_err *e);
   /* Once, in the order of the steps: makes d->state[s], rejects what it cannot
    * run, and raises d->scratch_size to what it wants within `start`.  Steps
    * that run once run now.  d->mem is not there yet. */
@@ -77,6 +83,9 @@ typedef struct gs_step {
   bool inplace; /* result 0 may lie over operand 0 */
   int start, wait; /* the turns (gs_program.turn) in which it starts, and in
                       which it has ended; -1: it runs once */
+  const int64_t *place; /* of an exchange: [operands] the place of its result
+                           from which on the block of the operand lies there
+                           already, or -1; NULL: none does */
   size_t scratch, scratch_at; /* bytes from start to wait, and their offset in
                                  the arena */
 } gs_step;
@@ -161,6 +170,14 @@ static inline gs_buffer *gs_program_buffer(const gs_program *p,
   int i = v->id;
   while (p->buffer[i].root != i) i = p->buffer[i].root;
   return &p->buffer[i];
+}
+
+/* The value whose elements v is, in its own shape or another: the root of its
+ * buffer, or what of that is a part of a window. */
+static inline int gs_program_part(const gs_program *p, const gs_value *v) {
+  int i = v->id;
+  while (p->buffer[i].root != i && !p->buffer[i].run) i = p->buffer[i].root;
+  return i;
 }
 
 #endif

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "exec/comm/group.h"
+#include "base/math.h"
 #include "exec/compile/keep.h"
+#include "exec/compile/margins.h"
 
 /* ---- memory ---- */
 
@@ -16,18 +18,32 @@ typedef struct live {
   const char *name; /* of the value; NULL: scratch */
 } live;
 
+enum { LOST = -2 }; /* its memory was written again */
+
 typedef struct walk {
   const gs_program *p;
   gs_arena tmp;
   int *last;  /* [values] of roots: the last turn in which a step that reads
                  or writes it is waited for; INT_MAX: an output */
-  int *holds; /* [values] of roots: the value written last, or -1 */
+  int *holds; /* [values] of roots, and of parts of windows: the value written
+                 last, -1 or LOST */
+  bool *had;  /* [values] roots that have had their memory */
+  GS_VEC(int) part; /* values that lie within a window */
   GS_VEC(live) live; /* that have memory now */
   gs_err *e;
 } walk;
 
 static int root_of(const gs_program *p, const gs_value *v) {
   return gs_program_buffer(p, v)->root;
+}
+
+/* Whether part i lies within value or part `in`. */
+static bool lies_in(const gs_program *p, int i, int in) {
+  while (p->buffer[i].root != i) {
+    i = p->buffer[i].root;
+    if (i == in) return true;
+  }
+  return false;
 }
 
 /* The value whose elements v shares: v itself where a step makes it, else the
@@ -82,7 +98,9 @@ static void find_given(walk *w) {
 
 static gs_status check_read(walk *w, int s, const gs_value *v) {
   const gs_buffer *b = gs_program_buffer(w->p, v);
-  int holds = w->holds[b->root];
+  int holds = w->holds[gs_program_part(w->p, v)];
+  if (holds == LOST)
+    return wrong(w, s, v, "is read after its memory was written again");
   if (holds < 0) return wrong(w, s, v, "is read before it is written");
   if (holds != written_as(w->p, v)->id)
     return wrong(w, s, v, "is read after its memory was written again");
@@ -112,12 +130,36 @@ static gs_status take_memory(walk *w, int s, live x) {
   return GS_OK;
 }
 
+/* The operand of step s, an exchange, that is part i of its result; -1. */
+static int kept_operand(const gs_program *p, const gs_step *s, int i) {
+  for (int k = 0; s->place && k < s->node->nin; k++)
+    if (s->place[k] >= 0 && gs_program_part(p, s->node->in[k]) == i) return k;
+  return -1;
+}
+
+/* Step s writes `own`: what lies within is lost, unless it is an exchange that
+ * leaves it, and so is what was there of the windows around it. */
+static void lose(walk *w, int s, int own) {
+  const gs_program *p = w->p;
+  for (int k = 0; k < w->part.n; k++) {
+    int i = w->part.at[k];
+    if (lies_in(p, i, own) && kept_operand(p, &p->step.at[s], i) < 0)
+      w->holds[i] = LOST;
+  }
+  for (int i = own; p->buffer[i].root != i;) {
+    i = p->buffer[i].root;
+    if (w->holds[i] >= 0) w->holds[i] = LOST;
+  }
+}
+
 /* A step writes y: its memory is its own from now on. */
 static gs_status check_write(walk *w, int s, const gs_value *y) {
   const gs_program *p = w->p;
   const gs_buffer *b = gs_program_buffer(p, y);
-  bool again = w->holds[b->root] >= 0;
-  w->holds[b->root] = y->id;
+  bool again = w->had[b->root];
+  w->had[b->root] = true;
+  lose(w, s, gs_program_part(p, y));
+  w->holds[gs_program_part(p, y)] = y->id;
   if (b->storage == GS_STORAGE_NONE)
     return wrong(w, s, y, "is written, but has no memory");
   if ((b->storage == GS_STORAGE_ONCE) != p->step.at[s].once)
@@ -135,8 +177,14 @@ static gs_status check_in_place(walk *w, int s) {
   bool may = step->kind == GS_STEP_KERNEL || step->kind == GS_STEP_COLLECTIVE;
   for (int i = 0; i < n->nout; i++)
     for (int k = 0; k < n->nin && n->out[i]; k++) {
-      if (!n->in[k] || root_of(w->p, n->in[k]) != root_of(w->p, n->out[i]))
+      if (!n->in[k]) continue;
+      int part = gs_program_part(w->p, n->in[k]);
+      int made = gs_program_part(w->p, n->out[i]);
+      if (part != made && !lies_in(w->p, part, made) &&
+          !lies_in(w->p, made, part))
         continue;
+      if (i == 0 && kept_operand(w->p, step, part) >= 0)
+        continue; /* check_parts */
       if (!may || !gs_step_allows(step, i, k))
         return wrong(w, s, n->out[i], "is written over an operand");
     }
@@ -169,6 +217,64 @@ static gs_status check_wait(walk *w, int s) {
   }
   for (int k = 0; k < n->nout; k++)
     if (n->out[k]) GS_TRY(check_read(w, s, n->out[k]));
+  return GS_OK;
+}
+
+/* ---- parts of windows ---- */
+
+/* Where operand k of the exchange s lies in its result, once more from their
+ * shapes. */
+static bool is_placed(const gs_program *p, const gs_step *s, int k) {
+  const gs_value *x = s->node->in[k], *y = s->node->out[0];
+  const gs_buffer *b = &p->buffer[gs_program_part(p, x)];
+  int dim = (int)gs_node_int(s->node, "dim", 0);
+  int64_t inner = gs_product(x->dims + dim + 1, x->rank - dim - 1);
+  int64_t outer = gs_product(x->dims, dim), size = x->dims[dim];
+  return b->root == y->id && b->run == size * inner &&
+         b->pitch == (outer == 1 ? 0 : y->dims[dim] * inner) &&
+         b->at == (size_t)gs_dtype_bytes((int)x->dtype, s->place[k] * inner) &&
+         s->place[k] >= 0 && s->place[k] + size <= y->dims[dim];
+}
+
+/* Of operands that lie in the result none lies over another, each producer can
+ * write there and each device has its elements there. */
+static gs_status check_operands(walk *w, int i, int64_t first, int64_t n) {
+  const gs_program *p = w->p;
+  const gs_step *s = &p->step.at[i];
+  int dim = (int)gs_node_int(s->node, "dim", 0);
+  for (int k = 0; s->place && k < s->node->nin; k++) {
+    if (s->place[k] < 0) continue;
+    const gs_value *x = s->node->in[k];
+    const gs_buffer *b = &p->buffer[gs_program_part(p, x)];
+    bool shared = gs_program_is_shared(p, x);
+    bool ok = is_placed(p, s, k) && (!b->pitch || !shared);
+    int from = p->producer[gs_program_part(p, x)];
+    ok = ok && from >= 0 &&
+         (!b->pitch || p->step.at[from].node->op->flags & GS_OP_PARTS);
+    for (int j = 0; ok && j < k; j++)
+      ok = s->place[j] < 0 ||
+           s->place[j] + s->node->in[j]->dims[dim] <= s->place[k] ||
+           s->place[k] + x->dims[dim] <= s->place[j];
+    for (int64_t d = first; ok && d < first + n; d++)
+      ok = gs_program_margins_fit(p, s, k, s->place[k], shared, d);
+    if (!ok) return wrong(w, i, x, "does not lie where the exchange wants it");
+  }
+  return GS_OK;
+}
+
+/* Every part is an operand of the exchange that makes the window. */
+static gs_status check_parts(walk *w, int64_t first, int64_t n) {
+  const gs_program *p = w->p;
+  for (int i = 0; i < p->g->value.n; i++) {
+    if (!p->buffer[i].run) continue;
+    int s = p->producer[p->buffer[i].root];
+    if (p->buffer[i].root == i || s < 0 ||
+        kept_operand(p, &p->step.at[s], i) < 0)
+      return wrong(w, -1, p->g->value.at[i], "is a part of no window");
+    *gs_push(&w->tmp, &w->part) = i;
+  }
+  for (int s = 0; s < p->step.n; s++)
+    GS_TRY(check_operands(w, s, first, n));
   return GS_OK;
 }
 
@@ -215,18 +321,21 @@ static gs_status walk_turns(walk *w) {
   return GS_OK;
 }
 
-static gs_status check_memory(const gs_program *p, gs_err *e) {
+static gs_status check_memory(const gs_program *p, int64_t first, int64_t n,
+                              gs_err *e) {
   for (int s = 0; s < p->step.n; s++)
     for (int i = 0; p->step.at[s].region && i < p->step.at[s].node->nattr; i++)
       if (p->step.at[s].region[i])
-        GS_TRY(check_memory(p->step.at[s].region[i], e));
+        GS_TRY(check_memory(p->step.at[s].region[i], first, n, e));
   walk w = {.p = p, .e = e};
   gs_arena_init(&w.tmp);
   w.last = GS_NEWS(&w.tmp, p->g->value.n, int);
   w.holds = GS_NEWS(&w.tmp, p->g->value.n, int);
+  w.had = GS_NEWS(&w.tmp, p->g->value.n, bool);
   find_last_uses(&w);
   find_given(&w);
   gs_status s = check_turns(&w);
+  if (!s) s = check_parts(&w, first, n);
   if (!s) s = walk_turns(&w);
   gs_arena_free(&w.tmp);
   return s;
@@ -452,7 +561,9 @@ static gs_status run_all(order *o) {
 
 gs_status gs_program_check(const gs_program *const *program, int np,
                            int64_t first, int64_t n, gs_err *e) {
-  for (int i = 0; i < np; i++) GS_TRY(check_memory(program[i], e));
+  for (int i = 0; i < np; i++)
+    GS_TRY(check_memory(program[i], np == 1 ? first : first + i,
+                        np == 1 ? n : 1, e));
   order o = {.first = first, .n = n, .e = e};
   gs_arena_init(&o.tmp);
   o.q = GS_NEWS(&o.tmp, n, queue);

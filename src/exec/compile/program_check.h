@@ -12,6 +12,8 @@
  *  - buffers that are alive at once, and the scratch of steps from start to
  *    wait, do not overlap, and lie in the arena;
  *  - steps that run once read what is constant, and no others run once;
+ *  - blocks that lie in windows do so where the exchange wants their elements,
+ *    on every device, and in the way that their producers can write;
  *  - every output is there at the end;
  * and of devices [first, first + n), which run program[0] if np is 1, else one
  * each: every collective meets the same collective on all members of its group

@@ -16,7 +16,7 @@ static int add(gs_arena *a, gs_program *p, int step, bool wait) {
 static bool is_after_its_operands(const gs_program *p, const gs_step *s) {
   for (int i = 0; i < s->node->nin; i++) {
     if (!s->node->in[i]) continue;
-    int from = p->producer[gs_program_buffer(p, s->node->in[i])->root];
+    int from = p->producer[gs_program_part(p, s->node->in[i])];
     if (from >= 0 && p->step.at[from].wait >= s->start) return false;
   }
   return true;
@@ -30,7 +30,7 @@ typedef struct open_steps {
 static bool reads(const gs_program *p, const gs_step *s, int from) {
   for (int i = 0; i < s->node->nin; i++) {
     const gs_value *v = s->node->in[i];
-    if (v && p->producer[gs_program_buffer(p, v)->root] == from) return true;
+    if (v && p->producer[gs_program_part(p, v)] == from) return true;
   }
   return false;
 }

@@ -4,7 +4,7 @@
 #define GS_EXEC_COLLECTIVE_H
 
 #include "exec/comm/comm.h"
-#include "ir/graph/graph.h"
+#include "exec/compile/program.h"
 
 /* What a ranged exchange keeps (collective_exchange.c). */
 typedef struct gs_coll_exchange gs_coll_exchange;
@@ -26,6 +26,7 @@ typedef struct gs_coll {
   int block;         /* of channels that x and y lie in, see gs_view; an
                         exchange of which gs_exchange_takes_blocks says so */
   const void **operand; /* [nin] of the node */
+  const int64_t *place; /* of an exchange: see gs_step */
   const void *in;    /* operand 0 */
   void *out;
   bool pack, unpack; /* through scratch before, after the transfer */
@@ -45,10 +46,10 @@ gs_status gs_coll_dims_prep(gs_arena *a, gs_coll *c, gs_err *e);
 gs_status gs_coll_dims_start(const gs_coll *c, gs_err *e);
 gs_status gs_coll_dims_wait(const gs_coll *c, gs_err *e);
 
-/* Compiles the collective n for device position p; what it asks for in
+/* Compiles the collective s for device position p; what it asks for in
  * scratch_size follows from n and p alone.  The number of threads is the
  * caller's to set. */
-gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
+gs_status gs_coll_new(gs_arena *a, const gs_step *s, const gs_mesh *mesh,
                       int64_t p, gs_coll **out, gs_err *e);
 /* Begins it on c->operand, c->in, c->out and c->scratch, over c->transfer. */
 gs_status gs_coll_start(const gs_coll *c, gs_err *e);

@@ -28,9 +28,22 @@ struct gs_coll_exchange {
   uint64_t value[2];  /* of the fill */
 };
 
+/* Where source k lies in the result; -1: elsewhere. */
+static int64_t place_of(const gs_coll *c, int k) {
+  return c->place ? c->place[k] : -1;
+}
+
+/* A piece of its source, or of the result in which that lies. */
 static gs_stretch stretch_of(const gs_coll *c, const gs_exchange_piece *p) {
   int64_t n = c->node->in[p->source]->dims[c->dim];
-  return (gs_stretch){n, p->at, p->delta, p->count};
+  int64_t place = place_of(c, p->source);
+  if (place < 0) return (gs_stretch){n, p->at, p->delta, p->count};
+  return (gs_stretch){c->y->dims[c->dim], place + p->at, p->delta, p->count};
+}
+
+/* The tensor of which that is a stretch. */
+static const void *tensor_of(const gs_coll *c, const gs_exchange_piece *p) {
+  return place_of(c, p->source) < 0 ? c->operand[p->source] : c->out;
 }
 
 static size_t bytes_of(const gs_coll_exchange *q, const gs_exchange_peer *p) {
@@ -149,7 +162,7 @@ static void pack(const gs_coll *c, const gs_exchange_peer *p, char *to) {
     gs_stretch s = stretch_of(c, &p->piece[k]);
     size_t bytes = gs_along_bytes(&q->along, s.count);
     if (bytes) to[bytes - 1] = 0; /* bits of no element */
-    const void *from = c->operand[p->piece[k].source];
+    const void *from = tensor_of(c, &p->piece[k]);
     if (c->block)
       gs_along_reblock(&q->along, c->block, false, &s, from, s.count, 0, to,
                        c->threads);
@@ -175,6 +188,13 @@ static void unpack(const gs_coll *c, const gs_exchange_peer *p,
   }
 }
 
+/* Whether the elements of a piece, the device's own, are where they go. */
+static bool is_there(const gs_coll *c, const gs_exchange_piece *p) {
+  int64_t place = place_of(c, p->source);
+  return place >= 0 && p->place == place + p->at &&
+         (p->delta == 1 || p->count == 1);
+}
+
 /* What needs nobody else: its own elements, and the fill. */
 static void make_own(const gs_coll *c) {
   const gs_coll_exchange *q = c->exchange;
@@ -188,8 +208,9 @@ static void make_own(const gs_coll *c) {
   for (int k = 0; k < own->n; k++) {
     const gs_exchange_piece *p = &own->piece[k];
     gs_stretch s = stretch_of(c, p);
-    gs_along_copy(&along, &s, c->operand[p->source], q->places, p->place,
-                  c->out, c->threads);
+    if (!is_there(c, p))
+      gs_along_copy(&along, &s, tensor_of(c, p), q->places, p->place, c->out,
+                    c->threads);
   }
   if (q->x.fill == GS_FILL_ANY) return;
   if (q->x.fill == GS_FILL_OPERAND) value = c->operand[q->x.nsource];
@@ -205,8 +226,8 @@ static void put_and_get(const gs_coll *c) {
     const message *put = &q->put[i], *got = &q->got[i];
     const gs_exchange_peer *give = &q->plan->give[i];
     if (put->bytes && put->lies && !c->block) {
-      const char *block = c->operand[give->piece[0].source];
-      gs_transfer_put(c->transfer, i, block + put->at, put->bytes);
+      const char *tensor = tensor_of(c, &give->piece[0]);
+      gs_transfer_put(c->transfer, i, tensor + put->at, put->bytes);
     } else if (put->bytes) {
       char *packed = (char *)c->scratch + put->packed;
       pack(c, give, packed);

@@ -2,6 +2,7 @@
 #ifndef GS_EXEC_DEVICE_H
 #define GS_EXEC_DEVICE_H
 
+#include "base/assert.h"
 #include "exec/comm/comm.h"
 #include "exec/data/held.h"
 
@@ -46,9 +47,14 @@ void gs_device_free(gs_device *d);
 
 /* Where v lies on the device; NULL: an input that was not given. */
 static inline void *gs_device_data(const gs_device *d, const gs_value *v) {
-  const gs_buffer *buffer = gs_program_buffer(d->p, v);
-  return buffer->storage == GS_STORAGE_ARENA ? d->mem + buffer->offset
-                                             : d->data[buffer->root];
+  const gs_buffer *all = d->p->buffer;
+  size_t at = 0;
+  int i = v->id;
+  for (; all[i].root != i; i = all[i].root)
+    at += all[i].at * (size_t)(d->block[i] ? d->block[i] : 1);
+  gs_assert(!at || all[i].storage == GS_STORAGE_ARENA);
+  return all[i].storage == GS_STORAGE_ARENA ? d->mem + all[i].offset + at
+                                            : d->data[i];
 }
 
 /* A step wants so many bytes of scratch. */

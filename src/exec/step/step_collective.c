@@ -328,8 +328,9 @@ static gs_status pair_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   return gs_permute_of(a, n, mesh, p, &pair[0], &pair[1], e);
 }
 
-gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
+gs_status gs_coll_new(gs_arena *a, const gs_step *s, const gs_mesh *mesh,
                       int64_t p, gs_coll **out, gs_err *e) {
+  const gs_node *n = s->node;
   gs_coll *c = GS_NEW(a, gs_coll);
   const gs_move_info *info = gs_move_of(n->op);
   gs_assert(info && (info->flags & GS_OP_COLLECTIVE));
@@ -338,6 +339,7 @@ gs_status gs_coll_new(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   c->mesh = mesh;
   c->position = p;
   c->threads = 1;
+  c->place = s->place;
   c->operand = GS_NEWS(a, n->nin, const void *);
   c->role = &roles[move];
   c->x = n->in[0];
@@ -363,12 +365,12 @@ gs_status gs_coll_wait(const gs_coll *c, gs_err *e) {
 
 /* ---- the kind of step ---- */
 
-static gs_status plan(const gs_graph *g, const gs_node *n, int64_t p,
-                      size_t *scratch, gs_err *e) {
+static gs_status plan(const gs_program *p, const gs_step *step,
+                      int64_t position, size_t *scratch, gs_err *e) {
   gs_arena a;
   gs_arena_init(&a);
   gs_coll *c;
-  gs_status s = gs_coll_new(&a, n, g->mesh, p, &c, e);
+  gs_status s = gs_coll_new(&a, step, p->g->mesh, position, &c, e);
   if (!s) *scratch = c->scratch_size;
   gs_arena_free(&a);
   return s;
@@ -376,8 +378,8 @@ static gs_status plan(const gs_graph *g, const gs_node *n, int64_t p,
 
 static gs_status prepare(gs_device *d, int s) {
   gs_coll *c;
-  GS_TRY(gs_coll_new(&d->arena, d->p->step.at[s].node, d->p->g->mesh,
-                     d->position, &c, &d->err));
+  GS_TRY(gs_coll_new(&d->arena, &d->p->step.at[s], d->p->g->mesh, d->position,
+                     &c, &d->err));
   c->threads = d->threads;
   c->block = d->block[c->x->id];
   gs_assert(!c->block || gs_exchange_takes_blocks(c->node));

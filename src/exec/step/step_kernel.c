@@ -43,6 +43,10 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
     const gs_value *v = gs_node_out(n, i);
     k->out[i] = view_of(v, NULL);
     k->out[i].any = v && d->p->any[v->id];
+    if (!v) continue;
+    k->out[i].run = d->p->buffer[v->id].run;
+    k->out[i].pitch = d->p->buffer[v->id].pitch;
+    gs_assert(!k->out[i].pitch || (i == 0 && n->op->flags & GS_OP_PARTS));
   }
   k->mesh = d->p->g->mesh;
   k->position = d->position;

@@ -3,7 +3,7 @@
  * widened, summed in f32 and rounded once. */
 #include <math.h>
 
-#include "kernel/core/channel_blocks.h"
+#include "kernel/core/layout.h"
 #include "kernel/conv/conv.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/conv/onednn_conv.h"
@@ -129,7 +129,10 @@ static void plan_scratch(gs_kctx *k, plan *p) {
     p->wide[i] = rounded((size_t)k->in[i].n * sizeof(float));
     k->scratch_size += p->wide[i];
   }
-  if (p->half) p->result = rounded((size_t)k->out[0].n * sizeof(float));
+  /* Rounded from there, or put where it is to lie. */
+  size_t size = k->out[0].dtype == GS_DOUBLE ? sizeof(double) : sizeof(float);
+  if (p->half || (p->own && k->out[0].pitch))
+    p->result = rounded((size_t)k->out[0].n * size);
   if (p->scaled && !p->weights)
     p->scaling = rounded((size_t)k->in[W].n * sizeof(float)) +
                  rounded((size_t)(p->s.group * p->s.out) * sizeof(float));
@@ -160,7 +163,9 @@ static gs_status prep(gs_kctx *k) {
   gs_dnn_conv_form form = {.bias = bias, .add = add, .relu = p->relu,
                            .x = k->in[X].block,
                            .z = add ? k->in[Z].block : 0,
-                           .any = k->out[0].any};
+                           .any = k->out[0].any,
+                           .run = p->half ? 0 : k->out[0].run,
+                           .pitch = p->half ? 0 : k->out[0].pitch};
   if (t != GS_DOUBLE)
     p->dnn = gs_dnn_conv_new(k->arena, &p->s, &form, &k->out[0].block);
   if (!p->dnn)
@@ -252,7 +257,9 @@ static gs_status run(gs_kctx *k) {
   else if (!run_dnn(k, p, in, out, scratch))
     return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
                           "convolution");
-  if (p->half) gs_half_narrow(y->dtype, y->n, out, y->data, k->threads);
+  if (p->half) gs_half_narrow_to(y, out, k->threads);
+  else if (out != y->data)
+    gs_part_put(y, y->dtype == GS_DOUBLE ? 8 : 4, 0, y->n, out);
   return GS_OK;
 }
 

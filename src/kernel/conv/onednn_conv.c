@@ -5,6 +5,7 @@
 #endif
 
 #include "base/assert.h"
+#include "kernel/core/layout.h"
 #include "kernel/onednn/onednn_compat.h"
 
 enum {
@@ -33,6 +34,7 @@ struct gs_dnn_conv {
   reorder src, weights, add, dst; /* dst: from what it wants */
   gs_dnn_desc bias_desc, pad_desc;
   size_t src_size, weights_size, dst_size, pad_size; /* of a piece, 64-fold */
+  gs_view part; /* of the result: its run and pitch, in blocks too */
 };
 
 static int thread_index(void) {
@@ -82,9 +84,11 @@ static void cut(gs_dnn_conv *c) {
 
 static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
 
-/* Row-major, or channels in blocks. */
+/* Row-major, or channels in blocks; `part` tells where it is a part (row-major
+ * only), or is NULL. */
 static bool given_desc(gs_arena *a, gs_dnn_desc *d, int n,
-                       const dnnl_dim_t *dims, int block) {
+                       const dnnl_dim_t *dims, int block,
+                       const gs_view *part) {
   static const dnnl_format_tag_t tags[2][SPATIAL] = {
       {dnnl_nCw8c, dnnl_nChw8c, dnnl_nCdhw8c},
       {dnnl_nCw16c, dnnl_nChw16c, dnnl_nCdhw16c}};
@@ -95,7 +99,7 @@ static bool given_desc(gs_arena *a, gs_dnn_desc *d, int n,
   dnnl_dims_t strides;
   dnnl_dim_t s = 1;
   for (int i = n - 1; i >= 0; i--) {
-    strides[i] = s;
+    strides[i] = part ? gs_part_stride(part, s) : s;
     s *= dims[i];
   }
   return gs_dnn_desc_strided(a, d, n, dims, strides);
@@ -155,7 +159,8 @@ static bool new_desc(gs_dnn_conv *c, gs_arena *a, dnnl_primitive_attr_t attr,
                        gs_window_span(w, i) - w->in[i] - w->begin[i];
   }
   return any_desc(a, &dx, n, x) && any_desc(a, &dk, n + c->grouped, k) &&
-         any_desc(a, &dy, n, y) && given_desc(a, &c->bias_desc, 1, bias, 0) &&
+         any_desc(a, &dy, n, y) &&
+         given_desc(a, &c->bias_desc, 1, bias, 0, NULL) &&
          gs_dnn_conv_desc(pd, c->engine, &window, dx, dk,
                           c->form.bias ? c->bias_desc : NULL, dy, attr);
 }
@@ -165,7 +170,7 @@ static int result_block(const gs_dnn_conv *c, gs_arena *a, int n,
                         const dnnl_dim_t *y) {
   gs_dnn_desc d;
   for (int block = 8; block <= 16; block += 8)
-    if (given_desc(a, &d, n, y, block) &&
+    if (given_desc(a, &d, n, y, block, NULL) &&
         dnnl_memory_desc_equal(d, c->dst.from))
       return block;
   return 0;
@@ -184,11 +189,12 @@ static bool new_reorders(gs_dnn_conv *c, gs_arena *a,
     return false;
   c->add.to = c->dst.from;
   *block = c->form.any ? result_block(c, a, n, y) : 0;
-  return given_desc(a, &c->src.from, n, x, c->form.x) &&
-         given_desc(a, &c->weights.from, n + c->grouped, k, 0) &&
-         given_desc(a, &c->add.from, n, y, c->form.z) &&
-         given_desc(a, &c->dst.to, n, y, *block) && new_reorder(c, &c->src) &&
-         new_reorder(c, &c->weights) && new_reorder(c, &c->dst) &&
+  return given_desc(a, &c->src.from, n, x, c->form.x, NULL) &&
+         given_desc(a, &c->weights.from, n + c->grouped, k, 0, NULL) &&
+         given_desc(a, &c->add.from, n, y, c->form.z, NULL) &&
+         given_desc(a, &c->dst.to, n, y, *block, *block ? NULL : &c->part) &&
+         new_reorder(c, &c->src) && new_reorder(c, &c->weights) &&
+         new_reorder(c, &c->dst) &&
          (!c->form.add || new_reorder(c, &c->add));
 }
 
@@ -249,6 +255,7 @@ gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
   gs_dnn_conv *c = GS_NEW(a, gs_dnn_conv);
   c->s = c->p = *s;
   c->form = *form;
+  c->part = (gs_view){.run = form->run, .pitch = form->pitch};
   cut(c);
   gs_arena_at_end(a, destroy, c);
   int threads = gs_dnn_one_thread();
@@ -257,7 +264,11 @@ gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
   if (!ok) return NULL;
   if (c->src.run)
     c->src_size = rounded(dnnl_memory_desc_get_size(c->src.to));
-  if (c->dst.run)
+  if (*block) {
+    c->part.run *= *block;
+    c->part.pitch *= *block;
+  }
+  if (c->dst.run || c->part.pitch)
     c->dst_size = rounded(dnnl_memory_desc_get_size(c->dst.from));
   c->weights_size = rounded(dnnl_memory_desc_get_size(c->weights.to));
   c->pad_size = rounded(dnnl_memory_desc_get_size(c->pad_desc));
@@ -340,16 +351,31 @@ static bool add_to(const gs_dnn_conv *c, const float *z, void *to) {
 }
 
 /* The library's own would make 0 of what is not a number. */
-static void relu(float *y, size_t n) {
-  for (size_t i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i];
+static void relu(const float *x, float *y, int64_t n) {
+  for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
 }
 
+/* What a piece has made goes to its place, which is not one run; the library
+ * does not write there as fast.  It is still in a cache. */
+static void put(const gs_dnn_conv *c, const float *from, float *y,
+                int64_t at) {
+  int64_t n = gs_conv_places_out(&c->p) * c->p.batch * c->p.group * c->p.out;
+  for (int64_t i = 0, some; i < n; i += some) {
+    some = gs_part_run(&c->part, at + i, n - i);
+    float *to = y + gs_part_place(&c->part, at + i);
+    if (c->form.relu) relu(from + i, to, some);
+    else memcpy(to, from + i, (size_t)some * sizeof *to);
+  }
+}
+
+/* The piece whose result begins at element `at` of y. */
 static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
-                  const float *bias, const float *z, float *y, void *own,
-                  void *pad) {
+                  const float *bias, const float *z, float *y, int64_t at,
+                  void *own, void *pad) {
   dnnl_exec_arg_t arg[5] = {{0}};
   int n = 0;
-  void *to = c->dst.run ? own : y;
+  float *place = y + gs_part_place(&c->part, at);
+  void *to = c->dst_size ? own : place;
   if (z && !add_to(c, z, to)) return false;
   bool ok =
       memory(c, &arg[n++], DNNL_ARG_SRC, c->src.to, x) &&
@@ -359,9 +385,13 @@ static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
       (!c->form.bias ||
        memory(c, &arg[n++], DNNL_ARG_BIAS, c->bias_desc, bias));
   ok = execute(c, c->run, n, arg, ok);
-  if (c->form.relu)
-    relu(to, dnnl_memory_desc_get_size(c->dst.from) / sizeof *y);
-  return ok && (!c->dst.run || run_reorder(c, &c->dst, to, y));
+  if (c->dst_size && !c->dst.run) {
+    put(c, to, y, at);
+    return ok;
+  }
+  size_t size = dnnl_memory_desc_get_size(c->dst.from) / sizeof *y;
+  if (c->form.relu) relu(to, to, (int64_t)size);
+  return ok && (!c->dst.run || run_reorder(c, &c->dst, to, place));
 }
 
 bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
@@ -393,7 +423,7 @@ bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
                                  (size_t)part * c->weights_size,
                     bias ? bias + part * c->p.group * c->p.out : NULL,
                     z ? z + result_place(c, image, part) : NULL,
-                    y + result_place(c, image, part), mine,
+                    y, result_place(c, image, part), mine,
                     mine + c->dst_size);
     }
     gs_dnn_old_threads(old);

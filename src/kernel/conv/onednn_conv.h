@@ -17,6 +17,7 @@ typedef struct gs_dnn_conv_form {
   bool relu; /* what is negative in the end becomes 0 */
   int x, z;  /* blocks of the operand and of what is added */
   bool any;  /* the result may be in blocks */
+  int64_t run, pitch; /* of the result: where it is a part, see gs_view */
 } gs_dnn_conv_form;
 
 /* A plan for one to three spatial dims; its objects go with arena a.  *block

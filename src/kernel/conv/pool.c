@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "kernel/core/channel_blocks.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/coord.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/isa.h"
@@ -52,6 +52,7 @@ typedef struct job {
   const plan *p;
   const char *x;
   char *y;
+  const gs_view *part; /* where y is to lie, or NULL: as it comes */
   int64_t *index; /* or NULL */
 } job;
 
@@ -376,7 +377,8 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
   for (int64_t i = lo; i < hi; i++) {
     int64_t c = i / p->rows, r = i % p->rows;
     const char *x = j->x + c * p->in * p->size;
-    row(p, x, r, j->y + i * n * p->size);
+    int64_t at = j->part ? gs_part_place(j->part, i * n) : i * n;
+    row(p, x, r, j->y + at * p->size);
     if (!j->index) continue;
     int64_t channels = p->channels; /* of this device */
     int64_t whole = (p->x.first[0] + c / channels) * p->x.dims[1] +
@@ -402,11 +404,11 @@ static gs_status run(gs_kctx *k) {
   int64_t taps = gs_dims_count(p->w.size, 0, p->w.n);
   int64_t each = p->w.out[p->w.n - 1] * p->lanes;
   if (p->blocks) j.y = k->scratch;
+  if (j.y == y->data) j.part = y;
   gs_parallel(k->threads, y->n / each, taps * each, rows, &j);
   if (p->blocks)
     gs_unblock(y, (int)p->lanes, (const float *)j.y, y->data, k->threads);
-  if (half)
-    gs_half_narrow(y->dtype, y->n, (const float *)j.y, y->data, k->threads);
+  if (half) gs_half_narrow_to(y, (const float *)j.y, k->threads);
   return GS_OK;
 }
 

@@ -28,6 +28,11 @@ typedef struct gs_view {
                         from one run to the next */
   bool unread; /* operands: prep has made of the constant what run reads */
   int block; /* 0: row-major */
+  /* Result 0 of rows with GS_OP_PARTS, where it is a part of a larger tensor:
+   * elements run * i .. run * i + run - 1 lie one behind another from element
+   * pitch * i on; in blocks of channels `block` times as many.  0: all lie so.
+   * See kernel/core/part.h. */
+  int64_t run, pitch;
   bool any;  /* results: `block` may be set */
 } gs_view;
 

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
+#include "kernel/core/layout.h"
 #include "kernel/onednn/onednn.h"
 #include "kernel/core/share.h"
 #include "kernel/core/strided.h"
@@ -200,5 +201,13 @@ void gs_half_narrow(gs_dtype t, int64_t n, const float *from, void *to,
     int64_t i = n * p / parts, m = n * (p + 1) / parts - i;
     if (t == GS_FLOAT16) gs_f32_to_f16(h + i, from + i, m);
     else if (t == GS_BFLOAT16) gs_f32_to_bf16(h + i, from + i, m);
+  }
+}
+
+void gs_half_narrow_to(const gs_view *v, const float *from, int threads) {
+  uint16_t *y = v->data;
+  for (int64_t i = 0, n; i < v->n; i += n) {
+    n = gs_part_run(v, i, v->n - i);
+    gs_half_narrow(v->dtype, n, from + i, y + gs_part_place(v, i), threads);
   }
 }

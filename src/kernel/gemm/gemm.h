@@ -45,6 +45,8 @@ void gs_half_widen(gs_dtype t, int64_t n, const void *from, float *to,
                    int threads);
 void gs_half_narrow(gs_dtype t, int64_t n, const float *from, void *to,
                     int threads);
+/* The same to all elements of v, wherever they lie. */
+void gs_half_narrow_to(const gs_view *v, const float *from, int threads);
 static inline bool gs_dtype_half(gs_dtype t) {
   return t == GS_FLOAT16 || t == GS_BFLOAT16;
 }

@@ -1,6 +1,7 @@
 /* Kernels that move elements: bytes of any type of whole bytes. */
 #include "base/assert.h"
 #include "kernel/core/coord.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -39,12 +40,12 @@ static gs_status strided_run(gs_kctx *k) {
   return GS_OK;
 }
 
-/* Row-major strides of v. */
+/* Row-major strides of v, or those of a part. */
 static void strides_of(const gs_view *v, int64_t *stride) {
   gs_assert(v->rank <= GS_MAX_RANK);
   int64_t s = 1;
   for (int d = v->rank - 1; d >= 0; d--) {
-    stride[d] = s;
+    stride[d] = gs_part_stride(v, s);
     s *= v->dims[d];
   }
 }
@@ -104,7 +105,7 @@ static gs_status tile_prep(gs_kctx *k) {
   strides_of(y, sy);
   for (int d = 0; d < x->rank; d++) {
     int64_t n = x->dims[d];
-    gs_strided_dim(s, n ? y->dims[d] / n : 0, 0, sy[d] * n);
+    gs_strided_dim(s, n ? y->dims[d] / n : 0, 0, sy[d] * n); /* of one dim */
     gs_strided_dim(s, n, sx[d], sy[d]);
   }
   return GS_OK;
@@ -255,13 +256,16 @@ static gs_status rows_prep(gs_kctx *k, const gs_view *whole, int64_t axis) {
 static void rows_copy(const rows *r, const gs_view *whole, const gs_view *part,
                       int64_t first, bool in, int threads) {
   int64_t size = (int64_t)r->size;
-  int64_t wide = whole->dims[r->axis] * r->inner * size;
-  int64_t thin = part->dims[r->axis] * r->inner * size;
+  int64_t all = whole->dims[r->axis] * r->inner, wide = all * size;
+  int64_t some = part->dims[r->axis] * r->inner, thin = some * size;
   char *w = (char *)whole->data + first * r->inner * size, *p = part->data;
   (void)threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
   for (int64_t i = 0; i < r->outer; i++) {
-    if (in) memcpy(w + i * wide, p + i * thin, (size_t)thin);
+    if (in && whole->pitch)
+      gs_part_put(whole, r->size, i * all + first * r->inner, some,
+                  p + i * thin);
+    else if (in) memcpy(w + i * wide, p + i * thin, (size_t)thin);
     else memcpy(p + i * thin, w + i * wide, (size_t)thin);
   }
 }

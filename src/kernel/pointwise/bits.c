@@ -3,6 +3,7 @@
  * The bits of a type do not depend on its sign, so that signed integers run
  * the loops of unsigned ones; only a shift to the right differs. */
 #include "kernel/pointwise/pointwise.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/support.h"
 
 /* ---- loops: shared by the types of a size ---- */
@@ -100,9 +101,13 @@ static gs_status bit_cast_run(gs_kctx *k) {
   const gs_view *x = &k->in[0], *y = &k->out[0];
   int64_t bytes = gs_dtype_bytes((int)x->dtype, x->n);
   if (bytes < 0) return gs_kernel_no_type(k, x->dtype);
-  if (bytes && x->data != y->data) memcpy(y->data, x->data, (size_t)bytes);
+  if (bytes && x->data != y->data && y->pitch)
+    gs_part_put(y, (size_t)(bytes / x->n), 0, y->n, x->data);
+  else if (bytes && x->data != y->data)
+    memcpy(y->data, x->data, (size_t)bytes);
   uint8_t *to = y->data;
-  for (int64_t i = 0; y->dtype == GS_BOOL && i < bytes; i++) to[i] = to[i] != 0;
+  for (int64_t i = 0; y->dtype == GS_BOOL && i < y->n; i++)
+    to[gs_part_place(y, i)] = to[gs_part_place(y, i)] != 0;
   return GS_OK;
 }
 const gs_kernel gs_kernel_bit_cast = {NULL, bit_cast_run};

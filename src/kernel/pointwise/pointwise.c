@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 
 enum { BUFFER = 4096 }; /* bytes of a block buffer: three pairs fit in L1 */
@@ -208,8 +209,9 @@ static void block(const gs_kctx *k, const plan *p, int64_t at, int64_t n,
       in[i] = fetch(&p->op[i], k->in[p->op[i].index].data, at, n, &b[i]);
       /* What does not change from block to block. */
       int64_t row = repeated_row(&p->op[i]);
-      bool fixed = p->op[i].ngroup == 0 || (row && row < p->block &&
-                                            p->block % row == 0);
+      bool fixed = p->op[i].ngroup == 0 ||
+                   (row && row < p->block && p->block % row == 0 &&
+                    !k->out[0].pitch);
       b[i].filled = b[i].filled || (fixed && n == p->block);
     }
     s->loop(dst, in, n, s->param);
@@ -241,9 +243,9 @@ static void range(void *ctx, int64_t lo, int64_t hi) {
   _Alignas(64) char acc[BUFFER], made[BUFFER];
   int size = size_of(out->dtype);
   for (int i = 0; i < GS_PW_OPERANDS; i++) b[i].filled = false;
-  for (int64_t at = lo; at < hi; at += j->step) {
-    int64_t n = gs_min(j->step, hi - at);
-    char *dst = (char *)out->data + at * size;
+  for (int64_t at = lo, n; at < hi; at += n) {
+    n = gs_part_run(out, at, gs_min(j->step, hi - at));
+    char *dst = (char *)out->data + gs_part_place(out, at) * size;
     if (p->s.made == out->dtype) {
       block(j->k, p, at, n, dst, b, acc);
     } else {
@@ -272,8 +274,8 @@ gs_status gs_pw_run(gs_kctx *k) {
   if (out->n == 0) return GS_OK;
   if (!p->s.loop) {
     if (out->data != k->in[0].data)
-      memcpy(out->data, k->in[0].data,
-             (size_t)gs_dtype_bytes((int)out->dtype, out->n));
+      gs_part_put(out, (size_t)size_of(out->dtype), 0, out->n,
+                  k->in[0].data);
     return GS_OK;
   }
   job j = {k, p, plain(k, p) ? out->n : p->block};

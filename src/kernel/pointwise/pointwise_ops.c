@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "kernel/core/convert.h"
+#include "kernel/core/layout.h"
 #include "kernel/pointwise/pointwise.h"
 
 /* The type in which elements of type t are computed. */
@@ -182,7 +183,11 @@ static gs_status prep_identity(gs_kctx *k) {
 }
 static gs_status run_identity(gs_kctx *k) {
   const gs_view *in = &k->in[0], *out = &k->out[0];
-  if (out->n > 0 && out->data != in->data)
+  if (out->n == 0 || out->data == in->data) return GS_OK;
+  if (out->pitch)
+    gs_part_put(out, (size_t)gs_dtype_bytes((int)out->dtype, 1), 0, out->n,
+                in->data);
+  else
     memcpy(out->data, in->data,
            (size_t)gs_dtype_bytes((int)out->dtype, out->n));
   return GS_OK;

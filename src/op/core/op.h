@@ -156,6 +156,8 @@ enum {
                                type and size agree */
   GS_OP_MOVES = 1 << 7,     /* moves elements without a look at them: the
                                kernel may see u8 in place of packed types */
+  GS_OP_PARTS = 1 << 20,    /* the kernel can also write result 0 where it is
+                               a part of a larger tensor (gs_view.pitch) */
   GS_OP_VALUES = 1 << 8,    /* its results hold elements of operand 0, in
                                any order, perhaps of another type */
   /* what is read of the operands */

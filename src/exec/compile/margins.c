@@ -1,0 +1,184 @@
+#include "exec/compile/margins.h"
+
+#include "base/assert.h"
+#include "base/math.h"
+#include "ir/packed.h"
+#include "op/core/exchange_node.h"
+#include "op/core/moves.h"
+
+/* Elements [lo, hi) of a block. */
+typedef struct span {
+  int64_t lo, hi;
+} span;
+
+/* An exchange, of one device where it matters. */
+typedef struct widening {
+  const gs_program *p;
+  const gs_node *n;
+  gs_exchange x;
+  int dim;
+} widening;
+
+static bool is_exchange(const gs_step *s) {
+  const gs_move_info *move =
+      s->kind == GS_STEP_COLLECTIVE ? gs_move_of(s->node->op) : NULL;
+  return move && move->effect == GS_EFFECT_EXCHANGE;
+}
+
+static bool read_widening(gs_arena *a, const gs_program *p, const gs_step *s,
+                          widening *w) {
+  const gs_value *x = gs_node_in(s->node, 0), *y = s->node->out[0];
+  *w = (widening){.p = p, .n = s->node};
+  if (!p->g->mesh ||
+      gs_node_exchange(a, w->n, p->g->mesh, &w->x, &w->dim, NULL))
+    return false;
+  bool same = x->rank == y->rank && x->dtype == y->dtype;
+  for (int d = 0; same && d < x->rank; d++)
+    same = y->dims[d] == (d == w->dim ? w->x.range.length : x->dims[d]);
+  return same && w->x.step == 1; /* else the step is refused, or no window */
+}
+
+/* Element 0 of the block of source k that device d holds, as an element of the
+ * source. */
+static int64_t first_of(const widening *w, int k, int64_t d) {
+  const gs_exchange_source *s = &w->x.source[k];
+  int64_t index = gs_axes_index(w->p->g->mesh, &w->x.from, d);
+  return s->block * index - s->first;
+}
+
+/* Where that goes in the result. */
+static int64_t place_of(const widening *w, int k, int64_t d) {
+  int64_t index = gs_axes_index(w->p->g->mesh, &w->x.to, d);
+  return first_of(w, k, d) + w->x.source[k].shift -
+         gs_held_range_first(&w->x.range, index);
+}
+
+/* What of the block is read: all by other readers, by the exchange what is
+ * there of the source. */
+static span read_of(const widening *w, int k, bool shared, int64_t d) {
+  int64_t size = w->n->in[k]->dims[w->dim], first = first_of(w, k, d);
+  if (shared) return (span){0, size};
+  span s = {gs_min(gs_max(-first, 0), size), 0};
+  s.hi = gs_min(gs_max(w->x.source[k].n - first, s.lo), size);
+  return s;
+}
+
+static bool apart(span a, int64_t at, int64_t n) {
+  return n <= 0 || a.lo >= a.hi || at >= a.hi || at + n <= a.lo;
+}
+
+/* Whether nothing but the block's own elements goes to places s. */
+static bool is_left(const gs_exchange_plan *plan, const gs_exchange *x, int k,
+                    int64_t place, span s) {
+  s = (span){place + s.lo, place + s.hi};
+  for (int i = 0; i < plan->npeer; i++)
+    for (int j = 0; j < plan->take[i].n; j++) {
+      const gs_exchange_piece *p = &plan->take[i].piece[j];
+      bool own = i == plan->me && p->source == k &&
+                 p->place == place + p->at && (p->delta == 1 || p->count == 1);
+      if (!own && !apart(s, p->place, p->count)) return false;
+    }
+  for (int j = 0; x->fill != GS_FILL_ANY && j < plan->nfill; j++)
+    if (!apart(s, plan->fill[j].place, plan->fill[j].count)) return false;
+  return true;
+}
+
+static bool fits(const widening *w, int k, int64_t place, bool shared,
+                 int64_t d) {
+  int64_t size = w->n->in[k]->dims[w->dim];
+  if (place < 0 || place > w->x.range.length - size ||
+      place_of(w, k, d) != place)
+    return false;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_exchange_plan *plan =
+      gs_exchange_plan_of(&tmp, w->p->g->mesh, &w->x, d);
+  bool ok = is_left(plan, &w->x, k, place, read_of(w, k, shared, d));
+  gs_arena_free(&tmp);
+  return ok;
+}
+
+bool gs_program_margins_fit(const gs_program *p, const gs_step *s, int k,
+                            int64_t place, bool shared, int64_t d) {
+  widening w;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  bool ok = is_exchange(s) && read_widening(&tmp, p, s, &w) &&
+            k < w.x.nsource && fits(&w, k, place, shared, d);
+  gs_arena_free(&tmp);
+  return ok;
+}
+
+bool gs_program_is_shared(const gs_program *p, const gs_value *v) {
+  return p->readers[gs_program_part(p, v)] > 1;
+}
+
+/* Whether the operand's producer can write it there: any can write one run. */
+static bool is_written(const gs_program *p, const gs_value *x, int64_t outer) {
+  const gs_buffer *b = &p->buffer[gs_program_part(p, x)];
+  if (b->storage != GS_STORAGE_ARENA || b->run || p->producer[b->root] < 0)
+    return false; /* or it lies in another window */
+  const gs_step *s = &p->step.at[p->producer[b->root]];
+  if (s->kind != GS_STEP_KERNEL && s->kind != GS_STEP_COLLECTIVE) return false;
+  if (outer == 1) return b->bytes == gs_value_bytes(x);
+  return b->root == x->id && p->readers[x->id] == 1 &&
+         s->kind == GS_STEP_KERNEL && s->node->op->flags & GS_OP_PARTS &&
+         s->node->out[0] == x;
+}
+
+/* Blocks of sources that lie in the result already are not written over by
+ * another's, all of which, padding too, its producer writes. */
+static bool is_free(const widening *w, const int64_t *place, int k,
+                    int64_t at) {
+  span s = {at, at + w->n->in[k]->dims[w->dim]};
+  for (int i = 0; i < w->x.nsource; i++)
+    if (place[i] >= 0 && !apart(s, place[i], w->n->in[i]->dims[w->dim]))
+      return false;
+  return true;
+}
+
+/* Puts operand k into the result from `place` on. */
+static void put(gs_program *p, const widening *w, int k, int64_t place) {
+  const gs_value *x = w->n->in[k], *y = w->n->out[0];
+  gs_buffer *b = gs_program_buffer(p, x), *root = gs_program_buffer(p, y);
+  int64_t inner = gs_product(x->dims + w->dim + 1, x->rank - w->dim - 1);
+  gs_assert(b->storage == GS_STORAGE_ARENA && !b->run);
+  b->at = (size_t)gs_dtype_bytes((int)x->dtype, place * inner);
+  b->run = x->dims[w->dim] * inner;
+  b->pitch = gs_product(x->dims, w->dim) == 1 ? 0 : y->dims[w->dim] * inner;
+  gs_assert(b->at + gs_value_bytes(x) <= gs_value_bytes(y));
+  b->root = y->id;
+  if (root->last < b->last) root->last = b->last; /* an output */
+}
+
+static bool may_lie(const gs_program *p, const widening *w, int k,
+                    const gs_compile *how, int64_t *place) {
+  const gs_value *x = w->n->in[k];
+  if (gs_dtype_packed(x->dtype) || !gs_value_bytes(x) ||
+      !is_written(p, x, gs_product(x->dims, w->dim)))
+    return false;
+  *place = place_of(w, k, how->first);
+  bool shared = gs_program_is_shared(p, x);
+  for (int64_t d = how->first; d < how->first + how->n; d++)
+    if (!fits(w, k, *place, shared, d)) return false;
+  return true;
+}
+
+void gs_program_margins(gs_arena *a, gs_program *p, const gs_compile *how) {
+  for (int i = 0; i < p->step.n; i++) {
+    gs_step *s = &p->step.at[i];
+    widening w;
+    if (!is_exchange(s) ||
+        p->buffer[s->node->out[0]->id].storage != GS_STORAGE_ARENA ||
+        !read_widening(a, p, s, &w))
+      continue;
+    int64_t *place = GS_NEWS(a, s->node->nin, int64_t), at;
+    for (int k = 0; k < s->node->nin; k++) place[k] = -1;
+    for (int k = 0; k < w.x.nsource; k++) {
+      if (!may_lie(p, &w, k, how, &at) || !is_free(&w, place, k, at)) continue;
+      put(p, &w, k, at);
+      place[k] = at;
+      s->place = place;
+    }
+  }
+}

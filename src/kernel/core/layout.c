@@ -1,0 +1,48 @@
+#include "kernel/core/layout.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/math.h"
+#include "kernel/core/strided.h"
+#include "kernel/core/support.h"
+
+/* Appends a dim of v, of n, that is read with stride `from` and of which
+ * consecutive elements are `s` apart in v: those of a part are further. */
+static void add_dim(gs_strided *copy, const gs_view *v, int64_t n,
+                    int64_t from, int64_t s) {
+  int64_t some = v->pitch && s < v->run ? gs_min(n, v->run / s) : n;
+  gs_assert(some == n || (some > 0 && n % some == 0));
+  if (some != n)
+    gs_strided_dim(copy, n / some, from * some,
+                   gs_part_stride(v, s * some));
+  gs_strided_dim(copy, some, from, gs_part_stride(v, s));
+}
+
+void gs_unblock(const gs_view *v, int block, const float *from, float *to,
+                int threads) {
+  int64_t places = gs_dims_count(v->dims, 2, v->rank);
+  gs_assert(block >= 1 && v->rank >= 2 && v->dims[1] % block == 0);
+  int64_t groups = v->dims[1] / block;
+  gs_strided s;
+  gs_strided_init(&s, sizeof *from);
+  if (!v->n) return;
+  add_dim(&s, v, v->dims[0], v->dims[1] * places, v->dims[1] * places);
+  add_dim(&s, v, groups, block * places, block * places);
+  add_dim(&s, v, block, 1, places);
+  add_dim(&s, v, places, block, 1);
+  gs_strided_run(&s, from, to, threads);
+}
+
+void gs_part_put(const gs_view *v, size_t size, int64_t i, int64_t n,
+                 const void *from) {
+  const char *p = from;
+  gs_assert(i >= 0 && n >= 0);
+  for (int64_t some; n > 0; n -= some) {
+    some = gs_part_run(v, i, n);
+    memcpy((char *)v->data + (size_t)gs_part_place(v, i) * size, p,
+           (size_t)some * size);
+    p += (size_t)some * size;
+    i += some;
+  }
+}

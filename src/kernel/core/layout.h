@@ -1,0 +1,32 @@
+/* Tensors that do not lie row-major, one element behind another: in blocks of
+ * channels, or as a part of a larger tensor; see gs_view. */
+#ifndef GS_KERNEL_LAYOUT_H
+#define GS_KERNEL_LAYOUT_H
+
+#include "kernel/core/kernel.h"
+
+/* The f32 tensor `from` of v's dims, which lies in blocks of `block`
+ * channels, row-major to where v lies. */
+void gs_unblock(const gs_view *v, int block, const float *from, float *to,
+                int threads);
+
+/* Where element i of v lies, in elements from its first one. */
+static inline int64_t gs_part_place(const gs_view *v, int64_t i) {
+  return v->pitch ? i / v->run * v->pitch + i % v->run : i;
+}
+/* How many of n elements from i on lie one behind another. */
+static inline int64_t gs_part_run(const gs_view *v, int64_t i, int64_t n) {
+  int64_t left = v->pitch ? v->run - i % v->run : n;
+  return left < n ? left : n;
+}
+/* The stride of a dim of v that is `s` where v is row-major. */
+static inline int64_t gs_part_stride(const gs_view *v, int64_t s) {
+  return v->pitch && s >= v->run ? s / v->run * v->pitch : s;
+}
+
+/* Copies n elements of `size` bytes to where elements i .. i + n - 1 of v
+ * lie. */
+void gs_part_put(const gs_view *v, size_t size, int64_t i, int64_t n,
+                 const void *from);
+
+#endif
