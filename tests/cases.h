@@ -18,13 +18,13 @@
 #ifndef GS_TESTS_CASES_H
 #define GS_TESTS_CASES_H
 
-#include <check.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "suite.h"
 
 typedef struct golden {
   const char *file, *name;

@@ -2,7 +2,6 @@
 #ifndef GS_TESTS_KERNEL_HARNESS_H
 #define GS_TESTS_KERNEL_HARNESS_H
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/core/kernel.h"
+#include "suite.h"
 
 enum { H_MAX = 8 }; /* operands and results */
 

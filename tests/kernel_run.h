@@ -3,12 +3,12 @@
 #ifndef TESTS_KERNEL_RUN_H
 #define TESTS_KERNEL_RUN_H
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/core/kernel.h"
+#include "suite.h"
 
 enum { KR_MAX = 8 };
 

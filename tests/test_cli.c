@@ -1,5 +1,4 @@
 /* Parsing of command lines by the tables of options. */
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "../tools/options.h"
 #include "base/math.h"
 #include "base/status.h"
+#include "suite.h"
 
 enum { MAX_ARGS = 16 };
 

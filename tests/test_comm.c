@@ -4,7 +4,6 @@
  * `digest` it prints a line per number of devices with a hash of all results;
  * under mpirun the devices are spread over the ranks, and tests/mpi.sh
  * compares the lines. */
-#include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "base/math.h"
 #include "exec/comm/group.h"
 #include "exec/comm/world.h"
+#include "suite.h"
 
 enum { MOST = 8, ELEMENTS = 3000 };
 

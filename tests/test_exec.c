@@ -1,7 +1,6 @@
 /* Programs built by hand and run on threads and, started by mpirun, on MPI
  * ranks.  With the argument `digest` prints a hash of the outputs of each
  * program; see tests/mpi.sh. */
-#include <check.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "exec/compile/program_check.h"
 #include "exec/run/run.h"
 #include "exec/step/step.h"
+#include "suite.h"
 
 typedef struct fixture {
   gs_arena arena;

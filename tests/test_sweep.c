@@ -15,7 +15,6 @@
  * `test_sweep digest` prints a hash of the outputs of each case on two devices,
  * which mpirun must print as well (mpi.sh).
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,6 +29,7 @@
 #include "pass/partition/partition.h"
 #include "pass/propagate/project.h"
 #include "pass/propagate/propagate.h"
+#include "suite.h"
 
 static golden *the_case;
 static int ncase, first_of_sweep; /* from there on all must run */

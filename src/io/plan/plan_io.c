@@ -168,8 +168,8 @@ void gs_plan_write(gs_buf *b, gs_plan *p) {
 /* ---- reading: from the tree of plan_keys.c ---- */
 
 /* Fails with the place of y and the text of the last diagnostic of why. */
-static gs_status at_node(const gs_yaml *y, const gs_err *why, gs_err *e) {
-  return gs_fail_at(e, GS_DATA, &y->at, "%s", why->n ? why->diag[0].text : "");
+static gs_status at_place(const gs_place *p, const gs_err *why, gs_err *e) {
+  return gs_fail_at(e, GS_DATA, p, "%s", why->n ? why->diag[0].text : "");
 }
 
 static gs_status make_order(gs_arena *a, const gs_plan_order_reading *from,
@@ -197,7 +197,7 @@ static gs_status make_mesh(gs_reader *r, const gs_plan_reading *p,
     else s = gs_mesh_cut(m, axis, p->cut.at[i].size, &why);
   }
   if (s == GS_OK) s = gs_mesh_finish(m, &why);
-  if (s != GS_OK) at_node(p->mesh, &why, r->err);
+  if (s != GS_OK) at_place(&p->mesh->at, &why, r->err);
   gs_err_free(&why);
   if (s != GS_OK) return GS_DATA;
   if (!p->ids.n) return GS_OK;
@@ -225,13 +225,13 @@ static gs_status make_io(gs_reader *r, const gs_mesh *m,
   if (from->open) io->rank = -1;
   io->dtype = gs_dtype_parse(from->dtype);
   if (!io->dtype)
-    return gs_fail_at(r->err, GS_DATA, &from->at->at,
+    return gs_fail_at(r->err, GS_DATA, &from->at,
                       "'%.40s' is not an element type", from->dtype);
   if (io->rank > GS_MAX_RANK)
-    return gs_fail_at(r->err, GS_DATA, &from->at->at, "more than %d dims",
+    return gs_fail_at(r->err, GS_DATA, &from->at, "more than %d dims",
                       GS_MAX_RANK);
   if (gs_map_has(names, io->name))
-    return gs_fail_at(r->err, GS_DATA, &from->at->at, "'%.60s' is listed twice",
+    return gs_fail_at(r->err, GS_DATA, &from->at, "'%.60s' is listed twice",
                       io->name);
   gs_map_put(names, io->name, io);
   gs_err why;
@@ -240,7 +240,7 @@ static gs_status make_io(gs_reader *r, const gs_mesh *m,
                                   &why);
   if (s == GS_OK)
     s = gs_sharding_check(m, io->sharding, io->rank, io->name, &why);
-  if (s != GS_OK) at_node(from->at, &why, r->err);
+  if (s != GS_OK) at_place(&from->at, &why, r->err);
   gs_err_free(&why);
   return s == GS_OK ? GS_OK : GS_DATA;
 }
@@ -252,15 +252,15 @@ static gs_status check_state(gs_reader *r, const gs_plan_reading *from,
     const gs_plan_io_reading *x = &from->input.at[i];
     const gs_plan_io *y = x->state ? gs_map_get(outputs, x->state) : NULL;
     if (x->state && !y)
-      return gs_fail_at(r->err, GS_DATA, &x->at->at,
+      return gs_fail_at(r->err, GS_DATA, &x->at,
                         "there is no output '%.60s'", x->state);
     if (x->filled && x->state)
-      return gs_fail_at(r->err, GS_DATA, &x->at->at,
+      return gs_fail_at(r->err, GS_DATA, &x->at,
                         "an input that counts what is filled is state too");
   }
   for (int i = 0; i < from->output.n; i++)
     if (from->output.at[i].state || from->output.at[i].filled)
-      return gs_fail_at(r->err, GS_DATA, &from->output.at[i].at->at,
+      return gs_fail_at(r->err, GS_DATA, &from->output.at[i].at,
                         "only inputs are state");
   return GS_OK;
 }
@@ -276,17 +276,17 @@ static gs_status make_collective(gs_reader *r, const gs_mesh *m,
   gs_status status = gs_axes_parse(m, &s, &c->axes, &why);
   if (status == GS_OK && *s)
     status = gs_fail(&why, GS_DATA, NULL, "unexpected '%.40s' after axes", s);
-  if (status != GS_OK) at_node(from->at, &why, r->err);
+  if (status != GS_OK) at_place(&from->at, &why, r->err);
   gs_err_free(&why);
   return status == GS_OK ? GS_OK : GS_DATA;
 }
 
 /* A file beside plan.yaml: a plain name that cannot lead elsewhere. */
-static gs_status plain_name(gs_reader *r, const gs_yaml *at, const char *s) {
+static gs_status plain_name(gs_reader *r, const gs_place *at, const char *s) {
   if (*s && strcmp(s, ".") && strcmp(s, "..") && !strchr(s, '/') &&
       strlen(s) < 256)
     return GS_OK;
-  return gs_fail_at(r->err, GS_DATA, &at->at,
+  return gs_fail_at(r->err, GS_DATA, at,
                     "'%.60s' is not the name of a file in the plan's directory",
                     s);
 }
@@ -296,7 +296,7 @@ static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
   int64_t want = p->kind == GS_PLAN_SPMD ? 1 : p->mesh.ndevice;
   for (int i = 0; i < from->file.n; i++) {
     const gs_plan_file_reading *f = &from->file.at[i];
-    GS_TRY(plain_name(r, f->at, f->file.name));
+    GS_TRY(plain_name(r, &f->at, f->file.name));
     int n = f->exchange.n;
     gs_plan_exchange *x = GS_NEWS(r->arena, n + 1, gs_plan_exchange);
     for (int k = 0; k < n; k++) {
@@ -315,8 +315,8 @@ static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
                       (long long)want);
   p->weights = from->weights;
   if (!p->weights.file) return GS_OK;
-  GS_TRY(plain_name(r, from->root, p->weights.file));
-  return plain_name(r, from->root, p->weights.hashes);
+  GS_TRY(plain_name(r, &from->root->at, p->weights.file));
+  return plain_name(r, &from->root->at, p->weights.hashes);
 }
 
 static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,

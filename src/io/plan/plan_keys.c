@@ -4,8 +4,10 @@
 #include <string.h>
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
-#define LIST_OF(name)                                                          \
-  "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/" name "\"}}"
+/* A key whose value is a list of mappings, read into field `at` of `type`. */
+#define LISTED(type, at, list) gs_key_tables, offsetof(type, at), &(list), NULL
+#define LIST(table, type)                                                      \
+  { &(table), sizeof(type), offsetof(type, at), NULL }
 #define HASH "{\"type\": \"string\", \"pattern\": \"^[0-9a-f]{16}$\"}"
 #define NUMBERS "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}}"
 #define SIZE "{\"type\": \"integer\", \"minimum\": 0}"
@@ -34,11 +36,13 @@ static gs_status size_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
 static const gs_key axis_keys[] = {
     {"name", gs_key_text, offsetof(gs_plan_named, name), NULL, NULL,
      "Name of the axis.", true},
-    {"size", gs_key_int, offsetof(gs_plan_named, size), NULL, NULL,
-     "Its size.", true},
+    {"size", gs_key_int, offsetof(gs_plan_named, size), NULL, NULL, "Its size.",
+     true},
 };
 static const gs_keys axis_table = {"axis", "an axis", COUNT(axis_keys),
                                    axis_keys};
+static const gs_key_list axis_list = {&axis_table, sizeof(gs_plan_named), -1,
+                                      NULL};
 
 static const gs_key cut_keys[] = {
     {"axis", gs_key_text, offsetof(gs_plan_named, name), NULL, NULL,
@@ -47,28 +51,8 @@ static const gs_key cut_keys[] = {
      "Product of the sizes of its more major sub-axes.", true},
 };
 static const gs_keys cut_table = {"cut", "a cut", COUNT(cut_keys), cut_keys};
-
-static gs_status axes_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                          void *into) {
-  (void)k;
-  gs_plan_reading *p = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++)
-    GS_TRY(gs_keys_read(r, v->item.at[i], &axis_table,
-                        gs_push(r->arena, &p->axis)));
-  return GS_OK;
-}
-
-static gs_status cuts_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                          void *into) {
-  (void)k;
-  gs_plan_reading *p = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++)
-    GS_TRY(gs_keys_read(r, v->item.at[i], &cut_table,
-                        gs_push(r->arena, &p->cut)));
-  return GS_OK;
-}
+static const gs_key_list cut_list = {&cut_table, sizeof(gs_plan_named), -1,
+                                     NULL};
 
 static const gs_key order_keys[] = {
     {"name", gs_key_text, offsetof(gs_plan_order_reading, name), NULL, NULL,
@@ -78,24 +62,15 @@ static const gs_key order_keys[] = {
 };
 static const gs_keys order_table = {"order", "an order", COUNT(order_keys),
                                     order_keys};
-
-static gs_status orders_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                            void *into) {
-  (void)k;
-  gs_plan_reading *p = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++)
-    GS_TRY(gs_keys_read(r, v->item.at[i], &order_table,
-                        gs_push(r->arena, &p->order)));
-  return GS_OK;
-}
+static const gs_key_list order_list = {&order_table,
+                                       sizeof(gs_plan_order_reading), -1, NULL};
 
 static const gs_key mesh_keys[] = {
-    {"axes", axes_key, 0, NULL, LIST_OF("axis"), "The axes, major first.",
+    {"axes", LISTED(gs_plan_reading, axis, axis_list), "The axes, major first.",
      true},
-    {"cuts", cuts_key, 0, NULL, LIST_OF("cut"),
+    {"cuts", LISTED(gs_plan_reading, cut, cut_list),
      "Where axes are divided into sub-axes.", false},
-    {"orders", orders_key, 0, NULL, LIST_OF("order"),
+    {"orders", LISTED(gs_plan_reading, order, order_list),
      "Device orders of tensors. Default: none.", false},
     {"device_ids", gs_key_ints, offsetof(gs_plan_reading, ids), NULL, NULL,
      "Device at each position. Default: 0, 1, ...", false},
@@ -126,8 +101,8 @@ static gs_status numbers_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
     if (minus) l->at[l->n] = -l->at[l->n];
   }
   if (l->n % GS_PIECE_NUMBERS == 0) return GS_OK;
-  return gs_fail_at(r->err, GS_DATA, &v->at,
-                    "%d numbers; each piece has %d", l->n, GS_PIECE_NUMBERS);
+  return gs_fail_at(r->err, GS_DATA, &v->at, "%d numbers; each piece has %d",
+                    l->n, GS_PIECE_NUMBERS);
 }
 
 #define EXCHANGE(field) offsetof(gs_plan_exchange_reading, field)
@@ -138,52 +113,30 @@ static const gs_key exchange_keys[] = {
      "What the device sends: six numbers for each piece, which are the "
      "position of the device that takes it, the operand, the first place of "
      "its block, the distance to the next one, how many there are, and the "
-     "place where the first of them goes.", true},
+     "place where the first of them goes.",
+     true},
     {"takes", numbers_key, EXCHANGE(takes), NULL, NUMBERS,
      "What it receives, and from whom; what it keeps has itself there.", true},
 };
 static const gs_keys exchange_table = {"exchange", "an exchange",
                                        COUNT(exchange_keys), exchange_keys};
-
-static gs_status exchanges_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                               void *into) {
-  (void)k;
-  gs_plan_file_reading *f = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++) {
-    gs_plan_exchange_reading *x = gs_push(r->arena, &f->exchange);
-    *x = (gs_plan_exchange_reading){.at = v->item.at[i]};
-    GS_TRY(gs_keys_read(r, x->at, &exchange_table, x));
-  }
-  return GS_OK;
-}
+static const gs_key_list exchange_list =
+    LIST(exchange_table, gs_plan_exchange_reading);
 
 #define OF_FILE(field) offsetof(gs_plan_file_reading, file.field)
 static const gs_key file_keys[] = {
     {"name", gs_key_text, OF_FILE(name), NULL, NULL,
      "Its name in the plan's directory.", true},
     {"size", size_key, OF_FILE(size), NULL, SIZE, "Its size in bytes.", true},
-    {"hash", hash_key, OF_FILE(hash), NULL, HASH, "Hash of its content.",
-     true},
-    {"exchanges", exchanges_key, 0, NULL, LIST_OF("exchange"),
+    {"hash", hash_key, OF_FILE(hash), NULL, HASH, "Hash of its content.", true},
+    {"exchanges", LISTED(gs_plan_file_reading, exchange, exchange_list),
      "Of a graph of one device: the pieces of each exchange, in the order of "
-     "execution. Default: none.", false},
+     "execution. Default: none.",
+     false},
 };
 static const gs_keys file_table = {"file", "a file", COUNT(file_keys),
                                    file_keys};
-
-static gs_status files_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                           void *into) {
-  (void)k;
-  gs_plan_reading *p = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++) {
-    gs_plan_file_reading *f = gs_push(r->arena, &p->file);
-    *f = (gs_plan_file_reading){.at = v->item.at[i]};
-    GS_TRY(gs_keys_read(r, f->at, &file_table, f));
-  }
-  return GS_OK;
-}
+static const gs_key_list file_list = LIST(file_table, gs_plan_file_reading);
 
 #define IO(field) offsetof(gs_plan_io_reading, field)
 static const gs_key io_keys[] = {
@@ -194,7 +147,8 @@ static const gs_key io_keys[] = {
      true},
     {"sharding", gs_key_text, IO(sharding), NULL, NULL,
      "How the devices hold it, as {dp,~}: blocks of ceil(n / shards) in the "
-     "order of the axes, major first.", true},
+     "order of the axes, major first.",
+     true},
     {"open", gs_key_bool, IO(open), NULL, NULL,
      "No tensor of a fixed size: dims is empty, and every device holds it "
      "whole.", false},
@@ -210,32 +164,7 @@ static const gs_key io_keys[] = {
 };
 static const gs_keys io_table = {"io", "an input or output", COUNT(io_keys),
                                  io_keys};
-
-static gs_status read_io(gs_reader *r, const gs_yaml *v,
-                         gs_plan_io_reading *io) {
-  io->at = v;
-  return gs_keys_read(r, v, &io_table, io);
-}
-
-static gs_status inputs_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                            void *into) {
-  (void)k;
-  gs_plan_reading *p = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++)
-    GS_TRY(read_io(r, v->item.at[i], gs_push(r->arena, &p->input)));
-  return GS_OK;
-}
-
-static gs_status outputs_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                             void *into) {
-  (void)k;
-  gs_plan_reading *p = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++)
-    GS_TRY(read_io(r, v->item.at[i], gs_push(r->arena, &p->output)));
-  return GS_OK;
-}
+static const gs_key_list io_list = LIST(io_table, gs_plan_io_reading);
 
 /* ---- weights and collectives ---- */
 
@@ -249,8 +178,8 @@ static const gs_key weights_keys[] = {
     {"hash", hash_key, offsetof(gs_plan_weights, hash), NULL, HASH,
      "Hash of the file of hashes.", true},
 };
-static const gs_keys weights_table = {"weights", "weights",
-                                      COUNT(weights_keys), weights_keys};
+static const gs_keys weights_table = {"weights", "weights", COUNT(weights_keys),
+                                      weights_keys};
 
 static gs_status weights_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                              void *into) {
@@ -272,22 +201,10 @@ static const gs_key collective_keys[] = {
     {"origin", gs_key_text, COLL(origin), NULL, NULL,
      "The rule of the spec, and the chain of nodes from there.", true},
 };
-static const gs_keys collective_table = {"collective", "a collective",
-                                         COUNT(collective_keys),
-                                         collective_keys};
-
-static gs_status collectives_key(gs_reader *r, const gs_yaml *v,
-                                 const gs_key *k, void *into) {
-  (void)k;
-  gs_plan_reading *p = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++) {
-    gs_plan_collective_reading *c = gs_push(r->arena, &p->collective);
-    c->at = v->item.at[i];
-    GS_TRY(gs_keys_read(r, c->at, &collective_table, c));
-  }
-  return GS_OK;
-}
+static const gs_keys collective_table = {
+    "collective", "a collective", COUNT(collective_keys), collective_keys};
+static const gs_key_list collective_list =
+    LIST(collective_table, gs_plan_collective_reading);
 
 /* ---- the plan ---- */
 
@@ -300,15 +217,15 @@ static gs_status version_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   gs_fail_at(r->err, GS_UNSUPPORTED, &v->at,
              "plan version %lld; this program knows version %d", (long long)n,
              GS_PLAN_VERSION);
-  gs_err_hint(r->err, "partition the model again with gshard-partition of "
-                      "this version");
+  gs_err_hint(r->err,
+              "partition the model again with gshard-partition of "
+              "this version");
   return GS_UNSUPPORTED;
 }
 
 gs_status gs_plan_version(gs_reader *r, const gs_yaml *plan) {
-  const gs_yaml *v = plan->kind == GS_YAML_MAP
-                         ? gs_yaml_get(plan, "version")
-                         : NULL;
+  const gs_yaml *v =
+      plan->kind == GS_YAML_MAP ? gs_yaml_get(plan, "version") : NULL;
   return v ? version_key(r, v, NULL, NULL) : GS_OK;
 }
 
@@ -323,15 +240,15 @@ static const gs_key plan_keys[] = {
     {"kind", gs_key_word, PLAN(kind), kind_words, NULL,
      "spmd: one program for all devices; device: a graph for each.", true},
     {"mesh", mesh_key, 0, &mesh_table, NULL, "The mesh of devices.", true},
-    {"files", files_key, 0, NULL, LIST_OF("file"),
+    {"files", LISTED(gs_plan_reading, file, file_list),
      "The graphs, in the order of device positions; one for spmd.", true},
-    {"inputs", inputs_key, 0, NULL, LIST_OF("io"),
+    {"inputs", LISTED(gs_plan_reading, input, io_list),
      "Graph inputs and how they are split.", true},
-    {"outputs", outputs_key, 0, NULL, LIST_OF("io"),
+    {"outputs", LISTED(gs_plan_reading, output, io_list),
      "Graph outputs and how they are joined.", true},
     {"weights", weights_key, 0, &weights_table, NULL,
      "The file of all weights, if there is one.", false},
-    {"collectives", collectives_key, 0, NULL, LIST_OF("collective"),
+    {"collectives", LISTED(gs_plan_reading, collective, collective_list),
      "Every collective, in the order of execution.", true},
     {"hash", hash_key, PLAN(hash), NULL, HASH,
      "Hash of the canonical text of everything else.", true},
@@ -340,8 +257,8 @@ static const gs_keys plan_table = {"plan", "a plan", COUNT(plan_keys),
                                    plan_keys};
 
 const gs_keys *const gs_plan_tables[] = {
-    &plan_table, &mesh_table, &axis_table,    &cut_table,       &order_table,
-    &file_table, &exchange_table, &io_table,  &weights_table,
-    &collective_table,
+    &plan_table,    &mesh_table,       &axis_table,     &cut_table,
+    &order_table,   &file_table,       &exchange_table, &io_table,
+    &weights_table, &collective_table,
 };
 const int gs_plan_ntable = COUNT(gs_plan_tables);

@@ -21,25 +21,25 @@ typedef struct gs_plan_io_reading {
   bool open;
   const char *state;
   int64_t size, filled;
-  const gs_yaml *at;
+  gs_place at;
 } gs_plan_io_reading;
 
 typedef struct gs_plan_collective_reading {
   const char *op, *axes, *tensor, *origin;
   int64_t bytes;
-  const gs_yaml *at;
+  gs_place at;
 } gs_plan_collective_reading;
 
 typedef struct gs_plan_exchange_reading {
   const char *tensor;
   gs_int_list gives, takes;
-  const gs_yaml *at;
+  gs_place at;
 } gs_plan_exchange_reading;
 
 typedef struct gs_plan_file_reading {
   gs_plan_file file;
   GS_VEC(gs_plan_exchange_reading) exchange;
-  const gs_yaml *at;
+  gs_place at;
 } gs_plan_file_reading;
 
 typedef struct gs_plan_reading {

@@ -129,6 +129,30 @@ gs_status gs_key_ints(gs_reader *r, const gs_yaml *v, const gs_key *k,
   return GS_OK;
 }
 
+/* Elements grow at the end of the list; all vectors are laid out alike. */
+static void *push(gs_reader *r, void *list, size_t size) {
+  typedef GS_VEC(char) vec;
+  vec *v = list;
+  if (v->n == v->cap) v->at = gs_vec_grow(r->arena, v->at, v->n, &v->cap, size);
+  return memset(v->at + (size_t)v->n++ * size, 0, size);
+}
+
+gs_status gs_key_tables(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                        void *into) {
+  const gs_key_list *l = k->arg;
+  gs_status first = GS_OK;
+  GS_TRY(gs_yaml_list(v, r->err));
+  for (int i = 0; i < v->item.n; i++) {
+    char *element = push(r, FIELD(void), l->size);
+    if (l->place >= 0)
+      memcpy(element + l->place, &v->item.at[i]->at, sizeof(gs_place));
+    gs_status one = gs_keys_read(r, v->item.at[i], l->keys, element);
+    if (one == GS_OK && l->check) one = l->check(r, element);
+    if (first == GS_OK) first = one;
+  }
+  return first;
+}
+
 /* ---- the schema and the manual ---- */
 
 static void value_schema(gs_buf *b, const gs_key *k) {
@@ -149,6 +173,11 @@ static void value_schema(gs_buf *b, const gs_key *k) {
     for (int i = 0; words[i]; i++)
       gs_buf_printf(b, "%s\"%s\"", i ? ", " : "", words[i]);
     gs_buf_str(b, "]}");
+  } else if (k->fn == gs_key_tables) {
+    const gs_key_list *l = k->arg;
+    gs_buf_printf(b, "{\"type\": \"array\", "
+                     "\"items\": {\"$ref\": \"#/$defs/%s\"}}",
+                  l->keys->name);
   } else if (k->arg && k->fn != gs_key_text) {
     const gs_keys *t = k->arg;
     gs_buf_printf(b, "{\"$ref\": \"#/$defs/%s\"}", t->name);

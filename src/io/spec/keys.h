@@ -52,6 +52,16 @@ gs_key_fn gs_key_text;   /* const char * */
 gs_key_fn gs_key_word;   /* int: index in arg, a NULL-terminated list */
 gs_key_fn gs_key_number; /* double, > 0 */
 gs_key_fn gs_key_ints;   /* gs_int_list */
+gs_key_fn gs_key_tables; /* GS_VEC of structs; arg: a gs_key_list */
+
+/* A list of mappings.  Each begins as zeros, with its place where it has room
+ * for it, and is read by `keys`; `check`, if any, sees it then. */
+typedef struct gs_key_list {
+  const gs_keys *keys;
+  size_t size;     /* of an element */
+  ptrdiff_t place; /* of its gs_place; -1: it has none */
+  gs_status (*check)(gs_reader *r, const void *element);
+} gs_key_list;
 
 typedef struct gs_int_list {
   int n;

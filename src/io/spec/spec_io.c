@@ -299,20 +299,10 @@ static const gs_key group_keys[] = {
 static const gs_keys group_table = {"group", "a group", COUNT(group_keys),
                                     group_keys};
 
-static gs_status groups_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                            void *into) {
-  (void)k;
-  gs_spec *s = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++) {
-    gs_spec_group *g = gs_push(r->arena, &s->group);
-    *g = (gs_spec_group){.at = v->item.at[i]->at};
-    GS_TRY(gs_keys_read(r, v->item.at[i], &group_table, g));
-    if (g->with.n && !g->match.tensor.n)
-      return gs_fail_at(r->err, GS_DATA, &g->at,
-                        "with needs a match by tensor");
-  }
-  return GS_OK;
+static gs_status group_check(gs_reader *r, const void *element) {
+  const gs_spec_group *g = element;
+  if (!g->with.n || g->match.tensor.n) return GS_OK;
+  return gs_fail_at(r->err, GS_DATA, &g->at, "with needs a match by tensor");
 }
 
 static const char *const direction_words[] = {"none", "forward", "backward",
@@ -328,19 +318,6 @@ static const gs_key barrier_keys[] = {
 };
 static const gs_keys barrier_table = {"barrier", "a barrier",
                                       COUNT(barrier_keys), barrier_keys};
-
-static gs_status barriers_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                              void *into) {
-  (void)k;
-  gs_spec *s = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++) {
-    gs_spec_barrier *b = gs_push(r->arena, &s->barrier);
-    *b = (gs_spec_barrier){.at = v->item.at[i]->at};
-    GS_TRY(gs_keys_read(r, v->item.at[i], &barrier_table, b));
-  }
-  return GS_OK;
-}
 
 static gs_status op_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                         void *into) {
@@ -365,18 +342,11 @@ static const gs_key op_keys[] = {
 };
 static const gs_keys op_table = {"op", "an operator", COUNT(op_keys), op_keys};
 
-static gs_status ops_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                         void *into) {
-  (void)k;
-  gs_spec *s = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++) {
-    gs_spec_op *op = gs_push(r->arena, &s->op);
-    *op = (gs_spec_op){.at = v->item.at[i]->at};
-    GS_TRY(gs_keys_read(r, v->item.at[i], &op_table, op));
-  }
-  return GS_OK;
-}
+#define LIST(of, type, check)                                                  \
+  {&of##_table, sizeof(type), offsetof(type, at), check}
+static const gs_key_list group_list = LIST(group, gs_spec_group, group_check),
+                         barrier_list = LIST(barrier, gs_spec_barrier, NULL),
+                         op_list = LIST(op, gs_spec_op, NULL);
 
 static gs_status version_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                              void *into) {
@@ -389,8 +359,8 @@ static gs_status version_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                     (long long)n);
 }
 
-#define LIST_OF(name)                                                          \
-  "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/" name "\"}}"
+#define LISTED(name)                                                           \
+  gs_key_tables, offsetof(gs_spec, name), &name##_list, NULL
 static const gs_key spec_keys[] = {
     {"version", version_key, 0, NULL, "{\"const\": 1}",
      "Version of the format: 1, the default.", false},
@@ -406,16 +376,18 @@ static const gs_key spec_keys[] = {
     {"bind", bind_key, 0, NULL, "{\"$ref\": \"#/$defs/bindings\"}",
      "Sizes of symbolic dims by name.", false},
     {"options", options_key, 0, &option_table, NULL, "Options.", false},
-    {"rules", rules_key, 0, NULL, LIST_OF("rule"), "The rules, in order.",
-     false},
-    {"groups", groups_key, 0, NULL, LIST_OF("group"),
+    {"rules", rules_key, 0, NULL,
+     "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/rule\"}}",
+     "The rules, in order.", false},
+    {"groups", LISTED(group),
      "Tensors that are sharded alike.", false},
-    {"state", gs_spec_states_key, 0, NULL, LIST_OF("state"),
+    {"state", gs_key_tables, offsetof(gs_spec, state), &gs_spec_state_list,
+     NULL,
      "Inputs that become outputs of the run before, as caches of keys and "
      "values do.", false},
-    {"barriers", barriers_key, 0, NULL, LIST_OF("barrier"),
+    {"barriers", LISTED(barrier),
      "Where propagation stops.", false},
-    {"ops", ops_key, 0, NULL, LIST_OF("op"),
+    {"ops", LISTED(op),
      "Factor rules of custom operators.", false},
     LATER("meshes"),
     LATER("include"),

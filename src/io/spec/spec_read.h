@@ -7,6 +7,7 @@
 
 extern const gs_keys gs_spec_rule_keys, gs_spec_match_keys, gs_spec_dim_keys,
     gs_spec_split_keys, gs_spec_assign_keys, gs_spec_state_keys;
+extern const gs_key_list gs_spec_state_list;
 
 /* Definitions of JSON Schema that are no tables: patterns, dim, ... */
 extern const char gs_spec_definitions[];
@@ -15,7 +16,6 @@ gs_key_fn gs_spec_match_key;    /* gs_spec_match at k->offset */
 gs_key_fn gs_spec_patterns_key; /* gs_spec_patterns at k->offset */
 
 gs_key_fn gs_spec_orders_key;   /* into a gs_spec */
-gs_key_fn gs_spec_states_key;   /* likewise */
 
 /* With what the name of an axis may begin. */
 #define GS_SPEC_LETTERS                                                        \

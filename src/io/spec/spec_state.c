@@ -25,24 +25,15 @@ static const gs_key state_keys[] = {
 const gs_keys gs_spec_state_keys = {
     "state", "a state", sizeof state_keys / sizeof *state_keys, state_keys};
 
-static gs_status read_state(gs_reader *r, const gs_yaml *v,
-                            gs_spec_state *s) {
-  *s = (gs_spec_state){.at = v->at};
-  GS_TRY(gs_keys_read(r, v, &gs_spec_state_keys, s));
-  if (!v->key.n)
-    return gs_fail_at(r->err, GS_DATA, &v->at, "an empty state");
+static gs_status check(gs_reader *r, const void *element) {
+  const gs_spec_state *s = element;
+  if (!s->match.tensor.n && !s->with.n && !s->size)
+    return gs_fail_at(r->err, GS_DATA, &s->at, "an empty state");
   if (!s->match.tensor.n != !s->with.n)
-    return gs_fail_at(r->err, GS_DATA, &v->at,
+    return gs_fail_at(r->err, GS_DATA, &s->at,
                       "match by tensor and with need each other");
   return GS_OK;
 }
-
-gs_status gs_spec_states_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
-                             void *into) {
-  (void)k;
-  gs_spec *s = into;
-  GS_TRY(gs_yaml_list(v, r->err));
-  for (int i = 0; i < v->item.n; i++)
-    GS_TRY(read_state(r, v->item.at[i], gs_push(r->arena, &s->state)));
-  return GS_OK;
-}
+const gs_key_list gs_spec_state_list = {
+    &gs_spec_state_keys, sizeof(gs_spec_state), offsetof(gs_spec_state, at),
+    check};
