@@ -61,10 +61,10 @@ static gs_status show(gs_arena *a, gs_graph *g, gs_buf *b, gs_err *e) {
 
 static gs_status make_model(gs_arena *a, const gs_graph *g, gs_model **m,
                             gs_err *e) {
-  static const char *const domain[] = {"", "my.domain"};
-  static const int64_t version[] = {25, 1};
+  static const char *const domain[] = {"", "my.domain", "com.microsoft"};
+  static const int64_t version[] = {25, 1, 1};
   gs_model_info info = {.producer_name = "test",
-                        .nopset = 2,
+                        .nopset = 3,
                         .opset_domain = domain,
                         .opset_version = version};
   return gs_model_from_graph(a, g, &info, m, e);

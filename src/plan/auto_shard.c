@@ -1,6 +1,7 @@
 #include "plan/auto_shard.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -9,11 +10,15 @@
 
 /* Less than this part of the time is no reason to split a tensor. */
 static const double least_gain = 1e-3;
+/* A part of the time is worth this many times that part of the bytes. */
+static const double worth_of_time = 10;
 
 typedef struct candidate {
   gs_auto_shard_choice choice;
+  gs_auto_shard_score alone; /* with nothing else chosen */
   gs_auto_shard_score score; /* when it was last looked at */
-  bool taken, failed;
+  bool cannot;               /* be made alone: what `failed` begins as */
+  bool taken, failed, barred;
 } candidate;
 
 typedef struct filler {
@@ -25,6 +30,7 @@ typedef struct filler {
   gs_sharding **base; /* [nvalue] what the user said, with taken choices */
   gs_map family;      /* key -> candidate; one mesh axis each */
   GS_VEC(candidate *) list;
+  GS_VEC(candidate *) taken; /* those of the choices, in their order */
 } filler;
 
 /* ---- what may be chosen ---- */
@@ -101,10 +107,13 @@ static void add_to(filler *f, const char *key, gs_value *v, int d, int axis) {
   c->choice.dim = dim;
 }
 
+/* Vectors such as biases follow what they are added to, and small ones are
+ * read as needed. */
 static bool is_weight(const gs_value *v) {
   return v->constant && v->rank > 0 &&
          gs_dtype_get((int)v->dtype)->cls == 'f' &&
-         gs_product(v->dims, v->rank) > 1;
+         gs_product(v->dims, v->rank) > 1 &&
+         (v->rank > 1 || v->constant->nbytes > GS_SMALL_CONSTANT);
 }
 
 static void find_candidates(filler *f) {
@@ -167,10 +176,22 @@ static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
   return s;
 }
 
-static bool better(const gs_auto_shard_score *x, const gs_auto_shard_score *y) {
+/* What a score is judged by past the excess; a sum of logarithms, so that
+ * parts of the time stand against parts of the bytes. */
+static double judged(const gs_auto_shard_score *x) {
+  return log(fmax(x->seconds, 1e-12)) + log(fmax(x->bytes, 1)) / worth_of_time;
+}
+
+/* Fewer bytes past the limit, or else better by more than `least`. */
+static bool beats(const gs_auto_shard_score *x, const gs_auto_shard_score *y,
+                  double least) {
   if (x->excess < y->excess || x->excess > y->excess)
     return x->excess < y->excess;
-  return x->seconds < y->seconds * (1 - least_gain);
+  return judged(x) < judged(y) - least;
+}
+
+static bool better(const gs_auto_shard_score *x, const gs_auto_shard_score *y) {
+  return beats(x, y, least_gain);
 }
 
 /* A choice that the passes refuse is one that cannot be made. */
@@ -186,11 +207,8 @@ static candidate *most_promising(const filler *f, const candidate *but) {
   candidate *best = NULL;
   for (int i = 0; i < f->list.n; i++) {
     candidate *c = f->list.at[i];
-    if (c->taken || c->failed || c == but) continue;
-    if (!best || c->score.excess < best->score.excess ||
-        (c->score.excess <= best->score.excess &&
-         c->score.seconds < best->score.seconds))
-      best = c;
+    if (c->taken || c->failed || c->barred || c == but) continue;
+    if (!best || beats(&c->score, &best->score, 0)) best = c;
   }
   return best;
 }
@@ -220,37 +238,148 @@ static bool take_while_better(filler *f, gs_auto_shard *out) {
     any = true;
     out->after = c->score;
     c->choice.after = c->score;
-    *gs_push(f->a, &out->choice) = c->choice;
+    *gs_push(f->a, &f->taken) = c;
   }
 }
 
 /* ---- the pass ---- */
 
-/* Puts back what the user said, then all choices but number `but`. */
-static void take_all_but(filler *f, gs_sharding *const *said,
-                         const gs_auto_shard *out, int but) {
+/* Puts back what the user said, then all that is taken but number `but`. */
+static void take_all_but(filler *f, gs_sharding *const *said, int but) {
   memcpy(f->base, said, (size_t)f->g->value.n * sizeof *said);
-  for (int i = 0; i < out->choice.n; i++) {
-    candidate c = {.choice = out->choice.at[i]};
-    if (i != but) take(f, &c);
+  for (int i = 0; i < f->list.n; i++) f->list.at[i]->taken = false;
+  for (int i = 0; i < f->taken.n; i++)
+    if (i != but) take(f, f->taken.at[i]);
+}
+
+static void look_again(filler *f) {
+  for (int i = 0; i < f->list.n; i++)
+    if (!f->list.at[i]->taken && !f->list.at[i]->barred)
+      look(f, f->list.at[i]);
+}
+
+/* Takes what helps, from what the user said on. */
+static void climb(filler *f, gs_sharding *const *said, gs_auto_shard *out) {
+  f->taken.n = 0;
+  out->after = out->before;
+  take_all_but(f, said, -1);
+  for (int i = 0; i < f->list.n; i++) {
+    candidate *c = f->list.at[i];
+    c->score = c->alone;
+    c->failed = c->cannot;
+  }
+  while (take_while_better(f, out)) /* what did not help alone may help now */
+    look_again(f);
+}
+
+/* Bars what propagation would split if c alone were chosen: the way that c
+ * leads on, whichever of them is its first step. */
+static gs_status bar_way(filler *f, gs_sharding *const *said, candidate *c,
+                         gs_err *e) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_propagation done;
+  memcpy(f->base, said, (size_t)f->g->value.n * sizeof *said);
+  restore(f);
+  apply(f, &a, &c->choice);
+  gs_status s = gs_pass_propagate(&a, f->g, f->in, &done, e);
+  for (int i = 0; i < f->list.n && !s; i++) {
+    candidate *x = f->list.at[i];
+    const gs_value *v = x->choice.value[0];
+    gs_axes axes = gs_axes_named(f->g->mesh, x->choice.axis);
+    const gs_axes *have = &v->sharding->dim[x->choice.dim[0]].axes;
+    if (gs_axes_set(&axes) & gs_axes_set(have)) x->barred = true;
+  }
+  restore(f);
+  gs_arena_free(&a);
+  return s;
+}
+
+/* A way that was climbed: its choices, and how high it leads. */
+typedef struct way {
+  int n;
+  candidate **taken;
+  gs_auto_shard_score after;
+} way;
+
+/* Notes the way that was climbed in *best, if it leads higher. */
+static void note_way(filler *f, const gs_auto_shard *out, way *best) {
+  if (best->taken && !beats(&out->after, &best->after, least_gain / 10))
+    return;
+  size_t size = (size_t)f->taken.n * sizeof *best->taken;
+  *best = (way){f->taken.n, gs_memdup(f->a, f->taken.at, size), out->after};
+}
+
+/* What helps most at first may lead away from what is best: split rows of one
+ * product, and every product is split, at the price of a sum behind each; split
+ * columns help one product at a time, and need fewer sums once all have been
+ * split.  So other ways are climbed too, and each to its end without bars. */
+static gs_status climb_around(filler *f, gs_sharding *const *said,
+                              gs_auto_shard *out, gs_err *e) {
+  enum { WAYS = 3 };
+  way best = {0};
+  bool *barred = GS_NEWS(f->a, f->list.n + 1, bool);
+  for (int k = 0; k < WAYS; k++) {
+    for (int i = 0; i < f->list.n; i++) f->list.at[i]->barred = barred[i];
+    climb(f, said, out);
+    candidate *first = f->taken.n ? f->taken.at[0] : NULL;
+    for (int i = 0; i < f->list.n; i++) f->list.at[i]->barred = false;
+    while (k) {
+      look_again(f);
+      if (!take_while_better(f, out)) break;
+    }
+    note_way(f, out, &best);
+    if (!first || k + 1 == WAYS) break;
+    GS_TRY(bar_way(f, said, first, e));
+    for (int i = 0; i < f->list.n; i++)
+      barred[i] = barred[i] || f->list.at[i]->barred;
+  }
+  for (int i = 0; i < f->list.n; i++) f->list.at[i]->barred = false;
+  f->taken.n = 0;
+  for (int i = 0; i < best.n; i++) *gs_push(f->a, &f->taken) = best.taken[i];
+  out->after = best.after;
+  take_all_but(f, said, -1);
+  return GS_OK;
+}
+
+/* Puts others in the place of choices that do much the same, where that is
+ * better: first steps are taken before it is known what comes after. */
+static void exchange(filler *f, gs_sharding *const *said, gs_auto_shard *out) {
+  const double alike = 0.05;
+  for (int i = 0; i < f->taken.n; i++) {
+    candidate *was = f->taken.at[i];
+    take_all_but(f, said, i);
+    for (int k = 0; k < f->list.n; k++) {
+      candidate *c = f->list.at[k];
+      double apart = judged(&c->alone) - judged(&was->alone);
+      if (c->taken || c == was || c->cannot || fabs(apart) > alike) continue;
+      look(f, c);
+      if (c->failed || !beats(&c->score, &out->after, least_gain / 10))
+        continue;
+      out->after = c->score;
+      f->taken.at[i] = c;
+    }
+    take_all_but(f, said, -1);
   }
 }
 
 /* Drops choices without which it is no worse. */
 static gs_status drop_idle(filler *f, gs_sharding *const *said,
                            gs_auto_shard *out, gs_err *e) {
-  for (int i = out->choice.n - 1; i >= 0 && out->choice.n > 1; i--) {
+  for (int i = f->taken.n - 1; i >= 0 && f->taken.n > 1; i--) {
     gs_auto_shard_score without;
-    take_all_but(f, said, out, i);
+    take_all_but(f, said, i);
     GS_TRY(attempt(f, NULL, &without, e));
     if (better(&out->after, &without)) continue;
     out->after = without;
-    for (int k = i; k + 1 < out->choice.n; k++)
-      out->choice.at[k] = out->choice.at[k + 1];
-    gs_assert(out->choice.n > 1);
-    out->choice.n--;
+    for (int k = i; k + 1 < f->taken.n; k++)
+      f->taken.at[k] = f->taken.at[k + 1];
+    gs_assert(f->taken.n > 1);
+    f->taken.n--;
   }
-  take_all_but(f, said, out, -1);
+  take_all_but(f, said, -1);
+  for (int i = 0; i < f->taken.n; i++)
+    *gs_push(f->a, &out->choice) = f->taken.at[i]->choice;
   return GS_OK;
 }
 
@@ -277,12 +406,15 @@ gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
   gs_map_init(&f.family, a);
   *out = (gs_auto_shard){.filled = GS_NEWS(a, n + 1, gs_subset)};
   GS_TRY(attempt(&f, NULL, &out->before, e));
-  out->after = out->before;
   find_candidates(&f);
-  do { /* what did not help alone may help after others */
-    for (int i = 0; i < f.list.n; i++)
-      if (!f.list.at[i]->taken) look(&f, f.list.at[i]);
-  } while (take_while_better(&f, out));
+  for (int i = 0; i < f.list.n; i++) {
+    candidate *c = f.list.at[i];
+    look(&f, c);
+    c->alone = c->score;
+    c->cannot = c->failed;
+  }
+  GS_TRY(climb_around(&f, said, out, e));
+  exchange(&f, said, out);
   GS_TRY(drop_idle(&f, said, out, e));
   restore(&f);
   for (int i = 0; i < n; i++)

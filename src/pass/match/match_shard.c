@@ -104,14 +104,52 @@ static bool summed_with(const gs_rule *r, int i, int k) {
   return false;
 }
 
-/* Whether a factor is in operand k and in no other, but for the bias of what
- * k is summed with. */
+/* Whether a factor is of operand k itself: where k is summed with others, not
+ * in one of these at least (in the scales of a weight it is, in what the weight
+ * is multiplied with not), else in no other. */
 static bool own(const gs_rule *r, int k, int f) {
-  bool sums = summed_with(r, k, k);
-  for (int i = 0; i < r->nin; i++)
-    if (i != k && in_map(&r->in[i], f) && (!sums || summed_with(r, i, k)))
-      return false;
-  return in_map(&r->in[k], f);
+  bool sums = summed_with(r, k, k), without = false;
+  for (int i = 0; i < r->nin; i++) {
+    bool in = i != k && in_map(&r->in[i], f);
+    if (in && !sums) return false;
+    if (i != k && !in && summed_with(r, i, k)) without = true;
+  }
+  return in_map(&r->in[k], f) && (without || !sums);
+}
+
+/* Whether factor f counts equal weights that lie in one tensor, such as those
+ * of experts: dim 0 of k and of another operand, and in no result. */
+static bool stacks(const gs_rule *r, int k, int f) {
+  bool other = false;
+  if (r->in[k].rank < 3 || !in_dim(&r->in[k].dim[0], f)) return false;
+  for (int i = 1; i < r->nin; i++)
+    other = other || (i != k && r->in[i].rank > 2 &&
+                      in_dim(&r->in[i].dim[0], f));
+  return other && r->factor[f].kind == GS_SUMMED;
+}
+
+/* The first summed factor in the order of the weight's dims, of those within
+ * one of its stack. */
+static int summed_factor(const gs_rule *r, int k) {
+  for (int d = 0; d < r->in[k].rank; d++)
+    for (int i = 0; i < r->in[k].dim[d].n; i++) {
+      int f = r->in[k].dim[d].f[i];
+      if (r->factor[f].kind == GS_SUMMED && !stacks(r, k, f)) return f;
+    }
+  return -1;
+}
+
+/* Whether operand k is what operand 0 is first multiplied with, in a node of
+ * several layers: it has the last dim of operand 0, which is whole, and what
+ * the next layer sums is its columns. */
+static bool first_layer(const gs_rule *r, int k) {
+  int f = k > 0 ? summed_factor(r, k) : -1;
+  const gs_tensor_map *x = &r->in[0];
+  if (f < 0 || in_map(x, f) || x->rank < 1) return false;
+  const gs_dim_map *last = &x->dim[x->rank - 1];
+  const gs_tensor_map *w = &r->in[k];
+  return last->n && gs_factor_whole(r->factor[last->f[0]].kind) &&
+         in_map(w, last->f[0]);
 }
 
 /* The factor before f in the order of the weight's dims; -1: none. */
@@ -140,16 +178,12 @@ static int column_factor(const gs_rule *r, int k) {
       if (column && next) found = f;
       else if (found >= 0) return found;
     }
-  return found;
+  return found < 0 && first_layer(r, k) ? summed_factor(r, k) : found;
 }
 
-/* The first summed factor in the order of the weight's dims. */
+/* What the weight is summed over with what comes in. */
 static int row_factor(const gs_rule *r, int k) {
-  for (int d = 0; d < r->in[k].rank; d++)
-    for (int i = 0; i < r->in[k].dim[d].n; i++)
-      if (r->factor[r->in[k].dim[d].f[i]].kind == GS_SUMMED)
-        return r->in[k].dim[d].f[i];
-  return -1;
+  return first_layer(r, k) ? -1 : summed_factor(r, k);
 }
 
 /* Of a style: no dim fits, or the tensor is whole. */

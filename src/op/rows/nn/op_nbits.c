@@ -146,21 +146,24 @@ gs_status gs_rule_matmul_nbits(gs_arena *a, const gs_node *n, gs_rule *r,
   bool cut = s.k == s.blocks * s.block && s.blocks % per == 0 && !flat &&
              !gs_node_in(n, G_IDX);
   gs_dim_map blocks = {0}, bytes = {0};
+  int within = -1; /* before those that are no part of the work */
   if (cut) {
     int major = gs_rule_factor(r, s.blocks / per, GS_SUMMED);
     blocks.f[blocks.n++] = bytes.f[bytes.n++] = (uint8_t)major;
     if (per > 1) blocks.f[blocks.n++] = (uint8_t)gs_rule_whole(r, per);
+    within = gs_rule_whole(r, s.block);
   } else {
-    blocks.f[blocks.n++] = (uint8_t)gs_rule_whole(r, s.blocks);
-    bytes.f[bytes.n++] = (uint8_t)gs_rule_whole(
+    within = gs_rule_whole(r, s.k);
+    blocks.f[blocks.n++] = (uint8_t)gs_rule_fixed(r, s.blocks);
+    bytes.f[bytes.n++] = (uint8_t)gs_rule_fixed(
         r, zeros_packed(n) ? gs_ceil_div(s.blocks * s.bits, 8) : s.blocks);
   }
   for (int j = 0; j < blocks.n; j++) {
     if (cut) gs_rule_put(&r->in[A], last, blocks.f[j]);
     gs_rule_put(&r->in[B], 1, blocks.f[j]);
   }
-  gs_rule_put(&r->in[A], last, gs_rule_whole(r, cut ? s.block : s.k));
-  gs_rule_put(&r->in[B], 2, gs_rule_whole(r, s.block * s.bits / 8));
+  gs_rule_put(&r->in[A], last, within);
+  gs_rule_put(&r->in[B], 2, gs_rule_fixed(r, s.block * s.bits / 8));
   put_blocks(n, r, SCALES, cols, &blocks);
   put_blocks(n, r, ZEROS, cols, &bytes);
   return GS_OK;

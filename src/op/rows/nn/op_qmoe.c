@@ -148,21 +148,26 @@ static cut cut_of(const gs_node *n) {
 static void put_units(gs_rule *r, gs_tensor_map *t, int d, int units,
                       int64_t size) {
   gs_rule_put(t, d, units);
-  if (size > 1) gs_rule_put(t, d, gs_rule_whole(r, size));
+  if (size > 1) gs_rule_put(t, d, gs_rule_fixed(r, size));
 }
 
-/* The dims after the experts of an operand of fc1 or fc3. */
+/* The dims after the experts of an operand of fc1 or fc3; `work` is a unit of
+ * the inner size, or all of it where it cannot be cut. */
 static void put_up(const gs_node *n, gs_rule *r, int i, bool first, int units,
-                   const cut *c) {
+                   int work, const cut *c) {
   const gs_value *v = n->in[i];
+  gs_tensor_map *t = &r->in[i];
+  bool pairs = first && gs_node_int(n, "swiglu_fusion", 0);
+  int64_t size = (work < 0 ? 1 : r->factor[work].size) * (pairs ? 2 : 1);
   int d = 1;
-  if (c->can) {
-    put_units(r, &r->in[i], d++, units, c->unit);
-    if (first && gs_node_int(n, "swiglu_fusion", 0))
-      gs_rule_put(&r->in[i], 1, gs_rule_whole(r, 2));
+  if (c->can) gs_rule_put(t, d, units);
+  if (c->can || v->dims[d] == size) {
+    gs_rule_put(t, d, work);
+    if (pairs) gs_rule_put(t, d, gs_rule_fixed(r, 2));
+    d++;
   }
   for (; d < v->rank; d++)
-    gs_rule_put(&r->in[i], d, gs_rule_whole(r, v->dims[d]));
+    gs_rule_put(t, d, gs_rule_fixed(r, v->dims[d]));
 }
 
 /* The same of fc2: rows are columns of the result, unless zero points of
@@ -177,14 +182,15 @@ static void put_down(const gs_node *n, gs_rule *r, int i, int out, int units,
   if (out >= 0 && (i != Z2 || v->dims[1] == n->in[W2]->dims[1]))
     gs_rule_put(t, 1, out);
   else
-    gs_rule_put(t, 1, gs_rule_whole(r, v->dims[1]));
+    gs_rule_put(t, 1, gs_rule_fixed(r, v->dims[1]));
   if (v->rank < 3) return;
   if (c->can) put_units(r, t, 2, units, one);
-  else gs_rule_put(t, 2, gs_rule_whole(r, v->dims[2]));
+  else gs_rule_put(t, 2, gs_rule_fixed(r, v->dims[2]));
 }
 
 /* Tokens and the columns of the result pass; experts are summed, and units of
- * the inner size. */
+ * the inner size.  The work is counted as that of MoE: over tokens, columns,
+ * experts and the inner size. */
 gs_status gs_rule_qmoe(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   (void)e;
   const gs_value *x = n->in[X];
@@ -203,14 +209,17 @@ gs_status gs_rule_qmoe(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
                            shared ? GS_WHOLE : GS_PASS);
   int experts = gs_heads_factor(r, n->in[W2]->dims[0], GS_SUMMED);
   int units = c.can ? gs_rule_factor(r, c.units, GS_SUMMED) : -1;
+  int work = gs_heads_work(r, c.can ? c.unit : c.units * c.unit);
   gs_rule_put(&r->out[0], last, out);
-  gs_rule_put(&r->in[X], last, gs_rule_whole(r, x->dims[last]));
-  gs_rule_put(&r->in[ROUTER], 1, gs_rule_whole(r, n->in[ROUTER]->dims[1]));
+  gs_rule_put(&r->in[X], last, gs_rule_fixed(r, n->in[W1]->dims[2]));
+  if (gs_qmoe_bits(n, 1) < 8) /* the bytes of rows of fc1, and what is in one */
+    gs_rule_put(&r->in[X], last, gs_rule_fixed(r, 8 / gs_qmoe_bits(n, 1)));
+  gs_rule_put(&r->in[ROUTER], 1, gs_rule_fixed(r, n->in[ROUTER]->dims[1]));
   for (int i = W1; i < n->nin; i++) {
     if (!n->in[i]) continue;
     gs_heads_put(&r->in[i], 0, experts);
     if ((i >= W2 && i <= B2) || i == Z2) put_down(n, r, i, out, units, &c);
-    else put_up(n, r, i, i < W2 || i == Z1, units, &c);
+    else put_up(n, r, i, i < W2 || i == Z1, units, work, &c);
   }
   return GS_OK;
 }
