@@ -12,9 +12,14 @@ enum {
   MAX_CHAIN = 64,   /* nodes of a chain; a longer one is several */
   MAX_STATES = 8,   /* forms of a value that are followed */
   MAX_TERMS = 2,    /* of a sum, of which it matters what they will be */
-  MAX_READERS = 3,  /* nodes behind a chain that are looked at */
-  GAIN = 64         /* one part in so many of the time is worth a plan */
+  MAX_READERS = 3   /* nodes behind a chain that are looked at */
 };
+
+/* What a plan must save, in parts of the time that it takes. */
+#define GAIN (1.0 / 64)
+/* The same where nothing would be sent: who splits tensors so wants them so,
+ * and what is sent is surer than what computing will take. */
+#define SILENT 0.4
 
 /* Nodes each of which is the only reader of a result of the one before. */
 typedef struct chain {
@@ -33,6 +38,7 @@ typedef struct state {
   bool defers, unfolds;
   const struct state *before; /* of the value before; NULL: of the first */
   double seconds;
+  double moved; /* of those: what brings operands and results in place */
 } state;
 
 typedef GS_VEC(state *) states;
@@ -240,6 +246,20 @@ static void set_form(const gs_partitioner *p, const chain *c, int k,
   s->held.local = gs_value_new(c->scratch, v->name, v->dtype, v->rank, local);
 }
 
+/* A node takes this long, `own` of it for its own work. */
+static void add_seconds(state *s, double seconds, double own) {
+  s->seconds = seconds + (s->before ? s->before->seconds : 0);
+  s->moved = seconds - own + (s->before ? s->before->moved : 0);
+}
+
+/* What the nodes of a split form that was tried take themselves. */
+static double own_seconds(const gs_partitioner *q) {
+  double t = q->out->seconds;
+  for (int i = 0; i < q->out->collective.n; i++)
+    t -= q->out->collective.at[i].seconds;
+  return t;
+}
+
 /* What choice x for node k makes of what is at hand. */
 static state *next_state(const gs_partitioner *p, const chain *c, int k,
                          const state *before, const gs_node_choice *x,
@@ -248,10 +268,9 @@ static state *next_state(const gs_partitioner *p, const chain *c, int k,
   s->as = x->as;
   s->defers = x->deferred;
   s->before = before;
-  s->seconds = x->seconds + (before ? before->seconds : 0);
-  if (c->result[k] < 0) return s;
-  s->seconds -= x->onward[c->result[k]];
-  set_form(p, c, k, &x->out[c->result[k]], s);
+  double onward = c->result[k] < 0 ? 0 : x->onward[c->result[k]];
+  add_seconds(s, x->seconds - onward, x->compute);
+  if (c->result[k] >= 0) set_form(p, c, k, &x->out[c->result[k]], s);
   return s;
 }
 
@@ -261,8 +280,7 @@ static state *unfolded_state(const chain *c, int k, const state *before,
   state *s = GS_NEW(tmp, state);
   s->unfolds = true;
   s->before = before;
-  s->seconds = (before ? before->seconds : 0) +
-               gs_partitioner_tried(q, c->result[k]);
+  add_seconds(s, gs_partitioner_tried(q, c->result[k]), own_seconds(q));
   if (c->result[k] < 0) return s;
   const gs_value *v = q->form->out[c->result[k]];
   set_form(q, c, k, &q->held[v->id]->form, s);
@@ -305,44 +323,49 @@ static gs_status follow(gs_partitioner *p, const chain *c, int k,
   return GS_OK;
 }
 
-static double moves_seconds(const gs_partition *out) {
-  double t = 0;
-  for (int i = 0; i < out->collective.n; i++)
-    t += out->collective.at[i].seconds;
-  return t;
-}
+/* What comes of the cheapest choice for each node by itself, and what a plan
+ * has to beat. */
+typedef struct alone {
+  const state *end;
+  double least; /* what all nodes take at the very least, however split */
+  double gain;  /* the part that a plan must save */
+} alone;
 
-/* What comes of the cheapest choice for each node by itself; *moved: of that,
- * what brings operands and results in place; *gain: the part that a plan must
- * save, more where bytes decided between prices that are close. */
 static gs_status walk(gs_partitioner *p, const chain *c, gs_arena *tmp,
-                      const state **end, double *moved, double *gain) {
+                      alone *of) {
   state *at = NULL;
-  *moved = 0;
-  *gain = 1.0 / GAIN;
+  bool close = false; /* bytes decided between prices that are close */
+  *of = (alone){0};
   for (int k = 0; k < c->n; k++) {
     gs_node_choice *x = GS_NEW(tmp, gs_node_choice);
     gs_partitioner q;
     bool better = false;
     hold(p, c, k, at);
     GS_TRY(gs_partitioner_choose(p, c->node[k], c->rule[k], tmp, x));
+    double compute = x->compute;
+    double least = gs_partitioner_least(p, c->node[k], c->rule[k], tmp);
     if (c->form[k]) {
       GS_TRY(gs_partitioner_try(p, c->form[k], tmp, &q));
       GS_TRY(gs_partitioner_better(p, c->node[k], c->rule[k], &q, x->seconds,
                                    tmp, &better));
+      double unfolded = own_seconds(&q);
+      least = fmin(least, unfolded);
+      if (better) compute = unfolded;
     }
-    if (better) {
-      if (gs_partitioner_tried(&q, -1) > x->seconds) *gain = GS_CLOSE;
-      at = unfolded_state(c, k, at, &q, tmp);
-      *moved -= q.out->seconds - moves_seconds(q.out);
-    } else {
-      at = next_state(p, c, k, at, x, tmp);
-      *moved -= x->compute;
-    }
+    close = close || (better && gs_partitioner_tried(&q, -1) > x->seconds);
+    at = better ? unfolded_state(c, k, at, &q, tmp)
+                : next_state(p, c, k, at, x, tmp);
+    of->least += fmin(least, compute);
   }
-  *moved += at->seconds;
-  *end = at;
+  of->end = at;
+  bool sends = at->moved > 1e-9 * at->seconds;
+  of->gain = !sends ? SILENT : close ? GS_CLOSE : GAIN;
   return GS_OK;
+}
+
+/* Whether some plan may be worth it. */
+static bool beatable(const alone *of) {
+  return of->least * (1 + of->gain) < of->end->seconds;
 }
 
 /* The cheapest way to the end; NULL: there is none.  What is split stays so:
@@ -385,18 +408,18 @@ static const gs_planned *plan_of(gs_arena *a, const chain *c, const state *s) {
   return plan;
 }
 
-/* A plan for all nodes; where nothing moves, or little would be gained, what
- * each would be given by itself. */
+/* A plan for all nodes; where little would be gained, what each would be given
+ * by itself. */
 static gs_status find_plan(gs_partitioner *p, chain *c, gs_arena *tmp,
                            const gs_planned **plan) {
-  double moved, gain;
-  const state *alone, *best = NULL;
+  alone of;
+  const state *best = NULL;
   c->scratch = gs_graph_new(tmp, "ahead");
   for (int k = 0; k < c->n; k++)
     GS_TRY(gs_partitioner_split(p, c->node[k], c->rule[k], &c->form[k]));
-  GS_TRY(walk(p, c, tmp, &alone, &moved, &gain));
+  GS_TRY(walk(p, c, tmp, &of));
   release(p, c);
-  if (moved > 0) {
+  if (beatable(&of)) {
     bool as_split = p->as_split;
     p->as_split = true;
     GS_TRY(search(p, c, tmp, &best));
@@ -404,8 +427,8 @@ static gs_status find_plan(gs_partitioner *p, chain *c, gs_arena *tmp,
     p->link = NULL;
     release(p, c);
   }
-  bool worth = best && best->seconds * (1 + gain) < alone->seconds;
-  *plan = plan_of(p->chains->arena, c, worth ? best : alone);
+  bool worth = best && best->seconds * (1 + of.gain) < of.end->seconds;
+  *plan = plan_of(p->chains->arena, c, worth ? best : of.end);
   return GS_OK;
 }
 

@@ -390,6 +390,20 @@ gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
   return all;
 }
 
+double gs_partitioner_least(gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, gs_arena *tmp) {
+  offers o = offers_of(p, n, r, tmp, true);
+  gs_deferral none = {.operand = -1};
+  double least = INFINITY;
+  for (int i = 0; i < o.n; i++) {
+    gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
+    c->as = o.at[i];
+    if (shape_choice(p, n, r, tmp, none, c))
+      least = fmin(least, gs_partitioner_local(p, n, r, c));
+  }
+  return least;
+}
+
 gs_status gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
                                 const gs_rule *r, gs_arena *tmp,
                                 gs_node_choice *best) {

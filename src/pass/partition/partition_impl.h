@@ -189,6 +189,9 @@ int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
 void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, gs_arena *tmp,
                             gs_node_choice *c);
+/* Of those, what the node itself takes. */
+double gs_partitioner_local(const gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, const gs_node_choice *c);
 /* What that depends on beside p->held: over which axes v will probably be
  * partial. */
 gs_subset gs_partitioner_expected(const gs_partitioner *p, const gs_value *v);
@@ -221,6 +224,9 @@ typedef GS_VEC(gs_node_choice *) gs_choices;
  * are few. */
 gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
                                   const gs_rule *r, gs_arena *tmp, bool wide);
+/* The least that the node itself takes under any of them, wide. */
+double gs_partitioner_least(gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, gs_arena *tmp);
 /* The cheapest of those.  GS_UNSUPPORTED only where a test forces one. */
 gs_status gs_partitioner_choose(gs_partitioner *p, const gs_node *n,
                                 const gs_rule *r, gs_arena *tmp,

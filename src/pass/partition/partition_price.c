@@ -25,7 +25,7 @@ static bool all_stay(const gs_rule *r, const gs_node_choice *c) {
 }
 
 /* Compute and memory time of the node's local form. */
-static double local_seconds(const gs_partitioner *p, const gs_node *n,
+double gs_partitioner_local(const gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, const gs_node_choice *c) {
   if (gs_node_dynamic(n) || gs_node_has_region(n))
     return 0; /* there is only one way to run it */
@@ -116,7 +116,8 @@ static double passed_on(gs_partitioner *p, const gs_value *v,
   fill(p, n, r, &tmp, c->as,
        gs_mesh_barred(p->m, axes | gs_sharding_used(form->sharding)));
   shape(p, n, r, &tmp, at, axes, c);
-  double t = local_seconds(p, n, r, c) - local_seconds(p, n, r, usual);
+  double t = gs_partitioner_local(p, n, r, c) -
+             gs_partitioner_local(p, n, r, usual);
   t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
                         &c->in[at])
            ->seconds;
@@ -150,7 +151,7 @@ static double settle(gs_partitioner *p, const gs_value *v, const gs_form *form,
 void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, gs_arena *tmp,
                             gs_node_choice *c) {
-  double t = c->compute = local_seconds(p, n, r, c);
+  double t = c->compute = gs_partitioner_local(p, n, r, c);
   if (c->copies) t += c->copies->seconds;
   for (int i = 0; i < r->nin; i++)
     if (c->in[i].sharding)
