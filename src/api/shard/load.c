@@ -1,7 +1,11 @@
 #include "api/shard/load.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "pass/prepare/rows.h"
 #include "pass/prepare/stack.h"
 #include "pass/prepare/upgrade.h"
 
@@ -46,6 +50,41 @@ static gs_status settle_state(gs_arena *a, gs_loaded *l, gs_err *e) {
   return gs_states_settle(l->graph, &l->state, e);
 }
 
+gs_status gs_load_stack(gs_graph *g, int64_t capacity, int *count, gs_err *e) {
+  gs_arena tmp;
+  int rows = 0;
+  gs_arena_init(&tmp);
+  gs_graph *trial = gs_graph_copy(&tmp, g);
+  gs_err why;
+  gs_err_init(&why);
+  gs_status status = gs_pass_rows(trial, capacity, &rows, &why);
+  if (!status && rows) status = gs_pass_stack(trial, count, &why);
+  bool good = !status && rows && *count;
+  gs_err_free(&why);
+  gs_arena_free(&tmp);
+  *count = 0;
+  if (good) GS_TRY(gs_pass_rows(g, capacity, &rows, e));
+  return gs_pass_stack(g, count, e);
+}
+
+/* What the annotations are of. */
+static gs_status stack(gs_loaded *l, gs_err *e) {
+  const char *text = gs_model_meta(l->model, GS_KEY_STACK);
+  int count;
+  l->stacked = text != NULL;
+  if (!text) return GS_OK;
+  if (strcmp(text, "true")) {
+    char *end;
+    errno = 0;
+    l->capacity = isdigit((unsigned char)*text) ? strtoll(text, &end, 10) : 0;
+    if (l->capacity < 1 || *end || errno)
+      return gs_fail(e, GS_DATA, gs_model_path(l->model),
+                     "metadata '%s' is neither 'true' nor a capacity: '%.40s'",
+                     GS_KEY_STACK, text);
+  }
+  return gs_load_stack(l->graph, l->capacity, &count, e);
+}
+
 gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
                         const gs_spec *spec, bool verify, gs_loaded *out,
                         gs_err *e) {
@@ -72,9 +111,7 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
   GS_TRY(put_all(&out->bind, more, e));
   GS_TRY(gs_pass_infer(a, out->graph, &out->bind, e));
   GS_TRY(settle_state(a, out, e));
-  int count;
-  out->stacked = gs_model_meta(out->model, GS_KEY_STACK) != NULL;
-  return out->stacked ? gs_pass_stack(out->graph, &count, e) : GS_OK;
+  return stack(out, e);
 }
 
 gs_status gs_load_shardings(gs_arena *a, gs_loaded *l,

@@ -13,11 +13,12 @@ typedef struct gs_loaded {
   gs_bindings bind;
   gs_states state; /* of which output and input agree */
   gs_states tied;  /* those, and others that are found by their names */
-  bool stacked; /* by gs_pass_stack, as the model was when it was annotated */
+  bool stacked; /* by gs_load_stack, as the model was when it was annotated */
+  int64_t capacity; /* with this one; 0: none given */
 } gs_loaded;
 
-/* Metadata of models whose annotations are of stacked branches (gs_pass_stack):
- * the nodes of the file are those before. */
+/* Metadata of models whose annotations are of stacked branches: the nodes of
+ * the file are those before.  "true", or the capacity. */
 #define GS_KEY_STACK "gshard.stack"
 /* Metadata of an input that is an output of the run before (gs_state_text). */
 #define GS_KEY_STATE "gshard.state"
@@ -39,6 +40,10 @@ void gs_load_states(gs_arena *a, const gs_model *m, const gs_graph *g,
 gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
                         const gs_spec *spec, bool verify, gs_loaded *out,
                         gs_err *e);
+
+/* Gives rows places (gs_pass_rows) and stacks branches (gs_pass_stack): *count
+ * weights.  Where there are none, g is as it was. */
+gs_status gs_load_stack(gs_graph *g, int64_t capacity, int *count, gs_err *e);
 
 /* Adds the shardings that the model carries, and their mesh, to the graph: of
  * a configuration of the standard fields when that is not NULL. */

@@ -6,7 +6,6 @@
 #include "api/shard/annotate.h"
 #include "base/data/bytes.h"
 #include "io/spec/spec_io.h"
-#include "pass/prepare/stack.h"
 
 static bool fills(const gs_sharder *s) {
   return s->spec.options.choose == GS_AUTO_FILL;
@@ -178,18 +177,43 @@ gs_status gs_sharder_remesh(gs_sharder *s, const char *mesh, gs_err *e) {
 
 /* ---- annotating ---- */
 
+/* Whether rules fit a copy of the model, stacked or as it is. */
+static bool fits(const gs_sharder *s, bool stacked) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  gs_graph *g = gs_graph_copy(&tmp, s->model.graph);
+  gs_match_result *match = GS_NEW(&tmp, gs_match_result);
+  int count = 1;
+  gs_err why;
+  gs_err_init(&why);
+  gs_status status = GS_OK;
+  if (stacked)
+    status = gs_load_stack(g, s->spec.options.capacity, &count, &why);
+  if (!status && count)
+    status = gs_pass_match(&tmp, &s->spec, g, match, &why);
+  gs_err_free(&why);
+  gs_arena_free(&tmp);
+  return !status && count;
+}
+
 /* What options.stack asks for, before rules are matched: they name stacks. */
 static gs_status stack(gs_sharder *s, gs_err *e) {
   gs_graph *g = s->model.graph;
+  const gs_spec_options *o = &s->spec.options;
   int count = 0;
-  if (!s->spec.options.stack || s->model.stacked) return GS_OK;
+  if (o->stack == GS_STACK_NEVER || s->model.stacked) return GS_OK;
+  bool always = o->stack == GS_STACK_ALWAYS;
   if (g->use_sharding.n) {
-    gs_warn(e, "options.stack", "the model says how single uses of tensors are "
-            "sharded, so nothing is stacked");
+    if (always)
+      gs_warn(e, "options.stack", "the model says how single uses of tensors "
+              "are sharded, so nothing is stacked");
     return GS_OK;
   }
-  GS_TRY(gs_pass_stack(g, &count, e));
+  if (!always && (!s->spec.rule.n || fits(s, false) || !fits(s, true)))
+    return GS_OK;
+  GS_TRY(gs_load_stack(g, o->capacity, &count, e));
   s->model.stacked = count > 0;
+  s->model.capacity = o->capacity;
   if (!count)
     gs_warn(e, "options.stack", "no branches of a sum are equal but for their "
             "weights");

@@ -44,7 +44,9 @@ static gs_status save(gs_sharder *s, const char *path,
                              .bind_name = name,
                              .bind_value = value};
   gs_model_meta_set(s->model.model, GS_KEY_STACK,
-                    s->model.stacked ? "true" : NULL);
+                    !s->model.stacked ? NULL
+                    : !s->model.capacity ? "true"
+                    : gs_sprintf(a, "%lld", (long long)s->model.capacity));
   save_state(s);
   GS_TRY(gs_model_annotate(s->model.model, s->model.graph, &how, e));
   gs_write_options w = {.replace = o->replace, .progress = o->progress};

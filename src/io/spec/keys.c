@@ -86,6 +86,11 @@ gs_status gs_key_int(gs_reader *r, const gs_yaml *v, const gs_key *k,
   return gs_yaml_int(v, 0, INT64_MAX, FIELD(int64_t), r->err);
 }
 
+gs_status gs_key_count(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                       void *into) {
+  return gs_yaml_int(v, 1, INT64_MAX, FIELD(int64_t), r->err);
+}
+
 gs_status gs_key_bytes(gs_reader *r, const gs_yaml *v, const gs_key *k,
                        void *into) {
   if (v->kind == GS_YAML_SCALAR && gs_bytes_parse(v->text, FIELD(int64_t)))
@@ -162,6 +167,8 @@ static void value_schema(gs_buf *b, const gs_key *k) {
     gs_buf_str(b, "{\"type\": \"boolean\"}");
   } else if (k->fn == gs_key_int) {
     gs_buf_str(b, "{\"type\": \"integer\", \"minimum\": 0}");
+  } else if (k->fn == gs_key_count) {
+    gs_buf_str(b, "{\"type\": \"integer\", \"minimum\": 1}");
   } else if (k->fn == gs_key_number) {
     gs_buf_str(b, "{\"type\": \"number\", \"exclusiveMinimum\": 0}");
   } else if (k->fn == gs_key_ints) {

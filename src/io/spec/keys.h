@@ -47,6 +47,7 @@ gs_status gs_unknown_word(gs_reader *r, const gs_yaml *v, const char *what,
 
 gs_key_fn gs_key_bool;   /* bool */
 gs_key_fn gs_key_int;    /* int64_t, >= 0 */
+gs_key_fn gs_key_count; /* int64_t, >= 1 */
 gs_key_fn gs_key_bytes;  /* int64_t, >= 1; see base/data/bytes.h */
 gs_key_fn gs_key_text;   /* const char * */
 gs_key_fn gs_key_word;   /* int: index in arg, a NULL-terminated list */

@@ -227,6 +227,16 @@ static const char *const existing_words[] = {"override", "keep", "error",
                                              NULL};
 static const char *const auto_words[] = {"off", "fill", NULL};
 static const char *const io_words[] = {"open", "replicated", NULL};
+/* true or false; left out, rules decide. */
+static gs_status stack_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                           void *into) {
+  bool yes;
+  (void)k;
+  GS_TRY(gs_yaml_bool(v, &yes, r->err));
+  ((gs_spec_options *)into)->stack = yes ? GS_STACK_ALWAYS : GS_STACK_NEVER;
+  return GS_OK;
+}
+
 #define OPTION(field) offsetof(gs_spec_options, field)
 static const gs_key option_keys[] = {
     {"strict", gs_key_bool, OPTION(strict), NULL, NULL,
@@ -251,11 +261,17 @@ static const gs_key option_keys[] = {
      "Whether dims that are open after all rules are split where the cost "
      "model says that it pays (fill), or by propagation alone (off, default).",
      false},
-    {"stack", gs_key_bool, OPTION(stack), NULL, NULL,
+    {"stack", stack_key, 0, NULL, "{\"type\": \"boolean\"}",
      "Whether branches of a sum that are equal but for their weights, such as "
      "experts, are computed at once, over a stack of each weight along a new "
      "dim 0. A stack is named as its weights are, with * for the part that "
-     "differs, and rules may split it. Default: false.", false},
+     "differs, and rules may split it. Branches that take their rows by NonZero "
+     "and add them to a tensor are such branches. Default: true where the rules "
+     "fit the model no other way, else false.", false},
+    {"capacity", gs_key_count, OPTION(capacity), NULL, NULL,
+     "How many rows each branch that takes them by NonZero has room for: the "
+     "first ones that are there, further ones are dropped, as GShard drops "
+     "tokens, and the result differs. Default: all that there can be.", false},
     {"memory_per_device", gs_key_bytes, OPTION(memory), NULL,
      "{\"anyOf\": [{\"type\": \"integer\", \"minimum\": 1}, {\"type\": "
      "\"string\", \"pattern\": \"^[0-9]+ ?([KMGT]i?)?B?$\"}]}",

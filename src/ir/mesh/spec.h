@@ -173,6 +173,12 @@ enum {
   GS_RULE_FILL = -3  /* options.auto chose it */
 };
 
+typedef enum gs_stack_when {
+  GS_STACK_FITTING, /* where rules fit the model no other way */
+  GS_STACK_NEVER,
+  GS_STACK_ALWAYS
+} gs_stack_when;
+
 typedef enum gs_auto { GS_AUTO_OFF, GS_AUTO_FILL } gs_auto;
 
 typedef struct gs_spec_options {
@@ -183,7 +189,8 @@ typedef struct gs_spec_options {
   int existing;       /* gs_existing */
   int io;             /* 0 open, 1 replicated */
   int choose;         /* gs_auto */
-  bool stack;         /* gs_pass_stack */
+  gs_stack_when stack;
+  int64_t capacity;   /* gs_pass_rows; 0: not given */
   int64_t memory;     /* bytes per device; 0: any */
 } gs_spec_options;
 

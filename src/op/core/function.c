@@ -230,20 +230,43 @@ static gs_status helper(reader *r) {
   return ends(r);
 }
 
-/* A split form: its attributes `blocks`, `dims` and `parts` are set by the
- * partitioner. */
-static gs_status split(reader *r) {
+/* What a node with a row becomes somewhere; attributes that whoever puts it
+ * there sets stand in `set`, up to one without a name. */
+static gs_status form(reader *r, gs_function *f, const gs_fn_attr *set) {
   const char *name;
-  gs_function *f = r->fn = gs_push(r->a, &r->out->split);
   *f = (gs_function){.first = 1, .since = 1};
+  r->fn = f;
   r->block = NULL;
   GS_TRY(word(r, &name));
   split_name(name, r->a, &f->domain, &f->name);
   GS_TRY(ends(r));
-  *gs_push(r->a, &f->attr) = (gs_fn_attr){"blocks", GS_ATTR_INT, NULL, false};
-  *gs_push(r->a, &f->attr) = (gs_fn_attr){"dims", GS_ATTR_INTS, NULL, false};
-  *gs_push(r->a, &f->attr) = (gs_fn_attr){"parts", GS_ATTR_INTS, NULL, false};
+  for (; set->name; set++) *gs_push(r->a, &f->attr) = *set;
   return GS_OK;
+}
+
+static gs_status split(reader *r) {
+  static const gs_fn_attr set[] = {{"blocks", GS_ATTR_INT, NULL, false},
+                                   {"dims", GS_ATTR_INTS, NULL, false},
+                                   {"parts", GS_ATTR_INTS, NULL, false},
+                                   {NULL, GS_ATTR_INT, NULL, false}};
+  return form(r, gs_push(r->a, &r->out->split), set);
+}
+
+static gs_status rows(reader *r) {
+  static const gs_fn_attr set[] = {{"capacity", GS_ATTR_INTS, NULL, true},
+                                   {"once", GS_ATTR_INTS, NULL, true},
+                                   {"blank", GS_ATTR_INT, NULL, true},
+                                   {"counts", GS_ATTR_INT, NULL, true},
+                                   {NULL, GS_ATTR_INT, NULL, false}};
+  return form(r, gs_push(r->a, &r->out->rows), set);
+}
+
+static gs_status stack(reader *r) {
+  static const gs_fn_attr set[] = {{"stacked0", GS_ATTR_INT, NULL, true},
+                                   {"stacked1", GS_ATTR_INT, NULL, true},
+                                   {"stacked2", GS_ATTR_INT, NULL, true},
+                                   {NULL, GS_ATTR_INT, NULL, false}};
+  return form(r, gs_push(r->a, &r->out->stack), set);
 }
 
 static gs_status head(reader *r) {
@@ -478,6 +501,8 @@ static gs_status statement(reader *r) {
   if (eat_word(r, "gradient")) return gradient(r);
   if (eat_word(r, "helper")) return helper(r);
   if (eat_word(r, "split")) return split(r);
+  if (eat_word(r, "placed")) return rows(r);
+  if (eat_word(r, "stacked")) return stack(r);
   if (!r->fn) return bad(r, "no function yet");
   if (eat_word(r, "attribute")) return attribute(r);
   if (eat_word(r, "derive")) {
@@ -545,6 +570,16 @@ const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
 const gs_function *gs_split_find(const gs_functions *f, const char *domain,
                                  const char *name) {
   return find(f->split.at, f->split.n, domain, name);
+}
+
+const gs_function *gs_rows_find(const gs_functions *f, const char *domain,
+                                const char *name) {
+  return find(f->rows.at, f->rows.n, domain, name);
+}
+
+const gs_function *gs_stack_find(const gs_functions *f, const char *domain,
+                                 const char *name) {
+  return find(f->stack.at, f->stack.n, domain, name);
 }
 
 int gs_function_in(const gs_function *f, const char *name) {

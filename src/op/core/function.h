@@ -94,6 +94,8 @@ typedef struct gs_functions {
   GS_VEC(gs_function) at;
   GS_VEC(gs_function) gradient; /* by the operator's domain and name */
   GS_VEC(gs_function) split;    /* likewise: what a node is along split dims */
+  GS_VEC(gs_function) rows;     /* what it is on a given number of rows */
+  GS_VEC(gs_function) stack;    /* what it is over stacks, with a new dim 0 */
   GS_VEC(gs_function) helper;   /* that lines of gradients name */
 } gs_functions;
 
@@ -118,6 +120,13 @@ const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
 /* The same for its split form, which has the attributes `blocks`, `dims` and
  * `parts` besides those that it lists. */
 const gs_function *gs_split_find(const gs_functions *f, const char *domain,
+                                 const char *name);
+
+/* The same for its form on a given number of rows (op/functions/rows.txt). */
+const gs_function *gs_rows_find(const gs_functions *f, const char *domain,
+                                const char *name);
+/* The same for its form over stacks (op/functions/stack.txt). */
+const gs_function *gs_stack_find(const gs_functions *f, const char *domain,
                                  const char *name);
 
 /* Index of an operand, result or attribute of that name, or -1. */

@@ -149,6 +149,11 @@ enum {
                                indices (Add, Concat, scatters that replace or
                                add): partial if all operands are alike */
   GS_OP_RANDOM = 1 << 4,    /* never folded, never merged */
+  GS_OP_DISTINCT = 1 << 21, /* elements of result 1 are distinct along the dim
+                               that no operand has */
+  GS_OP_EQUALS = 1 << 22,   /* the result is 0 where elements are not equal,
+                               of operand 0 and a list or operand 1; what it is
+                               there begins operand 2, if there is one */
   /* what becomes of the elements and of their memory */
   GS_OP_VIEW = 1 << 5,      /* result 0 is the memory of operand 0, seen in
                                another shape: nothing runs */

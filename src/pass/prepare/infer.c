@@ -327,6 +327,12 @@ static gs_status infer_node(gs_infer *f, gs_graph *g, gs_node *n) {
   return GS_OK;
 }
 
+gs_status gs_infer_next(gs_arena *a, gs_graph *g, gs_node *n, gs_err *e) {
+  gs_infer f = {.a = a, .node = infer_node, .e = e};
+  gs_map_init(&f.stale, g->arena);
+  return infer_node(&f, g, n);
+}
+
 /* What the pass ensures of values and nodes: those of bodies too. */
 static gs_status check_inferred(const gs_graph *g, gs_err *e) {
   for (int i = 0; i < g->value.n; i++) {

@@ -49,4 +49,9 @@ enum { GS_MAX_FOLD = 1 << 20 };
 gs_status gs_pass_infer(gs_arena *a, gs_graph *g, const gs_bindings *b,
                         gs_err *e);
 
+/* Infers n, which is not in g->node, once more or for the first time, and
+ * appends it, or what takes its place: its operands have become known since
+ * g was inferred.  a: as long as g. */
+gs_status gs_infer_next(gs_arena *a, gs_graph *g, gs_node *n, gs_err *e);
+
 #endif

@@ -5,6 +5,8 @@
 
 #include "base/assert.h"
 #include "base/math.h"
+#include "pass/prepare/expand.h"
+#include "pass/prepare/infer.h"
 #include "pass/prepare/stack_terms.h"
 
 /* What stands for E values, one of each branch. */
@@ -17,6 +19,8 @@ typedef struct stacked {
 typedef struct stacker {
   gs_graph *g;
   gs_arena *tmp;
+  gs_expander *expander;
+  const gs_functions *forms;
   const gs_branches *b;
   stacked of[GS_MAX_BRANCH]; /* places of the branches */
   gs_err *e;
@@ -213,7 +217,97 @@ static bool does_the_same(const stacker *s, const gs_node *made,
   return same_uses(r, old, to, dims);
 }
 
+/* x, which is the same for all, with a new dim 0. */
+static gs_status spread(stacker *s, gs_value *x, gs_value **out) {
+  int64_t dims[GS_MAX_RANK + 1] = {s->b->n};
+  GS_TRY(unsqueeze(s, x, 0, 1, out));
+  for (int d = 0; d < x->rank; d++) dims[d + 1] = x->dims[d];
+  gs_node *n = emit(s, "Expand", x->name, 2);
+  n->in[0] = *out;
+  n->in[1] = gs_value_ints(s->g, NULL, dims, x->rank + 1);
+  return finish(s, n, out);
+}
+
+/* ---- a node by its text ---- */
+
+/* Tells which operands are stacked, and the axis from the front. */
+static void tell(stacker *s, gs_node *made, const gs_node *n,
+                 const stacked *in) {
+  static const char *const name[] = {"stacked0", "stacked1", "stacked2"};
+  for (int i = 0; i < n->nin && i < 3; i++)
+    gs_node_set_int(s->g, made, name[i], n->in[i] && !in[i].shared);
+  const gs_attr *axis = gs_node_attr(n, "axis");
+  if (axis && axis->kind == GS_ATTR_INT && axis->i < 0)
+    gs_node_set_int(s->g, made, "axis", axis->i + n->in[0]->rank);
+}
+
+/* n by the lines of f, whose results have a new dim 0. */
+static gs_status by_text(stacker *s, const gs_node *n, const stacked *in,
+                         const gs_function *f, gs_node **out, gs_err *why) {
+  int64_t dims[GS_MAX_RANK + 1] = {s->b->n};
+  gs_node *made = *out = gs_node_like(s->g, n, "");
+  int from = --s->g->node.n;
+  gs_node_set_all(s->g, made, n);
+  tell(s, made, n, in);
+  for (int i = 0; i < n->nin; i++) made->in[i] = in[i].v;
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *y = n->out[i];
+    if (!y) continue;
+    for (int d = 0; d < y->rank; d++) dims[d + 1] = y->dims[d];
+    gs_node_output(made, i, gs_value_new(s->g, y->name, y->dtype, y->rank + 1,
+                                         dims));
+  }
+  GS_TRY(gs_expand_by(s->expander, s->g, made, f, why));
+  int count = s->g->node.n - from;
+  gs_node **line = gs_memdup(s->tmp, s->g->node.at + from,
+                             (size_t)count * sizeof *line);
+  s->g->node.n = from;
+  for (int i = 0; i < count; i++)
+    GS_TRY(gs_infer_next(s->g->arena, s->g, line[i], why));
+  return GS_OK;
+}
+
 static gs_status over_stack(stacker *s, int place, stacked *out);
+
+static void note_results(stacker *s, const gs_node *n, const gs_node *made) {
+  for (int i = 0; i < n->nout; i++) {
+    int place = n->out[i] ? gs_branches_place(s->b, n->out[i]) : -1;
+    if (place >= 0) s->of[place] = (stacked){.v = made->out[i]};
+  }
+}
+
+/* The same by the text of n's operator, if there is one: first as the operands
+ * are, then all of them stacked; and the operator itself over such. */
+static gs_status at_once_by_text(stacker *s, const gs_node *n,
+                                 const stacked *in, bool *done) {
+  const gs_function *f = gs_stack_find(s->forms, n->domain, n->op_type);
+  stacked *x = gs_memdup(s->tmp, in, (size_t)(n->nin + 1) * sizeof *x);
+  gs_status status = GS_OK;
+  for (int k = 0; k < 2 && !*done && !status; k++) {
+    int before = s->g->node.n;
+    gs_node *made = NULL;
+    gs_err why;
+    gs_err_init(&why);
+    for (int i = 0; i < n->nin && k && !status; i++) {
+      if (!n->in[i] || !x[i].shared) continue;
+      status = spread(s, x[i].v, &x[i].v);
+      x[i].shared = false;
+    }
+    if (!status && f)
+      *done = !by_text(s, n, x, f, &made, &why) && shaped_as(s, made, n);
+    for (int form = 0; form < 4 && !*done && k && !status; form++) {
+      status = attempt(s, n, x, form, &made);
+      if (status) break;
+      *done = !gs_shape_infer(s->g, made, &why) && shaped_as(s, made, n) &&
+              does_the_same(s, made, n, x, form & 1);
+      if (!*done) s->g->node.n--;
+    }
+    gs_err_free(&why);
+    if (*done) note_results(s, n, made);
+    else s->g->node.n = before;
+  }
+  return status;
+}
 
 /* Whether n can be done at once: *done, and then its results are known. */
 static gs_status at_once(stacker *s, const gs_node *n, const stacked *in,
@@ -231,13 +325,11 @@ static gs_status at_once(stacker *s, const gs_node *n, const stacked *in,
     *done = !gs_shape_infer(s->g, made, &why) && shaped_as(s, made, n) &&
             does_the_same(s, made, n, in, form & 1);
     if (!*done) s->g->node.n = before;
-    for (int i = 0; *done && i < n->nout; i++) {
-      int place = n->out[i] ? gs_branches_place(s->b, n->out[i]) : -1;
-      if (place >= 0) s->of[place] = (stacked){.v = made->out[i]};
-    }
+    else note_results(s, n, made);
   }
   gs_err_free(&why);
-  return status;
+  if (*done || status) return status;
+  return at_once_by_text(s, n, in, done);
 }
 
 static bool is_weight(const gs_value *v) {
@@ -322,12 +414,13 @@ typedef GS_VEC(const gs_value *) stacks; /* of weights */
 
 /* Stacks the branches of node number *at, if it is a sum of such; *at is the
  * last node that stands for it then. */
-static gs_status stack_sum(gs_graph *g, const gs_reads *reads, int *at,
-                           gs_arena *tmp, stacks *made, gs_err *e) {
+static gs_status stack_sum(gs_graph *g, gs_expander *x, const gs_reads *reads,
+                           int *at, gs_arena *tmp, stacks *made, gs_err *e) {
   gs_branches *b = GS_NEW(tmp, gs_branches);
   if (!gs_branches_find(reads, g->node.at[*at], tmp, b)) return GS_OK;
   stacker *s = GS_NEW(tmp, stacker);
-  *s = (stacker){.g = g, .tmp = tmp, .b = b, .e = e};
+  *s = (stacker){.g = g, .tmp = tmp, .expander = x, .b = b, .e = e};
+  GS_TRY(gs_expander_functions(x, g->arena, &s->forms, e));
   int first = g->node.n;
   stacked all;
   GS_TRY(over_stack(s, 0, &all));
@@ -356,9 +449,10 @@ gs_status gs_pass_stack(gs_graph *g, int *count, gs_err *e) {
   gs_reads reads = gs_reads_of(&tmp, g);
   gs_status status = GS_OK;
   stacks made = {0};
+  gs_expander x = {0};
   *count = 0;
   for (int i = 0; i < g->node.n && !status; i++) {
-    status = stack_sum(g, &reads, &i, &one, &made, e);
+    status = stack_sum(g, &x, &reads, &i, &one, &made, e);
     gs_arena_reset(&one);
   }
   gs_arena_free(&one);

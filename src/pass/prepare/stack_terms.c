@@ -138,12 +138,15 @@ static int place_of(walk *w, gs_value *v, gs_arena *tmp) {
   return at;
 }
 
-/* Small constants, such as lists of dims, that say the same; weights stay
- * apart. */
+/* Small constants, such as lists of dims, and folded ones, that say the same;
+ * weights stay apart. */
 static bool same_constant(const gs_value *v, const gs_value *x) {
   const gs_tensor *a = v->constant, *b = x->constant;
-  return a && b && v->rank < 2 && same_shape(v, x) && a->nbytes <= MAX_SMALL &&
-         a->nbytes == b->nbytes && a->data && b->data &&
+  if (!a || !b || !same_shape(v, x) || a->nbytes != b->nbytes || !a->data ||
+      !b->data)
+    return false;
+  bool small = v->rank < 2 && a->nbytes <= MAX_SMALL;
+  return (small || (v->computed && x->computed)) &&
          !memcmp(a->data, b->data, (size_t)a->nbytes);
 }
 
@@ -157,7 +160,7 @@ static bool match(walk *w, gs_value *v, gs_value *x, gs_arena *tmp) {
   if (v == x) return true;
   if (!same_shape(v, x)) return false;
   bool constants = v->constant && x->constant;
-  if (constants && v->rank >= 2) w->weight = true;
+  if (constants && v->rank >= 2 && !v->computed) w->weight = true;
   bool inside = !constants && same_node(v->def, x->def) &&
                 output_index(v) == output_index(x);
   if (!inside) {

@@ -87,6 +87,8 @@ bool gs_move_iota(gs_arena *a, const gs_value *v, int d, int of, int64_t at) {
   gs_assert(of < 0 || (at >= 0 && at < v->dims[of]));
   for (int k = 0; k < DEPTH; k++) {
     if (q.v->constant) return constant_counts(&q);
+    for (int i = 0; i < q.v->rank && q.of < 0; i++)
+      if (i != q.d && q.v->dims[i] == 1) q.of = i; /* its one index is 0 */
     if (!step(a, &q)) return false;
   }
   return false;

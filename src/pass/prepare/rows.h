@@ -1,0 +1,30 @@
+/* Rows that data decide get places: experts that take their tokens by NonZero
+ * become branches of a known size. */
+#ifndef GS_PASS_ROWS_H
+#define GS_PASS_ROWS_H
+
+#include "op/core/op.h"
+
+/* A node that makes rows, as many as its data say (NonZero of a mask), and all
+ * that is computed from them, up to nodes that scatter them into tensors of a
+ * known size, become nodes on a fixed number of rows: what begins and ends
+ * rows as `op/functions/rows.txt` says, all between as it is, for each row by
+ * itself. Of
+ *
+ *     at = NonZero(mask)  x[at] -> f -> y[at] += f
+ *
+ * every place of the mask has a row; those where it is 0 add nothing.  Where at
+ * most one place along a dim of the mask can be other than 0 (one-hot of what a
+ * TopK selects) one row stands for all of these.  With a capacity, rows are at
+ * most so many: the first ones that are there, others are dropped.
+ *
+ * Where rows are mixed, counted or returned, nothing is changed.
+ *
+ * capacity: 0: as many rows as there can be, the same result always.
+ * *count: how many nodes that make rows were replaced.
+ * requires: gs_pass_infer.  ensures: what follows from it.  keeps: names of
+ * inputs, outputs and weights, and of values that are still there.
+ * Cost: O(nodes), for each kind of rows that cannot be given places once more. */
+gs_status gs_pass_rows(gs_graph *g, int64_t capacity, int *count, gs_err *e);
+
+#endif
