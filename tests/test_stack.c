@@ -82,7 +82,7 @@ static void run_case(gs_arena *a, char *text, gs_buf *b) {
   gs_err e;
   gs_err_init(&e);
   gs_status s = stack_and_run(a, text, b, &e);
-  if (s) gs_buf_printf(b, "error %d: %s: %s\n", s, e.diag[0].place, e.diag[0].text);
+  if (s) gs_buf_printf(b, "error %d: %s\n", s, e.diag[0].text);
   gs_err_free(&e);
 }
 

@@ -197,7 +197,7 @@ static bool fits(const gs_sharder *s, bool stacked) {
 }
 
 /* What options.stack asks for, before rules are matched: they name stacks. */
-static gs_status stack(gs_sharder *s, gs_err *e) {
+static gs_status stack_branches(gs_sharder *s, gs_err *e) {
   gs_graph *g = s->model.graph;
   const gs_spec_options *o = &s->spec.options;
   int count = 0;
@@ -217,6 +217,13 @@ static gs_status stack(gs_sharder *s, gs_err *e) {
   if (!count)
     gs_warn(e, "options.stack", "no branches of a sum are equal but for their "
             "weights");
+  return GS_OK;
+}
+
+static gs_status stack(gs_sharder *s, gs_err *e) {
+  GS_TRY(stack_branches(s, e));
+  if (s->spec.options.capacity && !s->model.stacked)
+    gs_warn(e, "options.capacity", "is not used, for nothing is stacked");
   return GS_OK;
 }
 

@@ -230,43 +230,34 @@ static gs_status helper(reader *r) {
   return ends(r);
 }
 
-/* What a node with a row becomes somewhere; attributes that whoever puts it
- * there sets stand in `set`, up to one without a name. */
-static gs_status form(reader *r, gs_function *f, const gs_fn_attr *set) {
+/* The word of each kind of form, and attributes that whoever asks for it
+ * sets. */
+static const struct {
+  const char *word;
+  gs_fn_attr set[5];
+} forms[GS_NFN] = {
+    [GS_FN_SPLIT] = {"split", {{"blocks", GS_ATTR_INT, NULL, false},
+                                 {"dims", GS_ATTR_INTS, NULL, false},
+                                 {"parts", GS_ATTR_INTS, NULL, false}}},
+    [GS_FN_PLACED] = {"placed", {{"capacity", GS_ATTR_INTS, NULL, true},
+                                   {"once", GS_ATTR_INTS, NULL, true},
+                                   {"blank", GS_ATTR_INT, NULL, true},
+                                   {"counts", GS_ATTR_INT, NULL, true}}},
+    [GS_FN_STACKED] = {"stacked", {{"stacked0", GS_ATTR_INT, NULL, true},
+                                     {"stacked1", GS_ATTR_INT, NULL, true},
+                                     {"stacked2", GS_ATTR_INT, NULL, true}}}};
+
+static gs_status form(reader *r, gs_fn_kind kind) {
   const char *name;
+  gs_function *f = r->fn = gs_push(r->a, &r->out->form[kind]);
   *f = (gs_function){.first = 1, .since = 1};
-  r->fn = f;
   r->block = NULL;
   GS_TRY(word(r, &name));
   split_name(name, r->a, &f->domain, &f->name);
   GS_TRY(ends(r));
-  for (; set->name; set++) *gs_push(r->a, &f->attr) = *set;
+  for (const gs_fn_attr *at = forms[kind].set; at->name; at++)
+    *gs_push(r->a, &f->attr) = *at;
   return GS_OK;
-}
-
-static gs_status split(reader *r) {
-  static const gs_fn_attr set[] = {{"blocks", GS_ATTR_INT, NULL, false},
-                                   {"dims", GS_ATTR_INTS, NULL, false},
-                                   {"parts", GS_ATTR_INTS, NULL, false},
-                                   {NULL, GS_ATTR_INT, NULL, false}};
-  return form(r, gs_push(r->a, &r->out->split), set);
-}
-
-static gs_status rows(reader *r) {
-  static const gs_fn_attr set[] = {{"capacity", GS_ATTR_INTS, NULL, true},
-                                   {"once", GS_ATTR_INTS, NULL, true},
-                                   {"blank", GS_ATTR_INT, NULL, true},
-                                   {"counts", GS_ATTR_INT, NULL, true},
-                                   {NULL, GS_ATTR_INT, NULL, false}};
-  return form(r, gs_push(r->a, &r->out->rows), set);
-}
-
-static gs_status stack(reader *r) {
-  static const gs_fn_attr set[] = {{"stacked0", GS_ATTR_INT, NULL, true},
-                                   {"stacked1", GS_ATTR_INT, NULL, true},
-                                   {"stacked2", GS_ATTR_INT, NULL, true},
-                                   {NULL, GS_ATTR_INT, NULL, false}};
-  return form(r, gs_push(r->a, &r->out->stack), set);
 }
 
 static gs_status head(reader *r) {
@@ -500,9 +491,8 @@ static gs_status statement(reader *r) {
   if (eat_word(r, "function")) return head(r);
   if (eat_word(r, "gradient")) return gradient(r);
   if (eat_word(r, "helper")) return helper(r);
-  if (eat_word(r, "split")) return split(r);
-  if (eat_word(r, "placed")) return rows(r);
-  if (eat_word(r, "stacked")) return stack(r);
+  for (int k = 0; k < GS_NFN; k++)
+    if (eat_word(r, forms[k].word)) return form(r, (gs_fn_kind)k);
   if (!r->fn) return bad(r, "no function yet");
   if (eat_word(r, "attribute")) return attribute(r);
   if (eat_word(r, "derive")) {
@@ -567,19 +557,9 @@ const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
   return find(f->gradient.at, f->gradient.n, domain, name);
 }
 
-const gs_function *gs_split_find(const gs_functions *f, const char *domain,
-                                 const char *name) {
-  return find(f->split.at, f->split.n, domain, name);
-}
-
-const gs_function *gs_rows_find(const gs_functions *f, const char *domain,
-                                const char *name) {
-  return find(f->rows.at, f->rows.n, domain, name);
-}
-
-const gs_function *gs_stack_find(const gs_functions *f, const char *domain,
-                                 const char *name) {
-  return find(f->stack.at, f->stack.n, domain, name);
+const gs_function *gs_form_find(const gs_functions *f, gs_fn_kind kind,
+                                const char *domain, const char *name) {
+  return find(f->form[kind].at, f->form[kind].n, domain, name);
 }
 
 int gs_function_in(const gs_function *f, const char *name) {

@@ -88,14 +88,20 @@ typedef struct gs_function {
   GS_VEC(gs_fn_block) block;
 } gs_function;
 
+/* What a node with a row becomes in some places. */
+typedef enum gs_fn_kind {
+  GS_FN_SPLIT,   /* along split dims: split.txt */
+  GS_FN_PLACED,  /* on rows that have got places: rows.txt */
+  GS_FN_STACKED, /* over stacks of its operands: stack.txt */
+  GS_NFN
+} gs_fn_kind;
+
 /* The gradient of an operator Op(a, b) -> (y) is a function of its results,
  * their gradients and its operands: in = y, d.y, a, b; out = d.a, d.b. */
 typedef struct gs_functions {
   GS_VEC(gs_function) at;
   GS_VEC(gs_function) gradient; /* by the operator's domain and name */
-  GS_VEC(gs_function) split;    /* likewise: what a node is along split dims */
-  GS_VEC(gs_function) rows;     /* what it is on a given number of rows */
-  GS_VEC(gs_function) stack;    /* what it is over stacks, with a new dim 0 */
+  GS_VEC(gs_function) form[GS_NFN]; /* likewise */
   GS_VEC(gs_function) helper;   /* that lines of gradients name */
 } gs_functions;
 
@@ -117,17 +123,10 @@ const gs_function *gs_function_find(const gs_functions *f, const char *domain,
 const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
                                     const char *name);
 
-/* The same for its split form, which has the attributes `blocks`, `dims` and
- * `parts` besides those that it lists. */
-const gs_function *gs_split_find(const gs_functions *f, const char *domain,
-                                 const char *name);
-
-/* The same for its form on a given number of rows (op/functions/rows.txt). */
-const gs_function *gs_rows_find(const gs_functions *f, const char *domain,
-                                const char *name);
-/* The same for its form over stacks (op/functions/stack.txt). */
-const gs_function *gs_stack_find(const gs_functions *f, const char *domain,
-                                 const char *name);
+/* The same for a form of it, which has attributes besides those that it lists
+ * (the heads of the files say which). */
+const gs_function *gs_form_find(const gs_functions *f, gs_fn_kind kind,
+                                const char *domain, const char *name);
 
 /* Index of an operand, result or attribute of that name, or -1. */
 int gs_function_in(const gs_function *f, const char *name);

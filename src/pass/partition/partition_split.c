@@ -276,7 +276,7 @@ gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
   find_axes(p, n, r, as, &axes);
   if (!axes) return GS_OK;
   GS_TRY(gs_expander_functions(p->expander, p->a, &all, p->e));
-  const gs_function *f = gs_split_find(all, n->domain, n->op_type);
+  const gs_function *f = gs_form_find(all, GS_FN_SPLIT, n->domain, n->op_type);
   if (!f) return GS_OK;
   return make_form(p, n, f, r, as, gs_axes_size(p->m, axes), form);
 }

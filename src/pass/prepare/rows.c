@@ -49,7 +49,7 @@ typedef struct sweep {
 /* ---- forms ---- */
 
 static const gs_function *form_of(const sweep *s, const gs_node *n) {
-  return gs_rows_find(s->forms, n->domain, n->op_type);
+  return gs_form_find(s->forms, GS_FN_PLACED, n->domain, n->op_type);
 }
 
 static bool has_real(const gs_function *f, bool result) {

@@ -8,8 +8,8 @@
 /* A node that makes rows, as many as its data say (NonZero of a mask), and all
  * that is computed from them, up to nodes that scatter them into tensors of a
  * known size, become nodes on a fixed number of rows: what begins and ends
- * rows as `op/functions/rows.txt` says, all between as it is, for each row by
- * itself. Of
+ * rows as `op/functions/rows.txt` says, all between as it is, for each row
+ * by itself.  Of
  *
  *     at = NonZero(mask)  x[at] -> f -> y[at] += f
  *
@@ -24,7 +24,7 @@
  * *count: how many nodes that make rows were replaced.
  * requires: gs_pass_infer.  ensures: what follows from it.  keeps: names of
  * inputs, outputs and weights, and of values that are still there.
- * Cost: O(nodes), for each kind of rows that cannot be given places once more. */
+ * Cost: O(nodes), once more for each kind of rows that cannot get places. */
 gs_status gs_pass_rows(gs_graph *g, int64_t capacity, int *count, gs_err *e);
 
 #endif

@@ -280,7 +280,8 @@ static void note_results(stacker *s, const gs_node *n, const gs_node *made) {
  * are, then all of them stacked; and the operator itself over such. */
 static gs_status at_once_by_text(stacker *s, const gs_node *n,
                                  const stacked *in, bool *done) {
-  const gs_function *f = gs_stack_find(s->forms, n->domain, n->op_type);
+  const gs_function *f =
+      gs_form_find(s->forms, GS_FN_STACKED, n->domain, n->op_type);
   stacked *x = gs_memdup(s->tmp, in, (size_t)(n->nin + 1) * sizeof *x);
   gs_status status = GS_OK;
   for (int k = 0; k < 2 && !*done && !status; k++) {
