@@ -18,6 +18,17 @@
 extern bool suite_updates;
 void suite_arguments(int argc, char **argv);
 
+/* How much of a large set of cases is tried: one of each `of`, of which the
+ * seed decides where to begin (GSHARD_SWEEP=N; 1 is the default), or all with
+ * GSHARD_SWEEP=full, when `of` is 1. */
+typedef struct suite_sample {
+  int of;
+  unsigned long seed;
+} suite_sample;
+suite_sample suite_sample_of(int of);
+/* Whether the i-th case is one of them. */
+bool suite_chosen(suite_sample s, unsigned long i);
+
 /* Runs the tests; what main() returns. */
 int suite_run(const char *name, TCase *t);
 

@@ -294,10 +294,9 @@ START_TEST(all_effects) {
 END_TEST
 
 int main(void) {
-  const char *asked = getenv("GSHARD_SWEEP");
-  bool full = asked && !strcmp(asked, "full");
-  seed = asked && !full ? strtoul(asked, NULL, 10) : 1;
-  step = full ? 1 : 13;
+  suite_sample sample = suite_sample_of(13);
+  seed = sample.seed;
+  step = (unsigned)sample.of;
   TCase *t = tcase_create("pairs");
   tcase_set_timeout(t, 600);
   tcase_add_loop_test(t, cheapest, 0, NWORLD);

@@ -51,7 +51,9 @@ static gs_group group_of(device *d, const char *axes) {
   int64_t p = d->comm->position;
   g.n = (int)gs_axes_size(d->mesh, &x);
   int64_t *m = GS_NEWS(&d->arena, g.n, int64_t);
-  for (int i = 0; i < g.n; i++) m[i] = gs_axes_peer(d->mesh, &x, p, i);
+  gs_axes_peers(d->mesh, &x, p, m);
+  for (int i = 0; i < g.n; i++)
+    ck_assert_int_eq(m[i], gs_axes_peer(d->mesh, &x, p, i));
   g.member = m;
   g.me = (int)gs_axes_index(d->mesh, &x, p);
   return g;

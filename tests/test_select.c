@@ -195,14 +195,17 @@ static bool try(const subject *s, const char *type, const char *mesh,
 START_TEST(equals_whole) {
   const subject *s = &subjects[_i];
   uint64_t state = 11 + (uint64_t)_i;
+  suite_sample sample = suite_sample_of(5);
+  unsigned long at_case = 0;
   int taken = 0;
   char types[100], *at = types, *type;
   strcpy(types, s->types);
   for (int k = _i; (type = strtok_r(at, " ", &at)); k++)
     for (int n = 0; n < (int)(sizeof sizes / sizeof *sizes); n++)
       for (int m = (k + n) % 3; m < NMESH; m += 3)
-        taken += try(s, type, meshes[m], sizes[n], &state);
-  ck_assert_int_gt(taken, 10);
+        if (suite_chosen(sample, at_case++))
+          taken += try(s, type, meshes[m], sizes[n], &state);
+  ck_assert_int_gt(taken, sample.of == 1 ? 10 : 0);
 }
 END_TEST
 

@@ -304,9 +304,10 @@ static bool has_windows(const char *text) {
 }
 
 /* All, or one mesh for each case that follows from the seed. */
-static void choose(const char *asked) {
-  bool full = asked && !strcmp(asked, "full");
-  unsigned long seed = asked && !full ? strtoul(asked, NULL, 10) : 1;
+static void choose(void) {
+  suite_sample sample = suite_sample_of(2);
+  bool full = sample.of == 1;
+  unsigned long seed = sample.seed;
   pick = calloc((size_t)ncase * NMESH, sizeof *pick);
   must(pick != NULL, "memory");
   for (int i = 0; i < ncase; i++) {
@@ -502,7 +503,7 @@ int main(int argc, char **argv) {
   compared = mmap(NULL, sizeof *compared, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   must(compared != MAP_FAILED, "memory");
-  choose(getenv("GSHARD_SWEEP"));
+  choose();
   Suite *s = suite_create("sweep");
   TCase *t = tcase_create("operators");
   tcase_add_test(t, all_operators);

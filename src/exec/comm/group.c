@@ -35,7 +35,7 @@ static void along(gs_arena *a, const gs_axes *axes, const gs_mesh *mesh,
                   int64_t p, gs_group *g) {
   g->n = (int)gs_axes_size(mesh, axes);
   int64_t *member = GS_NEWS(a, g->n, int64_t);
-  for (int i = 0; i < g->n; i++) member[i] = gs_axes_peer(mesh, axes, p, i);
+  gs_axes_peers(mesh, axes, p, member);
   g->member = member;
   g->me = (int)gs_axes_index(mesh, axes, p);
 }
@@ -55,6 +55,43 @@ gs_status gs_group_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   if (list && (known.n != g->n || memcmp(known.member, g->member,
                                          (size_t)g->n * sizeof *g->member)))
     return bad(a, n, "attribute 'group' is not the group along 'axes'", e);
+  return GS_OK;
+}
+
+typedef struct gs_known_group gs_known_group;
+struct gs_known_group {
+  const gs_axes *axes;
+  gs_group group; /* `me` is not of the device that lists it */
+  gs_known_group *next;
+};
+
+static void know(gs_groups *all, const gs_axes *axes, const gs_group *g) {
+  if (!all->of) all->of = GS_NEWS(all->arena, all->n, gs_known_group *);
+  for (int i = 0; i < g->n; i++) {
+    int64_t at = g->member[i] - all->first;
+    if (at < 0 || at >= all->n) continue;
+    gs_known_group *k = GS_NEW(all->arena, gs_known_group);
+    *k = (gs_known_group){axes, *g, all->of[at]};
+    all->of[at] = k;
+  }
+}
+
+gs_status gs_groups_of(gs_groups *all, const gs_node *n, const gs_mesh *mesh,
+                       int64_t p, gs_group *g, gs_err *e) {
+  const gs_axes *axes = gs_node_axes(n, "axes");
+  bool along_axes = mesh && axes && !gs_node_ints(n, "group", &(int){0});
+  gs_assert(p >= all->first && p < all->first + all->n);
+  for (const gs_known_group *k = all->of && along_axes
+                                     ? all->of[p - all->first] : NULL;
+       k; k = k->next) {
+    if (!gs_axes_equal(k->axes, axes)) continue;
+    *g = k->group;
+    g->me = (int)gs_axes_index(mesh, axes, p);
+    gs_assert(g->member[g->me] == p);
+    return GS_OK;
+  }
+  GS_TRY(gs_group_of(all->arena, n, mesh, p, g, e));
+  if (along_axes) know(all, axes, g);
   return GS_OK;
 }
 

@@ -11,6 +11,17 @@
 gs_status gs_group_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
                       int64_t p, gs_group *g, gs_err *e);
 
+/* The same for many devices and nodes: the groups along axes are made once for
+ * all of their members.  Starts as zeros but for `arena`, and for device
+ * positions in [first, first + n). */
+typedef struct gs_groups {
+  gs_arena *arena;
+  int64_t first, n;
+  struct gs_known_group **of; /* [n] lists */
+} gs_groups;
+gs_status gs_groups_of(gs_groups *all, const gs_node *n, const gs_mesh *mesh,
+                       int64_t p, gs_group *g, gs_err *e);
+
 /* The device whose block p holds after resharding `from` to `to`: its index
  * over each dim's axes under `from` is p's under `to`; freed axes take their
  * place from the newly used ones; between two device orders, all other axes of

@@ -361,6 +361,7 @@ typedef struct queue {
 
 typedef struct order {
   gs_arena tmp;
+  gs_groups groups;
   queue *q; /* [n] */
   int64_t first, n;
   int nmet;
@@ -371,7 +372,7 @@ static gs_status add_start(order *o, const gs_program *p, const gs_node *n,
                            int64_t d) {
   meet *m = gs_push(&o->tmp, &o->q[d - o->first].meet);
   *m = (meet){.n = n, .to = -1, .from = -1};
-  if (!gs_group_of(&o->tmp, n, p->g->mesh, d, &m->group, NULL)) {
+  if (!gs_groups_of(&o->groups, n, p->g->mesh, d, &m->group, NULL)) {
     int64_t index = gs_node_int(n, "index", m->group.me);
     if (index == m->group.me) return GS_OK;
     return gs_fail(o->e, GS_INTERNAL, gs_node_place(&o->tmp, n),
@@ -566,6 +567,7 @@ gs_status gs_program_check(const gs_program *const *program, int np,
                         np == 1 ? n : 1, e));
   order o = {.first = first, .n = n, .e = e};
   gs_arena_init(&o.tmp);
+  o.groups = (gs_groups){.arena = &o.tmp, .first = first, .n = n};
   o.q = GS_NEWS(&o.tmp, n, queue);
   gs_status s = GS_OK;
   for (int64_t i = 0; i < n && !s; i++)

@@ -305,6 +305,26 @@ int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p,
   return o->position ? o->position[p] : p;
 }
 
+void gs_axes_peers(const gs_mesh *m, const gs_axes *a, int64_t p,
+                   int64_t *peer) {
+  const gs_order *o = order_of(m, a);
+  p = place_of(o, p);
+  for (int k = 0; k < a->n; k++) {
+    const gs_sub *s = &m->sub[a->at[k]];
+    p -= p / s->stride % s->size * s->stride;
+  }
+  int64_t n = 1;
+  peer[0] = p;
+  for (int k = a->n - 1; k >= 0; k--) {
+    const gs_sub *s = &m->sub[a->at[k]];
+    for (int64_t i = n; i < n * s->size; i++) peer[i] = peer[i - n] + s->stride;
+    n *= s->size;
+  }
+  gs_assert(peer[0] >= 0 && peer[n - 1] < m->ndevice);
+  for (int64_t i = 0; o->position && i < n; i++)
+    peer[i] = o->position[peer[i]];
+}
+
 int gs_axes_run(const gs_mesh *m, const gs_axes *a, int i) {
   int n = 1;
   while (i + n < a->n && a->at[i + n] == a->at[i] + n &&

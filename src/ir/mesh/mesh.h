@@ -126,6 +126,9 @@ int64_t gs_axes_index(const gs_mesh *m, const gs_axes *a, int64_t p);
 /* Device position that has index i over a and agrees with p over the other
  * axes of the order. */
 int64_t gs_axes_peer(const gs_mesh *m, const gs_axes *a, int64_t p, int64_t i);
+/* All of them, in the order of i: peer[gs_axes_size]. */
+void gs_axes_peers(const gs_mesh *m, const gs_axes *a, int64_t p,
+                   int64_t *peer);
 
 /* How many entries from i on are one run of a named axis: they are written as
  * one. */
