@@ -12,8 +12,8 @@ static void set_input(gs_arena *a, gs_value *v) {
   v->constant = x;
 }
 
-/* Nodes on "mesh {a=2}" with operand x : f32[1,1,5] and result y, what shape
- * inference or, of device 0, the kernel says of them. */
+/* Nodes on "mesh {a=2}" with operands such as x : f32[1,1,5] and result y, what
+ * shape inference or, of device 0, the kernel says of them. */
 static const struct {
   const char *node, *says;
 } misfits[] = {
@@ -73,6 +73,23 @@ static const struct {
     {"ai.gshard.MomentBlocks(x) dims=[2] blocks=[1] stash_type=10",
      "attribute 'stash_type' is 10, neither 1 (f32) nor 11 (f64)"},
     {"ai.gshard.Normalize(x, s)", "does not broadcast to 'x'"},
+    {"ai.gshard.Attention(q, q, q) is_causal=1 place=\"[1,1,4,8]{~,~,a,~}, "
+     "_, [1,1,4,8]{~,~,a,~} -> [1,1,4,8]{~,~,a,~}\"",
+     "is f32[1,1,4,8], expected f32[1,1,2,8]"},
+    {"ai.gshard.Attention(q, q, q) is_causal=1 place=\"_, [1,1,4,8]{~,~,a,~}, "
+     "[1,1,4,8]{~,~,a,~} -> _\"", "'place' does not fit operand 'q'"},
+    {"ai.gshard.Attention(q, q, q) is_causal=1 place=\"[1,1,4,8]{~,~,a,~}, _, "
+     "_ -> _\"", "'place' does not fit result 'y'"},
+    {"ai.gshard.MultiHeadAttention(h, h, h) num_heads=2 place=\"[1,2,16]{~,~,a}"
+     ", _, _ -> _\"", "is f32[1,2,8], expected f32[1,2,16]"},
+    {"ai.gshard.MultiHeadAttention(h, h, h) num_heads=2 place=\"_, "
+     "[1,4,8]{~,a,~}, [1,4,8]{~,a,~} -> _\"",
+     "'place' does not fit operand 'h'"},
+    {"ai.gshard.GroupQueryAttention(h, h, h, _, _, c, c) num_heads=2 "
+     "kv_num_heads=2 place=\"_, [1,4,8]{~,a,~}, [1,4,8]{~,a,~}, _, _, _, _ -> "
+     "_\"", "is f32[1,4,8], expected f32[1,2,8]"},
+    {"ai.gshard.RNN(x, r, w1) direction=\"bidirectional\" place=\"_, "
+     "[2,1,5]{a,~,~}, _ -> _\"", "'w1' is f32[1,1,1], expected f32[2,1,1]"},
     {"ai.gshard.MaxPool(x) kernel_shape=[3] stride=[2] place=\"[1,1,9]{~,~,a}"
      " -> [1,1,7]{~,~,a}\"", NULL},
 };
@@ -90,13 +107,18 @@ START_TEST(misfit) {
                           "constant t : i64[2,3] = [0,0,-10,0,0,3]\n"
                           "constant w : i64[1] = [5]\n"
                           "constant d : i64[] = [8]\n"
-                          "constant v : f32[2] = [0,1]\ny = %s\n",
+                          "constant v : f32[2] = [0,1]\n"
+                          "input c : i32[1]\n"
+                          "input q : f32[1,1,2,8]\n"
+                          "input h : f32[1,2,8]\n"
+                          "input r : f32[1,1,5]\n"
+                          "input w1 : f32[1,1,1]\ny = %s\n",
                           misfits[_i].node);
   ck_assert_int_eq(gs_graph_parse(&a, text, "case", &g, &e), GS_OK);
   gs_node *n = g->node.at[0];
   n->op = gs_op_find(n->domain, n->op_type);
   n->opset = 1;
-  set_input(&a, g->input.at[0]);
+  for (int i = 0; i < g->input.n; i++) set_input(&a, g->input.at[i]);
   gs_status s = says ? gs_shape_infer(g, n, &e) : gs_schema_check(g, n, &e);
   if (!s) s = gs_kernel_eval(g, n, &e);
   ck_assert_int_eq(s, GS_DATA);

@@ -81,8 +81,10 @@ START_TEST(meant) {
     if (strcmp(gs_ops[i].domain, "ai.gshard")) continue;
     const gs_schema *s = gs_schema_find("ai.gshard", gs_ops[i].name, 1);
     if ((gs_ops[i].flags & GS_OP_PLACED) &&
-        (gs_ops[i].flags & GS_OP_MESH)) { /* the schema of ONNX's operator */
-      ck_assert_ptr_eq(s, gs_schema_find("", gs_ops[i].name, INT_MAX));
+        (gs_ops[i].flags & GS_OP_MESH)) { /* the schema of that operator */
+      const gs_op *op = gs_op_placed(&gs_ops[i]);
+      ck_assert_ptr_nonnull(op);
+      ck_assert_ptr_eq(s, gs_schema_find(op->domain, op->name, INT_MAX));
       continue;
     }
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {

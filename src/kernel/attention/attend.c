@@ -549,6 +549,11 @@ bool gs_attend_real(gs_dtype t) {
   return t == GS_FLOAT || t == GS_DOUBLE || gs_dtype_half(t);
 }
 
+int64_t gs_attend_heads(int64_t heads, int64_t all, int64_t n) {
+  gs_assert(n <= all);
+  return all ? gs_max(heads * n / all, 1) : heads;
+}
+
 gs_attend_side gs_attend_dense(gs_dtype t, bool flat, int64_t heads,
                                int64_t rows, int64_t n) {
   gs_attend_side s = {t, heads * rows * n, flat ? n : rows * n,

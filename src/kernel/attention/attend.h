@@ -80,6 +80,9 @@ bool gs_attend_run(const gs_attend *p, const gs_attend_data *d);
 /* Whether attention computes with elements of type t. */
 bool gs_attend_real(gs_dtype t);
 
+/* Heads in a dim of n of the `all` elements in which there are so many. */
+int64_t gs_attend_heads(int64_t heads, int64_t all, int64_t n);
+
 /* [batch, heads, rows, n] in one piece, or [batch, rows, heads * n]. */
 gs_attend_side gs_attend_dense(gs_dtype t, bool flat, int64_t heads,
                                int64_t rows, int64_t n);

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "kernel/attention/attend.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/support.h"
 
 enum { Q, K, V, MASK, PAST_K, PAST_V, NONPAD };
@@ -16,6 +17,7 @@ typedef struct plan {
   gs_attend at;
   bool flat;
   int64_t past;            /* keys in the past */
+  int64_t first, queries;  /* the place of query 0 among those of all devices */
   gs_attend_join join[2];  /* keys and values: past, new -> joined */
   size_t joined[2];        /* bytes when scratch must hold them, else 0 */
 } plan;
@@ -32,20 +34,31 @@ static gs_status check_types(gs_kctx *k) {
   return GS_OK;
 }
 
-static void sizes(gs_kctx *k, plan *p) {
+static gs_status sizes(gs_kctx *k, plan *p) {
   const gs_view *q = &k->in[Q], *key = &k->in[K], *v = &k->in[V];
   gs_attend *a = &p->at;
+  gs_kextent all, keys;
+  GS_TRY(gs_kctx_operand(k, Q, &all));
+  GS_TRY(gs_kctx_operand(k, K, &keys));
   p->flat = q->rank == 3;
   p->past = gs_kernel_has(k, PAST_K) ? k->in[PAST_K].dims[2] : 0;
-  int64_t heads = p->flat ? gs_node_int(k->node, "q_num_heads", 1)
-                          : q->dims[1];
-  a->kv = p->flat ? gs_node_int(k->node, "kv_num_heads", 1) : key->dims[1];
+  int64_t heads = q->dims[1];
+  a->kv = key->dims[1];
+  if (p->flat) {
+    heads = gs_attend_heads(gs_node_int(k->node, "q_num_heads", 1),
+                            all.dims[2], q->dims[2]);
+    a->kv = gs_attend_heads(gs_node_int(k->node, "kv_num_heads", 1),
+                            keys.dims[2], key->dims[2]);
+  }
   a->batch = q->dims[0];
   a->group = a->kv ? heads / a->kv : 1;
   a->queries = q->dims[p->flat ? 1 : 2];
+  p->first = all.first[p->flat ? 1 : 2];
+  p->queries = all.dims[p->flat ? 1 : 2];
   a->keys = key->dims[p->flat ? 1 : 2] + p->past;
   a->head = p->flat ? q->dims[2] / heads : q->dims[3];
   a->vhead = p->flat ? v->dims[2] / a->kv : v->dims[3];
+  return GS_OK;
 }
 
 static void mask(gs_kctx *k, plan *p) {
@@ -78,7 +91,7 @@ static gs_status prep(gs_kctx *k) {
   GS_TRY(check_types(k));
   plan *p = GS_NEW(k->arena, plan);
   k->state = p;
-  sizes(k, p);
+  GS_TRY(sizes(k, p));
   gs_attend *a = &p->at;
   const gs_node *n = k->node;
   int64_t add = a->keys - p->past, heads = a->kv * a->group;
@@ -125,7 +138,8 @@ static gs_status run(gs_kctx *k) {
   const gs_attend *a = &p->at;
   char *at = k->scratch;
   gs_attend_data d = {.q = k->in[Q].data, .y = k->out[0].data,
-                      .offset = p->past, .threads = k->threads};
+                      .offset = p->past + p->first,
+                      .threads = k->threads};
   d.scratch = at;
   at += gs_attend_scratch(a);
   int64_t *each = (int64_t *)(void *)at;
@@ -137,7 +151,7 @@ static gs_status run(gs_kctx *k) {
       /* Lengths past any cache are all alike, and cannot overflow then. */
       int64_t n = gs_view_int(&k->in[NONPAD], b), max = INT64_MAX / 4;
       each[b] = gs_max(gs_min(n, max), -max);
-      each[a->batch + b] = each[b] - a->queries;
+      each[a->batch + b] = each[b] - p->queries + p->first;
     }
   }
   d.k = cached(k, p, 0, at);

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernel/attention/attend.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/support.h"
 
 enum { Q, K, V, LENGTHS, OFFSETS, MASK };
@@ -11,6 +12,7 @@ enum { Q, K, V, LENGTHS, OFFSETS, MASK };
 typedef struct plan {
   gs_attend at;
   int64_t blocks;
+  int64_t first;   /* the place of query 0 among those of all devices */
   int64_t step[3]; /* elements from one block of K, V, MASK to the next */
   size_t lists;    /* in scratch: lengths and offsets of a block */
 } plan;
@@ -50,14 +52,20 @@ static void mask(gs_kctx *k, plan *p) {
   }
 }
 
-static void sizes(gs_kctx *k, plan *p) {
+static gs_status sizes(gs_kctx *k, plan *p) {
   const gs_view *q = &k->in[Q], *key = &k->in[K], *y = &k->out[0];
   gs_attend *a = &p->at;
+  gs_kextent all, keys;
+  GS_TRY(gs_kctx_operand(k, Q, &all));
+  GS_TRY(gs_kctx_operand(k, K, &keys));
   bool flat = q->rank == 3;
+  p->first = all.first[flat ? 1 : 2];
   int64_t heads = y->dims[flat ? 3 : 2];
   p->blocks = y->dims[0];
-  a->kv = key->rank == 4 ? gs_node_int(k->node, "kv_num_heads", 1)
-                         : key->dims[1];
+  a->kv = key->rank == 4
+              ? gs_attend_heads(gs_node_int(k->node, "kv_num_heads", 1),
+                                keys.dims[3], key->dims[3])
+              : key->dims[1];
   a->batch = q->dims[0];
   a->group = a->kv ? heads / a->kv : 1;
   a->queries = q->dims[flat ? 1 : 2];
@@ -69,13 +77,18 @@ static void sizes(gs_kctx *k, plan *p) {
   a->each = gs_attend_dense(y->dtype, flat, heads, a->queries, 1);
   a->k = cache(key, p->blocks, a->kv, a->keys, a->head, &p->step[0]);
   a->v = cache(&k->in[V], p->blocks, a->kv, a->keys, a->vhead, &p->step[1]);
+  return GS_OK;
+}
+
+static bool has_scores(const gs_kctx *k) {
+  return k->nout > 3 && k->out[3].rank >= 0;
 }
 
 static gs_status prep(gs_kctx *k) {
   GS_TRY(check_types(k));
   plan *p = GS_NEW(k->arena, plan);
   k->state = p;
-  sizes(k, p);
+  GS_TRY(sizes(k, p));
   gs_attend *a = &p->at;
   const gs_node *n = k->node;
   a->type = k->out[0].dtype;
@@ -88,7 +101,9 @@ static gs_status prep(gs_kctx *k) {
   a->right = gs_node_int(n, "right_window_size", -1);
   int64_t local = gs_node_int(n, "local_window_size", -1);
   if (local > 0) a->left = local - 1; /* it counts the query's own key */
-  a->scores = GS_SCORES_NONE;
+  a->scores = (gs_attend_scores)gs_node_int(n, "qk_matmul_output_mode", 0);
+  if (!has_scores(k)) a->scores = GS_SCORES_NONE;
+  a->scores_type = a->type;
   mask(k, p);
   p->lists = (gs_attend_scratch(a) + 63) / 64 * 64;
   k->scratch_size = p->lists + (size_t)a->batch * 2 * sizeof(int64_t);
@@ -123,7 +138,7 @@ static gs_status run(gs_kctx *k) {
     for (int64_t b = 0; b < a->batch; b++) {
       int64_t at = c * a->batch + b;
       lengths[b] = near(&k->in[LENGTHS], at);
-      offsets[b] = near(&k->in[OFFSETS], at);
+      offsets[b] = near(&k->in[OFFSETS], at) + p->first;
     }
     gs_attend_data d = {.q = k->in[Q].data,
                         .k = part(k, K, c, p->step[0]),
@@ -133,6 +148,7 @@ static gs_status run(gs_kctx *k) {
                         .sum = result(k, 2, c, p->blocks),
                         .lengths = lengths, .offsets = offsets,
                         .scratch = k->scratch, .threads = k->threads};
+    if (has_scores(k)) d.scores = result(k, 3, c, p->blocks);
     if (a->nmask) d.mask[0] = part(k, MASK, c, p->step[2]);
     if (!gs_attend_run(a, &d))
       return gs_kernel_fail(k, GS_INTERNAL,

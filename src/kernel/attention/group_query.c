@@ -5,6 +5,7 @@
 
 #include "kernel/attention/ms_attention.h"
 #include "kernel/attention/rotary.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/par.h"
 
 enum { Q, K, V, G_PAST_K, G_PAST_V, G_LENGTHS, G_TOTAL, G_COS, G_SIN, G_IDS,
@@ -14,34 +15,45 @@ typedef struct gqa {
   gs_attend at;
   bool packed, smooth, direct; /* direct: keys and values are not cached */
   int64_t past, add;           /* rows of the past, of what is new */
+  int64_t first;               /* the query's that is the first here */
   gs_attend_side new[2];       /* keys and values as they come */
   gs_rotary turn[2];           /* queries and keys; turn 0: none */
   size_t turned[2], cache[2], lists; /* places in scratch */
 } gqa;
 
-static void gqa_sizes(gs_kctx *k, gqa *p) {
+static gs_status gqa_sizes(gs_kctx *k, gqa *p) {
   const gs_view *q = &k->in[Q];
   gs_attend *a = &p->at;
-  int64_t heads = gs_node_int(k->node, "num_heads", 1);
-  a->kv = gs_node_int(k->node, "kv_num_heads", 1);
-  a->group = heads / a->kv;
+  gs_kextent whole, keys;
+  GS_TRY(gs_kctx_operand(k, Q, &whole));
   p->packed = !gs_kernel_has(k, K);
+  int64_t heads = gs_attend_heads(gs_node_int(k->node, "num_heads", 1),
+                                  whole.dims[2], q->dims[2]);
+  a->kv = gs_node_int(k->node, "kv_num_heads", 1);
+  if (!p->packed) {
+    GS_TRY(gs_kctx_operand(k, K, &keys));
+    a->kv = gs_attend_heads(a->kv, keys.dims[2], k->in[K].dims[2]);
+  }
+  a->group = heads / a->kv;
   int64_t all = p->packed ? heads + 2 * a->kv : heads;
   a->type = q->dtype == GS_DOUBLE ? GS_DOUBLE : GS_FLOAT;
   a->batch = q->dims[0];
-  a->queries = p->add = q->dims[1];
+  a->queries = q->dims[1];
+  p->add = p->packed ? a->queries : k->in[K].dims[1];
+  p->first = whole.first[1];
   a->head = a->vhead = q->dims[2] / all;
   p->past = gs_kernel_has(k, G_PAST_K) ? k->in[G_PAST_K].dims[2] : 0;
   gs_dtype t = q->dtype;
   int64_t d = a->head, row = all * d;
   a->q = gs_attend_dense(t, true, heads, a->queries, d);
   for (int i = 0; i < 2; i++)
-    p->new[i] = gs_attend_dense(t, true, a->kv, a->queries, d);
+    p->new[i] = gs_attend_dense(t, true, a->kv, p->add, d);
   if (p->packed) {
     a->q.batch = p->new[0].batch = p->new[1].batch = row * a->queries;
     a->q.row = p->new[0].row = p->new[1].row = row;
   }
   a->y = gs_attend_dense(t, true, heads, a->queries, d);
+  return GS_OK;
 }
 
 /* The rotation of queries (0) or keys (1), into rows of their own. */
@@ -49,34 +61,38 @@ static void gqa_turn(gs_kctx *k, gqa *p, int i) {
   gs_attend *a = &p->at;
   gs_attend_side *s = i ? &p->new[0] : &a->q;
   int64_t heads = i ? a->kv : a->kv * a->group, d = a->head;
+  int64_t rows = i ? p->add : a->queries;
   p->turn[i] = (gs_rotary){
       .type = s->type, .batch = a->batch, .heads = heads,
-      .rows = a->queries, .head = d, .turn = 2 * k->in[G_COS].dims[1],
+      .rows = rows, .head = d, .turn = 2 * k->in[G_COS].dims[1],
       .xb = s->batch, .xh = s->head, .xr = s->row,
-      .yb = a->queries * heads * d, .yh = d, .yr = heads * d, .scale = 1,
+      .yb = rows * heads * d, .yh = d, .yr = heads * d, .scale = 1,
       .interleaved = gs_node_int(k->node, "rotary_interleaved", 0) != 0};
-  *s = gs_attend_dense(s->type, true, heads, a->queries, d);
+  *s = gs_attend_dense(s->type, true, heads, rows, d);
 }
 
-/* What is known of every batch: keys before the new ones, keys in all (for
- * attention), keys that are valid; and the place of every query. */
+/* What is known of every batch: keys before the new ones and before the first
+ * query, keys in all (for attention), keys that are valid; and the place of
+ * every query and every new key. */
 typedef struct lists {
-  int64_t *before, *keys, *valid, *places;
+  int64_t *before, *offset, *keys, *valid, *places[2];
   double *sink;
 } lists;
 
 static int64_t gqa_room(const gqa *p) { /* bytes that they need */
   int64_t b = p->at.batch, heads = p->at.kv * p->at.group;
-  return (int64_t)gs_ms_room(b * 3 + b * p->add + heads, 8);
+  return (int64_t)gs_ms_room(b * (4 + p->add + p->at.queries) + heads, 8);
 }
 
 static lists gqa_lists(const gqa *p, void *scratch) {
   int64_t b = p->at.batch;
   lists l = {.before = (int64_t *)(void *)((char *)scratch + p->lists)};
-  l.keys = l.before + b;
+  l.offset = l.before + b;
+  l.keys = l.offset + b;
   l.valid = l.keys + b;
-  l.places = l.valid + b;
-  l.sink = (double *)(void *)(l.places + b * p->add);
+  l.places[0] = l.valid + b;
+  l.places[1] = l.places[0] + b * p->at.queries;
+  l.sink = (double *)(void *)(l.places[1] + b * p->add);
   return l;
 }
 
@@ -99,6 +115,7 @@ static gs_status gqa_lengths(gs_kctx *k, const gqa *p, int64_t past,
     int64_t all = gs_view_int(&k->in[G_LENGTHS], b) + 1;
     int64_t fresh = gs_min(p->add, gs_max(all, 0));
     l->before[b] = gs_max(all, 0) - fresh;
+    l->offset[b] = l->before[b] + p->first;
     l->valid[b] = all;
     l->keys[b] = a->causal ? l->before[b] + p->add : all;
     if (all < 0 || all > keys || l->before[b] > past)
@@ -109,6 +126,15 @@ static gs_status gqa_lengths(gs_kctx *k, const gqa *p, int64_t past,
                             (long long)p->add, (long long)keys);
   }
   return GS_OK;
+}
+
+/* Of the queries here, those of the new keys; past the last of them, any. */
+static void gqa_queries(const gqa *p, const lists *l) {
+  int64_t rows = p->at.queries;
+  for (int64_t i = 0; i < p->at.batch * rows; i++) {
+    int64_t b = i / rows, s = gs_min(p->first + i % rows, p->add - 1);
+    l->places[0][i] = l->places[1][b * p->add + s];
+  }
 }
 
 /* Places of queries past the valid ones matter to nobody. */
@@ -126,8 +152,9 @@ static gs_status gqa_places(gs_kctx *k, const gqa *p, const lists *l) {
                               (long long)at, (long long)table);
       at = 0;
     }
-    l->places[i] = at;
+    l->places[1][i] = at;
   }
+  gqa_queries(p, l);
   return GS_OK;
 }
 
@@ -193,7 +220,7 @@ static const void *gqa_turned(gs_kctx *k, const gqa *p, const lists *l,
   if (!p->turn[i].rows || !p->turn[i].turn) return x;
   char *to = (char *)k->scratch + p->turned[i];
   gs_rotary_run(&p->turn[i], x, to, k->in[G_COS].data, k->in[G_SIN].data,
-                l->places, k->threads);
+                l->places[i], k->threads);
   return to;
 }
 
@@ -201,7 +228,7 @@ static gs_status gqa_prep(gs_kctx *k) {
   GS_TRY(gs_ms_check_type(k));
   gqa *p = GS_NEW(k->arena, gqa);
   k->state = p;
-  gqa_sizes(k, p);
+  GS_TRY(gqa_sizes(k, p));
   gs_attend *a = &p->at;
   bool rotary = gs_node_int(k->node, "do_rotary", 0) != 0;
   int64_t window = gs_node_int(k->node, "local_window_size", -1);
@@ -222,10 +249,11 @@ static gs_status gqa_prep(gs_kctx *k) {
   gs_ms_bias_mask(
       k->nin > G_SCORES ? &k->in[G_SCORES] : &(gs_view){.rank = -1}, a);
   size_t top = (gs_attend_scratch(a) + 63) / 64 * 64;
-  int64_t size = gs_ms_width(a->q.type), n = a->batch * a->queries * a->head;
+  int64_t size = gs_ms_width(a->q.type), n = a->batch * a->kv * a->head;
   for (int i = 0; i < 2; i++) {
     p->turned[i] = top;
-    if (rotary) top += gs_ms_room(n * a->kv * (i ? 1 : a->group), size);
+    if (rotary)
+      top += gs_ms_room(n * (i ? p->add : a->queries * a->group), size);
     p->cache[i] = top;
     if (!p->direct && !gs_ms_result(k, i + 1))
       top += gs_ms_room(a->batch * a->kv * rows * a->head, size);
@@ -258,7 +286,7 @@ static gs_status gqa_run(gs_kctx *k) {
   const void *key = p->packed ? gs_ms_element(q, kat) : k->in[K].data;
   const void *value = p->packed ? gs_ms_element(q, vat) : k->in[V].data;
   gs_attend_data d = {.y = k->out[0].data, .lengths = l.keys,
-                      .offsets = l.before, .scratch = k->scratch,
+                      .offsets = l.offset, .scratch = k->scratch,
                       .threads = k->threads};
   d.q = gqa_turned(k, p, &l, 0, q->data);
   d.k = gqa_cache(k, p, &l, 0, gqa_turned(k, p, &l, 1, key));
@@ -281,7 +309,7 @@ static gs_status cache_prep(gs_kctx *k) {
   GS_TRY(gs_ms_check_type(k));
   gqa *p = GS_NEW(k->arena, gqa);
   k->state = p;
-  gqa_sizes(k, p);
+  GS_TRY(gqa_sizes(k, p));
   gs_attend *a = &p->at;
   bool rotary = gs_node_int(k->node, "do_rotary", 0) != 0;
   for (int i = 0; rotary && i < 2; i++) gqa_turn(k, p, i);
@@ -316,9 +344,9 @@ static gs_status cache_run(gs_kctx *k) {
   if (p->turn[0].rows) {
     GS_TRY(gqa_places(k, p, &l));
     gs_rotary_run(&p->turn[0], q->data, k->out[0].data, k->in[G_COS].data,
-                  k->in[G_SIN].data, l.places, k->threads);
+                  k->in[G_SIN].data, l.places[0], k->threads);
     gs_rotary_run(&p->turn[1], from[0], k->scratch, k->in[G_COS].data,
-                  k->in[G_SIN].data, l.places, k->threads);
+                  k->in[G_SIN].data, l.places[1], k->threads);
     from[0] = k->scratch;
   } else {
     cache_queries(k, p);

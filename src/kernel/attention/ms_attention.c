@@ -2,6 +2,7 @@
  * kernel/attention/attend.h wants them. */
 #include "kernel/attention/ms_attention.h"
 
+#include "kernel/core/coord.h"
 #include "kernel/core/par.h"
 
 enum { Q, K, V, BIAS, PADDING, SCORES, PAST_K, PAST_V };
@@ -13,6 +14,7 @@ typedef struct mha {
   gs_attend_side in[3];
   int64_t rows[3], size[3]; /* of a head */
   int64_t past;
+  int64_t first; /* the place of query 0 among those of all devices */
   gs_attend_join join[2];
   size_t biased[3], joined[2], pad; /* places in scratch, or SIZE_MAX */
   double filter;
@@ -38,12 +40,16 @@ static void mha_sides(gs_kctx *k, mha *p, bool all, bool pair, bool cache) {
   }
 }
 
-static void mha_sizes(gs_kctx *k, mha *p) {
+static gs_status mha_sizes(gs_kctx *k, mha *p) {
   const gs_view *q = &k->in[Q];
   gs_attend *a = &p->at;
+  gs_kextent whole;
+  GS_TRY(gs_kctx_operand(k, Q, &whole));
   bool all = q->rank == 5, pair = !all && k->in[K].rank == 5;
   bool cache = !all && k->in[K].rank == 4;
   int64_t h = gs_node_int(k->node, "num_heads", 1);
+  if (!all) h = gs_attend_heads(h, whole.dims[2], q->dims[2]);
+  p->first = whole.first[1];
   p->past = gs_kernel_has(k, PAST_K) ? k->in[PAST_K].dims[2] : 0;
   a->type = q->dtype == GS_DOUBLE ? GS_DOUBLE : GS_FLOAT;
   a->batch = q->dims[0];
@@ -56,13 +62,14 @@ static void mha_sizes(gs_kctx *k, mha *p) {
              : cache     ? k->in[V].dims[3]
                          : k->in[V].dims[2] / h;
   mha_sides(k, p, all, pair, cache);
+  return GS_OK;
 }
 
 static gs_status mha_prep(gs_kctx *k) {
   GS_TRY(gs_ms_check_type(k));
   mha *p = GS_NEW(k->arena, mha);
   k->state = p;
-  mha_sizes(k, p);
+  GS_TRY(mha_sizes(k, p));
   gs_attend *a = &p->at;
   gs_dtype t = k->in[Q].dtype;
   gs_ms_scale(k, a);
@@ -163,11 +170,11 @@ static gs_status mha_run(gs_kctx *k) {
   const mha *p = k->state;
   const gs_attend *a = &p->at;
   char *s = k->scratch;
-  gs_attend_data d = {.y = k->out[0].data, .offset = p->past, .scratch = s,
-                      .threads = k->threads};
+  gs_attend_data d = {.y = k->out[0].data, .offset = p->past + p->first,
+                      .scratch = s, .threads = k->threads};
   const void *side[3];
   mha original = *p; /* where the operands lie, before the bias */
-  if (gs_kernel_has(k, BIAS)) mha_sizes(k, &original);
+  if (gs_kernel_has(k, BIAS)) GS_TRY(mha_sizes(k, &original));
   for (int i = 0; i < 3; i++)
     side[i] = gs_kernel_has(k, BIAS)
                   ? biased_side(k, &original, i)

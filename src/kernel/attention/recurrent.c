@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "kernel/gemm/gemm.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/par.h"
 #include "kernel/core/share.h"
 #include "kernel/core/support.h"
@@ -65,7 +66,8 @@ typedef struct plan {
   bool batch_first, coupled, linear_first;
   bool reverse[2];
   double clip; /* 0: none */
-  int64_t steps, batch, input, hidden, dirs, gates;
+  int64_t steps, batch, input, hidden, gates;
+  int64_t dirs, first, all; /* directions here, from which on; in all */
   act act[2][MAX_ACT];
   const char *kept[P + 1]; /* constants in the computed type, or NULL */
   gs_gemm wx[2], rh[2], rh2[2]; /* x W, h R, and GRU's (r h) R */
@@ -108,21 +110,32 @@ static gs_status activations(gs_kctx *k, plan *p) {
   const gs_attr *names = gs_node_attr(k->node, "activations");
   int each = (int)p->cell + 1, used[2] = {0, 0};
   gs_assert(each <= MAX_ACT);
-  if (names && names->n != each * p->dirs)
+  if (names && names->n != each * p->all)
     return gs_kernel_fail(k, GS_DATA,
                           "%d activations given, %lld expected", names->n,
-                          (long long)(each * p->dirs));
-  for (int d = 0; d < p->dirs; d++)
+                          (long long)(each * p->all));
+  act of[2][MAX_ACT] = {{{NULL, 0, 0}}};
+  for (int d = 0; d < p->all; d++)
     for (int i = 0; i < each; i++)
       GS_TRY(activation(k, p, names, d * each + i, defaults[p->cell][i], used,
-                        &p->act[d][i]));
+                        &of[d][i]));
+  for (int64_t d = 0; d < p->dirs; d++)
+    memcpy(p->act[d], of[gs_min(p->first + d, p->all - 1)], sizeof of[0]);
   return GS_OK;
 }
 
-static void direction(gs_kctx *k, plan *p) {
-  const char *d = gs_node_string(k->node, "direction", "forward");
-  p->reverse[0] = !strcmp(d, "reverse");
-  p->reverse[1] = true;
+/* Which there are here; past the last of all, any. */
+static gs_status direction(gs_kctx *k, plan *p) {
+  const char *how = gs_node_string(k->node, "direction", "forward");
+  gs_kextent r;
+  GS_TRY(gs_kctx_operand(k, R, &r));
+  p->dirs = k->in[R].dims[0];
+  p->first = r.first[0];
+  p->all = r.dims[0];
+  gs_assert(p->dirs <= p->all && p->all <= 2);
+  for (int64_t d = 0; d < p->dirs; d++)
+    p->reverse[d] = p->first + d > 0 || !strcmp(how, "reverse");
+  return GS_OK;
 }
 
 typedef struct widening {
@@ -208,9 +221,8 @@ static gs_status prep(gs_kctx *k, cell c) {
   p->batch = x->dims[!p->batch_first];
   p->input = x->dims[2];
   p->hidden = k->in[R].dims[2];
-  p->dirs = k->in[R].dims[0];
   p->gates = ngates[c];
-  direction(k, p);
+  GS_TRY(direction(k, p));
   GS_TRY(activations(k, p));
   size_t top = 0;
   widen(k, p, &top);

@@ -146,7 +146,9 @@ static gs_form form_of(gs_local *l, int i) {
   if (l->held && l->held[i].sharding) return *gs_form_copy(a, &l->held[i]);
   gs_sharding *s = gs_sharding_new(a, v->rank, false);
   for (int d = 0; d < v->rank && d < map->rank; d++)
-    if (map->dim[d].n == 1) s->dim[d].axes = l->factor[map->dim[d].f[0]];
+    for (int f = 0; f < map->dim[d].n; f++)
+      s->dim[d].axes =
+          gs_axes_cat(&s->dim[d].axes, &l->factor[map->dim[d].f[f]]);
   return gs_form_of(s);
 }
 

@@ -3,12 +3,20 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 const gs_op *gs_op_find(const char *domain, const char *name) {
   if (!strcmp(domain, "ai.onnx")) domain = "";
   for (int i = 0; i < gs_nop; i++)
     if (!strcmp(gs_ops[i].name, name) && !strcmp(gs_ops[i].domain, domain))
       return &gs_ops[i];
   return NULL;
+}
+
+const gs_op *gs_op_placed(const gs_op *op) {
+  gs_assert(op->flags & GS_OP_PLACED);
+  const gs_op *whole = gs_op_find("", op->name);
+  return whole ? whole : gs_op_find("com.microsoft", op->name);
 }
 
 bool gs_node_additive(const gs_node *n) {

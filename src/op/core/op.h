@@ -179,7 +179,7 @@ enum {
   GS_OP_MESH = 1 << 16, /* depends on the mesh, or on the device's place */
   GS_OP_PLACED = 1 << 17, /* runs on a part of its tensors, as the attribute
                              `place` says: with GS_OP_MESH always, as the
-                             operator of ONNX with that name */
+                             operator of gs_op_placed with that name */
 };
 
 /* Which operand of a row holds indices, or a size, and of what. */
@@ -249,6 +249,9 @@ const gs_domain *gs_domain_find(const char *name);
 
 /* The row of (domain, name), or NULL.  "ai.onnx" equals "". */
 const gs_op *gs_op_find(const char *domain, const char *name);
+/* Of a row of GS_OP_PLACED and GS_OP_MESH: the operator of ONNX, or else of
+ * com.microsoft, that it is on parts of its tensors. */
+const gs_op *gs_op_placed(const gs_op *op);
 
 /* "floats integers bool f8e4m3fn" for a set of types (bit t: gs_dtype t):
  * classes that are complete (packed: of 4 and 2 bits), then single types. */

@@ -60,8 +60,10 @@ const gs_schema *gs_schema_find(const char *domain, const char *name,
   if (s && !compare(s, domain, name)) return s;
   if (strcmp(domain, "ai.gshard")) return NULL;
   const gs_op *op = gs_op_find(domain, name);
-  return op && (op->flags & GS_OP_PLACED) ? gs_schema_find("", name, INT_MAX)
-                                          : find_move(name);
+  const gs_op *whole = op && (op->flags & GS_OP_PLACED) ? gs_op_placed(op)
+                                                        : NULL;
+  return whole ? gs_schema_find(whole->domain, name, INT_MAX)
+               : find_move(name);
 }
 
 /* ---- the text of attributes ---- */

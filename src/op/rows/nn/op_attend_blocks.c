@@ -5,6 +5,7 @@
 #include "op/rows/nn/heads.h"
 
 gs_shape_fn gs_shape_attention_blocks, gs_shape_group_query_cache;
+extern gs_shape_fn gs_shape_placed_alike;
 gs_local_fn gs_local_attention_blocks, gs_local_group_query_cache;
 
 /* ---- AttentionBlocks ---- */
@@ -99,6 +100,7 @@ static gs_status check_lists(gs_arena *a, const gs_node *n, const sizes *s,
 
 gs_status gs_shape_attention_blocks(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena *a = g->arena;
+  if (gs_node_attr(n, "place")) return gs_shape_placed_alike(g, n, e);
   sizes s;
   GS_TRY(check_heads(a, n, &s, e));
   GS_TRY(check_keys(a, n, &s, K, s.head, e));
@@ -113,7 +115,8 @@ gs_status gs_shape_attention_blocks(gs_graph *g, gs_node *n, gs_err *e) {
     int64_t flat[5] = {s.blocks, s.batch, s.queries, s.heads, last};
     GS_TRY(gs_shape_set(g, n, i, t, 5, s.flat ? flat : rows, e));
   }
-  return GS_OK;
+  int64_t scores[5] = {s.blocks, s.batch, s.heads, s.queries, s.keys};
+  return gs_shape_set(g, n, 3, t, 5, scores, e);
 }
 
 gs_status gs_local_attention_blocks(gs_local *l, gs_err *e) {
@@ -122,7 +125,9 @@ gs_status gs_local_attention_blocks(gs_local *l, gs_err *e) {
   measure(l->node, &s);
   gs_local_mask(l, LENGTHS);
   gs_local_mask(l, OFFSETS);
-  gs_heads_local(l, s.batch, s.kv, s.kv ? s.heads / s.kv : 1);
+  int d = s.flat ? 2 : 3; /* queries: OFFSETS are those of the first of all */
+  if (gs_local_splits(l, d, d + 1)) gs_local_placed(l);
+  else gs_heads_local(l, s.batch, s.kv, s.kv ? s.heads / s.kv : 1);
   return GS_OK;
 }
 

@@ -164,16 +164,18 @@ gs_status gs_shape_attention(gs_graph *g, gs_node *n, gs_err *e) {
                       (int64_t[]){s.batch, heads, s.queries, all}, e);
 }
 
-/* Factors of an attention node; -1: of size 1. */
-typedef struct factors {
-  int batch, kv, group, queries, head, vhead;
-} factors;
-
+/* Which keys a query sees depends on its place, but for masks. */
 gs_status gs_local_attention(gs_local *l, gs_err *e) {
+  const gs_node *n = l->node;
+  bool near = gs_node_int(n, "is_causal", 0) ||
+              gs_node_int(n, "left_window_size", -1) >= 0 ||
+              gs_node_int(n, "right_window_size", -1) >= 0;
   sizes s;
   (void)e;
-  measure(l->node, &s);
-  gs_heads_local(l, s.batch, s.kv, s.group);
+  measure(n, &s);
+  int d = s.flat ? 1 : 2;
+  if (near && gs_local_splits(l, d, d + 1)) gs_local_placed(l);
+  else gs_heads_local(l, s.batch, s.kv, s.group);
   return GS_OK;
 }
 

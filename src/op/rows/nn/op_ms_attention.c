@@ -206,6 +206,10 @@ gs_status gs_local_ms_mha(gs_local *l, gs_err *e) {
   mha s;
   GS_TRY(mha_sizes(l->program->arena, l->node, &s, e));
   int head = s.heads != 1 ? s.batch != 1 : -1;
+  if (gs_node_int(l->node, "unidirectional", 0) && gs_local_splits(l, 1, 2)) {
+    gs_local_placed(l);
+    return GS_OK;
+  }
   gs_node *n = gs_local_same(l);
   gs_heads_divide(l, n, "num_heads", head, -1);
   return GS_OK;
@@ -350,6 +354,10 @@ gs_status gs_local_ms_gqa(gs_local *l, gs_err *e) {
   if (s.packed) kv = group = -1;
   gs_local_mask(l, G_LENGTHS);
   gs_local_mask(l, G_IDS);
+  if (gs_local_splits(l, 1, 2)) { /* new keys are those of all queries */
+    gs_local_placed(l);
+    return GS_OK;
+  }
   gs_node *n = gs_local_same(l);
   gs_heads_divide(l, n, "num_heads", kv, group);
   gs_heads_divide(l, n, "kv_num_heads", kv, -1);

@@ -1,7 +1,8 @@
 /* Rules and shapes of RNN, GRU and LSTM.
  *
- * Batches are independent.  The hidden dim is not split: every step needs the
- * whole state of the one before. */
+ * Batches are independent, and so are directions: where these are split, each
+ * device asks for its place.  The hidden dim is not split: every step needs
+ * the whole state of the one before. */
 #include <string.h>
 
 #include "base/math.h"
@@ -77,6 +78,8 @@ gs_status gs_shape_recurrent(gs_graph *g, gs_node *n, gs_err *e) {
 gs_status gs_local_recurrent(gs_local *l, gs_err *e) {
   (void)e;
   gs_local_mask(l, LENGTHS);
-  gs_local_same(l);
+  const gs_dim_map *dirs = &l->rule->in[R].dim[0];
+  if (dirs->n && l->factor[dirs->f[0]].n) gs_local_placed(l);
+  else gs_local_same(l);
   return GS_OK;
 }
