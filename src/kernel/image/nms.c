@@ -1,8 +1,12 @@
-/* NonMaxSuppression: per batch and class, boxes by falling score, without
- * those that overlap a chosen one too much. */
+/* NonMaxSelect of ai.gshard, all of NonMaxSuppression but to count: per batch
+ * and class, boxes by falling score, without those that overlap a chosen one
+ * too much; -1 behind the last. */
 #include <stdlib.h>
 
-#include "kernel/core/call_dynamic.h"
+#include "kernel/core/par.h"
+#include "kernel/core/support.h"
+
+enum { BOXES, SCORES, MAX, OVERLAP, LEAST };
 
 typedef struct candidate {
   float score;
@@ -15,7 +19,8 @@ typedef struct corners {
 
 typedef struct suppression {
   const float *boxes, *scores;
-  int64_t batches, classes, n;
+  int32_t *chosen; /* [batches, classes, room] */
+  int64_t batches, classes, n, room;
   int64_t max;      /* per batch and class */
   float overlap;     /* more than this suppresses */
   float min;       /* lowest score */
@@ -66,7 +71,7 @@ static int by_score(const void *a, const void *b) {
  * than". */
 static int64_t choose(const suppression *s, const float *boxes,
                       const float *scores, candidate *list, corners *kept,
-                      int64_t *chosen) {
+                      int32_t *chosen) {
   int64_t m = 0, n = 0;
   for (int64_t i = 0; i < s->n; i++)
     if (scores[i] == scores[i] && (!s->scored || scores[i] > s->min))
@@ -78,76 +83,53 @@ static int64_t choose(const suppression *s, const float *boxes,
     while (j < n && !overlaps(s, &c, &kept[j])) j++;
     if (j < n) continue;
     kept[n] = c;
-    chosen[n++] = list[i].at;
+    chosen[n++] = (int32_t)list[i].at;
   }
   return n;
 }
 
-static gs_status one_float(gs_dyncall *k, int i, float *out, bool *given) {
-  gs_dyn *b;
-  *given = i < k->node->nin && k->in[i];
-  if (!*given) return GS_OK;
-  GS_TRY(gs_dyncall_tensor(k, i, &b));
-  if (b->t.dtype != GS_FLOAT || gs_tensor_count(&b->t) != 1)
-    return gs_dyncall_fail(k, GS_DATA, "operand %d is %s, not one f32", i,
-                          gs_dyn_text(k->arena, b));
-  memcpy(out, b->t.data, sizeof *out);
+static void each_class(void *ctx, int64_t first, int64_t last) {
+  const suppression *s = ctx;
+  gs_arena a;
+  gs_arena_init(&a);
+  candidate *list = GS_NEWS(&a, s->n + 1, candidate);
+  corners *kept = GS_NEWS(&a, s->max + 1, corners);
+  for (int64_t i = first; i < last; i++) {
+    int32_t *to = s->chosen + i * s->room;
+    int64_t m = choose(s, s->boxes + i / s->classes * s->n * 4,
+                       s->scores + i * s->n, list, kept, to);
+    while (m < s->room) to[m++] = -1;
+  }
+  gs_arena_free(&a);
+}
+
+static float one_float(const gs_kctx *k, int i) {
+  return gs_kernel_has(k, i) ? *(const float *)k->in[i].data : 0;
+}
+
+static gs_status prep(gs_kctx *k) {
+  if (k->in[BOXES].n / 4 < INT32_MAX) return GS_OK;
+  return gs_kernel_fail(k, GS_RESOURCE, "there are too many boxes");
+}
+
+static gs_status run(gs_kctx *k) {
+  const gs_view *x = &k->in[BOXES], *y = &k->out[0];
+  suppression s = {.boxes = x->data, .scores = k->in[SCORES].data,
+                   .chosen = y->data, .batches = x->dims[0],
+                   .classes = y->dims[1], .n = x->dims[1],
+                   .room = y->dims[2], .overlap = one_float(k, OVERLAP),
+                   .min = one_float(k, LEAST),
+                   .scored = gs_kernel_has(k, LEAST)};
+  s.centered = gs_node_int(k->node, "center_point_box", 0) != 0;
+  if (!(s.overlap >= 0 && s.overlap <= 1))
+    return gs_kernel_fail(k, GS_DATA, "iou_threshold %g is not in [0, 1]",
+                          (double)s.overlap);
+  if (gs_kernel_has(k, MAX)) s.max = gs_view_int(&k->in[MAX], 0);
+  s.max = gs_max(0, gs_min(s.max, s.room));
+  gs_parallel(k->threads, s.batches * s.classes, 64 * (s.n + 1), each_class,
+              &s);
   return GS_OK;
 }
 
-static gs_status begin(gs_dyncall *k, suppression *s) {
-  gs_dyn *b, *c;
-  bool given;
-  GS_TRY(gs_dyncall_tensor(k, 0, &b));
-  GS_TRY(gs_dyncall_tensor(k, 1, &c));
-  const gs_tensor *x = &b->t, *y = &c->t;
-  if (x->dtype != GS_FLOAT || y->dtype != GS_FLOAT || x->rank != 3 ||
-      y->rank != 3 || x->dims[2] != 4 || x->dims[0] != y->dims[0] ||
-      x->dims[1] != y->dims[2])
-    return gs_dyncall_fail(k, GS_DATA, "boxes %s and scores %s do not fit",
-                          gs_dyn_text(k->arena, b), gs_dyn_text(k->arena, c));
-  *s = (suppression){.boxes = x->data,
-                     .scores = y->data,
-                     .batches = x->dims[0],
-                     .classes = y->dims[1],
-                     .n = x->dims[1],
-                     .centered =
-                         gs_node_int(k->node, "center_point_box", 0) != 0};
-  GS_TRY(gs_dyncall_int(k, 2, 0, &s->max));
-  GS_TRY(one_float(k, 3, &s->overlap, &given));
-  GS_TRY(one_float(k, 4, &s->min, &s->scored));
-  if (!(s->overlap >= 0 && s->overlap <= 1))
-    return gs_dyncall_fail(k, GS_DATA, "iou_threshold %g is not in [0, 1]",
-                          (double)s->overlap);
-  s->max = gs_max(0, gs_min(s->max, s->n));
-  return GS_OK;
-}
-
-static gs_status run_non_max(gs_dyncall *k) {
-  suppression s;
-  GS_VEC(int64_t) out = {0};
-  GS_TRY(begin(k, &s));
-  candidate *list = GS_NEWS(k->arena, s.n + 1, candidate);
-  corners *kept = GS_NEWS(k->arena, s.max + 1, corners);
-  int64_t *chosen = GS_NEWS(k->arena, s.max + 1, int64_t);
-  for (int64_t b = 0; b < s.batches; b++)
-    for (int64_t c = 0; c < s.classes; c++) {
-      int64_t n = choose(&s, s.boxes + b * s.n * 4,
-                         s.scores + (b * s.classes + c) * s.n, list, kept,
-                         chosen);
-      if (out.n > INT32_MAX / 2 - 3 * n)
-        return gs_dyncall_fail(k, GS_RESOURCE, "too many boxes are chosen");
-      for (int64_t i = 0; i < n; i++) {
-        *gs_push(k->arena, &out) = b;
-        *gs_push(k->arena, &out) = c;
-        *gs_push(k->arena, &out) = chosen[i];
-      }
-    }
-  int64_t dims[2] = {out.n / 3, 3};
-  gs_dyn *y;
-  GS_TRY(gs_dyncall_result(k, 0, GS_INT64, 2, dims, &y));
-  if (out.n) memcpy(y->block, out.at, (size_t)out.n * sizeof *out.at);
-  return GS_OK;
-}
-
-GS_DYNAMIC(non_max, run_non_max)
+extern const gs_kernel gs_kernel_non_max_select;
+const gs_kernel gs_kernel_non_max_select = {prep, run};
