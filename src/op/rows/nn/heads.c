@@ -28,6 +28,31 @@ gs_status gs_heads_expect(gs_arena *a, const gs_node *n, int i, int rank,
                       gs_shape_text(a, v->dtype, rank, dims));
 }
 
+gs_status gs_heads_shared(gs_arena *a, const gs_node *n, int64_t heads,
+                          int64_t kv, gs_err *e) {
+  if (kv > 0 && heads >= kv && heads % kv == 0 && heads <= INT32_MAX)
+    return GS_OK;
+  return gs_heads_bad(a, n, e, "%lld heads of the query cannot share %lld "
+                      "heads of the keys", (long long)heads, (long long)kv);
+}
+
+gs_status gs_heads_windows(gs_arena *a, const gs_node *n, gs_err *e) {
+  int64_t left = gs_node_int(n, "left_window_size", -1);
+  int64_t right = gs_node_int(n, "right_window_size", -1);
+  if (left >= -1 && right >= -1) return GS_OK;
+  return gs_heads_bad(a, n, e, "window sizes %lld and %lld: below -1",
+                      (long long)left, (long long)right);
+}
+
+gs_status gs_heads_type(gs_arena *a, const gs_node *n, int i, gs_dtype t,
+                        gs_err *e) {
+  const gs_value *v = gs_node_in(n, i);
+  if (!v || v->dtype == t) return GS_OK;
+  return gs_heads_bad(a, n, e, "operand %d '%s' is of type %s, not %s", i,
+                      v->name, gs_dtype_get((int)v->dtype)->text,
+                      gs_dtype_get((int)t)->text);
+}
+
 int gs_heads_factor(gs_rule *r, int64_t size, gs_factor_kind kind) {
   gs_assert(size >= 0);
   if (size == 1) return -1;

@@ -14,6 +14,16 @@ gs_status gs_heads_bad(gs_arena *a, const gs_node *n, gs_err *e,
                        const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* GS_DATA: that many heads of the query do not share kv heads of keys, each as
+ * many. */
+gs_status gs_heads_shared(gs_arena *a, const gs_node *n, int64_t heads,
+                          int64_t kv, gs_err *e);
+/* GS_DATA: left_window_size or right_window_size is below -1. */
+gs_status gs_heads_windows(gs_arena *a, const gs_node *n, gs_err *e);
+/* GS_DATA: operand i, where it is given, is not of type t. */
+gs_status gs_heads_type(gs_arena *a, const gs_node *n, int i, gs_dtype t,
+                        gs_err *e);
+
 /* A factor of that size, or -1 (which gs_heads_put skips) when it is 1.  One
  * that must be whole is shared by all dims of that size and, marked as blocked,
  * is no part of the iteration space that operations are counted over. */

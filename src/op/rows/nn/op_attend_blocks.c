@@ -41,10 +41,7 @@ static gs_status check_heads(gs_arena *a, const gs_node *n, sizes *s,
                         "and twice 4 or 5, or 4 and twice 5", q->rank,
                         k->rank, v->rank);
   measure(n, s);
-  if (s->kv < 1 || s->heads < s->kv || s->heads % s->kv)
-    return gs_heads_bad(a, n, e,
-                        "%lld heads of the query cannot share %lld heads of "
-                        "the keys", (long long)s->heads, (long long)s->kv);
+  GS_TRY(gs_heads_shared(a, n, s->heads, s->kv, e));
   if ((s->flat && s->head % s->heads) ||
       (s->flat_keys && s->vhead % s->kv))
     return gs_heads_bad(a, n, e,
@@ -84,18 +81,10 @@ static gs_status check_lists(gs_arena *a, const gs_node *n, const sizes *s,
                              gs_err *e) {
   int64_t each[2] = {s->blocks, s->batch};
   for (int i = LENGTHS; i <= OFFSETS; i++) {
-    if (n->in[i]->dtype != GS_INT64)
-      return gs_heads_bad(a, n, e, "operand %d '%s' is of type %s, not i64", i,
-                          n->in[i]->name,
-                          gs_dtype_get((int)n->in[i]->dtype)->text);
+    GS_TRY(gs_heads_type(a, n, i, GS_INT64, e));
     GS_TRY(gs_heads_expect(a, n, i, 2, each, e));
   }
-  int64_t left = gs_node_int(n, "left_window_size", -1);
-  int64_t right = gs_node_int(n, "right_window_size", -1);
-  if (left < -1 || right < -1)
-    return gs_heads_bad(a, n, e, "window sizes %lld and %lld: below -1",
-                        (long long)left, (long long)right);
-  return GS_OK;
+  return gs_heads_windows(a, n, e);
 }
 
 gs_status gs_shape_attention_blocks(gs_graph *g, gs_node *n, gs_err *e) {
@@ -162,9 +151,7 @@ static gs_status cache_check(gs_arena *a, const gs_node *n, gs_err *e) {
   int64_t heads = gs_node_int(n, "num_heads", 0);
   int64_t kv = gs_node_int(n, "kv_num_heads", 0);
   bool packed = !gs_node_in(n, KEY);
-  if (kv < 1 || heads < kv || heads % kv || heads > INT32_MAX)
-    return gs_heads_bad(a, n, e, "%lld heads of the query cannot share %lld "
-                        "heads of the keys", (long long)heads, (long long)kv);
+  GS_TRY(gs_heads_shared(a, n, heads, kv, e));
   if (q->rank != 3 || past->rank != 5 || packed != !gs_node_in(n, VALUE))
     return gs_heads_bad(a, n, e, "the query '%s' is of rank %d, not 3, the "
                         "past '%s' of rank %d, not 5, or key or value alone "
@@ -185,14 +172,9 @@ static gs_status cache_types(gs_arena *a, const gs_node *n, gs_err *e) {
   static const int type[] = {[SEQLENS] = GS_INT32, [TOTAL] = GS_INT32,
                              [IDS] = GS_INT64, [STARTS] = GS_INT64,
                              [ROOM] = GS_INT64};
-  for (int i = 0; i <= ROOM; i++) {
-    const gs_value *v = gs_node_in(n, i);
-    int want = type[i] ? type[i] : (int)n->in[QUERY]->dtype;
-    if (v && (int)v->dtype != want)
-      return gs_heads_bad(a, n, e, "operand %d '%s' is of type %s, not %s", i,
-                          v->name, gs_dtype_get((int)v->dtype)->text,
-                          gs_dtype_get(want)->text);
-  }
+  for (int i = 0; i <= ROOM; i++)
+    GS_TRY(gs_heads_type(a, n, i, type[i] ? (gs_dtype)type[i]
+                                          : n->in[QUERY]->dtype, e));
   return GS_OK;
 }
 

@@ -56,10 +56,7 @@ static gs_status check_heads(gs_arena *a, const gs_node *n, gs_err *e) {
                         "all 4", q->rank, k->rank, v->rank);
   int64_t heads = q->rank == 4 ? q->dims[1] : gs_node_int(n, "q_num_heads", 0);
   int64_t kv = k->rank == 4 ? k->dims[1] : gs_node_int(n, "kv_num_heads", 0);
-  if (kv < 1 || heads < kv || heads % kv)
-    return gs_heads_bad(a, n, e,
-                        "%lld heads of the query cannot share %lld heads of "
-                        "the keys", (long long)heads, (long long)kv);
+  GS_TRY(gs_heads_shared(a, n, heads, kv, e));
   if (q->rank == 3 && (q->dims[2] % heads || k->dims[2] % kv ||
                        v->dims[2] % kv))
     return gs_heads_bad(a, n, e,
@@ -105,18 +102,13 @@ static gs_status check_cache(gs_arena *a, const gs_node *n, const sizes *s,
                          (int64_t[]){s->batch, s->kv, s->past, s->head}, e));
   GS_TRY(gs_heads_expect(a, n, PAST_V, 4,
                          (int64_t[]){s->batch, s->kv, s->past, s->vhead}, e));
-  const gs_value *len = gs_node_in(n, NONPAD);
-  if (len && len->dtype != GS_INT64)
-    return gs_heads_bad(a, n, e, "nonpad_kv_seqlen '%s' is of type %s, not "
-                        "i64", len->name, gs_dtype_get((int)len->dtype)->text);
+  GS_TRY(gs_heads_type(a, n, NONPAD, GS_INT64, e));
   return gs_heads_expect(a, n, NONPAD, 1, &s->batch, e);
 }
 
 static gs_status check_modes(gs_arena *a, const gs_node *n, gs_err *e) {
   int64_t mode = gs_node_int(n, "qk_matmul_output_mode", 0);
   int64_t to = gs_node_int(n, "softmax_precision", GS_FLOAT);
-  int64_t left = gs_node_int(n, "left_window_size", -1);
-  int64_t right = gs_node_int(n, "right_window_size", -1);
   if (mode < 0 || mode > 3)
     return gs_heads_bad(a, n, e, "qk_matmul_output_mode %lld is not 0, 1, 2 or "
                         "3", (long long)mode);
@@ -124,10 +116,7 @@ static gs_status check_modes(gs_arena *a, const gs_node *n, gs_err *e) {
       to != GS_BFLOAT16)
     return gs_heads_bad(a, n, e, "softmax_precision %lld is not a "
                         "floating-point type", (long long)to);
-  if (left < -1 || right < -1)
-    return gs_heads_bad(a, n, e, "window sizes %lld and %lld: below -1",
-                        (long long)left, (long long)right);
-  return GS_OK;
+  return gs_heads_windows(a, n, e);
 }
 
 gs_status gs_shape_attention(gs_graph *g, gs_node *n, gs_err *e) {
@@ -191,10 +180,7 @@ static gs_status check_angles(gs_arena *a, const gs_node *n, int64_t batch,
   int64_t each[3] = {batch, length, half};
   for (int i = COS; i <= SIN; i++)
     GS_TRY(gs_heads_expect(a, n, i, ids ? 2 : 3, ids ? table : each, e));
-  if (ids && n->in[IDS]->dtype != GS_INT64)
-    return gs_heads_bad(a, n, e, "position_ids '%s' have type %s, not i64",
-                        n->in[IDS]->name,
-                        gs_dtype_get((int)n->in[IDS]->dtype)->text);
+  GS_TRY(gs_heads_type(a, n, IDS, GS_INT64, e));
   return gs_heads_expect(a, n, IDS, 2, each, e);
 }
 
@@ -266,10 +252,7 @@ gs_status gs_shape_tensor_scatter(gs_graph *g, gs_node *n, gs_err *e) {
   if (strcmp(mode, "linear") && strcmp(mode, "circular"))
     return gs_heads_bad(a, n, e, "mode '%s' is neither linear nor circular",
                         mode);
-  const gs_value *at = gs_node_in(n, 2);
-  if (at && at->dtype != GS_INT64)
-    return gs_heads_bad(a, n, e, "write_indices '%s' are of type %s, not i64",
-                        at->name, gs_dtype_get((int)at->dtype)->text);
+  GS_TRY(gs_heads_type(a, n, 2, GS_INT64, e));
   GS_TRY(gs_heads_expect(a, n, 2, 1, x->dims, e));
   return gs_shape_set_like(g, n, 0, e);
 }

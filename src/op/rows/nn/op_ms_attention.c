@@ -2,8 +2,8 @@
  * MultiHeadAttention and GroupQueryAttention.
  *
  * Heads are split as in Attention of ai.onnx.  They are whole where queries,
- * keys and values, or their biases, lie in one dim one after the other: a
- * block of that dim is no block of each. */
+ * keys and values, or their biases, lie in one dim one after the other, a block
+ * of which is not a block of each: the split form takes these apart. */
 #include <string.h>
 
 #include "base/math.h"
@@ -11,15 +11,6 @@
 
 gs_shape_fn gs_shape_ms_rotary, gs_shape_ms_mha, gs_shape_ms_gqa;
 gs_local_fn gs_local_ms_rotary, gs_local_ms_mha, gs_local_ms_gqa;
-
-static gs_status need_type(gs_arena *a, const gs_node *n, int i, gs_dtype t,
-                           gs_err *e) {
-  const gs_value *v = gs_node_in(n, i);
-  if (!v || v->dtype == t) return GS_OK;
-  return gs_heads_bad(a, n, e, "operand %d '%s' has type %s, not %s", i,
-                      v->name, gs_dtype_get((int)v->dtype)->text,
-                      gs_dtype_get((int)t)->text);
-}
 
 static gs_status no_attribute(gs_arena *a, const gs_node *n, const char *name,
                               gs_err *e) {
@@ -64,7 +55,7 @@ static int64_t rotary_heads(const gs_node *n) {
 gs_status gs_shape_ms_rotary(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena *a = g->arena;
   const gs_value *x = n->in[ROT_X], *c = n->in[ROT_COS];
-  GS_TRY(need_type(a, n, ROT_IDS, GS_INT64, e));
+  GS_TRY(gs_heads_type(a, n, ROT_IDS, GS_INT64, e));
   GS_TRY(no_attribute(a, n, "is_packed_batching", e));
   for (int i = ROT_COS; i <= ROT_SIN; i++)
     GS_TRY(gs_shape_same_type(a, n, ROT_X, i, e));
@@ -158,7 +149,7 @@ static gs_status mha_padding(gs_arena *a, const gs_node *n, const mha *s,
   const gs_value *v = gs_node_in(n, PADDING);
   int64_t all = s->past + s->keys;
   if (!v) return GS_OK;
-  GS_TRY(need_type(a, n, PADDING, GS_INT32, e));
+  GS_TRY(gs_heads_type(a, n, PADDING, GS_INT32, e));
   if (v->rank == 1 && v->dims[0] == 3 * s->batch + 2)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "key_padding_mask '%s' of cumulated lengths is not "
@@ -250,9 +241,7 @@ static gs_status gqa_check(gs_arena *a, const gs_node *n, gs_err *e) {
   if (!gs_node_in(n, G_LENGTHS) || !gs_node_in(n, G_TOTAL))
     return gs_heads_bad(a, n, e, "seqlens_k and total_sequence_length must "
                         "not be left out");
-  if (kv < 1 || heads < kv || heads % kv)
-    return gs_heads_bad(a, n, e, "%lld heads of the query cannot share %lld "
-                        "heads of the keys", (long long)heads, (long long)kv);
+  GS_TRY(gs_heads_shared(a, n, heads, kv, e));
   if (q->rank != 3 || !gs_node_in(n, K) != !gs_node_in(n, V))
     return gs_heads_bad(a, n, e, "the query '%s' is of rank %d, not 3, or key "
                         "or value alone is left out", q->name, q->rank);
@@ -283,9 +272,9 @@ static gs_status gqa_operands(gs_arena *a, const gs_node *n, const gqa *s,
   for (int i = K; i <= G_SINK; i++)
     if (i != G_LENGTHS && i != G_TOTAL && i != G_IDS)
       GS_TRY(gs_shape_same_type(a, n, Q, i, e));
-  GS_TRY(need_type(a, n, G_LENGTHS, GS_INT32, e));
-  GS_TRY(need_type(a, n, G_TOTAL, GS_INT32, e));
-  GS_TRY(need_type(a, n, G_IDS, GS_INT64, e));
+  GS_TRY(gs_heads_type(a, n, G_LENGTHS, GS_INT32, e));
+  GS_TRY(gs_heads_type(a, n, G_TOTAL, GS_INT32, e));
+  GS_TRY(gs_heads_type(a, n, G_IDS, GS_INT64, e));
   int64_t column[2] = {s->batch, 1}; /* as older exporters have it */
   bool tall = gs_node_in(n, G_LENGTHS)->rank == 2;
   GS_TRY(gs_heads_expect(a, n, G_LENGTHS, tall ? 2 : 1, column, e));

@@ -33,9 +33,7 @@ static gs_status check_heads(gs_arena *a, const gs_node *n, gs_err *e) {
   const gs_value *q = n->in[QUERY], *v = n->in[VALUE];
   int64_t heads = gs_node_int(n, "q_num_heads", 0);
   int64_t kv = gs_node_int(n, "kv_num_heads", 0);
-  if (kv < 1 || heads < kv || heads % kv)
-    return gs_heads_bad(a, n, e, "%lld heads of the query cannot share %lld "
-                        "heads of the keys", (long long)heads, (long long)kv);
+  GS_TRY(gs_heads_shared(a, n, heads, kv, e));
   for (int i = QUERY; i <= VALUE; i++)
     if (n->in[i]->rank != 3)
       return gs_heads_bad(a, n, e, "operand %d '%s' is of rank %d, not 3", i,
