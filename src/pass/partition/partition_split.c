@@ -240,10 +240,18 @@ static void relate(gs_partitioner *p, const gs_node *n, gs_split_form *s) {
     if (n->out[i]) s->same[s->out[i]->id] = n->out[i];
 }
 
-/* Whether n is a node of its operator's own form: of what blocks give. */
+/* Whether both have the same operands. */
+static bool given_alike(const gs_node *a, const gs_node *b) {
+  for (int i = 0; i < a->nin || i < b->nin; i++)
+    if (!gs_node_in(a, i) != !gs_node_in(b, i)) return false;
+  return true;
+}
+
+/* Whether n is a node of its operator's own form: of what blocks give.  One of
+ * other operands (what was packed, apart) has a form of its own. */
 static bool is_own(const gs_partitioner *p, const gs_node *n) {
   for (const gs_split_form *s = p->form; s; s = s->outer)
-    if (s->node->op == n->op) return true;
+    if (s->node->op == n->op && given_alike(s->node, n)) return true;
   return false;
 }
 
