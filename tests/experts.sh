@@ -1,0 +1,65 @@
+#!/bin/sh
+# MoE layers of Hugging Face models as PyTorch's two exporters wrote them
+# (gen/experts.py): whole they give what ONNX Runtime gives; stacked, for the
+# rules name stacks, and split over 2, 3 and 4 devices they give it too, with one
+# sum over the devices.
+set -u
+data=$srcdir/tests/data/experts
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
+tolerance="--rtol 1e-3 --atol 1e-5"
+
+# shellcheck disable=SC2086
+whole() { # whole MODEL
+  tools/gshard-run $tolerance --test-data "$data/$1/set-0" \
+    "$data/$1/model.onnx"
+}
+
+# annotate MODEL DEVICES OPTIONS
+annotate() {
+  { cat "$data/spec-${1#*-}.yaml" && echo "options: {$3}"; } > "$work/spec"
+  tools/gshard-annotate -q -s "$work/spec" --mesh "ep=$2" -o - \
+    "$data/$1/model.onnx" > "$work/annotated"
+}
+
+# split MODEL DEVICES OPTIONS
+# shellcheck disable=SC2086
+split() {
+  annotate "$1" "$2" "$3" &&
+    tools/gshard-partition -q -o - "$work/annotated" > "$work/program" &&
+    tools/gshard-run $tolerance --test-data "$data/$1/set-0" \
+      --check "$data/$1/model.onnx" "$work/program"
+}
+
+one_sum() {
+  tools/gshard-partition -n --report "$work/annotated" > "$work/report" 2>&1
+  grep -q 'collectives: 1 AllReduce$' "$work/report"
+}
+
+# With room for one token each expert drops others.
+drops() {
+  annotate "$1" 2 'capacity: 1' || return 1
+  tools/gshard-partition -q -o - "$work/annotated" > "$work/program"
+  tools/gshard-run --test-data "$data/$1/set-0" "$work/program"
+  [ $? -eq 1 ]
+}
+
+# Without stacks the rules name nothing.
+refused() {
+  annotate "$1" 2 "$2"
+  [ $? -eq 78 ]
+}
+
+for model in mixtral-script mixtral-dynamo qwen-script qwen-dynamo; do
+  ok "$model, whole" whole $model
+  for n in 2 3 4; do
+    ok "$model over $n" split $model $n ''
+    ok "$model over $n, one sum" one_sum
+  done
+  ok "$model, room for all" split $model 2 'capacity: 12'
+  ok "$model, more room" split $model 4 'capacity: 100'
+  ok "$model, room for one" drops $model
+  ok "$model, not stacked" refused $model 'stack: false'
+done
+
+done_all
