@@ -50,6 +50,21 @@ refused() {
   [ $? -eq 78 ]
 }
 
+# An annotated model keeps the capacity that its shardings are of.
+keeps() {
+  annotate mixtral-script 2 'capacity: 5' || return 1
+  cp "$work/annotated" "$work/first"
+  for capacity in 5 6; do
+    { cat "$data/spec-script.yaml" && echo "options: {capacity: $capacity}"; } \
+      > "$work/spec"
+    tools/gshard-annotate -s "$work/spec" -o - "$work/first" \
+      > "$work/again" 2> "$work/said.$capacity" || return 1
+    cmp "$work/first" "$work/again" || return 1
+  done
+  ! grep capacity "$work/said.5" && grep 'capacity.*another' "$work/said.6"
+}
+ok "annotated again with another capacity" keeps
+
 for model in mixtral-script mixtral-dynamo qwen-script qwen-dynamo; do
   ok "$model, whole" whole $model
   for n in 2 3 4; do

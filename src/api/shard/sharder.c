@@ -221,9 +221,14 @@ static gs_status stack_branches(gs_sharder *s, gs_err *e) {
 }
 
 static gs_status stack(gs_sharder *s, gs_err *e) {
+  int64_t capacity = s->spec.options.capacity;
   GS_TRY(stack_branches(s, e));
-  if (s->spec.options.capacity && !s->model.stacked)
+  if (capacity && !s->model.stacked)
     gs_warn(e, "options.capacity", "is not used, for nothing is stacked");
+  else if (capacity && s->model.capacity != capacity)
+    gs_warn(e, "options.capacity", "is not used: the model was annotated with "
+            "%s, which its shardings are of",
+            s->model.capacity ? "another" : "none");
   return GS_OK;
 }
 
