@@ -85,7 +85,9 @@ fi
 
 moe 'E = D = 8' moe-transformer.yaml ep=8 8 8
 # Blocks of 2 groups are padded by more than half: for the logits it costs less
-# to gather all groups and to split the vocabulary.
+# to gather all groups and to split the vocabulary.  That is so where it can be
+# measured: with 256 tokens to a group, 512 wide, and a vocabulary of 4,096, four
+# threads take a quarter less time.
 more=2
 moe 'G = 5, E = 6, D = 4' moe-transformer.yaml ep=4 6 4 --groups 5
 more=0

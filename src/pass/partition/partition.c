@@ -159,7 +159,7 @@ static gs_status partition_node(gs_partitioner *p, const gs_node *n,
   const gs_rule *r;
   gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
   bool done;
-  GS_TRY(gs_partitioner_rule(p, n, &r, p->e));
+  GS_TRY(gs_partitioner_rule(p, n, tmp, &r, p->e));
   p->node = gs_partitioner_told_node(p, n);
   GS_TRY(gs_partitioner_look_ahead(p, n, r, tmp));
   const gs_planned *plan = p->plan[n->id];
@@ -367,6 +367,9 @@ gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
   p.chains = &chains;
   p.nodes = partition_nodes;
   p.plan = GS_NEWS(a, g->node.n + 1, const gs_planned *);
+  gs_arena travel;
+  gs_arena_init(&travel);
+  p.travel = &travel;
   p.program = out->program = gs_graph_new(a, g->name);
   p.program->mesh = g->mesh;
   p.assigned = GS_NEWS(a, g->value.n + 1, gs_sharding *);
@@ -374,6 +377,7 @@ gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
   p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
   p.rule = GS_NEWS(a, g->node.n + 1, const gs_rule *);
+  p.sums = GS_NEWS(a, g->node.n + 1, gs_subset *);
   gs_resharder_init(&p.resharder, a, g->mesh);
   count_uses(&p);
   add_inputs(&p);
@@ -384,7 +388,9 @@ gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
     y[i] = gs_value_new(p.program, v->name, v->dtype, v->rank, v->dims);
     y[i]->kind = v->kind;
   }
-  GS_TRY(partition_nodes(&p));
+  gs_status status = partition_nodes(&p);
+  gs_arena_free(&travel);
+  GS_TRY(status);
   for (int i = 0; i < g->output.n; i++) add_output(&p, g->output.at[i], y[i]);
   gs_graph_prune(p.program);
   gs_partitioner_join(&p);

@@ -65,7 +65,7 @@ static const gs_node *next_of(const gs_partitioner *p, const gs_value *v) {
 }
 
 static gs_status find_chain(const gs_partitioner *p, const gs_node *n,
-                            const gs_rule *r, chain *c) {
+                            const gs_rule *r, gs_arena *tmp, chain *c) {
   while (n && c->n < MAX_CHAIN) {
     if (!takes_part(n, r)) break;
     int k = c->n++;
@@ -77,7 +77,7 @@ static gs_status find_chain(const gs_partitioner *p, const gs_node *n,
       if (next) c->result[k] = i;
     }
     n = next;
-    if (n) GS_TRY(gs_partitioner_rule(p, n, &r, p->e));
+    if (n) GS_TRY(gs_partitioner_rule(p, n, tmp, &r, p->e));
   }
   if (c->n) c->result[c->n - 1] = -1;
   return GS_OK;
@@ -182,7 +182,8 @@ static bool sums(const gs_partitioner *p, const gs_node *n, const gs_rule *r) {
 }
 
 /* The nodes through which partial results of n may be passed on. */
-static void add_readers(gs_partitioner *p, gs_buf *b, const gs_node *n) {
+static void add_readers(gs_partitioner *p, gs_buf *b, const gs_node *n,
+                        gs_arena *tmp) {
   for (int k = 0; k < MAX_READERS; k++) {
     const gs_value *v = n->nout ? n->out[0] : NULL;
     if (!v) return;
@@ -193,7 +194,7 @@ static void add_readers(gs_partitioner *p, gs_buf *b, const gs_node *n) {
         gs_node_dynamic(n) || gs_node_has_region(n))
       return;
     const gs_rule *r;
-    if (gs_partitioner_rule(p, n, &r, NULL)) return;
+    if (gs_partitioner_rule(p, n, tmp, &r, NULL)) return;
     gs_buf_str(b, "r");
     add_node(p, b, n, r, v);
   }
@@ -217,7 +218,7 @@ static const char *key_of(gs_partitioner *p, const chain *c, gs_arena *tmp) {
     gs_buf_add(&b, &c->result[k], sizeof c->result[k]);
     add_node(p, &b, c->node[k], c->rule[k], link);
   }
-  if (partial) add_readers(p, &b, c->node[c->n - 1]);
+  if (partial) add_readers(p, &b, c->node[c->n - 1], tmp);
   uint64_t high = gs_hash(b.at, b.n, 1), low = gs_hash(b.at, b.n, 2);
   return gs_sprintf(tmp, "%016llx%016llx", (unsigned long long)high,
                     (unsigned long long)low);
@@ -445,7 +446,7 @@ gs_status gs_partitioner_look_ahead(gs_partitioner *p, const gs_node *n,
   if (p->o->force || fits(p, n)) return GS_OK;
   p->plan[n->id] = NULL;
   chain *c = GS_NEW(tmp, chain);
-  GS_TRY(find_chain(p, n, r, c));
+  GS_TRY(find_chain(p, n, r, tmp, c));
   if (!c->n) return GS_OK;
   const char *key = key_of(p, c, tmp);
   const gs_planned *plan = key ? gs_map_get(p->chains, key) : NULL;

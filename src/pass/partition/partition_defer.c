@@ -17,20 +17,29 @@ static double elements(const gs_value *v) {
   return (double)gs_product(v->dims, v->rank);
 }
 
-/* Axes of the summed factors that n splits, as its operands are assigned. */
-static gs_subset summed(const gs_partitioner *p, const gs_node *n) {
+static gs_subset find_summed(const gs_partitioner *p, const gs_node *n,
+                             gs_arena *tmp) {
   const gs_rule *r;
-  if (gs_partitioner_rule(p, n, &r, NULL)) return 0;
-  gs_arena tmp;
-  gs_arena_init(&tmp);
-  gs_assignment *as = gs_assignment_new(&tmp, r);
+  if (gs_partitioner_rule(p, n, tmp, &r, NULL)) return 0;
+  gs_assignment *as = gs_assignment_new(tmp, r);
   for (int i = 0; i < r->nin; i++)
     if (gs_node_in(n, i))
       gs_project(p->m, r, &r->in[i], n->in[i]->sharding, as);
-  gs_subset axes = gs_assignment_partial(r, as);
-  if (gs_assignment_reduce(r, as) != GS_REDUCE_SUM) axes = 0;
+  bool adds = gs_assignment_reduce(r, as) == GS_REDUCE_SUM;
+  return adds ? gs_assignment_partial(r, as) : 0;
+}
+
+/* Axes of the summed factors that n splits, as its operands are assigned;
+ * found once. */
+static gs_subset summed(const gs_partitioner *p, const gs_node *n) {
+  gs_subset *known = p->sums[n->id];
+  if (known) return *known;
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  known = p->sums[n->id] = GS_NEW(p->a, gs_subset);
+  *known = find_summed(p, n, &tmp);
   gs_arena_free(&tmp);
-  return axes;
+  return *known;
 }
 
 /* Over which axes v will probably be partial, if it is not made yet. */

@@ -70,7 +70,8 @@ bool gs_partitioner_repeats(const gs_value *v) {
 static bool plan_remake(gs_partitioner *p, const gs_value *v,
                         const gs_form *want, gs_arena *tmp, remake *m) {
   const gs_node *n = v->def;
-  if (!gs_form_is_blocks(want) || gs_partitioner_rule(p, n, &m->rule, NULL))
+  if (!gs_form_is_blocks(want) ||
+      gs_partitioner_rule(p, n, tmp, &m->rule, NULL))
     return false;
   const gs_rule *r = m->rule;
   m->as = gs_assignment_new(tmp, r);

@@ -57,18 +57,15 @@ static bool is_own(const gs_partitioner *p, const gs_node *n) {
 }
 
 gs_status gs_partitioner_rule(const gs_partitioner *p, const gs_node *n,
-                              const gs_rule **r, gs_err *e) {
+                              gs_arena *tmp, const gs_rule **r, gs_err *e) {
   gs_assert(is_own(p, n));
   *r = p->rule[n->id];
   if (*r) return GS_OK;
-  gs_arena tmp;
-  gs_arena_init(&tmp);
-  gs_rule *made = GS_NEW(&tmp, gs_rule), *kept = GS_NEW(p->a, gs_rule);
-  gs_status s = gs_rule_of(&tmp, n, made, e);
-  if (!s) gs_rule_copy(p->a, made, kept);
-  gs_arena_free(&tmp);
-  *r = p->rule[n->id] = s ? NULL : kept;
-  return s;
+  gs_rule *made = GS_NEW(tmp, gs_rule), *kept = GS_NEW(p->a, gs_rule);
+  GS_TRY(gs_rule_of(tmp, n, made, e));
+  gs_rule_copy(p->a, made, kept);
+  *r = p->rule[n->id] = kept;
+  return GS_OK;
 }
 
 const gs_node *gs_partitioner_reader(const gs_partitioner *p,

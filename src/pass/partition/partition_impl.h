@@ -54,11 +54,13 @@ struct gs_partitioner {
   int *nuse;              /* [nvalue] operands and outputs that read it */
   const gs_node **reader; /* [nvalue] the last node that reads it */
   const gs_rule **rule;   /* [nnode] NULL: not asked for yet */
+  gs_subset **sums;       /* [nnode] as the above: see partition_defer.c */
   const gs_node *node;    /* being partitioned; NULL for outputs */
   gs_expander *expander;
   const gs_split_form *form; /* whose nodes are being partitioned, or NULL */
   gs_map *chains; /* what was found for chains, by all that it depends on */
   const gs_planned **plan; /* [nnode] NULL: nothing is planned */
+  gs_arena *travel; /* scratch while a partial sum is followed */
   gs_status (*nodes)(gs_partitioner *p); /* partitions those of g */
   const gs_value *link; /* whose price onward does not count, or NULL */
   bool as_split; /* no constant is read otherwise than its sharding says */
@@ -120,9 +122,9 @@ gs_held_form *gs_partitioner_add_filled(gs_partitioner *p, const gs_value *v,
 
 /* ---- what is known of the graph (partition_held.c) ---- */
 
-/* The rule of n, of p's graph; made once. */
+/* The rule of n, of p's graph; made once, with scratch in tmp. */
 gs_status gs_partitioner_rule(const gs_partitioner *p, const gs_node *n,
-                              const gs_rule **r, gs_err *e);
+                              gs_arena *tmp, const gs_rule **r, gs_err *e);
 /* The node of p's graph that alone reads v, once; NULL: there is none. */
 const gs_node *gs_partitioner_reader(const gs_partitioner *p,
                                      const gs_value *v);

@@ -102,20 +102,19 @@ static double passed_on(gs_partitioner *p, const gs_value *v,
                         const gs_form *form, int at, int depth, int terms) {
   const gs_node *n = p->reader[v->id];
   gs_subset axes = form->sharding->partial;
+  gs_arena *tmp = p->travel;
   const gs_rule *r;
-  if (gs_partitioner_rule(p, n, &r, NULL)) return INFINITY;
-  gs_arena tmp;
-  gs_arena_init(&tmp);
-  gs_node_choice *c = GS_NEW(&tmp, gs_node_choice);
-  gs_node_choice *usual = GS_NEW(&tmp, gs_node_choice);
-  c->as = gs_assignment_new(&tmp, r);
-  usual->as = gs_assignment_new(&tmp, r);
-  fill(p, n, r, &tmp, usual->as, 0);
-  shape(p, n, r, &tmp, -1, 0, usual);
+  if (gs_partitioner_rule(p, n, tmp, &r, NULL)) return INFINITY;
+  gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
+  gs_node_choice *usual = GS_NEW(tmp, gs_node_choice);
+  c->as = gs_assignment_new(tmp, r);
+  usual->as = gs_assignment_new(tmp, r);
+  fill(p, n, r, tmp, usual->as, 0);
+  shape(p, n, r, tmp, -1, 0, usual);
   gs_project(p->m, r, &r->in[at], form->sharding, c->as);
-  fill(p, n, r, &tmp, c->as,
+  fill(p, n, r, tmp, c->as,
        gs_mesh_barred(p->m, axes | gs_sharding_used(form->sharding)));
-  shape(p, n, r, &tmp, at, axes, c);
+  shape(p, n, r, tmp, at, axes, c);
   double t = gs_partitioner_local(p, n, r, c) -
              gs_partitioner_local(p, n, r, usual);
   t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
@@ -127,7 +126,6 @@ static double passed_on(gs_partitioner *p, const gs_value *v,
   for (int i = 0; i < r->nout; i++)
     if (c->out[i].sharding)
       t += settle(p, n->out[i], &c->out[i], depth - 1, terms);
-  gs_arena_free(&tmp);
   return t;
 }
 
@@ -160,6 +158,7 @@ void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
   for (int i = 0; i < r->nout; i++) {
     if (!c->out[i].sharding || n->out[i] == p->link) continue;
     c->onward[i] = settle(p, n->out[i], &c->out[i], MAX_TRAVEL, 1);
+    gs_arena_reset(p->travel);
     t += c->onward[i];
   }
   c->seconds = t;

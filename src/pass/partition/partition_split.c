@@ -341,6 +341,7 @@ gs_partitioner gs_partitioner_within(gs_partitioner *p,
   q.nuse = GS_NEWS(a, n + 1, int);
   q.reader = GS_NEWS(a, n + 1, const gs_node *);
   q.rule = GS_NEWS(a, form->g->node.n + 1, const gs_rule *);
+  q.sums = GS_NEWS(a, form->g->node.n + 1, gs_subset *);
   q.plan = GS_NEWS(a, form->g->node.n + 1, const gs_planned *);
   count_uses(p, &q);
   for (int i = 0; i < form->node->nin; i++) {

@@ -93,56 +93,63 @@ static gs_path *make_path(gs_arena *a, const gs_search *s,
   return p;
 }
 
-/* Numbers as digits of base 64, which no later character continues. */
-static void add_number(gs_buf *b, uint64_t n) {
-  for (; n; n >>= 6) gs_buf_char(b, (char)('0' + (n & 63)));
-  gs_buf_char(b, ',');
+/* What is written of a number and of a sharding at most. */
+enum {
+  NUMBER = 64 / 6 + 2,
+  SHARDING = GS_MAX_RANK + GS_MAX_SUBS + 2 * NUMBER,
+  KEY = (GS_MAX_RANK + 1) * NUMBER + 2 * SHARDING + 1
+};
+
+/* Digits of base 64, which no later character continues. */
+static char *put_number(char *to, uint64_t n) {
+  for (; n; n >>= 6) *to++ = (char)('0' + (n & 63));
+  *to++ = ',';
+  return to;
 }
 
-static void add_sharding(gs_buf *b, const gs_sharding *s) {
+static char *put_sharding(char *to, const gs_sharding *s) {
   for (int d = 0; d < s->rank; d++) {
     const gs_axes *axes = &s->dim[d].axes;
-    for (int i = 0; i < axes->n; i++) gs_buf_char(b, (char)('0' + axes->at[i]));
-    gs_buf_char(b, ',');
+    for (int i = 0; i < axes->n; i++) *to++ = (char)('0' + axes->at[i]);
+    *to++ = ',';
   }
-  add_number(b, s->partial);
-  if (s->partial) add_number(b, s->reduce);
+  to = put_number(to, s->partial);
+  return s->partial ? put_number(to, s->reduce) : to;
 }
 
 /* All that a path depends on. */
-static const char *cache_key(gs_arena *tmp, gs_dtype dtype, int rank,
-                             const int64_t *dims, const gs_sharding *from,
-                             const gs_sharding *to) {
-  gs_buf b;
-  gs_buf_init(&b, tmp);
-  add_number(&b, (uint64_t)gs_dtype_get(dtype)->bits);
-  for (int d = 0; d < rank; d++) add_number(&b, (uint64_t)dims[d]);
-  add_sharding(&b, from);
-  add_sharding(&b, to);
-  return b.at;
+static void put_key(char key[KEY], gs_dtype dtype, int rank,
+                    const int64_t *dims, const gs_sharding *from,
+                    const gs_sharding *to) {
+  char *at = put_number(key, (uint64_t)gs_dtype_get(dtype)->bits);
+  for (int d = 0; d < rank; d++) at = put_number(at, (uint64_t)dims[d]);
+  at = put_sharding(at, from);
+  at = put_sharding(at, to);
+  *at = 0;
+  gs_assert(at < key + KEY);
 }
 
 const gs_path *gs_reshard_in_order(gs_resharder *r, gs_dtype dtype, int rank,
                                    const int64_t *dims,
                                    const gs_sharding *from,
                                    const gs_sharding *to) {
+  char key[KEY];
+  put_key(key, dtype, rank, dims, from, to);
+  gs_path *path = gs_map_get(&r->cache, key);
+  if (path) return path;
   gs_arena tmp;
   gs_arena_init(&tmp);
-  const char *key = cache_key(&tmp, dtype, rank, dims, from, to);
-  gs_path *path = gs_map_get(&r->cache, key);
-  if (!path) {
-    gs_search *s = GS_NEW(&tmp, gs_search);
-    s->tmp = &tmp;
-    s->u = (gs_units){.m = r->mesh, .rank = rank, .dims = dims};
-    s->dtype = dtype;
-    s->sent = &r->sent;
-    gs_map_init(&s->seen, &tmp);
-    find_units(s, from, to);
-    s->goal = gs_state_of(&s->u, to);
-    gs_state start = gs_state_of(&s->u, from);
-    path = make_path(r->arena, s, run_search(s, &start), from);
-    gs_map_put(&r->cache, key, path);
-  }
+  gs_search *s = GS_NEW(&tmp, gs_search);
+  s->tmp = &tmp;
+  s->u = (gs_units){.m = r->mesh, .rank = rank, .dims = dims};
+  s->dtype = dtype;
+  s->sent = &r->sent;
+  gs_map_init(&s->seen, &tmp);
+  find_units(s, from, to);
+  s->goal = gs_state_of(&s->u, to);
+  gs_state start = gs_state_of(&s->u, from);
+  path = make_path(r->arena, s, run_search(s, &start), from);
+  gs_map_put(&r->cache, key, path);
   gs_arena_free(&tmp);
   return path;
 }
