@@ -1,79 +1,27 @@
-/* Turns are walked in order.  When a step starts, a result takes the smallest
- * hole that fits (lowest address among equals), or its first operand's memory
- * where the row allows it and nobody reads the operand later; a block that is
- * to lie in a window takes the hole for that.  Scratch takes a hole likewise.
- * When a step has ended, its scratch and memory that nobody reads later are
- * given back. */
+/* Turns are walked in order.  When a step starts, a result has memory from then
+ * until nobody reads it any more: its own, its first operand's where the row
+ * allows it and nobody reads the operand later, or that of the window in which
+ * it lies.  Scratch has memory until the step is waited for.  Where all that
+ * goes is for arrange.h to say. */
 #include "exec/compile/memory.h"
 
 #include "base/assert.h"
 #include "exec/compile/keep.h"
+#include "exec/compile/arrange.h"
 
-enum { ALIGN = 64 };
-
-typedef struct hole {
-  size_t at, size;
-} hole;
+/* Something that wants memory: a buffer that is its own root, or the scratch of
+ * a step. */
+typedef struct want {
+  gs_buffer *buffer;
+  gs_step *step;
+  int from;
+} want;
 
 typedef struct plan {
   gs_arena *arena;
-  GS_VEC(hole) hole; /* ascending, never adjacent */
-  size_t top;        /* end of the arena so far */
-  bool *taken;       /* [values] roots that have their memory */
+  GS_VEC(want) want; /* in the order of the turns */
+  bool *taken;       /* [values] roots that are among them */
 } plan;
-
-static size_t rounded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
-
-static size_t take(plan *p, size_t bytes) {
-  size_t need = rounded(bytes);
-  if (!need) return 0;
-  int best = -1;
-  gs_assert(p->top % ALIGN == 0);
-  for (int i = 0; i < p->hole.n; i++)
-    if (p->hole.at[i].size >= need &&
-        (best < 0 || p->hole.at[i].size < p->hole.at[best].size))
-      best = i;
-  if (best < 0) {
-    /* A hole at the end grows, otherwise the arena does. */
-    int last = p->hole.n - 1;
-    if (last >= 0 && p->hole.at[last].at + p->hole.at[last].size == p->top) {
-      p->top = p->hole.at[last].at;
-      p->hole.n--;
-    }
-    size_t at = p->top;
-    p->top += need;
-    return at;
-  }
-  hole *h = &p->hole.at[best];
-  gs_assert(h->size >= need && h->at % ALIGN == 0);
-  size_t at = h->at;
-  h->at += need;
-  h->size -= need;
-  if (!h->size) {
-    for (int i = best; i + 1 < p->hole.n; i++)
-      p->hole.at[i] = p->hole.at[i + 1];
-    p->hole.n--;
-  }
-  return at;
-}
-
-static void give(plan *p, size_t at, size_t bytes) {
-  size_t size = rounded(bytes);
-  if (!size) return;
-  int i = p->hole.n;
-  gs_push(p->arena, &p->hole);
-  hole *h = p->hole.at;
-  for (; i > 0 && h[i - 1].at > at; i--) h[i] = h[i - 1];
-  gs_assert(at + size <= p->top); /* nothing is given back twice */
-  gs_assert(i == 0 || h[i - 1].at + h[i - 1].size <= at);
-  h[i] = (hole){at, size};
-  int from = i > 0 ? i - 1 : 0, to = from;
-  for (int k = from + 1; k < p->hole.n; k++) {
-    if (h[to].at + h[to].size == h[k].at) h[to].size += h[k].size;
-    else h[++to] = h[k];
-  }
-  p->hole.n = to + 1;
-}
 
 /* ---- intervals ---- */
 
@@ -130,11 +78,11 @@ static bool in_place(const gs_program *p, const gs_step *s,
   return true;
 }
 
-/* Has the memory of a value that is its own root, once. */
-static void place(plan *m, gs_buffer *buffer) {
+/* A value that is its own root has memory from this turn on. */
+static void place(plan *m, gs_buffer *buffer, int turn) {
   if (m->taken[buffer->root]) return;
   m->taken[buffer->root] = true;
-  buffer->offset = take(m, buffer->bytes);
+  *gs_push(m->arena, &m->want) = (want){.buffer = buffer, .from = turn};
 }
 
 static void place_results(plan *m, gs_program *p, const gs_step *s) {
@@ -149,45 +97,46 @@ static void place_results(plan *m, gs_program *p, const gs_step *s) {
     }
     if (buffer->storage != GS_STORAGE_ARENA) continue;
     if (buffer->root != y->id) {
-      place(m, gs_program_buffer(p, y)); /* a part of a window */
+      place(m, gs_program_buffer(p, y), s->start); /* a part of a window */
     } else if (i == 0 && !m->taken[y->id] && in_place(p, s, y)) {
       gs_buffer *x = gs_program_buffer(p, n->in[0]);
       buffer->root = x->root;
       gs_assert(x->bytes == buffer->bytes);
       x->last = buffer->last;
     } else {
-      place(m, buffer);
+      place(m, buffer, s->start);
     }
   }
 }
 
-static void release(plan *m, gs_program *p, int turn, const gs_value *v,
-                    bool *freed) {
-  if (!v) return;
-  gs_buffer *buffer = gs_program_buffer(p, v);
-  if (buffer->storage != GS_STORAGE_ARENA || buffer->last > turn ||
-      freed[buffer->root])
-    return;
-  freed[buffer->root] = true;
-  give(m, buffer->offset, buffer->bytes);
+/* Offsets for all that wants memory. */
+static void arrange(plan *m, gs_program *p) {
+  gs_arrange_item *item = GS_NEWS(m->arena, m->want.n, gs_arrange_item);
+  for (int i = 0; i < m->want.n; i++) {
+    const want *w = &m->want.at[i];
+    item[i] = (gs_arrange_item){
+        .size = w->buffer ? w->buffer->bytes : w->step->scratch,
+        .from = w->from,
+        .to = w->buffer ? w->buffer->last : w->step->wait};
+    gs_assert(item[i].from <= item[i].to);
+  }
+  p->arena_size = gs_arrange(m->arena, item, m->want.n);
+  for (int i = 0; i < m->want.n; i++) {
+    const want *w = &m->want.at[i];
+    if (w->buffer) w->buffer->offset = item[i].at;
+    else w->step->scratch_at = item[i].at;
+  }
 }
 
 void gs_program_memory(gs_arena *a, gs_program *p) {
   plan m = {.arena = a, .taken = GS_NEWS(a, p->g->value.n, bool)};
-  bool *freed = GS_NEWS(a, p->g->value.n, bool);
   find_intervals(p);
   for (int t = 0; t < p->turn.n; t++) {
     gs_step *s = &p->step.at[p->turn.at[t].step];
-    if (t == s->start) {
-      place_results(&m, p, s);
-      s->scratch_at = take(&m, s->scratch);
-    }
-    if (t != s->wait) continue;
-    give(&m, s->scratch_at, s->scratch);
-    const gs_node *n = s->node;
-    for (int i = 0; i < n->nin; i++) release(&m, p, t, n->in[i], freed);
-    for (int i = 0; i < n->nout; i++) release(&m, p, t, n->out[i], freed);
+    if (t != s->start) continue;
+    place_results(&m, p, s);
+    if (s->scratch)
+      *gs_push(a, &m.want) = (want){.step = s, .from = t};
   }
-  gs_assert(m.top % ALIGN == 0);
-  p->arena_size = m.top;
+  arrange(&m, p);
 }

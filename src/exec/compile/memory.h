@@ -10,7 +10,7 @@
 #include "exec/compile/program.h"
 
 /* Fills in `last` and `offset` of the buffers and p->arena_size.  Cost
- * O(operands + turns * live values). */
+ * O(operands + values * live values). */
 void gs_program_memory(gs_arena *a, gs_program *p);
 
 #endif
