@@ -113,17 +113,29 @@ bool gs_program_is_shared(const gs_program *p, const gs_value *v) {
   return p->readers[gs_program_part(p, v)] > 1;
 }
 
-/* Whether the operand's producer can write it there: any can write one run. */
-static bool is_written(const gs_program *p, const gs_value *x, int64_t outer) {
+/* How operand k lies in the result from `place` on. */
+static gs_view view_of(const widening *w, int k, int64_t place) {
+  const gs_value *x = w->n->in[k], *y = w->n->out[0];
+  int64_t inner = gs_product(x->dims + w->dim + 1, x->rank - w->dim - 1);
+  bool runs = gs_product(x->dims, w->dim) > 1;
+  return (gs_view){.run = x->dims[w->dim] * inner,
+                   .pitch = runs ? y->dims[w->dim] * inner : 0,
+                   .lead = place * inner};
+}
+
+/* Whether the producer of x can write it so: any can write one run.  What lies
+ * between runs is the producer's too, so x is the only source. */
+static bool is_written(const gs_program *p, const widening *w,
+                       const gs_value *x, const gs_view *v) {
   const gs_buffer *b = &p->buffer[gs_program_part(p, x)];
   if (b->storage != GS_STORAGE_ARENA || b->run || p->producer[b->root] < 0)
     return false; /* or it lies in another window */
   const gs_step *s = &p->step.at[p->producer[b->root]];
   if (s->kind != GS_STEP_KERNEL && s->kind != GS_STEP_COLLECTIVE) return false;
-  if (outer == 1) return b->bytes == gs_value_bytes(x);
-  return b->root == x->id && p->readers[x->id] == 1 &&
-         s->kind == GS_STEP_KERNEL && s->node->op->flags & GS_OP_PARTS &&
-         s->node->out[0] == x;
+  if (!v->pitch) return b->bytes == gs_value_bytes(x);
+  return b->root == x->id && p->readers[x->id] == 1 && w->x.nsource == 1 &&
+         s->kind == GS_STEP_KERNEL && s->node->out[0] == x &&
+         gs_kernel_writes_part(s->node, v);
 }
 
 /* Blocks of sources that lie in the result already are not written over by
@@ -137,15 +149,14 @@ static bool is_free(const widening *w, const int64_t *place, int k,
   return true;
 }
 
-/* Puts operand k into the result from `place` on. */
-static void put(gs_program *p, const widening *w, int k, int64_t place) {
+/* Puts operand k into the result, as v says. */
+static void put(gs_program *p, const widening *w, int k, const gs_view *v) {
   const gs_value *x = w->n->in[k], *y = w->n->out[0];
   gs_buffer *b = gs_program_buffer(p, x), *root = gs_program_buffer(p, y);
-  int64_t inner = gs_product(x->dims + w->dim + 1, x->rank - w->dim - 1);
   gs_assert(b->storage == GS_STORAGE_ARENA && !b->run);
-  b->at = (size_t)gs_dtype_bytes((int)x->dtype, place * inner);
-  b->run = x->dims[w->dim] * inner;
-  b->pitch = gs_product(x->dims, w->dim) == 1 ? 0 : y->dims[w->dim] * inner;
+  b->at = (size_t)gs_dtype_bytes((int)x->dtype, v->lead);
+  b->run = v->run;
+  b->pitch = v->pitch;
   gs_assert(b->at + gs_value_bytes(x) <= gs_value_bytes(y));
   b->root = y->id;
   if (root->last < b->last) root->last = b->last; /* an output */
@@ -154,10 +165,10 @@ static void put(gs_program *p, const widening *w, int k, int64_t place) {
 static bool may_lie(const gs_program *p, const widening *w, int k,
                     const gs_compile *how, int64_t *place) {
   const gs_value *x = w->n->in[k];
-  if (gs_dtype_packed(x->dtype) || !gs_value_bytes(x) ||
-      !is_written(p, x, gs_product(x->dims, w->dim)))
-    return false;
+  if (gs_dtype_packed(x->dtype) || !gs_value_bytes(x)) return false;
   *place = place_of(w, k, how->first);
+  gs_view v = view_of(w, k, *place);
+  if (!is_written(p, w, x, &v)) return false;
   bool shared = gs_program_is_shared(p, x);
   for (int64_t d = how->first; d < how->first + how->n; d++)
     if (!fits(w, k, *place, shared, d)) return false;
@@ -176,7 +187,8 @@ void gs_program_margins(gs_arena *a, gs_program *p, const gs_compile *how) {
     for (int k = 0; k < s->node->nin; k++) place[k] = -1;
     for (int k = 0; k < w.x.nsource; k++) {
       if (!may_lie(p, &w, k, how, &at) || !is_free(&w, place, k, at)) continue;
-      put(p, &w, k, at);
+      gs_view v = view_of(&w, k, at);
+      put(p, &w, k, &v);
       place[k] = at;
       s->place = place;
     }

@@ -247,7 +247,9 @@ static gs_status check_operands(walk *w, int i, int64_t first, int64_t n) {
     const gs_value *x = s->node->in[k];
     const gs_buffer *b = &p->buffer[gs_program_part(p, x)];
     bool shared = gs_program_is_shared(p, x);
-    bool ok = is_placed(p, s, k) && (!b->pitch || !shared);
+    int sources = 0;
+    for (int j = 0; j < s->node->nin; j++) sources += s->place[j] >= 0;
+    bool ok = is_placed(p, s, k) && (!b->pitch || (!shared && sources == 1));
     int from = p->producer[gs_program_part(p, x)];
     ok = ok && from >= 0 &&
          (!b->pitch || p->step.at[from].node->op->flags & GS_OP_PARTS);

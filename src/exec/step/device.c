@@ -105,6 +105,21 @@ void gs_device_bind(gs_device *d) {
   }
 }
 
+void gs_device_hold(gs_device *d, const gs_value *v) {
+  if (d->held) {
+    d->held[v->id] = gs_held_result(&d->arena, d->p, v);
+    d->data[v->id] = gs_held_get(d->held[v->id]);
+  } else {
+    d->data[v->id] = gs_alloc64(&d->arena, gs_value_bytes(v));
+  }
+}
+
+void gs_device_let_go(gs_device *d, const gs_value *v) {
+  gs_held *h =
+      d->held && v ? d->held[gs_program_buffer(d->p, v)->root] : NULL;
+  if (h) gs_held_done(h);
+}
+
 static gs_status take_turn(gs_device *d, const gs_turn *t) {
   const gs_step_ops *ops = ops_of(d, t->step);
   if (!t->wait) return ops->start(d, t->step);

@@ -41,6 +41,10 @@ gs_status gs_device_prepare(gs_device *d);
 /* Tells the steps where values lie after inputs have changed. */
 void gs_device_bind(gs_device *d);
 gs_status gs_device_run(gs_device *d);
+/* Gives the result v of a step that runs once its memory. */
+void gs_device_hold(gs_device *d, const gs_value *v);
+/* One operand of a step that is v, or NULL, is not read any more. */
+void gs_device_let_go(gs_device *d, const gs_value *v);
 /* Drops the computed dynamic values that the last run has left. */
 void gs_device_rewind(gs_device *d);
 void gs_device_free(gs_device *d);

@@ -44,8 +44,12 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
     k->out[i] = view_of(v, NULL);
     k->out[i].any = v && d->p->any[v->id];
     if (!v) continue;
-    k->out[i].run = d->p->buffer[v->id].run;
-    k->out[i].pitch = d->p->buffer[v->id].pitch;
+    const gs_buffer *b = &d->p->buffer[v->id];
+    if (!b->pitch) continue;
+    k->out[i].run = b->run;
+    k->out[i].pitch = b->pitch;
+    k->out[i].lead =
+        (int64_t)(b->at / (size_t)gs_dtype_bytes((int)v->dtype, 1));
     gs_assert(!k->out[i].pitch || (i == 0 && n->op->flags & GS_OP_PARTS));
   }
   k->mesh = d->p->g->mesh;
@@ -62,12 +66,7 @@ static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
   for (int i = 0; i < k->nout; i++) {
     const gs_value *v = gs_node_out(step->node, i);
     if (!v) continue;
-    if (d->held) {
-      d->held[v->id] = gs_held_result(&d->arena, d->p, v);
-      d->data[v->id] = gs_held_get(d->held[v->id]);
-    } else {
-      d->data[v->id] = gs_alloc64(&d->arena, gs_value_bytes(v));
-    }
+    gs_device_hold(d, v);
     k->out[i].data = d->data[v->id];
   }
   gs_arena a;
@@ -80,11 +79,8 @@ static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
 
 /* What the prepared step does not read any more may go. */
 static void let_go(gs_device *d, const gs_step *step, const gs_kctx *k) {
-  for (int i = 0; d->held && i < step->node->nin; i++) {
-    const gs_value *v = step->node->in[i];
-    gs_held *h = v ? d->held[gs_program_buffer(d->p, v)->root] : NULL;
-    if (h && (step->once || k->in[i].unread)) gs_held_done(h);
-  }
+  for (int i = 0; i < step->node->nin; i++)
+    if (step->once || k->in[i].unread) gs_device_let_go(d, step->node->in[i]);
 }
 
 static gs_status prepare(gs_device *d, int s) {

@@ -170,6 +170,7 @@ static bool is_literal(const Onnx__NodeProto *p) {
 #define DYN(name)
 #define FUSE(class)
 #define BLOCKS(set)
+#define FITS(name)
 #define INDEX(operand, of, kind)
 #define OVER(...)
 #define T(types)

@@ -19,6 +19,7 @@ typedef struct plan {
   gs_dnn_conv *dnn;
   gs_conv_shape s;
   bool half, scaled, relu;
+  int64_t lead; /* of a result whose margins are computed too */
   double epsilon;
   const void *weights; /* packed, or scaled for own; NULL: made at each run */
   const float *bias;   /* scaled; NULL: operand B, or made at each run */
@@ -163,11 +164,17 @@ static gs_status prep(gs_kctx *k) {
   gs_dnn_conv_form form = {.bias = bias, .add = add, .relu = p->relu,
                            .x = k->in[X].block,
                            .z = add ? k->in[Z].block : 0,
-                           .any = k->out[0].any,
-                           .run = p->half ? 0 : k->out[0].run,
-                           .pitch = p->half ? 0 : k->out[0].pitch};
+                           .any = k->out[0].any};
+  gs_conv_shape s = p->s;
+  bool wide = !p->half && !add && gs_dnn_conv_widen(&s, &k->out[0]);
+  if (!wide && !p->half) {
+    form.run = k->out[0].run;
+    form.pitch = k->out[0].pitch;
+  }
   if (t != GS_DOUBLE)
-    p->dnn = gs_dnn_conv_new(k->arena, &p->s, &form, &k->out[0].block);
+    p->dnn = gs_dnn_conv_new(k->arena, &s, &form, &k->out[0].block);
+  if (p->dnn) p->s = s;
+  if (p->dnn && wide) p->lead = k->out[0].lead * gs_max(1, k->out[0].block);
   if (!p->dnn)
     p->own = gs_conv_own_new(k->arena, &p->s, t == GS_DOUBLE ? t : GS_FLOAT);
   prepare_weights(k, p);
@@ -232,7 +239,7 @@ static gs_status run(gs_kctx *k) {
   const void *in[3] = {k->in[X].data, k->in[W].data,
                        gs_kernel_has(k, B) ? k->in[B].data : NULL};
   char *scratch = k->scratch;
-  void *out = y->data;
+  void *out = (float *)y->data - p->lead;
   if (!y->n) return GS_OK;
   for (int i = 0; i < 3; i++) {
     if (!p->wide[i]) continue;
@@ -258,10 +265,30 @@ static gs_status run(gs_kctx *k) {
     return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
                           "convolution");
   if (p->half) gs_half_narrow_to(y, out, k->threads);
-  else if (out != y->data)
+  else if (p->result)
     gs_part_put(y, y->dtype == GS_DOUBLE ? 8 : 4, 0, y->n, out);
   return GS_OK;
 }
 
+extern bool gs_fits_conv(const gs_node *n, const gs_view *y);
 const gs_kernel gs_kernel_conv = {prep, run};
 const gs_kernel gs_kernel_fused_conv = {prep, run};
+
+/* Pieces of convolutions that are put where they are to lie should still be in
+ * a cache then. */
+enum { CACHE = 1 << 18 };
+
+bool gs_fits_conv(const gs_node *n, const gs_view *y) {
+  gs_arena a;
+  gs_arena_init(&a);
+  gs_kctx k = {.node = n, .nin = n->nin, .arena = &a};
+  gs_conv_shape s, wide;
+  gs_dtype t = n->in[X]->dtype;
+  bool fits = !gs_conv_shape_get(&k, X, W, false, &s) && t != GS_DOUBLE;
+  wide = s;
+  if (fits && t == GS_FLOAT)
+    fits = (!gs_node_in(n, Z) && gs_dnn_conv_widen(&wide, y)) ||
+           gs_dnn_conv_piece(&s) <= CACHE;
+  gs_arena_free(&a);
+  return fits; /* halves are rounded to there */
+}

@@ -80,6 +80,33 @@ static void cut(gs_dnn_conv *c) {
   if (c->grouped) c->sources = c->parts;
 }
 
+int64_t gs_dnn_conv_piece(const gs_conv_shape *s) {
+  gs_dnn_conv c = {.s = *s, .p = *s};
+  cut(&c);
+  return gs_conv_places_out(&c.p) * c.p.batch * c.p.group * c.p.out *
+         (int64_t)sizeof(float);
+}
+
+/* The library is slow where a window lies in the padding alone. */
+bool gs_dnn_conv_widen(gs_conv_shape *s, const gs_view *y) {
+  gs_window *w = &s->w;
+  int d = w->n;
+  int64_t inner = 1;
+  while (d > 0 && inner != y->run) inner *= w->out[--d];
+  while (d > 0 && w->out[d - 1] == 1) d--;
+  if (!y->pitch || inner != y->run || d == w->n) return false;
+  inner /= w->out[d];
+  if (y->pitch % inner || y->lead % inner) return false;
+  int64_t wide = y->pitch / inner, span = gs_window_span(w, d);
+  int64_t begin = w->begin[d] + y->lead / inner * w->stride[d];
+  int64_t behind = (wide - 1) * w->stride[d] + span - w->in[d] - begin;
+  if (begin >= span || behind >= span || 8 * (wide - w->out[d]) > w->out[d])
+    return false;
+  w->out[d] = wide;
+  w->begin[d] = begin;
+  return true;
+}
+
 /* ---- objects ---- */
 
 static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }

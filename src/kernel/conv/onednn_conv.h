@@ -20,6 +20,13 @@ typedef struct gs_dnn_conv_form {
   int64_t run, pitch; /* of the result: where it is a part, see gs_view */
 } gs_dnn_conv_form;
 
+/* Makes s the convolution whose result is the larger tensor of which y, the
+ * result of s, is a part along a spatial dim: what lies between the runs is
+ * computed with them.  False, and s as it was, where y is none, the library
+ * would be slower there, or that would be more than an eighth. */
+bool gs_dnn_conv_widen(gs_conv_shape *s, const gs_view *y);
+/* Bytes of the result of a piece, in f32. */
+int64_t gs_dnn_conv_piece(const gs_conv_shape *s);
 /* A plan for one to three spatial dims; its objects go with arena a.  *block
  * gets the blocks of the result.  NULL: the library does not do it. */
 gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,

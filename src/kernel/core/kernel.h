@@ -31,8 +31,10 @@ typedef struct gs_view {
   /* Result 0 of rows with GS_OP_PARTS, where it is a part of a larger tensor:
    * elements run * i .. run * i + run - 1 lie one behind another from element
    * pitch * i on; in blocks of channels `block` times as many.  0: all lie so.
-   * See kernel/core/part.h. */
-  int64_t run, pitch;
+   * What lies between the runs, the last pitch included that begins `lead`
+   * elements before the first of them, is of nobody until the kernel has run.
+   * See kernel/core/layout.h. */
+  int64_t run, pitch, lead;
   bool any;  /* results: `block` may be set */
 } gs_view;
 
@@ -65,6 +67,10 @@ typedef struct gs_kernel {
 
 /* The kernel of a row; its run is NULL for collectives. */
 const gs_kernel *gs_kernel_of(const gs_op *op);
+
+/* Whether the kernel of n writes a result 0 with the run, pitch and lead of y,
+ * and does so at no more cost than a copy: GS_OP_PARTS and the cell FITS. */
+bool gs_kernel_writes_part(const gs_node *n, const gs_view *y);
 
 /* Kernels are called through these.  They let rows of GS_OP_MOVES, whose
  * kernels know whole bytes only, have operands of 4 and 2 bits: in scratch

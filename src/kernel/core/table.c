@@ -11,6 +11,8 @@ static const gs_kernel gs_kernel_none;
 #define LITERAL
 #define FUSE(class)
 #define BLOCKS(set)
+#define FITS(name)                                                             \
+  extern bool gs_fits_##name(const gs_node *n, const gs_view *y);
 #define K(name) extern const gs_kernel gs_kernel_##name;
 #define DYN(name) extern const gs_dynamic gs_dynamic_##name;
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
@@ -24,6 +26,7 @@ static const gs_kernel gs_kernel_none;
 #undef DYN
 #undef FUSE
 #undef BLOCKS
+#undef FITS
 #undef OP
 
 static const struct {
@@ -31,11 +34,13 @@ static const struct {
   const gs_dynamic *dynamic;
   gs_fuse fuse;
   unsigned blocks; /* set of operands */
+  bool (*fits)(const gs_node *n, const gs_view *y);
 } table[] = {
 #define K(name) .kernel = &gs_kernel_##name,
 #define DYN(name) .dynamic = &gs_dynamic_##name,
 #define FUSE(class) .fuse = GS_FUSE_##class,
 #define BLOCKS(set) .blocks = (set),
+#define FITS(name) .fits = gs_fits_##name,
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \
   {kernel},
@@ -44,6 +49,7 @@ static const struct {
 #undef DYN
 #undef FUSE
 #undef BLOCKS
+#undef FITS
 #undef OP
 #undef LITERAL
 #undef INDEX
@@ -68,6 +74,11 @@ bool gs_kernel_takes_blocks(const gs_node *n, int i) {
   /* Other results than the first are not made of blocks. */
   return i < 32 && table[n->op->id].blocks >> i & 1 && n->nout == 1 &&
          n->in[i]->dtype == GS_FLOAT;
+}
+
+bool gs_kernel_writes_part(const gs_node *n, const gs_view *y) {
+  return n->op->flags & GS_OP_PARTS &&
+         (!table[n->op->id].fits || table[n->op->id].fits(n, y));
 }
 
 gs_status gs_dyncall_node(gs_dyncall *k) {

@@ -61,7 +61,8 @@ static gs_status matmul_batch(gs_kctx *k, gs_gemm *g) {
   }
   for (int d = 0; d < n; d++) gs_gemm_batch(g, dims[d], sa[d], sb[d]);
   /* One matrix for a whole dense batch: more rows of a instead. */
-  if (g->nbatch == 1 && g->sb[0] == 0 && g->sa[0] == g->m * g->k) {
+  if (g->nbatch == 1 && g->sb[0] == 0 && g->sa[0] == g->m * g->k &&
+      (!g->pitch || g->run == g->n)) {
     g->m *= g->batch;
     g->batch = 1;
     g->nbatch = 0;
@@ -80,6 +81,10 @@ static gs_status matmul_prep(gs_kctx *k) {
   plan *p = GS_NEW(k->arena, plan);
   p->g.batch = 1;
   GS_TRY(check_type(k, p));
+  if (!p->half) { /* else it is rounded to there */
+    p->g.run = k->out[0].run;
+    p->g.pitch = k->out[0].pitch;
+  }
   GS_TRY(matmul_shape(k, p));
   GS_TRY(matmul_batch(k, &p->g));
   gs_gemm_keep(&p->g, k, 1, 0);
@@ -113,9 +118,7 @@ static gs_status matmul_run(gs_kctx *k) {
   const plan *p = k->state;
   void *c;
   GS_TRY(product(k, p, &c));
-  if (p->half)
-    gs_half_narrow(k->out[0].dtype, k->out[0].n, c, k->out[0].data,
-                   k->threads);
+  if (p->half) gs_half_narrow_to(&k->out[0], c, k->threads);
   return GS_OK;
 }
 

@@ -40,15 +40,24 @@ void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb) {
  * of two that would put them all into the same places of the caches. */
 static int64_t panel_row(int64_t n) { return (n + 31) / 16 * 16; }
 
+/* Elements between rows of c. */
+static int64_t row_of(const gs_gemm *g) {
+  return g->pitch && g->run == g->n ? g->pitch : g->n;
+}
+
+static gs_view part_of(const gs_gemm *g) {
+  return (gs_view){.run = g->run, .pitch = g->pitch};
+}
+
 static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
                  const void *b, void *c) {
   if (g->packed)
     return gs_onednn_sgemm(g->ta, false, m, n, g->k, a, g->lda, b,
-                           panel_row(n), c, g->n);
+                           panel_row(n), c, row_of(g));
   if (g->dtype == GS_FLOAT)
     return gs_onednn_sgemm(g->ta, g->tb, m, n, g->k, a, g->lda, b, g->ldb, c,
-                           g->n);
-  gs_gemm_own(g, m, n, a, b, c);
+                           row_of(g));
+  gs_gemm_own(g, m, n, a, b, c, row_of(g));
   return true;
 }
 
@@ -141,7 +150,8 @@ static bool piece(const gs_gemm *g, int64_t item, int64_t gm, int64_t gn,
   gs_assert(im < gm && jn < gn && batch < g->batch);
   int64_t n0 = g->n * jn / gn, n1 = g->n * (jn + 1) / gn;
   int64_t oa = m0 * (g->ta ? 1 : g->lda), ob = n0 * (g->tb ? g->ldb : 1);
-  int64_t oc = (batch * g->m + m0) * g->n + n0;
+  gs_view part = part_of(g);
+  int64_t oc = gs_part_place(&part, (batch * g->m + m0) * g->n) + n0;
   for (int d = g->nbatch - 1; d >= 0; d--) {
     oa += batch % g->dims[d] * g->sa[d];
     ob += batch % g->dims[d] * g->sb[d];
@@ -160,10 +170,14 @@ bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
   size_t size = (size_t)gs_dtype_get((int)g->dtype)->bits / 8;
   int64_t total = g->batch * g->m * g->n;
   if (!total) return true;
-  if (!g->k) {
-    memset(c, 0, (size_t)total * size);
-    return true;
+  gs_view part = part_of(g);
+  gs_assert(!g->pitch || g->run == g->n || g->run % (g->m * g->n) == 0);
+  for (int64_t i = 0, n; !g->k && i < total; i += n) {
+    n = gs_part_run(&part, i, total - i);
+    memset((char *)c + (size_t)gs_part_place(&part, i) * size, 0,
+           (size_t)n * size);
   }
+  if (!g->k) return true;
   int64_t gm, gn;
   grid(g, g->packed != NULL, &gm, &gn);
   int64_t items = g->batch * gm * gn;

@@ -4,13 +4,15 @@
 
 #include "kernel/core/kernel.h"
 
-/* For every batch index: c[m,n] = a[m,k] b[k,n], c dense and batch-major.
+/* For every batch index: c[m,n] = a[m,k] b[k,n], c batch-major and dense, or
+ * a part as gs_view says it: in runs of whole matrices, or of rows.
  * f32, f64, integers of whole bytes (wrapping; bool is not one). */
 typedef struct gs_gemm {
   gs_dtype dtype;
   int64_t m, n, k;
   bool ta, tb;      /* a is stored [k,m], b is stored [n,k] */
   int64_t lda, ldb; /* elements between rows as stored */
+  int64_t run, pitch; /* of c, 0: it is dense */
   int nbatch;       /* batch dims, major first */
   int64_t dims[GS_MAX_RANK];
   int64_t sa[GS_MAX_RANK], sb[GS_MAX_RANK]; /* strides in elements */
@@ -35,10 +37,10 @@ bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
  * other types, more than one matrix, few columns. */
 void gs_gemm_keep(gs_gemm *g, gs_kctx *k, int i, int64_t first);
 
-/* One m x n tile of the same (a, b, c at its first elements) for the types
- * that oneDNN has not; k > 0. */
+/* One m x n tile of the same (a, b, c at its first elements, c's rows ldc
+ * apart) for the types that oneDNN has not; k > 0. */
 void gs_gemm_own(const gs_gemm *g, int64_t m, int64_t n, const void *a,
-                 const void *b, void *c);
+                 const void *b, void *c, int64_t ldc);
 
 /* 16-bit floats (t) to f32 and back; other types are not touched. */
 void gs_half_widen(gs_dtype t, int64_t n, const void *from, float *to,

@@ -8,16 +8,16 @@ enum { KB = 256, ROWS = 4 };
 #include "kernel/core/stamp.h"
 
 void gs_gemm_own(const gs_gemm *g, int64_t m, int64_t n, const void *a,
-                 const void *b, void *c) {
+                 const void *b, void *c, int64_t ldc) {
   switch (g->dtype) {
-  case GS_DOUBLE: GS_PICK(own_f64)(g, m, n, a, b, c, g->n); break;
-  case GS_INT8: case GS_UINT8: GS_PICK(own_u8)(g, m, n, a, b, c, g->n); break;
+  case GS_DOUBLE: GS_PICK(own_f64)(g, m, n, a, b, c, ldc); break;
+  case GS_INT8: case GS_UINT8: GS_PICK(own_u8)(g, m, n, a, b, c, ldc); break;
   case GS_INT16: case GS_UINT16:
-    GS_PICK(own_u16)(g, m, n, a, b, c, g->n);
+    GS_PICK(own_u16)(g, m, n, a, b, c, ldc);
     break;
   case GS_INT32: case GS_UINT32:
-    GS_PICK(own_u32)(g, m, n, a, b, c, g->n);
+    GS_PICK(own_u32)(g, m, n, a, b, c, ldc);
     break;
-  default: GS_PICK(own_u64)(g, m, n, a, b, c, g->n); break;
+  default: GS_PICK(own_u64)(g, m, n, a, b, c, ldc); break;
   }
 }

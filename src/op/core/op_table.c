@@ -60,6 +60,7 @@
 #define DYN(name)
 #define FUSE(class)
 #define BLOCKS(set)
+#define FITS(name)
 #define LITERAL
 #define INDEX(at, from, what)                                                  \
   .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
