@@ -376,6 +376,21 @@ static gs_status plan(const gs_program *p, const gs_step *step,
   return s;
 }
 
+/* An exchange of constants that every device has whole. */
+static gs_status run_once(gs_device *d, gs_coll *c) {
+  const gs_node *n = c->node;
+  gs_assert(c->group.n == 1 && !c->scratch_size);
+  gs_device_hold(d, c->y);
+  for (int i = 0; i < n->nin; i++)
+    c->operand[i] = gs_device_data(d, n->in[i]);
+  c->in = c->operand[0];
+  c->out = gs_device_data(d, c->y);
+  GS_TRY(gs_coll_start(c, &d->err));
+  GS_TRY(gs_coll_wait(c, &d->err));
+  for (int i = 0; i < n->nin; i++) gs_device_let_go(d, n->in[i]);
+  return GS_OK;
+}
+
 static gs_status prepare(gs_device *d, int s) {
   gs_coll *c;
   GS_TRY(gs_coll_new(&d->arena, &d->p->step.at[s], d->p->g->mesh, d->position,
@@ -385,6 +400,7 @@ static gs_status prepare(gs_device *d, int s) {
   gs_assert(!c->block || gs_exchange_takes_blocks(c->node));
   d->block[c->y->id] = c->block;
   d->state[s] = c;
+  if (d->p->step.at[s].once) return run_once(d, c);
   c->transfer = gs_transfer_new(d->comm, &c->group);
   return GS_OK;
 }

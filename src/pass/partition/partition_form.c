@@ -28,10 +28,12 @@ static bool as_split(const gs_partitioner *p, const gs_value *v) {
 }
 
 /* Inputs and constants lie outside the devices; every device can read the
- * part that its sharding in the model gives it, and parts of that. */
+ * part that its sharding in the model gives it, and parts of that; of
+ * constants also a window around it. */
 static bool readable(const gs_partitioner *p, const gs_value *v,
                      const gs_form *want) {
-  if (v->def || want->sharding->partial || !gs_form_is_blocks(want))
+  bool window = !gs_form_is_blocks(want);
+  if (v->def || want->sharding->partial || (window && !v->constant))
     return false;
   bool small = v->constant && v->constant->nbytes <= GS_SMALL_CONSTANT;
   if (small && !as_split(p, v)) return true;
@@ -219,10 +221,25 @@ static gs_held_form *read_block(gs_partitioner *p, const gs_value *v,
   return gs_partitioner_add(p, v, &block, out);
 }
 
+/* Reads a window of a constant: exchanges of what every device has whole send
+ * nothing, and take no more of a file than they move. */
+static gs_held_form *read_window(gs_partitioner *p, const gs_value *v,
+                                 const gs_form *want) {
+  const gs_value *all = whole(p, v);
+  gs_held_form *x = find(p, v, want);
+  if (x) return x;
+  for (x = p->held[v->id]; x->local != all;) x = x->next;
+  x = gs_partitioner_move(p, v, x, want);
+  gs_assert(x);
+  return x;
+}
+
 /* The elements of `want`, whatever its padding. */
 static gs_held_form *bring(gs_partitioner *p, const gs_value *v,
                            const gs_form *want) {
-  if (readable(p, v, want)) return read_block(p, v, want);
+  if (readable(p, v, want))
+    return gs_form_is_blocks(want) ? read_block(p, v, want)
+                                   : read_window(p, v, want);
   gs_held_form *x = find(p, v, want), *from = NULL;
   bool reads_whole = x && !v->def && !x->local->def;
   if (x && !reads_whole) return x;
