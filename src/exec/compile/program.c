@@ -9,7 +9,7 @@
 #include "exec/compile/margins.h"
 #include "exec/compile/memory.h"
 #include "exec/compile/schedule.h"
-#include "op/core/moves.h"
+#include "op/core/exchange_node.h"
 
 enum { SMALL = 65536 }; /* bytes that are always kept */
 
@@ -129,15 +129,9 @@ static gs_status add_kernel(gs_program *p, gs_arena *a, const gs_node *n,
   return GS_OK;
 }
 
-/* Whether n is an exchange of what every device has whole. */
-static bool is_local(const gs_node *n) {
-  const gs_axes *axes = gs_node_axes(n, "axes");
-  return gs_move_of(n->op)->effect == GS_EFFECT_EXCHANGE && axes && !axes->n;
-}
-
 static gs_status add_collective(gs_program *p, gs_arena *a,
                                 const gs_node *n) {
-  bool once = is_local(n) && runs_once(p, n);
+  bool once = gs_exchange_is_local(n) && runs_once(p, n);
   gs_step *s = add_step(p, a, n, GS_STEP_COLLECTIVE,
                         once ? GS_STORAGE_ONCE : GS_STORAGE_ARENA);
   s->once = once;

@@ -215,6 +215,12 @@ bool gs_exchange_takes_blocks(const gs_node *n) {
          n->in[0]->dtype == GS_FLOAT && gs_node_int(n, "dim", -1) > 1;
 }
 
+bool gs_exchange_is_local(const gs_node *n) {
+  const gs_axes *axes = gs_node_axes(n, "axes");
+  return gs_move_of(n->op) &&
+         gs_move_of(n->op)->effect == GS_EFFECT_EXCHANGE && axes && !axes->n;
+}
+
 /* ---- the pieces of one device ---- */
 
 static int64_t *list_of(gs_arena *a, const gs_mesh *m, const gs_exchange *x,

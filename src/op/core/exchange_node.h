@@ -21,6 +21,10 @@ void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
  * tensor, so that blocks of channels may be moved as they are. */
 bool gs_exchange_takes_blocks(const gs_node *n);
 
+/* Whether n is an exchange of what every device has whole: nothing is sent, and
+ * each takes its places. */
+bool gs_exchange_is_local(const gs_node *n);
+
 /* A list of six numbers: m, a, b, c, e, length.  GS_DATA where there are not
  * six, c is not above 0, length is below 0, or the places of index 0 do not
  * fit. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "op/core/exchange_node.h"
 #include "pass/partition/partition_impl.h"
 
 static gs_value *operand(gs_partitioner *p, const gs_node *n, int i,
@@ -236,8 +237,6 @@ static void count_uses(gs_partitioner *p) {
   for (int i = 0; i < p->g->output.n; i++) p->nuse[p->g->output.at[i]->id]++;
 }
 
-/* Bytes of constants and their blocks on one device: each once, however many
- * nodes read it. */
 /* Moves whose results were pruned, for nothing reads them, cost nothing. */
 static void drop_pruned(gs_partitioner *p) {
   int kept = 0;
@@ -250,6 +249,14 @@ static void drop_pruned(gs_partitioner *p) {
   p->out->collective.n = kept;
 }
 
+/* Whether n makes of constants what a device holds of them: a block, or the
+ * places of a window or a stack. */
+static bool takes_part(const gs_node *n) {
+  return n->op && (n->op->flags & GS_OP_ENTRY || gs_exchange_is_local(n));
+}
+
+/* Bytes of constants and their blocks on one device: each once, however many
+ * nodes read it. */
 static double weight_bytes(const gs_partitioner *p) {
   double bytes = 0;
   gs_arena tmp;
@@ -260,8 +267,7 @@ static double weight_bytes(const gs_partitioner *p) {
     for (int k = 0; k < n->nin; k++) {
       const gs_value *v = n->in[k];
       if (!v || !v->constant) continue;
-      bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
-      const gs_value *held = shard ? n->out[0] : v;
+      const gs_value *held = takes_part(n) ? n->out[0] : v;
       if (gs_value_dynamic(held) || counted[held->id]) continue;
       counted[held->id] = true;
       int64_t count = gs_product(held->dims, held->rank);
@@ -280,8 +286,7 @@ static void find_whole(gs_partitioner *p) {
   bool *read = GS_NEWS(&tmp, g->value.n + 1, bool);
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
-    bool shard = n->op && (n->op->flags & GS_OP_ENTRY);
-    for (int k = 0; k < n->nin && !shard; k++)
+    for (int k = 0; k < n->nin && !takes_part(n); k++)
       if (n->in[k]) read[n->in[k]->id] = true;
   }
   p->out->whole = GS_NEWS(p->a, p->g->value.n + 1, bool);
