@@ -6,7 +6,7 @@
  * MomentBlocks: the mean of (x - mean)^2, and that mean, or, without `centred`,
  * the mean of x^2 or |x|, and 0; then which part of the whole row the block is.
  *
- * Elements are computed in f32, or f64, and added in f64: element i of a row to
+ * Elements are computed in f32, or in f64 of f64, and added in f64: element i of a row to
  * lane i mod GS_LANES, whether rows are read one by one or side by side. */
 #include <math.h>
 #include <string.h>
@@ -48,15 +48,17 @@ struct job {
 
 /* ---- elements ---- */
 
+/* In the type that elements are computed in, or wider, results are given. */
 static gs_status prep(gs_kctx *k, row_fn *row, row_fn *columns) {
   const gs_view *x = &k->in[0];
   plan *p = GS_NEW(k->arena, plan);
   if (x->dtype != GS_FLOAT && x->dtype != GS_DOUBLE && !gs_dtype_half(x->dtype))
     return gs_kernel_no_type(k, x->dtype);
   GS_TRY(gs_row_plan_read(k, &p->rows));
+  p->type = x->dtype == GS_DOUBLE ? GS_DOUBLE : GS_FLOAT;
   for (int i = 0; i < k->nout; i++)
-    if (k->out[i].rank >= 0) p->type = k->out[i].dtype;
-  gs_assert(p->type == GS_FLOAT || p->type == GS_DOUBLE);
+    gs_assert(k->out[i].rank < 0 || k->out[i].dtype == p->type ||
+              k->out[i].dtype == GS_DOUBLE);
   p->wide = p->type == GS_DOUBLE ? 8 : 4;
   p->row = row;
   p->columns = columns;
@@ -100,8 +102,8 @@ static double wide(const plan *p, const void *x, int64_t i) {
                              : ((const double *)x)[i];
 }
 
-static void narrow(const plan *p, void *to, int64_t i, double v) {
-  if (p->type == GS_FLOAT) ((float *)to)[i] = (float)v;
+static void narrow(gs_dtype t, void *to, int64_t i, double v) {
+  if (t == GS_FLOAT) ((float *)to)[i] = (float)v;
   else ((double *)to)[i] = v;
 }
 
@@ -210,7 +212,7 @@ static void softmax_row(const job *j, int64_t x, int64_t c, double *a,
   runs r = runs_of(j->box);
   number max;
   gs_assert(c == 1);
-  narrow(p, &max, 0, -(double)INFINITY);
+  narrow(p->type, &max, 0, -(double)INFINITY);
   EACH_CHUNK(j, x, r, i, at, m)
     p->max->row(&max, chunk(j, x, &r, i, at, m, buf), m);
   a[0] = wide(p, &max, 0);
@@ -239,7 +241,8 @@ static void softmax_columns(const job *j, int64_t x, int64_t c, double *a,
   _Alignas(64) char max[GS_COLUMNS * sizeof(number)];
   lanes lane = {{0}};
   gs_assert(c <= GS_COLUMNS);
-  for (int64_t q = 0; q < c; q++) narrow(p, max, q, -(double)INFINITY);
+  for (int64_t q = 0; q < c; q++)
+    narrow(p->type, max, q, -(double)INFINITY);
   for (int64_t i = 0; i < j->box->n; i++)
     p->max->col(max, across(j, x, i, c, buf), c);
   for (int64_t q = 0; q < c; q++) a[q] = wide(p, max, q);
@@ -299,7 +302,7 @@ static int64_t per_side(const gs_row_box *b) {
 static void put(const job *j, int result, int64_t at, double v) {
   const gs_kctx *k = j->k;
   if (result >= k->nout || k->out[result].rank < 0) return;
-  narrow(j->p, k->out[result].data, at, v);
+  narrow(k->out[result].dtype, k->out[result].data, at, v);
 }
 
 /* Units [lo, hi) of a box: rows, or GS_COLUMNS of them side by side. */
