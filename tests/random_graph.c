@@ -52,7 +52,9 @@ static void choose_outputs(producer *k) {
       if (g->node.at[i]->in[j]) used[g->node.at[i]->in[j]->id] = true;
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
-    if (k->mark[i].index || (used[i] && !random_chance(k, 10)) ||
+    bool told = k->mark[i].special || k->mark[i].real;
+    if (k->mark[i].index || (!v->def && k->mark[i].special) ||
+        (used[i] && !(k->rows && told) && !random_chance(k, 10)) ||
         (!used[i] && !v->def && !random_chance(k, 20)))
       continue;
     v->is_output = true;
@@ -96,6 +98,8 @@ static const random_kinds *kinds_of(producer *k, random_family family) {
                                                    : &random_all;
   case RANDOM_LOOKUPS:
     return random_chance(k, 60) ? &random_lookups : &random_all;
+  case RANDOM_STATS:
+    return random_chance(k, 65) ? &random_stats : &random_all;
   case RANDOM_ANY:
   case RANDOM_NFAMILY: break;
   }
@@ -134,7 +138,8 @@ char *random_graph_text(gs_arena *a, random_family family, uint32_t seed) {
     k->size[i] = sizes[random_number(k, family == RANDOM_WINDOWS ? 12 : 8)];
   k->plain = random_chance(k, 60);
   k->chain = family == RANDOM_PARTIAL;
-  if (k->chain && random_chance(k, 80))
+  k->rows = family == RANDOM_STATS;
+  if ((k->chain || k->rows) && random_chance(k, 80))
     gs_buf_printf(&k->ranges, "# slow links\n");
   k->dense = (int[]){10, 30, 60, 100}[random_number(k, 4)];
   random_any_fresh(k, FLOATS, 2, 3);

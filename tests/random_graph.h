@@ -22,13 +22,16 @@ typedef enum random_family {
   RANDOM_PARTIAL, /* chains through which partial sums may travel, over slow
                      links */
   RANDOM_LOOKUPS, /* mostly reads and writes by indices */
+  RANDOM_STATS,   /* mostly what needs all of a dim, over slow links */
   RANDOM_NFAMILY
 } random_family;
 
 /* A graph for this seed, with mesh and annotations, in text form.  A line
  * "# range NAME LO HI" says which numbers an input must have; other inputs,
- * and constants without data, take any small integers. "# slow links" is for
- * the mesh. */
+ * and constants without data, take any small integers.  "# special NAME" puts
+ * NaN and infinities among them, "# lowest NAME" only -infinity; "# close NAME"
+ * says that a value need only be close to that of the whole graph.  "# slow
+ * links" is for the mesh. */
 char *random_graph_text(gs_arena *a, random_family family, uint32_t seed);
 
 #endif

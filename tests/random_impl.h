@@ -10,6 +10,7 @@ typedef struct mark {
   double max; /* no element is larger in magnitude */
   bool real;   /* not integers: order of summation shows */
   bool index;  /* made for one use only */
+  bool special; /* may have NaN and infinities: not used again */
 } mark;
 
 typedef struct producer {
@@ -21,6 +22,7 @@ typedef struct producer {
   int dense;       /* percent of values that are annotated */
   bool plain;      /* floats are f32 */
   bool chain;      /* the newest value is read first */
+  bool rows;       /* what is close, not exact, is a result of the graph */
   int failed;      /* nodes taken back */
   gs_buf ranges;
   gs_err e;
@@ -50,6 +52,9 @@ gs_value *random_pick(producer *k, unsigned set, int low, int high, bool exact);
 gs_value *random_like(producer *k, gs_dtype t, int rank, const int64_t *dims,
                       bool exact);
 gs_value *random_partner(producer *k, const gs_value *x, gs_dtype t);
+/* With NaN and infinities, for one use. */
+gs_value *random_special(producer *k, gs_dtype t, int rank,
+                         const int64_t *dims);
 gs_value *random_ints(producer *k, const int64_t *v, int n);
 gs_value *random_one_int(producer *k, int64_t v);
 gs_value *random_floats(producer *k, const float *v, int n);
@@ -66,6 +71,9 @@ bool random_simple(producer *k, const char *op, gs_value **in, int nin,
 
 /* As random_finish; false, and no node, where the operator refuses it. */
 bool random_try(producer *k, gs_node *n, double bound, bool is_real);
+/* The one result of an operator without a row; it is not exact. */
+void random_known(producer *k, gs_node *n, gs_dtype t, int rank,
+                  const int64_t *dims);
 /* The result holds elements of operand 0. */
 bool random_moved(producer *k, gs_node *n);
 
@@ -75,8 +83,9 @@ typedef struct random_kinds {
   random_make *const *make;
   int n;
 } random_kinds;
-/* Of every kind; with windows; what moves elements; linear; by indices. */
+/* Of every kind; with windows; what moves elements; linear; by indices; what
+ * needs all of a dim. */
 extern const random_kinds random_all, random_windows, random_moves,
-    random_linear, random_lookups;
+    random_linear, random_lookups, random_stats;
 
 #endif

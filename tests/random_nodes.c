@@ -228,7 +228,7 @@ static bool make_scan(producer *k) {
   }
   gs_node_set_int(k->g, n, "axis", axis);
   random_finish(k, n, random_max(k, in[0]) + size, random_real(k, in[0]));
-  if (what == 1) k->mark[n->out[1]->id] = (mark){size, false, false};
+  if (what == 1) k->mark[n->out[1]->id] = (mark){.max = size};
   return true;
 }
 

@@ -100,7 +100,7 @@ gs_value *random_pick(producer *k, unsigned set, int low, int high,
     int last = k->g->value.n - 1;
     bool newest = k->chain && !try && k->g->value.at[last]->def;
     gs_value *v = k->g->value.at[newest ? last : random_number(k, last + 1)];
-    if (k->mark[v->id].index || !(set_of(v->dtype) & set) || v->rank < low ||
+    if (k->mark[v->id].index || k->mark[v->id].special || !(set_of(v->dtype) & set) || v->rank < low ||
         v->rank > high || (exact && random_real(k, v)) ||
         (!v->def && random_chance(k, 70)))
       continue;
@@ -115,7 +115,7 @@ gs_value *random_like(producer *k, gs_dtype t, int rank, const int64_t *dims,
   int first = random_number(k, k->g->value.n);
   for (int i = 0; i < k->g->value.n; i++) {
     gs_value *v = k->g->value.at[(first + i) % k->g->value.n];
-    if (!k->mark[v->id].index && v->dtype == t && v->rank == rank &&
+    if (!k->mark[v->id].index && !k->mark[v->id].special && v->dtype == t && v->rank == rank &&
         !memcmp(v->dims, dims, (size_t)rank * sizeof *dims) &&
         (!exact || !random_real(k, v)))
       return v;
@@ -157,6 +157,14 @@ gs_value *random_floats(producer *k, const float *v, int n) {
   return c;
 }
 
+gs_value *random_special(producer *k, gs_dtype t, int rank,
+                         const int64_t *dims) {
+  gs_value *v = random_fresh(k, t, rank, dims);
+  k->mark[v->id].special = true;
+  gs_buf_printf(&k->ranges, "# special %s\n", v->name);
+  return v;
+}
+
 /* Indices from low up to high, for one use. */
 gs_value *random_indices(producer *k, int rank, const int64_t *dims,
                          int64_t low, int64_t high) {
@@ -166,7 +174,7 @@ gs_value *random_indices(producer *k, int rank, const int64_t *dims,
       k->g, name, random_chance(k, 50) ? GS_INT64 : GS_INT32, rank, dims);
   v->is_input = true;
   *gs_push(k->a, &k->g->input) = v;
-  k->mark[v->id] = (mark){(double)high, false, true};
+  k->mark[v->id] = (mark){.max = (double)high, .index = true};
   gs_buf_printf(&k->ranges, "# range %s %lld %lld\n", v->name, (long long)low,
                 (long long)high);
   return v;
@@ -178,7 +186,7 @@ gs_node *random_begin(producer *k, const char *op, gs_value **in, int nin,
                       int nout) {
   gs_node *n = gs_node_new(k->g, "", op, "", nin, nout);
   n->op = gs_op_find("", op);
-  n->opset = n->op->since;
+  n->opset = n->op ? n->op->since : 13;
   for (int i = 0; i < nin; i++) n->in[i] = in[i];
   return n;
 }
@@ -191,13 +199,22 @@ bool random_try(producer *k, gs_node *n, double bound, bool is_real) {
                             k->failed);
     gs_value *v = gs_value_new(k->g, name, GS_UNDEFINED, -1, NULL);
     gs_node_output(n, i, v);
-    k->mark[v->id] = (mark){bound, is_real, false};
+    k->mark[v->id] = (mark){.max = bound, .real = is_real};
   }
   if (!gs_shape_infer(k->g, n, &k->e)) return true;
   k->g->node.n--;
   k->g->value.n -= n->nout;
   k->failed++;
   return false;
+}
+
+void random_known(producer *k, gs_node *n, gs_dtype t, int rank,
+                  const int64_t *dims) {
+  char name[20];
+  snprintf(name, sizeof name, "v%d", k->g->value.n);
+  gs_value *v = gs_value_new(k->g, name, t, rank, dims);
+  gs_node_output(n, 0, v);
+  k->mark[v->id] = (mark){.max = random_limit(t), .real = true};
 }
 
 void random_finish(producer *k, gs_node *n, double bound, bool is_real) {

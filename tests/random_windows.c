@@ -189,7 +189,7 @@ static bool make_pool(producer *k) {
     gs_node_set_int(k->g, n, "count_include_pad", 1);
   if (op == 4) gs_node_set_int(k->g, n, "p", 1 + random_number(k, 3));
   if (!random_try(k, n, bound, op > 1 || random_real(k, x))) return false;
-  if (n->nout == 2) k->mark[n->out[1]->id] = (mark){1e4, false, false};
+  if (n->nout == 2) k->mark[n->out[1]->id] = (mark){.max = 1e4};
   return true;
 }
 
