@@ -10,7 +10,7 @@
  *
  * Each case runs on one of the meshes, chosen by a seed: GSHARD_SWEEP=N; with
  * GSHARD_SWEEP=full on all (GSHARD_SWEEP_FILE=sweep/conv: of those cases
- * alone).  The last one is for nodes with windows.
+ * alone).  The last two are for nodes that need more than their own block.
  *
  * `test_sweep digest` prints a hash of the outputs of each case on two devices,
  * which mpirun must print as well (mpi.sh).
@@ -30,14 +30,16 @@
 #include "pass/propagate/project.h"
 #include "pass/propagate/propagate.h"
 #include "suite.h"
+#include "sweep_cover.h"
 
 static golden *the_case;
 static int ncase, first_of_sweep; /* from there on all must run */
 static _Atomic long *compared;    /* shared with the processes of the tests */
 
 static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=2, q=2}", "{p=4}",
-                                     "{p=4, z=[0,3,1,2]}", "{p=8}"};
-enum { NMESH = 6, NMODE = 3 }; /* annotate both sides, operands, results */
+                                     "{p=4, z=[0,3,1,2]}", "{p=8}",
+                                     "{p=2, q=3}"};
+enum { NMESH = 7, NREACH = 2, NMODE = 3 }; /* annotate both sides, operands, results */
 
 /* ---- reading the cases ---- */
 
@@ -287,9 +289,9 @@ static struct pick {
 } *pick;
 static int npick;
 
-/* Whether the rule of a case's node lets it be split where it needs elements of
- * other blocks. */
-static bool has_windows(const char *text) {
+/* Whether the rule of a case's node lets it be split where it needs more than
+ * its own block. */
+static bool reaches(const char *text) {
   gs_arena a;
   gs_arena_init(&a);
   gs_err e;
@@ -297,7 +299,7 @@ static bool has_windows(const char *text) {
   gs_graph *g;
   gs_rule *r = GS_NEW(&a, gs_rule);
   bool has = !load(&a, text, &g, &e) && g->node.n &&
-             !gs_rule_of(&a, g->node.at[0], r, &e) && (r->nuse || r->uneven);
+             !gs_rule_of(&a, g->node.at[0], r, &e) && sweep_reaches(r);
   gs_err_free(&e);
   gs_arena_free(&a);
   return has;
@@ -311,7 +313,7 @@ static void choose(void) {
   pick = calloc((size_t)ncase * NMESH, sizeof *pick);
   must(pick != NULL, "memory");
   for (int i = 0; i < ncase; i++) {
-    int n = has_windows(the_case[i].given) ? NMESH : NMESH - 1;
+    int n = reaches(the_case[i].given) ? NMESH : NMESH - NREACH;
     int chosen = (int)(gs_hash(&i, sizeof i, seed) % (uint64_t)n);
     for (int m = 0; m < n; m++)
       if (full || m == chosen) pick[npick++] = (struct pick){i, m};
@@ -358,6 +360,62 @@ START_TEST(all_operators) {
     missing++;
   }
   ck_assert_int_eq(missing, 0);
+}
+END_TEST
+
+/* ---- ways ---- */
+
+/* Of each operator: the ways that its cases are split in over 2, 3, 4 or 8, and
+ * whether it has windows. */
+static void find_ways(unsigned *ways, bool *windows) {
+  static const int64_t devices[] = {2, 3, 4, 8};
+  for (int i = 0; i < ncase; i++) {
+    gs_arena a;
+    gs_arena_init(&a);
+    gs_err e;
+    gs_err_init(&e);
+    gs_graph *g;
+    gs_rule *r = GS_NEW(&a, gs_rule);
+    if (!load(&a, the_case[i].given, &g, &e) && g->node.n &&
+        !gs_rule_of(&a, g->node.at[0], r, &e)) {
+      int op = g->node.at[0]->op->id;
+      windows[op] = windows[op] || r->nuse;
+      for (int m = 0; m < 4; m++)
+        ways[op] |= sweep_ways(g->node.at[0], r, devices[m]);
+    }
+    gs_err_free(&e);
+    gs_arena_free(&a);
+  }
+}
+
+/* Of which two dims may be split at once. */
+static const char *const two[] = {
+    "Slice", "Pad", "Tile", "Conv", "ConvTranspose", "ConvInteger",
+    "QLinearConv", "AveragePool", "MaxPool", "LpPool", "GlobalLpPool", "Resize",
+    "CenterCropPad", "LayerNormalization", "RMSNormalization",
+    "InstanceNormalization", "GroupNormalization", "BatchNormalization",
+    "MeanVarianceNormalization", "GatherND"};
+enum { NTWO = sizeof two / sizeof *two };
+
+/* Every operator that needs more than its own block has cases of all ways. */
+START_TEST(all_ways) {
+  unsigned ways[512] = {0};
+  bool windows[512] = {false};
+  int missing = 0;
+  find_ways(ways, windows);
+  for (int i = 0; i < gs_nop; i++)
+    for (int w = 0; ways[i] && w <= SWEEP_FAR; w++) {
+      if (ways[i] >> w & 1 || (w == SWEEP_FAR && !windows[i])) continue;
+      fprintf(stderr, "no case of %s has %s\n", gs_ops[i].name,
+              sweep_way_text((sweep_way)w));
+      missing++;
+    }
+  ck_assert_int_eq(missing, 0);
+  for (int i = 0; i < NTWO; i++) {
+    const gs_op *op = gs_op_find("", two[i]);
+    ck_assert_msg(op && ways[op->id] >> SWEEP_TWO & 1, "%s: %s", two[i],
+                  sweep_way_text(SWEEP_TWO));
+  }
 }
 END_TEST
 
@@ -508,6 +566,9 @@ int main(int argc, char **argv) {
   TCase *t = tcase_create("operators");
   tcase_add_test(t, all_operators);
   tcase_set_timeout(t, 1200);
+  suite_add_tcase(s, t);
+  t = tcase_create("ways");
+  tcase_add_test(t, all_ways);
   suite_add_tcase(s, t);
   t = tcase_create("types");
   tcase_add_test(t, types);
