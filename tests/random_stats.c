@@ -286,7 +286,8 @@ static bool make_state(producer *k) {
     k->mark[in[4]->id].index = true;
     gs_buf_printf(&k->ranges, "# range %s -2 1\n", in[4]->name);
   }
-  gs_node *n = random_begin(k, "LinearAttention", in, decays ? 5 : state ? 4 : 3,
+  int nin = decays ? 5 : state ? 4 : 3;
+  gs_node *n = random_begin(k, "LinearAttention", in, nin,
                             random_chance(k, 50) ? 2 : 1);
   gs_node_set_int(k->g, n, "q_num_heads", q);
   gs_node_set_int(k->g, n, "kv_num_heads", kv);

@@ -93,6 +93,11 @@ gs_value *random_any_fresh(producer *k, unsigned set, int low, int high) {
   return random_fresh(k, random_type(k, set), rank, dims);
 }
 
+/* Any node may read it. */
+static bool is_free(const producer *k, const gs_value *v) {
+  return !k->mark[v->id].index && !k->mark[v->id].special;
+}
+
 /* Some value of these types and ranks; an exact one if asked. */
 gs_value *random_pick(producer *k, unsigned set, int low, int high,
                       bool exact) {
@@ -100,7 +105,7 @@ gs_value *random_pick(producer *k, unsigned set, int low, int high,
     int last = k->g->value.n - 1;
     bool newest = k->chain && !try && k->g->value.at[last]->def;
     gs_value *v = k->g->value.at[newest ? last : random_number(k, last + 1)];
-    if (k->mark[v->id].index || k->mark[v->id].special || !(set_of(v->dtype) & set) || v->rank < low ||
+    if (!is_free(k, v) || !(set_of(v->dtype) & set) || v->rank < low ||
         v->rank > high || (exact && random_real(k, v)) ||
         (!v->def && random_chance(k, 70)))
       continue;
@@ -115,7 +120,7 @@ gs_value *random_like(producer *k, gs_dtype t, int rank, const int64_t *dims,
   int first = random_number(k, k->g->value.n);
   for (int i = 0; i < k->g->value.n; i++) {
     gs_value *v = k->g->value.at[(first + i) % k->g->value.n];
-    if (!k->mark[v->id].index && !k->mark[v->id].special && v->dtype == t && v->rank == rank &&
+    if (is_free(k, v) && v->dtype == t && v->rank == rank &&
         !memcmp(v->dims, dims, (size_t)rank * sizeof *dims) &&
         (!exact || !random_real(k, v)))
       return v;

@@ -3,8 +3,8 @@
  *
  * GSHARD_RANDOM_SEEDS=N runs N seeds of each family of graphs, from
  * GSHARD_RANDOM_FIRST on; GSHARD_RANDOM_FAMILY=any, windows, partial, lookups
- * or stats those of one.  A case that fails is made smaller as long as it fails and then
- * printed. */
+ * or stats those of one.  A case that fails is made smaller as long as it
+ * fails and then printed. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -39,7 +39,8 @@ static _Atomic long *compared;    /* shared with the processes of the tests */
 static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=2, q=2}", "{p=4}",
                                      "{p=4, z=[0,3,1,2]}", "{p=8}",
                                      "{p=2, q=3}"};
-enum { NMESH = 7, NREACH = 2, NMODE = 3 }; /* annotate both sides, operands, results */
+enum { NMESH = 7, NREACH = 2 };
+enum { NMODE = 3 }; /* annotate both sides, operands, results */
 
 /* ---- reading the cases ---- */
 

@@ -6,8 +6,9 @@
  * MomentBlocks: the mean of (x - mean)^2, and that mean, or, without `centred`,
  * the mean of x^2 or |x|, and 0; then which part of the whole row the block is.
  *
- * Elements are computed in f32, or in f64 of f64, and added in f64: element i of a row to
- * lane i mod GS_LANES, whether rows are read one by one or side by side. */
+ * Elements are computed in f32, or in f64 of f64, and added in f64: element i
+ * of a row to lane i mod GS_LANES, whether rows are read one by one or side by
+ * side. */
 #include <math.h>
 #include <string.h>
 
