@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/shard/load.h"
 #include "base/data/hash.h"
 #include "base/data/map.h"
 #include "op/core/exchange_node.h"
@@ -249,6 +250,45 @@ static gs_status check_alone(gs_arena *a, const char *path, gs_err *e) {
   return GS_OK;
 }
 
+/* ---- state ---- */
+
+static int find_by_name(const gs_value *const *at, int n, const char *name) {
+  for (int i = 0; i < n; i++)
+    if (!strcmp(at[i]->name, name)) return i;
+  return -1;
+}
+
+/* What a plan has recorded. */
+static void state_of_plan(gs_arena *a, const gs_plan *p, const gs_graph *g,
+                          gs_states *out) {
+  const gs_value *const *in = (const gs_value *const *)g->input.at;
+  const gs_value *const *made = (const gs_value *const *)g->output.at;
+  *out = (gs_states){.at = GS_NEWS(a, p->input.n + 1, gs_state), .filled = -1};
+  for (int i = 0; i < p->input.n; i++) {
+    const gs_plan_io *io = &p->input.at[i];
+    gs_state s = {.in = find_by_name(in, g->input.n, io->name),
+                  .size = io->size};
+    if (s.in < 0) continue;
+    if (io->filled) {
+      out->filled = s.in;
+      out->step = io->filled;
+    }
+    s.out = io->state ? find_by_name(made, g->output.n, io->state) : -1;
+    if (s.out >= 0) out->at[out->n++] = s;
+  }
+}
+
+/* The caches of a plain model that was annotated with a size have it here too.
+ */
+static gs_status find_state(gs_arena *a, gs_source *s, gs_err *e) {
+  gs_states recorded;
+  if (s->plan) state_of_plan(a, s->plan, s->graph, &recorded);
+  else gs_load_states(a, s->model, s->graph, &recorded);
+  GS_TRY(gs_pass_states(a, NULL, &recorded, s->graph, &s->state, e));
+  if (s->plan || s->graph->mesh) return GS_OK;
+  return gs_pass_cache(a, s->graph, &s->state, &s->bind, &s->cache, e);
+}
+
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          bool verify, gs_source *s, gs_err *e) {
   *s = (gs_source){.path = path, .no_verify = !verify};
@@ -264,6 +304,7 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
     GS_TRY(verify_model(s, s->model, s->graph, e));
     GS_TRY(gs_pass_upgrade(s->graph, e));
   }
+  GS_TRY(find_state(a, s, e));
   s->input = GS_NEWS(a, s->graph->input.n, const gs_dyn *);
   s->varies = GS_NEWS(a, s->graph->input.n, bool);
   s->made = GS_NEWS(a, s->graph->input.n, bool);
@@ -352,7 +393,8 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
       GS_TRY(bind_input(a, s, v, &s->input[i]->t, e));
       if (!s->graph->mesh && !s->varies[i]) fix_input(s, v, &s->input[i]->t);
     }
-  return gs_pass_infer(a, s->graph, &s->bind, e);
+  GS_TRY(gs_pass_infer(a, s->graph, &s->bind, e));
+  return gs_pass_cache_hide(a, s->graph, &s->state, &s->cache, &s->bind, e);
 }
 
 /* ---- what ranks have in common ---- */

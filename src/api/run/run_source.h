@@ -7,7 +7,7 @@
 #include "exec/run/run.h"
 #include "io/onnx/model.h"
 #include "io/plan/plan_io.h"
-#include "pass/prepare/infer.h"
+#include "pass/state/cache.h"
 #include "api/run/run_verify.h"
 
 typedef struct gs_source {
@@ -25,6 +25,8 @@ typedef struct gs_source {
   const gs_dyn **input; /* [inputs] NULL: not given */
   bool *varies; /* [inputs] it will have other values: it decides no shape */
   bool *made;   /* [inputs] it needs no value: the run makes it */
+  gs_states state; /* what is an output of the run before */
+  gs_cache cache;  /* of a plain model */
   bool fixed; /* inputs keep their values: also floats may decide shapes */
 } gs_source;
 

@@ -142,6 +142,7 @@ static gs_status open_sharder(gs_runner *r, gs_sharder *s, gs_err *e) {
   r->source.model = s->model.model;
   r->source.graph = s->made.program;
   r->source.ndevice = s->made.program->mesh->ndevice;
+  r->source.state = s->model.state;
   gs_bindings_init(&r->source.bind, &r->arena);
   r->source.input =
       GS_NEWS(&r->arena, s->made.program->input.n, const gs_dyn *);

@@ -85,7 +85,7 @@ gs_status gs_steps_check_room(const gs_steps *s, gs_err *e);
 gs_status gs_steps_make(gs_runner *r, gs_err *e);
 
 /* Finds the state that the plan, the model or names tell of. */
-gs_status gs_steps_find_state(gs_runner *r, gs_err *e);
+void gs_steps_find_state(gs_runner *r);
 /* Loads the first state, and checks whether the last one can be saved. */
 gs_status gs_steps_check_state(gs_runner *r, const gs_steps_options *o,
                                gs_err *e);

@@ -9,7 +9,7 @@
 #include "base/math.h"
 #include "exec/data/aligned.h"
 #include "kernel/core/convert.h"
-#include "pass/prepare/state.h"
+#include "pass/state/state.h"
 
 /* ---- which ---- */
 
@@ -67,7 +67,7 @@ gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
   for (int i = 0; i < o->nargmax; i++, s->npick++)
     GS_TRY(find_pair(r, &o->argmax[i], &s->pick[i].out, &s->pick[i].in, e));
   for (int i = 0; i < o->ncount; i++) GS_TRY(find_count(r, &o->count[i], e));
-  if (!o->no_state) GS_TRY(gs_steps_find_state(r, e));
+  if (!o->no_state) gs_steps_find_state(r);
   for (int i = 0; i < nin; i++) r->source.varies[i] = s->made[i];
   for (int i = 0; i < nin; i++) r->source.made[i] = s->state[i];
   for (int i = 0; i < s->ncount; i++) r->source.made[s->count[i].at] = true;
@@ -149,13 +149,15 @@ gs_status gs_steps_check_room(const gs_steps *s, gs_err *e) {
 }
 
 static gs_status check_count(gs_runner *r, gs_step_count *c, gs_err *e) {
+  const gs_steps *s = r->steps;
   const gs_value *v = r->source.graph->input.at[c->at];
   GS_TRY(check_shaped(v, e));
   if (!whole_numbers(v))
     return gs_fail(e, GS_USAGE, v->name, "%s does not count",
                    gs_dtype_get((int)v->dtype)->text);
   c->value = new_value(r, v);
-  if (r->source.input[c->at] && c->step)
+  if (r->source.input[c->at] && s->filled >= 0 &&
+      c == &s->count[s->filled])
     return gs_fail(e, GS_USAGE, v->name, "this input counts what is filled of "
                    "the state: with --no-state it can be given");
   if (r->source.input[c->at])
@@ -178,6 +180,7 @@ gs_status gs_steps_check_made(gs_runner *r, gs_err *e) {
     if (!gs_state_fits(g, &r->bind, &t)) return misfit(y, x, "", e);
   }
   for (int i = 0; i < s->npick; i++) GS_TRY(check_pick(r, &s->pick[i], e));
+  if (s->filled >= 0) s->count[s->filled].step = r->source.state.step;
   GS_TRY(gs_steps_check_room(s, e));
   for (int i = 0; i < s->ncount; i++) GS_TRY(check_count(r, &s->count[i], e));
   return GS_OK;

@@ -3,7 +3,6 @@
 
 #include "api/run/runner.h"
 #include "api/run/steps.h"
-#include "api/shard/load.h"
 #include "io/file/npy.h"
 
 static const char *file_of(gs_runner *r, const char *dir, int input) {
@@ -14,57 +13,23 @@ static const char *file_of(gs_runner *r, const char *dir, int input) {
 
 /* ---- which it is ---- */
 
-static int find_input(const gs_graph *g, const char *name) {
-  for (int i = 0; i < g->input.n; i++)
-    if (!strcmp(g->input.at[i]->name, name)) return i;
-  return -1;
-}
-
-static int find_output(const gs_graph *g, const char *name) {
-  for (int i = 0; i < g->output.n; i++)
-    if (!strcmp(g->output.at[i]->name, name)) return i;
-  return -1;
-}
-
-/* What the plan has recorded. */
-static void of_plan(gs_arena *a, const gs_plan *p, const gs_graph *g,
-                    gs_states *out) {
-  *out = (gs_states){.at = GS_NEWS(a, p->input.n + 1, gs_state)};
-  for (int i = 0; i < p->input.n; i++) {
-    const gs_plan_io *io = &p->input.at[i];
-    gs_state s = {.in = find_input(g, io->name), .size = io->size};
-    if (s.in < 0) continue;
-    if (io->filled) {
-      out->filled = s.in;
-      out->step = io->filled;
-    }
-    s.out = io->state ? find_output(g, io->state) : -1;
-    if (s.out >= 0) out->at[out->n++] = s;
-  }
-}
-
-gs_status gs_steps_find_state(gs_runner *r, gs_err *e) {
+void gs_steps_find_state(gs_runner *r) {
   gs_steps *s = r->steps;
-  gs_arena *a = &r->arena;
-  const gs_graph *g = r->source.graph;
-  gs_states recorded, all;
-  if (r->source.plan) of_plan(a, r->source.plan, g, &recorded);
-  else gs_load_states(a, r->source.model, g, &recorded);
-  GS_TRY(gs_pass_states(a, NULL, &recorded, g, &all, e));
-  for (int i = 0; i < all.n; i++) {
-    const gs_state *t = &all.at[i];
-    if (s->made[t->in] || !gs_state_fits(g, &r->bind, t)) continue;
+  const gs_states *all = &r->source.state;
+  for (int i = 0; i < all->n; i++) {
+    const gs_state *t = &all->at[i];
+    if (s->made[t->in] ||
+        (!t->size && !gs_state_fits(r->source.graph, &r->bind, t)))
+      continue;
     s->made[t->in] = s->state[t->in] = true;
     s->tie[s->ntie++] = (gs_tie){t->out, t->in};
     s->nstate++;
   }
-  if (!recorded.step || s->made[recorded.filled]) return GS_OK;
-  s->made[recorded.filled] = true;
+  if (all->filled < 0 || s->made[all->filled]) return;
+  s->made[all->filled] = true;
   s->filled = s->ncount++;
-  s->size = gs_states_size(&recorded);
-  s->count[s->filled] =
-      (gs_step_count){.at = recorded.filled, .step = recorded.step};
-  return GS_OK;
+  s->size = gs_states_size(all);
+  s->count[s->filled] = (gs_step_count){.at = all->filled};
 }
 
 /* ---- loading ---- */

@@ -6,16 +6,6 @@
 
 /* ---- uses that have a sharding of their own ---- */
 
-/* Lets n, the last node, run as number `to`. */
-static void move_node(gs_graph *g, gs_node *n, int to) {
-  for (int i = n->id; i > to; i--) {
-    g->node.at[i] = g->node.at[i - 1];
-    g->node.at[i]->id = i;
-  }
-  g->node.at[to] = n;
-  n->id = to;
-}
-
 /* A value equal to v: a constant sharing its tensor, or a copy of it made
  * where v is. */
 static gs_value *replica_of(gs_graph *g, gs_value *v, const char *name) {
@@ -28,7 +18,7 @@ static gs_value *replica_of(gs_graph *g, gs_value *v, const char *name) {
   n->in[0] = v;
   gs_value *y = gs_value_new(g, name, v->dtype, v->rank, v->dims);
   gs_node_output(n, 0, y);
-  move_node(g, n, v->def ? v->def->id + 1 : 0);
+  gs_graph_move_nodes(g, n->id, v->def ? v->def->id + 1 : 0);
   return y;
 }
 

@@ -33,7 +33,7 @@ static void state_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
     add_meta(m, gs_sprintf(a, GS_KEY_STATE ":%s",
                            g->input.at[s->at[i].in]->name),
              gs_state_text(a, g, &s->at[i]));
-  if (!s->step) return;
+  if (s->filled < 0) return;
   const char *name = g->input.at[s->filled]->name;
   add_meta(m, gs_sprintf(a, GS_KEY_FILLED ":%s", name),
            gs_sprintf(a, "%lld", (long long)s->step));
@@ -55,7 +55,7 @@ static void program_meta(gs_arena *a, const gs_emit_options *o, meta *m) {
   for (int i = 0; i < o->graph->input.n; i++) {
     const char *name = o->graph->input.at[i]->name;
     const char *range = gs_model_input_meta(o->model, name, "gshard.range");
-    if (o->state->step && i == o->state->filled) continue;
+    if (i == o->state->filled) continue;
     if (!range && indexed[i].high)
       range = gs_sprintf(a, "%lld:%lld", (long long)indexed[i].low,
                          (long long)indexed[i].high);

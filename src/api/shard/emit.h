@@ -5,7 +5,7 @@
 
 #include "io/onnx/model.h"
 #include "pass/partition/partition.h"
-#include "pass/prepare/state.h"
+#include "pass/state/state.h"
 #include "api/shard/report.h"
 
 typedef struct gs_emit_options {

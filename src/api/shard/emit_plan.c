@@ -230,7 +230,7 @@ static void add_state(emitter *m) {
     io->state = m->plan.output.at[s->at[i].out].name;
     io->size = s->at[i].size;
   }
-  if (s->step) m->plan.input.at[s->filled].filled = s->step;
+  if (s->filled >= 0) m->plan.input.at[s->filled].filled = s->step;
 }
 
 static gs_status write_plan(emitter *m) {

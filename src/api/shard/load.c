@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pass/state/cache.h"
 #include "pass/prepare/rows.h"
 #include "pass/prepare/stack.h"
 #include "pass/prepare/upgrade.h"
@@ -21,7 +22,8 @@ static gs_status put_all(gs_bindings *to, const gs_bindings *from,
 
 void gs_load_states(gs_arena *a, const gs_model *m, const gs_graph *g,
                     gs_states *out) {
-  *out = (gs_states){.at = GS_NEWS(a, g->input.n + 1, gs_state)};
+  *out = (gs_states){.at = GS_NEWS(a, g->input.n + 1, gs_state),
+                     .filled = -1};
   for (int i = 0; i < g->input.n; i++) {
     gs_state s = {.in = i};
     const char *text =
@@ -109,7 +111,11 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
   GS_TRY(put_all(&out->bind, more, e));
+  gs_cache cache;
+  GS_TRY(gs_pass_cache(a, out->graph, &out->state, &out->bind, &cache, e));
   GS_TRY(gs_pass_infer(a, out->graph, &out->bind, e));
+  GS_TRY(gs_pass_cache_hide(a, out->graph, &out->state, &cache, &out->bind,
+                            e));
   GS_TRY(settle_state(a, out, e));
   return stack(out, e);
 }

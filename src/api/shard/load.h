@@ -3,7 +3,7 @@
 #define GS_API_LOAD_H
 
 #include "io/onnx/model.h"
-#include "pass/prepare/state.h"
+#include "pass/state/state.h"
 
 typedef struct gs_loaded {
   gs_model *model;

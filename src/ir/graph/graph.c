@@ -185,6 +185,16 @@ gs_uses gs_graph_uses(gs_arena *a, const gs_graph *g) {
   return u;
 }
 
+void gs_graph_move_nodes(gs_graph *g, int from, int to) {
+  int n = g->node.n - from;
+  gs_assert(to >= 0 && to <= from && n >= 0);
+  gs_node **moved = GS_NEWS(g->arena, n + 1, gs_node *);
+  for (int i = 0; i < n; i++) moved[i] = g->node.at[from + i];
+  for (int i = from - 1; i >= to; i--) g->node.at[i + n] = g->node.at[i];
+  for (int i = 0; i < n; i++) g->node.at[to + i] = moved[i];
+  for (int i = to; i < g->node.n; i++) g->node.at[i]->id = i;
+}
+
 void gs_graph_prune(gs_graph *g) {
   gs_arena tmp;
   gs_arena_init(&tmp);

@@ -196,6 +196,9 @@ typedef struct gs_uses {
 } gs_uses;
 gs_uses gs_graph_uses(gs_arena *a, const gs_graph *g);
 
+/* Lets the nodes from number `from` to the last one run before number `to`. */
+void gs_graph_move_nodes(gs_graph *g, int from, int to);
+
 /* Drops nodes and values that no output needs and restores the ids;
  * O(nodes).  Inputs are kept. */
 void gs_graph_prune(gs_graph *g);

@@ -8,6 +8,7 @@ static const gs_kernel gs_kernel_none;
 #define T(types)
 #define INDEX(operand, of, kind)
 #define OVER(...)
+#define FADES(operand)
 #define LITERAL
 #define FUSE(class)
 #define BLOCKS(set)

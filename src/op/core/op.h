@@ -165,6 +165,8 @@ enum {
                                a part of a larger tensor (gs_view.pitch) */
   GS_OP_VALUES = 1 << 8,    /* its results hold elements of operand 0, in
                                any order, perhaps of another type */
+  GS_OP_JOINS = 1 << 23,    /* its operands, laid end to end along the dim that
+                               the attribute `axis` numbers */
   /* what is read of the operands */
   GS_OP_SHAPE_ONLY = 1 << 9, /* the shape of operand 0, not its data; always
                                 folded */
@@ -224,6 +226,10 @@ struct gs_op {
    * says, where it is as large and nobody reads it later; what the kernel does
    * not write is then as it was.  0: no. */
   unsigned char over[GS_MAX_OVER];
+  /* 1 + the operand of which elements of -inf take away what they stand for
+   * along a dim of kind GS_STATS: it counts nothing, and its results are 0; of
+   * an attention its mask, whose last dim is that of the keys.  0: none. */
+  unsigned char fades;
   int id;             /* row number */
 };
 

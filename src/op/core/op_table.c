@@ -65,6 +65,7 @@
 #define INDEX(at, from, what)                                                  \
   .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
 #define OVER(...) .over = {__VA_ARGS__},
+#define FADES(operand) .fades = 1 + (operand),
 #define T(text) .types = (text),
 #define POINTWISE GS_OP_POINTWISE
 #define LINEAR GS_OP_LINEAR
@@ -78,6 +79,7 @@
 #define PARTS GS_OP_PARTS
 #define VALUES GS_OP_VALUES
 #define RANDOM GS_OP_RANDOM
+#define JOINS GS_OP_JOINS
 #define SHAPE_ONLY GS_OP_SHAPE_ONLY
 #define TYPE1 GS_OP_TYPE1
 #define INDEX1 GS_OP_INDEX1

@@ -18,8 +18,8 @@ typedef struct gs_state {
 typedef struct gs_states {
   int n;
   gs_state *at;
-  int64_t step; /* places that a run fills, where they are counted; or 0 */
-  int filled;   /* the input that counts those that are filled; with step */
+  int filled;   /* the input that counts the places that are filled; -1: none */
+  int64_t step; /* how many a run fills; with `filled`, once shapes are known */
 } gs_states;
 
 /* Finds the state of g: what the spec says (NULL: nothing), then what was

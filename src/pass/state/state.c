@@ -1,4 +1,4 @@
-#include "pass/prepare/state.h"
+#include "pass/state/state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +182,11 @@ gs_status gs_pass_states(gs_arena *a, const gs_spec *spec,
                          const gs_states *recorded, const gs_graph *g,
                          gs_states *out, gs_err *e) {
   int max = g->input.n + 1;
-  *out = (gs_states){.at = GS_NEWS(a, max, gs_state)};
+  *out = (gs_states){.at = GS_NEWS(a, max, gs_state), .filled = -1};
+  if (recorded) {
+    out->filled = recorded->filled;
+    out->step = recorded->step;
+  }
   finder f = {a, g, out, GS_NEWS(a, max, bool), e};
   for (int i = 0; spec && i < spec->state.n; i++)
     GS_TRY(of_spec(&f, &spec->state.at[i]));

@@ -1,0 +1,47 @@
+/* Caches of a fixed size: state that would grow from run to run.
+ *
+ * A cache that is Concat(past, new) becomes a buffer of `size` places, into
+ * which each run writes what is new at the next place (TensorScatter): its past
+ * and its present are then of one size, and one memory.  How many places are
+ * filled is an input of the graph, `gshard.filled`, which the run counts.
+ * What is not filled yet is hidden from all that looks at more than one place:
+ * where an operator takes away elements of -inf (FADES of ops.def), by those;
+ * where it sums a product, by zeros.
+ *
+ * Whether that is all is found out by inferring the graph twice, for caches of
+ * `size` and of one more place.  What differs is what depends on the size, and
+ * it has to be dims that grow with it, indices of which the first ones are the
+ * same, and operands that say shapes of what is only moved.  All else (a
+ * position that is computed from the length of the past) is refused: the result
+ * would not be that of the model, whose cache has as many places as are filled.
+ *
+ * A node that makes the present of the past itself (GroupQueryAttention) is
+ * left as it is: it is told how many places are filled. */
+#ifndef GS_PASS_CACHE_H
+#define GS_PASS_CACHE_H
+
+#include "pass/state/state.h"
+
+typedef struct gs_cache {
+  int n;             /* that have become buffers; 0: nothing is to be hidden */
+  gs_graph *larger;  /* the graph with one place more in each */
+  gs_bindings bind;  /* of the dims that are larger there */
+  gs_value *filled;  /* the input that counts */
+} gs_cache;
+
+/* Binds the dims of state with a size, and writes in place where present is a
+ * Concat of past and new.  Adds the input that counts: s->filled.
+ * requires  gs_pass_upgrade; shapes are not inferred
+ * GS_SPEC with the place in the spec: no dim of the past could grow, or it is
+ * bound to another size; GS_UNSUPPORTED naming the node: present is made of
+ * past in another way. */
+gs_status gs_pass_cache(gs_arena *a, gs_graph *g, gs_states *s,
+                        gs_bindings *bind, gs_cache *out, gs_err *e);
+/* Hides what is not filled; sets s->step.
+ * requires  gs_pass_infer of g with the bindings that gs_pass_cache has left
+ * GS_UNSUPPORTED naming the node from which it cannot be hidden.
+ * Cost: that of gs_pass_infer. */
+gs_status gs_pass_cache_hide(gs_arena *a, gs_graph *g, gs_states *s,
+                             gs_cache *c, const gs_bindings *bind, gs_err *e);
+
+#endif
