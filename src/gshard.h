@@ -453,9 +453,7 @@ GS_API gs_status gs_runner_sent(gs_runner *r, uint64_t *bytes, double *wire,
  * with nothing between.  Those of one input have the same type and shape in
  * all steps.  A step makes no file and starts no process; it allocates nothing
  * where sizes do not depend on data.  With MPI rank 0 alone reads and writes,
- * and all ranks call these.
- *
- * Zero it and set `size`. */
+ * and all ranks call these.  Zero it and set `size`. */
 typedef struct gs_steps_options {
   size_t size;  /* sizeof(gs_steps_options) */
   int64_t most; /* steps; 0: as many as there are records */
@@ -478,8 +476,7 @@ typedef struct gs_steps_options {
    * have the one as they have the other. */
   const gs_pair *feed;
   int nfeed;
-  /* Likewise for the index of the largest element along the last dim. */
-  const gs_pair *argmax;
+  const gs_pair *argmax; /* likewise: the largest's index along the last dim */
   int nargmax;
   /* An input of whole numbers that counts along its last dim, and goes on in
    * the next step; the value is the first number (NULL: 0). */
@@ -494,6 +491,14 @@ typedef struct gs_steps_options {
    * it waits for a record: true ends the run. */
   bool (*stop)(void *user);
   void *user;
+  /* Like argmax, but drawn from softmax(OUT / temperature), of the top_k
+   * largest (0: all) and the likeliest of top_p in all (1: all). */
+  const gs_pair *sample;
+  int64_t top_k, seed;
+  double temperature, top_p;
+  const int64_t *stop_at; /* ends once every row has had one of them chosen */
+  int nsample, nstop_at;
+  const char *tokens; /* where what is chosen goes, as out; or NULL */
 } gs_steps_options;
 
 /* After open, before prepare: opens all of it, and reads the records of the

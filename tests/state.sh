@@ -1,8 +1,8 @@
 #!/bin/sh
 # gshard-run --steps with what goes from one step to the next: state, --feed,
-# --argmax, --count (tests/data/steps, made by tests/gen/steps.py): the numbers
-# of NumPy's loop, whole and sharded, on threads and ranks, also when a run is
-# taken up again on another mesh; what cannot be.
+# --argmax, --sample, --stop, --count (tests/data/steps, made by
+# tests/gen/steps.py): the numbers of NumPy's loop, whole and sharded, on threads
+# and ranks, also when a run is taken up again on another mesh; what cannot be.
 set -u
 build=$(pwd)
 data=$(cd "${srcdir-.}/tests/data/steps" && pwd)
@@ -196,6 +196,64 @@ for what in "$data/tokens.onnx" words words.dev; do
   ok "--argmax, $(basename "$what")" tokens "$what" --argmax logits=input_ids
 done
 
+# ---- tokens that are drawn, and what ends a run ----
+
+draw() { # draw PLAN FILE ARGUMENTS...
+  what=$1 drawn=$2
+  shift 2
+  "$run" --steps=9 -f -i input_ids=- --count position_ids -q "$@" \
+    --tokens "$drawn" "$what" < "$data/prompt.npys"
+}
+alike() { # alike PLAN ARGUMENTS...: on the plan as on one device
+  what=$1
+  shift
+  draw "$what" t.a --sample logits=input_ids "$@" && run=$real &&
+    draw "$data/tokens.onnx" t.b --sample logits=input_ids "$@" && cmp t.a t.b
+  code=$?
+  run=$here_run
+  return $code
+}
+real=$run here_run=$run
+drawn() {
+  for kind in words words.dev; do
+    for how in "--temperature 40" "--temperature 40 --top-k 4" \
+      "--temperature 40 --top-p 0.7 --seed 9"; do
+      # shellcheck disable=SC2086
+      ok "$1--sample $how, $kind" alike $kind $how
+    done
+  done
+}
+drawn ""
+same_as_argmax() {
+  draw words t.a --argmax logits=input_ids &&
+    draw words t.b --sample logits=input_ids "$@" && cmp t.a t.b
+}
+ok "--top-k 1 is --argmax" same_as_argmax --top-k 1 --temperature 40
+ok "--temperature 0 is --argmax" same_as_argmax --temperature 0
+ok "a small --top-p is --argmax" same_as_argmax --top-p 1e-9
+seeds() {
+  draw words t.a --sample logits=input_ids --temperature 40 --seed 1 &&
+    draw words t.b --sample logits=input_ids --temperature 40 --seed 2 &&
+    ! cmp -s t.a t.b
+}
+ok "another --seed draws others" seeds
+# The tokens are 2 4 2 4 2 5 7 7 0, of which the first two are not used: the
+# prompt has three.
+ends() { # ends COUNT STOP...
+  draw words t.a --argmax logits=input_ids &&
+    draw words t.b --argmax logits=input_ids "$@" &&
+    [ "$(wc -c < t.b)" = $((136 * want)) ] &&
+    head -c $((136 * want)) t.a | cmp - t.b
+}
+want=6
+ok "--stop" ends --stop 5
+want=3
+ok "the first --stop of several" ends --stop 5 --stop 2
+want=4
+ok "--stop does not look at prompts" ends --stop 4
+want=9
+ok "a --stop that does not come" ends --stop 8
+
 # ---- what cannot be ----
 
 gives() { # gives CODE FRAGMENT ARGUMENTS...
@@ -218,6 +276,14 @@ ok "made in two ways" gives 64 "'input_ids' is made in two ways" \
   --feed next=input_ids --argmax logits=input_ids "$t"
 ok "no first value" gives 66 "input 'input_ids' is not given" \
   --feed next=input_ids --count position_ids=1 "$t"
+ok "no tokens to stop at" gives 64 "no tokens are chosen" --stop 3 \
+  --feed next=input_ids "$t"
+ok "no token" gives 64 "'x' is not a whole number" --stop x \
+  --argmax logits=input_ids "$t"
+ok "--seed without --sample" gives 64 "seed is for --sample" --seed 3 \
+  --argmax logits=input_ids "$t"
+ok "a probability above 1" gives 64 "top-p 2 must be" --top-p 2 \
+  --sample logits=input_ids --random 1 --count position_ids "$t"
 ok "another type" gives 65 "output 'logits' is f32\[1,1,11\], but the input" \
   --random 1 --feed logits=input_ids "$t"
 ok "no index" gives 65 "output 'next' is i64\[1,1\], of which the last" \
@@ -298,5 +364,9 @@ for what in words words.dev; do
   ok "2 ranks: --feed, $what" tokens $what --feed next=input_ids
   ok "2 ranks: --argmax, $what" tokens $what --argmax logits=input_ids
 done
+here_run=$run
+drawn "2 ranks: "
+want=6
+ok "2 ranks: --stop" ends --stop 5
 ok "2 ranks: a state of another model" foreign
 done_all

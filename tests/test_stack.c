@@ -1,5 +1,5 @@
 /* Equal branches over different weights, stacked, after rows that data decide
- * have got places.
+ * have got places; packed products, cut.
  *
  * Cases (see cases.h) are graphs in text form, a line "capacity N" before; then
  * expected is the graph after both passes.  Each is run before and after on
@@ -10,6 +10,7 @@
 #include "exec/run/run.h"
 #include "pass/prepare/infer.h"
 #include "pass/prepare/rows.h"
+#include "pass/prepare/segments.h"
 #include "pass/prepare/stack.h"
 
 enum { MAX_OUT = 8 };
@@ -57,7 +58,7 @@ static gs_status stack_and_run(gs_arena *a, char *text, gs_buf *b,
                                gs_err *e) {
   gs_tensor *before[MAX_OUT], *after[MAX_OUT];
   gs_graph *g;
-  int count, rows;
+  int count, rows, cut;
   long long capacity = 0;
   if (sscanf(text, "capacity %lld", &capacity) == 1)
     text = strchr(text, '\n') + 1;
@@ -65,9 +66,11 @@ static gs_status stack_and_run(gs_arena *a, char *text, gs_buf *b,
   GS_TRY(execute(a, g, before, e));
   GS_TRY(gs_pass_rows(g, capacity, &rows, e));
   GS_TRY(gs_pass_stack(g, &count, e));
+  GS_TRY(gs_pass_segments(g, &cut, e));
   gs_graph_print(b, g);
   if (rows) gs_buf_printf(b, "# %d with places\n", rows);
-  gs_buf_printf(b, "# %d stacked\n", count);
+  if (!cut) gs_buf_printf(b, "# %d stacked\n", count);
+  else gs_buf_printf(b, "# %d cut\n", cut);
   GS_TRY(execute(a, g, after, e));
   for (int i = 0; i < g->output.n; i++) {
     gs_comparison c;

@@ -64,6 +64,38 @@ static const gs_option options[] = {
      .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
      .help = "Likewise for the index of the largest element of OUT along its "
      "last dim: --argmax logits=input_ids takes the likeliest token."},
+    {.name = "sample",
+     .arg = "OUT=IN",
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
+     .help = "Likewise for an index that is drawn: softmax(OUT / T) along the "
+     "last dim is how likely each is."},
+    {.name = "temperature",
+     .arg = "T",
+     .flags = GS_OPT_ALIKE,
+     .help = "Of --sample: 1, the default, as OUT says; 0 is the largest."},
+    {.name = "top-k",
+     .arg = "K",
+     .flags = GS_OPT_ALIKE,
+     .help = "Of --sample: one of the K largest; 0, the default, of all."},
+    {.name = "top-p",
+     .arg = "P",
+     .flags = GS_OPT_ALIKE,
+     .help = "Of --sample: one of the likeliest that together have the "
+     "probability P; 1, the default, of all."},
+    {.name = "seed",
+     .arg = "N",
+     .flags = GS_OPT_ALIKE,
+     .help = "Of --sample: the same N (0) draws the same numbers, on every "
+     "mesh and transport, and also in a run that goes on from a saved state."},
+    {.name = "stop",
+     .arg = "TOKEN",
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
+     .help = "With --argmax or --sample: end after the step in which every row "
+     "has had this number chosen, or another one given so."},
+    {.name = "tokens",
+     .arg = "FILE",
+     .help = "With --argmax or --sample: write records of what is chosen, of "
+     "the first of them, to FILE (- for standard output)."},
     {.name = "count",
      .arg = "IN[=N]",
      .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,

@@ -1,6 +1,7 @@
 #include "run_steps.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "progress.h"
@@ -26,8 +27,10 @@ static void stop_on_signals(void) {
   }
 }
 
-static const char *const ours[] = {"feed",     "argmax",     "count",
-                                   "no-state", "load-state", "save-state"};
+static const char *const ours[] = {
+    "feed",  "argmax", "sample", "temperature", "top-k",      "top-p",
+    "seed",  "stop",   "tokens", "count",       "no-state",   "load-state",
+    "save-state"};
 
 gs_status gs_run_steps_check(const gs_cli *c, gs_err *e) {
   static const char *const other[] = {"check", "test-data", "bench"};
@@ -56,6 +59,32 @@ static gs_status pairs(gs_cli *c, const char *name, bool need,
   return GS_OK;
 }
 
+/* How is drawn, and where that ends. */
+static gs_status choosing(gs_cli *c, gs_steps_options *o, gs_err *e) {
+  o->temperature = o->top_p = 1;
+  GS_TRY(pairs(c, "sample", true, &o->sample, &o->nsample, e));
+  static const char *const only[] = {"temperature", "top-k", "top-p", "seed"};
+  for (size_t i = 0; i < sizeof only / sizeof *only && !o->nsample; i++)
+    if (gs_cli_has(c, only[i]))
+      return gs_fail(e, GS_USAGE, NULL, "--%s is for --sample", only[i]);
+  GS_TRY(gs_cli_double(c, "temperature", 0, &o->temperature, e));
+  GS_TRY(gs_cli_double(c, "top-p", 0, &o->top_p, e));
+  GS_TRY(gs_cli_int(c, "top-k", 0, INT64_MAX, &o->top_k, e));
+  GS_TRY(gs_cli_int(c, "seed", 0, INT64_MAX, &o->seed, e));
+  o->nstop_at = gs_cli_count(c, "stop");
+  int64_t *at = gs_cli_alloc(c, (size_t)o->nstop_at * sizeof *at);
+  for (int i = 0; i < o->nstop_at; i++) {
+    char *end;
+    const char *text = gs_cli_at(c, "stop", i);
+    at[i] = strtoll(text, &end, 10);
+    if (end == text || *end)
+      return gs_fail(e, GS_USAGE, "--stop", "'%s' is not a whole number", text);
+  }
+  o->stop_at = at;
+  o->tokens = gs_cli_get(c, "tokens");
+  return GS_OK;
+}
+
 gs_status gs_run_steps_options(gs_cli *c, const gs_pair *in,
                                const gs_pair *out, bool first,
                                gs_steps_options *o, gs_err *e) {
@@ -79,6 +108,9 @@ gs_status gs_run_steps_options(gs_cli *c, const gs_pair *in,
   GS_TRY(pairs(c, "feed", true, &o->feed, &o->nfeed, e));
   GS_TRY(pairs(c, "argmax", true, &o->argmax, &o->nargmax, e));
   GS_TRY(pairs(c, "count", false, &o->count, &o->ncount, e));
+  GS_TRY(choosing(c, o, e));
+  if (first && o->tokens && !strcmp(o->tokens, "-"))
+    GS_TRY(gs_cli_check_stdout(c, e));
   GS_TRY(gs_cli_int(c, "steps", 1, INT64_MAX, &o->most, e));
   stop_on_signals();
   return GS_OK;

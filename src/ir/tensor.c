@@ -39,8 +39,55 @@ gs_status gs_tensor_new(gs_arena *a, gs_dtype dtype, int rank,
   return GS_OK;
 }
 
+gs_tensor *gs_tensor_part(gs_arena *a, const gs_tensor *t, int dim,
+                          int64_t first, int64_t count) {
+  int64_t outer = 1, inner = 1;
+  gs_assert(dim >= 0 && dim < t->rank && first >= 0 && count >= 0 &&
+            count <= t->dims[dim] && first <= t->dims[dim] - count);
+  gs_assert(gs_dtype_get((int)t->dtype)->bits % 8 == 0);
+  for (int d = 0; d < dim; d++) outer *= t->dims[d];
+  for (int d = dim + 1; d < t->rank; d++) inner *= t->dims[d];
+  int64_t run = gs_dtype_bytes((int)t->dtype, inner);
+  int64_t *dims = gs_memdup(a, t->dims, (size_t)t->rank * sizeof *dims);
+  gs_tensor *p = gs_memdup(a, t, sizeof *t);
+  dims[dim] = count;
+  p->dims = dims;
+  p->nbytes = (uint64_t)(outer * count * run);
+  if (outer == 1 && !t->whole) {
+    if (p->data) p->data = (const char *)t->data + first * run;
+    p->offset += (uint64_t)(first * run);
+    return p;
+  }
+  p->data = NULL;
+  p->file = NULL;
+  p->whole = t;
+  p->dim = dim;
+  p->first = first;
+  p->arena = a;
+  return p;
+}
+
+/* Puts the bytes of a part together. */
+static const void *join_part(const gs_tensor *t) {
+  const gs_tensor *whole = t->whole;
+  const char *from = gs_tensor_bytes(whole);
+  if (!from) return NULL;
+  int64_t outer = 1, inner = 1;
+  for (int d = 0; d < t->dim; d++) outer *= t->dims[d];
+  for (int d = t->dim + 1; d < t->rank; d++) inner *= t->dims[d];
+  int64_t run = gs_dtype_bytes((int)t->dtype, inner);
+  size_t bytes = (size_t)(t->dims[t->dim] * run);
+  char *to = gs_alloc(t->arena, (size_t)t->nbytes);
+  for (int64_t i = 0; i < outer; i++)
+    memcpy(to + (size_t)i * bytes,
+           from + (i * whole->dims[t->dim] + t->first) * run, bytes);
+  gs_file_release(whole->file, from, (size_t)whole->nbytes);
+  return to;
+}
+
 const void *gs_tensor_bytes(const gs_tensor *t) {
   if (t->data) return t->data;
+  if (t->whole) return ((gs_tensor *)(uintptr_t)t)->data = join_part(t);
   gs_file *f = t->file;
   if (!f) return NULL;
   if (!f->map) {

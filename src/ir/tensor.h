@@ -47,6 +47,13 @@ typedef struct gs_tensor {
   const gs_string *strings; /* dtype STRING only: one per element */
   gs_file *file;
   uint64_t offset;
+  const char *part_of; /* the name of what it is a part of, or NULL */
+  /* A part whose bytes are no one run of those of the whole: these elements of
+   * its dim `dim`, and the arena that the bytes go to once they are wanted. */
+  const struct gs_tensor *whole;
+  int dim;
+  int64_t first;
+  gs_arena *arena;
 } gs_tensor;
 
 /* Number of elements; dims are known not to overflow. */
@@ -54,8 +61,15 @@ int64_t gs_tensor_count(const gs_tensor *t);
 /* A zeroed tensor in memory.  Fails (GS_RESOURCE) when the size overflows. */
 gs_status gs_tensor_new(gs_arena *a, gs_dtype dtype, int rank,
                         const int64_t *dims, gs_tensor **out, gs_err *e);
+/* Elements first .. first + count - 1 of dim `dim` of t, whose elements are
+ * whole bytes.  Nothing is copied: it lies in t where it is one run of bytes,
+ * else its bytes are put together when they are first asked for. */
+gs_tensor *gs_tensor_part(gs_arena *a, const gs_tensor *t, int dim,
+                          int64_t first, int64_t count);
 /* The elements, mapping the file on first use (out of memory when there is no
- * room for it); NULL for strings, and for tensors known by shape only. */
+ * room for it); NULL for strings, and for tensors known by shape only.  Those
+ * of a part that is no one run are copied by the first call, which may not run
+ * beside others. */
 const void *gs_tensor_bytes(const gs_tensor *t);
 /* Makes every element of a tensor of bool 0 or 1, as kernels expect: other
  * bytes are true, and the elements move to the arena when there are such.

@@ -150,6 +150,7 @@ static gs_status make_entry(builder *k, const gs_node *n) {
     t->dims = c->dims;
     t->data = NULL;
     t->file = NULL;
+    t->whole = NULL;
     t->strings = NULL;
     t->nbytes = (uint64_t)gs_dtype_bytes(
         t->dtype, gs_product(block->dims, block->rank));

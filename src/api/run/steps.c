@@ -173,10 +173,11 @@ gs_status gs_runner_begin_steps(gs_runner *r, const gs_steps_options *options,
 static gs_status read_inputs(gs_runner *r, bool *more, gs_err *e) {
   gs_steps *s = r->steps;
   *more = !(s->most && s->begun > s->most);
-  if (s->begun > 1 && s->endless && !s->most) *more = false;
+  if (s->begun > 1 && s->endless && !s->most && !s->nstop_at) *more = false;
   if (!*more) return GS_OK;
   if (s->begun > 1) {
     GS_TRY(gs_steps_read(s, more, e));
+    if (*more && gs_steps_stopped(s)) *more = false;
     return *more ? gs_steps_check_room(s, e) : GS_OK;
   }
   *more = !gs_stop_asked(&s->stop);
@@ -238,6 +239,7 @@ static gs_status run_step(gs_runner *r, gs_err *e) {
   if (!s->done) GS_AGREE(r, gs_run_verify_wait(r->source.verify, e));
   if (!s->done || seconds < s->least) s->least = seconds;
   s->all += seconds;
+  GS_TRY(gs_steps_choose(r, e));
   return take_outputs(r, e);
 }
 

@@ -17,11 +17,24 @@ typedef struct gs_step_input {
   gs_dyn *value;       /* its elements lie in memory that stays */
 } gs_step_input;
 
-/* An input of indices that an output gives. */
+/* An input of indices into the last dim of an output. */
 typedef struct gs_step_pick {
   int out, in;
-  gs_dyn *value;
+  bool draws;    /* or else the largest */
+  gs_dyn *value; /* what was chosen after the last step; of rank 0, until it is
+                    shared */
+  int64_t rows;
+  bool *ended;   /* [rows] a stop has been chosen */
+  double *x;     /* [last dim] of a row; rank 0 */
+  int64_t *order;
 } gs_step_pick;
+
+/* How indices are drawn. */
+typedef struct gs_step_draw {
+  double temperature, top_p;
+  int64_t top_k; /* 0: all */
+  uint64_t seed;
+} gs_step_draw;
 
 /* An input that counts. */
 typedef struct gs_step_count {
@@ -54,6 +67,12 @@ typedef struct gs_steps {
   int ntie, nstate; /* of which are state */
   gs_step_pick *pick;
   int npick;
+  gs_step_draw draw;
+  const int64_t *stop_at; /* [nstop_at] the run ends where all rows have had
+                             one of these chosen */
+  int nstop_at;
+  const char *tokens;     /* where what pick[0] chooses goes, or NULL */
+  gs_record_out *to_tokens; /* rank 0 */
   gs_step_count *count;
   int ncount;
   int filled;   /* of count, which counts the places of the state that are
@@ -83,6 +102,22 @@ gs_status gs_steps_check_made(gs_runner *r, gs_err *e);
 gs_status gs_steps_check_room(const gs_steps *s, gs_err *e);
 /* All ranks, before a step but the first: makes them, but for fresh ones. */
 gs_status gs_steps_make(gs_runner *r, gs_err *e);
+
+/* Memory for an input that the run makes itself; its whole numbers. */
+gs_dyn *gs_steps_new_value(gs_runner *r, const gs_value *v);
+void gs_steps_set_int(gs_tensor *t, int64_t i, int64_t value);
+int64_t gs_steps_get_int(const gs_tensor *t, int64_t i);
+
+/* GS_DATA where output and input do not fit, GS_USAGE. */
+gs_status gs_steps_check_pick(gs_runner *r, gs_step_pick *p, gs_err *e);
+gs_status gs_steps_check_draw(const gs_step_draw *d, gs_err *e);
+/* All ranks, after a run: rank 0 chooses. */
+gs_status gs_steps_choose(gs_runner *r, gs_err *e);
+/* All ranks, before the next: what was chosen, where it is wanted. */
+gs_status gs_steps_share_chosen(gs_runner *r, gs_err *e);
+/* Rank 0, once the next records are read: whether a stop was chosen in all
+ * rows, and nothing goes on. */
+bool gs_steps_stopped(gs_steps *s);
 
 /* Finds the state that the plan, the model or names tell of. */
 void gs_steps_find_state(gs_runner *r);

@@ -177,7 +177,8 @@ gs_status gs_steps_read_first(gs_steps *s, const gs_graph *g, bool *more,
     if (!*more) return end_at(s, i, e);
     GS_TRY(after_first(s, in, e));
   }
-  if (s->most || !s->endless || (s->npick + s->ntie == s->nstate))
+  if (s->most || s->nstop_at || !s->endless ||
+      s->npick + s->ntie == s->nstate)
     return GS_OK;
   gs_fail(e, GS_USAGE, NULL, "nothing would end the run: all its inputs are "
           "constant or made inside");

@@ -1,8 +1,7 @@
-/* Inputs that are made of what came before: outputs that become inputs, the
- * index of the largest element, numbers that count. */
+/* Inputs that are made of what came before: outputs that become inputs, and
+ * numbers that count. */
 #include "api/run/steps.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "api/run/runner.h"
@@ -58,14 +57,27 @@ gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
   s->state = GS_NEWS(a, nin + 1, bool);
   s->fresh = GS_NEWS(a, nin + 1, bool);
   s->tie = GS_NEWS(a, o->nfeed + nin + 1, gs_tie);
-  s->pick = GS_NEWS(a, o->nargmax + 1, gs_step_pick);
+  s->pick = GS_NEWS(a, o->nargmax + o->nsample + 1, gs_step_pick);
   s->count = GS_NEWS(a, o->ncount + 2, gs_step_count);
   s->filled = -1;
   for (int i = 0; i < o->nfeed; i++, s->ntie++)
     GS_TRY(find_pair(r, &o->feed[i], &s->tie[s->ntie].out, &s->tie[s->ntie].in,
                      e));
-  for (int i = 0; i < o->nargmax; i++, s->npick++)
-    GS_TRY(find_pair(r, &o->argmax[i], &s->pick[i].out, &s->pick[i].in, e));
+  for (int i = 0; i < o->nargmax + o->nsample; i++) {
+    gs_step_pick *p = &s->pick[s->npick++];
+    p->draws = i >= o->nargmax;
+    GS_TRY(find_pair(r, p->draws ? &o->sample[i - o->nargmax] : &o->argmax[i],
+                     &p->out, &p->in, e));
+  }
+  s->draw = (gs_step_draw){o->temperature, o->top_p, o->top_k,
+                           (uint64_t)o->seed};
+  if (o->nsample) GS_TRY(gs_steps_check_draw(&s->draw, e));
+  s->nstop_at = o->nstop_at;
+  s->stop_at = gs_memdup(a, o->stop_at, (size_t)o->nstop_at * sizeof(int64_t));
+  s->tokens = o->tokens ? gs_strdup(a, o->tokens) : NULL;
+  if ((o->nstop_at || o->tokens) && !s->npick)
+    return gs_fail(e, GS_USAGE, NULL, "no tokens are chosen: --argmax or "
+                   "--sample says from what");
   for (int i = 0; i < o->ncount; i++) GS_TRY(find_count(r, &o->count[i], e));
   if (!o->no_state) gs_steps_find_state(r);
   for (int i = 0; i < nin; i++) r->source.varies[i] = s->made[i];
@@ -95,8 +107,7 @@ static gs_status check_shaped(const gs_value *v, gs_err *e) {
                  "it cannot go from one step to the next");
 }
 
-/* Memory for an input that the run makes itself. */
-static gs_dyn *new_value(gs_runner *r, const gs_value *v) {
+gs_dyn *gs_steps_new_value(gs_runner *r, const gs_value *v) {
   gs_tensor *t = GS_NEW(&r->arena, gs_tensor);
   *t = (gs_tensor){.name = v->name, .dtype = v->dtype, .rank = v->rank,
                    .dims = v->dims, .nbytes = gs_value_bytes(v)};
@@ -108,31 +119,22 @@ static bool whole_numbers(const gs_value *v) {
   return v->dtype == GS_INT64 || v->dtype == GS_INT32;
 }
 
-static gs_status check_pick(gs_runner *r, gs_step_pick *p, gs_err *e) {
-  const gs_value *y = r->source.graph->output.at[p->out];
-  const gs_value *x = r->source.graph->input.at[p->in];
-  GS_TRY(check_shaped(y, e));
-  GS_TRY(check_shaped(x, e));
-  bool fits = y->rank > 0 && gs_dtype_get((int)y->dtype)->cls == 'f' &&
-              whole_numbers(x) && y->dims[y->rank - 1] > 0 &&
-              gs_product(x->dims, x->rank) ==
-                  gs_product(y->dims, y->rank - 1);
-  if (!fits) return misfit(y, x, ", of which the last dim is chosen from", e);
-  p->value = new_value(r, x);
-  return GS_OK;
-}
-
-static void set_int(gs_tensor *t, int64_t i, int64_t value) {
+void gs_steps_set_int(gs_tensor *t, int64_t i, int64_t value) {
   void *data = (void *)(uintptr_t)t->data;
   if (t->dtype == GS_INT64) ((int64_t *)data)[i] = value;
   else ((int32_t *)data)[i] = (int32_t)value;
+}
+
+int64_t gs_steps_get_int(const gs_tensor *t, int64_t i) {
+  return t->dtype == GS_INT64 ? ((const int64_t *)t->data)[i]
+                              : ((const int32_t *)t->data)[i];
 }
 
 /* The numbers of a step: the last dim counts, all others are alike. */
 static void fill_count(gs_step_count *c) {
   gs_tensor *t = &c->value->t;
   int64_t n = gs_tensor_count(t), m = t->rank ? t->dims[t->rank - 1] : 1;
-  for (int64_t i = 0; i < n; i++) set_int(t, i, c->next + i % m);
+  for (int64_t i = 0; i < n; i++) gs_steps_set_int(t, i, c->next + i % m);
   c->next += c->step ? c->step : m;
 }
 
@@ -155,7 +157,7 @@ static gs_status check_count(gs_runner *r, gs_step_count *c, gs_err *e) {
   if (!whole_numbers(v))
     return gs_fail(e, GS_USAGE, v->name, "%s does not count",
                    gs_dtype_get((int)v->dtype)->text);
-  c->value = new_value(r, v);
+  c->value = gs_steps_new_value(r, v);
   if (r->source.input[c->at] && s->filled >= 0 &&
       c == &s->count[s->filled])
     return gs_fail(e, GS_USAGE, v->name, "this input counts what is filled of "
@@ -179,7 +181,11 @@ gs_status gs_steps_check_made(gs_runner *r, gs_err *e) {
     gs_state t = {.out = s->tie[i].out, .in = s->tie[i].in};
     if (!gs_state_fits(g, &r->bind, &t)) return misfit(y, x, "", e);
   }
-  for (int i = 0; i < s->npick; i++) GS_TRY(check_pick(r, &s->pick[i], e));
+  for (int i = 0; i < s->npick; i++) {
+    GS_TRY(check_shaped(g->output.at[s->pick[i].out], e));
+    GS_TRY(check_shaped(g->input.at[s->pick[i].in], e));
+    GS_TRY(gs_steps_check_pick(r, &s->pick[i], e));
+  }
   if (s->filled >= 0) s->count[s->filled].step = r->source.state.step;
   GS_TRY(gs_steps_check_room(s, e));
   for (int i = 0; i < s->ncount; i++) GS_TRY(check_count(r, &s->count[i], e));
@@ -188,42 +194,10 @@ gs_status gs_steps_check_made(gs_runner *r, gs_err *e) {
 
 /* ---- from step to step ---- */
 
-/* The first of the largest; a NaN is larger than all. */
-static int64_t largest(gs_dtype t, const char *at, int64_t n) {
-  enum { BLOCK = 512 };
-  double x[BLOCK], max = 0;
-  int64_t best = -1, size = gs_dtype_get((int)t)->bits / 8;
-  for (int64_t i = 0; i < n; i += BLOCK) {
-    int64_t m = n - i < BLOCK ? n - i : BLOCK;
-    gs_convert(GS_DOUBLE, x, t, at + i * size, m, NULL);
-    for (int64_t k = 0; k < m; k++) {
-      if (best >= 0 && !(x[k] > max) && !isnan(x[k])) continue;
-      best = i + k;
-      max = x[k];
-      if (isnan(max)) return best;
-    }
-  }
-  return best;
-}
-
-static gs_status pick(gs_runner *r, const gs_step_pick *p, gs_err *e) {
-  const gs_value *y = r->source.graph->output.at[p->out];
-  gs_tensor *t = &p->value->t;
-  const void *data;
-  GS_TRY(gs_exec_joined(r->exec, p->out, &data, e));
-  int64_t n = gs_tensor_count(t), m = y->dims[y->rank - 1];
-  int64_t row = m * gs_dtype_get((int)y->dtype)->bits / 8;
-  for (int64_t i = 0; data && i < n; i++)
-    set_int(t, i, largest(y->dtype, (const char *)data + i * row, m));
-  if (!gs_runner_many(r)) return GS_OK;
-  return gs_world_bcast(r->w, (void *)(uintptr_t)t->data, t->nbytes, e);
-}
-
 gs_status gs_steps_make(gs_runner *r, gs_err *e) {
   const gs_graph *g = r->source.graph;
   gs_steps *s = r->steps;
-  for (int i = 0; i < s->npick; i++)
-    if (!s->fresh[s->pick[i].in]) GS_TRY(pick(r, &s->pick[i], e));
+  GS_TRY(gs_steps_share_chosen(r, e));
   GS_TRY(gs_exec_tie_next(r->exec, s->fresh, e));
   for (int i = 0; i < s->npick; i++)
     if (!s->fresh[s->pick[i].in])

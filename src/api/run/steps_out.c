@@ -65,8 +65,13 @@ gs_status gs_steps_create(gs_steps *s, const gs_graph *g, gs_err *e) {
     gs_record_out_init(w, a, out);
     *gs_push(a, &o->to) = w;
   }
-  for (int i = 0; i < g->output.n && !s->plan.file.n; i++)
+  for (int i = 0; i < g->output.n && !s->plan.file.n && !s->tokens; i++)
     if (!is_state(s, i)) wanted(s, i);
+  if (!s->tokens || s->plan.dry_run) return GS_OK;
+  gs_out *out;
+  GS_TRY(gs_out_set_open(&s->files, s->tokens, &out, e));
+  s->to_tokens = GS_NEW(a, gs_record_out);
+  gs_record_out_init(s->to_tokens, a, out);
   return GS_OK;
 }
 
@@ -78,6 +83,8 @@ gs_status gs_steps_write(gs_steps *s, gs_err *e) {
     uint64_t h = gs_dyn_digest(o->value);
     o->digest = s->done ? gs_hash(&h, sizeof h, o->digest) : h;
   }
+  if (s->to_tokens)
+    return gs_record_out_put(s->to_tokens, &s->pick[0].value->t, e);
   return GS_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "pass/state/cache.h"
 #include "pass/prepare/rows.h"
+#include "pass/prepare/segments.h"
 #include "pass/prepare/stack.h"
 #include "pass/prepare/upgrade.h"
 
@@ -106,7 +107,7 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
   gs_bindings_init(&out->bind, a);
   const char *const *names;
   const int64_t *values;
-  int n;
+  int n, cut;
   GS_TRY(gs_model_binds(out->model, a, &names, &values, &n, e));
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
@@ -117,7 +118,9 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
   GS_TRY(gs_pass_cache_hide(a, out->graph, &out->state, &cache, &out->bind,
                             e));
   GS_TRY(settle_state(a, out, e));
-  return stack(out, e);
+  GS_TRY(stack(out, e));
+  out->cut = gs_model_meta(out->model, GS_KEY_SEGMENTS) != NULL;
+  return out->cut ? gs_pass_segments(out->graph, &cut, e) : GS_OK;
 }
 
 gs_status gs_load_shardings(gs_arena *a, gs_loaded *l,

@@ -15,11 +15,14 @@ typedef struct gs_loaded {
   gs_states tied;  /* those, and others that are found by their names */
   bool stacked; /* by gs_load_stack, as the model was when it was annotated */
   int64_t capacity; /* with this one; 0: none given */
+  bool cut;     /* by gs_pass_segments, likewise */
 } gs_loaded;
 
 /* Metadata of models whose annotations are of stacked branches: the nodes of
  * the file are those before.  "true", or the capacity. */
 #define GS_KEY_STACK "gshard.stack"
+/* The same of packed products that were cut (gs_pass_segments). */
+#define GS_KEY_SEGMENTS "gshard.segments"
 /* Metadata of an input that is an output of the run before (gs_state_text). */
 #define GS_KEY_STATE "gshard.state"
 /* Of a program's input that counts the places of its state that are filled:

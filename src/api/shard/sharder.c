@@ -6,6 +6,7 @@
 #include "api/shard/annotate.h"
 #include "base/data/bytes.h"
 #include "io/spec/spec_io.h"
+#include "pass/prepare/segments.h"
 
 static bool fills(const gs_sharder *s) {
   return s->spec.options.choose == GS_AUTO_FILL;
@@ -267,9 +268,21 @@ static void warn_of_state(const gs_sharder *s, gs_err *e) {
   gs_arena_free(&a);
 }
 
+/* Cuts packed products, before rules are matched: a rule that names what is
+ * cut is one for each part.  A model that was annotated stays as it was. */
+static gs_status cut(gs_sharder *s, gs_err *e) {
+  gs_graph *g = s->model.graph;
+  int count = 0;
+  if (s->model.cut || g->use_sharding.n || s->model.mesh) return GS_OK;
+  GS_TRY(gs_pass_segments(g, &count, e));
+  s->model.cut = count > 0;
+  return GS_OK;
+}
+
 gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
   if (s->matched) return GS_OK;
   GS_TRY(stack(s, e));
+  GS_TRY(cut(s, e));
   GS_TRY(gs_pass_match(&s->arena, &s->spec, s->model.graph, &s->match, e));
   GS_TRY(verify(s, s->model.graph, false, e));
   tie_state(s);
@@ -310,7 +323,7 @@ static gs_status compare(const gs_sharder *s, gs_err *e) {
   GS_TRY(gs_sharder_need(s, GS_STAGE_ANNOTATED, "gs_sharder_compare", e));
   const gs_graph *g = s->model.graph;
   int missing = 0, other = 0;
-  for (int i = 0; i < s->nbefore; i++) {
+  for (int i = 0; i < s->nbefore && i < g->value.n; i++) {
     const gs_value *v = g->value.at[i];
     if (!s->before[i]) missing += !gs_sharding_is_replicated(v->sharding);
     else other += !gs_sharding_equal(s->before[i], v->sharding);

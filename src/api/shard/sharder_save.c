@@ -47,6 +47,8 @@ static gs_status save(gs_sharder *s, const char *path,
                     !s->model.stacked ? NULL
                     : !s->model.capacity ? "true"
                     : gs_sprintf(a, "%lld", (long long)s->model.capacity));
+  gs_model_meta_set(s->model.model, GS_KEY_SEGMENTS,
+                    s->model.cut ? "true" : NULL);
   save_state(s);
   GS_TRY(gs_model_annotate(s->model.model, s->model.graph, &how, e));
   gs_write_options w = {.replace = o->replace, .progress = o->progress};

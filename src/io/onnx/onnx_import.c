@@ -174,6 +174,7 @@ static bool is_literal(const Onnx__NodeProto *p) {
 #define INDEX(operand, of, kind)
 #define OVER(...)
 #define FADES(operand)
+#define JOINED(text)
 #define T(types)
 #define LITERAL .literal = true
 #define OP(sym, op, of, since, in0, in1, out0, out1, flags, flops, combine,    \

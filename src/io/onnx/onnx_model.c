@@ -194,6 +194,7 @@ void gs_model_input_meta_set(gs_model *m, const char *input, const char *key,
 }
 
 static bool is_missing(const gs_tensor *t) {
+  if (t && t->whole) t = t->whole;
   return t && !t->data && !t->file && t->dtype != GS_STRING && t->nbytes;
 }
 

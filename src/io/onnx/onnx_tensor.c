@@ -411,6 +411,7 @@ gs_status gs_tensor_export(gs_model *m, const gs_tensor *t, const char *name,
           t->strings[i].n, (uint8_t *)(uintptr_t)t->strings[i].at};
     return GS_OK;
   }
+  if (t->whole) (void)gs_tensor_bytes(t); /* which the copy has then */
   if (!t->data && !t->file)
     return gs_fail(e, GS_NOINPUT, m->path, "tensor '%s' has no data",
                    name ? name : "");

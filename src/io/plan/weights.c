@@ -132,8 +132,8 @@ static void put_blocks(packer *k, uint64_t bytes) {
   }
 }
 
-static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
-  const gs_tensor *t = w->value->constant;
+static gs_status put_tensor(packer *k, gs_weight *w, const gs_tensor *t,
+                            gs_err *e) {
   k->t = t;
   k->data = gs_tensor_bytes(t);
   k->element = gs_dtype_get(t->dtype)->bits / 8;
@@ -162,6 +162,18 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
   }
   give_back(k);
   return GS_OK;
+}
+
+/* The bytes of a part are in memory for this long only. */
+static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
+  gs_tensor t = *w->value->constant;
+  if (!t.whole || t.data) return put_tensor(k, w, w->value->constant, e);
+  gs_arena a;
+  gs_arena_init(&a);
+  t.arena = &a;
+  gs_status s = put_tensor(k, w, &t, e);
+  gs_arena_free(&a);
+  return s;
 }
 
 gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,

@@ -9,6 +9,7 @@ static const gs_kernel gs_kernel_none;
 #define INDEX(operand, of, kind)
 #define OVER(...)
 #define FADES(operand)
+#define JOINED(text)
 #define LITERAL
 #define FUSE(class)
 #define BLOCKS(set)

@@ -230,6 +230,8 @@ struct gs_op {
    * along a dim of kind GS_STATS: it counts nothing, and its results are 0; of
    * an attention its mask, whose last dim is that of the keys.  0: none. */
   unsigned char fades;
+  const char *joined; /* attributes that say how operands 0, 1, .. share operand
+                         0 where the others are left out, or NULL */
   int id;             /* row number */
 };
 

@@ -66,6 +66,7 @@
   .index = {.operand = (at), .of = (from), .kind = GS_INDEX_##what},
 #define OVER(...) .over = {__VA_ARGS__},
 #define FADES(operand) .fades = 1 + (operand),
+#define JOINED(text) .joined = (text),
 #define T(text) .types = (text),
 #define POINTWISE GS_OP_POINTWISE
 #define LINEAR GS_OP_LINEAR

@@ -68,7 +68,8 @@ static bool value_fits(const selector *s, const gs_value *v) {
   if (!has_shape(s->match, v)) return false;
   const gs_dtype_info *t = gs_dtype_get((int)v->dtype);
   if (!any(&s->dtype, t->text) && !any(&s->dtype, t->name)) return false;
-  return any(&s->tensor, v->name);
+  const char *whole = v->constant ? v->constant->part_of : NULL;
+  return any(&s->tensor, v->name) || (whole && any(&s->tensor, whole));
 }
 
 static bool node_fits(const selector *s, const gs_node *n) {
