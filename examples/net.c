@@ -274,9 +274,9 @@ gs_status net_write(net *n, const gs_cli *c, const char *path, gs_err *e) {
   gs_model_info info = {.producer_name = c->tool->name,
                         .producer_version = PACKAGE_VERSION,
                         .ir_version = 10, /* metadata of inputs */
-                        .nopset = 1,
-                        .opset_domain = (const char *[]){""},
-                        .opset_version = (int64_t[]){OPSET},
+                        .nopset = 2,
+                        .opset_domain = (const char *[]){"", "com.microsoft"},
+                        .opset_version = (int64_t[]){OPSET, 1},
                         .external = place_weight,
                         .user = &place};
   gs_model *m;

@@ -264,6 +264,8 @@ static void print_results(const job *j, gs_status s) {
   FILE *f = stdout;
   for (int i = 0; i < gs_cli_count(c, "output"); i++)
     if (!strcmp(j->output[i].value, "-")) f = stderr;
+  const char *tokens = gs_cli_get(c, "tokens");
+  if (tokens && !strcmp(tokens, "-")) f = stderr;
   if (c->json)
     fprintf(f, "{\"devices\": %lld, %s}\n",
             (long long)gs_runner_devices(j->r), gs_runner_text(j->r, true));

@@ -7,9 +7,9 @@
 
 #include "pass/state/cache.h"
 #include "pass/prepare/rows.h"
-#include "pass/prepare/segments.h"
 #include "pass/prepare/stack.h"
 #include "pass/prepare/upgrade.h"
+#include "pass/segments/segments.h"
 
 static gs_status put_all(gs_bindings *to, const gs_bindings *from,
                          gs_err *e) {

@@ -6,7 +6,7 @@
 #include "api/shard/annotate.h"
 #include "base/data/bytes.h"
 #include "io/spec/spec_io.h"
-#include "pass/prepare/segments.h"
+#include "pass/segments/segments.h"
 
 static bool fills(const gs_sharder *s) {
   return s->spec.options.choose == GS_AUTO_FILL;

@@ -1,4 +1,4 @@
-#include "pass/prepare/segments.h"
+#include "pass/segments/segments.h"
 
 #include <string.h>
 
