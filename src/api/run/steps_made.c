@@ -6,8 +6,6 @@
 
 #include "api/run/runner.h"
 #include "base/math.h"
-#include "exec/data/aligned.h"
-#include "kernel/core/convert.h"
 #include "pass/state/state.h"
 
 /* ---- which ---- */
@@ -107,27 +105,8 @@ static gs_status check_shaped(const gs_value *v, gs_err *e) {
                  "it cannot go from one step to the next");
 }
 
-gs_dyn *gs_steps_new_value(gs_runner *r, const gs_value *v) {
-  gs_tensor *t = GS_NEW(&r->arena, gs_tensor);
-  *t = (gs_tensor){.name = v->name, .dtype = v->dtype, .rank = v->rank,
-                   .dims = v->dims, .nbytes = gs_value_bytes(v)};
-  t->data = gs_alloc64(&r->arena, t->nbytes);
-  return gs_dyn_of(&r->arena, t);
-}
-
 static bool whole_numbers(const gs_value *v) {
   return v->dtype == GS_INT64 || v->dtype == GS_INT32;
-}
-
-void gs_steps_set_int(gs_tensor *t, int64_t i, int64_t value) {
-  void *data = (void *)(uintptr_t)t->data;
-  if (t->dtype == GS_INT64) ((int64_t *)data)[i] = value;
-  else ((int32_t *)data)[i] = (int32_t)value;
-}
-
-int64_t gs_steps_get_int(const gs_tensor *t, int64_t i) {
-  return t->dtype == GS_INT64 ? ((const int64_t *)t->data)[i]
-                              : ((const int32_t *)t->data)[i];
 }
 
 /* The numbers of a step: the last dim counts, all others are alike. */

@@ -17,6 +17,27 @@
 #include "kernel/core/convert.h"
 #include "kernel/random/random.h"
 
+/* ---- inputs that the run makes ---- */
+
+gs_dyn *gs_steps_new_value(gs_runner *r, const gs_value *v) {
+  gs_tensor *t = GS_NEW(&r->arena, gs_tensor);
+  *t = (gs_tensor){.name = v->name, .dtype = v->dtype, .rank = v->rank,
+                   .dims = v->dims, .nbytes = gs_value_bytes(v)};
+  t->data = gs_alloc64(&r->arena, t->nbytes);
+  return gs_dyn_of(&r->arena, t);
+}
+
+void gs_steps_set_int(gs_tensor *t, int64_t i, int64_t value) {
+  void *data = (void *)(uintptr_t)t->data;
+  if (t->dtype == GS_INT64) ((int64_t *)data)[i] = value;
+  else ((int32_t *)data)[i] = (int32_t)value;
+}
+
+int64_t gs_steps_get_int(const gs_tensor *t, int64_t i) {
+  return t->dtype == GS_INT64 ? ((const int64_t *)t->data)[i]
+                              : ((const int32_t *)t->data)[i];
+}
+
 /* ---- do they fit ---- */
 
 static bool whole_numbers(const gs_value *v) {
