@@ -156,12 +156,26 @@ static gs_status expect(gs_matching *m, int rule) {
   return GS_SPEC;
 }
 
+/* Of the parts that a weight was cut into the weight counts, once. */
+static int64_t count_targets(gs_arena *a, const gs_targets *t) {
+  gs_map wholes;
+  gs_map_init(&wholes, a);
+  int64_t n = 0;
+  for (int i = 0; i < t->n; i++) {
+    const gs_tensor *x = t->at[i].value->constant;
+    const char *whole = x ? x->part_of : NULL;
+    n += !whole || !gs_map_has(&wholes, whole);
+    if (whole) gs_map_put(&wholes, whole, (void *)x);
+  }
+  return n;
+}
+
 static gs_status apply_rule(collector *c, int rule) {
   gs_matching *m = c->m;
   const gs_spec_rule *r = &m->spec->rule.at[rule];
   gs_targets t = {0};
   GS_TRY(gs_match_select(m, &r->match, r->action == GS_ACTION_STYLE, &t));
-  m->out->rule[rule].matched = t.n;
+  m->out->rule[rule].matched = count_targets(m->arena, &t);
   m->out->matched += t.n > 0;
   for (int i = 0; i < t.n; i++) GS_TRY(annotate(c, rule, &t.at[i]));
   return expect(m, rule);
