@@ -19,7 +19,7 @@ struct gs_arena_end {
   void *p;
 };
 
-enum { BLOCK = 64 * 1024, ALIGN = 16 };
+enum { BLOCK = 64 * 1024, MAX_KEPT = 16 << 20, ALIGN = 16 };
 
 /* ---- blocks ---- */
 
@@ -94,22 +94,30 @@ void gs_arena_free(gs_arena *a) {
   *a = (gs_arena){.apart = a->apart};
 }
 
-void gs_arena_reset(gs_arena *a) {
-  run_ends(a);
-  if (!a->head) return;
-  gs_arena_block *keep = a->head;
-  gs_arena rest = {.head = keep->next};
-  gs_arena_free(&rest);
-  keep->next = NULL;
-  a->used = a->total = 0;
-}
-
 static void *new_block(const gs_arena *a, size_t size) {
   gs_arena_block *b = NULL;
   if (size <= SIZE_MAX - sizeof *b) b = malloc(sizeof *b + size);
   if (!b) gs_out_of_memory(size);
   put_in(a->apart ? NULL : used, b);
   return b;
+}
+
+void gs_arena_reset(gs_arena *a) {
+  size_t want = a->total < MAX_KEPT ? a->total : MAX_KEPT;
+  run_ends(a);
+  if (!a->head) return;
+  if (want > a->size) {
+    gs_arena_free(a);
+    gs_arena_block *one = new_block(a, want);
+    one->next = NULL;
+    a->head = one;
+    a->size = want;
+  } else {
+    gs_arena rest = {.head = a->head->next};
+    gs_arena_free(&rest);
+    a->head->next = NULL;
+  }
+  a->used = a->total = 0;
 }
 
 void *gs_alloc(gs_arena *a, size_t n) {

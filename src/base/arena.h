@@ -45,8 +45,9 @@ typedef struct gs_arena {
 
 void gs_arena_init(gs_arena *a);
 void gs_arena_free(gs_arena *a);
-/* As freed and initialised, but keeps a block: for loops whose steps each need
- * some memory, which then stays in the cache. */
+/* As freed and initialised, but keeps a block that has room for as much as was
+ * used, 16 MiB at most: for loops whose steps each need some memory, which then
+ * stays in the cache. */
 void gs_arena_reset(gs_arena *a);
 /* fn(p) is called when the arena is freed or reset, in the opposite order of
  * these calls and before any memory goes: for objects of libraries. */

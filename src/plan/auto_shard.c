@@ -31,6 +31,9 @@ typedef struct filler {
   gs_map family;      /* key -> candidate; one mesh axis each */
   GS_VEC(candidate *) list;
   GS_VEC(candidate *) taken; /* those of the choices, in their order */
+  gs_map known; /* what was tried -> outcome */
+  gs_partition_memo memo; /* for all attempts */
+  gs_arena tmp;           /* for one */
 } filler;
 
 /* ---- what may be chosen ---- */
@@ -152,28 +155,60 @@ static void restore(filler *f) {
     f->g->value.at[i]->sharding = f->base[i];
 }
 
-/* What the graph costs with the taken choices, and c (or NULL). */
-static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
-                         gs_auto_shard_score *out, gs_err *e) {
-  gs_arena a;
-  gs_arena_init(&a);
+typedef struct outcome {
+  gs_status status;
+  gs_auto_shard_score score;
+} outcome;
+
+/* What the graph costs as its values are sharded now. */
+static outcome try_out(filler *f, gs_arena *a, gs_err *e) {
   gs_propagation done;
   gs_partition made;
-  restore(f);
-  if (c) apply(f, &a, c);
-  gs_status s = gs_pass_propagate(&a, f->g, f->in, &done, e);
-  if (!s) s = gs_pass_partition(&a, f->g, &made, e);
-  if (!s) {
-    out->seconds = made.seconds;
-    out->bytes = made.weight_bytes + made.peak_bytes;
-    gs_assert(out->seconds >= 0 && out->bytes >= 0);
-    out->excess = f->opt->memory > 0 && out->bytes > f->opt->memory
-                      ? out->bytes - f->opt->memory
-                      : 0;
+  outcome o = {.status = gs_pass_propagate(a, f->g, f->in, &done, e)};
+  gs_partition_options how = {.memo = &f->memo};
+  if (!o.status) o.status = gs_pass_partition_with(a, f->g, &how, &made, e);
+  if (o.status) return o;
+  gs_auto_shard_score *x = &o.score;
+  x->seconds = made.seconds;
+  x->bytes = made.weight_bytes + made.peak_bytes;
+  gs_assert(x->seconds >= 0 && x->bytes >= 0);
+  if (f->opt->memory > 0) x->excess = fmax(0, x->bytes - f->opt->memory);
+  return o;
+}
+
+/* The shardings of all values that have one. */
+static char *shardings_key(filler *f, gs_arena *a) {
+  gs_buf b;
+  gs_buf_init(&b, a);
+  for (int i = 0; i < f->g->value.n; i++) {
+    const gs_sharding *s = f->g->value.at[i]->sharding;
+    if (!s) continue;
+    gs_buf_printf(&b, "%d", i);
+    gs_sharding_print(&b, f->g->mesh, s);
   }
+  return b.at ? b.at : "";
+}
+
+/* What the graph costs with the taken choices, and c (or NULL).  Different ways
+ * lead over the same choices: each set of them is tried once. */
+static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
+                         gs_auto_shard_score *out, gs_err *e) {
+  gs_arena *a = &f->tmp;
   restore(f);
-  gs_arena_free(&a);
-  return s;
+  if (c) apply(f, a, c);
+  const char *key = shardings_key(f, a);
+  outcome *o = gs_map_get(&f->known, key);
+  if (!o) {
+    o = GS_NEW(f->a, outcome);
+    gs_map_put(&f->known, key, o);
+    *o = try_out(f, a, e);
+  } else if (o->status) {
+    *o = try_out(f, a, e); /* for its message */
+  }
+  if (!o->status) *out = o->score;
+  restore(f);
+  gs_arena_reset(a);
+  return o->status;
 }
 
 /* What a score is judged by past the excess; a sum of logarithms, so that
@@ -393,6 +428,22 @@ static gs_status check_fit(const filler *f, const gs_auto_shard *out,
   return GS_SPEC;
 }
 
+/* Chooses; f->base holds the shardings with the choices then. */
+static gs_status fill(filler *f, gs_sharding *const *said, gs_auto_shard *out,
+                      gs_err *e) {
+  GS_TRY(attempt(f, NULL, &out->before, e));
+  find_candidates(f);
+  for (int i = 0; i < f->list.n; i++) {
+    candidate *c = f->list.at[i];
+    look(f, c);
+    c->alone = c->score;
+    c->cannot = c->failed;
+  }
+  GS_TRY(climb_around(f, said, out, e));
+  exchange(f, said, out);
+  return drop_idle(f, said, out, e);
+}
+
 gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
                              const gs_propagate_input *in,
                              const gs_auto_shard_options *opt,
@@ -404,18 +455,13 @@ gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
   for (int i = 0; i < n; i++) said[i] = f.base[i] = g->value.at[i]->sharding;
   f.uses = gs_graph_uses(a, g);
   gs_map_init(&f.family, a);
+  gs_map_init(&f.known, a);
+  gs_partition_memo_init(&f.memo, a, g);
+  gs_arena_init(&f.tmp);
   *out = (gs_auto_shard){.filled = GS_NEWS(a, n + 1, gs_subset)};
-  GS_TRY(attempt(&f, NULL, &out->before, e));
-  find_candidates(&f);
-  for (int i = 0; i < f.list.n; i++) {
-    candidate *c = f.list.at[i];
-    look(&f, c);
-    c->alone = c->score;
-    c->cannot = c->failed;
-  }
-  GS_TRY(climb_around(&f, said, out, e));
-  exchange(&f, said, out);
-  GS_TRY(drop_idle(&f, said, out, e));
+  gs_status s = fill(&f, said, out, e);
+  gs_arena_free(&f.tmp);
+  GS_TRY(s);
   restore(&f);
   for (int i = 0; i < n; i++)
     if (f.base[i] != said[i])

@@ -352,6 +352,13 @@ static double peak_bytes(const gs_partitioner *p) {
   return max;
 }
 
+void gs_partition_memo_init(gs_partition_memo *m, gs_arena *a,
+                            const gs_graph *g) {
+  *m = (gs_partition_memo){.arena = a, .graph = g};
+  m->rule = GS_NEWS(a, g->node.n + 1, const gs_rule *);
+  gs_resharder_init(&m->resharder, a, g->mesh);
+}
+
 gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e) {
   const gs_partition_options none = {0};
@@ -362,9 +369,13 @@ gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
                                  const gs_partition_options *o,
                                  gs_partition *out, gs_err *e) {
   *out = (gs_partition){0};
-  gs_expander expander = {0};
+  gs_partition_memo own;
   gs_partitioner p = {.a = a, .g = g, .m = g->mesh, .out = out, .e = e};
-  p.expander = &expander;
+  p.memo = o->memo ? o->memo : &own;
+  if (!o->memo) gs_partition_memo_init(&own, a, g);
+  gs_assert(p.memo->graph == g && p.memo->resharder.mesh == g->mesh);
+  p.resharder = &p.memo->resharder;
+  p.expander = &p.memo->expander;
   p.o = o;
   p.as_split = o->as_split;
   gs_map chains;
@@ -381,9 +392,8 @@ gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
   p.held = GS_NEWS(a, g->value.n + 1, gs_held_form *);
   p.nuse = GS_NEWS(a, g->value.n + 1, int);
   p.reader = GS_NEWS(a, g->value.n + 1, const gs_node *);
-  p.rule = GS_NEWS(a, g->node.n + 1, const gs_rule *);
+  p.rule = p.memo->rule;
   p.sums = GS_NEWS(a, g->node.n + 1, gs_subset *);
-  gs_resharder_init(&p.resharder, a, g->mesh);
   count_uses(&p);
   add_inputs(&p);
   gs_value **y = GS_NEWS(a, g->output.n + 1, gs_value *);

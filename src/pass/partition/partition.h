@@ -9,8 +9,9 @@
 #define GS_PASS_PARTITION_H
 
 #include "op/core/op.h"
+#include "pass/prepare/expand.h"
 #include "pass/propagate/project.h"
-#include "pass/reshard/cost.h"
+#include "pass/reshard/reshard.h"
 
 /* Bytes of a constant that is read whole wherever it is used otherwise than its
  * sharding says; larger ones stay in blocks and are gathered. */
@@ -59,6 +60,18 @@ gs_status gs_pass_partition(gs_arena *a, const gs_graph *g, gs_partition *out,
                             gs_err *e);
 
 /* For tests that try other assignments than the cheapest. */
+/* What does not depend on how a graph is sharded: found once for all that
+ * share it, while its nodes, its mesh and the arena stay as they are. */
+typedef struct gs_partition_memo {
+  gs_arena *arena;
+  const gs_graph *graph;
+  gs_resharder resharder;
+  gs_expander expander;
+  const gs_rule **rule; /* [nnode] NULL: not asked for yet */
+} gs_partition_memo;
+void gs_partition_memo_init(gs_partition_memo *m, gs_arena *a,
+                            const gs_graph *g);
+
 typedef struct gs_partition_options {
   /* Sets the assignment of node n; false: it is chosen.  GS_UNSUPPORTED from
    * the pass when the node cannot be computed so. */
@@ -66,6 +79,7 @@ typedef struct gs_partition_options {
                 gs_assignment *as);
   void *user;
   bool as_split; /* constants are read as they are split, small ones too */
+  gs_partition_memo *memo; /* of the graph; NULL: one for this time */
 } gs_partition_options;
 
 gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,

@@ -205,7 +205,7 @@ static double exchange_seconds(plan *q) {
       gs_form before = between(q, u->in, done);
       gs_form after = between(q, u->in, done | (uint64_t)1 << d);
       if (!fits(q, &before, d)) return INFINITY;
-      gs_move mv = gs_reshard_exchange(&q->p->resharder, v->dtype, dims,
+      gs_move mv = gs_reshard_exchange(q->p->resharder, v->dtype, dims,
                                        &before, d, x, &after);
       t += mv.seconds;
       if (first && mv.bytes > 0 && sends++)

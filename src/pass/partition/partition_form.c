@@ -163,7 +163,7 @@ static double nearest(gs_partitioner *p, const gs_value *v,
   for (gs_held_form *x = p->held[v->id]; x; x = x->next) {
     if (out_of_reach(p, v, x)) continue;
     double s =
-        gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &x->form,
+        gs_reshard_forms(p->resharder, v->dtype, v->rank, v->dims, &x->form,
                          want)
             ->seconds;
     if (s < best) {
@@ -187,7 +187,7 @@ double gs_partitioner_price(gs_partitioner *p, const gs_value *v,
   if (v->def || isfinite(best)) return fmin(best, again);
   /* An input or a weight not read yet: its block, then a path from there. */
   gs_form block = gs_form_of(gs_partitioner_assigned(p, v));
-  return gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &block,
+  return gs_reshard_forms(p->resharder, v->dtype, v->rank, v->dims, &block,
                           want)
       ->seconds;
 }

@@ -61,9 +61,10 @@ gs_status gs_partitioner_rule(const gs_partitioner *p, const gs_node *n,
   gs_assert(is_own(p, n));
   *r = p->rule[n->id];
   if (*r) return GS_OK;
-  gs_rule *made = GS_NEW(tmp, gs_rule), *kept = GS_NEW(p->a, gs_rule);
+  gs_arena *a = p->form ? p->a : p->memo->arena;
+  gs_rule *made = GS_NEW(tmp, gs_rule), *kept = GS_NEW(a, gs_rule);
   GS_TRY(gs_rule_of(tmp, n, made, e));
-  gs_rule_copy(p->a, made, kept);
+  gs_rule_copy(a, made, kept);
   *r = p->rule[n->id] = kept;
   return GS_OK;
 }

@@ -47,7 +47,9 @@ struct gs_partitioner {
   const gs_mesh *m;
   gs_graph *program;
   gs_partition *out;
-  gs_resharder resharder;
+  gs_partition_memo *memo;
+  gs_resharder *resharder; /* this and `expander`: those of memo */
+  gs_expander *expander;
   gs_sharding **assigned; /* [nvalue] see gs_partitioner_assigned; NULL: not
                              asked for yet */
   gs_held_form **held;    /* [nvalue] newest first */
@@ -56,7 +58,6 @@ struct gs_partitioner {
   const gs_rule **rule;   /* [nnode] NULL: not asked for yet */
   gs_subset **sums;       /* [nnode] as the above: see partition_defer.c */
   const gs_node *node;    /* being partitioned; NULL for outputs */
-  gs_expander *expander;
   const gs_split_form *form; /* whose nodes are being partitioned, or NULL */
   gs_map *chains; /* what was found for chains, by all that it depends on */
   const gs_planned **plan; /* [nnode] NULL: nothing is planned */

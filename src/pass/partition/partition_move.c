@@ -166,7 +166,7 @@ static gs_held_form *renamed(gs_partitioner *p, const gs_value *v,
 gs_held_form *gs_partitioner_move(gs_partitioner *p, const gs_value *v,
                                   const gs_held_form *x, const gs_form *want) {
   const gs_path *path =
-      gs_reshard_forms(&p->resharder, x->local->dtype, v->rank, v->dims,
+      gs_reshard_forms(p->resharder, x->local->dtype, v->rank, v->dims,
                        &x->form, want);
   gs_value *at = x->local;
   gs_form now = x->form;
@@ -203,7 +203,7 @@ gs_value *gs_partitioner_exchange(gs_partitioner *p, const gs_value *v,
                                   const gs_form *before, const gs_form *after,
                                   int *sends) {
   gs_move mv =
-      gs_reshard_exchange(&p->resharder, v->dtype, dims, before, d, x, after);
+      gs_reshard_exchange(p->resharder, v->dtype, dims, before, d, x, after);
   if (mv.bytes > 0 && (*sends)++) mv.seconds -= gs_partitioner_latency(p, &mv);
   gs_node *n;
   gs_value *out = emit_as(p, v, dims, mv.kind, in, nin, after, &n);

@@ -87,7 +87,7 @@ static double bring_seconds(gs_partitioner *p, const gs_value *v,
   if (gs_value_dynamic(v)) return 0;
   if (!v->def || p->held[v->id]) return gs_partitioner_price(p, v, want, NULL);
   gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
-  return gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, &assigned,
+  return gs_reshard_forms(p->resharder, v->dtype, v->rank, v->dims, &assigned,
                           want)
       ->seconds;
 }
@@ -117,7 +117,7 @@ static double passed_on(gs_partitioner *p, const gs_value *v,
   shape(p, n, r, tmp, at, axes, c);
   double t = gs_partitioner_local(p, n, r, c) -
              gs_partitioner_local(p, n, r, usual);
-  t += gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
+  t += gs_reshard_forms(p->resharder, v->dtype, v->rank, v->dims, form,
                         &c->in[at])
            ->seconds;
   for (int i = 0; i < r->nin; i++)
@@ -137,7 +137,7 @@ static double settle(gs_partitioner *p, const gs_value *v, const gs_form *form,
   if (gs_value_dynamic(v) || !p->nuse[v->id]) return 0;
   const gs_sharding *s = form->sharding;
   gs_form assigned = gs_form_of(gs_partitioner_assigned(p, v));
-  double t = gs_reshard_forms(&p->resharder, v->dtype, v->rank, v->dims, form,
+  double t = gs_reshard_forms(p->resharder, v->dtype, v->rank, v->dims, form,
                               &assigned)
                  ->seconds /
              terms;

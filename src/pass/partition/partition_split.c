@@ -283,7 +283,7 @@ gs_status gs_partitioner_split(gs_partitioner *p, const gs_node *n,
   gs_assignment *as = GS_NEW(p->a, gs_assignment);
   find_axes(p, n, r, as, &axes);
   if (!axes) return GS_OK;
-  GS_TRY(gs_expander_functions(p->expander, p->a, &all, p->e));
+  GS_TRY(gs_expander_functions(p->expander, p->memo->arena, &all, p->e));
   const gs_function *f = gs_form_find(all, GS_FN_SPLIT, n->domain, n->op_type);
   if (!f) return GS_OK;
   return make_form(p, n, f, r, as, gs_axes_size(p->m, axes), form);
@@ -356,9 +356,7 @@ gs_status gs_partitioner_try(gs_partitioner *p, const gs_split_form *form,
                              gs_arena *tmp, gs_partitioner *q) {
   gs_partition *trial = GS_NEW(tmp, gs_partition);
   *q = gs_partitioner_within(p, form, trial, tmp);
-  gs_status s = p->nodes(q);
-  p->resharder = q->resharder;
-  return s;
+  return p->nodes(q);
 }
 
 double gs_partitioner_tried(gs_partitioner *q, int but) {
@@ -396,7 +394,6 @@ gs_status gs_partitioner_better(gs_partitioner *p, const gs_node *n,
 void gs_partitioner_return(gs_partitioner *p, const gs_partitioner *q) {
   const gs_split_form *s = q->form;
   gs_assert(q->program == p->program && q->out == p->out);
-  p->resharder = q->resharder;
   for (int i = 0; i < s->node->nin; i++)
     if (s->in[i]) p->held[s->node->in[i]->id] = q->held[s->in[i]->id];
   for (int i = 0; i < s->node->nout; i++)
