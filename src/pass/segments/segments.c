@@ -87,17 +87,18 @@ static bool add_copies(cutter *c, gs_node *n) {
 static bool add_joined(cutter *c, gs_node *n) {
   const gs_value *y = n->in[0];
   int64_t part[MAX_SEGMENTS], all = 0, at = 0;
-  int count = 0;
+  int count = 0, last = y->rank - 1;
+  if (last < 0) return false;
   for (const char *s = n->op->joined; *s && count < MAX_SEGMENTS;) {
     size_t length = strcspn(s, " ");
     char *name = gs_sprintf(c->tmp, "%.*s", (int)length, s);
     part[count] = gs_node_int(n, name, 0);
-    if (part[count] < 1 || (count && gs_node_in(n, count))) return false;
+    if (part[count] < 1 || part[count] > y->dims[last] - all) return false;
+    if (count && gs_node_in(n, count)) return false;
     all += part[count++];
     s += length + strspn(s + length, " ");
   }
-  int last = y->rank - 1;
-  if (last < 0 || count > n->nin || y->dims[last] % all) return false;
+  if (count > n->nin || y->dims[last] % all) return false;
   for (int k = 0; k < count; k++) {
     int64_t size = part[k] * (y->dims[last] / all);
     if (!add(c, last, (segment){at, size, n, k, true, 0})) return false;
