@@ -9,10 +9,14 @@ PATH=$build/tools:$build/examples:$PATH
 . "$(dirname "$0")/report.sh"
 cd "$work" || exit 1
 
+# MPI's own libraries keep memory at exit.
+ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
+export ASAN_OPTIONS
+
 decode() {
-  sh "$top/examples/decode.sh" "$build" 8 "$work/decode" > log 2>&1 &&
-    [ "$(grep -c '^the same tokens' log)" = "$1" ] && return
-  cat log
+  sh "$top/examples/decode.sh" "$build" 8 "$work/decode" > said 2>&1 &&
+    [ "$(grep -c '^the same tokens' said)" = "$1" ] && return
+  cat said
   return 1
 }
 runs=3

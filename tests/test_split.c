@@ -80,13 +80,14 @@ static bool has_reason(const gs_op *op, gs_factor_kind kind) {
   return false;
 }
 
+static golden *given;
+static int ngiven;
+
 static void read_kinds(unsigned *kinds) {
-  golden *given = NULL;
-  int n = 0;
-  cases_load("rules", &given, &n);
-  cases_load("moves", &given, &n);
-  cases_load("sweep", &given, &n);
-  for (int i = 0; i < n; i++) add_kinds(given[i].given, kinds);
+  cases_load("rules", &given, &ngiven);
+  cases_load("moves", &given, &ngiven);
+  cases_load("sweep", &given, &ngiven);
+  for (int i = 0; i < ngiven; i++) add_kinds(given[i].given, kinds);
 }
 
 START_TEST(kinds_have_forms) {

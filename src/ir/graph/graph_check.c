@@ -40,7 +40,8 @@ static gs_status check_value(check *c, const gs_value *v, int id) {
       return gs_fail(c->e, GS_INTERNAL, v->name, "dim %d is negative", d);
   const gs_tensor *t = v->constant;
   if (t && (t->dtype != v->dtype || t->rank != v->rank ||
-            memcmp(t->dims, v->dims, (size_t)t->rank * sizeof *t->dims)))
+            (t->rank && memcmp(t->dims, v->dims,
+                               (size_t)t->rank * sizeof *t->dims))))
     return gs_fail(c->e, GS_INTERNAL, v->name,
                    "the constant %s contradicts the value %s",
                    gs_shape_text(&c->tmp, t->dtype, t->rank, t->dims),

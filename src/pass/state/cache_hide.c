@@ -189,6 +189,7 @@ static gs_value *number(hider *h, gs_dtype dtype, bool low) {
   if (low && dtype == GS_BFLOAT16) bits = 0xFF80;
   *t = (gs_tensor){.dtype = dtype,
                    .nbytes = (uint64_t)gs_dtype_get((int)dtype)->bits / 8,
+                   .dims = GS_NEWS(h->g->arena, 1, int64_t),
                    .data = gs_memdup(h->g->arena, &bits, sizeof bits)};
   return gs_value_constant(h->g, h->c->filled->name, t);
 }
