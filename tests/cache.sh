@@ -156,12 +156,8 @@ if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null; then
   exit
 fi
 real=$run
-cat > ranks << END
-#!/bin/sh
-exec timeout -k 5 600 "${MPIRUN-mpirun}" -n 2 "$real" "\$@"
-END
-chmod +x ranks
 run=$work/ranks
+two_ranks "$real" "$run"
 everywhere "2 ranks"
 ok "2 ranks: a state that is full" full heads2
 ok "2 ranks: taken up again" resume heads1 heads1

@@ -7,11 +7,9 @@ top=$(cd "${srcdir-.}" && pwd)
 PATH=$build/tools:$build/examples:$PATH
 # shellcheck source=tests/report.sh
 . "$(dirname "$0")/report.sh"
+# shellcheck source=tests/mpirun.sh
+. "$(dirname "$0")/mpirun.sh"
 cd "$work" || exit 1
-
-# MPI's own libraries keep memory at exit.
-ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
-export ASAN_OPTIONS
 
 decode() {
   sh "$top/examples/decode.sh" "$build" 8 "$work/decode" > said 2>&1 &&

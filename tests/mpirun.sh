@@ -7,3 +7,12 @@ export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
 # MPI's own libraries keep memory at exit.
 ASAN_OPTIONS="${ASAN_OPTIONS-}${ASAN_OPTIONS:+:}detect_leaks=0"
 export ASAN_OPTIONS
+
+# two_ranks TOOL SCRIPT: makes a script that runs the tool so.
+two_ranks() {
+  cat > "$2" << END
+#!/bin/sh
+exec timeout -k 5 600 "${MPIRUN-mpirun}" -n 2 "$1" "\$@"
+END
+  chmod +x "$2"
+}

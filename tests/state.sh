@@ -352,12 +352,8 @@ if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null; then
   exit
 fi
 real=$run
-cat > ranks << END
-#!/bin/sh
-exec timeout -k 5 600 "${MPIRUN-mpirun}" -n 2 "$real" "\$@"
-END
-chmod +x ranks
 run=$work/ranks
+two_ranks "$real" "$run"
 for what in heads heads.dev apart; do ok "2 ranks, $what" loop $what; done
 ok "2 ranks: taken up again" resume heads heads
 for what in words words.dev; do

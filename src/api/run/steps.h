@@ -103,6 +103,8 @@ gs_status gs_steps_check_room(const gs_steps *s, gs_err *e);
 /* All ranks, before a step but the first: makes them, but for fresh ones. */
 gs_status gs_steps_make(gs_runner *r, gs_err *e);
 
+/* Whether a run can make v itself: i64 or i32. */
+bool gs_steps_takes_ints(const gs_value *v);
 /* Memory for an input that the run makes itself; its whole numbers. */
 gs_dyn *gs_steps_new_value(gs_runner *r, const gs_value *v);
 void gs_steps_set_int(gs_tensor *t, int64_t i, int64_t value);

@@ -105,10 +105,6 @@ static gs_status check_shaped(const gs_value *v, gs_err *e) {
                  "it cannot go from one step to the next");
 }
 
-static bool whole_numbers(const gs_value *v) {
-  return v->dtype == GS_INT64 || v->dtype == GS_INT32;
-}
-
 /* The numbers of a step: the last dim counts, all others are alike. */
 static void fill_count(gs_step_count *c) {
   gs_tensor *t = &c->value->t;
@@ -133,7 +129,7 @@ static gs_status check_count(gs_runner *r, gs_step_count *c, gs_err *e) {
   const gs_steps *s = r->steps;
   const gs_value *v = r->source.graph->input.at[c->at];
   GS_TRY(check_shaped(v, e));
-  if (!whole_numbers(v))
+  if (!gs_steps_takes_ints(v))
     return gs_fail(e, GS_USAGE, v->name, "%s does not count",
                    gs_dtype_get((int)v->dtype)->text);
   c->value = gs_steps_new_value(r, v);

@@ -40,7 +40,7 @@ int64_t gs_steps_get_int(const gs_tensor *t, int64_t i) {
 
 /* ---- do they fit ---- */
 
-static bool whole_numbers(const gs_value *v) {
+bool gs_steps_takes_ints(const gs_value *v) {
   return v->dtype == GS_INT64 || v->dtype == GS_INT32;
 }
 
@@ -50,7 +50,7 @@ gs_status gs_steps_check_pick(gs_runner *r, gs_step_pick *p, gs_err *e) {
   gs_arena *a = &r->arena;
   int64_t m = y->rank ? y->dims[y->rank - 1] : 0;
   bool fits = m > 0 && gs_dtype_get((int)y->dtype)->cls == 'f' &&
-              whole_numbers(x) &&
+              gs_steps_takes_ints(x) &&
               gs_product(x->dims, x->rank) ==
                   gs_product(y->dims, y->rank - 1);
   if (!fits)
