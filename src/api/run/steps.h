@@ -2,6 +2,7 @@
 #ifndef GS_API_STEPS_H
 #define GS_API_STEPS_H
 
+#include "api/choose/choose.h"
 #include "api/run/run_output.h"
 #include "api/run/run_source.h"
 #include "exec/compile/program.h"
@@ -25,16 +26,9 @@ typedef struct gs_step_pick {
                     shared */
   int64_t rows;
   bool *ended;   /* [rows] a stop has been chosen */
-  double *x;     /* [last dim] of a row; rank 0 */
-  int64_t *order;
+  gs_choice *choice; /* once there was a step */
+  int64_t *chosen;   /* [rows] */
 } gs_step_pick;
-
-/* How indices are drawn. */
-typedef struct gs_step_draw {
-  double temperature, top_p;
-  int64_t top_k; /* 0: all */
-  uint64_t seed;
-} gs_step_draw;
 
 /* An input that counts. */
 typedef struct gs_step_count {
@@ -67,7 +61,7 @@ typedef struct gs_steps {
   int ntie, nstate; /* of which are state */
   gs_step_pick *pick;
   int npick;
-  gs_step_draw draw;
+  gs_draw draw;
   const int64_t *stop_at; /* [nstop_at] the run ends where all rows have had
                              one of these chosen */
   int nstop_at;
@@ -112,8 +106,7 @@ int64_t gs_steps_get_int(const gs_tensor *t, int64_t i);
 
 /* GS_DATA where output and input do not fit, GS_USAGE. */
 gs_status gs_steps_check_pick(gs_runner *r, gs_step_pick *p, gs_err *e);
-gs_status gs_steps_check_draw(const gs_step_draw *d, gs_err *e);
-/* All ranks, after a run: rank 0 chooses. */
+/* All ranks, after a run: rank 0 has what is chosen. */
 gs_status gs_steps_choose(gs_runner *r, gs_err *e);
 /* All ranks, before the next: what was chosen, where it is wanted. */
 gs_status gs_steps_share_chosen(gs_runner *r, gs_err *e);

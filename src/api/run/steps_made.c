@@ -67,9 +67,9 @@ gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
     GS_TRY(find_pair(r, p->draws ? &o->sample[i - o->nargmax] : &o->argmax[i],
                      &p->out, &p->in, e));
   }
-  s->draw = (gs_step_draw){o->temperature, o->top_p, o->top_k,
+  s->draw = (gs_draw){o->temperature, o->top_p, o->top_k,
                            (uint64_t)o->seed};
-  if (o->nsample) GS_TRY(gs_steps_check_draw(&s->draw, e));
+  if (o->nsample) GS_TRY(gs_draw_check(&s->draw, e));
   s->nstop_at = o->nstop_at;
   s->stop_at = gs_memdup(a, o->stop_at, (size_t)o->nstop_at * sizeof(int64_t));
   s->tokens = o->tokens ? gs_strdup(a, o->tokens) : NULL;

@@ -22,8 +22,14 @@ struct gs_exec {
   void **joined; /* [outputs] memory of gs_exec_joined */
   void *came;    /* a block of another rank's, ncame bytes */
   size_t ncame;
+  void *said;    /* what gs_exec_rows has been told of a block, nsaid bytes */
+  size_t nsaid;
   _Atomic int64_t failed;  /* 1 + first device that failed by itself */
 };
+
+/* Whether device p is the first that holds its block: it stands at the origin
+ * of all axes that the sharding does not use. */
+bool gs_gather_first(const gs_mesh *m, const gs_sharding *s, int64_t p);
 
 /* Part of gs_exec_new (reads.c): calls config.reads. */
 void gs_exec_tell_reads(gs_exec *x);

@@ -6,9 +6,7 @@
 #include "exec/data/subarray.h"
 #include "exec/run/exec.h"
 
-/* Whether device p is the first that holds its block: it stands at the origin
- * of all axes that the sharding does not use. */
-static bool is_first(const gs_mesh *m, const gs_sharding *s, int64_t p) {
+bool gs_gather_first(const gs_mesh *m, const gs_sharding *s, int64_t p) {
   gs_axes rest = gs_axes_of(gs_mesh_rest(m, gs_sharding_used(s)));
   return gs_axes_index(m, &rest, p) == 0;
 }
@@ -40,7 +38,7 @@ static gs_status join(gs_exec *x, int i, void *whole, gs_err *e) {
   const gs_mesh *m = x->program[0]->g->mesh;
   size_t bytes = gs_value_bytes(from->block);
   for (int64_t p = 0; p < m->ndevice; p++) {
-    if (!is_first(m, from->split, p)) continue;
+    if (!gs_gather_first(m, from->split, p)) continue;
     if (p >= x->first && p < x->first + x->n) {
       const void *block = block_of(x, p, i, &from);
       if (whole) put(m, from, p, block, whole);

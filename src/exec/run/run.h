@@ -78,6 +78,28 @@ gs_status gs_exec_joined(gs_exec *x, int i, const void **out, gs_err *e);
 gs_status gs_exec_result(gs_exec *x, gs_arena *a, int i, gs_dyn **out,
                          gs_err *e);
 
+/* A part of a row of an output, which is its elements along the last dim. */
+typedef struct gs_row_part {
+  int64_t row;      /* as if all other dims were one */
+  int64_t first, n; /* of the row's elements */
+  gs_dtype dtype;
+  const void *data; /* [n]; NULL where another process has it */
+} gs_row_part;
+
+/* What is to be found out about the rows of an output. */
+typedef struct gs_row_look {
+  size_t bytes; /* that are said of a part */
+  void (*look)(void *user, const gs_row_part *p, void *said);
+  void (*take)(void *user, const gs_row_part *p, const void *said);
+  void *user;
+} gs_row_look;
+
+/* Looks at output i, of whole bytes and at least one dim, where it lies: the
+ * process of the first device that holds a part calls `look`, and rank 0
+ * `take` with what was said of it.  So only that is sent.  All ranks call it,
+ * after a run. */
+gs_status gs_exec_rows(gs_exec *x, int i, const gs_row_look *l, gs_err *e);
+
 /* Bytes that a device has sent so far, by the formulas of its collectives
  * (gs_move_bytes): the same for all devices and transports. */
 uint64_t gs_exec_sent(const gs_exec *x);
