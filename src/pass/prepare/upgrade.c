@@ -433,12 +433,43 @@ static gs_status upgrade_batched(gs_graph *g, gs_node *n, const change *c,
   return gs_upgrade_batched_scan(g, n, e);
 }
 
+/* A flat constant gets the rows of operand 1: [16] beside [8,2,..] is [8,2]. It
+ * can be split along both then. */
+static gs_status upgrade_rows(gs_graph *g, gs_node *n, const change *c,
+                              gs_err *e) {
+  const gs_value *v = gs_node_in(n, c->at), *by = gs_node_in(n, 1);
+  (void)e;
+  if (!v || !v->constant || v->rank != 1 || !by || by->rank < 1) return GS_OK;
+  int64_t dims[2] = {by->dims[0], 0};
+  if (dims[0] < 1 || v->dims[0] % dims[0]) return GS_OK; /* checked later */
+  dims[1] = v->dims[0] / dims[0];
+  gs_tensor *t = gs_memdup(g->arena, v->constant, sizeof *t);
+  t->rank = 2;
+  t->dims = gs_memdup(g->arena, dims, sizeof dims);
+  t->part_of = v->name;
+  t->name = gs_sprintf(g->arena, "%s:rows", v->name);
+  while (gs_graph_find(g, t->name))
+    t->name = gs_sprintf(g->arena, "%s'", t->name);
+  n->in[c->at] = gs_value_constant(g, t->name, t);
+  return GS_OK;
+}
+
 static const change changes[] = {
 #define UP(op_type, before, how, name, at)                                    \
   {op_type, before, upgrade_##how, name, at},
+#define MS(op_type, how, name, at)
 #define FROM(op_type, since)
 #include "pass/prepare/upgrade.def"
 #undef UP
+#undef MS
+};
+
+static const change forms[] = { /* of com.microsoft, whose only version is 1 */
+#define UP(op_type, before, how, name, at)
+#define MS(op_type, how, name, at) {op_type, 2, upgrade_##how, name, at},
+#include "pass/prepare/upgrade.def"
+#undef UP
+#undef MS
 #undef FROM
 };
 
@@ -447,9 +478,11 @@ static const struct {
   int since;
 } older_forms[] = {
 #define UP(op_type, before, how, name, at)
+#define MS(op_type, how, name, at)
 #define FROM(op_type, since) {op_type, since},
 #include "pass/prepare/upgrade.def"
 #undef UP
+#undef MS
 #undef FROM
 };
 
@@ -478,8 +511,12 @@ static gs_status check_version(gs_graph *g, const gs_node *n,
 
 static gs_status upgrade_node(gs_graph *g, gs_node *n, gs_err *e) {
   int version = n->opset;
-  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-    const change *c = &changes[i];
+  bool own = !*n->domain;
+  if (!own && strcmp(n->domain, "com.microsoft")) return GS_OK;
+  size_t count = own ? sizeof changes / sizeof *changes
+                     : sizeof forms / sizeof *forms;
+  for (size_t i = 0; i < count; i++) {
+    const change *c = own ? &changes[i] : &forms[i];
     if (version < c->before && !strcmp(n->op_type, c->op_type))
       GS_TRY(c->apply(g, n, c, e));
   }
@@ -531,7 +568,7 @@ static gs_status upgrade_graph(gs_graph *g, gs_err *e) {
     const gs_domain *d = gs_domain_find(n->domain);
     if (d) GS_TRY(check_version(g, n, d, e));
     GS_TRY(gs_schema_check(g, n, e));
-    if (!*n->domain) GS_TRY(upgrade_node(g, n, e));
+    GS_TRY(upgrade_node(g, n, e));
     n->op = gs_op_find(n->domain, n->op_type);
     if (n->op) n->opset = d->newest;
     for (int k = 0; k < n->nattr; k++)

@@ -7,8 +7,8 @@
 enum { GS_MAX_SEGMENTS = 16, GS_MAX_VIAS = 8 };
 
 /* A node between a product and who reads its segments, in which a dim of
- * operand 0 becomes one of the result, or the major part of it does: the columns
- * of [.., 3*H*D] in a Reshape to [.., 3, H, D]. */
+ * operand 0 becomes one of the result, or the major part of it does: the
+ * columns of [.., 3*H*D] in a Reshape to [.., 3, H, D]. */
 typedef struct gs_via {
   gs_node *node;
   int dim;      /* of the result */
