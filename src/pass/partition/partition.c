@@ -100,12 +100,22 @@ static void add_results(gs_partitioner *p, const gs_node *n, gs_local *l,
   }
 }
 
+/* The forms at hand of its operands. */
+static gs_held_form **held_of(const gs_partitioner *p, const gs_node *n,
+                              gs_arena *tmp) {
+  gs_held_form **held = GS_NEWS(tmp, n->nin + 1, gs_held_form *);
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) held[i] = p->held[n->in[i]->id];
+  return held;
+}
+
 /* n computed as c says. */
 static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          gs_arena *tmp, const gs_node_choice *c) {
   int before = p->out->collective.n;
+  gs_held_form **held = held_of(p, n, tmp);
   gs_local l = make_local(p, n, r, tmp, c);
-  gs_partitioner_note(p, n, r, c, before);
+  gs_partitioner_note(p, n, r, c, before, held, tmp);
   int first = p->program->node.n;
   bool dynamic = gs_node_dynamic(n) || gs_node_has_region(n);
   if (c->copies) GS_TRY(gs_partitioner_copy(p, &l, c));

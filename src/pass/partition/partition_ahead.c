@@ -15,10 +15,17 @@ enum {
   MAX_READERS = 3   /* nodes behind a chain that are looked at */
 };
 
-/* What a plan must save, in parts of the time that it takes. */
+/* What a plan must save: this part of the time that it takes, or, since what is
+ * computed in any case says nothing of plans, that part of what is more than
+ * the least that the nodes take themselves. */
 #define GAIN (1.0 / 64)
-/* The same where nothing would be sent: who splits tensors so wants them so,
- * and what is sent is surer than what computing will take. */
+#define GAIN_OF_MORE (1.0 / 8)
+/* Where all that could be saved is less than this part of the time, no plan is
+ * looked for. */
+#define LITTLE (1.0 / 1024)
+/* What a plan must save where nothing would be sent, in parts of the time that
+ * it takes: who splits tensors so wants them so, and what is sent is surer than
+ * what computing will take. */
 #define SILENT 0.4
 
 /* Nodes each of which is the only reader of a result of the one before. */
@@ -329,7 +336,7 @@ static gs_status follow(gs_partitioner *p, const chain *c, int k,
 typedef struct alone {
   const state *end;
   double least; /* what all nodes take at the very least, however split */
-  double gain;  /* the part that a plan must save */
+  double most;  /* what a plan may take */
 } alone;
 
 static gs_status walk(gs_partitioner *p, const chain *c, gs_arena *tmp,
@@ -360,13 +367,16 @@ static gs_status walk(gs_partitioner *p, const chain *c, gs_arena *tmp,
   }
   of->end = at;
   bool sends = at->moved > 1e-9 * at->seconds;
-  of->gain = !sends ? SILENT : close ? GS_CLOSE : GAIN;
+  double t = at->seconds, more = t - of->least;
+  of->most = t / (1 + (!sends ? SILENT : close ? GS_CLOSE : GAIN));
+  if (sends && !close && more > LITTLE * t)
+    of->most = fmax(of->most, t - GAIN_OF_MORE * more);
   return GS_OK;
 }
 
 /* Whether some plan may be worth it. */
 static bool beatable(const alone *of) {
-  return of->least * (1 + of->gain) < of->end->seconds;
+  return of->least < of->most;
 }
 
 /* The cheapest way to the end; NULL: there is none.  What is split stays so:
@@ -428,7 +438,7 @@ static gs_status find_plan(gs_partitioner *p, chain *c, gs_arena *tmp,
     p->link = NULL;
     release(p, c);
   }
-  bool worth = best && best->seconds * (1 + of.gain) < of.end->seconds;
+  bool worth = best && best->seconds < of.most;
   *plan = plan_of(p->chains->arena, c, worth ? best : of.end);
   return GS_OK;
 }

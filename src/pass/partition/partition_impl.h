@@ -65,6 +65,7 @@ struct gs_partitioner {
   gs_status (*nodes)(gs_partitioner *p); /* partitions those of g */
   const gs_value *link; /* whose price onward does not count, or NULL */
   bool as_split; /* no constant is read otherwise than its sharding says */
+  bool trial;    /* what comes of it is thrown away but for its price */
   const gs_partition_options *o;
   gs_err *e;
 };
@@ -272,10 +273,11 @@ void gs_partitioner_return(gs_partitioner *p, const gs_partitioner *q);
 /* ---- what is worth a word (partition_note.c) ---- */
 
 /* Notes n in p->out->fallback where it runs whole although an operand is split,
- * or where much is gathered for it, by the collectives from number `first`
- * on. */
+ * or where much is gathered for it, by the collectives from number `first` on;
+ * before[operand] were the forms at hand. */
 void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
-                         const gs_node_choice *c, int first);
+                         const gs_node_choice *c, int first,
+                         gs_held_form *const *before, gs_arena *tmp);
 /* The same for output v. */
 void gs_partitioner_note_output(gs_partitioner *p, const gs_value *v,
                                 int first);

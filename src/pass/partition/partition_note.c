@@ -1,4 +1,5 @@
 /* What runs whole or gathers much, and why: nothing of it is silent. */
+#include <math.h>
 #include <string.h>
 
 #include "pass/partition/partition_impl.h"
@@ -56,30 +57,109 @@ static gs_factor_kind kept_by(const gs_rule *r, const gs_dim_map *d) {
   return GS_PASS;
 }
 
+/* Whether an operand that is split like `has` along dim d is so in c. */
+static bool keeps(const gs_node_choice *c, int i, int d, const gs_axes *has) {
+  const gs_sharding *s = c->in[i].sharding;
+  return s && gs_axes_equal(&s->dim[d].axes, has);
+}
+
+/* What it would take to leave dim d of operand i split: by another choice, or
+ * in the split form; INFINITY where nothing can be computed so. */
+static double split_seconds(gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, int i, int d, gs_arena *tmp) {
+  const gs_axes *has = &n->in[i]->sharding->dim[d].axes;
+  double least = INFINITY;
+  if (p->o->force) return least; /* there is no choice */
+  gs_choices all = gs_partitioner_choices(p, n, r, tmp, true);
+  for (int k = 0; k < all.n; k++)
+    if (keeps(all.at[k], i, d, has)) least = fmin(least, all.at[k]->seconds);
+  gs_split_form *form;
+  gs_partitioner q;
+  gs_err why;
+  gs_err_init(&why);
+  gs_err *e = p->e;
+  p->e = &why; /* a form that cannot be made is none */
+  if (!gs_partitioner_split(p, n, r, &form) && form &&
+      !gs_partitioner_try(p, form, tmp, &q))
+    least = fmin(least, gs_partitioner_tried(&q, -1));
+  p->e = e;
+  gs_err_free(&why);
+  return least;
+}
+
+/* Whether a dim of an operand or a result is made of that factor and others. */
+static bool is_joined(const gs_rule *r, int f) {
+  for (int i = 0; i < r->nin + r->nout; i++) {
+    const gs_tensor_map *t = i < r->nin ? &r->in[i] : &r->out[i - r->nin];
+    for (int d = 0; d < t->rank; d++)
+      for (int k = 0; k < t->dim[d].n && t->dim[d].n > 1; k++)
+        if (t->dim[d].f[k] == f) return true;
+  }
+  return false;
+}
+
+/* Why dim d of operand i is wanted less split than its sharding says. */
+static const char *reason_at(gs_partitioner *p, const gs_node *n,
+                             const gs_rule *r, const gs_node_choice *c, int i,
+                             int d, gs_arena *tmp) {
+  const gs_value *v = n->in[i];
+  const gs_dim_map *map = &r->in[i].dim[d];
+  gs_factor_kind kind = kept_by(r, map);
+  const char *what = gs_sprintf(p->a, "dim %d of '%s'", d, v->name);
+  const char *needs = gs_sprintf(
+      p->a, kind == GS_WHOLE ? "it needs all of %s" : "it needs all of %s (%s)",
+      what, gs_factor_text(kind));
+  if (kind == GS_WHOLE) return needs;
+  double t = split_seconds(p, n, r, i, d, tmp);
+  bool priced = t < INFINITY;
+  if (kind == GS_PASS && priced)
+    return gs_sprintf(p->a, "to split %s takes %.3g ms, this %.3g ms", what,
+                      t * 1e3, c->seconds * 1e3);
+  if (kind == GS_PASS && map->n == 1 && is_joined(r, map->f[0]))
+    return gs_sprintf(p->a, "%s (%lld) is a part of another dim, which has no "
+                      "such blocks", what, (long long)v->dims[d]);
+  if (kind == GS_PASS)
+    return gs_sprintf(p->a, "%s (%lld) has no such blocks", what,
+                      (long long)v->dims[d]);
+  if (!priced) return needs;
+  return gs_sprintf(p->a, "%s, and to split it takes %.3g ms, this %.3g ms",
+                    needs, t * 1e3, c->seconds * 1e3);
+}
+
 /* Why operand i of n is wanted less split than its sharding says. */
 static const char *reason_of(gs_partitioner *p, const gs_node *n,
-                             const gs_rule *r, const gs_node_choice *c, int i) {
+                             const gs_rule *r, const gs_node_choice *c, int i,
+                             gs_arena *tmp) {
   const gs_value *v = n->in[i];
   if (gs_node_has_region(n)) return "its graphs run whole on every device";
   if (gs_node_dynamic(n)) return "its sizes are known only in a run";
   if (!n->op) return "nothing is known of the operator";
-  for (int d = 0; d < v->rank && d < r->in[i].rank; d++) {
-    const gs_axes *has = &v->sharding->dim[d].axes;
-    if (c->in[i].sharding->dim[d].axes.n >= has->n) continue;
-    gs_factor_kind kind = kept_by(r, &r->in[i].dim[d]);
-    if (kind == GS_PASS)
-      return gs_sprintf(p->a, "that is cheaper than to split dim %d of '%s'", d,
-                        v->name);
-    if (kind == GS_WHOLE)
-      return gs_sprintf(p->a, "it needs all of dim %d of '%s'", d, v->name);
-    return gs_sprintf(p->a, "it needs all of dim %d of '%s' (%s)", d, v->name,
-                      gs_factor_text(kind));
-  }
+  for (int d = 0; d < v->rank && d < r->in[i].rank; d++)
+    if (c->in[i].sharding->dim[d].axes.n < v->sharding->dim[d].axes.n)
+      return reason_at(p, n, r, c, i, d, tmp);
   return gs_sprintf(p->a, "'%s' is wanted in other blocks", v->name);
 }
 
+/* The same, told of the forms that were at hand before it was computed. */
+static const char *reason_then(gs_partitioner *p, const gs_node *n,
+                               const gs_rule *r, const gs_node_choice *c, int i,
+                               gs_held_form *const *before, gs_arena *tmp) {
+  gs_held_form **now = GS_NEWS(tmp, n->nin + 1, gs_held_form *);
+  for (int k = 0; k < n->nin; k++) {
+    if (!n->in[k]) continue;
+    now[k] = p->held[n->in[k]->id];
+    p->held[n->in[k]->id] = before[k];
+  }
+  const char *reason = reason_of(p, n, r, c, i, tmp);
+  for (int k = 0; k < n->nin; k++)
+    if (n->in[k]) p->held[n->in[k]->id] = now[k];
+  return reason;
+}
+
 void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
-                         const gs_node_choice *c, int first) {
+                         const gs_node_choice *c, int first,
+                         gs_held_form *const *before, gs_arena *tmp) {
+  if (p->trial) return;
   traffic t = traffic_from(p, first);
   const gs_value *split = NULL;
   /* What a split form gathers is the little that it is for. */
@@ -88,11 +168,12 @@ void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   const gs_value *v = t.most ? t.most : split;
   int i = 0;
   while (i < n->nin && n->in[i] != v) i++;
+  bool known = i < n->nin && i < r->nin;
   *gs_push(p->a, &p->out->fallback) = (gs_fallback){
       .node = gs_partitioner_told_node(p, n),
       .value = v ? gs_partitioner_told(p, v) : NULL,
       .whole = whole,
-      .reason = i < n->nin && i < r->nin ? reason_of(p, n, r, c, i) : "",
+      .reason = known ? reason_then(p, n, r, c, i, before, tmp) : "",
       .bytes = whole ? t.all : t.gathered};
 }
 

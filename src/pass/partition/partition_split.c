@@ -332,6 +332,7 @@ gs_partitioner gs_partitioner_within(gs_partitioner *p,
   q.form = form;
   q.link = NULL;
   if (trial) {
+    q.trial = true;
     q.out = trial;
     q.program = trial->program = gs_graph_new(a, form->g->name);
     q.program->mesh = p->m;
