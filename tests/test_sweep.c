@@ -8,9 +8,10 @@
  * A case may say `# range NAME LO HI` for the values of an integer input (else
  * 0 and 1).
  *
- * Each case runs on one of the meshes, chosen by a seed: GSHARD_SWEEP=N; with
- * GSHARD_SWEEP=full on all (GSHARD_SWEEP_FILE=sweep/conv: of those cases
- * alone).  The last two are for nodes that need more than their own block.
+ * Each case runs on one of the meshes and with half of the shardings, chosen by
+ * a seed: GSHARD_SWEEP=N; with GSHARD_SWEEP=full on all with all
+ * (GSHARD_SWEEP_FILE=sweep/conv: of those cases alone).  The last two meshes
+ * are for nodes that need more than their own block.
  *
  * `test_sweep digest` prints a hash of the outputs of each case on two devices,
  * which mpirun must print as well (mpi.sh).
@@ -257,8 +258,10 @@ static void try_sharding(const char *text, const char *mesh_text, int f,
   gs_arena_free(&a);
 }
 
-/* Runs a case on one mesh with every factor; false if it cannot run whole. */
-static bool sweep_case(const char *text, const char *mesh) {
+/* Runs a case on one mesh with every factor, or those of the sample, which is
+ * another one for the next case; false if it cannot run whole. */
+static bool sweep_case(const char *text, const char *mesh, suite_sample sample,
+                       unsigned long at) {
   gs_arena a;
   gs_arena_init(&a);
   gs_err e;
@@ -277,8 +280,9 @@ static bool sweep_case(const char *text, const char *mesh) {
     for (int second = two ? 0 : f; second < (two ? r->nfactor : f + 1);
          second++)
       for (int mode = 0; mode < NMODE; mode++)
-        try_sharding(text, mesh, f, second, mode, &in, want,
-                     has_statistics(r));
+        if (suite_chosen(sample, at++))
+          try_sharding(text, mesh, f, second, mode, &in, want,
+                       has_statistics(r));
   gs_err_free(&e);
   gs_arena_free(&a);
   return can;
@@ -289,6 +293,7 @@ static struct pick {
   int of, mesh;
 } *pick;
 static int npick;
+static suite_sample sample;
 
 /* Whether the rule of a case's node lets it be split where it needs more than
  * its own block. */
@@ -306,9 +311,10 @@ static bool reaches(const char *text) {
   return has;
 }
 
-/* All, or one mesh for each case that follows from the seed. */
+/* All, or one mesh for each case that follows from the seed, and on it half of
+ * the shardings. */
 static void choose(void) {
-  suite_sample sample = suite_sample_of(2);
+  sample = suite_sample_of(2);
   bool full = sample.of == 1;
   unsigned long seed = sample.seed;
   pick = calloc((size_t)ncase * NMESH, sizeof *pick);
@@ -326,7 +332,8 @@ static void choose(void) {
 
 START_TEST(sweep) {
   const golden *c = &the_case[pick[_i].of];
-  bool ran = sweep_case(c->given, meshes[pick[_i].mesh]);
+  bool ran = sweep_case(c->given, meshes[pick[_i].mesh], sample,
+                        (unsigned long)_i);
   if (!ran && pick[_i].of >= first_of_sweep)
     ck_abort_msg("cannot run:\n%s", c->given);
 }
@@ -345,7 +352,8 @@ START_TEST(all_operators) {
       const gs_op *op =
           gs_op_find(g->node.at[0]->domain, g->node.at[0]->op_type);
       if (op && !seen[op->id])
-        seen[op->id] = sweep_case(the_case[i].given, "{p=1}");
+        seen[op->id] = sweep_case(the_case[i].given, "{p=1}",
+                                  (suite_sample){.of = 1}, 0);
     }
     gs_err_free(&e);
     gs_arena_free(&a);

@@ -16,6 +16,24 @@ typedef struct reader {
   gs_err *e;
 } reader;
 
+int gs_function_in(const gs_function *f, const char *name) {
+  for (int i = 0; i < f->in.n; i++)
+    if (!strcmp(f->in.at[i].name, name)) return i;
+  return -1;
+}
+
+int gs_function_out(const gs_function *f, const char *name) {
+  for (int i = 0; i < f->out.n; i++)
+    if (!strcmp(f->out.at[i].name, name)) return i;
+  return -1;
+}
+
+int gs_function_attr(const gs_function *f, const char *name) {
+  for (int i = 0; i < f->attr.n; i++)
+    if (!strcmp(f->attr.at[i].name, name)) return i;
+  return -1;
+}
+
 static gs_status bad(reader *r, const char *what) {
   char place[128];
   int col = (int)(r->s - r->line) + 1;
@@ -514,9 +532,29 @@ static gs_status statement(reader *r) {
   return line(r);
 }
 
-gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
+/* From its first line on, up to the next head, a function is its text. */
+static bool begins_function(const char *line) {
+  reader r = {.s = line};
+  if (eat_word(&r, "function") || eat_word(&r, "gradient") ||
+      eat_word(&r, "helper"))
+    return true;
+  for (int k = 0; k < GS_NFN; k++)
+    if (eat_word(&r, forms[k].word)) return true;
+  return false;
+}
+
+static gs_status read_line(reader *r, const char *line) {
+  r->line = r->s = line;
+  space(r);
+  if (!*r->s) return GS_OK;
+  GS_TRY(statement(r));
+  space(r);
+  return *r->s ? bad(r, "unexpected text") : GS_OK;
+}
+
+gs_status gs_functions_index(gs_arena *a, const char *const *lines,
                              gs_functions *out, gs_err *e) {
-  *out = (gs_functions){0};
+  *out = (gs_functions){.arena = a};
   static const char mark[] = "#file ";
   reader r = {.a = a, .out = out, .file = "functions", .e = e};
   for (; *lines; lines++) {
@@ -524,69 +562,39 @@ gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
     if (!strncmp(*lines, mark, sizeof mark - 1)) {
       r.file = *lines + sizeof mark - 1;
       r.number = 0;
+      r.fn = NULL;
+    } else if (r.fn && !begins_function(*lines)) {
+      r.fn->body.n++;
+    } else {
+      GS_TRY(read_line(&r, *lines));
+      if (r.fn) r.fn->body = (gs_fn_text){lines + 1, 0, r.file, r.number};
     }
-    r.line = r.s = *lines;
-    space(&r);
-    if (!*r.s) continue;
-    GS_TRY(statement(&r));
-    space(&r);
-    if (*r.s) return bad(&r, "unexpected text");
   }
   return GS_OK;
 }
 
-/* ---- look-up ---- */
-
-static const gs_function *find(const gs_function *at, int n,
-                               const char *domain, const char *name) {
-  if (!strcmp(domain, "ai.onnx")) domain = "";
-  for (int i = 0; i < n; i++)
-    if (!strcmp(at[i].name, name) && !strcmp(at[i].domain, domain))
-      return &at[i];
-  return NULL;
-}
-
-const gs_function *gs_function_find(const gs_functions *f, const char *domain,
-                                    const char *name) {
-  const gs_function *h = find(f->helper.at, f->helper.n, domain, name);
-  return h ? h : find(f->at.at, f->at.n, domain, name);
-}
-
-const gs_function *gs_gradient_find(const gs_functions *f, const char *domain,
-                                    const char *name) {
-  return find(f->gradient.at, f->gradient.n, domain, name);
-}
-
-const gs_function *gs_form_find(const gs_functions *f, gs_fn_kind kind,
-                                const char *domain, const char *name) {
-  return find(f->form[kind].at, f->form[kind].n, domain, name);
-}
-
-int gs_function_in(const gs_function *f, const char *name) {
-  for (int i = 0; i < f->in.n; i++)
-    if (!strcmp(f->in.at[i].name, name)) return i;
-  return -1;
-}
-
-int gs_function_out(const gs_function *f, const char *name) {
-  for (int i = 0; i < f->out.n; i++)
-    if (!strcmp(f->out.at[i].name, name)) return i;
-  return -1;
-}
-
-int gs_function_attr(const gs_function *f, const char *name) {
-  for (int i = 0; i < f->attr.n; i++)
-    if (!strcmp(f->attr.at[i].name, name)) return i;
-  return -1;
-}
-
-void gs_function_arity(const gs_function *f, bool results, int *min,
-                       int *max) {
-  int n = results ? f->out.n : f->in.n;
-  const gs_fn_value *v = results ? f->out.at : f->in.at;
-  *min = *max = 0;
-  for (int i = 0; i < n; i++) {
-    if (!v[i].optional) *min = i + 1;
-    *max = v[i].each || *max == INT_MAX ? INT_MAX : i + 1;
+gs_status gs_function_read(gs_arena *a, gs_function *f, gs_err *e) {
+  gs_fn_text t = f->body;
+  f->body = (gs_fn_text){0};
+  reader r = {.a = a, .fn = f, .file = t.file, .number = t.number, .e = e};
+  for (int i = 0; i < t.n; i++) {
+    r.number++;
+    GS_TRY(read_line(&r, t.line[i]));
   }
+  return GS_OK;
+}
+
+static gs_status read_all(gs_arena *a, gs_function *f, int n, gs_err *e) {
+  for (int i = 0; i < n; i++) GS_TRY(gs_function_read(a, &f[i], e));
+  return GS_OK;
+}
+
+gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
+                             gs_functions *out, gs_err *e) {
+  GS_TRY(gs_functions_index(a, lines, out, e));
+  GS_TRY(read_all(a, out->at.at, out->at.n, e));
+  GS_TRY(read_all(a, out->gradient.at, out->gradient.n, e));
+  for (int k = 0; k < GS_NFN; k++)
+    GS_TRY(read_all(a, out->form[k].at, out->form[k].n, e));
+  return read_all(a, out->helper.at, out->helper.n, e);
 }

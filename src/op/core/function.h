@@ -78,6 +78,14 @@ typedef struct gs_fn_block {
   GS_VEC(gs_fn_line) line;
 } gs_fn_block;
 
+/* The lines of a function that have not been read yet. */
+typedef struct gs_fn_text {
+  const char *const *line;
+  int n;
+  const char *file;
+  int number; /* in the file, of the line before them */
+} gs_fn_text;
+
 typedef struct gs_function {
   const char *domain, *name; /* domain "" is ai.onnx; "helper" of helpers */
   int first, since; /* the opset it came with; that of its newest form; 0 of
@@ -86,6 +94,7 @@ typedef struct gs_function {
   GS_VEC(gs_fn_value) in, out;
   GS_VEC(gs_fn_attr) attr;
   GS_VEC(gs_fn_block) block;
+  gs_fn_text body; /* n = 0: it has been read */
 } gs_function;
 
 /* What a node with a row becomes in some places. */
@@ -103,6 +112,7 @@ typedef struct gs_functions {
   GS_VEC(gs_function) gradient; /* by the operator's domain and name */
   GS_VEC(gs_function) form[GS_NFN]; /* likewise */
   GS_VEC(gs_function) helper;   /* that lines of gradients name */
+  gs_arena *arena;              /* for what is read later */
 } gs_functions;
 
 /* The lines of src/op/functions/, up to a NULL; before those of a file stands
@@ -110,10 +120,18 @@ typedef struct gs_functions {
 extern const char *const gs_functions_text[];
 
 /* Parses lines, up to a NULL; GS_INTERNAL with file and line.  Everything lies
- * in the arena; names of files are those of the lines.  Cost: a fraction of a
- * millisecond for gs_functions_text. */
+ * in the arena; names of files are those of the lines.  Cost: a millisecond for
+ * gs_functions_text. */
 gs_status gs_functions_parse(gs_arena *a, const char *const *lines,
                              gs_functions *out, gs_err *e);
+
+/* The same for their first lines (operands, results) alone.  The rest is read
+ * when a function is found, for the first time; it must be right. */
+gs_status gs_functions_index(gs_arena *a, const char *const *lines,
+                             gs_functions *out, gs_err *e);
+
+/* Reads what is left of a function. */
+gs_status gs_function_read(gs_arena *a, gs_function *f, gs_err *e);
 
 /* The function of (domain, name), or NULL.  "ai.onnx" equals ""; in the
  * domain "helper" are the helpers. */

@@ -255,7 +255,7 @@ static gs_status add_barrier(gs_matching *m, const gs_spec_barrier *b) {
 
 static gs_status no_such_op(gs_matching *m, const gs_spec_op *op) {
   gs_functions f;
-  GS_TRY(gs_functions_parse(m->arena, gs_functions_text, &f, m->err));
+  GS_TRY(gs_functions_index(m->arena, gs_functions_text, &f, m->err));
   if (gs_function_find(&f, op->domain, op->op_type))
     return gs_fail_at(m->err, GS_SPEC, &op->at,
                       "operator '%s' is expanded into other operators, which "

@@ -563,7 +563,7 @@ gs_status gs_expander_functions(gs_expander *x, gs_arena *a,
                                 const gs_functions **out, gs_err *e) {
   if (!x->functions) {
     x->functions = GS_NEW(a, gs_functions);
-    GS_TRY(gs_functions_parse(a, gs_functions_text, x->functions, e));
+    GS_TRY(gs_functions_index(a, gs_functions_text, x->functions, e));
   }
   *out = x->functions;
   return GS_OK;
