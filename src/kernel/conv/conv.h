@@ -11,12 +11,17 @@ typedef struct gs_conv_shape {
   int64_t batch, group;
   int64_t in, out; /* channels of one group */
   gs_window w;
+  int64_t low[GS_MAX_RANK], high[GS_MAX_RANK]; /* elements of the operand along
+                                                  each dim of w that count */
 } gs_conv_shape;
 
 /* Of the node's operands x and w (weights; [in, out / group, ...] when
  * transposed). */
 gs_status gs_conv_shape_get(gs_kctx *k, int x, int w, bool transposed,
                             gs_conv_shape *s);
+/* The same, not transposed, of a node that may know its place: it then has the
+ * attribute `group` of the whole.  x must be 0. */
+gs_status gs_conv_shape_place(gs_kctx *k, int w, gs_conv_shape *s);
 /* Elements of the spatial dims, and of the window. */
 int64_t gs_conv_places_in(const gs_conv_shape *s);
 int64_t gs_conv_places_out(const gs_conv_shape *s);

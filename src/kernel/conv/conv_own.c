@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "kernel/conv/conv.h"
+#include "kernel/conv/window_part.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 
@@ -47,10 +48,31 @@ gs_status gs_conv_shape_get(gs_kctx *k, int x, int w, bool transposed,
   s->group = group;
   s->in = vx->dims[1] / group;
   s->out = transposed ? vw->dims[1] : vw->dims[0] / group;
-  return transposed ? gs_window_read_transposed(k->arena, k->node, vx,
-                                                vw->dims + 2, &s->w, k->err)
-                    : gs_window_read(k->arena, k->node, vx, vw->dims + 2,
-                                     &s->w, k->err);
+  GS_TRY((transposed ? gs_window_read_transposed : gs_window_read)(
+      k->arena, k->node, vx, vw->dims + 2, &s->w, k->err));
+  memset(s->low, 0, sizeof s->low);
+  memcpy(s->high, s->w.in, sizeof s->high);
+  return GS_OK;
+}
+
+gs_status gs_conv_shape_place(gs_kctx *k, int w, gs_conv_shape *s) {
+  if (!gs_node_attr(k->node, "place"))
+    return gs_conv_shape_get(k, 0, w, false, s);
+  const gs_value *x = k->node->in[0], *f = k->node->in[w];
+  const gs_value *y = k->node->out[0];
+  gs_window_part part;
+  GS_TRY(gs_window_part_get(k, f->dims + 2, &part));
+  s->batch = x->dims[0];
+  s->in = f->dims[1];
+  s->group = s->in ? x->dims[1] / s->in : 1;
+  s->out = s->group ? f->dims[0] / s->group : 0;
+  if (y->dims[0] != s->batch || x->dims[1] != s->group * s->in ||
+      f->dims[0] != s->group * s->out || y->dims[1] != f->dims[0])
+    return gs_kernel_fail(k, GS_DATA, "the weights do not fit the operand");
+  s->w = part.w;
+  memcpy(s->low, part.low, sizeof s->low);
+  memcpy(s->high, part.high, sizeof s->high);
+  return GS_OK;
 }
 
 int64_t gs_conv_places_in(const gs_conv_shape *s) {
@@ -127,7 +149,8 @@ static void pad(void *ctx, int64_t lo, int64_t hi) {
   int last = w->n - 1;
   int64_t from = gs_dtype_get((int)j->x->dtype)->bits / 8;
   int64_t rows = gs_dims_count(w->in, 0, last);
-  int64_t n = gs_min(w->in[last], c->dims[last] - w->begin[last]);
+  int64_t begin = gs_max(c->s.low[last], -w->begin[last]);
+  int64_t n = gs_min(c->s.high[last], c->dims[last] - w->begin[last]) - begin;
   for (int64_t ch = lo; ch < hi; ch++) {
     char *to = j->padded + ch * c->channel * c->size;
     memset(to, 0, (size_t)(c->channel * c->size));
@@ -135,18 +158,19 @@ static void pad(void *ctx, int64_t lo, int64_t hi) {
                     (j->image * c->s.group * c->s.in + ch) * rows *
                         w->in[last] * from;
     for (int64_t r = 0; r < rows && n > 0; r++) {
-      int64_t at = w->begin[last], stride = c->dims[last], rest = r;
+      int64_t at = w->begin[last] + begin, stride = c->dims[last], rest = r;
       bool inside = true;
       for (int d = last - 1; d >= 0; d--) {
-        int64_t i = rest % w->in[d] + w->begin[d];
+        int64_t e = rest % w->in[d], i = e + w->begin[d];
         rest /= w->in[d];
-        inside = inside && i < c->dims[d];
+        inside = inside && e >= c->s.low[d] && e < c->s.high[d] && i >= 0 &&
+                 i < c->dims[d];
         at += i * stride;
         stride *= c->dims[d];
       }
       if (!inside) continue;
       gs_convert(c->type, to + at * c->size, j->x->dtype,
-                 x + r * w->in[last] * from, n, NULL);
+                 x + (r * w->in[last] + begin) * from, n, NULL);
       if (j->zero) less_zero(c, to + at * c->size, n, j->zero);
     }
   }

@@ -6,12 +6,11 @@
 
 #include "base/assert.h"
 #include "kernel/core/layout.h"
-#include "kernel/core/coord.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
-#include "op/rule/window.h"
+#include "kernel/conv/window_part.h"
 
 #define GS_STAMP "kernel/conv/pool.inc"
 #include "kernel/core/stamp.h"
@@ -23,11 +22,9 @@ typedef void share_row(float *restrict y, const float *restrict count,
                        float outer, int64_t n);
 
 typedef struct plan {
-  gs_window w;   /* on this device: `in` and `out` of its tensors, `begin` from
-                    their first elements, so that it may be negative */
-  gs_kextent x, y; /* the place of operand and result */
-  int64_t low[GS_MAX_RANK], high[GS_MAX_RANK]; /* elements of the operand that
-                                                  are none of its padding */
+  gs_window w;     /* this and what follows: gs_window_part */
+  gs_kextent x, y;
+  int64_t low[GS_MAX_RANK], high[GS_MAX_RANK];
   pool_kind kind;
   gs_dtype type; /* of the computation */
   int64_t lanes; /* channels of an element */
@@ -120,29 +117,14 @@ static void plan_three(plan *p) {
 
 /* The windows of the whole as those of this device. */
 static gs_status place(gs_kctx *k, plan *p, gs_window *whole) {
-  gs_value x = *k->node->in[0];
-  GS_TRY(gs_kctx_operand(k, 0, &p->x));
-  GS_TRY(gs_kctx_result(k, 0, &p->y));
-  x.rank = p->x.rank;
-  x.dims = p->x.dims;
-  GS_TRY(gs_window_read(k->arena, k->node, &x, NULL, whole, k->err));
-  p->w = *whole;
-  for (int d = 0; d < whole->n; d++) {
-    int64_t n = k->in[0].dims[d + 2], first = p->x.first[d + 2];
-    p->w.in[d] = n;
-    p->w.out[d] = k->out[0].dims[d + 2];
-    p->w.begin[d] += first - p->y.first[d + 2] * whole->stride[d];
-    p->low[d] = gs_min(n, gs_max(0, -first));
-    p->high[d] = gs_max(p->low[d], gs_min(n, whole->in[d] - first));
-    int64_t o = p->y.first[d + 2], s = whole->stride[d];
-    int64_t end = gs_min(o + p->w.out[d], whole->out[d]);
-    if (o < end &&
-        !gs_kctx_has(&p->x, d + 2, n, o * s - whole->begin[d],
-                     (end - 1) * s - whole->begin[d] +
-                         gs_window_span(whole, d) - 1))
-      return gs_kernel_fail(k, GS_DATA, "elements that windows cover are "
-                            "missing along spatial dim %d", d);
-  }
+  gs_window_part part;
+  GS_TRY(gs_window_part_get(k, NULL, &part));
+  *whole = part.whole;
+  p->w = part.w;
+  p->x = part.x;
+  p->y = part.y;
+  memcpy(p->low, part.low, sizeof p->low);
+  memcpy(p->high, part.high, sizeof p->high);
   return GS_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/assert.h"
+#include "kernel/core/coord.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/image/resample.h"
@@ -20,6 +21,7 @@ typedef enum padding {
 
 typedef struct gs_sample_dim { /* one dim of X */
   int64_t size;
+  int64_t first, n; /* elements of it that are here */
   bool align, nearest;
   padding pad;
   double low, high; /* where reflection turns */
@@ -91,11 +93,13 @@ static gs_status prep(gs_kctx *k) {
   const gs_view *x = &k->in[0], *grid = &k->in[1];
   int mode, pad;
   size_t size;
+  gs_kextent all;
   plan *p = GS_NEW(k->arena, plan);
   k->state = p;
   GS_TRY(choose(k, "mode", "linear", modes, 3, &mode));
   GS_TRY(choose(k, "padding_mode", "zeros", pads, 3, &pad));
   GS_TRY(check_types(k, &size));
+  GS_TRY(gs_kctx_operand(k, 0, &all));
   p->r = x->rank - 2;
   if (p->r > (mode == 2 ? 4 : MAX_DIMS))
     return gs_kernel_fail(k, GS_UNSUPPORTED, "%d sampled dims, of mode %s",
@@ -109,8 +113,10 @@ static gs_status prep(gs_kctx *k) {
   p->plane = p->places = 1;
   bool align = gs_node_int(k->node, "align_corners", 0) != 0;
   for (int d = p->r - 1; d >= 0; d--) {
-    double n = (double)x->dims[d + 2];
-    p->dim[d] = (gs_sample_dim){.size = x->dims[d + 2], .align = align,
+    double n = (double)all.dims[d + 2];
+    p->dim[d] = (gs_sample_dim){.size = all.dims[d + 2], .align = align,
+                                .first = all.first[d + 2],
+                                .n = x->dims[d + 2],
                                 .nearest = mode == 0, .pad = (padding)pad,
                                 .low = align ? 0 : -0.5,
                                 .high = align ? n - 1 : n - 0.5};
@@ -141,8 +147,8 @@ typedef struct space { /* of one thread */
   int32_t *live;       /* [RUN] places that are not left out */
 } space;
 
-/* The element that index i of a dim stands for; -1: none. */
-static int64_t inside(const gs_sample_dim *d, int64_t i) {
+/* The element of the whole that index i of a dim stands for; -1: none. */
+static int64_t mapped(const gs_sample_dim *d, int64_t i) {
   if (i >= 0 && i < d->size) return i;
   if (d->pad == GS_SAMPLE_ZEROS) return -1;
   if (d->pad == GS_SAMPLE_BORDER) return i < 0 ? 0 : d->size - 1;
@@ -155,19 +161,27 @@ static int64_t inside(const gs_sample_dim *d, int64_t i) {
   return i < d->size ? i : span - edge - i;
 }
 
+/* Where the element that index i of a dim stands for is here; -1: nowhere. */
+static int64_t inside(const gs_sample_dim *d, int64_t i) {
+  if (i < 0 || i >= d->size) i = mapped(d, i);
+  int64_t at = i - d->first;
+  return i < 0 || at < 0 || at >= d->n ? -1 : at;
+}
+
 /* Multiplies the elements around the places of dim d into s->at and s->w,
  * which hold `taps` of them; from the last to keep those that are read. */
 static bool spread(const job *j, space *s, int d, int taps, int64_t n) {
   const plan *p = j->p;
   const gs_sample_dim *dim = &p->dim[d];
+  int64_t here = dim->first < 0 ? 0 : gs_min(dim->n, dim->size - dim->first);
   bool outside = false;
   for (int e = p->each - 1; e >= 0; e--)
     for (int t = taps - 1; t >= 0; t--) {
       const int32_t *from = s->at + t * n;
       int32_t *to = s->at + (e * taps + t) * n;
       for (int64_t i = 0; i < n; i++) {
-        int64_t v = s->first[i] + e;
-        if (v < 0 || v >= dim->size) v = inside(dim, v);
+        int64_t v = s->first[i] + e - dim->first;
+        if (v < 0 || v >= here) v = inside(dim, v + dim->first);
         bool out = v < 0 || from[i] < 0;
         outside |= out;
         to[i] = out ? -1 : (int32_t)(from[i] + v * p->stride[d]);

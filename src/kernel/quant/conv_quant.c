@@ -12,13 +12,23 @@ typedef struct plan {
 
 static bool is_byte(gs_dtype t) { return t == GS_INT8 || t == GS_UINT8; }
 
-static gs_status prep(gs_kctx *k, int w, bool sums) {
+/* Lists have a number for each channel. */
+static gs_status check_list(gs_kctx *k, int i, int64_t channels) {
+  if (!gs_kernel_has(k, i) || k->in[i].n == 1 || k->in[i].n == channels)
+    return GS_OK;
+  return gs_kernel_fail(k, GS_DATA, "operand %d has %lld numbers for %lld "
+                        "channels", i, (long long)k->in[i].n,
+                        (long long)channels);
+}
+
+static gs_status prep(gs_kctx *k, int w, int w_zero, bool sums) {
   plan *p = GS_NEW(k->arena, plan);
   gs_conv_shape s;
   k->state = p;
   if (!is_byte(k->in[0].dtype)) return gs_kernel_no_type(k, k->in[0].dtype);
   if (!is_byte(k->in[w].dtype)) return gs_kernel_no_type(k, k->in[w].dtype);
-  GS_TRY(gs_conv_shape_get(k, 0, w, false, &s));
+  GS_TRY(gs_conv_shape_place(k, w, &s));
+  GS_TRY(check_list(k, w_zero, s.group * s.out));
   p->own = gs_conv_own_new(k->arena, &s, GS_INT32);
   p->channels = s.group * s.out;
   p->places = gs_conv_places_out(&s);
@@ -50,7 +60,7 @@ static void sums(gs_kctx *k, int x_zero, int w, int w_zero, const void *bias,
                   (char *)k->scratch + p->weights + p->sums, k->threads);
 }
 
-static gs_status integer_prep(gs_kctx *k) { return prep(k, 1, false); }
+static gs_status integer_prep(gs_kctx *k) { return prep(k, 1, 3, false); }
 
 static gs_status integer_run(gs_kctx *k) {
   if (k->out[0].n) sums(k, 2, 1, 3, NULL, k->out[0].data);
@@ -66,7 +76,10 @@ static gs_status qlinear_prep(gs_kctx *k) {
   for (int i = 1; i < 7; i += i == 1 ? 3 : 2) /* scales: 1, 4, 6 */
     if (k->in[i].dtype != GS_FLOAT)
       return gs_kernel_no_type(k, k->in[i].dtype);
-  return prep(k, 3, true);
+  GS_TRY(prep(k, 3, 5, true));
+  const plan *p = k->state;
+  GS_TRY(check_list(k, 4, p->channels));
+  return check_list(k, 8, p->channels);
 }
 
 static gs_status qlinear_run(gs_kctx *k) {

@@ -124,6 +124,16 @@ gs_value *gs_local_cut(gs_local *l, gs_value *x, int d, const gs_axes *axes,
   return n->out[0];
 }
 
+gs_value *gs_local_extend(gs_local *l, gs_value *x, int d, int64_t n) {
+  int64_t pads[2 * GS_MAX_RANK] = {0}, dims[GS_MAX_RANK];
+  gs_assert(d < x->rank && n >= 0);
+  memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
+  dims[d] += n;
+  pads[x->rank + d] = n;
+  gs_value *in[2] = {x, gs_value_ints(l->program, "pads", pads, 2 * x->rank)};
+  return gs_local_emit(l, "", "Pad", in, 2, x->dtype, x->rank, dims)->out[0];
+}
+
 gs_node *gs_local_meshed(gs_local *l) {
   const gs_node *from = l->node;
   const gs_value *y = from->out[0];

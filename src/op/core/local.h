@@ -26,6 +26,8 @@ void gs_local_once(gs_local *l, int i, const gs_axes *axes);
  * it has, `have`, which contain them; both over `axes`. */
 gs_value *gs_local_cut(gs_local *l, gs_value *x, int d, const gs_axes *axes,
                        const gs_held_range *have, const gs_held_range *want);
+/* x with n more places, which hold 0, at the end of dim d. */
+gs_value *gs_local_extend(gs_local *l, gs_value *x, int d, int64_t n);
 /* The operator of that name in ai.gshard, which knows the mesh, with all
  * operands and attributes; the caller adds what more it needs. */
 gs_node *gs_local_meshed(gs_local *l);

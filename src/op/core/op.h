@@ -168,6 +168,8 @@ enum {
   GS_OP_JOINS = 1 << 23,    /* its operands, laid end to end along the dim that
                                the attribute `axis` numbers */
   /* what is read of the operands */
+  GS_OP_PLACES = 1 << 24,    /* they say places, and are not weights: what is
+                                constant is folded, though they are floats */
   GS_OP_SHAPE_ONLY = 1 << 9, /* the shape of operand 0, not its data; always
                                 folded */
   GS_OP_TYPE1 = 1 << 10,     /* the type of operand 1, not its data */

@@ -22,7 +22,7 @@ static void put_pass(gs_rule *r, const gs_window *w, int in, int d) {
 }
 
 void gs_window_put(gs_rule *r, const gs_window *w, int in, int d,
-                   double value) {
+                   const double *value) {
   if (gs_window_trivial(w, d)) {
     put_pass(r, w, in, d);
     return;
@@ -30,8 +30,8 @@ void gs_window_put(gs_rule *r, const gs_window *w, int in, int d,
   int64_t last = gs_window_span(w, d) - 1 - w->begin[d];
   gs_window_use use = {
       .reach = {w->out[d], w->stride[d], 1, -w->begin[d], last},
-      .fill = GS_FILL_VALUE,
-      .value = value};
+      .fill = value ? GS_FILL_VALUE : GS_FILL_ANY,
+      .value = value ? *value : 0};
   gs_rule_window(r, in, d + 2, 0, d + 2, w->out[d], &use);
 }
 
@@ -57,7 +57,8 @@ void gs_window_put_whole(gs_rule *r, const gs_window *w, int in, int d) {
   gs_rule_put(&r->out[0], d + 2, gs_rule_factor(r, w->out[d], GS_WHOLE));
 }
 
-int gs_window_split(gs_rule *r, const gs_window *w, int in, int d) {
+int gs_window_split(gs_rule *r, const gs_window *w, int in, int d,
+                    double value) {
   int f = gs_rule_factor(r, w->size[d], GS_SUMMED);
   int64_t last = (w->out[d] - 1) * w->stride[d] - w->begin[d];
   gs_window_use use = {
@@ -66,7 +67,8 @@ int gs_window_split(gs_rule *r, const gs_window *w, int in, int d) {
       .dim = d + 2,
       .out = -1,
       .reach = {w->size[d], w->dilation[d], 1, -w->begin[d], last},
-      .fill = GS_FILL_VALUE};
+      .fill = GS_FILL_VALUE,
+      .value = value};
   gs_rule_use(r, &use);
   return f;
 }

@@ -37,9 +37,10 @@ bool gs_window_trivial(const gs_window *w, int d);
 
 /* Dim d + 2 of operand `in` and of result 0, with a factor that both have: one
  * that passes where the window is one element, else one whose outputs need the
- * elements of their windows, with `value` around the operand. */
+ * elements of their windows, with `value` around the operand; NULL: with
+ * anything, for a node that knows its place. */
 void gs_window_put(gs_rule *r, const gs_window *w, int in, int d,
-                   double value);
+                   const double *value);
 /* The same for ConvTranspose: the elements whose windows touch an output. */
 void gs_window_put_transposed(gs_rule *r, const gs_window *w, int in, int d);
 /* The same where the operator must have all of the operand: two factors that
@@ -47,9 +48,11 @@ void gs_window_put_transposed(gs_rule *r, const gs_window *w, int in, int d);
  * space. */
 void gs_window_put_whole(gs_rule *r, const gs_window *w, int in, int d);
 /* The window along spatial dim d as a summed factor, of which each element
- * needs those that it meets in all windows of operand `in`, with 0 around it;
- * its index. */
-int gs_window_split(gs_rule *r, const gs_window *w, int in, int d);
+ * needs those that it meets in all windows of operand `in`, with `value` around
+ * it; its index.  Where the outputs are split too, the operand is held in their
+ * windows, of which the local function takes what its taps meet. */
+int gs_window_split(gs_rule *r, const gs_window *w, int in, int d,
+                    double value);
 
 /* Spatial dims of operand `in` that are held as the windows that the device's
  * outputs, or its part of the kernel, need: no padding is left to add there. */

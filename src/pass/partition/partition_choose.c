@@ -284,7 +284,8 @@ static bool add_window(gs_partitioner *p, gs_arena *tmp, const gs_value *v,
 }
 
 /* The windows of operand i; false when the assignment splits two uses of one
- * dim, or as above. */
+ * dim, or as above.  Of a use of all results (taps of a kernel) beside one of
+ * the outputs the local function makes the rest: it is within that window. */
 static bool add_windows(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                         int i, gs_arena *tmp, gs_node_choice *c) {
   uint64_t seen = 0;
@@ -292,7 +293,10 @@ static bool add_windows(gs_partitioner *p, const gs_node *n, const gs_rule *r,
     const gs_window_use *u = &r->use[k];
     const gs_axes *axes = &c->as->axis[u->factor];
     if (u->in != i || u->copies || !axes->n) continue;
-    if (seen >> u->dim & 1) return false;
+    if (seen >> u->dim & 1) {
+      if (u->out >= 0) return false;
+      continue;
+    }
     seen |= (uint64_t)1 << u->dim;
     if (!add_window(p, tmp, n->in[i], u, axes, &c->in[i])) return false;
   }

@@ -137,7 +137,8 @@ static bool may_fold(const gs_node *n) {
     if (count < 0 || count > GS_MAX_FOLD) return false;
     total += count;
     if (i >= n->nin) continue;
-    if (!v->constant || is_weight(v)) return false;
+    if (!v->constant || (!(op->flags & GS_OP_PLACES) && is_weight(v)))
+      return false;
     if (count && !gs_tensor_bytes(v->constant)) return false;
   }
   return total <= GS_MAX_FOLD;

@@ -221,8 +221,8 @@ static void put_channels(gs_rule *r, gs_tensor_map *t, int d, int group,
     gs_rule_put(t, d, each);
 }
 
-/* What stands around the operand: its zero point, an integer that is constant;
- * false when that is not known. */
+/* What stands around the operand: its zero point, an integer; false where only
+ * a run knows it. */
 static bool zero_of(gs_arena *a, const gs_node *n, int zero, double *value) {
   *value = 0;
   if (zero < 0 || !gs_node_in(n, zero)) return true;
@@ -232,17 +232,18 @@ static bool zero_of(gs_arena *a, const gs_node *n, int zero, double *value) {
   return v && count == 1;
 }
 
-/* Spatial dim d, with the kernel's. */
+/* Spatial dim d, with the kernel's; `value` stands around the operand, NULL:
+ * what only a run knows. */
 static void put_spatial(gs_rule *r, const form *f, const gs_window *w, int d,
-                        bool windows, double value, bool splits) {
+                        const double *value, bool splits) {
   gs_tensor_map *k = &r->in[f->w];
-  if (!windows) gs_window_put_whole(r, w, f->x, d);
+  if (f == &deformed) gs_window_put_whole(r, w, f->x, d);
   else if (f->transposed) gs_window_put_transposed(r, w, f->x, d);
   else gs_window_put(r, w, f->x, d, value);
-  bool split = windows && splits && !f->transposed && value == 0 &&
+  bool split = f != &deformed && splits && !f->transposed && value &&
                !gs_window_trivial(w, d);
   gs_rule_put(k, d + 2,
-              split ? gs_window_split(r, w, f->x, d)
+              split ? gs_window_split(r, w, f->x, d, *value)
                     : gs_rule_factor(r, w->size[d], GS_WHOLE));
 }
 
@@ -273,9 +274,9 @@ static gs_status rule(gs_arena *a, const gs_node *n, const form *f,
   if (f->b >= 0 && gs_node_in(n, f->b))
     put_channels(r, &r->in[f->b], 0, fg, fo);
   double zero;
-  bool windows = f != &deformed && zero_of(a, n, f->zero, &zero);
+  bool known = zero_of(a, n, f->zero, &zero);
   for (int d = 0; d < w.n; d++)
-    put_spatial(r, f, &w, d, windows, zero, in == GS_SUMMED);
+    put_spatial(r, f, &w, d, known ? &zero : NULL, in == GS_SUMMED);
   return GS_OK;
 }
 
@@ -332,21 +333,61 @@ gs_status gs_rule_deform_conv(gs_arena *a, const gs_node *n, gs_rule *r,
 
 /* ---- local forms ---- */
 
+/* Where outputs and taps along a dim are both split: of the window that all
+ * taps need, what those of this device do.  The last device may have fewer taps
+ * than its block, whose weights are 0 there: zeros follow the window. */
+static void take_taps(gs_local *l, const form *f, const gs_window *w,
+                      const gs_window_use *u) {
+  const gs_axes *axes = &l->factor[u->factor];
+  int d = u->dim - 2;
+  gs_value *x = l->in[f->x];
+  int64_t block = l->in[f->w]->dims[u->dim], by = w->dilation[d];
+  int64_t taps = block * gs_axes_size(l->mesh, axes);
+  int64_t span = (l->out_dims[0][u->dim] - 1) * w->stride[d] + 1;
+  int64_t missing = span + (taps - 1) * by - x->dims[u->dim];
+  if (missing > 0) x = gs_local_extend(l, x, u->dim, missing);
+  gs_held_range have = {1, 0, 0, 1, 0, x->dims[u->dim]};
+  gs_held_range want = {1, by * block, 0, 1, 0, span + (block - 1) * by};
+  l->in[f->x] = gs_local_cut(l, x, u->dim, axes, &have, &want);
+}
+
+static void take_all_taps(gs_local *l, const form *f, const gs_window *w) {
+  const gs_rule *r = l->rule;
+  for (int k = 0; k < r->nuse; k++) {
+    const gs_window_use *u = &r->use[k];
+    if (u->out >= 0 || !l->factor[u->factor].n) continue;
+    for (int j = 0; j < r->nuse; j++)
+      if (r->use[j].out >= 0 && r->use[j].dim == u->dim &&
+          l->factor[r->use[j].factor].n)
+        take_taps(l, f, w, u);
+  }
+}
+
 /* Fewer groups where they are split; with the channels of the operand, or the
  * kernel, split only one device may add the bias.  Where the operand is held
- * in windows nothing is left to pad. */
+ * in windows nothing is left to pad, but for a zero point that only a run
+ * knows: the node then knows its place. */
 static gs_status local(gs_local *l, const form *f, gs_err *e) {
+  gs_arena *a = l->program->arena;
   int64_t group = gs_node_int(l->node, "group", 1);
   gs_axes axes = gs_axes_of(l->partial);
+  uint64_t held = f->transposed ? 0 : gs_window_held(l, f->x);
+  double zero;
+  gs_window w;
   gs_local_once(l, f->b, &axes);
+  if (held && !zero_of(a, l->node, f->zero, &zero)) {
+    gs_local_placed(l);
+    return GS_OK;
+  }
+  if (held) {
+    GS_TRY(read_window(a, l->node, f, &w, e));
+    take_all_taps(l, f, &w);
+  }
   gs_node *n = gs_local_same(l);
   if (group > 1)
     gs_node_set_int(l->program, n, "group",
                     gs_ceil_div(group, gs_axes_size(l->mesh, &l->factor[0])));
-  uint64_t held = gs_window_held(l, f->x);
-  if (!held || f->transposed) return GS_OK;
-  gs_window w;
-  GS_TRY(read_window(l->program->arena, l->node, f, &w, e));
+  if (!held) return GS_OK;
   gs_window_set_pads(l->program, n, &w, held);
   gs_node_set_ints(l->program, n, "kernel_shape", l->in[f->w]->dims + 2, w.n);
   return GS_OK;

@@ -65,7 +65,7 @@ gs_status gs_rule_pool(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
     gs_rule_put(&r->out[0], d, f);
   }
   double outside = n->op->combine == GS_REDUCE_MAX ? -INFINITY : 0;
-  for (int d = 0; d < w.n; d++) gs_window_put(r, &w, 0, d, outside);
+  for (int d = 0; d < w.n; d++) gs_window_put(r, &w, 0, d, &outside);
   for (int d = 0; gs_node_out(n, 1) && d < x->rank; d++)
     gs_rule_put(&r->out[1], d, r->out[0].dim[d].f[0]);
   return GS_OK;

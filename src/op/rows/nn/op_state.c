@@ -125,13 +125,17 @@ gs_status gs_shape_causal_conv(gs_graph *g, gs_node *n, gs_err *e) {
 }
 
 /* The last state is of the end, which one device has: with it, the length is
- * whole. */
+ * split in the split form alone. */
 gs_status gs_rule_causal_conv(gs_arena *a, const gs_node *n, gs_rule *r,
                               gs_err *e) {
   gs_reach reach = {n->in[0]->dims[2], 1, 1, 1 - n->in[1]->dims[2], 0};
-  GS_TRY(gs_rule_parse(a, "bcl, c1k, ?c, ?bcs -> bcl, ?bcs; window l; whole k; "
-                       "fixed s; compact; order b c l k s", n, r, e));
-  if (!gs_node_out(n, 1)) gs_rule_reach(r, 0, 2, &reach);
+  bool state = gs_node_out(n, 1) != NULL;
+  const char *text = state ? "bcl, c1k, ?c, ?bcs -> bcl, ?bcs; scan l; "
+                             "whole k; fixed s; compact; order b c l k s"
+                           : "bcl, c1k, ?c, ?bcs -> bcl, ?bcs; window l; "
+                             "whole k; fixed s; compact; order b c l k s";
+  GS_TRY(gs_rule_parse(a, text, n, r, e));
+  if (!state) gs_rule_reach(r, 0, 2, &reach);
   return GS_OK;
 }
 
