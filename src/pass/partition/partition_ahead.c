@@ -458,6 +458,8 @@ gs_status gs_partitioner_look_ahead(gs_partitioner *p, const gs_node *n,
   chain *c = GS_NEW(tmp, chain);
   GS_TRY(find_chain(p, n, r, tmp, c));
   if (!c->n) return GS_OK;
+  /* What is left of a plan that does not fit is none for the rest. */
+  for (int k = 0; k < c->n; k++) p->plan[c->node[k]->id] = NULL;
   const char *key = key_of(p, c, tmp);
   const gs_planned *plan = key ? gs_map_get(p->chains, key) : NULL;
   if (!plan) GS_TRY(find_plan(p, c, tmp, &plan));

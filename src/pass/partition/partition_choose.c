@@ -359,7 +359,7 @@ static offers offers_of(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   }
   const gs_planned *plan = wide ? NULL : p->plan[n->id];
   if (plan) {
-    gs_assert(plan->nfactor == r->nfactor);
+    gs_assert(plan->axis && plan->nfactor == r->nfactor);
     memcpy(as.axis, plan->axis, (size_t)r->nfactor * sizeof *as.axis);
     add_new(r, tmp, &o, &as);
     return o;
