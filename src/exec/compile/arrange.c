@@ -1,11 +1,13 @@
 #include "exec/compile/arrange.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/math.h"
 
-enum { ALIGN = 64, MANY = 8192 };
+enum { ALIGN = 64, MANY = 8192, TURNS = 200 };
 
 typedef struct hole {
   size_t at, size;
@@ -124,13 +126,11 @@ static size_t gap_for(const gs_arrange_item *item, const gs_arrange_item *x,
   return least < SIZE_MAX ? best : end;
 }
 
-static size_t by_size(gs_arena *a, const gs_arrange_item *item, int n,
-                      size_t *at) {
-  sized *order = GS_NEWS(a, n, sized);
-  int *placed = GS_NEWS(a, n, int), count = 0;
+/* In that order; fills in at[]. */
+static size_t place_all(const gs_arrange_item *item, const sized *order, int n,
+                        int *placed, size_t *at) {
+  int count = 0;
   size_t top = 0;
-  for (int i = 0; i < n; i++) order[i] = (sized){&item[i], i};
-  if (n) qsort(order, (size_t)n, sizeof *order, larger_first);
   for (int i = 0; i < n; i++) {
     const gs_arrange_item *x = order[i].item;
     int k = count, index = order[i].index;
@@ -146,11 +146,61 @@ static size_t by_size(gs_arena *a, const gs_arrange_item *item, int n,
   return top;
 }
 
+/* What is wanted at once at most: no plan is smaller. */
+static size_t least_of(gs_arena *a, const gs_arrange_item *item, int n) {
+  int end = 0;
+  for (int i = 0; i < n; i++)
+    if (end <= item[i].from) end = item[i].from + 1;
+  size_t *more = GS_NEWS(a, end, size_t), *less = GS_NEWS(a, end, size_t);
+  size_t now = 0, most = 0;
+  for (int i = 0; i < n; i++) {
+    more[item[i].from] += rounded(item[i].size);
+    if (item[i].to < end) less[item[i].to] += rounded(item[i].size);
+  }
+  for (int t = 0; t < end; t++) {
+    now += more[t];
+    if (most < now) most = now;
+    now -= less[t];
+  }
+  return most;
+}
+
+/* Puts first in the order what ends at the top. */
+static void move_up(sized *order, int n, const size_t *at, size_t top) {
+  int i = 0;
+  while (i < n && at[order[i].index] + rounded(order[i].item->size) != top) i++;
+  gs_assert(i < n);
+  sized x = order[i];
+  for (; i > 0; i--) order[i] = order[i - 1];
+  order[0] = x;
+}
+
+/* Begins with the largest first; what is then at the top is placed before all
+ * others the next time, while there is a smaller plan to be found. */
+static size_t by_size(gs_arena *a, const gs_arrange_item *item, int n,
+                      size_t least, size_t *best) {
+  sized *order = GS_NEWS(a, n, sized);
+  int *placed = GS_NEWS(a, n, int);
+  size_t *at = GS_NEWS(a, n, size_t), smallest = SIZE_MAX;
+  int many = n ? MANY / n : 1, turns = many < 15 ? many * many : TURNS;
+  for (int i = 0; i < n; i++) order[i] = (sized){&item[i], i};
+  if (n) qsort(order, (size_t)n, sizeof *order, larger_first);
+  for (int t = 0; t < turns && smallest > least; t++) {
+    size_t top = place_all(item, order, n, placed, at);
+    if (top < smallest) {
+      smallest = top;
+      memcpy(best, at, (size_t)n * sizeof *at);
+    }
+    if (top > least) move_up(order, n, at, top);
+  }
+  return smallest;
+}
+
 size_t gs_arrange(gs_arena *a, gs_arrange_item *item, int n) {
   size_t *at = GS_NEWS(a, n, size_t), *other = GS_NEWS(a, n, size_t);
-  size_t top = by_time(a, item, n, at);
-  if (n <= MANY) {
-    size_t less = by_size(a, item, n, other);
+  size_t top = by_time(a, item, n, at), least = least_of(a, item, n);
+  if (n <= MANY && top > least) {
+    size_t less = by_size(a, item, n, least, other);
     if (less < top) {
       top = less;
       at = other;

@@ -12,9 +12,10 @@ typedef struct gs_arrange_item {
 } gs_arrange_item;
 
 /* Places n items, which are in the order of `from`, so that none overlap that
- * have a turn in common.  Returns the size of the arena: the smaller of two
- * plans, one that goes by time and one that goes by size.  Cost O(n * those
- * with turns in common); of many items by time alone. */
+ * have a turn in common.  Returns the size of the arena: that of the smallest
+ * of some plans, of which one goes by time and the others by size.  Cost O(n *
+ * those with turns in common), up to 200 times of few items; of many by time
+ * alone. */
 size_t gs_arrange(gs_arena *a, gs_arrange_item *item, int n);
 
 #endif

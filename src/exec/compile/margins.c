@@ -183,14 +183,24 @@ void gs_program_margins(gs_arena *a, gs_program *p, const gs_compile *how) {
         p->buffer[s->node->out[0]->id].storage != GS_STORAGE_ARENA ||
         !read_widening(a, p, s, &w))
       continue;
-    int64_t *place = GS_NEWS(a, s->node->nin, int64_t), at;
+    int64_t at, *place = s->place = GS_NEWS(a, s->node->nin, int64_t);
     for (int k = 0; k < s->node->nin; k++) place[k] = -1;
     for (int k = 0; k < w.x.nsource; k++) {
       if (!may_lie(p, &w, k, how, &at) || !is_free(&w, place, k, at)) continue;
       gs_view v = view_of(&w, k, at);
       put(p, &w, k, &v);
       place[k] = at;
-      s->place = place;
     }
   }
+}
+
+void gs_program_margins_undo(gs_program *p, gs_step *s, int k) {
+  gs_assert(s->place && s->place[k] >= 0);
+  int part = gs_program_part(p, s->node->in[k]);
+  gs_buffer *b = &p->buffer[part];
+  gs_assert(b->run && b->root == s->node->out[0]->id);
+  b->root = part;
+  b->at = 0;
+  b->run = b->pitch = 0;
+  s->place[k] = -1;
 }

@@ -15,6 +15,10 @@
  * GS_OP_PARTS, and the exchange must be the only reader. */
 void gs_program_margins(gs_arena *a, gs_program *p, const gs_compile *how);
 
+/* Takes operand k of the exchange s, which lies in its result, out of it again.
+ */
+void gs_program_margins_undo(gs_program *p, gs_step *s, int k);
+
 /* Whether on device position d operand k of the exchange s, all of which has
  * more readers where `shared`, may lie in its result from `place` on: the
  * device's elements go there, and nothing else goes where they are read. */

@@ -109,15 +109,21 @@ static void place_results(plan *m, gs_program *p, const gs_step *s) {
   }
 }
 
+static size_t bytes_of(const want *w) {
+  return w->buffer ? w->buffer->bytes : w->step->scratch;
+}
+
+static int last_of(const want *w) {
+  return w->buffer ? w->buffer->last : w->step->wait;
+}
+
 /* Offsets for all that wants memory. */
 static void arrange(plan *m, gs_program *p) {
   gs_arrange_item *item = GS_NEWS(m->arena, m->want.n, gs_arrange_item);
   for (int i = 0; i < m->want.n; i++) {
     const want *w = &m->want.at[i];
     item[i] = (gs_arrange_item){
-        .size = w->buffer ? w->buffer->bytes : w->step->scratch,
-        .from = w->from,
-        .to = w->buffer ? w->buffer->last : w->step->wait};
+        .size = bytes_of(w), .from = w->from, .to = last_of(w)};
     gs_assert(item[i].from <= item[i].to);
   }
   p->arena_size = gs_arrange(m->arena, item, m->want.n);
@@ -128,7 +134,7 @@ static void arrange(plan *m, gs_program *p) {
   }
 }
 
-void gs_program_memory(gs_arena *a, gs_program *p) {
+static plan find_wants(gs_arena *a, gs_program *p) {
   plan m = {.arena = a, .taken = GS_NEWS(a, p->g->value.n, bool)};
   find_intervals(p);
   for (int t = 0; t < p->turn.n; t++) {
@@ -138,5 +144,31 @@ void gs_program_memory(gs_arena *a, gs_program *p) {
     if (s->scratch)
       *gs_push(a, &m.want) = (want){.step = s, .from = t};
   }
+  return m;
+}
+
+void gs_program_memory(gs_arena *a, gs_program *p) {
+  plan m = find_wants(a, p);
   arrange(&m, p);
+}
+
+gs_peak gs_program_peak(gs_program *p) {
+  gs_arena tmp;
+  gs_arena_init(&tmp);
+  plan m = find_wants(&tmp, p);
+  size_t *more = GS_NEWS(&tmp, p->turn.n + 1, size_t);
+  size_t *less = GS_NEWS(&tmp, p->turn.n + 1, size_t), now = 0;
+  gs_peak peak = {0};
+  for (int i = 0; i < m.want.n; i++) {
+    const want *w = &m.want.at[i];
+    more[w->from] += bytes_of(w);
+    if (last_of(w) < p->turn.n) less[last_of(w)] += bytes_of(w);
+  }
+  for (int t = 0; t < p->turn.n; t++) {
+    now += more[t];
+    if (now > peak.bytes) peak = (gs_peak){now, t};
+    now -= less[t];
+  }
+  gs_arena_free(&tmp);
+  return peak;
 }

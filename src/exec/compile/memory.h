@@ -13,4 +13,16 @@
  * O(operands + values * live values). */
 void gs_program_memory(gs_arena *a, gs_program *p);
 
+/* The most bytes that are wanted at once, and the first turn in which they
+ * are. */
+typedef struct gs_peak {
+  size_t bytes;
+  int turn;
+} gs_peak;
+
+/* What gs_program_memory would have to find places for.  Changes buffers
+ * (`last` and `root`) as that does: either is called once, on buffers as the
+ * schedule has left them. */
+gs_peak gs_program_peak(gs_program *p);
+
 #endif

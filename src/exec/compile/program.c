@@ -6,9 +6,7 @@
 #include "base/math.h"
 #include "exec/compile/fuse.h"
 #include "exec/compile/keep.h"
-#include "exec/compile/margins.h"
-#include "exec/compile/memory.h"
-#include "exec/compile/schedule.h"
+#include "exec/compile/lay.h"
 #include "op/core/exchange_node.h"
 
 enum { SMALL = 65536 }; /* bytes that are always kept */
@@ -137,20 +135,6 @@ static gs_status add_collective(gs_program *p, gs_arena *a,
   s->once = once;
   s->inplace = n->op->flags & GS_OP_INPLACE;
   p->buffer[n->out[0]->id].fixed = once;
-  return GS_OK;
-}
-
-/* A step has the most scratch that any of the devices wants. */
-static gs_status plan_steps(gs_program *p, const gs_compile *how, gs_err *e) {
-  for (int i = 0; i < p->step.n; i++) {
-    gs_step *s = &p->step.at[i];
-    const gs_step_ops *ops = p->kinds[s->kind];
-    for (int64_t d = how->first; ops->plan && d < how->first + how->n; d++) {
-      size_t scratch = 0;
-      GS_TRY(ops->plan(p, s, d, &scratch, e));
-      if (s->scratch < scratch) s->scratch = scratch;
-    }
-  }
   return GS_OK;
 }
 
@@ -293,10 +277,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
   for (int i = 0; i < g->output.n; i++) GS_TRY(add_gather(p, a, i, e));
   gs_program_keep(a, p, how);
   count_readers(a, p);
-  gs_program_margins(a, p, how);
-  GS_TRY(plan_steps(p, how, e));
-  gs_program_schedule(a, p, how->schedule);
-  gs_program_memory(a, p);
+  GS_TRY(gs_program_lay(a, p, how, e));
   gs_assert(p->turn.n <= 2 * p->step.n);
   *out = p;
   return GS_OK;

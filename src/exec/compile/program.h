@@ -83,9 +83,9 @@ typedef struct gs_step {
   bool inplace; /* result 0 may lie over operand 0 */
   int start, wait; /* the turns (gs_program.turn) in which it starts, and in
                       which it has ended; -1: it runs once */
-  const int64_t *place; /* of an exchange: [operands] the place of its result
-                           from which on the block of the operand lies there
-                           already, or -1; NULL: none does */
+  int64_t *place; /* of an exchange: [operands] the place of its result from
+                     which on the block of the operand lies there already, or
+                     -1; NULL: none does */
   size_t scratch, scratch_at; /* bytes from start to wait, and their offset in
                                  the arena */
 } gs_step;
