@@ -160,6 +160,8 @@ static void put(gs_program *p, const widening *w, int k, const gs_view *v) {
   gs_assert(b->at + gs_value_bytes(x) <= gs_value_bytes(y));
   b->root = y->id;
   if (root->last < b->last) root->last = b->last; /* an output */
+  /* Who else reads x reads y: all of it is to stay where y goes on. */
+  if (gs_program_is_shared(p, x)) p->readers[gs_program_part(p, y)]++;
 }
 
 static bool may_lie(const gs_program *p, const widening *w, int k,

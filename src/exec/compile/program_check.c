@@ -137,13 +137,20 @@ static int kept_operand(const gs_program *p, const gs_step *s, int i) {
   return -1;
 }
 
+/* Whether part i of `own` is an operand that step s leaves where it lies in its
+ * result, or lies within one. */
+static bool is_kept(const gs_program *p, const gs_step *s, int i, int own) {
+  while (i != own && kept_operand(p, s, i) < 0) i = p->buffer[i].root;
+  return i != own;
+}
+
 /* Step s writes `own`: what lies within is lost, unless it is an exchange that
  * leaves it, and so is what was there of the windows around it. */
 static void lose(walk *w, int s, int own) {
   const gs_program *p = w->p;
   for (int k = 0; k < w->part.n; k++) {
     int i = w->part.at[k];
-    if (lies_in(p, i, own) && kept_operand(p, &p->step.at[s], i) < 0)
+    if (lies_in(p, i, own) && !is_kept(p, &p->step.at[s], i, own))
       w->holds[i] = LOST;
   }
   for (int i = own; p->buffer[i].root != i;) {
