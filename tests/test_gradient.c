@@ -104,6 +104,10 @@ static const char *const cases[] = {
     "a = And(g, l)\no = Or(g, l)\nx = Xor(a, o)\nf = CastLike(x, s)\n"
     "q = CastLike(x, t)\nz = Mul(f, s)\ny = Mul(q, z)",
     /* Values with several uses, functions, and results that are not used. */
+    "input s : f64[2,2,5,4]\nz = MaxPool(s) kernel_shape=[3,2] "
+    "pads=[1,0,1,1] strides=[2,1]\ny = Mul(z, z)",
+    "input s : f64[1,3,9]\nz = MaxPool(s) kernel_shape=[3] dilations=[2] "
+    "ceil_mode=1 strides=[3]\ny = Mul(z, z)",
     "input s : f64[3]\nz = Tanh(s)\nw = Mul(z, s)\ny = Add(w, z)",
     "input s : f64[4,5]\nconstant t : i64[4] = [1, 0, 4, 2]\n"
     "y = SoftmaxCrossEntropyLoss(s, t)",
