@@ -177,11 +177,15 @@ gs_status gs_rule_matmul_integer(gs_arena *a, const gs_node *n, gs_rule *r,
   return GS_OK;
 }
 
-/* The result is rounded: sums over a part cannot be added. */
+/* The result is rounded, so it is the sums before that are added: of integers,
+ * for floats of 8 bits have no such form. */
 gs_status gs_rule_qlinear_matmul(gs_arena *a, const gs_node *n, gs_rule *r,
                                  gs_err *e) {
   (void)e;
-  product_rule(a, n, r, 0, 3, GS_WHOLE);
+  bool integers = is_byte(n->in[0]->dtype) && is_byte(n->in[3]->dtype) &&
+                  is_byte(n->in[7]->dtype);
+  bool matrices = n->in[0]->rank > 1 && n->in[3]->rank > 1;
+  product_rule(a, n, r, 0, 3, integers && matrices ? GS_STATS : GS_WHOLE);
   for (int i = 1; i < 3; i++) {
     put_parameter(n, r, 0, i, true);
     put_parameter(n, r, 3, i + 3, false);
