@@ -252,9 +252,13 @@ static gs_status check_attributes(const check *c) {
 
 /* ---- operands and results ---- */
 
+/* Of `known` that the schema has at most `max` are made or read. */
 static gs_status check_number(const check *c, const char *what, int n,
-                              int min, int max) {
+                              int min, int max, int known) {
   if (n >= min && n <= max) return GS_OK;
+  if (n > max && n <= known)
+    return gs_fail(c->e, GS_UNSUPPORTED, place(c), "%s %d is not supported",
+                   what, max);
   return gs_fail(c->e, GS_DATA, place(c), "%d %s%s given, %s %d expected", n,
                  what, n == 1 ? "" : "s", n < min ? "at least" : "at most",
                  n < min ? min : max);
@@ -284,9 +288,9 @@ gs_status gs_schema_check(gs_graph *g, const gs_node *n, gs_err *e) {
   const gs_op *op = is_last(s) ? gs_op_find(n->domain, n->op_type) : NULL;
   int min = op ? op->min_in : s->min_in;
   int max = op ? op->max_in : s->max_in;
-  GS_TRY(check_number(&c, "operand", gs_node_formal(n), min, max));
+  GS_TRY(check_number(&c, "operand", gs_node_formal(n), min, max, s->max_in));
   GS_TRY(check_number(&c, "result", n->nout, op ? op->min_out : s->min_out,
-                      op ? op->max_out : s->max_out));
+                      op ? op->max_out : s->max_out, s->max_out));
   GS_TRY(check_present(&c, min, max));
   return check_attributes(&c);
 }
