@@ -12,7 +12,9 @@
  * the data of some releases only).  --sharded also splits every dim of every
  * input and output over two, three and four devices, and expects the same
  * outputs; it lists the operators that ran whole although an operand was
- * split.  Each case runs in a process of its own. */
+ * split.  Those that must, for they need all of a dim, stand with the reason in
+ * conformance/runs-whole.txt: others fail.  Each case runs in a process of its
+ * own. */
 #include <dirent.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -33,8 +35,16 @@
 static const char default_root[] = "/usr/include/onnx/backend/test/data";
 static const char *const groups[] = {"node", "simple", "pytorch-operator",
                                      "pytorch-converted", "microsoft"};
-static const char *const meshes[] = {"{p=2}", "{p=3}", "{p=4}"};
-enum { NGROUP = 5, NMESH = 3, MAX_CASES = 4000, MAX_WHOLE = 40 };
+
+/* With links so slow that bytes decide, and no latency, what can be split is:
+ * what runs whole there has to. */
+static const struct links {
+  const char *mesh;
+  double gbps; /* 0: the links of the machine */
+} links[] = {{"{p=2}", 0}, {"{p=2}", 1e-6}, {"{p=3}", 1e-6}, {"{p=4}", 1e-6}};
+
+enum { NGROUP = 5, NMESH = 4, MAX_CASES = 4000, MAX_WHOLE = 60,
+       MAX_WHOLES = 1000 };
 enum { SECONDS = 1200 }; /* only for what hangs */
 
 typedef enum outcome { PASSED, FAILED, CRASHED } outcome;
@@ -42,7 +52,8 @@ typedef enum outcome { PASSED, FAILED, CRASHED } outcome;
 /* An operator that ran whole although an operand was split. */
 typedef struct gathered {
   char op[64], why[100]; /* of the first time */
-  int times;
+  int operand, times;
+  gs_kept kept;
 } gathered;
 
 /* What a case's process tells its parent; in shared memory. */
@@ -171,32 +182,47 @@ static gs_status run_whole(bench_case *c, run_state *r, gs_err *e) {
   return compare(c, r, got, e);
 }
 
+static bool same_whole(const gathered *a, const gathered *b) {
+  return a->operand == b->operand && a->kept == b->kept &&
+         !strcmp(a->op, b->op);
+}
+
+/* Adds x to all[*n], of which there may be `most`. */
+static void add_whole(gathered *all, int *n, int most, const gathered *x) {
+  int k = 0;
+  while (k < *n && !same_whole(&all[k], x)) k++;
+  if (k == most) return;
+  if (k < *n) all[k].times += x->times;
+  else all[(*n)++] = *x;
+}
+
+/* Dims of one element are nothing to split. */
+static bool is_one(const gs_fallback *f) {
+  const gs_value *v = f->value;
+  for (int d = 0; v && d < v->rank; d++)
+    if (v->sharding->dim[d].axes.n && v->dims[d] != 1) return false;
+  return v != NULL;
+}
+
 static void note_whole(bench_case *c, const gs_partition *made) {
-  verdict *v = c->v;
   for (int i = 0; i < made->fallback.n; i++) {
     const gs_fallback *f = &made->fallback.at[i];
-    const gs_node *n = f->node;
-    if (!f->whole) continue;
-    int k = 0;
-    while (k < v->nwhole && strcmp(v->whole[k].op, n->op_type)) k++;
-    if (k == MAX_WHOLE) return;
-    gathered *g = &v->whole[k];
-    if (k == v->nwhole) {
-      v->nwhole++;
-      snprintf(g->op, sizeof g->op, "%s", n->op_type);
-      snprintf(g->why, sizeof g->why, "%s", f->reason);
-    }
-    g->times++;
+    gathered x = {.operand = f->operand, .times = 1, .kept = f->kept};
+    if (!f->whole || is_one(f)) continue;
+    snprintf(x.op, sizeof x.op, "%s", f->node->op_type);
+    snprintf(x.why, sizeof x.why, "%s", f->reason);
+    add_whole(c->v->whole, &c->v->nwhole, MAX_WHOLE, &x);
   }
 }
 
 /* With dim d of input i, or else of output i, split over all devices. */
-static gs_status run_split(bench_case *c, const char *mesh, bool input, int i,
-                           int d, gs_err *e) {
+static gs_status run_split(bench_case *c, const struct links *on, bool input,
+                           int i, int d, gs_err *e) {
   run_state r;
   gs_mesh m;
   GS_TRY(load(c, &r, e));
-  GS_TRY(gs_mesh_parse(mesh, c->a, &m, e));
+  GS_TRY(gs_mesh_parse(on->mesh, c->a, &m, e));
+  m.axis[0].gbps = on->gbps;
   r.g->mesh = &m;
   gs_value *v = input ? r.g->input.at[i] : r.g->output.at[i];
   v->sharding = gs_sharding_new(c->a, v->rank, true);
@@ -206,7 +232,7 @@ static gs_status run_split(bench_case *c, const char *mesh, bool input, int i,
   gs_partition made;
   GS_TRY(gs_pass_propagate(c->a, r.g, &none, &done, e));
   GS_TRY(gs_pass_partition(c->a, r.g, &made, e));
-  note_whole(c, &made);
+  if (on->gbps > 0) note_whole(c, &made);
   gs_dyn **got = GS_NEWS(c->a, r.g->output.n + 1, gs_dyn *);
   GS_TRY(execute(c, made.program, m.ndevice, &r, got, e));
   return compare(c, &r, got, e);
@@ -227,7 +253,7 @@ static void note(verdict *v, const gs_err *e, const char *fmt, ...) {
 
 /* All dims of one value; false at the first that is not as it must be. */
 static bool split_value(bench_case *c, const gs_value *v, bool input, int i,
-                        const char *mesh) {
+                        const struct links *on) {
   for (int d = 0; !gs_value_dynamic(v) && d < v->rank; d++) {
     gs_arena a;
     gs_err e;
@@ -235,8 +261,9 @@ static bool split_value(bench_case *c, const gs_value *v, bool input, int i,
     gs_err_init(&e);
     bench_case mine = *c;
     mine.a = &a;
-    if (run_split(&mine, mesh, input, i, d, &e)) {
-      note(c->v, &e, "mesh %s, dim %d of %s %d: ", mesh, d,
+    if (run_split(&mine, on, input, i, d, &e)) {
+      note(c->v, &e, "mesh %s%s, dim %d of %s %d: ", on->mesh,
+           on->gbps > 0 ? " with slow links" : "", d,
            input ? "input" : "output", i);
       return false;
     }
@@ -250,9 +277,9 @@ static bool split_value(bench_case *c, const gs_value *v, bool input, int i,
 static void try_splits(bench_case *c, const run_state *whole) {
   for (int k = 0; k < NMESH; k++) {
     for (int i = 0; i < whole->g->input.n; i++)
-      if (!split_value(c, whole->g->input.at[i], true, i, meshes[k])) return;
+      if (!split_value(c, whole->g->input.at[i], true, i, &links[k])) return;
     for (int i = 0; i < whole->g->output.n; i++)
-      if (!split_value(c, whole->g->output.at[i], false, i, meshes[k])) return;
+      if (!split_value(c, whole->g->output.at[i], false, i, &links[k])) return;
   }
 }
 
@@ -311,19 +338,23 @@ typedef struct skip_list {
   int n;
 } skip_list;
 
-/* Lines "CASE reason" or "?CASE reason"; '#' starts a comment. */
-static void read_skipped(skip_list *s) {
+static FILE *open_list(const char *name) {
   const char *srcdir = getenv("srcdir");
   char path[1000];
-  snprintf(path, sizeof path, "%s/tests/conformance/expected-failures.txt",
-           srcdir ? srcdir : ".");
-  FILE *f = fopen(path, "r");
+  snprintf(path, sizeof path, "%s/tests/conformance/%s", srcdir ? srcdir : ".",
+           name);
+  return fopen(path, "r");
+}
+
+/* Lines "CASE reason" or "?CASE reason"; '#' starts a comment. */
+static void read_skipped(skip_list *s) {
+  FILE *f = open_list("expected-failures.txt");
   char line[1000];
   while (f && fgets(line, sizeof line, f)) {
     size_t n = strcspn(line, " \n");
     if (!n || *line == '#') continue;
     if (line[n] != ' ' || s->n == MAX_CASES) {
-      fprintf(stderr, "%s: no reason: %s", path, line);
+      fprintf(stderr, "expected-failures.txt: no reason: %s", line);
       exit(1);
     }
     s->maybe[s->n] = *line == '?';
@@ -408,18 +439,8 @@ static int write_ramp(const char *path, int rank, char **dim) {
 
 typedef struct tally {
   int cases, passed, failed, listed, programs, nwhole;
-  gathered whole[1000];
+  gathered whole[MAX_WHOLES];
 } tally;
-
-static void count_whole(tally *t, const verdict *v) {
-  for (int i = 0; i < v->nwhole; i++) {
-    int k = 0;
-    while (k < t->nwhole && strcmp(t->whole[k].op, v->whole[i].op)) k++;
-    if (k == 1000) return;
-    if (k == t->nwhole) t->whole[t->nwhole++] = v->whole[i];
-    else t->whole[k].times += v->whole[i].times;
-  }
-}
 
 static void run_root(const char *root, bool sharded, char **wants, int nwant,
                      const skip_list *skip, verdict *v, tally *t) {
@@ -433,7 +454,8 @@ static void run_root(const char *root, bool sharded, char **wants, int nwant,
       bool known = is_skipped(skip, name[i], v);
       t->cases++;
       t->programs += v->sharded;
-      count_whole(t, v);
+      for (int k = 0; k < v->nwhole; k++)
+        add_whole(t->whole, &t->nwhole, MAX_WHOLES, &v->whole[k]);
       if (!judge(name[i], v, known)) t->failed++;
       else if (known) t->listed++;
       else t->passed++;
@@ -442,24 +464,83 @@ static void run_root(const char *root, bool sharded, char **wants, int nwant,
   }
 }
 
-static int by_times(const void *a, const void *b) {
+/* ---- the list of operators that run whole ---- */
+
+typedef struct argument { /* for operand `operand` of op, or -1: any */
+  char op[64], why[400];
+  int operand;
+} argument;
+
+typedef struct arguments {
+  argument at[200];
+  int n;
+} arguments;
+
+/* Lines "OPERATOR OPERAND REASON", or with "*" for any operand. */
+static void read_arguments(arguments *all) {
+  FILE *f = open_list("runs-whole.txt");
+  char line[600], operand[8];
+  while (f && fgets(line, sizeof line, f)) {
+    argument *x = &all->at[all->n];
+    if (*line == '#' || *line == '\n') continue;
+    if (all->n == 200 || sscanf(line, "%63s %7s %399[^\n]", x->op, operand,
+                                x->why) != 3) {
+      fprintf(stderr, "runs-whole.txt: no reason: %s", line);
+      exit(1);
+    }
+    x->operand = *operand == '*' ? -1 : atoi(operand);
+    all->n++;
+  }
+  if (f) fclose(f);
+}
+
+static const char *argued(const arguments *all, const gathered *x) {
+  for (int i = 0; i < all->n; i++) {
+    const argument *a = &all->at[i];
+    if (!strcmp(a->op, x->op) && (a->operand < 0 || a->operand == x->operand))
+      return a->why;
+  }
+  return NULL;
+}
+
+static int by_kept(const void *a, const void *b) {
   const gathered *x = a, *y = b;
+  if (x->kept != y->kept) return (x->kept > y->kept) - (x->kept < y->kept);
   return x->times == y->times ? strcmp(x->op, y->op)
                               : (x->times < y->times) - (x->times > y->times);
+}
+
+static void print_whole(tally *t) {
+  static arguments all;
+  static const char *const heads[] = {
+      [GS_KEPT_RUN] = "nodes that always run whole",
+      [GS_KEPT_ALL] = "operators that need all of a dim",
+      [GS_KEPT_SIZES] = "dims that have no blocks that would do",
+      [GS_KEPT_PRICE] = "what could be split, which takes longer",
+  };
+  read_arguments(&all);
+  qsort(t->whole, (size_t)t->nwhole, sizeof *t->whole, by_kept);
+  for (int i = 0; i < t->nwhole; i++) {
+    const gathered *x = &t->whole[i];
+    bool open = x->kept == GS_KEPT_RUN || x->kept == GS_KEPT_PRICE;
+    const char *why = open ? x->why : argued(&all, x);
+    if (!i || x->kept != x[-1].kept) printf("%s\n", heads[x->kept]);
+    printf("  %5d %s, operand %d: %s\n", x->times, x->op, x->operand,
+           why ? why : x->why);
+    if (why) continue;
+    fprintf(stderr, "%s ran whole, and is not in runs-whole.txt: %s\n", x->op,
+            x->why);
+    t->failed++;
+  }
 }
 
 static void print(tally *t, bool sharded) {
   printf("%d cases, %d of them fail as expected-failures.txt says\n", t->cases,
          t->listed);
   if (sharded) {
-    printf("%d sharded programs gave the outputs of the whole\n"
-           "operators that ran whole although an operand was split\n",
-           t->programs);
-    qsort(t->whole, (size_t)t->nwhole, sizeof *t->whole, by_times);
+    printf("%d sharded programs gave the outputs of the whole\n", t->programs);
+    print_whole(t);
   }
-  for (int i = 0; sharded && i < t->nwhole; i++)
-    printf("  %5d %s: %s\n", t->whole[i].times, t->whole[i].op,
-           t->whole[i].why);
   printf("%d passed, %d failed\n", t->passed, t->failed);
 }
 

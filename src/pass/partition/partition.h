@@ -33,10 +33,20 @@ typedef struct gs_collective {
  * whole. */
 enum { GS_LARGE_GATHER = 1 << 20 };
 
+/* Why an operand is gathered. */
+typedef enum gs_kept {
+  GS_KEPT_RUN,   /* the node is one that runs whole: a region, a dynamic node */
+  GS_KEPT_ALL,   /* it needs all of the dim, and has no split form */
+  GS_KEPT_SIZES, /* the dim has no blocks that would do */
+  GS_KEPT_PRICE  /* it could be computed so, which takes longer */
+} gs_kept;
+
 /* A node that runs whole on every device although an operand is split, or for
  * which much is gathered. */
 typedef struct gs_fallback {
   const gs_node *node;   /* NULL: an output of the graph */
+  int operand;           /* of it, that `value` is; -1: none */
+  gs_kept kept;
   const gs_value *value; /* that is gathered, most of them if there are more */
   bool whole;            /* the node runs whole */
   const char *reason;    /* "it needs all of dim 1 of 'x' (stats)" */

@@ -101,56 +101,60 @@ static bool is_joined(const gs_rule *r, int f) {
 /* Why dim d of operand i is wanted less split than its sharding says. */
 static const char *reason_at(gs_partitioner *p, const gs_node *n,
                              const gs_rule *r, const gs_node_choice *c, int i,
-                             int d, gs_arena *tmp) {
+                             int d, gs_arena *tmp, gs_kept *kept) {
   const gs_value *v = n->in[i];
   const gs_dim_map *map = &r->in[i].dim[d];
   gs_factor_kind kind = kept_by(r, map);
+  long long size = v->dims[d];
   const char *what = gs_sprintf(p->a, "dim %d of '%s'", d, v->name);
-  const char *needs = gs_sprintf(
-      p->a, kind == GS_WHOLE ? "it needs all of %s" : "it needs all of %s (%s)",
-      what, gs_factor_text(kind));
-  if (kind == GS_WHOLE) return needs;
-  double t = split_seconds(p, n, r, i, d, tmp);
-  bool priced = t < INFINITY;
-  if (kind == GS_PASS && priced)
-    return gs_sprintf(p->a, "to split %s takes %.3g ms, this %.3g ms", what,
-                      t * 1e3, c->seconds * 1e3);
-  if (kind == GS_PASS && map->n == 1 && is_joined(r, map->f[0]))
-    return gs_sprintf(p->a, "%s (%lld) is a part of another dim, which has no "
-                      "such blocks", what, (long long)v->dims[d]);
+  *kept = GS_KEPT_SIZES;
+  if (size == 1) return gs_sprintf(p->a, "%s has one element", what);
+  double t = kind == GS_WHOLE ? INFINITY : split_seconds(p, n, r, i, d, tmp);
+  if (t < INFINITY) {
+    *kept = GS_KEPT_PRICE;
+    return gs_sprintf(p->a, "to split %s%s%s%s takes %.3g ms, this %.3g ms",
+                      what, kind == GS_PASS ? "" : " (",
+                      kind == GS_PASS ? "" : gs_factor_text(kind),
+                      kind == GS_PASS ? "" : ")", t * 1e3, c->seconds * 1e3);
+  }
   if (kind == GS_PASS)
-    return gs_sprintf(p->a, "%s (%lld) has no such blocks", what,
-                      (long long)v->dims[d]);
-  if (!priced) return needs;
-  return gs_sprintf(p->a, "%s, and to split it takes %.3g ms, this %.3g ms",
-                    needs, t * 1e3, c->seconds * 1e3);
+    return gs_sprintf(p->a, "%s (%lld)%s has no such blocks", what, size,
+                      map->n == 1 && is_joined(r, map->f[0])
+                          ? ", which is a part of another dim," : "");
+  *kept = GS_KEPT_ALL;
+  if (kind == GS_WHOLE) return gs_sprintf(p->a, "it needs all of %s", what);
+  return gs_sprintf(p->a, "it needs all of %s (%s)", what,
+                    gs_factor_text(kind));
 }
 
 /* Why operand i of n is wanted less split than its sharding says. */
 static const char *reason_of(gs_partitioner *p, const gs_node *n,
                              const gs_rule *r, const gs_node_choice *c, int i,
-                             gs_arena *tmp) {
+                             gs_arena *tmp, gs_kept *kept) {
   const gs_value *v = n->in[i];
+  *kept = GS_KEPT_RUN;
   if (gs_node_has_region(n)) return "its graphs run whole on every device";
   if (gs_node_dynamic(n)) return "its sizes are known only in a run";
   if (!n->op) return "nothing is known of the operator";
   for (int d = 0; d < v->rank && d < r->in[i].rank; d++)
     if (c->in[i].sharding->dim[d].axes.n < v->sharding->dim[d].axes.n)
-      return reason_at(p, n, r, c, i, d, tmp);
+      return reason_at(p, n, r, c, i, d, tmp, kept);
+  *kept = GS_KEPT_SIZES;
   return gs_sprintf(p->a, "'%s' is wanted in other blocks", v->name);
 }
 
 /* The same, told of the forms that were at hand before it was computed. */
 static const char *reason_then(gs_partitioner *p, const gs_node *n,
                                const gs_rule *r, const gs_node_choice *c, int i,
-                               gs_held_form *const *before, gs_arena *tmp) {
+                               gs_held_form *const *before, gs_arena *tmp,
+                               gs_kept *kept) {
   gs_held_form **now = GS_NEWS(tmp, n->nin + 1, gs_held_form *);
   for (int k = 0; k < n->nin; k++) {
     if (!n->in[k]) continue;
     now[k] = p->held[n->in[k]->id];
     p->held[n->in[k]->id] = before[k];
   }
-  const char *reason = reason_of(p, n, r, c, i, tmp);
+  const char *reason = reason_of(p, n, r, c, i, tmp, kept);
   for (int k = 0; k < n->nin; k++)
     if (n->in[k]) p->held[n->in[k]->id] = now[k];
   return reason;
@@ -169,11 +173,16 @@ void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   int i = 0;
   while (i < n->nin && n->in[i] != v) i++;
   bool known = i < n->nin && i < r->nin;
+  gs_kept kept = GS_KEPT_SIZES;
+  const char *reason =
+      known ? reason_then(p, n, r, c, i, before, tmp, &kept) : "";
   *gs_push(p->a, &p->out->fallback) = (gs_fallback){
       .node = gs_partitioner_told_node(p, n),
+      .operand = known ? i : -1,
+      .kept = kept,
       .value = v ? gs_partitioner_told(p, v) : NULL,
       .whole = whole,
-      .reason = known ? reason_then(p, n, r, c, i, before, tmp) : "",
+      .reason = reason,
       .bytes = whole ? t.all : t.gathered};
 }
 
@@ -182,6 +191,8 @@ void gs_partitioner_note_output(gs_partitioner *p, const gs_value *v,
   traffic t = traffic_from(p, first);
   if (t.gathered <= GS_LARGE_GATHER) return;
   *gs_push(p->a, &p->out->fallback) = (gs_fallback){
+      .operand = -1,
+      .kept = GS_KEPT_SIZES,
       .value = v,
       .reason = gs_sprintf(p->a, "the output's sharding is %s",
                            gs_sharding_text(p->a, p->m, v->sharding)),
