@@ -141,12 +141,11 @@ ok "megatron.yaml has at most 10 rules: $rules" [ "$rules" -le 10 ]
 moe-transformer -q --layers 2 -o model.onnx
 auto() { gshard-annotate --mesh ep=4 --auto "$@" model.onnx; }
 shardings() { gshard-annotate --list-tensors "$1" | grep '{'; }
-auto --report -f -o annotated.onnx > said 2>&1
+auto --report --explain encoder/layer_1/moe/wi -f -o annotated.onnx > said 2>&1
 ok 'auto: says what it chose' grep -q 'chosen by options.auto' said
 ok 'auto: splits the experts' grep -q 'dim 0 of encoder/layer_1/moe/wi' said
 ok 'auto: and the batch' grep -q 'dim 0 of source' said
-auto -n --explain encoder/layer_1/moe/wi > explain 2>&1
-ok 'auto: is given as the reason' grep -q 'chosen by options.auto for' explain
+ok 'auto: is given as the reason' grep -q 'chosen by options.auto for' said
 auto -q --dump-spec > auto.yaml
 ok 'auto: its spec' gshard-annotate -q -s auto.yaml -o again.onnx model.onnx
 shardings annotated.onnx > a
