@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "graphs.h"
 #include "io/onnx/onnx_build.h"
 #include "io/spec/spec_io.h"
 #include "api/shard/annotate.h"
@@ -29,11 +30,7 @@ static gs_status load(gs_arena *a, const char *text, gs_graph **out,
   GS_TRY(gs_graph_parse(a, text, "case", out, e));
   gs_graph *g = *out;
   fill(a, g);
-  for (int i = 0; i < g->node.n; i++) {
-    gs_node *n = g->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op ? n->op->since : 1;
-  }
+  graph_set_rows(g);
   return gs_pass_infer(a, g, NULL, e);
 }
 

@@ -12,6 +12,7 @@
 #include "pass/partition/partition.h"
 #include "pass/prepare/infer.h"
 #include "pass/propagate/propagate.h"
+#include "graphs.h"
 #include "suite.h"
 
 enum { CHAINS = 200, MAX_NODES = 6, MAX_WAYS = 64 };
@@ -214,12 +215,7 @@ static gs_graph *load(gs_arena *a, const char *text) {
   gs_graph *g;
   gs_err e;
   gs_err_init(&e);
-  gs_status s = gs_graph_parse(a, text, "chain", &g, &e);
-  for (int i = 0; !s && i < g->node.n; i++) {
-    gs_node *n = g->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op->since;
-  }
+  gs_status s = graph_read(a, text, "chain", &g, &e);
   gs_propagate_input none = {0};
   gs_propagation done;
   if (!s) s = gs_pass_infer(a, g, NULL, &e);

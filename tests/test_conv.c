@@ -10,6 +10,7 @@
 #include "check/random_input.h"
 #include "exec/run/run.h"
 #include "pass/prepare/infer.h"
+#include "graphs.h"
 #include "suite.h"
 
 /* Graphs with input x and result y; their weights are inputs or constants. */
@@ -74,13 +75,8 @@ static gs_tensor *run(gs_arena *a, const char *text, bool single, int threads) {
       .graph = (const gs_graph *const *)&g, .ngraph = 1, .ndevice = 1,
       .threads = threads, .verify = true};
   if (!s) s = gs_exec_new(&config, &x, &e);
-  for (int i = 0; !s && i < g->input.n; i++) {
-    const gs_value *v = g->input.at[i];
-    gs_random r = {.seed = 3};
-    gs_tensor *t;
-    s = gs_random_tensor(a, v->name, v->dtype, v->rank, v->dims, &r, &t, &e);
-    if (!s) s = gs_exec_input(x, v->name, t, &e);
-  }
+  gs_random r = {.seed = 3};
+  if (!s) s = graph_draw_inputs(a, g, &r, x, &e);
   if (!s) s = gs_exec_run(x, &e);
   if (!s) s = gs_exec_output(x, a, g->output.n - 1, &y, &e);
   if (s) gs_err_print(&e, stderr, "test_conv", false);

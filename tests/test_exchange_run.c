@@ -10,6 +10,7 @@
 #include "exchange_model.h"
 #include "exec/run/run.h"
 #include "fixture.h"
+#include "graphs.h"
 #include "io/onnx/onnx_build.h"
 #include "ir/packed.h"
 #include "op/core/exchange_node.h"
@@ -398,12 +399,7 @@ static gs_graph *chain_graph(const char *mesh, const char *text) {
   gs_buf_str(&b, "constant c1000 : i64[4] = [1,0,0,0]\n"
                  "constant three : i32[] = [3]\n");
   gs_buf_str(&b, text);
-  must(!gs_graph_parse(&arena, b.at, "chain", &g, &err), b.at);
-  for (int i = 0; i < g->node.n; i++) {
-    gs_node *n = g->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op->since;
-  }
+  must(!graph_read(&arena, b.at, "chain", &g, &err), b.at);
   must(!gs_pass_infer(&arena, g, NULL, &err), "infer");
   return g;
 }

@@ -5,6 +5,7 @@
  * one thread and several, and verified: the results must be those of the whole
  * graph. */
 #include "cases.h"
+#include "graphs.h"
 #include "check/compare.h"
 #include "check/random_input.h"
 #include "exec/run/run.h"
@@ -20,12 +21,7 @@ enum { MAX_OUT = 8 };
 
 static gs_status load(gs_arena *a, const char *given, gs_graph **g,
                       gs_err *e) {
-  GS_TRY(gs_graph_parse(a, given, "case", g, e));
-  for (int i = 0; i < (*g)->node.n; i++) {
-    gs_node *n = (*g)->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op ? n->op->since : 1;
-  }
+  GS_TRY(graph_read(a, given, "case", g, e));
   if ((*g)->output.n > MAX_OUT)
     return gs_fail(e, GS_UNSUPPORTED, NULL, "more than %d outputs", MAX_OUT);
   return gs_pass_infer(a, *g, NULL, e);
@@ -41,15 +37,9 @@ static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
   gs_random r = {.seed = 5, .integers = true};
   gs_exec *x;
   gs_status s = gs_exec_new(&config, &x, e);
-  for (int i = 0; i < g->input.n && !s; i++) {
-    const gs_value *v = g->input.at[i];
-    gs_tensor *t;
-    s = gs_random_tensor(a, v->name, v->dtype, v->rank, v->dims, &r, &t, e);
-    if (!s) s = gs_exec_input(x, v->name, t, e);
-  }
+  if (!s) s = graph_draw_inputs(a, g, &r, x, e);
   for (int run = 0; run < 2 && !s; run++) s = gs_exec_run(x, e);
-  for (int i = 0; i < g->output.n && !s; i++)
-    s = gs_exec_output(x, a, i, &out[i], e);
+  if (!s) s = graph_take_outputs(a, g, x, out, e);
   gs_exec_free(x);
   return s;
 }
@@ -104,8 +94,7 @@ static gs_status compare(gs_tensor **got, gs_tensor **want, int n,
   return GS_OK;
 }
 
-static gs_status try_case(gs_arena *a, const char *given, gs_buf *b,
-                          gs_err *e) {
+static gs_status try_case(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   gs_tensor *want[MAX_OUT], *got[MAX_OUT];
   gs_graph *g;
   gs_partition made;
@@ -130,13 +119,7 @@ static gs_status try_case(gs_arena *a, const char *given, gs_buf *b,
 }
 
 static void run_case(gs_arena *a, char *given, gs_buf *b) {
-  gs_err e;
-  gs_err_init(&e);
-  if (try_case(a, given, b, &e))
-    for (int i = 0; i < e.n; i++)
-      gs_buf_printf(b, "error %d: %s: %s\n", (int)e.diag[i].code,
-                    e.diag[i].place ? e.diag[i].place : "", e.diag[i].text);
-  gs_err_free(&e);
+  graph_case(a, given, b, try_case);
 }
 
 int main(int argc, char **argv) {

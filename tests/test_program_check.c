@@ -5,6 +5,7 @@
 #include "exec/compile/program_check.h"
 #include "exec/step/step.h"
 #include "fixture.h"
+#include "graphs.h"
 
 /* For `count` devices from position `first` on. */
 static gs_program *compile_for(const char *text, int64_t first, int64_t count,
@@ -13,12 +14,7 @@ static gs_program *compile_for(const char *text, int64_t first, int64_t count,
                     .schedule = schedule};
   gs_graph *g;
   gs_program *p = NULL;
-  gs_status s = gs_graph_parse(&arena, text, "case", &g, &err);
-  for (int i = 0; !s && i < g->node.n; i++) {
-    gs_node *n = g->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op ? n->op->since : 1;
-  }
+  gs_status s = graph_read(&arena, text, "case", &g, &err);
   if (!s) s = gs_program_new(&arena, g, &how, &p, &err);
   ck_assert_msg(!s, "%s", err.n ? err.diag[0].text : "");
   return p;

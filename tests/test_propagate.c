@@ -7,6 +7,7 @@
  * Every case is also run with its nodes in other orders of execution and
  * under other names, which must change nothing. */
 #include "cases.h"
+#include "graphs.h"
 #include "pass/prepare/infer.h"
 #include "pass/propagate/propagate.h"
 
@@ -63,12 +64,7 @@ static gs_status load(given_case *c, const char *given, gs_err *e) {
   }
   char *lines = gs_strdup(c->a, rest);
   *rest = 0;
-  GS_TRY(gs_graph_parse(c->a, text, "case", &c->g, e));
-  for (int i = 0; i < c->g->node.n; i++) {
-    gs_node *n = c->g->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op ? n->op->since : 1;
-  }
+  GS_TRY(graph_read(c->a, text, "case", &c->g, e));
   GS_TRY(gs_pass_infer(c->a, c->g, NULL, e));
   c->barrier = GS_NEWS(c->a, c->g->value.n + 1, gs_barrier);
   for (char *line; (line = strtok_r(lines, "\n", &lines));) directive(c, line);
@@ -137,8 +133,7 @@ static gs_status other_orders(gs_arena *a, const char *given,
   return GS_OK;
 }
 
-static gs_status complete(gs_arena *a, const char *given, gs_buf *b,
-                          gs_err *e) {
+static gs_status complete(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   given_case c = {.a = a};
   gs_propagation done;
   GS_TRY(load(&c, given, e));
@@ -157,13 +152,7 @@ static gs_status complete(gs_arena *a, const char *given, gs_buf *b,
 }
 
 static void run_case(gs_arena *a, char *given, gs_buf *b) {
-  gs_err e;
-  gs_err_init(&e);
-  if (complete(a, given, b, &e))
-    for (int i = 0; i < e.n; i++)
-      gs_buf_printf(b, "error %d: %s: %s\n", (int)e.diag[i].code,
-                    e.diag[i].place ? e.diag[i].place : "", e.diag[i].text);
-  gs_err_free(&e);
+  graph_case(a, given, b, complete);
 }
 
 int main(int argc, char **argv) {

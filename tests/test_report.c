@@ -2,16 +2,12 @@
  * the summary of its program and the JSON of its fallbacks out. */
 #include "api/shard/report.h"
 #include "cases.h"
+#include "graphs.h"
 #include "pass/prepare/infer.h"
 
 static gs_status report(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
   gs_graph *g;
-  GS_TRY(gs_graph_parse(a, given, "case", &g, e));
-  for (int i = 0; i < g->node.n; i++) {
-    gs_node *n = g->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op ? n->op->since : 1;
-  }
+  GS_TRY(graph_read(a, given, "case", &g, e));
   GS_TRY(gs_pass_infer(a, g, NULL, e));
   gs_propagate_input none = {0};
   gs_propagation done;
@@ -34,13 +30,7 @@ static gs_status report(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
 }
 
 static void run_case(gs_arena *a, char *given, gs_buf *b) {
-  gs_err e;
-  gs_err_init(&e);
-  if (report(a, given, b, &e))
-    for (int i = 0; i < e.n; i++)
-      gs_buf_printf(b, "error %d: %s: %s\n", (int)e.diag[i].code,
-                    e.diag[i].place ? e.diag[i].place : "", e.diag[i].text);
-  gs_err_free(&e);
+  graph_case(a, given, b, report);
 }
 
 int main(int argc, char **argv) {

@@ -7,6 +7,7 @@
 #include "exec/run/run.h"
 #include "fixture.h"
 #include "kernel/core/convert.h"
+#include "graphs.h"
 #include "kernel_harness.h"
 #include "pass/partition/partition.h"
 #include "pass/prepare/infer.h"
@@ -135,8 +136,7 @@ static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
   gs_status s = gs_exec_new(&config, &run, e);
   if (!s) s = gs_exec_input(run, "x", x, e);
   if (!s) s = gs_exec_run(run, e);
-  for (int i = 0; i < g->output.n && !s; i++)
-    s = gs_exec_output(run, a, i, &out[i], e);
+  if (!s) s = graph_take_outputs(a, g, run, out, e);
   gs_exec_free(run);
   return s;
 }

@@ -5,6 +5,7 @@
  * expected is the graph after both passes.  Each is run before and after on
  * integers: the same bytes, but with a capacity. */
 #include "cases.h"
+#include "graphs.h"
 #include "check/compare.h"
 #include "check/random_input.h"
 #include "exec/run/run.h"
@@ -17,12 +18,7 @@ enum { MAX_OUT = 8 };
 
 static gs_status load(gs_arena *a, char *text, gs_graph **g, gs_err *e) {
   gs_random r = {.seed = 3, .integers = true};
-  GS_TRY(gs_graph_parse(a, text, "case", g, e));
-  for (int i = 0; i < (*g)->node.n; i++) {
-    gs_node *n = (*g)->node.at[i];
-    n->op = gs_op_find(n->domain, n->op_type);
-    n->opset = n->op ? n->op->since : 1;
-  }
+  GS_TRY(graph_read(a, text, "case", g, e));
   for (int i = 0; i < (*g)->value.n; i++) {
     gs_value *v = (*g)->value.at[i];
     if (!v->constant || v->constant->data) continue;
@@ -41,15 +37,9 @@ static gs_status execute(gs_arena *a, const gs_graph *g, gs_tensor **out,
   gs_random r = {.seed = 5, .integers = true};
   gs_exec *x;
   gs_status s = gs_exec_new(&config, &x, e);
-  for (int i = 0; i < g->input.n && !s; i++) {
-    const gs_value *v = g->input.at[i];
-    gs_tensor *t;
-    s = gs_random_tensor(a, v->name, v->dtype, v->rank, v->dims, &r, &t, e);
-    if (!s) s = gs_exec_input(x, v->name, t, e);
-  }
+  if (!s) s = graph_draw_inputs(a, g, &r, x, e);
   if (!s) s = gs_exec_run(x, e);
-  for (int i = 0; i < g->output.n && !s; i++)
-    s = gs_exec_output(x, a, i, &out[i], e);
+  if (!s) s = graph_take_outputs(a, g, x, out, e);
   gs_exec_free(x);
   return s;
 }

@@ -8,6 +8,7 @@
 #include "exec/run/run.h"
 #include "fixture.h"
 #include "kernel/core/convert.h"
+#include "graphs.h"
 #include "kernel_harness.h"
 #include "pass/partition/partition.h"
 #include "pass/prepare/infer.h"
@@ -107,8 +108,7 @@ static void execute(gs_arena *a, const gs_graph *g, int64_t devices,
   for (int i = 0; i < g->input.n && !s; i++)
     s = gs_exec_input(x, g->input.at[i]->name, in[i], &err);
   if (!s) s = gs_exec_run(x, &err);
-  for (int i = 0; i < g->output.n && !s; i++)
-    s = gs_exec_output(x, a, i, &out[i], &err);
+  if (!s) s = graph_take_outputs(a, g, x, out, &err);
   gs_exec_free(x);
   ck_assert_msg(!s, "%s", messages());
 }

@@ -30,6 +30,7 @@
 #include "pass/partition/partition.h"
 #include "pass/propagate/project.h"
 #include "pass/propagate/propagate.h"
+#include "graphs.h"
 #include "suite.h"
 #include "sweep_cover.h"
 
@@ -127,8 +128,7 @@ static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
     s = gs_exec_input(x, g->input.at[i]->name, in->at[i], e);
   if (!s) s = gs_exec_run(x, e);
   if (!s && sent) *sent = gs_exec_sent(x);
-  for (int i = 0; i < g->output.n && !s; i++)
-    s = gs_exec_output(x, a, i, &out[i], e);
+  if (!s) s = graph_take_outputs(a, g, x, out, e);
   gs_exec_free(x);
   return s;
 }
