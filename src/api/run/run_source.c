@@ -289,17 +289,10 @@ static gs_status find_state(gs_arena *a, gs_source *s, gs_err *e) {
   return gs_pass_cache(a, s->graph, &s->state, &s->bind, &s->cache, e);
 }
 
-gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
-                         bool verify, gs_source *s, gs_err *e) {
-  *s = (gs_source){.path = path, .no_verify = !verify};
-  gs_busy_with(path);
+static gs_status open_graph(gs_arena *a, gs_world *w, gs_source *s,
+                            gs_err *e) {
   gs_bindings_init(&s->bind, a);
-  gs_plan *plan;
-  GS_TRY(find_plan(a, path, verify, &plan, e));
-  s->plan = plan;
-  if (!plan) GS_TRY(check_alone(a, path, e));
-  if (verify) GS_TRY(gs_run_verify_new(a, path, plan, &s->verify, e));
-  GS_TRY(plan ? open_plan(a, w, s, e) : open_file(a, w, s, e));
+  GS_TRY(s->plan ? open_plan(a, w, s, e) : open_file(a, w, s, e));
   if (!s->device) {
     GS_TRY(verify_model(s, s->model, s->graph, e));
     GS_TRY(gs_pass_upgrade(s->graph, e));
@@ -309,6 +302,25 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
   s->varies = GS_NEWS(a, s->graph->input.n, bool);
   s->made = GS_NEWS(a, s->graph->input.n, bool);
   return GS_OK;
+}
+
+gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
+                         bool verify, gs_source *s, gs_err *e) {
+  *s = (gs_source){.path = path, .dir = path, .no_verify = !verify};
+  gs_busy_with(path);
+  gs_plan *plan;
+  GS_TRY(find_plan(a, path, verify, &plan, e));
+  s->plan = plan;
+  if (!plan) GS_TRY(check_alone(a, path, e));
+  if (verify) GS_TRY(gs_run_verify_new(a, path, plan, &s->verify, e));
+  return open_graph(a, w, s, e);
+}
+
+gs_status gs_source_open_next(gs_arena *a, gs_world *w, const gs_source *first,
+                              const gs_plan *plan, gs_source *s, gs_err *e) {
+  *s = (gs_source){.path = first->dir, .dir = first->dir, .plan = plan,
+                   .no_verify = first->no_verify, .verify = first->verify};
+  return open_graph(a, w, s, e);
 }
 
 gs_status gs_source_find(const gs_source *s, const char *name, int *out,

@@ -12,6 +12,7 @@
 
 typedef struct gs_source {
   const char *path;
+  const char *dir;   /* as it was opened */
   gs_model *model;   /* of graph */
   gs_graph *graph;   /* of the model or program; the first of device graphs */
   const gs_plan *plan; /* NULL: a file */
@@ -38,6 +39,9 @@ typedef struct gs_source {
  * it; weights are left to out->verify. */
 gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
                          bool verify, gs_source *out, gs_err *e);
+/* The program of another binding of the plan that `first` is of. */
+gs_status gs_source_open_next(gs_arena *a, gs_world *w, const gs_source *first,
+                              const gs_plan *plan, gs_source *out, gs_err *e);
 /* The input `name` (NULL: the only one). */
 gs_status gs_source_find(const gs_source *s, const char *name, int *out,
                          gs_err *e);

@@ -5,7 +5,9 @@
 
 #include "api/run/steps.h"
 #include "api/shard/sharder.h"
+#include "base/assert.h"
 #include "base/data/clock.h"
+#include "base/math.h"
 
 /* ---- making ---- */
 
@@ -93,6 +95,8 @@ gs_status gs_runner_new(const gs_runner_options *options, gs_runner **out,
 void gs_runner_free(gs_runner *r) {
   if (!r) return;
   gs_run_verify_end(r->source.verify);
+  if (r->nprogram) gs_runner_switch(r, 0);
+  for (int i = r->nprogram - 1; i > 0; i--) gs_exec_free(r->program[i].exec);
   gs_exec_free(r->exec);
   if (r->steps) gs_steps_abandon(r->steps);
   if (r->steps) gs_arena_free(&r->steps->one);
@@ -121,10 +125,35 @@ static gs_status begin(gs_runner *r, gs_err *e) {
   return GS_OK;
 }
 
+void gs_runner_switch(gs_runner *r, int k) {
+  gs_assert(k >= 0 && k < r->nprogram);
+  if (k == r->now) return;
+  r->program[r->now] = (gs_run_program){r->source, r->exec};
+  r->source = r->program[k].source;
+  r->exec = r->program[k].exec;
+  r->now = k;
+}
+
+/* The programs of the other bindings. */
+static gs_status open_more(gs_runner *r, gs_err *e) {
+  const gs_plan *p = r->source.plan;
+  if (!p || !p->next) return GS_OK;
+  int n = 1;
+  for (p = p->next; p; p = p->next) n++;
+  r->program = GS_NEWS(&r->arena, n, gs_run_program);
+  p = r->source.plan->next;
+  for (int i = 1; i < n; i++, p = p->next)
+    GS_TRY(gs_source_open_next(&r->arena, r->w, &r->source, p,
+                               &r->program[i].source, e));
+  r->nprogram = n;
+  return GS_OK;
+}
+
 static gs_status open_path(gs_runner *r, const char *path, gs_err *e) {
   GS_TRY(begin(r, e));
-  return gs_source_open(&r->arena, r->w, gs_strdup(&r->arena, path),
-                        !r->o.no_verify, &r->source, e);
+  GS_TRY(gs_source_open(&r->arena, r->w, gs_strdup(&r->arena, path),
+                        !r->o.no_verify, &r->source, e));
+  return open_more(r, e);
 }
 
 gs_status gs_runner_open(gs_runner *r, const char *path, gs_err *e) {
@@ -177,6 +206,18 @@ const char *gs_runner_output_name(const gs_runner *r, int i) {
              : NULL;
 }
 
+const int64_t *gs_runner_common_dims(gs_arena *a, const gs_runner *r, int i) {
+  const gs_value *v = r->source.graph->input.at[i];
+  int64_t *dims = gs_memdup(a, v->dims, (size_t)v->rank * sizeof *v->dims);
+  for (int k = 0; k < r->nprogram; k++) {
+    const gs_source *s = gs_runner_source(r, k);
+    const gs_value *w = s->graph->input.at[i];
+    for (int d = 0; d < v->rank; d++)
+      if (dims[d] != w->dims[d]) dims[d] = -1;
+  }
+  return dims;
+}
+
 static gs_status input_type(const gs_runner *r, int i, gs_array *out,
                             gs_err *e) {
   if (!gs_runner_input_name(r, i))
@@ -187,6 +228,9 @@ static gs_status input_type(const gs_runner *r, int i, gs_array *out,
                    "this input is %s, not an array of known rank",
                    gs_kind_text(v->kind));
   *out = (gs_array){.dtype = v->dtype, .rank = v->rank, .dims = v->dims};
+  if (!r->nprogram) return GS_OK;
+  gs_arena *a = (gs_arena *)(uintptr_t)&r->arena;
+  out->dims = gs_runner_common_dims(a, r, i);
   return GS_OK;
 }
 
@@ -258,11 +302,60 @@ gs_status gs_runner_input_folder(gs_runner *r, const char *dir, gs_err *e) {
   GS_CALL(r->blocks, e, input_folder(r, dir, e));
 }
 
+/* Whether program k has the inputs that were given; *at: the first that it has
+ * not. */
+static bool takes(gs_runner *r, int k, int *at) {
+  const gs_graph *g = r->source.graph;
+  const gs_graph *h = gs_runner_source(r, k)->graph;
+  for (int i = 0; i < g->input.n; i++) {
+    const gs_dyn *b = r->source.input[i];
+    const gs_value *v = h->input.at[i];
+    *at = i;
+    if (!b || b->kind != GS_TENSOR || v->rank < 0) continue;
+    if (b->t.rank != v->rank || !gs_same_dims(b->t.dims, v->dims, v->rank))
+      return false;
+  }
+  return true;
+}
+
+/* By the shapes of the inputs, before any of them is compiled. */
+static gs_status choose_program(gs_runner *r, gs_err *e) {
+  int at = 0, first = 0;
+  for (int k = 0; k < r->nprogram; k++) {
+    if (!takes(r, k, &at)) {
+      if (!k) first = at;
+      continue;
+    }
+    const gs_dyn **given = r->source.input;
+    gs_runner_switch(r, k);
+    if (k) r->source.input = given;
+    return GS_OK;
+  }
+  return gs_runner_no_binding(r, first, &r->source.input[first]->t, e);
+}
+
+gs_status gs_runner_no_binding(gs_runner *r, int i, const gs_tensor *t,
+                               gs_err *e) {
+  gs_buf b;
+  gs_buf_init(&b, &r->arena);
+  for (int k = 0; k < r->nprogram; k++) {
+    const gs_source *s = gs_runner_source(r, k);
+    const gs_value *v = s->graph->input.at[i];
+    gs_buf_printf(&b, "%s%s of '%s'", k ? ", " : "",
+                  gs_shape_text(&r->arena, v->dtype, v->rank, v->dims),
+                  s->plan->binding);
+  }
+  return gs_fail(e, GS_DATA, r->source.graph->input.at[i]->name,
+                 "the input is %s, which fits no binding: %s",
+                 gs_shape_text(&r->arena, t->dtype, t->rank, t->dims), b.at);
+}
+
 static gs_status prepare(gs_runner *r, gs_err *e) {
   GS_TRY(need_source(r, "gs_runner_prepare", e));
   if (r->prepared) return GS_OK;
   r->prepared = true;
   GS_TRY(gs_run_check_ranges(&r->in, e));
+  if (r->nprogram && !r->steps) GS_TRY(choose_program(r, e));
   r->source.fixed = r->o.keep_inputs;
   if (!r->source.of_sharder)
     GS_TRY(gs_source_infer(&r->arena, &r->source, &r->bind, e));

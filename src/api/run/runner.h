@@ -7,12 +7,21 @@
 #include "api/run/run_output.h"
 #include "api/run/run_source.h"
 
+/* The program of one binding. */
+typedef struct gs_run_program {
+  gs_source source;
+  gs_exec *exec;
+} gs_run_program;
+
 struct gs_runner {
   gs_blocks own_blocks, *blocks; /* own, or those of its sharder */
   gs_arena arena;
   gs_runner_options o;
   gs_world *w; /* NULL: threads */
   gs_source source;
+  gs_run_program *program; /* [nprogram] of a plan with several bindings */
+  int nprogram;            /* 0: there is `source` alone */
+  int now;                 /* which of them `source` and `exec` are */
   bool opened, prepared;
   gs_bindings bind;
   gs_run_inputs in;
@@ -43,6 +52,17 @@ gs_status gs_runner_all(gs_runner *r, gs_status s, gs_err *e);
     if (agreed_ != GS_OK) return agreed_;                                      \
   } while (0)
 
+/* Makes program k of several the one that `source` and `exec` are. */
+void gs_runner_switch(gs_runner *r, int k);
+/* Of program k; the only one where there are not several. */
+static inline const gs_source *gs_runner_source(const gs_runner *r, int k) {
+  return k == r->now ? &r->source : &r->program[k].source;
+}
+/* Dims of input i, -1 where the bindings differ. */
+const int64_t *gs_runner_common_dims(gs_arena *a, const gs_runner *r, int i);
+/* Fails with GS_DATA: no binding has t as input i. */
+gs_status gs_runner_no_binding(gs_runner *r, int i, const gs_tensor *t,
+                               gs_err *e);
 /* The graph compiled, with its inputs: of the source, or of a whole model
  * (w NULL). */
 gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,

@@ -6,6 +6,7 @@
 #include "io/onnx/model.h"
 #include "pass/partition/partition.h"
 #include "pass/state/state.h"
+#include "api/shard/bindings.h"
 #include "api/shard/report.h"
 
 typedef struct gs_emit_options {
@@ -14,6 +15,7 @@ typedef struct gs_emit_options {
   const gs_partition *partition;
   const gs_states *state;        /* of graph */
   const gs_report *report;       /* for the origins of collectives */
+  const gs_binding *binding; /* NULL: it is the only program */
   bool device;                   /* one graph per device */
   bool force;                    /* replace an existing directory */
   gs_progress *progress; /* of what is written; or NULL */
@@ -29,11 +31,12 @@ struct gs_model_info;
 void gs_emit_info(gs_arena *a, const gs_emit_options *o,
                   struct gs_model_info *info);
 
-/* A directory with plan.yaml, the graphs and weights.data; it appears by
+/* A directory with plan.yaml, the graphs of all n programs, of which the mesh
+ * is one, and one weights.data; it appears by
  * rename when it is complete.  GS_CANTCREATE if it exists already and
  * `force` is not given, or if it holds files that are not of its plan. */
-gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
-                       gs_err *e);
+gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, int n,
+                       const char *dir, gs_err *e);
 /* Whether dir may be made, for telling so before the work. */
 gs_status gs_emit_check(gs_arena *a, const char *dir, bool force, gs_err *e);
 

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "api/shard/emit.h"
+#include "base/data/hash.h"
 #include "io/file/io.h"
 #include "io/onnx/onnx_build.h"
 #include "io/plan/plan_io.h"
@@ -12,17 +13,25 @@ enum { INLINE_BYTES = 1024 }; /* smaller constants stand in the graphs */
 #define WEIGHTS_FILE "weights.data"
 #define HASHES_FILE "weights.xxh3"
 
-typedef struct emitter {
-  gs_arena *a;
+/* One program. */
+typedef struct part {
   const gs_emit_options *o;
   const gs_graph *program;
   gs_device_form form;
-  const char *dir; /* under construction */
-  gs_weight *weight;
-  int nweight;
   gs_map by_name; /* name of a constant in the graphs -> gs_weight */
-  gs_map by_tensor; /* tensor and split -> gs_weight */
-  gs_plan plan;
+  gs_plan *plan;
+} part;
+
+typedef struct emitter {
+  gs_arena *a;
+  const gs_emit_options *o; /* of the first */
+  const gs_mesh *mesh;
+  const char *dir; /* under construction */
+  GS_VEC(gs_weight *) weight;
+  gs_map by_tensor; /* what it holds and its split -> gs_weight */
+  part *part; /* [npart] */
+  int npart;
+  part *now; /* whose graphs are written */
   int64_t position; /* of the device graph being written */
   gs_err *e;
 } emitter;
@@ -33,58 +42,74 @@ static const char *in_dir(emitter *m, const char *name) {
 
 /* ---- weights ---- */
 
-/* Values that share a tensor and its split (twins made for uses that differ)
- * share its bytes too. */
-static void add_weight(emitter *m, const char *name, const gs_value *v,
-                       const gs_sharding *split) {
-  if (v->dtype == GS_STRING || v->constant->nbytes < INLINE_BYTES ||
-      gs_map_has(&m->by_name, name))
+/* Where the elements of t lie, so that programs of one model know them again.
+ * What is computed lies in memory of each: of several programs, the bytes tell.
+ */
+static char *key_of(emitter *m, const gs_tensor *t) {
+  if (t->whole && !t->data)
+    return gs_sprintf(m->a, "%s part %d %lld", key_of(m, t->whole), t->dim,
+                      (long long)t->first);
+  if (t->file)
+    return gs_sprintf(m->a, "%p %llx", (const void *)t->file,
+                      (unsigned long long)t->offset);
+  if (m->npart == 1 || !t->data) return gs_sprintf(m->a, "%p", t->data);
+  return gs_sprintf(m->a, "bytes %016llx %llx",
+                    (unsigned long long)gs_hash(t->data, (size_t)t->nbytes, 0),
+                    (unsigned long long)t->nbytes);
+}
+
+/* Values that share a tensor and its split (twins made for uses that differ,
+ * and those of other programs) share its bytes too. */
+static void add_weight(emitter *m, part *p, const char *name,
+                       const gs_value *v, const gs_sharding *split) {
+  const gs_tensor *t = v->constant;
+  if (v->dtype == GS_STRING || t->nbytes < INLINE_BYTES ||
+      gs_map_has(&p->by_name, name))
     return;
   const char *key = gs_sprintf(
-      m->a, "%p %s", (const void *)v->constant,
-      split ? gs_sharding_text(m->a, m->program->mesh, split) : "");
+      m->a, "%s %s %s", key_of(m, t),
+      gs_shape_text(m->a, t->dtype, t->rank, t->dims),
+      split ? gs_sharding_text(m->a, m->mesh, split) : "");
   gs_weight *w = gs_map_get(&m->by_tensor, key);
   if (!w) {
-    w = &m->weight[m->nweight++];
+    w = *gs_push(m->a, &m->weight) = GS_NEW(m->a, gs_weight);
     *w = (gs_weight){.value = v, .split = split};
     gs_map_put(&m->by_tensor, key, w);
   }
-  gs_map_put(&m->by_name, name, w);
+  gs_map_put(&p->by_name, name, w);
 }
 
 /* What the graphs refer to: in device form the blocks, and constants that are
  * read whole; in SPMD form every constant, whole. */
-static void list_weights(emitter *m) {
-  const gs_graph *g = m->program;
-  gs_map_init(&m->by_name, m->a);
-  gs_map_init(&m->by_tensor, m->a);
-  int max = g->value.n + m->form.block.n;
-  m->weight = GS_NEWS(m->a, max + 1, gs_weight);
+static void list_weights(emitter *m, part *p) {
+  const gs_graph *g = p->program;
+  gs_map_init(&p->by_name, m->a);
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
     bool entry = n->op && (n->op->flags & GS_OP_ENTRY);
     for (int k = 0; k < n->nin; k++) {
       const gs_value *v = n->in[k];
       if (v && v->constant && !(m->o->device && entry))
-        add_weight(m, v->name, v, NULL);
+        add_weight(m, p, v->name, v, NULL);
     }
   }
-  for (int i = 0; m->o->device && i < m->form.block.n; i++) {
-    const gs_block_use *b = &m->form.block.at[i];
-    add_weight(m, b->block->name, b->weight, b->split);
+  for (int i = 0; m->o->device && i < p->form.block.n; i++) {
+    const gs_block_use *b = &p->form.block.at[i];
+    add_weight(m, p, b->block->name, b->weight, b->split);
   }
 }
 
 static gs_status write_weights(emitter *m) {
-  list_weights(m);
-  if (!m->nweight) return GS_OK;
+  gs_map_init(&m->by_tensor, m->a);
+  for (int i = 0; i < m->npart; i++) list_weights(m, &m->part[i]);
+  if (!m->weight.n) return GS_OK;
   gs_out out;
-  gs_plan_weights *w = &m->plan.weights;
+  gs_plan_weights *w = &m->part[0].plan->weights;
   GS_TRY(gs_out_open(m->a, in_dir(m, WEIGHTS_FILE), false, &out, m->e));
   gs_sums sums;
   out.progress = m->o->progress;
-  gs_status s = gs_weights_write(&out, m->program->mesh, m->weight,
-                                 m->nweight, &sums, m->e);
+  gs_status s = gs_weights_write(&out, m->mesh, m->weight.at, m->weight.n,
+                                 &sums, m->e);
   if (s) {
     gs_out_abort(&out);
     return s;
@@ -98,20 +123,20 @@ static gs_status write_weights(emitter *m) {
 
 static bool lies_in_weights(void *user, const gs_value *v, gs_extref *out) {
   emitter *m = user;
-  const gs_weight *w = gs_map_get(&m->by_name, v->name);
+  const gs_weight *w = gs_map_get(&m->now->by_name, v->name);
   if (!w) return false;
-  *out = (gs_extref){WEIGHTS_FILE,
-                     gs_weight_offset(m->program->mesh, w, m->position)};
+  *out = (gs_extref){WEIGHTS_FILE, gs_weight_offset(m->mesh, w, m->position)};
   return true;
 }
 
 /* A small block has no place in weights.data: its bytes go into the graph. */
 static gs_status fill_block(emitter *m, gs_value *block) {
   const gs_block_use *b = NULL;
-  for (int i = 0; i < m->form.block.n && !b; i++)
-    if (!strcmp(m->form.block.at[i].block->name, block->name))
-      b = &m->form.block.at[i];
-  if (!b || gs_map_has(&m->by_name, block->name)) return GS_OK;
+  const gs_device_form *form = &m->now->form;
+  for (int i = 0; i < form->block.n && !b; i++)
+    if (!strcmp(form->block.at[i].block->name, block->name))
+      b = &form->block.at[i];
+  if (!b || gs_map_has(&m->now->by_name, block->name)) return GS_OK;
   const gs_tensor *whole = b->weight->constant;
   const char *from = gs_tensor_bytes(whole);
   int64_t size = gs_dtype_get(whole->dtype)->bits / 8;
@@ -128,7 +153,7 @@ static gs_status fill_block(emitter *m, gs_value *block) {
     for (int d = t->rank - 1; d >= 0; d--) {
       int64_t first, count, x = rest % t->dims[d];
       rest /= t->dims[d];
-      gs_sharding_range(m->program->mesh, b->split, d, whole->dims[d],
+      gs_sharding_range(m->mesh, b->split, d, whole->dims[d],
                         m->position, &first, &count);
       inside = inside && x < count;
       at += (first + x) * step;
@@ -169,7 +194,7 @@ static void list_exchanges(emitter *m, const gs_graph *g, gs_plan_file *f) {
 static gs_status write_graph(emitter *m, const gs_graph *g,
                              const char *name) {
   gs_model_info info;
-  gs_emit_info(m->a, m->o, &info);
+  gs_emit_info(m->a, m->now->o, &info);
   info.external = lies_in_weights;
   info.user = m;
   gs_model *model;
@@ -182,27 +207,33 @@ static gs_status write_graph(emitter *m, const gs_graph *g,
   gs_write_options w = {.progress = m->o->progress};
   gs_status s = gs_model_write_with(model, in_dir(m, name), &w, m->e);
   gs_model_close(model);
-  gs_plan_file *f = gs_push(m->a, &m->plan.file);
+  gs_plan_file *f = gs_push(m->a, &m->now->plan->file);
   *f = (gs_plan_file){.name = name, .size = w.size, .hash = w.hash};
   if (m->o->device) list_exchanges(m, g, f);
   return s;
 }
 
+/* What follows the name of a file of one of several programs: "-2". */
+static const char *suffix(const emitter *m) {
+  if (m->npart == 1) return "";
+  return gs_sprintf(m->a, "-%d", (int)(m->now - m->part) + 1);
+}
+
 static gs_status write_devices(emitter *m) {
-  int64_t n = m->program->mesh->ndevice;
+  int64_t n = m->mesh->ndevice;
   int width = snprintf(NULL, 0, "%lld", (long long)(n - 1));
   for (int64_t p = 0; p < n; p++) {
     gs_arena tmp;
     gs_arena_init(&tmp);
     gs_graph *g;
     m->position = p;
-    gs_status s = gs_pass_specialise(&tmp, &m->form, p, &g, m->e);
+    gs_status s = gs_pass_specialise(&tmp, &m->now->form, p, &g, m->e);
     for (int i = 0; !s && i < g->value.n; i++)
       if (g->value.at[i]->constant) s = fill_block(m, g->value.at[i]);
     if (!s)
       s = write_graph(m, g,
-                      gs_sprintf(m->a, "device%0*lld.onnx", width,
-                                 (long long)p));
+                      gs_sprintf(m->a, "device%0*lld%s.onnx", width,
+                                 (long long)p, suffix(m)));
     gs_arena_free(&tmp);
     GS_TRY(s);
   }
@@ -211,47 +242,64 @@ static gs_status write_devices(emitter *m) {
 
 /* ---- plan.yaml ---- */
 
-static void add_io(emitter *m, const gs_border *b, bool output) {
+static void add_io(emitter *m, part *p, const gs_border *b, bool output) {
   const gs_value *v = b->value;
   gs_plan_io io = {.name = v->name,
                    .dtype = v->dtype,
                    .rank = v->rank,
                    .dims = v->dims,
                    .sharding = gs_sharding_copy(m->a, b->sharding)};
-  if (output) *gs_push(m->a, &m->plan.output) = io;
-  else *gs_push(m->a, &m->plan.input) = io;
+  if (output) *gs_push(m->a, &p->plan->output) = io;
+  else *gs_push(m->a, &p->plan->input) = io;
 }
 
 /* Which inputs are outputs of the run before. */
-static void add_state(emitter *m) {
-  const gs_states *s = m->o->state;
+static void add_state(part *p) {
+  const gs_states *s = p->o->state;
   for (int i = 0; i < s->n; i++) {
-    gs_plan_io *io = &m->plan.input.at[s->at[i].in];
-    io->state = m->plan.output.at[s->at[i].out].name;
+    gs_plan_io *io = &p->plan->input.at[s->at[i].in];
+    io->state = p->plan->output.at[s->at[i].out].name;
     io->size = s->at[i].size;
   }
-  if (s->filled >= 0) m->plan.input.at[s->filled].filled = s->step;
+  if (s->filled >= 0) p->plan->input.at[s->filled].filled = s->step;
 }
 
-static gs_status write_plan(emitter *m) {
-  gs_plan *p = &m->plan;
-  p->producer = "gshard " PACKAGE_VERSION;
-  p->kind = m->o->device ? GS_PLAN_DEVICE : GS_PLAN_SPMD;
-  p->mesh = *m->program->mesh;
-  for (int i = 0; i < m->form.input.n; i++)
-    add_io(m, &m->form.input.at[i], false);
-  for (int i = 0; i < m->form.output.n; i++)
-    add_io(m, &m->form.output.at[i], true);
-  add_state(m);
-  for (int i = 0; i < m->o->partition->collective.n; i++) {
-    const gs_collective *c = &m->o->partition->collective.at[i];
-    *gs_push(m->a, &p->collective) =
+static void add_binding(emitter *m, part *p) {
+  const gs_binding *b = p->o->binding;
+  if (!b) return;
+  p->plan->binding = b->name;
+  for (int i = 0; i < b->size.map.n; i++) {
+    gs_plan_size *s = gs_push(m->a, &p->plan->bind);
+    s->name = b->size.map.entry[i].key;
+    gs_bindings_get(&b->size, s->name, &s->size);
+  }
+}
+
+static void describe(emitter *m, part *p) {
+  gs_plan *plan = p->plan;
+  add_binding(m, p);
+  for (int i = 0; i < p->form.input.n; i++)
+    add_io(m, p, &p->form.input.at[i], false);
+  for (int i = 0; i < p->form.output.n; i++)
+    add_io(m, p, &p->form.output.at[i], true);
+  add_state(p);
+  for (int i = 0; i < p->o->partition->collective.n; i++) {
+    const gs_collective *c = &p->o->partition->collective.at[i];
+    *gs_push(m->a, &plan->collective) =
         (gs_plan_collective){.op = c->op,
                              .axes = c->axes,
                              .tensor = c->result,
                              .bytes = (int64_t)c->bytes,
-                             .origin = gs_report_cause(m->a, m->o->report, c)};
+                             .origin = gs_report_cause(m->a, p->o->report, c)};
   }
+}
+
+static gs_status write_plan(emitter *m) {
+  gs_plan *p = m->part[0].plan;
+  p->producer = "gshard " PACKAGE_VERSION;
+  p->kind = m->o->device ? GS_PLAN_DEVICE : GS_PLAN_SPMD;
+  p->mesh = *m->mesh;
+  for (int i = 0; i < m->npart; i++) describe(m, &m->part[i]);
   gs_buf b;
   gs_buf_init(&b, m->a);
   gs_plan_write(&b, p);
@@ -264,11 +312,30 @@ static gs_status write_plan(emitter *m) {
 /* ---- the directory ---- */
 
 static gs_status fill_dir(emitter *m) {
-  GS_TRY(gs_pass_device_form(m->a, m->program, &m->form, m->e));
+  for (int i = 0; i < m->npart; i++)
+    GS_TRY(gs_pass_device_form(m->a, m->part[i].program, &m->part[i].form,
+                               m->e));
   GS_TRY(write_weights(m));
-  if (m->o->device) GS_TRY(write_devices(m));
-  else GS_TRY(write_graph(m, m->program, "program.onnx"));
+  for (int i = 0; i < m->npart; i++) {
+    m->now = &m->part[i];
+    if (m->o->device) GS_TRY(write_devices(m));
+    else GS_TRY(write_graph(m, m->now->program,
+                            gs_sprintf(m->a, "program%s.onnx", suffix(m))));
+  }
   return write_plan(m);
+}
+
+static void begin(emitter *m, const gs_emit_options *o, int n) {
+  gs_plan *plan = GS_NEWS(m->a, n, gs_plan);
+  m->o = o;
+  m->mesh = o->partition->program->mesh;
+  m->npart = n;
+  m->part = GS_NEWS(m->a, n, part);
+  for (int i = 0; i < n; i++) {
+    m->part[i] = (part){.o = &o[i], .program = o[i].partition->program,
+                        .plan = &plan[i]};
+    if (i) plan[i - 1].next = &plan[i];
+  }
 }
 
 gs_status gs_emit_check(gs_arena *a, const char *dir, bool force, gs_err *e) {
@@ -278,15 +345,15 @@ gs_status gs_emit_check(gs_arena *a, const char *dir, bool force, gs_err *e) {
   return gs_out_dir_check(a, dir, force, owned, n, e);
 }
 
-gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, const char *dir,
-                       gs_err *e) {
+gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, int n,
+                       const char *dir, gs_err *e) {
   gs_out_dir out;
   const char *const *owned;
-  int n;
-  GS_TRY(gs_plan_owned(a, dir, &owned, &n, e));
-  GS_TRY(gs_out_dir_open(a, dir, o->force, owned, n, &out, e));
-  emitter m = {.a = a, .o = o, .program = o->partition->program,
-               .dir = out.temp.path, .e = e};
+  int nowned;
+  GS_TRY(gs_plan_owned(a, dir, &owned, &nowned, e));
+  GS_TRY(gs_out_dir_open(a, dir, o->force, owned, nowned, &out, e));
+  emitter m = {.a = a, .dir = out.temp.path, .e = e};
+  begin(&m, o, n);
   gs_status s = fill_dir(&m);
   if (!s) return gs_out_dir_commit(a, &out, e);
   gs_out_dir_abort(&out);

@@ -88,9 +88,8 @@ static gs_status stack(gs_loaded *l, gs_err *e) {
   return gs_load_stack(l->graph, l->capacity, &count, e);
 }
 
-gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
-                        const gs_spec *spec, bool verify, gs_loaded *out,
-                        gs_err *e) {
+gs_status gs_load_model(gs_arena *a, const char *path, bool verify,
+                        gs_loaded *out, gs_err *e) {
   *out = (gs_loaded){0};
   gs_busy_with(path);
   GS_TRY(gs_model_read(a, path, NULL, &out->model, e));
@@ -102,7 +101,11 @@ gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
   }
   GS_TRY(gs_model_import(out->model, &out->graph, e));
   if (verify) GS_TRY(gs_graph_check(out->graph, e));
-  GS_TRY(gs_pass_upgrade(out->graph, e));
+  return gs_pass_upgrade(out->graph, e);
+}
+
+gs_status gs_load_bind(gs_arena *a, const gs_bindings *more,
+                       const gs_spec *spec, gs_loaded *out, gs_err *e) {
   GS_TRY(find_state(a, spec, out, e));
   gs_bindings_init(&out->bind, a);
   const char *const *names;

@@ -34,15 +34,17 @@ typedef struct gs_loaded {
 void gs_load_states(gs_arena *a, const gs_model *m, const gs_graph *g,
                     gs_states *out);
 
-/* Reads and imports a model, finds its state (of `spec`, which may be NULL, and
- * of the model's metadata), binds its symbolic dims (the model's own
- * gshard.bind first, then `more`, which may be NULL), upgrades and infers, and
- * stacks what the annotations are of;
+/* Reads, imports and upgrades a model;
  * `verify`: checks what the import leaves, as the passes do theirs.
- * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_SPEC (unbound dims). */
-gs_status gs_load_model(gs_arena *a, const char *path, const gs_bindings *more,
-                        const gs_spec *spec, bool verify, gs_loaded *out,
-                        gs_err *e);
+ * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED. */
+gs_status gs_load_model(gs_arena *a, const char *path, bool verify,
+                        gs_loaded *out, gs_err *e);
+/* Then finds its state (of `spec`, which may be NULL, and of the model's
+ * metadata), binds its symbolic dims (the model's own gshard.bind first, then
+ * `more`, which may be NULL), infers, and stacks what the annotations are of.
+ * GS_DATA, GS_UNSUPPORTED, GS_SPEC (unbound dims). */
+gs_status gs_load_bind(gs_arena *a, const gs_bindings *more,
+                       const gs_spec *spec, gs_loaded *out, gs_err *e);
 
 /* Gives rows places (gs_pass_rows) and stacks branches (gs_pass_stack): *count
  * weights.  Where there are none, g is as it was. */

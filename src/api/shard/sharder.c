@@ -47,13 +47,8 @@ static gs_status start(gs_sharder *s, const gs_sharder_options *o,
   s->verify = o->verify;
   s->has_spec = o->nspec || o->spec_text || o->mesh || o->choose;
   GS_TRY(read_spec(s, o, e));
-  gs_bindings_init(&s->bind, &s->arena);
-  for (int i = 0; i < s->spec.bind.n; i++)
-    GS_TRY(gs_bindings_put(&s->bind, s->spec.bind.at[i].name,
-                           s->spec.bind.at[i].size, e));
-  for (int i = 0; i < o->nbind; i++)
-    GS_TRY(gs_bindings_parse(&s->bind, o->bind[i], e));
-  return GS_OK;
+  return gs_bindings_given(&s->arena, &s->spec, o->bind, o->nbind, &s->binding,
+                           e);
 }
 
 static gs_status guarded_start(gs_sharder *s, const gs_sharder_options *o,
@@ -97,13 +92,28 @@ static gs_status verify(const gs_sharder *s, const gs_graph *g, bool sharded,
 
 /* ---- loading ---- */
 
+/* The model with each binding but the first; names the binding in errors. */
+static gs_status load_more(gs_sharder *s, gs_err *e) {
+  gs_arena *a = &s->arena;
+  s->more = GS_NEWS(a, s->binding.n, gs_variant);
+  for (int i = 1; i < s->binding.n; i++) {
+    gs_loaded *l = &s->more[i - 1].model;
+    *l = s->model;
+    l->graph = gs_graph_copy(a, s->model.graph);
+    GS_TRY(gs_load_bind(a, &s->binding.at[i].size, &s->spec, l, e));
+  }
+  return GS_OK;
+}
+
 static gs_status load(gs_sharder *s, const char *path,
                       const char *configuration, gs_err *e) {
   gs_arena *a = &s->arena;
   if (s->stage != GS_STAGE_NEW)
     return gs_fail(e, GS_USAGE, path, "a gs_sharder loads one model");
-  GS_TRY(gs_load_model(a, gs_strdup(a, path), &s->bind, &s->spec, s->verify,
-                       &s->model, e));
+  GS_TRY(gs_load_model(a, gs_strdup(a, path), s->verify, &s->model, e));
+  GS_TRY(gs_bindings_of_model(a, s->model.model, &s->binding, e));
+  GS_TRY(load_more(s, e));
+  GS_TRY(gs_load_bind(a, &s->binding.at[0].size, &s->spec, &s->model, e));
   GS_TRY(gs_load_shardings(a, &s->model, configuration, e));
   GS_TRY(verify(s, s->model.graph, false, e));
   s->nbefore = s->model.graph->value.n;
@@ -290,6 +300,24 @@ gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
   return GS_OK;
 }
 
+/* Gives the model with the other bindings the shardings of the first. */
+static gs_status complete_more(gs_sharder *s, gs_err *e) {
+  for (int i = 1; i < s->binding.n; i++) {
+    gs_variant *v = &s->more[i - 1];
+    gs_graph *g = v->model.graph;
+    int count;
+    if (s->model.stacked && !v->model.stacked)
+      GS_TRY(gs_load_stack(g, s->model.capacity, &count, e));
+    if (s->model.cut && !v->model.cut) GS_TRY(gs_pass_segments(g, &count, e));
+    GS_TRY(gs_bindings_alike(&s->model, s->binding.at[0].name, &v->model,
+                             s->binding.at[i].name, e));
+    gs_bindings_share(s->model.graph, g);
+    GS_TRY(gs_pass_annotate(&s->arena, g, NULL, NULL, NULL, &v->done, e));
+    GS_TRY(verify(s, g, true, e));
+  }
+  return GS_OK;
+}
+
 gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
   const gs_spec_options *o = &s->spec.options;
   gs_auto_shard_options fill = {.memory = (double)o->memory,
@@ -299,6 +327,7 @@ gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
                           fills(s) ? &fill : NULL, &s->filled, &s->done, e));
   GS_TRY(verify(s, s->model.graph, true, e));
   warn_of_state(s, e);
+  GS_TRY(complete_more(s, e));
   s->stage = GS_STAGE_ANNOTATED;
   return GS_OK;
 }
@@ -341,6 +370,21 @@ gs_status gs_sharder_compare(const gs_sharder *s, gs_err *e) {
 
 /* ---- partitioning ---- */
 
+static gs_status partition_more(gs_sharder *s, gs_err *e) {
+  for (int i = 1; i < s->binding.n; i++) {
+    gs_variant *v = &s->more[i - 1];
+    GS_TRY(gs_pass_partition(&s->arena, v->model.graph, &v->made, e));
+    GS_TRY(verify(s, v->model.graph, true, e));
+    GS_TRY(verify(s, v->made.program, false, e));
+    v->report = (gs_report){.tool = s->producer,
+                            .model = s->model.model,
+                            .graph = v->model.graph,
+                            .propagation = &v->done,
+                            .partition = &v->made};
+  }
+  return GS_OK;
+}
+
 static gs_status partition(gs_sharder *s, gs_err *e) {
   GS_TRY(gs_sharder_need(s, GS_STAGE_ANNOTATED, "gs_sharder_partition", e));
   if (s->stage >= GS_STAGE_PARTITIONED) return GS_OK;
@@ -355,6 +399,7 @@ static gs_status partition(gs_sharder *s, gs_err *e) {
                           .propagation = &s->done,
                           .partition = &s->made,
                           .fill = fills(s) ? &s->filled : NULL};
+  GS_TRY(partition_more(s, e));
   s->stage = GS_STAGE_PARTITIONED;
   return GS_OK;
 }

@@ -3,6 +3,7 @@
 #define GS_API_SHARDER_H
 
 #include "api/call.h"
+#include "api/shard/bindings.h"
 #include "api/shard/load.h"
 #include "api/shard/report.h"
 
@@ -13,6 +14,14 @@ typedef enum gs_stage { /* what has been done */
   GS_STAGE_PARTITIONED
 } gs_stage;
 
+/* What the model becomes with a binding that is not the first. */
+typedef struct gs_variant {
+  gs_loaded model;
+  gs_propagation done;
+  gs_partition made;
+  gs_report report;
+} gs_variant;
+
 struct gs_sharder {
   gs_blocks blocks;
   gs_arena arena;
@@ -20,7 +29,8 @@ struct gs_sharder {
   const char *producer;
   gs_spec spec;
   bool has_spec, matched, verify;
-  gs_bindings bind;
+  gs_binding_list binding;
+  gs_variant *more; /* [binding.n - 1] all but the first */
   gs_loaded model;
   gs_sharding **before; /* [nbefore] by value: what was loaded; or NULL */
   int nbefore;

@@ -33,14 +33,17 @@ static gs_status save(gs_sharder *s, const char *path,
   const gs_map *binds = &s->model.bind.map;
   const char **name = GS_NEWS(a, binds->n + 1, const char *);
   int64_t *value = GS_NEWS(a, binds->n + 1, int64_t);
+  int n = 0;
   for (int i = 0; i < binds->n; i++) {
-    name[i] = binds->entry[i].key;
-    gs_bindings_get(&s->model.bind, name[i], &value[i]);
+    const char *dim = binds->entry[i].key;
+    if (!gs_bindings_agree(&s->binding, dim)) continue;
+    name[n] = dim;
+    gs_bindings_get(&s->model.bind, dim, &value[n++]);
   }
   gs_annotate_options how = {.fields = o->fields,
                              .origin = origin,
                              .user = s,
-                             .nbind = binds->n,
+                             .nbind = n,
                              .bind_name = name,
                              .bind_value = value};
   gs_model_meta_set(s->model.model, GS_KEY_STACK,
@@ -50,6 +53,7 @@ static gs_status save(gs_sharder *s, const char *path,
   gs_model_meta_set(s->model.model, GS_KEY_SEGMENTS,
                     s->model.cut ? "true" : NULL);
   save_state(s);
+  gs_bindings_record(a, s->model.model, &s->binding);
   GS_TRY(gs_model_annotate(s->model.model, s->model.graph, &how, e));
   gs_write_options w = {.replace = o->replace, .progress = o->progress};
   return gs_model_write_with(s->model.model, path, &w, e);
@@ -65,20 +69,30 @@ gs_status gs_sharder_save(gs_sharder *s, const char *path,
 static gs_status emit(gs_sharder *s, gs_emit_kind kind, const char *path,
                       const gs_save_options *o, gs_err *e) {
   GS_TRY(gs_sharder_need(s, GS_STAGE_PARTITIONED, "gs_sharder_emit", e));
-  gs_emit_options how = {.model = s->model.model,
-                         .graph = s->model.graph,
-                         .partition = &s->made,
-                         .state = &s->model.state,
-                         .report = &s->report,
-                         .device = kind == GS_EMIT_DEVICES,
-                         .force = o->replace,
-                         .progress = o->progress,
-                         .hash_weights = o->hash_weights};
-  if (s->verify) GS_TRY(gs_emit_verify(&how, e));
+  const gs_emit_options common = {.model = s->model.model,
+                                  .device = kind == GS_EMIT_DEVICES,
+                                  .force = o->replace,
+                                  .progress = o->progress,
+                                  .hash_weights = o->hash_weights};
+  int n = s->binding.n;
+  gs_emit_options *how = GS_NEWS(&s->arena, n, gs_emit_options);
+  for (int i = 0; i < n; i++) {
+    const gs_variant *v = i ? &s->more[i - 1] : NULL;
+    how[i] = common;
+    how[i].graph = v ? v->model.graph : s->model.graph;
+    how[i].partition = v ? &v->made : &s->made;
+    how[i].state = v ? &v->model.state : &s->model.state;
+    how[i].report = v ? &v->report : &s->report;
+    how[i].binding = n > 1 ? &s->binding.at[i] : NULL;
+    if (s->verify) GS_TRY(gs_emit_verify(&how[i], e));
+  }
+  if (kind == GS_EMIT_PROGRAM && n > 1)
+    return gs_fail(e, GS_USAGE, path, "one program cannot have %d bindings: a "
+                   "plan has one for each", n);
   if (kind == GS_EMIT_PROGRAM)
-    return gs_emit_program(&s->arena, &how, path, e);
+    return gs_emit_program(&s->arena, how, path, e);
   GS_TRY(gs_model_need_data(s->model.model, s->model.graph, e));
-  return gs_emit_plan(&s->arena, &how, path, e);
+  return gs_emit_plan(&s->arena, how, n, path, e);
 }
 
 gs_status gs_sharder_emit(gs_sharder *s, gs_emit_kind kind, const char *path,

@@ -10,6 +10,7 @@
 struct gs_exec {
   gs_arena arena;
   gs_exec_config config;
+  gs_exec *base;           /* whose `share` and `holdings` it has; itself */
   int64_t first, n;        /* devices hosted here */
   gs_program **program;    /* [ngraph] */
   gs_team team;

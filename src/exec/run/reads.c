@@ -92,5 +92,5 @@ void gs_exec_tell_reads(gs_exec *x) {
   else
     for (int64_t i = 0; i < x->n; i++)
       tell_program(x, x->program[i], x->first + i, 1);
-  x->config.reads(x->config.user, NULL, 0, 0);
+  if (!x->config.to_come) x->config.reads(x->config.user, NULL, 0, 0);
 }

@@ -97,18 +97,18 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
     const gs_tensor *t;
     if (!v->constant || gs_value_dynamic(v) || p->buffer[i].root != i) continue;
     gs_busy_with(v->name);
-    GS_TRY(gs_holdings_tensor(&x->holdings, v, &t, e));
-    if (p->readers[i]) d->held[i] = gs_held_whole(&x->holdings, p, v, t);
+    GS_TRY(gs_holdings_tensor(&x->base->holdings, v, &t, e));
+    if (p->readers[i]) d->held[i] = gs_held_whole(&x->base->holdings, p, v, t);
   }
   for (int i = 0; i < p->slice.n; i++) {
     const gs_slice *l = &p->slice.at[i];
     const gs_tensor *t;
     if (!l->from->constant) continue;
     gs_busy_with(l->from->name);
-    GS_TRY(gs_holdings_tensor(&x->holdings, l->from, &t, e));
+    GS_TRY(gs_holdings_tensor(&x->base->holdings, l->from, &t, e));
     if (p->readers[l->to->id])
       d->held[l->to->id] =
-          gs_held_block(&x->holdings, p, l, d->position, t);
+          gs_held_block(&x->base->holdings, p, l, d->position, t);
   }
   gs_busy_with(NULL);
   return map_regions(p, e);
@@ -137,7 +137,7 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
     d->threads = each;
-    d->share = &x->share;
+    d->share = &x->base->share;
     d->prefixed = c->ndevice > 1;
     GS_TRY(load_device(x, d, e));
     if (c->world)
@@ -177,9 +177,11 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   gs_exec *x = calloc(1, sizeof *x);
   if (!x) gs_out_of_memory(sizeof *x);
   gs_arena_init(&x->arena);
-  gs_holdings_init(&x->holdings, &x->arena, config->ngraph > 1);
+  gs_holdings_init(&x->holdings, &x->arena,
+                   config->ngraph > 1 || config->to_come);
   gs_kshare_init(&x->share);
   *out = x;
+  x->base = config->base ? config->base->base : x;
   x->config = *config;
   x->blocks = gs_blocks_used();
   x->n = config->ndevice;
@@ -230,8 +232,8 @@ size_t gs_exec_arena_size(const gs_exec *x) {
 }
 
 int gs_exec_packed(const gs_exec *x, size_t *bytes) {
-  *bytes = x->share.bytes;
-  return x->share.n;
+  *bytes = x->base->share.bytes;
+  return x->base->share.n;
 }
 
 /* ---- running ---- */

@@ -14,6 +14,8 @@ typedef enum gs_tie_way {
   GS_NTIE
 } gs_tie_way;
 
+struct gs_exec;
+
 typedef struct gs_exec_config {
   const gs_graph *const *graph; /* [ngraph] */
   int ngraph;      /* 1: one for all devices; else one per device hosted */
@@ -26,9 +28,15 @@ typedef struct gs_exec_config {
   const gs_tie *tie; /* [ntie] alike in type and shape, of known sizes; the
                         inputs begin as zeros, until they are given */
   int ntie;
+  /* One that was made before, for as many devices of the same world, with the
+   * same ties.  Its weights, as they lie and as kernels have packed them, are
+   * those of this one too, and so is its state (gs_exec_resume).  NULL: none.
+   * It is freed last. */
+  struct gs_exec *base;
+  bool to_come; /* others will have it, or what it shares, as their base */
   /* Told before weights are read: bytes [at, at + n) of t that devices of this
    * process will read, or a little more (several calls for one tensor; n 0:
-   * none of it); t NULL: that was all.  May be NULL. */
+   * none of it); t NULL: that was all (not `to_come`).  May be NULL. */
   void (*reads)(void *user, const gs_tensor *t, uint64_t at, uint64_t n);
   void *user;
 } gs_exec_config;
@@ -60,6 +68,10 @@ gs_status gs_exec_run(gs_exec *x, gs_err *e);
  * of the graph with but[i], which are given instead.  Outputs of the last run
  * are then gone.  Allocates nothing. */
 gs_status gs_exec_tie_next(gs_exec *x, const bool *but, gs_err *e);
+/* Before a run, where another that shares the state of x has run last: its
+ * inputs are what gs_exec_tie_next of that one has left.  No value is copied
+ * but those of GS_TIE_JOIN.  Allocates nothing. */
+gs_status gs_exec_resume(gs_exec *x, gs_err *e);
 /* How many ties go each way; bytes: what the others take in each device. */
 void gs_exec_tie_ways(const gs_exec *x, int count[GS_NTIE]);
 

@@ -61,11 +61,29 @@ static void own(gs_device *d, const gs_value *v, void *p) {
   d->own[v->id] = p;
 }
 
+/* The memory of the same tie of x's base, which lies there as it does here. */
+static gs_status share_memory(gs_exec *x, gs_tied *t, gs_err *e) {
+  const gs_tied *old = &x->base->tied[t - x->tied];
+  bool same = (t->way == GS_TIE_JOIN) == (old->way == GS_TIE_JOIN);
+  for (int64_t i = 0; same && t->way != GS_TIE_JOIN && i < x->n; i++)
+    same = gs_value_bytes(side_of(&x->device[i], t).to) ==
+           gs_value_bytes(side_of(&x->base->device[i], old).to);
+  if (!same)
+    return gs_fail(e, GS_UNSUPPORTED, t->name, "the programs of two bindings "
+                   "have this state in different blocks");
+  t->now = old->now;
+  t->whole = old->whole;
+  t->value = old->value;
+  return GS_OK;
+}
+
 static gs_status begin(gs_exec *x, gs_tied *t, gs_err *e) {
-  t->now = GS_NEWS(&x->arena, x->n, void *);
+  bool shares = x->base != x;
+  if (shares) GS_TRY(share_memory(x, t, e));
+  else t->now = GS_NEWS(&x->arena, x->n, void *);
   t->spare = GS_NEWS(&x->arena, x->n, void *);
   if (t->way == GS_TIE_JOIN) {
-    join_memory(x, t);
+    if (!shares) join_memory(x, t);
     return gs_exec_give(x, t->name, t->value, e);
   }
   for (int64_t i = 0; i < x->n; i++) {
@@ -74,7 +92,7 @@ static gs_status begin(gs_exec *x, gs_tied *t, gs_err *e) {
     gs_assert(s.to && (t->way == GS_TIE_OVER) ==
                           (s.root == gs_program_buffer(d->p, s.to)->root));
     size_t bytes = gs_value_bytes(s.to);
-    t->now[i] = gs_alloc64(&x->arena, bytes);
+    if (!shares) t->now[i] = gs_alloc64(&x->arena, bytes);
     if (t->way == GS_TIE_COPY) t->spare[i] = gs_alloc64(&x->arena, bytes);
     lies_at(d, s.to, t->now[i]);
     if (t->way == GS_TIE_OVER) own(d, s.to, t->now[i]);
@@ -159,6 +177,20 @@ gs_status gs_exec_tie_next(gs_exec *x, const bool *but, gs_err *e) {
         change_places(x, t, i);
     if (t->way == GS_TIE_JOIN && !but[t->in])
       GS_TRY(gs_exec_give(x, t->name, t->value, e));
+  }
+  return GS_OK;
+}
+
+gs_status gs_exec_resume(gs_exec *x, gs_err *e) {
+  for (int k = 0; k < x->config.ntie; k++) {
+    const gs_tied *t = &x->tied[k];
+    if (t->way == GS_TIE_JOIN) GS_TRY(gs_exec_give(x, t->name, t->value, e));
+    for (int64_t i = 0; t->way != GS_TIE_JOIN && i < x->n; i++) {
+      gs_device *d = &x->device[i];
+      side s = side_of(d, t);
+      lies_at(d, s.to, t->now[i]);
+      if (t->way == GS_TIE_OVER) own(d, s.to, t->now[i]);
+    }
   }
   return GS_OK;
 }

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/data/hash.h"
 #include "base/data/map.h"
+#include "base/math.h"
 #include "io/file/io.h"
 #include "io/plan/plan_keys.h"
 
@@ -105,13 +106,14 @@ static void write_io(gs_buf *b, const gs_mesh *m, const char *key, int n,
   }
 }
 
-static void write_collectives(gs_buf *b, const gs_plan *p) {
+static void write_collectives(gs_buf *b, const gs_mesh *m,
+                              const gs_plan *p) {
   gs_buf_str(b, p->collective.n ? "collectives:\n" : "collectives: []\n");
   for (int i = 0; i < p->collective.n; i++) {
     const gs_plan_collective *c = &p->collective.at[i];
     gs_buf axes;
     gs_buf_init(&axes, b->arena);
-    gs_axes_print(&axes, &p->mesh, &c->axes);
+    gs_axes_print(&axes, m, &c->axes);
     gs_buf_str(b, "  - {");
     json(b, "op", c->op);
     gs_buf_str(b, ", ");
@@ -124,13 +126,18 @@ static void write_collectives(gs_buf *b, const gs_plan *p) {
   }
 }
 
-/* All but the hash. */
-static void write_body(gs_buf *b, const gs_plan *p) {
-  gs_buf_printf(b, "version: %d\n", GS_PLAN_VERSION);
-  json(b, "producer", p->producer);
-  gs_buf_printf(b, "\nkind: %s\n",
-                p->kind == GS_PLAN_SPMD ? "spmd" : "device");
-  write_mesh(b, &p->mesh);
+/* What each program has for itself, first half. */
+static void write_files(gs_buf *b, const gs_plan *p) {
+  if (p->binding) {
+    json(b, "binding", p->binding);
+    gs_buf_str(b, "\nbind: [");
+    for (int i = 0; i < p->bind.n; i++) {
+      gs_buf_str(b, i ? ", {" : "{");
+      json(b, "name", p->bind.at[i].name);
+      gs_buf_printf(b, ", size: %lld}", (long long)p->bind.at[i].size);
+    }
+    gs_buf_str(b, "]\n");
+  }
   gs_buf_str(b, p->file.n ? "files:\n" : "files: []\n");
   for (int i = 0; i < p->file.n; i++) {
     gs_buf_str(b, "  - {");
@@ -138,8 +145,37 @@ static void write_body(gs_buf *b, const gs_plan *p) {
     write_exchanges(b, &p->file.at[i]);
     write_sum(b, p->file.at[i].size, p->file.at[i].hash);
   }
-  write_io(b, &p->mesh, "inputs", p->input.n, p->input.at);
-  write_io(b, &p->mesh, "outputs", p->output.n, p->output.at);
+}
+
+static void write_borders(gs_buf *b, const gs_mesh *m, const gs_plan *p) {
+  write_io(b, m, "inputs", p->input.n, p->input.at);
+  write_io(b, m, "outputs", p->output.n, p->output.at);
+}
+
+/* An entry of the list of the other programs: their texts, four columns in. */
+static void write_next(gs_buf *b, const gs_mesh *m, const gs_plan *p) {
+  gs_buf t;
+  gs_buf_init(&t, b->arena);
+  write_files(&t, p);
+  write_borders(&t, m, p);
+  write_collectives(&t, m, p);
+  const char *start = "  - ";
+  for (const char *s = t.at; *s; start = "    ") {
+    int n = (int)strcspn(s, "\n") + 1;
+    gs_buf_printf(b, "%s%.*s", start, n, s);
+    s += n;
+  }
+}
+
+/* All but the hash. */
+static void write_body(gs_buf *b, const gs_plan *p) {
+  gs_buf_printf(b, "version: %d\n", GS_PLAN_VERSION);
+  json(b, "producer", p->producer);
+  gs_buf_printf(b, "\nkind: %s\n",
+                p->kind == GS_PLAN_SPMD ? "spmd" : "device");
+  write_mesh(b, &p->mesh);
+  write_files(b, p);
+  write_borders(b, &p->mesh, p);
   if (p->weights.file) {
     gs_buf_str(b, "weights: {");
     json(b, "file", p->weights.file);
@@ -147,7 +183,9 @@ static void write_body(gs_buf *b, const gs_plan *p) {
     json(b, "hashes", p->weights.hashes);
     write_sum(b, p->weights.size, p->weights.hash);
   }
-  write_collectives(b, p);
+  write_collectives(b, &p->mesh, p);
+  if (p->next) gs_buf_str(b, "bindings:\n");
+  for (const gs_plan *q = p->next; q; q = q->next) write_next(b, &p->mesh, q);
 }
 
 static uint64_t hash_of(const gs_plan *p, gs_arena *a) {
@@ -246,7 +284,7 @@ static gs_status make_io(gs_reader *r, const gs_mesh *m,
 }
 
 /* State is of outputs that there are, and only inputs are state. */
-static gs_status check_state(gs_reader *r, const gs_plan_reading *from,
+static gs_status check_state(gs_reader *r, const gs_plan_program_reading *from,
                              const gs_map *outputs) {
   for (int i = 0; i < from->input.n; i++) {
     const gs_plan_io_reading *x = &from->input.at[i];
@@ -291,7 +329,7 @@ static gs_status plain_name(gs_reader *r, const gs_place *at, const char *s) {
                     s);
 }
 
-static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
+static gs_status make_files(gs_reader *r, const gs_plan_program_reading *from,
                             gs_plan *p) {
   int64_t want = p->kind == GS_PLAN_SPMD ? 1 : p->mesh.ndevice;
   for (int i = 0; i < from->file.n; i++) {
@@ -309,21 +347,27 @@ static gs_status make_files(gs_reader *r, const gs_plan_reading *from,
     to->nexchange = n;
     to->exchange = x;
   }
-  if (p->file.n != want)
-    return gs_fail_at(r->err, GS_DATA, &from->root->at,
-                      "%d files; a plan of this kind has %lld", p->file.n,
-                      (long long)want);
+  if (p->file.n == want) return GS_OK;
+  return gs_fail_at(r->err, GS_DATA, &from->at,
+                    "%d files; a plan of this kind has %lld", p->file.n,
+                    (long long)want);
+}
+
+static gs_status make_weights(gs_reader *r, const gs_plan_reading *from,
+                              gs_plan *p) {
   p->weights = from->weights;
   if (!p->weights.file) return GS_OK;
   GS_TRY(plain_name(r, &from->root->at, p->weights.file));
   return plain_name(r, &from->root->at, p->weights.hashes);
 }
 
-static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
-                           gs_plan *p) {
-  p->producer = from->producer;
-  p->kind = (gs_plan_kind)from->kind;
-  GS_TRY(make_mesh(r, from, &p->mesh));
+/* Kind and mesh of p are there. */
+static gs_status make_program(gs_reader *r,
+                              const gs_plan_program_reading *from, gs_plan *p) {
+  p->binding = from->binding;
+  for (int i = 0; i < from->bind.n; i++)
+    *gs_push(r->arena, &p->bind) =
+        (gs_plan_size){from->bind.at[i].name, from->bind.at[i].size};
   GS_TRY(make_files(r, from, p));
   gs_map inputs, outputs;
   gs_map_init(&inputs, r->arena);
@@ -338,7 +382,56 @@ static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
   for (int i = 0; i < from->collective.n; i++)
     GS_TRY(make_collective(r, &p->mesh, &from->collective.at[i],
                            gs_push(r->arena, &p->collective)));
+  return GS_OK;
+}
+
+/* Whether x and y are one input or output with two bindings; state is of one
+ * size. */
+static bool same_io(const gs_plan_io *x, const gs_plan_io *y) {
+  bool same = !strcmp(x->name, y->name) && x->dtype == y->dtype &&
+              x->rank == y->rank && !x->state == !y->state &&
+              x->size == y->size && !x->filled == !y->filled &&
+              gs_sharding_equal(x->sharding, y->sharding);
+  if (!same || !x->state) return same;
+  return !strcmp(x->state, y->state) &&
+         gs_same_dims(x->dims, y->dims, x->rank);
+}
+
+/* The programs of the other bindings. */
+static gs_status make_next(gs_reader *r, const gs_plan_reading *from,
+                           gs_plan *first) {
+  gs_plan *last = first;
+  for (int i = 0; i < from->next.n; i++) {
+    const gs_plan_program_reading *x = &from->next.at[i];
+    gs_plan *p = last->next = GS_NEW(r->arena, gs_plan);
+    *p = (gs_plan){.producer = first->producer, .kind = first->kind,
+                   .mesh = first->mesh, .weights = first->weights};
+    last = p;
+    GS_TRY(make_program(r, x, p));
+    bool same = first->binding && p->binding &&
+                first->input.n == p->input.n &&
+                first->output.n == p->output.n;
+    for (int k = 0; same && k < p->input.n; k++)
+      same = same_io(&first->input.at[k], &p->input.at[k]);
+    for (int k = 0; same && k < p->output.n; k++)
+      same = same_io(&first->output.at[k], &p->output.at[k]);
+    if (!same)
+      return gs_fail_at(r->err, GS_DATA, &x->at, "the inputs and outputs of "
+                        "this binding are not those of the first");
+  }
+  return GS_OK;
+}
+
+static gs_status make_plan(gs_reader *r, const gs_plan_reading *from,
+                           gs_plan *p) {
+  p->producer = from->producer;
+  p->kind = (gs_plan_kind)from->kind;
+  GS_TRY(make_mesh(r, from, &p->mesh));
+  GS_TRY(make_weights(r, from, p));
+  GS_TRY(make_program(r, &from->first, p));
+  GS_TRY(make_next(r, from, p));
   p->hash = hash_of(p, r->arena);
+  for (gs_plan *q = p->next; q; q = q->next) q->hash = p->hash;
   if (p->hash == from->hash || !from->verify) return GS_OK;
   gs_fail_at(r->err, GS_MISMATCH, &from->root->at,
              "the plan's hash is %016llx, but it states %016llx",
@@ -354,6 +447,7 @@ static gs_status from_tree(gs_arena *a, const gs_yaml *y, bool verify,
   from->verify = verify;
   gs_reader r = {a, e, from};
   from->root = y;
+  from->first.at = y->at;
   GS_TRY(gs_plan_version(&r, y));
   GS_TRY(gs_keys_read(&r, y, gs_plan_tables[0], from));
   *out = GS_NEW(a, gs_plan);
@@ -401,13 +495,21 @@ static void add_name(gs_arena *a, const gs_yaml *y, names *out) {
 }
 
 /* The files of the first version were names alone. */
-static void add_names(gs_arena *a, const gs_yaml *plan, names *out) {
-  const gs_yaml *files = gs_yaml_get(plan, "files");
-  const gs_yaml *weights = gs_yaml_get(plan, "weights");
+static void add_files(gs_arena *a, const gs_yaml *program, names *out) {
+  const gs_yaml *files = gs_yaml_get(program, "files");
   for (int i = 0; files && i < files->item.n; i++) {
     const gs_yaml *f = files->item.at[i];
     add_name(a, f->kind == GS_YAML_MAP ? gs_yaml_get(f, "name") : f, out);
   }
+}
+
+static void add_names(gs_arena *a, const gs_yaml *plan, names *out) {
+  const gs_yaml *weights = gs_yaml_get(plan, "weights");
+  const gs_yaml *more = gs_yaml_get(plan, "bindings");
+  add_files(a, plan, out);
+  for (int i = 0; more && i < more->item.n; i++)
+    if (more->item.at[i]->kind == GS_YAML_MAP)
+      add_files(a, more->item.at[i], out);
   if (!weights || weights->kind != GS_YAML_MAP) return;
   add_name(a, gs_yaml_get(weights, "file"), out);
   add_name(a, gs_yaml_get(weights, "hashes"), out);

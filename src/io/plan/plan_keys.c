@@ -230,6 +230,44 @@ gs_status gs_plan_version(gs_reader *r, const gs_yaml *plan) {
 }
 
 static const char *const kind_words[] = {"spmd", "device", NULL};
+
+/* What each program has, read into field `at` of `type`. */
+#define NAMED_BY(type, at, first, required)                                    \
+  {"binding", gs_key_text, offsetof(type, at binding), NULL, NULL, first,      \
+   required},                                                                  \
+  {"bind", LISTED(type, at bind, size_list),                                   \
+   "With binding: the sizes of symbolic dims.", false},                        \
+  {"files", LISTED(type, at file, file_list),                                  \
+   "The graphs, in the order of device positions; one for spmd.", true}
+#define BORDERS(type, at)                                                      \
+  {"inputs", LISTED(type, at input, io_list),                                  \
+   "Graph inputs and how they are split.", true},                              \
+  {"outputs", LISTED(type, at output, io_list),                                \
+   "Graph outputs and how they are joined.", true}
+#define COLLECTIVES(type, at)                                                  \
+  {"collectives", LISTED(type, at collective, collective_list),                \
+   "Every collective, in the order of execution.", true}
+
+#define BOUND(field) offsetof(gs_plan_named, field)
+static const gs_key bound_keys[] = {
+    {"name", gs_key_text, BOUND(name), NULL, NULL, "Name of the dim.", true},
+    {"size", gs_key_int, BOUND(size), NULL, NULL, "Its size.", true},
+};
+static const gs_keys bound_table = {"bound", "the size of a dim",
+                                    COUNT(bound_keys), bound_keys};
+static const gs_key_list size_list = {&bound_table, sizeof(gs_plan_named), -1,
+                                      NULL};
+
+static const gs_key program_keys[] = {
+    NAMED_BY(gs_plan_program_reading, , "Its name.", true),
+    BORDERS(gs_plan_program_reading, ),
+    COLLECTIVES(gs_plan_program_reading, ),
+};
+static const gs_keys program_table = {
+    "program", "the program of a binding", COUNT(program_keys), program_keys};
+static const gs_key_list program_list =
+    LIST(program_table, gs_plan_program_reading);
+
 #define PLAN(field) offsetof(gs_plan_reading, field)
 static const gs_key plan_keys[] = {
     {"version", version_key, 0, NULL,
@@ -240,16 +278,16 @@ static const gs_key plan_keys[] = {
     {"kind", gs_key_word, PLAN(kind), kind_words, NULL,
      "spmd: one program for all devices; device: a graph for each.", true},
     {"mesh", mesh_key, 0, &mesh_table, NULL, "The mesh of devices.", true},
-    {"files", LISTED(gs_plan_reading, file, file_list),
-     "The graphs, in the order of device positions; one for spmd.", true},
-    {"inputs", LISTED(gs_plan_reading, input, io_list),
-     "Graph inputs and how they are split.", true},
-    {"outputs", LISTED(gs_plan_reading, output, io_list),
-     "Graph outputs and how they are joined.", true},
+    NAMED_BY(gs_plan_reading, first., "Of a plan with several bindings: the "
+             "name of the first, of which what follows tells.", false),
+    BORDERS(gs_plan_reading, first.),
     {"weights", weights_key, 0, &weights_table, NULL,
      "The file of all weights, if there is one.", false},
-    {"collectives", LISTED(gs_plan_reading, collective, collective_list),
-     "Every collective, in the order of execution.", true},
+    COLLECTIVES(gs_plan_reading, first.),
+    {"bindings", LISTED(gs_plan_reading, next, program_list),
+     "The programs of the other bindings, of the same mesh and weights. Their "
+     "inputs and outputs differ in sizes alone, state does not. Default: none.",
+     false},
     {"hash", hash_key, PLAN(hash), NULL, HASH,
      "Hash of the canonical text of everything else.", true},
 };
@@ -259,6 +297,6 @@ static const gs_keys plan_table = {"plan", "a plan", COUNT(plan_keys),
 const gs_keys *const gs_plan_tables[] = {
     &plan_table,    &mesh_table,       &axis_table,     &cut_table,
     &order_table,   &file_table,       &exchange_table, &io_table,
-    &weights_table, &collective_table,
+    &weights_table, &collective_table, &bound_table,    &program_table,
 };
 const int gs_plan_ntable = COUNT(gs_plan_tables);

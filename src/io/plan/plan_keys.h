@@ -42,6 +42,16 @@ typedef struct gs_plan_file_reading {
   gs_place at;
 } gs_plan_file_reading;
 
+typedef struct gs_plan_program_reading { /* of one binding */
+  const char *binding;
+  GS_VEC(gs_plan_named) bind;
+  GS_VEC(gs_plan_file_reading) file;
+  GS_VEC(gs_plan_io_reading) input;
+  GS_VEC(gs_plan_io_reading) output;
+  GS_VEC(gs_plan_collective_reading) collective;
+  gs_place at;
+} gs_plan_program_reading;
+
 typedef struct gs_plan_reading {
   bool verify;
   const gs_yaml *root, *mesh;
@@ -51,10 +61,8 @@ typedef struct gs_plan_reading {
   GS_VEC(gs_plan_named) cut;
   GS_VEC(gs_plan_order_reading) order;
   gs_int_list ids;
-  GS_VEC(gs_plan_file_reading) file;
-  GS_VEC(gs_plan_io_reading) input;
-  GS_VEC(gs_plan_io_reading) output;
-  GS_VEC(gs_plan_collective_reading) collective;
+  gs_plan_program_reading first;
+  GS_VEC(gs_plan_program_reading) next;
   gs_plan_weights weights;
   uint64_t hash;
 } gs_plan_reading;

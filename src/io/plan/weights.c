@@ -176,12 +176,12 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
   return s;
 }
 
-gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,
-                           gs_sums *sums, gs_err *e) {
+gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *const *w,
+                           int n, gs_sums *sums, gs_err *e) {
   packer k = {.o = o, .m = m, .piece = gs_alloc(o->arena, PIECE)};
   for (int i = 0; i < n; i++)
-    gs_progress_expect(o->progress, w[i].value->constant->nbytes);
-  for (int i = 0; i < n; i++) GS_TRY(put_weight(&k, &w[i], e));
+    gs_progress_expect(o->progress, w[i]->value->constant->nbytes);
+  for (int i = 0; i < n; i++) GS_TRY(put_weight(&k, w[i], e));
   if (k.filled) flush(&k);
   *sums = (gs_sums){.size = k.total, .hash = k.hash.at};
   return GS_OK;

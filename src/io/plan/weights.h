@@ -23,8 +23,8 @@ typedef struct gs_weight {
  * tensor as it is, so nothing is rearranged.  Memory: a buffer of 1 MiB and
  * at most 64 MiB of mapped pages at a time.  *sums gets the size of what was
  * written and the hashes of all its blocks. */
-gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *w, int n,
-                           gs_sums *sums, gs_err *e);
+gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *const *w,
+                           int n, gs_sums *sums, gs_err *e);
 
 /* Offset of the block that device position p holds. */
 uint64_t gs_weight_offset(const gs_mesh *m, const gs_weight *w, int64_t p);

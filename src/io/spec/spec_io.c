@@ -220,6 +220,31 @@ static gs_status bind_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   return GS_OK;
 }
 
+/* {prefill: {sequence: 128}, decode: {sequence: 1}} */
+static gs_status bindings_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                              void *into) {
+  (void)k;
+  gs_spec *s = into;
+  GS_TRY(gs_yaml_map(v, r->err));
+  if (s->binding.n)
+    return gs_fail_at(r->err, GS_DATA, &v->at, "a second list of bindings; "
+                      "the first is at %s",
+                      gs_place_text(r->arena, &s->binding.at[0].at));
+  for (int i = 0; i < v->key.n; i++) {
+    const gs_yaml *sizes = v->item.at[i];
+    gs_spec_binding *b = gs_push(r->arena, &s->binding);
+    *b = (gs_spec_binding){.name = v->key.at[i]->text, .at = v->key.at[i]->at};
+    GS_TRY(gs_yaml_map(sizes, r->err));
+    for (int d = 0; d < sizes->key.n; d++) {
+      gs_spec_bind *to = gs_push(r->arena, &b->bind);
+      *to = (gs_spec_bind){.name = sizes->key.at[d]->text,
+                           .at = sizes->key.at[d]->at};
+      GS_TRY(gs_yaml_int(sizes->item.at[d], 0, INT64_MAX, &to->size, r->err));
+    }
+  }
+  return GS_OK;
+}
+
 static const char *const order_words[] = {"first", "last", NULL};
 static const char *const unknown_words[] = {"replicate", "error", NULL};
 static const char *const uneven_words[] = {"pad", "error", NULL};
@@ -391,6 +416,12 @@ static const gs_key spec_keys[] = {
      "What the cost model takes a device and its links to be.", false},
     {"bind", bind_key, 0, NULL, "{\"$ref\": \"#/$defs/bindings\"}",
      "Sizes of symbolic dims by name.", false},
+    {"bindings", bindings_key, 0, NULL,
+     "{\"type\": \"object\", \"additionalProperties\": "
+     "{\"$ref\": \"#/$defs/bindings\"}}",
+     "Several sets of such sizes by name, as {prefill: {sequence: 128}, decode: "
+     "{sequence: 1}}: a plan has a program for each. The first is the one that "
+     "rules and options.auto look at.", false},
     {"options", options_key, 0, &option_table, NULL, "Options.", false},
     {"rules", rules_key, 0, NULL,
      "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/rule\"}}",

@@ -64,15 +64,26 @@ typedef struct gs_plan_collective {
   const char *origin; /* rule of the spec and chain of nodes, for people */
 } gs_plan_collective;
 
+typedef struct gs_plan_size { /* of a symbolic dim */
+  const char *name;
+  int64_t size;
+} gs_plan_size;
+
+/* The program of one binding, and what all have in common. */
 typedef struct gs_plan {
   const char *producer; /* "gshard 1.2" */
   gs_plan_kind kind;
   gs_mesh mesh;
+  const char *binding;       /* its name; NULL: there is one program */
+  GS_VEC(gs_plan_size) bind; /* with `binding`: its sizes */
   GS_VEC(gs_plan_file) file; /* one (spmd), or one per position (device) */
   GS_VEC(gs_plan_io) input;
   GS_VEC(gs_plan_io) output;
   gs_plan_weights weights;
   GS_VEC(gs_plan_collective) collective; /* in order of execution */
+  struct gs_plan *next; /* the program of the next binding, with the same mesh
+                           and weights; its inputs and outputs differ from ours
+                           in sizes alone */
   uint64_t hash; /* of all of the above; set by gs_plan_write and _read */
 } gs_plan;
 

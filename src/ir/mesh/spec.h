@@ -161,6 +161,13 @@ typedef struct gs_spec_bind {
   gs_place at;
 } gs_spec_bind;
 
+/* One of several sets of sizes that a plan has programs for. */
+typedef struct gs_spec_binding {
+  const char *name;
+  GS_VEC(gs_spec_bind) bind;
+  gs_place at;
+} gs_spec_binding;
+
 typedef enum gs_existing {
   GS_EXISTING_OVERRIDE,
   GS_EXISTING_KEEP,
@@ -203,6 +210,7 @@ typedef struct gs_spec {
   gs_machine machine; /* what is given; the rest is 0 */
   gs_spec_options options;
   GS_VEC(gs_spec_bind) bind;
+  GS_VEC(gs_spec_binding) binding; /* of each, besides bind; or none */
   gs_map bound; /* name -> 1 + index in bind, as a pointer */
   GS_VEC(gs_spec_rule) rule;
   GS_VEC(gs_spec_group) group;

@@ -8,6 +8,11 @@
 #include "kernel/core/share.h"
 #include "kernel/core/strided.h"
 
+/* Bytes before the panels, which say how many there are: of products that have
+ * different numbers of rows (prefill and decode), the first that is prepared
+ * says it for all, so that the matrix is packed once.  All devices prepare them
+ * in one order. */
+enum { HEAD = 64 };
 enum { MANY_TILES = 8, SMALL_TILE = 128, PANEL = 512 };
 
 bool gs_gemm_has(gs_dtype t) {
@@ -110,8 +115,9 @@ static bool pack(void *ctx, void *to) {
   const gs_gemm *g = p->g;
   size_t size = (size_t)gs_dtype_get((int)p->b->dtype)->bits / 8;
   const void *from = (const char *)p->b->data + (size_t)p->first * size;
-  int64_t gm, gn;
-  grid(g, true, &gm, &gn);
+  int64_t gn = g->panels;
+  memcpy(to, &gn, sizeof gn);
+  to = (char *)to + HEAD;
   if (!gs_dtype_half(p->b->dtype)) {
     panels(g, gn, from, to);
     return true;
@@ -129,18 +135,22 @@ static bool pack(void *ctx, void *to) {
 
 void gs_gemm_keep(gs_gemm *g, gs_kctx *k, int i, int64_t first) {
   const gs_view *b = &k->in[i];
-  int64_t gm, gn;
+  int64_t gm;
   if (!b->fixed || !b->n || g->dtype != GS_FLOAT || g->batch != 1 ||
       g->n < SMALL_TILE || !g->k)
     return;
-  grid(g, true, &gm, &gn);
+  grid(g, true, &gm, &g->panels);
   const char *key = gs_sprintf(
-      k->arena, "panels %p %lld %lld %lld %lld %d %lld", b->fixed,
-      (long long)first, (long long)g->n, (long long)g->k, (long long)gn,
+      k->arena, "panels %p %lld %lld %lld %d %lld", b->fixed,
+      (long long)first, (long long)g->n, (long long)g->k,
       g->tb, (long long)g->ldb);
   packing p = {g, b, first};
-  g->packed = gs_kernel_once(
-      k, key, (size_t)panels_before(g, gn, gn) * sizeof(float), pack, &p);
+  const void *at = gs_kernel_once(
+      k, key, HEAD + sizeof(float) *
+      (size_t)panels_before(g, g->panels, g->panels), pack, &p);
+  if (!at) return;
+  memcpy(&g->panels, at, sizeof g->panels);
+  g->packed = (const float *)(const void *)((const char *)at + HEAD);
 }
 
 static bool piece(const gs_gemm *g, int64_t item, int64_t gm, int64_t gn,
@@ -180,6 +190,7 @@ bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
   if (!g->k) return true;
   int64_t gm, gn;
   grid(g, g->packed != NULL, &gm, &gn);
+  if (g->packed) gn = g->panels;
   int64_t items = g->batch * gm * gn;
   bool small = (double)total * (double)g->k < 5e5;
   int nt = small || threads < 1 ? 1 : (int)gs_min(threads, items);

@@ -18,6 +18,7 @@ typedef struct gs_gemm {
   int64_t sa[GS_MAX_RANK], sb[GS_MAX_RANK]; /* strides in elements */
   int64_t batch;    /* product of dims */
   const float *packed; /* b in panels, see gs_gemm_keep; or NULL */
+  int64_t panels;      /* how many */
 } gs_gemm;
 
 bool gs_gemm_has(gs_dtype t);

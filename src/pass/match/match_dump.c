@@ -153,6 +153,23 @@ static void bindings(gs_buf *b, const gs_spec *spec) {
   }
 }
 
+/* Sets of sizes, each on a line. */
+static void several(gs_buf *b, const gs_spec *spec) {
+  if (spec->binding.n) gs_buf_str(b, "bindings:\n");
+  for (int i = 0; i < spec->binding.n; i++) {
+    const gs_spec_binding *set = &spec->binding.at[i];
+    gs_buf_str(b, "  ");
+    gs_buf_json(b, set->name);
+    gs_buf_str(b, ": {");
+    for (int k = 0; k < set->bind.n; k++) {
+      if (k) gs_buf_str(b, ", ");
+      gs_buf_json(b, set->bind.at[k].name);
+      gs_buf_printf(b, ": %lld", (long long)set->bind.at[k].size);
+    }
+    gs_buf_str(b, "}\n");
+  }
+}
+
 static void groups(gs_buf *b, const gs_match_result *r) {
   bool any = false;
   for (int i = 0; i < r->group.n; i++) {
@@ -223,6 +240,7 @@ void gs_spec_dump(gs_buf *b, const gs_spec *spec, const gs_graph *g,
   orders(b, g->mesh);
   machine(b, &g->mesh->machine);
   bindings(b, spec);
+  several(b, spec);
   options(b, &spec->options);
   if (r->annotation.n) gs_buf_str(b, "rules:\n");
   for (int i = 0; i < r->annotation.n; i++)
