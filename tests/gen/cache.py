@@ -82,6 +82,13 @@ constants = {"q": q, "two": np.array(2), "zero": np.array(0),
 # Rows of y1 are those of `place`: q has one row, which is repeated.
 save("grown", whole, inputs + [info("place", ["new"], T.INT64)], outputs,
      constants)
+# Weights: one that kernels pack, one that is read as it lies.
+random = np.random.default_rng(4)
+save("weights", [
+    node("MatMul", "x w", "h"), node("Add", "h u", "y"),
+], [info("x", ["new", 32])], [info("y", ["new", 256])], {
+    "w": random.integers(-3, 4, (32, 256)).astype(np.float32),
+    "u": random.integers(-3, 4, (256,)).astype(np.float32)})
 # A number that is the length of the past.
 save("length", cache + [
     node("Shape", "past_key_values.0.key", "shape"),
@@ -114,6 +121,19 @@ def softmax(x):
     return y
 
 
+def output(c, new):
+    """y where the last `new` places of the caches are new."""
+    scores = q @ c["k"].transpose(0, 1, 3, 2)
+    filled = c["k"].shape[2]
+    place = np.arange(filled - new, filled)
+    seen = np.arange(filled) <= place[:, None]
+    some = np.where(seen, scores, np.float32(-3e38))
+    y0, y2 = softmax(scores) @ c["v"], scores @ c["v"]
+    y1 = softmax(some) @ c["v"]
+    y0, y2 = (np.broadcast_to(y, y1.shape) for y in (y0, y2))
+    return np.concatenate([y0, y1, y2], -1)
+
+
 def run(batch, new, steps, seed):
     random = np.random.default_rng(seed)
     files = {n: open(f"{base}/{n}{new}.npys", "wb") for n in "kvy"}
@@ -124,14 +144,7 @@ def run(batch, new, steps, seed):
             x = x.reshape(batch, H, new, D).astype(np.float32)
             np.save(files[n], x)
             c[n] = np.concatenate([c[n], x], 2)
-        scores = q @ c["k"].transpose(0, 1, 3, 2)
-        place = np.arange(new * step, new * step + new)
-        seen = np.arange(c["k"].shape[2]) <= place[:, None]
-        some = np.where(seen, scores, np.float32(-3e38))
-        y0, y2 = softmax(scores) @ c["v"], scores @ c["v"]
-        y1 = softmax(some) @ c["v"]
-        y0, y2 = (np.broadcast_to(y, y1.shape) for y in (y0, y2))
-        np.save(files["y"], np.concatenate([y0, y1, y2], -1))
+        np.save(files["y"], output(c, new))
     for n, name in (("k", "key"), ("v", "value")):
         full = np.zeros((batch, H, SIZE, D), np.float32)
         full[:, :, :c[n].shape[2]] = c[n]
@@ -139,5 +152,36 @@ def run(batch, new, steps, seed):
     np.save(f"{base}/filled{new}.npy", np.array([new * steps]))
 
 
+def several(records, sizes):
+    """One sequence in records of these lengths, each taken up by programs of
+    `sizes` places, the largest first: files *c.npys."""
+    random = np.random.default_rng(3)
+    files = {n: open(f"{base}/{n}c.npys", "wb") for n in "kvy"}
+    c = {n: np.zeros((1, H, 0, D), np.float32) for n in "kv"}
+    for at, length in enumerate(records):
+        x = {}
+        for n in "kv":
+            x[n] = random.permutation(H * length * D) + 1 + 100 * at
+            x[n] = x[n].reshape(1, H, length, D).astype(np.float32)
+            np.save(files[n], x[n])
+        parts = []
+        while length:
+            new = max(n for n in sizes if n <= length)
+            for n in "kv":
+                c[n] = np.concatenate([c[n], x[n][:, :, :new]], 2)
+                x[n] = x[n][:, :, new:]
+            parts.append(output(c, new))
+            length -= new
+        np.save(files["y"], np.concatenate(parts, 2))
+    for n, name in (("k", "key"), ("v", "value")):
+        full = np.zeros((1, H, SIZE, D), np.float32)
+        full[:, :, :c[n].shape[2]] = c[n]
+        np.save(f"{base}/past_key_values.0.{name}c.npy", full)
+
+
 run(1, 1, 5, 1)
 run(2, 2, 3, 2)
+several([5, 1, 2], [2, 1])
+for rows in 1, 3:
+    np.save(f"{base}/x{rows}.npy",
+            random.integers(-3, 4, (rows, 32)).astype(np.float32))

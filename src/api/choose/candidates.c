@@ -5,14 +5,17 @@
 #include <string.h>
 
 #include "api/choose/noise.h"
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 
 void gs_choice_init(gs_choice *c, gs_arena *a, gs_exec *x, gs_world *w,
-                    const gs_value *v, int out) {
-  *c = (gs_choice){.arena = a, .x = x, .w = w, .out = out};
+                    const gs_value *v, int out, int64_t last) {
+  *c = (gs_choice){.arena = a, .x = x, .w = w, .out = out, .last = last};
   c->n = v->dims[v->rank - 1];
-  c->rows = gs_product(v->dims, v->rank - 1);
+  c->places = v->rank > 1 ? v->dims[v->rank - 2] : 1;
+  gs_assert(last > 0 && last <= c->places);
+  c->rows = gs_product(v->dims, v->rank - 1) / c->places * last;
   c->top = GS_NEWS(a, c->rows + 1, double);
   c->sum = GS_NEWS(a, c->rows + 1, uint64_t);
   c->element = GS_NEWS(a, c->n + 1, double);
@@ -73,12 +76,24 @@ static int64_t select_best(const double *x, int64_t n, int64_t k,
 
 /* ---- candidates ---- */
 
+/* Which of the rows that are chosen from this is; -1: none.  Others are of
+ * places before the last ones. */
+static int64_t row_of(const gs_choice *c, const gs_row_part *p) {
+  int64_t place = p->row % c->places - (c->places - c->last);
+  return place < 0 ? -1 : p->row / c->places * c->last + place;
+}
+
 static void find(void *user, const gs_row_part *p, void *said) {
   gs_choice *c = user;
   gs_candidate *to = said;
+  int64_t row = row_of(c, p);
+  if (row < 0) {
+    memset(said, 0, (size_t)c->k * sizeof *to);
+    return;
+  }
   gs_convert(GS_DOUBLE, c->element, p->dtype, p->data, p->n, NULL);
   if (c->draw)
-    gs_noise_add(c->draw, c->far, p->row, p->first, p->n, c->element);
+    gs_noise_add(c->draw, c->far, row, p->first, p->n, c->element);
   int64_t n = select_best(c->element, p->n, c->k, c->order);
   for (int64_t i = 0; i < c->k; i++) {
     to[i] = (gs_candidate){0, -1};
@@ -95,7 +110,9 @@ static bool wins(const gs_candidate *a, const gs_candidate *b) {
 static void join(void *user, const gs_row_part *p, const void *said) {
   gs_choice *c = user;
   const gs_candidate *b = said;
-  gs_candidate *a = c->best + p->row * c->k;
+  int64_t row = row_of(c, p);
+  if (row < 0) return;
+  gs_candidate *a = c->best + row * c->k;
   size_t bytes = (size_t)c->k * sizeof *a;
   for (int64_t i = 0, k = 0, m = 0; m < c->k; m++)
     c->merged[m] = wins(&b[k], &a[i]) ? b[k++] : a[i++];
@@ -135,9 +152,11 @@ uint64_t gs_choice_weight(double x, double top, double temperature) {
 
 static void weigh(void *user, const gs_row_part *p, void *said) {
   gs_choice *c = user;
-  double top = c->top[p->row];
+  int64_t row = row_of(c, p);
+  double top = row < 0 ? INFINITY : c->top[row];
   uint64_t sum = 0;
-  gs_convert(GS_DOUBLE, c->element, p->dtype, p->data, p->n, NULL);
+  if (row >= 0)
+    gs_convert(GS_DOUBLE, c->element, p->dtype, p->data, p->n, NULL);
   for (int64_t i = 0; i < p->n && isfinite(top); i++)
     sum += gs_choice_weight(c->element[i], top, c->draw->temperature);
   memcpy(said, &sum, sizeof sum);
@@ -147,7 +166,7 @@ static void add(void *user, const gs_row_part *p, const void *said) {
   gs_choice *c = user;
   uint64_t sum;
   memcpy(&sum, said, sizeof sum);
-  c->sum[p->row] += sum;
+  if (row_of(c, p) >= 0) c->sum[row_of(c, p)] += sum;
 }
 
 gs_status gs_choice_weigh(gs_choice *c, double temperature, gs_err *e) {

@@ -32,7 +32,9 @@ typedef struct gs_choice {
   gs_exec *x;
   gs_world *w; /* NULL: one process */
   int out;
-  int64_t rows, n;    /* n: elements of a row */
+  int64_t rows, n;    /* that are chosen from; n: elements of a row */
+  int64_t places, last; /* of `places` along the last dim but one these last
+                           ones are such rows */
   gs_candidate *best; /* [rows, k], the best first; rank 0 */
   int64_t k, most;    /* candidates of a row; for how many there is room */
   double *top;        /* [rows] the largest element */
@@ -48,9 +50,10 @@ typedef struct gs_choice {
 /* GS_USAGE: no distribution. */
 gs_status gs_draw_check(const gs_draw *d, gs_err *e);
 
-/* Output `out` of x is floats of whole bytes, its last dim not 0. */
+/* Output `out` of x is floats of whole bytes, its last dim not 0.  Of its last
+ * dim but one the `last` last places are looked at, at least one. */
 void gs_choice_init(gs_choice *c, gs_arena *a, gs_exec *x, gs_world *w,
-                    const gs_value *v, int out);
+                    const gs_value *v, int out, int64_t last);
 /* All ranks, after a run: c->best, the k best of each row. */
 gs_status gs_choice_best(gs_choice *c, int64_t k, gs_err *e);
 /* All ranks: the largest of each row with noise added, in c->best. */

@@ -350,17 +350,40 @@ gs_status gs_runner_no_binding(gs_runner *r, int i, const gs_tensor *t,
                  gs_shape_text(&r->arena, t->dtype, t->rank, t->dims), b.at);
 }
 
-static gs_status prepare(gs_runner *r, gs_err *e) {
-  GS_TRY(need_source(r, "gs_runner_prepare", e));
-  if (r->prepared) return GS_OK;
-  r->prepared = true;
-  GS_TRY(gs_run_check_ranges(&r->in, e));
-  if (r->nprogram && !r->steps) GS_TRY(choose_program(r, e));
+/* The source that is the current one. */
+static gs_status prepare_source(gs_runner *r, gs_err *e) {
   r->source.fixed = r->o.keep_inputs;
   if (!r->source.of_sharder)
     GS_TRY(gs_source_infer(&r->arena, &r->source, &r->bind, e));
   GS_TRY(gs_model_need_data(r->source.model, r->source.graph, e));
   return gs_run_make_missing(&r->in, e);
+}
+
+/* Steps may run any of the programs: what is given, or the run makes, is so for
+ * all of them. */
+static gs_status prepare_all(gs_runner *r, gs_err *e) {
+  gs_source first = r->source;
+  size_t n = (size_t)first.graph->input.n;
+  for (int k = 0; k < r->nprogram; k++) {
+    gs_runner_switch(r, k);
+    r->source.made = first.made;
+    r->source.varies = first.varies;
+    r->source.input = gs_memdup(&r->arena, first.input,
+                                n * sizeof *first.input);
+    GS_TRY(prepare_source(r, e));
+  }
+  gs_runner_switch(r, 0);
+  return GS_OK;
+}
+
+static gs_status prepare(gs_runner *r, gs_err *e) {
+  GS_TRY(need_source(r, "gs_runner_prepare", e));
+  if (r->prepared) return GS_OK;
+  r->prepared = true;
+  GS_TRY(gs_run_check_ranges(&r->in, e));
+  if (r->nprogram && r->steps) return prepare_all(r, e);
+  if (r->nprogram) GS_TRY(choose_program(r, e));
+  return prepare_source(r, e);
 }
 
 gs_status gs_runner_prepare(gs_runner *r, gs_err *e) {
@@ -382,6 +405,8 @@ gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
   if (r->steps && s == &r->source) {
     config.tie = r->steps->tie;
     config.ntie = r->steps->ntie;
+    config.base = r->now ? r->program[0].exec : NULL;
+    config.to_come = r->now < r->nprogram - 1;
   }
   if (s->verify) config.reads = gs_run_verify_reads;
   config.user = s->verify;
@@ -397,7 +422,12 @@ static gs_status compile(gs_runner *r, gs_err *e) {
     return gs_fail(e, GS_USAGE, NULL, "a gs_runner is compiled once");
   if (!r->prepared) GS_AGREE(r, prepare(r, e));
   if (r->steps) GS_AGREE(r, gs_steps_check_made(r, e));
-  GS_AGREE(r, gs_runner_exec(r, &r->source, r->w, &r->exec, e));
+  int n = r->steps ? r->nprogram : 0;
+  for (int k = 0; k < gs_max(1, n); k++) {
+    if (n) gs_runner_switch(r, k);
+    GS_AGREE(r, gs_runner_exec(r, &r->source, r->w, &r->exec, e));
+  }
+  if (n) gs_runner_switch(r, 0);
   return GS_OK;
 }
 

@@ -1,6 +1,68 @@
 /* gs_runner of gshard.h: comparing outputs. */
-#include "api/run/run_check.h"
 #include "api/run/runner.h"
+#include "base/text.h"
+#include "check/compare.h"
+
+/* tol[i]: the tolerance of output i of g, by the coarsest type of floats that
+ * it is computed through.  O(operands). */
+static void find_tolerances(gs_arena *a, const gs_graph *g,
+                            gs_tolerance *tol) {
+  gs_tolerance *of = GS_NEWS(a, g->value.n + 1, gs_tolerance);
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    gs_tolerance max = {0};
+    for (int k = 0; k < n->nin; k++)
+      if (n->in[k] && of[n->in[k]->id].rtol > max.rtol)
+        max = of[n->in[k]->id];
+    for (int k = 0; k < n->nout; k++) {
+      if (!n->out[k]) continue;
+      gs_tolerance own = gs_tolerance_of(n->out[k]->dtype);
+      of[n->out[k]->id] = own.rtol > max.rtol ? own : max;
+    }
+  }
+  for (int i = 0; i < g->output.n; i++) {
+    const gs_value *v = g->output.at[i];
+    tol[i] = v->def ? of[v->id] : gs_tolerance_of(v->dtype);
+  }
+}
+
+/* Compares n outputs with what was expected and adds a line for each that
+ * differs, or one for all ("4 outputs equal: largest distance 1e-7"), each
+ * after `what`.  *same (may be NULL): all bytes are the same.  GS_NO when one
+ * is out of its tolerance, tol[i]. */
+static gs_status check_outputs(gs_buf *b, const char *what, int n,
+                               gs_dyn *const *got, gs_dyn *const *want,
+                               const gs_tolerance *tol, bool *same,
+                               gs_err *e) {
+  gs_status result = GS_OK;
+  bool bytes = true;
+  double max = 0;
+  int bad = 0;
+  for (int i = 0; i < n; i++) {
+    gs_comparison c;
+    const gs_tensor *worst = NULL;
+    const char *name =
+        gs_text(b->arena, got[i]->t.name ? got[i]->t.name : "");
+    GS_TRY(gs_compare_dyn(got[i], want[i], &tol[i], &c, &worst, e));
+    if (!c.same_bytes) bytes = false;
+    if (c.worst >= 0 && c.distance > max) max = c.distance;
+    if (c.equal) continue;
+    bad++;
+    result = GS_NO;
+    gs_buf_printf(b, "%s: output '%s': %lld of %lld elements differ; ", what,
+                  name, (long long)c.bad, (long long)c.n);
+    gs_comparison_print(b, worst, &c);
+    gs_buf_char(b, '\n');
+  }
+  if (same) *same = bytes;
+  if (bad) return result;
+  const char *s = n == 1 ? "" : "s";
+  if (bytes) gs_buf_printf(b, "%s: %d output%s, the same bytes\n", what, n, s);
+  else
+    gs_buf_printf(b, "%s: %d output%s equal within tolerance, worst distance "
+                  "%.3g\n", what, n, s, max);
+  return GS_OK;
+}
 
 static void set_tolerance(const gs_tolerances *t, gs_tolerance *tol) {
   if (!t) return;
@@ -28,8 +90,8 @@ static gs_status compare_folder(gs_runner *r, const char *dir,
     if (type == GS_FLOAT16) tol = (gs_tolerance){.rtol = 1e-2, .atol = 1e-3};
     if (type == GS_BFLOAT16) tol = (gs_tolerance){.rtol = 2e-2, .atol = 1e-2};
     set_tolerance(t, &tol);
-    gs_status s = gs_check_outputs(&r->text, "test data", 1, &r->output[i],
-                                   &want, &tol, NULL, e);
+    gs_status s = check_outputs(&r->text, "test data", 1, &r->output[i], &want,
+                                &tol, NULL, e);
     if (s && s != GS_NO) return s;
     if (s) result = s;
   }
@@ -96,7 +158,7 @@ static gs_status check_integers(gs_runner *r, gs_source *whole,
   GS_TRY(gs_runner_collect(r->exec, &r->arena, s->graph, &got, e));
   if (!whole) return GS_OK;
   GS_TRY(run_whole(r, whole, &want, e));
-  return gs_check_outputs(&r->text, "check, integer-valued data",
+  return check_outputs(&r->text, "check, integer-valued data",
                           s->graph->output.n, got, want, tol, exact, e);
 }
 
@@ -119,11 +181,11 @@ static gs_status compare_model(gs_runner *r, const char *path,
   gs_tolerance *tol = GS_NEWS(&r->arena, n + 1, gs_tolerance);
   if (w) {
     gs_dyn **want;
-    gs_check_tolerances(&r->arena, w->graph, tol);
+    find_tolerances(&r->arena, w->graph, tol);
     for (int i = 0; i < n; i++) set_tolerance(t, &tol[i]);
     s = run_whole(r, w, &want, e);
     if (!s)
-      s = gs_check_outputs(&r->text, "check", n, r->output, want, tol, &same,
+      s = check_outputs(&r->text, "check", n, r->output, want, tol, &same,
                            e);
     s = judged(s, &result, e);
   }

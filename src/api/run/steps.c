@@ -22,15 +22,20 @@ typedef struct told_input {
   int64_t dims[GS_MAX_RANK];
 } told_input;
 
-/* The word of rank 0 to all, and which inputs have a record. */
+/* The word of rank 0 to all, which inputs have a record, and which programs
+ * run. */
 static gs_status tell(gs_runner *r, int64_t word, gs_err *e) {
   gs_steps *s = r->steps;
   int n = gs_runner_inputs(r);
   s->word[0] = word;
   if (!gs_runner_many(r)) return GS_OK;
+  int np = s->programs.n;
+  size_t words = (size_t)(1 + n + np);
   for (int i = 0; i < n; i++) s->word[1 + i] = s->fresh[i];
-  GS_TRY(gs_world_bcast(r->w, s->word, (size_t)(1 + n) * sizeof *s->word, e));
+  for (int k = 0; k < np; k++) s->word[1 + n + k] = s->programs.run[k];
+  GS_TRY(gs_world_bcast(r->w, s->word, words * sizeof *s->word, e));
   for (int i = 0; i < n; i++) s->fresh[i] = s->word[1 + i];
+  for (int k = 0; k < np; k++) s->programs.run[k] = s->word[1 + n + k];
   return GS_OK;
 }
 
@@ -67,6 +72,7 @@ static gs_status share_input(gs_runner *r, gs_step_input *in, gs_err *e) {
     t->data = gs_alloc64(a, t->nbytes);
     in->value = gs_dyn_of(a, t);
     in->constant = x->constant;
+    in->room = t->nbytes;
   }
   return gs_world_bcast(r->w, (void *)(uintptr_t)in->value->t.data,
                         in->value->t.nbytes, e);
@@ -121,7 +127,7 @@ static gs_status open_all(gs_runner *r, gs_steps *s,
   if (!gs_runner_first(r)) return GS_OK;
   /* What is written waits for readers of pipes; their writers may wait for
    * us. */
-  GS_TRY(gs_steps_open(s, g, e));
+  GS_TRY(gs_steps_open(s, e));
   GS_TRY(gs_run_output_plan(&s->plan, o->out, o->nout, g, e));
   return gs_steps_create(s, g, e);
 }
@@ -139,7 +145,10 @@ static gs_status begin(gs_runner *r, const gs_steps_options *o, bool *more,
                   .stop = {o->stop, o->user},
                   .begun = 1};
   gs_arena_init(&s->one);
-  s->word = GS_NEWS(&r->arena, 1 + gs_runner_inputs(r), int64_t);
+  gs_steps_find_programs(r);
+  s->word = GS_NEWS(&r->arena, 1 + gs_runner_inputs(r) + s->programs.n,
+                    int64_t);
+  s->programs.none = GS_NEWS(&r->arena, gs_runner_inputs(r) + 1, bool);
   GS_AGREE(r, gs_steps_find_made(r, o, e));
   GS_AGREE(r, find_inputs(r, s, o, e));
   GS_AGREE(r, gs_steps_check_state(r, o, e));
@@ -147,14 +156,15 @@ static gs_status begin(gs_runner *r, const gs_steps_options *o, bool *more,
   gs_status status = GS_OK;
   *more = true;
   if (gs_runner_first(r))
-    status = gs_steps_read_first(s, r->source.graph, more, e);
+    status = gs_steps_read_first(s, more, e);
   GS_TRY(agree(r, status, more, e));
   if (!*more) s->over = true;
   if (!*more) return GS_OK;
   for (int i = 0; i < s->nin; i++) {
     gs_step_input *in = &s->in[i];
     if (gs_runner_many(r)) GS_TRY(share_input(r, in, e));
-    r->source.input[in->at] = in->value;
+    if (s->programs.n == 1) r->source.input[in->at] = in->value;
+    else r->source.made[in->at] = true; /* each step gives it */
     if (!in->constant) r->source.varies[in->at] = true;
   }
   return gs_runner_many(r) ? share_outputs(r, s, e) : GS_OK;
@@ -178,10 +188,13 @@ static gs_status read_inputs(gs_runner *r, bool *more, gs_err *e) {
   if (s->begun > 1) {
     GS_TRY(gs_steps_read(s, more, e));
     if (*more && gs_steps_stopped(s)) *more = false;
-    return *more ? gs_steps_check_room(s, e) : GS_OK;
+  } else {
+    *more = !gs_stop_asked(&s->stop);
   }
-  *more = !gs_stop_asked(&s->stop);
-  return GS_OK;
+  /* Of one program, the first step was looked at when it was compiled. */
+  if (!*more || (s->begun == 1 && s->programs.n == 1)) return GS_OK;
+  GS_TRY(gs_steps_choose_programs(r, e));
+  return gs_steps_check_room(s, e);
 }
 
 /* Gives the devices their parts of what is new. */
@@ -222,25 +235,20 @@ static gs_status take_outputs(gs_runner *r, gs_err *e) {
   return GS_OK;
 }
 
-/* A failure of the run, which is not one of its records. */
-static gs_status in_step(const gs_steps *s, gs_status status, gs_err *e) {
-  if (!status || !e->n) return status;
-  gs_diag *g = &e->diag[e->n - 1];
-  g->text = gs_sprintf(&e->arena, "in step %lld of the run: %s",
-                       (long long)s->begun, g->text);
-  return status;
-}
-
 static gs_status run_step(gs_runner *r, gs_err *e) {
   gs_steps *s = r->steps;
-  double seconds;
-  gs_status status = in_step(s, gs_runner_once(r, &seconds, e), e);
-  GS_TRY(status);
-  if (!s->done) GS_AGREE(r, gs_run_verify_wait(r->source.verify, e));
-  if (!s->done || seconds < s->least) s->least = seconds;
-  s->all += seconds;
-  GS_TRY(gs_steps_choose(r, e));
-  return take_outputs(r, e);
+  s->took = 0;
+  if (s->programs.n > 1) {
+    GS_TRY(gs_steps_run_programs(r, e));
+  } else {
+    GS_TRY(give_inputs(r, e));
+    GS_TRY(gs_steps_run_once(r, e));
+    GS_TRY(gs_steps_choose(r, e));
+    GS_TRY(take_outputs(r, e));
+  }
+  if (!s->done || s->took < s->least) s->least = s->took;
+  s->all += s->took;
+  return GS_OK;
 }
 
 static gs_status step(gs_runner *r, bool *more, gs_err *e) {
@@ -255,11 +263,10 @@ static gs_status step(gs_runner *r, bool *more, gs_err *e) {
   if (gs_runner_first(r)) status = read_inputs(r, more, e);
   GS_TRY(agree(r, status, more, e));
   if (!*more) return GS_OK;
-  GS_TRY(give_inputs(r, e));
   GS_TRY(run_step(r, e));
   if (gs_runner_first(r)) status = gs_steps_write(s, e);
   if (status) {
-    in_step(s, status, e);
+    gs_steps_in_step(s, status, e);
     GS_TRY(tell(r, status, e)); /* the others come for the next word */
     return status;
   }
@@ -307,6 +314,7 @@ static void describe(gs_runner *r, const gs_steps *s) {
                 "\"mean_ms\": %.6f}",
                 (long long)s->done, s->least * 1e3, s->all / n * 1e3);
   describe_ties(r, s);
+  gs_steps_describe_programs(r);
 }
 
 static gs_status end(gs_runner *r, int64_t *steps, gs_err *e) {

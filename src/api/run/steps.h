@@ -16,17 +16,20 @@ typedef struct gs_step_input {
   bool constant;       /* the same value in all steps */
   bool ended;          /* it is made inside, and has no more records */
   gs_dyn *value;       /* its elements lie in memory that stays */
+  size_t room;         /* bytes of it; of several programs */
+  gs_dyn **part;       /* [programs] parts of it; NULL: not wanted yet */
 } gs_step_input;
 
 /* An input of indices into the last dim of an output. */
 typedef struct gs_step_pick {
   int out, in;
+  int program;   /* whose input in it is */
   bool draws;    /* or else the largest */
   gs_dyn *value; /* what was chosen after the last step; of rank 0, until it is
                     shared */
   int64_t rows;
   bool *ended;   /* [rows] a stop has been chosen */
-  gs_choice *choice; /* once there was a step */
+  gs_choice **choice; /* [programs] NULL: it has not chosen yet */
   int64_t *chosen;   /* [rows] */
 } gs_step_pick;
 
@@ -34,23 +37,41 @@ typedef struct gs_step_pick {
 typedef struct gs_step_count {
   int at;
   int64_t next; /* its first number in the next step */
-  int64_t step; /* how many it counts in a step; 0: as many as it has */
-  gs_dyn *value;
+  int64_t *step;  /* [programs] how many it counts in a run; 0: as many as it
+                     has */
+  gs_dyn **value; /* [programs] */
 } gs_step_count;
 
 /* An output that is kept, or only hashed. */
 typedef struct gs_step_output {
   int at;
   gs_dyn *value;      /* of the last step; rank 0 */
+  gs_dyn **part;      /* [programs] what each has made; of several */
   GS_VEC(gs_record_out *) to;
   uint64_t digest;    /* of all records */
 } gs_step_output;
+
+/* The programs of a plan, of which each step runs one, or a few one after
+ * another.  All that is said of dims is of several programs only. */
+typedef struct gs_step_programs {
+  int n;
+  gs_value *like; /* [inputs] with dims of -1 where they differ */
+  int64_t *size;  /* [n] of the dim along which records are cut; NULL: none */
+  int *in, *out;  /* [inputs], [outputs] this dim; -1: they do not differ; -2:
+                     in another way */
+  int *order;     /* [n] programs, the largest first */
+  int64_t *run;   /* [n] how often each runs in this step, in that order */
+  int64_t *runs;  /* [n] how often each has run */
+  bool ran;       /* one has */
+  bool *none;     /* [inputs] false */
+} gs_step_programs;
 
 typedef struct gs_steps {
   gs_arena *arena;
   gs_arena one; /* memory of one step */
   int64_t most;
   gs_stop stop;
+  gs_step_programs programs;
   gs_step_input *in;
   int nin;
   bool endless; /* no input says when to end */
@@ -75,7 +96,7 @@ typedef struct gs_steps {
   const char *save_state; /* NULL: it is not kept */
   const char **owned;     /* [nowned] names of the files of a state */
   int nowned;
-  int64_t *word;          /* [1 + inputs] what rank 0 tells the others */
+  int64_t *word;          /* [1 + inputs + programs] what rank 0 tells */
   gs_step_output *out; /* rank 0 knows which; others the same ones */
   int nout;
   gs_run_output plan; /* of the files */
@@ -85,6 +106,7 @@ typedef struct gs_steps {
   int64_t done, begun;  /* steps; the one that is being made, from 1 */
   bool over;            /* no step can follow */
   double least, all;    /* seconds */
+  double took;          /* of this step */
 } gs_steps;
 
 /* Finds out which inputs are made inside. */
@@ -96,6 +118,24 @@ gs_status gs_steps_check_made(gs_runner *r, gs_err *e);
 gs_status gs_steps_check_room(const gs_steps *s, gs_err *e);
 /* All ranks, before a step but the first: makes them, but for fresh ones. */
 gs_status gs_steps_make(gs_runner *r, gs_err *e);
+
+/* Gives the program that is to run the next numbers of what counts. */
+gs_status gs_steps_give_counts(gs_runner *r, gs_err *e);
+/* A failure of the run, which is not one of its records. */
+gs_status gs_steps_in_step(const gs_steps *s, gs_status status, gs_err *e);
+/* Runs it, and takes the time. */
+gs_status gs_steps_run_once(gs_runner *r, gs_err *e);
+
+/* Finds out how the programs differ. */
+void gs_steps_find_programs(gs_runner *r);
+/* Rank 0, once records are read: programs.run.  GS_DATA: they fit none. */
+gs_status gs_steps_choose_programs(gs_runner *r, gs_err *e);
+/* All ranks: runs them, which are several, and takes the outputs. */
+gs_status gs_steps_run_programs(gs_runner *r, gs_err *e);
+/* Gives an input these dims, and memory for them. */
+void gs_steps_reserve(gs_steps *s, gs_step_input *in, const int64_t *dims);
+/* A line with how often each has run; of one: nothing. */
+void gs_steps_describe_programs(gs_runner *r);
 
 /* Whether a run can make v itself: i64 or i32. */
 bool gs_steps_takes_ints(const gs_value *v);
@@ -124,10 +164,9 @@ gs_status gs_steps_load_state(gs_runner *r, const char *dir, gs_err *e);
 gs_status gs_steps_save_state(gs_runner *r, gs_err *e);
 
 /* Rank 0: opens what is to be read, without waiting for writers of pipes. */
-gs_status gs_steps_open(gs_steps *s, const gs_graph *g, gs_err *e);
+gs_status gs_steps_open(gs_steps *s, gs_err *e);
 /* Rank 0: the records of the first step.  *more false: there are none. */
-gs_status gs_steps_read_first(gs_steps *s, const gs_graph *g, bool *more,
-                              gs_err *e);
+gs_status gs_steps_read_first(gs_steps *s, bool *more, gs_err *e);
 /* Rank 0: the records of the next step, into the memory of the last ones. */
 gs_status gs_steps_read(gs_steps *s, bool *more, gs_err *e);
 

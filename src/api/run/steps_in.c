@@ -2,6 +2,8 @@
 #include "api/run/steps.h"
 
 #include "base/assert.h"
+#include "base/math.h"
+#include "exec/data/aligned.h"
 
 /* ---- messages ---- */
 
@@ -68,12 +70,24 @@ static gs_status read_first(gs_steps *s, gs_step_input *in, const gs_value *v,
                    .nbytes = bytes, .data = data};
   t->dims = gs_memdup(s->arena, h.dims, (size_t)h.rank * sizeof *h.dims);
   in->value = gs_dyn_of(s->arena, t);
+  in->room = bytes;
   *more = true;
   return GS_OK;
 }
 
+void gs_steps_reserve(gs_steps *s, gs_step_input *in, const int64_t *dims) {
+  gs_tensor *t = &in->value->t;
+  memcpy((void *)(uintptr_t)t->dims, dims, (size_t)t->rank * sizeof *dims);
+  t->nbytes = (uint64_t)gs_dtype_bytes((int)t->dtype,
+                                       gs_product(dims, t->rank));
+  if (t->nbytes <= in->room) return;
+  in->room = t->nbytes;
+  t->data = gs_alloc64(s->arena, in->room);
+}
+
 /* One more, into the same memory. */
-static gs_status read_next(gs_step_input *in, bool *more, gs_err *e) {
+static gs_status read_next(gs_steps *s, gs_step_input *in, bool *more,
+                           gs_err *e) {
   gs_npy_head h;
   bool end;
   const gs_tensor *t = &in->value->t;
@@ -81,10 +95,18 @@ static gs_status read_next(gs_step_input *in, bool *more, gs_err *e) {
   *more = !end;
   if (end) return GS_OK;
   bool same = h.dtype == t->dtype && h.rank == t->rank;
-  for (int d = 0; same && d < h.rank; d++) same = h.dims[d] == t->dims[d];
+  bool several = s->programs.n > 1;
+  const int64_t *like = s->programs.like[in->at].dims;
+  for (int d = 0; same && d < h.rank; d++)
+    same = h.dims[d] == t->dims[d] || (several && like[d] < 0);
   if (!same)
     return differs(in, &h, "that of step 1 was", t->dtype, t->rank, t->dims,
                    e);
+  if (several) {
+    uint64_t bytes;
+    GS_TRY(gs_npy_head_bytes(gs_records_path(in->records), &h, &bytes, e));
+    gs_steps_reserve(s, in, h.dims);
+  }
   GS_TRY(gs_records_elements(in->records, &h, (void *)(uintptr_t)t->data,
                              t->nbytes, &end, e));
   *more = !end;
@@ -120,7 +142,7 @@ gs_status gs_steps_read(gs_steps *s, bool *more, gs_err *e) {
     bool there = false, made = s->made[in->at];
     s->fresh[in->at] = false;
     if (in->constant || in->ended) continue;
-    gs_status status = read_next(in, &there, e);
+    gs_status status = read_next(s, in, &there, e);
     if (status) return at_step(s, in, status, e);
     s->fresh[in->at] = there;
     if (there) continue;
@@ -142,9 +164,9 @@ static gs_status find_records(gs_steps *s, int i, gs_err *e) {
   return gs_records_open(s->arena, in[i].path, &s->stop, &in[i].records, e);
 }
 
-gs_status gs_steps_open(gs_steps *s, const gs_graph *g, gs_err *e) {
+gs_status gs_steps_open(gs_steps *s, gs_err *e) {
   for (int i = 0; i < s->nin; i++) {
-    const gs_value *v = g->input.at[s->in[i].at];
+    const gs_value *v = &s->programs.like[s->in[i].at];
     if (v->kind != GS_TENSOR || v->dtype == GS_STRING)
       return gs_fail(e, GS_UNSUPPORTED, v->name, "records are arrays of "
                      "numbers; this input is %s of %s", gs_kind_text(v->kind),
@@ -166,13 +188,12 @@ static gs_status after_first(gs_steps *s, gs_step_input *in, gs_err *e) {
   return GS_OK;
 }
 
-gs_status gs_steps_read_first(gs_steps *s, const gs_graph *g, bool *more,
-                              gs_err *e) {
+gs_status gs_steps_read_first(gs_steps *s, bool *more, gs_err *e) {
   *more = true;
   s->endless = true;
   for (int i = 0; i < s->nin; i++) {
     gs_step_input *in = &s->in[i];
-    gs_status status = read_first(s, in, g->input.at[in->at], more, e);
+    gs_status status = read_first(s, in, &s->programs.like[in->at], more, e);
     if (status) return at_step(s, in, status, e);
     if (!*more) return end_at(s, i, e);
     GS_TRY(after_first(s, in, e));

@@ -57,6 +57,10 @@ gs_status gs_steps_find_made(gs_runner *r, const gs_steps_options *o,
   s->tie = GS_NEWS(a, o->nfeed + nin + 1, gs_tie);
   s->pick = GS_NEWS(a, o->nargmax + o->nsample + 1, gs_step_pick);
   s->count = GS_NEWS(a, o->ncount + 2, gs_step_count);
+  for (int i = 0; i < o->ncount + 2; i++) {
+    s->count[i].step = GS_NEWS(a, s->programs.n, int64_t);
+    s->count[i].value = GS_NEWS(a, s->programs.n, gs_dyn *);
+  }
   s->filled = -1;
   for (int i = 0; i < o->nfeed; i++, s->ntie++)
     GS_TRY(find_pair(r, &o->feed[i], &s->tie[s->ntie].out, &s->tie[s->ntie].in,
@@ -105,34 +109,45 @@ static gs_status check_shaped(const gs_value *v, gs_err *e) {
                  "it cannot go from one step to the next");
 }
 
-/* The numbers of a step: the last dim counts, all others are alike. */
-static void fill_count(gs_step_count *c) {
-  gs_tensor *t = &c->value->t;
+/* The numbers of a run of program k: the last dim counts, all others are alike.
+ */
+static void fill_count(gs_step_count *c, int k) {
+  gs_tensor *t = &c->value[k]->t;
   int64_t n = gs_tensor_count(t), m = t->rank ? t->dims[t->rank - 1] : 1;
   for (int64_t i = 0; i < n; i++) gs_steps_set_int(t, i, c->next + i % m);
-  c->next += c->step ? c->step : m;
+  c->next += c->step[k] ? c->step[k] : m;
+}
+
+static gs_status full(const gs_steps *s, const gs_step_count *c,
+                      int64_t fills, gs_err *e) {
+  gs_fail(e, GS_DATA, gs_sprintf(&e->arena, "step %lld", (long long)s->begun),
+          "the state is full: %lld of its %lld places are filled, and a step "
+          "fills %lld", (long long)c->next, (long long)s->size,
+          (long long)fills);
+  gs_err_hint(e, "state: size: in the spec says how many it has");
+  return GS_DATA;
 }
 
 gs_status gs_steps_check_room(const gs_steps *s, gs_err *e) {
   if (s->filled < 0) return GS_OK;
   const gs_step_count *c = &s->count[s->filled];
-  if (c->next <= s->size - c->step) return GS_OK;
-  gs_fail(e, GS_DATA, gs_sprintf(&e->arena, "step %lld", (long long)s->begun),
-          "the state is full: %lld of its %lld places are filled, and a step "
-          "fills %lld", (long long)c->next, (long long)s->size,
-          (long long)c->step);
-  gs_err_hint(e, "state: size: in the spec says how many it has");
-  return GS_DATA;
+  int64_t fills = 0;
+  for (int k = 0; k < s->programs.n; k++)
+    fills += s->programs.run[k] * c->step[k];
+  if (c->next <= s->size - fills) return GS_OK;
+  return full(s, c, fills, e);
 }
 
-static gs_status check_count(gs_runner *r, gs_step_count *c, gs_err *e) {
+/* What counts, in program k. */
+static gs_status check_count(gs_runner *r, gs_step_count *c, int k,
+                             gs_err *e) {
   const gs_steps *s = r->steps;
-  const gs_value *v = r->source.graph->input.at[c->at];
+  const gs_value *v = gs_runner_source(r, k)->graph->input.at[c->at];
   GS_TRY(check_shaped(v, e));
   if (!gs_steps_takes_ints(v))
     return gs_fail(e, GS_USAGE, v->name, "%s does not count",
                    gs_dtype_get((int)v->dtype)->text);
-  c->value = gs_steps_new_value(r, v);
+  c->value[k] = gs_steps_new_value(r, v);
   if (r->source.input[c->at] && s->filled >= 0 &&
       c == &s->count[s->filled])
     return gs_fail(e, GS_USAGE, v->name, "this input counts what is filled of "
@@ -140,8 +155,20 @@ static gs_status check_count(gs_runner *r, gs_step_count *c, gs_err *e) {
   if (r->source.input[c->at])
     return gs_fail(e, GS_USAGE, v->name, "this input counts: its first number "
                    "is given with --count");
-  fill_count(c);
-  r->source.input[c->at] = c->value;
+  return GS_OK;
+}
+
+/* Of one program, the numbers of the first step are given with all else. */
+static gs_status check_counts(gs_runner *r, gs_err *e) {
+  gs_steps *s = r->steps;
+  for (int i = 0; i < s->ncount; i++) {
+    gs_step_count *c = &s->count[i];
+    for (int k = 0; k < s->programs.n; k++)
+      GS_TRY(check_count(r, c, k, e));
+    if (s->programs.n > 1) continue;
+    fill_count(c, 0);
+    r->source.input[c->at] = c->value[0];
+  }
   return GS_OK;
 }
 
@@ -155,19 +182,34 @@ gs_status gs_steps_check_made(gs_runner *r, gs_err *e) {
     GS_TRY(check_shaped(x, e));
     gs_state t = {.out = s->tie[i].out, .in = s->tie[i].in};
     if (!gs_state_fits(g, &r->bind, &t)) return misfit(y, x, "", e);
+    if (s->programs.n > 1 && s->programs.in[t.in] != -1)
+      return gs_fail(e, GS_UNSUPPORTED, x->name, "this input is of another "
+                     "size with each binding: '%s' cannot be fed back to it",
+                     y->name);
   }
   for (int i = 0; i < s->npick; i++) {
     GS_TRY(check_shaped(g->output.at[s->pick[i].out], e));
     GS_TRY(check_shaped(g->input.at[s->pick[i].in], e));
     GS_TRY(gs_steps_check_pick(r, &s->pick[i], e));
   }
-  if (s->filled >= 0) s->count[s->filled].step = r->source.state.step;
-  GS_TRY(gs_steps_check_room(s, e));
-  for (int i = 0; i < s->ncount; i++) GS_TRY(check_count(r, &s->count[i], e));
-  return GS_OK;
+  for (int k = 0; k < s->programs.n && s->filled >= 0; k++)
+    s->count[s->filled].step[k] = gs_runner_source(r, k)->state.step;
+  if (s->programs.n == 1) GS_TRY(gs_steps_check_room(s, e));
+  return check_counts(r, e);
 }
 
 /* ---- from step to step ---- */
+
+gs_status gs_steps_give_counts(gs_runner *r, gs_err *e) {
+  gs_steps *s = r->steps;
+  for (int i = 0; i < s->ncount; i++) {
+    gs_step_count *c = &s->count[i];
+    fill_count(c, r->now);
+    GS_TRY(gs_exec_give(r->exec, r->source.graph->input.at[c->at]->name,
+                        c->value[r->now], e));
+  }
+  return GS_OK;
+}
 
 gs_status gs_steps_make(gs_runner *r, gs_err *e) {
   const gs_graph *g = r->source.graph;
@@ -178,10 +220,5 @@ gs_status gs_steps_make(gs_runner *r, gs_err *e) {
     if (!s->fresh[s->pick[i].in])
       GS_TRY(gs_exec_give(r->exec, g->input.at[s->pick[i].in]->name,
                           s->pick[i].value, e));
-  for (int i = 0; i < s->ncount; i++) {
-    fill_count(&s->count[i]);
-    GS_TRY(gs_exec_give(r->exec, g->input.at[s->count[i].at]->name,
-                        s->count[i].value, e));
-  }
-  return GS_OK;
+  return gs_steps_give_counts(r, e);
 }

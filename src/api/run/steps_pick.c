@@ -33,17 +33,47 @@ bool gs_steps_takes_ints(const gs_value *v) {
   return v->dtype == GS_INT64 || v->dtype == GS_INT32;
 }
 
+/* Of how many places along the last dim but one each row of y is chosen from
+ * the last ones, to have `rows` in all: where all are, all; 0: it does not fit.
+ */
+static int64_t last_places(const gs_value *y, int64_t rows, bool several) {
+  int64_t all = gs_product(y->dims, y->rank - 1);
+  if (all == rows) return y->rank > 1 ? y->dims[y->rank - 2] : 1;
+  if (!several || y->rank < 2) return 0;
+  int64_t before = gs_product(y->dims, y->rank - 2);
+  if (before < 1 || rows % before || rows / before > y->dims[y->rank - 2])
+    return 0;
+  return rows / before;
+}
+
+/* Whether what program k has as input can be chosen from what each makes. */
+static bool pick_fits(const gs_runner *r, const gs_step_pick *p, int k) {
+  int n = r->steps->programs.n;
+  const gs_value *x = gs_runner_source(r, k)->graph->input.at[p->in];
+  for (int i = 0; i < n; i++) {
+    const gs_value *y = gs_runner_source(r, i)->graph->output.at[p->out];
+    if (gs_value_dynamic(y) || gs_value_dynamic(x) || !y->rank ||
+        y->dims[y->rank - 1] < 1 ||
+        gs_dtype_get((int)y->dtype)->cls != 'f' ||
+        gs_dtype_get((int)y->dtype)->bits < 8 || !gs_steps_takes_ints(x) ||
+        !last_places(y, gs_product(x->dims, x->rank), n > 1))
+      return false;
+  }
+  return true;
+}
+
 gs_status gs_steps_check_pick(gs_runner *r, gs_step_pick *p, gs_err *e) {
-  const gs_value *y = r->source.graph->output.at[p->out];
-  const gs_value *x = r->source.graph->input.at[p->in];
+  const gs_step_programs *all = &r->steps->programs;
   gs_arena *a = &r->arena;
-  int64_t m = y->rank ? y->dims[y->rank - 1] : 0;
-  const gs_dtype_info *type = gs_dtype_get((int)y->dtype);
-  bool fits = m > 0 && type->cls == 'f' && type->bits >= 8 &&
-              gs_steps_takes_ints(x) &&
-              gs_product(x->dims, x->rank) ==
-                  gs_product(y->dims, y->rank - 1);
-  if (!fits)
+  p->program = -1;
+  for (int i = all->n - 1; i >= 0 && p->program < 0; i--) {
+    int k = all->n > 1 ? all->order[i] : i; /* the smallest first */
+    if (pick_fits(r, p, k)) p->program = k;
+  }
+  const gs_source *from = gs_runner_source(r, (int)gs_max(0, p->program));
+  const gs_value *y = from->graph->output.at[p->out];
+  const gs_value *x = from->graph->input.at[p->in];
+  if (p->program < 0)
     return gs_fail(e, GS_DATA, NULL, "output '%s' is %s, of which the last dim "
                    "is chosen from, but the input '%s' is %s", y->name,
                    gs_shape_text(a, y->dtype, y->rank, y->dims), x->name,
@@ -52,6 +82,7 @@ gs_status gs_steps_check_pick(gs_runner *r, gs_step_pick *p, gs_err *e) {
   p->rows = gs_product(x->dims, x->rank);
   p->ended = GS_NEWS(a, p->rows + 1, bool);
   p->chosen = GS_NEWS(a, p->rows + 1, int64_t);
+  p->choice = GS_NEWS(a, all->n, gs_choice *);
   return GS_OK;
 }
 
@@ -67,12 +98,14 @@ static int64_t how_far(const gs_steps *s) {
 
 static gs_status choose(gs_runner *r, gs_step_pick *p, gs_err *e) {
   const gs_steps *s = r->steps;
-  if (!p->choice) {
-    p->choice = GS_NEW(&r->arena, gs_choice);
-    gs_choice_init(p->choice, &r->arena, r->exec, r->w,
-                   r->source.graph->output.at[p->out], p->out);
+  gs_choice **choice = &p->choice[r->now];
+  if (!*choice) {
+    const gs_value *y = r->source.graph->output.at[p->out];
+    *choice = GS_NEW(&r->arena, gs_choice);
+    gs_choice_init(*choice, &r->arena, r->exec, r->w, y, p->out,
+                   last_places(y, p->rows, s->programs.n > 1));
   }
-  GS_TRY(gs_choose(p->choice, p->draws ? &s->draw : NULL, how_far(s),
+  GS_TRY(gs_choose(*choice, p->draws ? &s->draw : NULL, how_far(s),
                    p->chosen, e));
   for (int64_t i = 0; i < p->rows && gs_runner_first(r); i++)
     gs_steps_set_int(&p->value->t, i, p->chosen[i]);

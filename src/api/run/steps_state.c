@@ -29,7 +29,7 @@ void gs_steps_find_state(gs_runner *r) {
   s->made[all->filled] = true;
   s->filled = s->ncount++;
   s->size = gs_states_size(all);
-  s->count[s->filled] = (gs_step_count){.at = all->filled};
+  s->count[s->filled].at = all->filled;
 }
 
 /* ---- loading ---- */
@@ -114,7 +114,7 @@ static gs_status save_filled(gs_runner *r, gs_out_set *files, const char *dir,
   if (s->filled < 0) return GS_OK;
   const gs_step_count *c = &s->count[s->filled];
   int64_t one = 1;
-  gs_tensor t = {.name = c->value->t.name, .dtype = GS_INT64, .rank = 1,
+  gs_tensor t = {.name = c->value[0]->t.name, .dtype = GS_INT64, .rank = 1,
                  .dims = &one, .data = &c->next, .nbytes = sizeof c->next};
   return gs_npy_write(files, file_of(r, dir, c->at), &t, e);
 }

@@ -419,9 +419,9 @@ static const gs_key spec_keys[] = {
     {"bindings", bindings_key, 0, NULL,
      "{\"type\": \"object\", \"additionalProperties\": "
      "{\"$ref\": \"#/$defs/bindings\"}}",
-     "Several sets of such sizes by name, as {prefill: {sequence: 128}, decode: "
-     "{sequence: 1}}: a plan has a program for each. The first is the one that "
-     "rules and options.auto look at.", false},
+     "Several sets of such sizes by name, as {prefill: {sequence: 128}, "
+     "decode: {sequence: 1}}: a plan has a program for each. Rules and "
+     "options.auto look at the first.", false},
     {"options", options_key, 0, &option_table, NULL, "Options.", false},
     {"rules", rules_key, 0, NULL,
      "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/rule\"}}",
