@@ -33,9 +33,11 @@ static const gs_option options[] = {
      .help = "The mesh of devices as NAME=SIZE,..., when the model does not "
      "have one or to replace the one that it has."},
     {.name = "bind",
-     .arg = "NAME=N",
+     .arg = "NAME=N[,N...]",
      .flags = GS_OPT_REPEAT,
-     .help = "Let the symbolic dimension NAME of the model be N."},
+     .help = "Let the symbolic dimension NAME of the model be N.  Several "
+             "sizes are several bindings, as bindings of the spec: a plan has "
+             "a program for each."},
     {.name = "configuration",
      .arg = "NAME",
      .help = "Read the shardings of configuration NAME of the model's "
