@@ -186,10 +186,7 @@ typedef struct gs_sharder_options {
   int nspec;
   const char *spec_text;   /* or NULL */
   const char *mesh;        /* "dp=2,tp=4", in place of the spec's; or NULL */
-  /* [nbind] "batch=16": sizes of symbolic dims.  "length=128,1": of several
-   * bindings, as many in each that has several; a plan has a program for each,
-   * and one sharding is that of all. */
-  const char *const *bind;
+  const char *const *bind; /* [nbind] "batch=16": sizes of symbolic dims */
   int nbind;
   bool allow_unmatched; /* rules may match nothing */
   bool choose;          /* split what rules leave open where it pays */
@@ -361,9 +358,7 @@ GS_API gs_status gs_runner_new(const gs_runner_options *o, gs_runner **out,
 /* NULL: nothing happens.  Stays in MPI. */
 GS_API void gs_runner_free(gs_runner *r);
 
-/* A plan's directory, a program or a plain model ("-": standard input).  Of a
- * plan with several bindings, inputs choose the program: prepare takes the
- * first that has all that were given, steps take one or several for each.
+/* A plan's directory, a program or a plain model ("-": standard input).
  * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_MISMATCH (files of a plan are not
  * those that were written). */
 GS_API gs_status gs_runner_open(gs_runner *r, const char *path, gs_err *e);
@@ -377,8 +372,7 @@ GS_API int gs_runner_outputs(const gs_runner *r);
 /* NULL when there is no such one. */
 GS_API const char *gs_runner_input_name(const gs_runner *r, int i);
 GS_API const char *gs_runner_output_name(const gs_runner *r, int i);
-/* Type and sizes of an input, -1 where only its value says them, or bindings
- * differ; no data.
+/* Type and sizes of an input, -1 where only its value says them; no data.
  * GS_USAGE; GS_UNSUPPORTED for sequences and optionals. */
 GS_API gs_status gs_runner_input_type(const gs_runner *r, int i, gs_array *out,
                                       gs_err *e);
@@ -398,8 +392,7 @@ GS_API gs_status gs_runner_input_folder(gs_runner *r, const char *dir,
                                         gs_err *e);
 
 /* Infers shapes, makes up what is missing (option `random`).  compile does so
- * unless it was done. GS_NOINPUT, GS_DATA (also inputs that fit none of several
- * bindings), GS_SPEC. */
+ * unless it was done. GS_NOINPUT, GS_DATA, GS_SPEC. */
 GS_API gs_status gs_runner_prepare(gs_runner *r, gs_err *e);
 /* Loads weights and makes kernels; all that runs need, but for values whose
  * size depends on data.  With MPI all ranks call it. */
@@ -458,9 +451,7 @@ GS_API gs_status gs_runner_sent(gs_runner *r, uint64_t *bytes, double *wire,
  *
  * A record is an array as NumPy writes it (.npy).  Records follow one another
  * with nothing between.  Those of one input have the same type and shape in
- * all steps, but for dims in which the bindings of a plan differ: a step runs
- * the program of its shapes or, where there is state, cuts the records for a few
- * programs, which run one after another.  A step makes no file and starts no process; it allocates nothing
+ * all steps.  A step makes no file and starts no process; it allocates nothing
  * where sizes do not depend on data.  With MPI rank 0 alone reads and writes,
  * and all ranks call these.  Zero it and set `size`. */
 typedef struct gs_steps_options {

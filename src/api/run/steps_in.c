@@ -85,6 +85,27 @@ void gs_steps_reserve(gs_steps *s, gs_step_input *in, const int64_t *dims) {
   t->data = gs_alloc64(s->arena, in->room);
 }
 
+/* The elements of a record of other dims, which is larger than any before only
+ * as its bytes come. */
+static gs_status read_other(gs_steps *s, gs_step_input *in,
+                            const gs_npy_head *h, bool *end, gs_err *e) {
+  uint64_t bytes;
+  gs_tensor *t = &in->value->t;
+  GS_TRY(gs_npy_head_bytes(gs_records_path(in->records), h, &bytes, e));
+  if (bytes > in->room) {
+    void *data = NULL;
+    GS_TRY(gs_records_first(in->records, h, s->arena, bytes, &data, end, e));
+    if (*end) return GS_OK;
+    t->data = data;
+    in->room = bytes;
+    gs_steps_reserve(s, in, h->dims);
+    return GS_OK;
+  }
+  gs_steps_reserve(s, in, h->dims);
+  return gs_records_elements(in->records, h, (void *)(uintptr_t)t->data,
+                             t->nbytes, end, e);
+}
+
 /* One more, into the same memory. */
 static gs_status read_next(gs_steps *s, gs_step_input *in, bool *more,
                            gs_err *e) {
@@ -102,13 +123,10 @@ static gs_status read_next(gs_steps *s, gs_step_input *in, bool *more,
   if (!same)
     return differs(in, &h, "that of step 1 was", t->dtype, t->rank, t->dims,
                    e);
-  if (several) {
-    uint64_t bytes;
-    GS_TRY(gs_npy_head_bytes(gs_records_path(in->records), &h, &bytes, e));
-    gs_steps_reserve(s, in, h.dims);
-  }
-  GS_TRY(gs_records_elements(in->records, &h, (void *)(uintptr_t)t->data,
-                             t->nbytes, &end, e));
+  if (several) GS_TRY(read_other(s, in, &h, &end, e));
+  else
+    GS_TRY(gs_records_elements(in->records, &h, (void *)(uintptr_t)t->data,
+                               t->nbytes, &end, e));
   *more = !end;
   return GS_OK;
 }
