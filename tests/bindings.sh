@@ -161,6 +161,16 @@ resume() { # resume PLAN PLAN: a step, then two on another mesh
 ok "taken up again" resume heads heads
 ok "on another mesh" resume length heads
 
+grows() { # records of 1, 5 and 2 places are those of 1, 1, 4 and 2
+  for x in k v; do
+    head -c 448 "$data/${x}c.npys" | tail -c 160 > ${x}1.npy
+    cat ${x}1.npy ${x}5.npy ${x}2.npy > ${x}g
+  done
+  "$run" --steps -i k=kg -i v=vg --count place -f -o y=y "$1" > said &&
+    has said "^bindings: prefill 3 runs, decode 2 runs$" &&
+    [ "$(wc -c < y)" = 1152 ]
+}
+ok "records that grow" grows heads
 steps() { # steps CODE FRAGMENT K V
   refuses "$1" "$2" "$run" --steps -i k="$3" -i v="$4" --count place heads
 }
@@ -170,6 +180,9 @@ cat "$data/kc.npys" k1.npy > kfull
 cat "$data/vc.npys" v1.npy > vfull
 ok "a state that is full" steps 65 \
   "step 4: error: the state is full: 8 of its 8 places" kfull vfull
+sed 's/(1, 4, 5, 2)/(1, 4, 9000000000, 2)/' k5.npy | cat k1.npy - > khuge
+ok "a header that promises too much" steps 65 "step 2: input 'k': .*cut short" \
+  khuge vg
 without() {
   refuses 65 "step 1: k: error: .* fits no binding" "$run" --steps --no-state \
     --random 1 -i k="$data/kc.npys" -i v="$data/vc.npys" heads
@@ -226,6 +239,7 @@ everywhere "2 ranks"
 ok "2 ranks: by its inputs" picks 1,4,1,6 -i k=k1.npy heads
 ok "2 ranks: none fits" refuses 65 "fits no binding" \
   "$run" --random 1 -i k=k5.npy heads
+ok "2 ranks: records that grow" grows heads
 ok "2 ranks: taken up again" resume heads heads
 ok "2 ranks: a state that is full" steps 65 "the state is full" kfull vfull
 done_all
