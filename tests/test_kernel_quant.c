@@ -1,12 +1,14 @@
 /* Packed codes, products of bytes and of weights of few bits, against loops
  * over single elements. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "exec/data/subarray.h"
 #include "ir/packed.h"
+#include "kernel/core/convert.h"
 #include "kernel/gemm/igemm.h"
-#include "kernel/gemm/nbits.h"
+#include "kernel/narrow/narrow.h"
 #include "kernel/quant/quant.h"
 #include "suite.h"
 
@@ -159,6 +161,137 @@ static void check_nbits(int bits, int64_t m, int64_t n, int64_t k,
   for (int i = 0; i < 9; i++) free(all[i]);
 }
 
+/* Products with w, packed: those of all columns and rows at once, of each row
+ * alone and of the columns from `first` on, to y[m][n]. */
+static void product_of(const gs_nbits *w, bool ints, int64_t first, int64_t m,
+                       const float *a, float *y, int threads) {
+  gs_nbits part = *w;
+  int64_t blob = w->block * w->bits / 8;
+  int64_t size = w->type == GS_FLOAT ? 4 : 2;
+  int64_t zrow = w->packed ? (w->blocks * w->bits + 7) / 8 : w->blocks * size;
+  part.n -= first;
+  part.codes += first * w->blocks * blob;
+  part.scales = (const char *)w->scales + first * w->blocks * size;
+  if (w->zeros) part.zeros = (const char *)w->zeros + first * zrow;
+  gs_arena arena;
+  gs_arena_init(&arena);
+  gs_view in[3] = {{.data = (void *)(uintptr_t)part.codes, .fixed = w->codes},
+                   {.data = (void *)(uintptr_t)part.scales, .fixed = &arena},
+                   {.data = (void *)(uintptr_t)part.zeros, .fixed = &in}};
+  gs_kctx k = {.nin = 3, .in = in, .arena = &arena};
+  gs_narrow packed;
+  gs_narrow_keep_codes(&packed, &k, (gs_narrow_from){0, 1, w->zeros ? 2 : -1},
+                       first, &part);
+  ck_assert(packed.packed);
+  void *scratch = aligned(gs_narrow_scratch(&packed, ints, m));
+  gs_narrow_product(&packed, ints, m, a, w->k, y + first, w->n, scratch,
+                    threads);
+  free(scratch);
+  gs_arena_free(&arena);
+}
+
+/* The order of sums does not depend on what else is computed. */
+static void check_alone(const gs_nbits *w, bool ints, int64_t m,
+                        const float *a, const float *y) {
+  size_t size = (size_t)(m * w->n) * sizeof *y;
+  float *z = aligned(size);
+  memcpy(z, y, size);
+  product_of(w, ints, w->n / 2, m, a, z, 2);
+  ck_assert(!memcmp(y, z, size));
+  for (int64_t i = 0; i < m; i++)
+    product_of(w, ints, 0, 1, a + i * w->k, z + i * w->n, 1);
+  ck_assert(!memcmp(y, z, size));
+  free(z);
+}
+
+/* Against sums in f64: in f32 within a few ulp of sum |a w|, with integers
+ * also within what narrow.h promises of the rounding of rows. */
+static void check_narrow(const gs_nbits *w, int64_t m) {
+  float *a = aligned((size_t)(m * w->k) * 4), *row = aligned((size_t)w->k * 4);
+  float *y = aligned((size_t)(m * w->n) * 4);
+  for (int64_t i = 0; i < m * w->k; i++)
+    a[i] = (float)draw() / 0x1p24f - 0.4f + (i % 37 == 0 ? 3 : 0);
+  for (int ints = 0; ints < 2; ints++) {
+    product_of(w, ints, 0, m, a, y, 2);
+    check_alone(w, ints, m, a, y);
+    for (int64_t j = 0; j < w->n; j++) {
+      gs_nbits_row(w, j, row);
+      for (int64_t i = 0; i < m; i++) {
+        double sum = 0, all = 0, rounding = 0;
+        const float *x = a + i * w->k;
+        for (int64_t l = 0; l < w->k; l += 32) {
+          double most = 0, weights = 0;
+          for (int64_t c = l; c < w->k && c < l + 32; c++) {
+            sum += (double)x[c] * row[c];
+            all += fabs((double)x[c] * row[c]);
+            most = fmax(most, fabs((double)x[c]));
+            weights += fabs((double)row[c]);
+          }
+          rounding += most * weights / 254;
+        }
+        double off = fabs(sum - (double)y[i * w->n + j]);
+        ck_assert(off <= 1e-5 * all + (ints ? rounding * 1.001 : 0));
+      }
+    }
+  }
+  free(a);
+  free(row);
+  free(y);
+}
+
+/* Scales of all types; columns and elements that fill no tile. */
+static void check_codes(int bits, int64_t n, int64_t k, int64_t block,
+                        int zeros, gs_dtype type) {
+  int64_t blocks = (k + block - 1) / block, blob = block * bits / 8;
+  int64_t zrow = (blocks * bits + 7) / 8;
+  size_t many = (size_t)(n * blocks);
+  uint8_t *q = aligned(many * (size_t)blob), *pz = aligned((size_t)(n * zrow));
+  float *f = aligned(many * 4);
+  void *s = aligned(many * 4), *fz = aligned(many * 4);
+  for (int64_t i = 0; i < n * blocks * blob; i++) q[i] = (uint8_t)draw();
+  for (int64_t i = 0; i < n * zrow; i++) pz[i] = (uint8_t)draw();
+  for (size_t i = 0; i < many; i++) f[i] = (float)(1 + draw() % 100) / 128;
+  gs_convert(type, s, GS_FLOAT, f, n * blocks, NULL);
+  for (size_t i = 0; i < many; i++) f[i] = (float)(draw() % 40) / 4;
+  gs_convert(type, fz, GS_FLOAT, f, n * blocks, NULL);
+  gs_nbits w = {.bits = bits, .n = n, .k = k, .block = block,
+                .blocks = blocks, .codes = q, .type = type, .scales = s,
+                .zeros = zeros == 1 ? (void *)pz : zeros == 2 ? fz : NULL,
+                .packed = zeros == 1};
+  for (int64_t m = 1; m <= 7; m += m < 5 ? 1 : 2) check_narrow(&w, m);
+  void *all[] = {q, pz, f, s, fz};
+  for (int i = 0; i < 5; i++) free(all[i]);
+}
+
+START_TEST(narrow_codes) {
+  for (int bits = 2; bits <= 8; bits *= 2)
+    for (int zeros = 0; zeros < 3; zeros++) {
+      check_codes(bits, 50, 96, 32, zeros, GS_FLOAT);
+      check_codes(bits, 33, 75, 16, zeros, GS_FLOAT16);
+      check_codes(bits, 64, 300, 128, zeros, GS_BFLOAT16);
+      check_codes(bits, 16, 48, 48, zeros, GS_FLOAT);
+    }
+}
+END_TEST
+
+/* A row that has an infinity or a NaN gives no numbers; tiny ones give 0. */
+START_TEST(narrow_extremes) {
+  enum { K = 64, N = 20 };
+  uint8_t q[N * K / 2];
+  float s[N * K / 32], y[3 * N], a[3 * K] = {0};
+  for (size_t i = 0; i < sizeof q; i++) q[i] = (uint8_t)(draw() | 1);
+  for (size_t i = 0; i < sizeof s / sizeof *s; i++) s[i] = 1;
+  gs_nbits w = {.bits = 4, .n = N, .k = K, .block = 32, .blocks = 2,
+                .codes = q, .type = GS_FLOAT, .scales = s};
+  a[3] = INFINITY;
+  a[K + 40] = NAN;
+  a[2 * K + 7] = 1e-43f;
+  product_of(&w, true, 0, 3, a, y, 1);
+  for (int j = 0; j < 2 * N; j++) ck_assert(isnan(y[j]));
+  for (int j = 2 * N; j < 3 * N; j++) ck_assert(fabsf(y[j]) < 1e-41f);
+}
+END_TEST
+
 START_TEST(few_bits) {
   static const int64_t rows[] = {1, 2, 3, 4, 6, 13, 20};
   for (int bits = 2; bits <= 8; bits *= 2)
@@ -195,6 +328,8 @@ int main(void) {
   tcase_add_test(t, dynamic);
   tcase_add_test(t, bytes);
   tcase_add_test(t, few_bits);
+  tcase_add_test(t, narrow_codes);
+  tcase_add_test(t, narrow_extremes);
   tcase_add_test(t, requantised);
   return suite_run("kernel_quant", t);
 }

@@ -65,13 +65,13 @@ xargs objdump -d --no-show-raw-insn < "$work/objects" | awk '
   }
   END { told() }' > "$work/functions"
 
-awk '$1 ~ /_avx(2|512)$/' "$work/functions" > "$work/stamped"
+awk '$1 ~ /_avx(2|512|vnni|512vnni)$/' "$work/functions" > "$work/stamped"
 ok "stamped functions are found" \
   [ "$(wc -l < "$work/stamped")" -ge 400 ]
 
 # Loops without a vector register that have no reason.
 awk 'NR == FNR { reason[$1] = 1; next }
-  { base = $1; sub(/_avx(2|512)$/, "", base) }
+  { base = $1; sub(/_avx(2|512|vnni|512vnni)$/, "", base) }
   $3 && !$2 && !reason[$1] && !reason[base] { print $1 }' \
   "$work/reasons" "$work/stamped" | sort -u > "$work/bad"
 if [ -s "$work/bad" ]; then

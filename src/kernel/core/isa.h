@@ -8,6 +8,7 @@
 #ifndef GS_KERNEL_ISA_H
 #define GS_KERNEL_ISA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { GS_ISA_BASE, GS_ISA_AVX2, GS_ISA_AVX512, GS_NISA };
@@ -33,6 +34,16 @@ static inline int gs_isa(void) {
     isa = GS_ISA_AVX512;
 #endif
   return isa > GS_ISA_LIMIT ? GS_ISA_LIMIT : isa;
+}
+
+/* Whether there is VNNI beside it, in vectors as wide. */
+static inline bool gs_isa_vnni(void) {
+#ifdef GS_HAVE_X86
+  int isa = gs_isa();
+  if (isa == GS_ISA_AVX512) return __builtin_cpu_supports("avx512vnni");
+  if (isa == GS_ISA_AVX2) return __builtin_cpu_supports("avxvnni");
+#endif
+  return false;
 }
 
 #define GS_INLINE static inline __attribute__((always_inline))

@@ -1,13 +1,16 @@
-/* MatMul and Gemm.  f16 and bf16 are widened, summed in f32 and rounded once;
- * sums run over k in an order that depends on sizes alone. */
+/* MatMul and Gemm.  f16 and bf16 are widened, summed in f32 and rounded once,
+ * constant matrices of them in registers; sums run over k in an order that
+ * depends on sizes alone. */
 #include <math.h>
 
 #include "base/assert.h"
 #include "kernel/gemm/gemm.h"
+#include "kernel/narrow/narrow.h"
 #include "kernel/core/support.h"
 
 typedef struct plan {
   gs_gemm g;
+  gs_narrow narrow; /* b, where it is constant and half; else packed: NULL */
   bool half;
   double alpha, beta; /* Gemm */
   int64_t crow, ccol; /* Gemm: strides of C, 0 where it is broadcast */
@@ -70,11 +73,31 @@ static gs_status matmul_batch(gs_kctx *k, gs_gemm *g) {
   return GS_OK;
 }
 
+enum { NARROW = 32 }; /* columns below which tiles would be mostly empty */
+
+/* Packs b, which then is not read any more. */
+static void keep(gs_kctx *k, plan *p) {
+  gs_gemm *g = &p->g;
+  if (p->half && g->batch == 1 && !g->ta && g->n >= NARROW)
+    gs_narrow_keep_floats(&p->narrow, k, 1, 0, g->n, g->k, g->ldb, g->tb);
+  if (!p->narrow.packed) gs_gemm_keep(g, k, 1, 0);
+  k->in[1].unread = p->narrow.packed || g->packed;
+}
+
+/* In f32, where they are half: a, c, the addend, b; then what the product
+ * wants. */
+static size_t scratch_b(const gs_kctx *k) {
+  int64_t n = k->in[0].n + k->out[0].n + (gs_kernel_has(k, 2) ? k->in[2].n : 0);
+  return ((size_t)n * sizeof(float) + 63) / 64 * 64;
+}
+
 static void scratch_for_half(gs_kctx *k, const plan *p) {
-  if (p->half)
-    k->scratch_size = (size_t)(k->in[0].n + k->in[1].n + k->out[0].n +
-                               (gs_kernel_has(k, 2) ? k->in[2].n : 0)) *
-                      sizeof(float);
+  if (!p->half) return;
+  k->scratch_size = scratch_b(k);
+  if (p->narrow.packed)
+    k->scratch_size += gs_narrow_scratch(&p->narrow, false, p->g.m);
+  else if (!p->g.packed)
+    k->scratch_size += (size_t)k->in[1].n * sizeof(float);
 }
 
 static gs_status matmul_prep(gs_kctx *k) {
@@ -87,8 +110,7 @@ static gs_status matmul_prep(gs_kctx *k) {
   }
   GS_TRY(matmul_shape(k, p));
   GS_TRY(matmul_batch(k, &p->g));
-  gs_gemm_keep(&p->g, k, 1, 0);
-  k->in[1].unread = p->g.packed != NULL;
+  keep(k, p);
   scratch_for_half(k, p);
   k->state = p;
   return GS_OK;
@@ -100,14 +122,20 @@ static gs_status product(gs_kctx *k, const plan *p, void **c) {
   const void *a = k->in[0].data, *b = k->in[1].data;
   *c = k->out[0].data;
   if (p->half) {
-    float *fa = k->scratch, *fb = fa + k->in[0].n;
+    float *fa = k->scratch;
+    void *rest = (char *)k->scratch + scratch_b(k);
     gs_assert(k->scratch);
     gs_half_widen(k->in[0].dtype, k->in[0].n, a, fa, k->threads);
+    *c = fa + k->in[0].n;
+    if (p->narrow.packed) {
+      gs_narrow_product(&p->narrow, false, p->g.m, fa, p->g.lda, *c, p->g.n,
+                        rest, k->threads);
+      return GS_OK;
+    }
     if (!p->g.packed)
-      gs_half_widen(k->in[1].dtype, k->in[1].n, b, fb, k->threads);
+      gs_half_widen(k->in[1].dtype, k->in[1].n, b, rest, k->threads);
     a = fa;
-    b = fb;
-    *c = fb + k->in[1].n;
+    b = rest;
   }
   if (!gs_gemm_run(&p->g, a, b, *c, k->threads))
     return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
@@ -168,8 +196,7 @@ static gs_status gemm_prep(gs_kctx *k) {
                           "is %s",
                           gs_dtype_get((int)a->dtype)->text);
   GS_TRY(gemm_addend(k, p));
-  gs_gemm_keep(&p->g, k, 1, 0);
-  k->in[1].unread = p->g.packed != NULL;
+  keep(k, p);
   scratch_for_half(k, p);
   k->state = p;
   return GS_OK;

@@ -1,16 +1,37 @@
-/* MatMulNBits (com.microsoft). */
+/* MatMulNBits (com.microsoft).  Constant weights are packed once; rows are
+ * rounded to i8 where accuracy_level 4 allows it. */
 #include "kernel/gemm/gemm.h"
-#include "kernel/gemm/nbits.h"
+#include "kernel/narrow/narrow.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 
 enum { A, B, SCALES, ZEROS, G_IDX, BIAS };
 
+enum { LEVEL_INT8 = 4 };
+
 typedef struct plan {
   gs_nbits w;
+  gs_narrow narrow; /* packed: NULL where w may change */
+  bool ints;
   int64_t m;
   size_t a, y; /* places in scratch of both in f32, for 16-bit floats */
 } plan;
+
+/* Packs the weights, and says what is not read any more. */
+static void keep(gs_kctx *k, plan *p) {
+  bool zeros = gs_kernel_has(k, ZEROS), group = gs_kernel_has(k, G_IDX);
+  p->ints = gs_node_int(k->node, "accuracy_level", 0) == LEVEL_INT8;
+  if (group || !gs_kernel_known(k, B)) return;
+  gs_nbits w = p->w;
+  w.codes = k->in[B].data;
+  w.scales = k->in[SCALES].data;
+  if (zeros) w.zeros = k->in[ZEROS].data;
+  gs_narrow_keep_codes(&p->narrow, k,
+                       (gs_narrow_from){B, SCALES, zeros ? ZEROS : -1}, 0, &w);
+  if (!p->narrow.packed) return;
+  k->in[B].unread = k->in[SCALES].unread = true;
+  if (zeros) k->in[ZEROS].unread = true;
+}
 
 static gs_status prep(gs_kctx *k) {
   plan *p = GS_NEW(k->arena, plan);
@@ -25,7 +46,11 @@ static gs_status prep(gs_kctx *k) {
   w->type = x->dtype;
   w->packed = gs_kernel_has(k, ZEROS) && k->in[ZEROS].dtype == GS_UINT8;
   p->m = gs_dims_count(x->dims, 0, x->rank - 1);
-  size_t size = (gs_nbits_scratch(w->k, p->m, k->threads) + 63) / 64 * 64;
+  keep(k, p);
+  size_t size = p->narrow.packed
+                    ? gs_narrow_scratch(&p->narrow, p->ints, p->m)
+                    : gs_nbits_scratch(w->k, p->m, k->threads);
+  size = (size + 63) / 64 * 64;
   p->a = size;
   if (gs_dtype_half(x->dtype)) {
     size += ((size_t)x->n * 4 + 63) / 64 * 64;
@@ -87,7 +112,10 @@ static gs_status run(gs_kctx *k) {
     a = (const float *)(void *)(s + p->a);
     to = (float *)(void *)(s + p->y);
   }
-  if (!gs_nbits_product(&w, p->m, a, w.k, to, w.n, s, k->threads))
+  if (p->narrow.packed)
+    gs_narrow_product(&p->narrow, p->ints, p->m, a, w.k, to, w.n, s,
+                      k->threads);
+  else if (!gs_nbits_product(&w, p->m, a, w.k, to, w.n, s, k->threads))
     return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   if (gs_kernel_has(k, BIAS)) {
     addition j = {&k->in[BIAS], to, w.n};

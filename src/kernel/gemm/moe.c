@@ -12,13 +12,17 @@
 #include "ir/packed.h"
 #include "kernel/core/coord.h"
 #include "kernel/gemm/gemm.h"
-#include "kernel/gemm/nbits.h"
+#include "kernel/narrow/narrow.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 #include "kernel/pointwise/vmath.h"
 #include "op/rows/nn/moe_shapes.h"
 
-enum { X, ROUTER, W1, B1, W2, B2, W3, B3, ROWS = 256 };
+enum {
+  X, ROUTER, W1, B1, W2, B2, W3, B3,
+  ROWS = 256,
+  LEVEL_INT8 = 4 /* the accuracy_level that allows rows of i8 */
+};
 
 typedef struct moe_loops {
   void (*relu)(float *x, int64_t n);
@@ -36,13 +40,15 @@ typedef struct layer_plan {
   int w, b, s, z;
   int bits;      /* 0: floats */
   int64_t block; /* 0: one scale for a row */
+  int64_t rows, cols; /* of the weights of an expert */
+  const gs_narrow *packed; /* [experts], or NULL: they may change */
 } layer_plan;
 
 typedef struct plan {
   layer_plan fc[3];
   const moe_loops *loop;
   void (*act)(float *x, int64_t n); /* NULL: none, or swiglu */
-  bool swiglu, normalize;
+  bool swiglu, normalize, ints;
   int64_t fusion; /* 0: no gates in fc1; 1: side by side; 2: in two halves */
   float param[3]; /* alpha, beta, limit */
   int64_t tokens, k, all;       /* all: experts of the router */
@@ -88,12 +94,79 @@ static void activation(gs_kctx *k, plan *p) {
                                      (double)INFINITY);
 }
 
-/* Bytes of scratch that a weight takes while it is computed with. */
-static size_t wide_size(gs_kctx *k, const plan *p) {
-  if (p->fc[0].bits)
-    return gs_nbits_scratch(gs_max(p->in, p->inner), ROWS, k->threads);
-  if (!gs_dtype_half(k->in[X].dtype)) return 0;
-  return (size_t)gs_max(p->up * p->in, p->out * p->inner) * sizeof(float);
+/* ---- weights of few bits ---- */
+
+/* Those of expert e; zeros: room for a zero point of each row. */
+static gs_nbits codes_of(const gs_kctx *k, const layer_plan *fc, int64_t e,
+                         uint8_t *zeros) {
+  const gs_view *s = &k->in[fc->s];
+  int64_t rows = fc->rows, blob = fc->cols * fc->bits / 8;
+  gs_nbits w = {.bits = fc->bits, .n = rows, .k = fc->cols, .packed = true,
+                .block = fc->block ? fc->block : fc->cols, .type = s->dtype};
+  w.blocks = w.block ? fc->cols / w.block : 0;
+  w.codes = (const uint8_t *)k->in[fc->w].data + e * rows * blob;
+  w.scales = (const char *)s->data +
+             e * rows * w.blocks * (s->dtype == GS_FLOAT ? 4 : 2);
+  if (gs_kernel_has(k, fc->z) && fc->block) {
+    w.zeros = (const uint8_t *)k->in[fc->z].data +
+              e * rows * gs_ceil_div(w.blocks * fc->bits, 8);
+  } else if (gs_kernel_has(k, fc->z)) {
+    const uint8_t *z = (const uint8_t *)k->in[fc->z].data +
+                       e * gs_ceil_div(rows * fc->bits, 8);
+    if (fc->bits == 8) memcpy(zeros, z, (size_t)rows);
+    else gs_codes_unpack(fc->bits, false, zeros, z, 0, rows);
+    w.zeros = zeros;
+  }
+  return w;
+}
+
+/* Packs the experts of a layer, once, where they are constant. */
+static void keep_layer(gs_kctx *k, const plan *p, layer_plan *fc) {
+  bool zeros = gs_kernel_has(k, fc->z);
+  if (!k->in[fc->w].data || !k->in[fc->s].data || !p->experts ||
+      (zeros && !k->in[fc->z].data))
+    return;
+  gs_narrow *all = GS_NEWS(k->arena, p->experts, gs_narrow);
+  uint8_t *room = GS_NEWS(k->arena, fc->rows + 1, uint8_t);
+  for (int64_t e = 0; e < p->experts; e++) {
+    gs_nbits w = codes_of(k, fc, e, room);
+    gs_narrow_keep_codes(&all[e], k,
+                         (gs_narrow_from){fc->w, fc->s, zeros ? fc->z : -1},
+                         e, &w);
+    if (!all[e].packed) return;
+  }
+  fc->packed = all;
+  k->in[fc->w].unread = k->in[fc->s].unread = true;
+  if (zeros) k->in[fc->z].unread = true;
+}
+
+/* Bytes of scratch that the products take. */
+static size_t wide_size(gs_kctx *k, const plan *p, int64_t rows) {
+  if (!p->fc[0].bits) {
+    if (!gs_dtype_half(k->in[X].dtype)) return 0;
+    return (size_t)gs_max(p->up * p->in, p->out * p->inner) * sizeof(float);
+  }
+  size_t most = 0;
+  for (int i = 0; i < 3; i++) {
+    const layer_plan *fc = &p->fc[i];
+    if (!gs_kernel_has(k, fc->w)) continue;
+    size_t one = fc->packed
+                     ? gs_narrow_scratch(fc->packed, p->ints, rows)
+                     : gs_nbits_scratch(fc->cols, rows, k->threads);
+    if (one > most) most = one;
+  }
+  return most;
+}
+
+/* ---- sizes ---- */
+
+static void layer_sizes(plan *p) {
+  int64_t rows[3] = {p->up, p->out, p->inner};
+  int64_t cols[3] = {p->in, p->inner, p->in};
+  for (int i = 0; i < 3; i++) {
+    p->fc[i].rows = rows[i];
+    p->fc[i].cols = cols[i];
+  }
 }
 
 static gs_status prep_layers(gs_kctx *k, plan *p) {
@@ -117,6 +190,7 @@ static gs_status prep_layers(gs_kctx *k, plan *p) {
     GS_TRY(gs_kctx_index(k, &p->first));
     p->first *= p->experts;
   }
+  layer_sizes(p);
   int64_t sent = p->tokens * p->k, rows = gs_min(ROWS, sent);
   gs_assert(p->tokens >= 0 && p->k >= 1 && p->k <= p->all);
   size_t top = 0;
@@ -130,7 +204,10 @@ static gs_status prep_layers(gs_kctx *k, plan *p) {
   p->y = take(&top, sent * p->out, 4);
   p->line = take(&top, gs_max(p->up, p->out), 4);
   p->zeros = take(&top, gs_max(p->up, p->out), 1);
-  p->wide = take(&top, (int64_t)wide_size(k, p), 1);
+  if (p->fc[0].bits)
+    for (int i = 0; i < 3; i++)
+      if (gs_kernel_has(k, p->fc[i].w)) keep_layer(k, p, &p->fc[i]);
+  p->wide = take(&top, (int64_t)wide_size(k, p, rows), 1);
   k->scratch_size = top;
   return GS_OK;
 }
@@ -154,6 +231,7 @@ static gs_status prep_qmoe(gs_kctx *k) {
                             .z = GS_QMOE_Z1 + i,
                             .bits = (int)gs_qmoe_bits(k->node, i + 1),
                             .block = gs_node_int(k->node, "block_size", 0)};
+  p->ints = gs_node_int(k->node, "accuracy_level", 0) == LEVEL_INT8;
   GS_TRY(prep_layers(k, p));
   /* As ONNX Runtime, which here takes the softmax over the chosen experts
    * whatever normalize_routing_weights says. */
@@ -236,35 +314,24 @@ static void gather(void *ctx, int64_t lo, int64_t hi) {
 }
 
 /* to[n, rows] = from[n, cols] W^T with weights of few bits. */
-static bool quantised(job *j, const layer_plan *fc, int64_t rows,
-                      int64_t cols, const float *from, float *to) {
-  gs_kctx *k = j->k;
-  const gs_view *s = &k->in[fc->s];
-  int64_t blob = cols * fc->bits / 8;
-  gs_nbits w = {.bits = fc->bits, .n = rows, .k = cols, .packed = true,
-                .block = fc->block ? fc->block : cols, .type = s->dtype};
-  w.blocks = w.block ? cols / w.block : 0;
-  w.codes = (const uint8_t *)k->in[fc->w].data + j->expert * rows * blob;
-  w.scales = (const char *)s->data +
-             j->expert * rows * w.blocks * (s->dtype == GS_FLOAT ? 4 : 2);
-  if (gs_kernel_has(k, fc->z) && fc->block) {
-    w.zeros = (const uint8_t *)k->in[fc->z].data +
-              j->expert * rows * gs_ceil_div(w.blocks * fc->bits, 8);
-  } else if (gs_kernel_has(k, fc->z)) {
-    const uint8_t *z = (const uint8_t *)k->in[fc->z].data +
-                       j->expert * gs_ceil_div(rows * fc->bits, 8);
-    if (fc->bits == 8) memcpy(j->zeros, z, (size_t)rows);
-    else gs_codes_unpack(fc->bits, false, j->zeros, z, 0, rows);
-    w.zeros = j->zeros;
+static bool quantised(job *j, const layer_plan *fc, const float *from,
+                      float *to) {
+  int threads = j->k->threads;
+  if (fc->packed) {
+    gs_narrow_product(&fc->packed[j->expert], j->p->ints, j->n, from,
+                      fc->cols, to, fc->rows, j->wide, threads);
+    return true;
   }
-  return gs_nbits_product(&w, j->n, from, cols, to, rows, j->wide,
-                          k->threads);
+  gs_nbits w = codes_of(j->k, fc, j->expert, j->zeros);
+  return gs_nbits_product(&w, j->n, from, fc->cols, to, fc->rows, j->wide,
+                          threads);
 }
 
 /* The same with weights of floats. */
-static bool product(job *j, const layer_plan *fc, int64_t rows, int64_t cols,
-                    const float *from, float *to) {
+static bool product(job *j, const layer_plan *fc, const float *from,
+                    float *to) {
   gs_kctx *k = j->k;
+  int64_t rows = fc->rows, cols = fc->cols;
   const gs_view *v = &k->in[fc->w];
   int64_t n = rows * cols, size = v->dtype == GS_FLOAT ? 4 : 2;
   const void *at = (const char *)v->data + j->expert * n * size;
@@ -279,12 +346,11 @@ static bool product(job *j, const layer_plan *fc, int64_t rows, int64_t cols,
 }
 
 /* Either, plus the bias. */
-static bool layer(job *j, int i, int64_t rows, int64_t cols,
-                  const float *from, float *to) {
+static bool layer(job *j, int i, const float *from, float *to) {
   gs_kctx *k = j->k;
   const layer_plan *fc = &j->p->fc[i];
-  if (!(fc->bits ? quantised : product)(j, fc, rows, cols, from, to))
-    return false;
+  int64_t rows = fc->rows;
+  if (!(fc->bits ? quantised : product)(j, fc, from, to)) return false;
   if (!gs_kernel_has(k, fc->b)) return true;
   const gs_view *b = &k->in[fc->b];
   int64_t size = b->dtype == GS_FLOAT ? 4 : 2;
@@ -320,13 +386,11 @@ static bool rows_of_expert(job *j) {
   const plan *p = j->p;
   int64_t cost = p->in + p->up;
   gs_parallel(j->k->threads, j->n, cost, gather, j);
-  if (!layer(j, 0, p->up, p->in, j->x, j->a)) return false;
-  if (gs_kernel_has(j->k, p->fc[2].w) &&
-      !layer(j, 2, p->inner, p->in, j->x, j->b))
+  if (!layer(j, 0, j->x, j->a)) return false;
+  if (gs_kernel_has(j->k, p->fc[2].w) && !layer(j, 2, j->x, j->b))
     return false;
   gs_parallel(j->k->threads, j->n, cost * 4, activate, j);
-  return layer(j, 1, p->out, p->inner, p->fusion ? j->b : j->a,
-               j->y + j->from * p->out);
+  return layer(j, 1, p->fusion ? j->b : j->a, j->y + j->from * p->out);
 }
 
 /* ---- the sum over a token's experts ---- */

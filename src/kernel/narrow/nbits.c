@@ -1,4 +1,4 @@
-#include "kernel/gemm/nbits.h"
+#include "kernel/narrow/nbits.h"
 
 #include <string.h>
 
@@ -14,16 +14,11 @@
 #endif
 
 enum {
-  DOT_ROWS = 4, /* rows of a that share the work on a weight */
-  FEW = 12,     /* rows up to which that is faster than panels of floats */
-  PANEL = 64,   /* columns of a panel */
-  CHUNK = 64    /* blocks at a time; a multiple of what a byte holds */
+  PANEL = 64, /* columns of a panel of floats */
+  CHUNK = 64  /* blocks at a time; a multiple of what a byte holds */
 };
 
 struct nbits_loops {
-  void (*dot)(int bits, int rows, const float *a, int64_t lda,
-              const uint8_t *q, int64_t block, int64_t blocks,
-              const float *scale, const float *zero, float *acc);
   void (*expand)(float *to, int bits, const uint8_t *q, int64_t n, float scale,
                  float zero);
 };
@@ -32,7 +27,7 @@ static inline unsigned gs_code_of(int bits, const uint8_t *q, int64_t i) {
   return bits == 8 ? q[i] : gs_code_get(bits, q, i);
 }
 
-#define GS_STAMP "kernel/gemm/nbits.inc"
+#define GS_STAMP "kernel/narrow/nbits.inc"
 #include "kernel/core/stamp.h"
 
 static const struct nbits_loops *loops(void) { return GS_PICK(&nbits); }
@@ -103,48 +98,6 @@ typedef struct job {
   int *bad; /* [parts] */
 } job;
 
-/* ---- few rows ---- */
-
-/* The last, short block of row j. */
-static void dot_rest(const gs_nbits *w, const uint8_t *q, int rows,
-                     const float *a, int64_t lda, int64_t n, float scale,
-                     float zero, float *acc) {
-  for (int64_t i = 0; i < n; i++) {
-    float x = ((float)gs_code_of(w->bits, q, i) - zero) * scale;
-    for (int r = 0; r < rows; r++) acc[r] += x * a[r * lda + i];
-  }
-}
-
-static void dot_rows(const job *j, int64_t col, int64_t i0, int rows) {
-  const gs_nbits *w = j->w;
-  int64_t blob = w->block * w->bits / 8;
-  const uint8_t *q = w->codes + col * w->blocks * blob;
-  const float *a = j->a + i0 * j->lda;
-  gs_assert(rows > 0 && rows <= DOT_ROWS);
-  float acc[DOT_ROWS] = {0}, scale[CHUNK], zero[CHUNK];
-  for (int64_t b = 0; b < w->blocks; b += CHUNK) {
-    int64_t n = gs_min(CHUNK, w->blocks - b), whole = n;
-    int64_t rest = gs_min(w->block * n, w->k - b * w->block) % w->block;
-    if (rest) whole--;
-    parameters(w, col, b, n, scale, zero);
-    loops()->dot(w->bits, rows, a + b * w->block, j->lda, q + b * blob,
-                 w->block, whole, scale, zero, acc);
-    if (rest)
-      dot_rest(w, q + (b + whole) * blob, rows, a + (b + whole) * w->block,
-               j->lda, rest, scale[whole], zero[whole], acc);
-  }
-  for (int r = 0; r < rows; r++) j->y[(i0 + r) * j->ldy + col] = acc[r];
-}
-
-static void dot_columns(void *ctx, int64_t lo, int64_t hi) {
-  const job *j = ctx;
-  for (int64_t col = lo; col < hi; col++)
-    for (int64_t i = 0; i < j->m; i += DOT_ROWS)
-      dot_rows(j, col, i, (int)gs_min(DOT_ROWS, j->m - i));
-}
-
-/* ---- panels of floats ---- */
-
 static int64_t panels_of(const gs_nbits *w) {
   return gs_ceil_div(w->n, PANEL);
 }
@@ -184,10 +137,6 @@ bool gs_nbits_product(const gs_nbits *w, int64_t m, const float *a,
   if (!w->k) {
     for (int64_t i = 0; i < m; i++)
       memset(y + i * ldy, 0, (size_t)w->n * sizeof *y);
-    return true;
-  }
-  if (m <= FEW && w->bits != 2 && w->block % 16 == 0 && !w->group) {
-    gs_parallel(threads, w->n, m * w->k, dot_columns, &j);
     return true;
   }
   j.bad = (int *)(void *)(j.panels + j.parts * PANEL * w->k);
