@@ -8,6 +8,8 @@
 struct gs_kshare {
   pthread_mutex_t lock; /* guards the rest */
   gs_arena arena;
+  char *at; /* what is left of the last large piece of it */
+  size_t left;
   gs_map made;  /* key -> what was made */
   int n;        /* how many that are, and their bytes */
   size_t bytes;

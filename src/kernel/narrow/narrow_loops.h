@@ -7,7 +7,7 @@
 enum {
   GROUP = 4,    /* rows that share the work of widening a weight */
   SEGMENT = 32, /* elements of a segment at most: sums of 16 bits hold them */
-  AHEAD = 1024  /* bytes that are asked for before they are wanted */
+  AHEAD = 4096  /* bytes that are asked for before they are wanted */
 };
 
 /* spread: `rows` rows of a (GROUP at most) as tile reads them, to[depth][rows]
