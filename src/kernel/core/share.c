@@ -56,13 +56,29 @@ enum {
   MOST = 64 << 20
 };
 
+typedef struct piece {
+  void *at;
+  size_t bytes;
+} piece;
+
+static void unmap(void *p) {
+  piece *x = p;
+  if (x->at) munmap(x->at, x->bytes);
+}
+
 static void new_piece(gs_kshare *s, size_t bytes) {
   size_t want = s->bytes < LEAST ? LEAST : s->bytes < MOST ? s->bytes : MOST;
   if (want < bytes) want = bytes;
   gs_assert(want <= SIZE_MAX / 2);
   want = (want + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-  char *p = gs_alloc(&s->arena, want + LARGE_PAGE);
-  s->at = p + (LARGE_PAGE - (uintptr_t)p % LARGE_PAGE);
+  piece *x = GS_NEW(&s->arena, piece);
+  gs_arena_at_end(&s->arena, unmap, x);
+  x->bytes = want + LARGE_PAGE;
+  void *p = mmap(NULL, x->bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) gs_out_of_memory(x->bytes);
+  x->at = p;
+  s->at = (char *)p + (LARGE_PAGE - (uintptr_t)p % LARGE_PAGE);
   s->left = want;
 #ifdef MADV_HUGEPAGE
   madvise(s->at, want, MADV_HUGEPAGE); /* where it cannot, nothing is lost */
