@@ -225,7 +225,7 @@ def cpu_of(command):
 
 class Sides:
     def __init__(self, tool, path, rows, folder):
-        self.path, self.folder, self.runs = path, folder, max(2, 40 // rows)
+        self.path, self.folder, self.runs = path, folder, max(8, 240 // rows)
         make_inputs(path, rows, folder)
         self.gshard = [tool, "-q", "-j", "1", path]
         self.gshard += [f"--bind={k}={v}" for k, v in sizes(rows).items()]
