@@ -132,9 +132,10 @@ static bool is_written(const gs_program *p, const widening *w,
     return false; /* or it lies in another window */
   const gs_step *s = &p->step.at[p->producer[b->root]];
   if (s->kind != GS_STEP_KERNEL && s->kind != GS_STEP_COLLECTIVE) return false;
-  if (!v->pitch) return b->bytes == gs_value_bytes(x);
-  return b->root == x->id && p->readers[x->id] == 1 && w->x.nsource == 1 &&
-         s->kind == GS_STEP_KERNEL && s->node->out[0] == x &&
+  if (b->bytes != gs_value_bytes(x)) return false;
+  if (!v->pitch) return true;
+  return p->readers[b->root] == 1 && w->x.nsource == 1 &&
+         s->kind == GS_STEP_KERNEL && s->node->out[0]->id == b->root &&
          gs_kernel_writes_part(s->node, v);
 }
 

@@ -1,6 +1,7 @@
 #include "exec/compile/program.h"
 
 #include <limits.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/math.h"
@@ -15,6 +16,38 @@ enum { SMALL = 65536 }; /* bytes that are always kept */
 static bool is_view(const gs_node *n) {
   return n->op && (n->op->flags & GS_OP_VIEW) &&
          gs_value_bytes(n->in[0]) == gs_value_bytes(n->out[0]);
+}
+
+/* Rows that give operand 0 back as it is. */
+static bool is_copy(const gs_node *n) {
+  if (!n->op || !(n->op->flags & GS_OP_VIEW)) return false;
+  const gs_value *x = gs_node_in(n, 0), *y = n->out[0];
+  return x && y && !gs_value_dynamic(x) && !gs_value_dynamic(y) &&
+         x->dtype == y->dtype && x->rank == y->rank &&
+         (!x->rank ||
+          !memcmp(x->dims, y->dims, (size_t)x->rank * sizeof *x->dims));
+}
+
+/* Of which v is a copy, or v itself. */
+static gs_value *original(gs_value *v) {
+  while (v && v->def && is_copy(v->def)) v = v->def->in[0];
+  return v;
+}
+
+/* n on what its operands are copies of, so that these do not stand between
+ * nodes that can be fused, agree on blocks of channels or share memory. */
+static const gs_node *on_originals(gs_arena *a, const gs_node *n) {
+  gs_node *m = NULL;
+  for (int i = 0; i < n->nin; i++) {
+    gs_value *x = original(n->in[i]);
+    if (x == n->in[i]) continue;
+    if (!m) {
+      m = gs_memdup(a, n, sizeof *n);
+      m->in = gs_memdup(a, n->in, (size_t)n->nin * sizeof(gs_value *));
+    }
+    m->in[i] = x;
+  }
+  return m ? m : n;
 }
 
 static gs_status check_value(gs_program *p, gs_arena *a, const gs_value *v,
@@ -191,6 +224,7 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
                      "operand '%s' is not computed before it is read",
                      n->in[i]->name);
   if (runs_dynamic(n)) return add_dynamic(p, a, n, how, e);
+  n = on_originals(a, n);
   unsigned flags = n->op->flags;
   const gs_value *x = gs_node_in(n, 0);
   if ((flags & (GS_OP_ENTRY | GS_OP_EXIT | GS_OP_COLLECTIVE)) &&
@@ -243,10 +277,12 @@ static void count_uses(gs_arena *a, gs_program *p) {
   for (int i = 0; i < g->value.n; i++) p->producer[i] = -1;
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
+    if (is_copy(n)) continue;
     for (int k = 0; k < n->nin; k++)
-      if (n->in[k]) p->uses[n->in[k]->id]++;
+      if (n->in[k]) p->uses[original(n->in[k])->id]++;
   }
-  for (int i = 0; i < g->output.n; i++) p->uses[g->output.at[i]->id]++;
+  for (int i = 0; i < g->output.n; i++)
+    p->uses[original(g->output.at[i])->id]++;
 }
 
 static void count_readers(gs_arena *a, gs_program *p) {
@@ -265,6 +301,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
   gs_program *p = GS_NEW(a, gs_program);
   p->g = g;
   p->kinds = how->kinds;
+  p->one_memory = how->one_memory;
   p->buffer = GS_NEWS(a, g->value.n, gs_buffer);
   p->sliced = GS_NEWS(a, g->value.n, int);
   p->gather = GS_NEWS(a, g->output.n, gs_gather);

@@ -130,6 +130,7 @@ typedef struct gs_compile {
   const gs_step_ops *const *kinds; /* [GS_NSTEP] gs_step_kinds */
   int64_t first, n; /* device positions [first, first + n) share the program */
   gs_schedule schedule;
+  bool one_memory; /* devices read what others hold where it lies */
   const gs_tie *tie; /* [ntie] of no dynamic values */
   int ntie;
 } gs_compile;
@@ -144,8 +145,10 @@ typedef struct gs_program {
   gs_gather *gather; /* [outputs] */
   gs_buffer *buffer; /* [values] */
   size_t arena_size; /* bytes per device, without scratch of kernels */
+  bool one_memory;   /* see gs_compile */
   bool dynamic;      /* there are dynamic values or steps that run on them */
-  int *uses;         /* [values] operands and outputs that are it */
+  int *uses;         /* [values] operands and outputs that are it, or a copy
+                        as Identity makes them */
   int *readers; /* [values] operands of steps, and outputs, that lie in the
                    buffer of which it is the root */
   int *producer; /* [values] the step that makes it, or -1 */

@@ -163,6 +163,7 @@ static gs_status compile(gs_exec *x, gs_err *e) {
                       .first = x->first + i,
                       .n = shared ? x->n : 1,
                       .schedule = c->schedule,
+                      .one_memory = !c->world,
                       .tie = c->tie,
                       .ntie = c->ntie};
     GS_TRY(gs_program_new(&x->arena, g, &how, &x->program[i], e));

@@ -26,10 +26,12 @@ typedef struct gs_coll {
   int block;         /* of channels that x and y lie in, see gs_view; an
                         exchange of which gs_exchange_takes_blocks says so */
   const void **operand; /* [nin] of the node */
+  const void **run; /* [members] of a direct reduction */
   const int64_t *place; /* of an exchange: see gs_step */
   const void *in;    /* operand 0 */
   void *out;
-  bool pack, unpack; /* through scratch before, after the transfer */
+  bool pack, unpack; /* through scratch before, after the transfer; */
+  bool direct;       /* or not: others read what they want in the operand */
   size_t half;       /* bytes of scratch that packing takes */
   size_t scratch_size;
   void *scratch;     /* its own from start to wait */
@@ -46,10 +48,21 @@ gs_status gs_coll_dims_prep(gs_arena *a, gs_coll *c, gs_err *e);
 gs_status gs_coll_dims_start(const gs_coll *c, gs_err *e);
 gs_status gs_coll_dims_wait(const gs_coll *c, gs_err *e);
 
-/* Compiles the collective s for device position p; what it asks for in
- * scratch_size follows from n and p alone.  The number of threads is the
+/* Where all devices are of one process, blocks that are no run of memory need
+ * no packing: each member offers its whole operand, and the others read their
+ * parts there (collective_direct.c).  `bytes` are those of a part. */
+gs_status gs_coll_direct_start(const gs_coll *c, size_t bytes, gs_err *e);
+gs_status gs_coll_direct_gather(const gs_coll *c, gs_err *e);
+gs_status gs_coll_direct_to_all(const gs_coll *c, gs_err *e);
+gs_status gs_coll_direct_reduce(const gs_coll *c, gs_err *e);
+
+/* The type as which *n elements are reduced, and how many they are then. */
+gs_dtype gs_coll_reduced_as(const gs_coll *c, int64_t *n);
+
+/* Compiles the collective s of a program for device position p; what it asks
+ * for in scratch_size follows from these alone.  The number of threads is the
  * caller's to set. */
-gs_status gs_coll_new(gs_arena *a, const gs_step *s, const gs_mesh *mesh,
+gs_status gs_coll_new(gs_arena *a, const gs_program *program, const gs_step *s,
                       int64_t p, gs_coll **out, gs_err *e);
 /* Begins it on c->operand, c->in, c->out and c->scratch, over c->transfer. */
 gs_status gs_coll_start(const gs_coll *c, gs_err *e);

@@ -48,6 +48,7 @@ gs_status gs_coll_dims_prep(gs_arena *a, gs_coll *c, gs_err *e) {
   if (!gs_mul((int64_t)part_bytes(c), 2 * (int64_t)c->group.n, &bytes))
     return gs_fail(e, GS_DATA, gs_node_place(a, c->node),
                    "the blocks are too large");
+  if (c->direct) return GS_OK;
   c->half = (size_t)bytes / 2;
   c->scratch_size = (size_t)bytes;
   return GS_OK;
@@ -59,6 +60,10 @@ gs_status gs_coll_dims_start(const gs_coll *c, gs_err *e) {
   int64_t part[GS_MAX_RANK], first[GS_MAX_RANK], count[GS_MAX_RANK];
   size_t bytes = part_bytes(c);
   char *out = c->scratch;
+  if (c->direct) {
+    memset(c->out, 0, gs_value_bytes(c->y)); /* the tails */
+    return gs_coll_direct_start(c, bytes, e);
+  }
   part_dims(c, part);
   memset(out, 0, c->half); /* the tails */
   for (int i = 0; i < c->group.n; i++) {
@@ -69,12 +74,30 @@ gs_status gs_coll_dims_start(const gs_coll *c, gs_err *e) {
   return gs_all_to_all_start(c->transfer, out, out + c->half, bytes, e);
 }
 
+/* What is for the caller, in the operands of the members. */
+static gs_status read_parts(const gs_coll *c, gs_err *e) {
+  const gs_sharding *from = gs_node_sharding(c->node, "from");
+  const gs_sharding *to = gs_node_sharding(c->node, "to");
+  int64_t at[GS_MAX_RANK], there[GS_MAX_RANK];
+  int64_t first[GS_MAX_RANK], count[GS_MAX_RANK];
+  GS_TRY(gs_transfer_wait(c->transfer, e));
+  part_at(c, c->x, to, from, c->group.me, at, there);
+  for (int i = 0; i < c->group.n; i++) {
+    part_at(c, c->y, from, to, i, first, count);
+    for (int d = 0; d < c->x->rank; d++) count[d] = gs_min(count[d], there[d]);
+    gs_subarray_move(c->y->dtype, c->y->rank, count, c->transfer->got[i],
+                     c->x->dims, at, c->out, c->y->dims, first);
+  }
+  return gs_transfer_end(c->transfer, e);
+}
+
 gs_status gs_coll_dims_wait(const gs_coll *c, gs_err *e) {
   const gs_sharding *from = gs_node_sharding(c->node, "from");
   const gs_sharding *to = gs_node_sharding(c->node, "to");
   int64_t part[GS_MAX_RANK], first[GS_MAX_RANK], count[GS_MAX_RANK];
   size_t bytes = part_bytes(c);
   const char *in = (const char *)c->scratch + c->half;
+  if (c->direct) return read_parts(c, e);
   GS_TRY(gs_transfer_finish(c->transfer, e));
   part_dims(c, part);
   if (gs_dtype_packed(c->y->dtype)) memset(c->out, 0, gs_value_bytes(c->y));

@@ -93,20 +93,6 @@ static void join(const gs_value *v, void *y, int d, int m, int64_t b,
 
 /* ---- all-reduce ---- */
 
-/* The type and number of elements that a value is reduced as.  No operator
- * adds numbers of 8 bits or less but integers of whole bytes: partial sums of
- * the others come from lookups, where all devices but one hold zero bits, so
- * that their bytes are added. */
-static gs_dtype summed_as(const gs_coll *c, const gs_value *v, int64_t *n) {
-  const gs_dtype_info *d = gs_dtype_get((int)v->dtype);
-  *n = gs_product(v->dims, v->rank);
-  if (c->reduce != GS_REDUCE_SUM || d->bits > 8 ||
-      (d->bits == 8 && d->cls != 'f'))
-    return v->dtype;
-  *n = (int64_t)gs_span(v->dtype, *n);
-  return GS_UINT8;
-}
-
 static gs_status prep_all_reduce(gs_arena *a, gs_coll *c, gs_err *e) {
   if (!alike(c->x, c->y, -1)) return place_fail(a, c, "shapes differ", e);
   return reduce_of(a, c, e);
@@ -116,7 +102,8 @@ static gs_status prep_all_reduce(gs_arena *a, gs_coll *c, gs_err *e) {
 static gs_reduction reduction_of(const gs_coll *c, const gs_value *v,
                                  const void *in) {
   gs_reduction r = {.in = in, .out = c->out, .how = c->reduce};
-  r.type = summed_as(c, v, &r.count);
+  r.count = gs_product(v->dims, v->rank);
+  r.type = gs_coll_reduced_as(c, &r.count);
   return r;
 }
 
@@ -139,11 +126,15 @@ static gs_status prep_reduce_scatter(gs_arena *a, gs_coll *c, gs_err *e) {
   if (!alike(c->x, c->y, c->dim) || c->y->dims[c->dim] != gs_ceil_div(n, m))
     return place_fail(a, c, "the result does not have the shape of a block", e);
   c->pack = !outermost(c->x, c->dim) || n % m != 0;
-  c->scratch_size = c->pack ? gs_value_bytes(c->y) * (size_t)m : 0;
+  c->direct = c->direct && c->pack;
+  c->run = GS_NEWS(a, m, const void *);
+  c->scratch_size =
+      c->pack && !c->direct ? gs_value_bytes(c->y) * (size_t)m : 0;
   return GS_OK;
 }
 
 static gs_status start_reduce_scatter(const gs_coll *c, gs_err *e) {
+  if (c->direct) return gs_coll_direct_start(c, gs_value_bytes(c->y), e);
   if (c->pack)
     cut(c->x, c->in, c->dim, c->group.n, c->y->dims[c->dim], c->scratch);
   gs_reduction r = reduction_of(c, c->y, c->pack ? c->scratch : c->in);
@@ -151,6 +142,7 @@ static gs_status start_reduce_scatter(const gs_coll *c, gs_err *e) {
 }
 
 static gs_status wait_reduce_scatter(const gs_coll *c, gs_err *e) {
+  if (c->direct) return gs_coll_direct_reduce(c, e);
   gs_reduction r = reduction_of(c, c->y, c->pack ? c->scratch : c->in);
   return gs_reduce_scatter_finish(c->transfer, &r, e);
 }
@@ -165,18 +157,22 @@ static gs_status prep_all_gather(gs_arena *a, gs_coll *c, gs_err *e) {
       c->y->dims[c->dim] != size)
     return place_fail(a, c, "attribute 'size' does not fit the shapes", e);
   c->unpack = !outermost(c->x, c->dim) || size != all;
-  c->scratch_size =
-      c->unpack ? gs_value_bytes(c->x) * (size_t)c->group.n : 0;
+  c->direct = c->direct && c->unpack;
+  c->scratch_size = c->unpack && !c->direct
+                        ? gs_value_bytes(c->x) * (size_t)c->group.n
+                        : 0;
   return GS_OK;
 }
 
 static gs_status start_all_gather(const gs_coll *c, gs_err *e) {
+  if (c->direct) return gs_coll_direct_start(c, gs_value_bytes(c->x), e);
   return gs_all_gather_start(c->transfer, c->in,
                              c->unpack ? c->scratch : c->out,
                              gs_value_bytes(c->x), e);
 }
 
 static gs_status wait_all_gather(const gs_coll *c, gs_err *e) {
+  if (c->direct) return gs_coll_direct_gather(c, e);
   GS_TRY(gs_transfer_finish(c->transfer, e));
   if (c->unpack)
     join(c->y, c->out, c->dim, c->group.n, c->x->dims[c->dim], c->scratch);
@@ -212,6 +208,8 @@ static gs_status prep_all_to_all(gs_arena *a, gs_coll *c, gs_err *e) {
       return place_fail(a, c, "the result does not have the expected shape", e);
   c->pack = !outermost(c->x, c->dim) || n % m != 0;
   c->unpack = !outermost(c->y, c->dim2) || size != all;
+  c->direct = c->direct && (c->pack || c->unpack);
+  if (c->direct) return GS_OK;
   c->half = c->pack ? ((size_t)bytes + 63) / 64 * 64 : 0;
   c->scratch_size = c->half + (c->unpack ? (size_t)bytes : 0);
   return GS_OK;
@@ -227,12 +225,14 @@ static gs_status start_all_to_all(const gs_coll *c, gs_err *e) {
   int64_t b = gs_ceil_div(c->x->dims[c->dim], m), block[GS_MAX_RANK];
   with_dim(c->x, c->dim, b, block);
   size_t bytes = gs_span(c->x->dtype, gs_product(block, c->x->rank));
+  if (c->direct) return gs_coll_direct_start(c, bytes, e);
   if (c->pack) cut(c->x, c->in, c->dim, m, b, c->scratch);
   return gs_all_to_all_start(c->transfer, c->pack ? c->scratch : c->in,
                              landing(c), bytes, e);
 }
 
 static gs_status wait_all_to_all(const gs_coll *c, gs_err *e) {
+  if (c->direct) return gs_coll_direct_to_all(c, e);
   GS_TRY(gs_transfer_finish(c->transfer, e));
   if (c->unpack)
     join(c->y, c->out, c->dim2, c->group.n, block_dim(c), landing(c));
@@ -328,8 +328,9 @@ static gs_status pair_of(gs_arena *a, const gs_node *n, const gs_mesh *mesh,
   return gs_permute_of(a, n, mesh, p, &pair[0], &pair[1], e);
 }
 
-gs_status gs_coll_new(gs_arena *a, const gs_step *s, const gs_mesh *mesh,
+gs_status gs_coll_new(gs_arena *a, const gs_program *program, const gs_step *s,
                       int64_t p, gs_coll **out, gs_err *e) {
+  const gs_mesh *mesh = program->g->mesh;
   const gs_node *n = s->node;
   gs_coll *c = GS_NEW(a, gs_coll);
   const gs_move_info *info = gs_move_of(n->op);
@@ -344,6 +345,7 @@ gs_status gs_coll_new(gs_arena *a, const gs_step *s, const gs_mesh *mesh,
   c->role = &roles[move];
   c->x = n->in[0];
   c->y = n->out[0];
+  c->direct = program->one_memory && !gs_dtype_packed(c->x->dtype);
   if (info->effect == GS_EFFECT_PERMUTE) GS_TRY(pair_of(a, n, mesh, p, c, e));
   else GS_TRY(gs_group_of(a, n, mesh, p, &c->group, e));
   *out = c;
@@ -370,7 +372,7 @@ static gs_status plan(const gs_program *p, const gs_step *step,
   gs_arena a;
   gs_arena_init(&a);
   gs_coll *c;
-  gs_status s = gs_coll_new(&a, step, p->g->mesh, position, &c, e);
+  gs_status s = gs_coll_new(&a, p, step, position, &c, e);
   if (!s) *scratch = c->scratch_size;
   gs_arena_free(&a);
   return s;
@@ -393,8 +395,8 @@ static gs_status run_once(gs_device *d, gs_coll *c) {
 
 static gs_status prepare(gs_device *d, int s) {
   gs_coll *c;
-  GS_TRY(gs_coll_new(&d->arena, &d->p->step.at[s], d->p->g->mesh, d->position,
-                     &c, &d->err));
+  GS_TRY(gs_coll_new(&d->arena, d->p, &d->p->step.at[s], d->position, &c,
+                     &d->err));
   c->threads = d->threads;
   c->block = d->block[c->x->id];
   gs_assert(!c->block || gs_exchange_takes_blocks(c->node));
