@@ -3,18 +3,24 @@
 # activations in parts, the bytes of the halos; and the time of two devices
 # with one thread each against one device with two.
 #
-#   bench/height.sh [BUILD] [RUNS]
+#   bench/height.sh [BUILD] [RUNS] [CASE]...
 #
 #   PYTHON    an interpreter with onnx and numpy (default: python3)
+#   AUTO      fill: what the height does not split is split by the cost model
 #
 # Method: bench/image_models.py writes the models; gshard-run --check compares
 # with the whole model, and its --bench says what a device keeps and sends.
-# A part of what one device keeps is that by the number of devices; more than
-# 15 % above it is said.  Fails only where results differ.  Times are medians
-# of RUNS processes each (default 9), in turns; a process is its best of five
-# runs, so that it is not the reading of weights that is measured.
+# Cases are folders that `make real-models` leaves in ~/.cache/gshard-models,
+# of models whose first input is [N, C, H, W]; they are compared with ONNX
+# Runtime's outputs. A part of what one device keeps is that by the number of
+# devices; more than 15 % above it is said.  Fails only where results differ.
+# Times are medians of RUNS processes each (default 9; 0: none), in turns; a
+# process is its best of five runs, so that it is not the reading of weights
+# that is measured.
 set -eu
 build=$(cd "${1-build}" && pwd) runs=${2-9}
+[ $# -lt 2 ] || shift
+[ $# -lt 1 ] || shift
 source=$(cd "$(dirname "$0")" && pwd)
 PATH=$build/tools:$PATH
 export OMP_WAIT_POLICY=passive
@@ -27,8 +33,10 @@ program() {
   cat > "$tmp/spec.yaml" << END
 version: 1
 mesh: {axes: {h: $2}}
-rules: [{match: {tensor: image}, shard: [~, ~, h, ~]}]
+rules: [{match: {tensor: "$(cat "$tmp/$1.input")"}, shard: [~, ~, h, ~]}]
 END
+  [ -z "${AUTO-}" ] || echo "options: {auto: $AUTO}" >> "$tmp/spec.yaml"
+  [ ! -f "$tmp/$1.bind" ] || cat "$tmp/$1.bind" >> "$tmp/spec.yaml"
   gshard-annotate -qf -s "$tmp/spec.yaml" -o "$tmp/a.onnx" "$tmp/$1.onnx"
   gshard-partition -q -o "$tmp/$1.$2" "$tmp/a.onnx"
 }
@@ -39,17 +47,26 @@ bench() {
     sed -n 's/.*"min_ms": \([0-9.]*\).*"bytes_sent": \([0-9]*\).*"activation_bytes": \([0-9]*\).*/\1 \2 \3/p'
 }
 
-for model in resnet50 unet; do
-  "${PYTHON-python3}" "$source/image_models.py" "$model" "$tmp/$model.onnx"
+# compare MODEL DEVICES
+compare() {
+  if [ -d "$tmp/$1.data" ]; then
+    gshard-run -q --test-data "$tmp/$1.data" --rtol 1e-3 --atol 5e-4 \
+      "$tmp/$1.$2"
+  else
+    gshard-run -q --random 1 --check "$tmp/$1.onnx" "$tmp/$1.$2"
+  fi
+}
+
+memory() { # MODEL
   for d in 1 2 4; do
-    program "$model" "$d"
-    bench "$model" "$d" 2 > "$tmp/at.$d"
+    program "$1" "$d"
+    bench "$1" "$d" 2 > "$tmp/at.$d"
     [ "$d" -gt 1 ] || continue
-    gshard-run -q --random 1 --check "$tmp/$model.onnx" "$tmp/$model.$d" || {
-      echo "$model on $d devices: other results than the whole"
+    compare "$1" "$d" || {
+      echo "$1 on $d devices: other results than the whole"
       failed=1
     }
-    awk -v d="$d" -v model="$model" 'NR == FNR { whole = $3; next } {
+    awk -v d="$d" -v model="$1" 'NR == FNR { whole = $3; next } {
       part = $3 / (whole / d)
       printf "%-8s %d devices: %.2f MB of activations, %.2f of a part of %.2f MB; ",
         model, d, $3 / 1e6, part, whole / d / 1e6
@@ -57,8 +74,25 @@ for model in resnet50 unet; do
         (part > 1.15) ? "; more than 1.15 of a part" : "" }' \
       "$tmp/at.1" "$tmp/at.$d"
   done
+}
+
+for model in resnet50 unet; do
+  "${PYTHON-python3}" "$source/image_models.py" "$model" "$tmp/$model.onnx"
+  echo image > "$tmp/$model.input"
+  memory "$model"
+done
+for case; do
+  model=$(basename "$case")
+  ln -s "$(cd "$case" && pwd)/model.onnx" "$tmp/$model.onnx"
+  ln -s "$(cd "$case" && pwd)/test_data_set_0" "$tmp/$model.data"
+  cp "$case/bind.yaml" "$tmp/$model.bind"
+  "${PYTHON-python3}" -c 'import onnx, sys
+print(onnx.load(sys.argv[1]).graph.input[0].name)' "$case/model.onnx" \
+    > "$tmp/$model.input"
+  memory "$model"
 done
 
+[ "$runs" -gt 0 ] || exit "$failed"
 i=0
 while [ "$i" -lt "$runs" ]; do
   for d in 1 2; do bench resnet50 "$d" 2 >> "$tmp/times.$d"; done

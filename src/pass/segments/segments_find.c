@@ -159,7 +159,9 @@ static bool find(finder *f, const where *w) {
   if (w->v->is_output || first == end) return false;
   for (int i = first; i < end; i++) {
     const gs_use *u = &f->uses->use[i];
-    if (u->index || !u->node->op || !add_reader(f, w, u->node)) return false;
+    if (u->index || !u->node->op || !gs_node_out(u->node, 0) ||
+        !add_reader(f, w, u->node))
+      return false; /* also where a cut has taken the node's result over */
   }
   return true;
 }
