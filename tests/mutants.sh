@@ -105,7 +105,7 @@ mutant "ties of axes go to the later one" \
 mutant "ties of dims go to the later one" \
   'mine <= theirs && e < d' 'mine <= theirs && e > d' tests/test_propagate
 mutant "idle choices of auto-sharding stay" \
-  'int i = out->choice.n - 1; i >= 0 &&' 'int i = -1; i >= 0 &&' \
+  'int i = f->taken.n - 1; i >= 0 &&' 'int i = -1; i >= 0 &&' \
   tests/test_annotate
 mutant "a deferred partial may grow" \
   'return at < 0 ? t : fmin(t, passed_on(' \
