@@ -247,6 +247,9 @@ options=$(sed -n 's/.*\.name = "\([a-z-]*\)".*/\1/p' tools/options*.c |
     } }' > "$found"
 rule 'options that texts name are in a table'
 
+sh tests/mutants.sh . --texts > "$found"
+rule 'every mutant still applies'
+
 text='global names start with gs_'
 if ! command -v nm > /dev/null || [ ! -f "$build/.libs/libgs.a" ]; then
   skip "$text: needs nm and libgs.a"

@@ -3,34 +3,41 @@
 # runs the tests that should fail then: tests/mutants.sh SOURCES [NAME...], in
 # the build directory (`make mutants`).  All, or those whose names contain a
 # NAME.  Prints which test killed each, or that it survived; exit 1 if one
-# did, or does not apply any more.
+# did, or does not apply any more.  With --texts in the place of a NAME nothing
+# is built: does each still apply?
 set -u
 LC_ALL=C
 export LC_ALL
 top=$(cd "${1-..}" && pwd) || exit 1
 [ $# = 0 ] || shift
-cc=$(sed -n 's/^CC = //p' Makefile) cflags=$(sed -n 's/^CFLAGS = //p' Makefile)
 killed=0 survived=0
 copy=$(pwd)/mutants
+texts=
+[ "${1-}" != --texts ] || { texts=yes && shift; }
 only=$*
 
-# The copy stays for the next time; only what changed is built again.
-made="aclocal.m4 configure configure.ac Makefile.am Makefile.in sources.mk"
-mkdir -p "$copy/build" || exit 1
-for file in $made; do
-  cmp -s "$top/$file" "$copy/$file" || rm -f "$copy/build/Makefile"
-done
-(cd "$top" && cp -Ru bootstrap build-aux src schemas tools examples bench \
-  man tests README.md HACKING.md NEWS COPYING "$copy") || exit 1
-cd "$copy/build" || exit 1
-if [ ! -f Makefile ]; then
-  for file in $made; do cp -p "$top/$file" "$copy/$file" || exit 1; done
-  ../configure -q CC="$cc" CFLAGS="$cflags" > configure.log || exit 1
-fi
 say() { printf '%s\n' "$*"; }
 build() { make -s -j "$(nproc)" "$@" > make.log 2>&1; }
-say "building in $copy"
-build all || { tail -n 20 make.log; exit 1; }
+# The copy stays for the next time; only what changed is built again.
+prepare() {
+  cc=$(sed -n 's/^CC = //p' Makefile)
+  cflags=$(sed -n 's/^CFLAGS = //p' Makefile)
+  made="aclocal.m4 configure configure.ac Makefile.am Makefile.in sources.mk"
+  mkdir -p "$copy/build" || exit 1
+  for file in $made; do
+    cmp -s "$top/$file" "$copy/$file" || rm -f "$copy/build/Makefile"
+  done
+  (cd "$top" && cp -Ru bootstrap build-aux src schemas tools examples bench \
+    man tests README.md HACKING.md NEWS COPYING "$copy") || exit 1
+  cd "$copy/build" || exit 1
+  if [ ! -f Makefile ]; then
+    for file in $made; do cp -p "$top/$file" "$copy/$file" || exit 1; done
+    ../configure -q CC="$cc" CFLAGS="$cflags" > configure.log || exit 1
+  fi
+  say "building in $copy"
+  build all || { tail -n 20 make.log; exit 1; }
+}
+if [ -n "$texts" ]; then cd "$top/tests" || exit 1; else prepare; fi
 
 # The one file of src with the text, in which it stands on one line.
 find_text() {
@@ -68,6 +75,7 @@ mutant() {
       ;;
   esac
   find_text "$from" || { survived=$((survived + 1)); return; }
+  [ -z "$texts" ] || return 0
   replace "$from" "$to"
   by=
   for test; do
@@ -95,7 +103,7 @@ mutant() {
     say "survived: $name ($file)"
   fi
 }
-trap 'cp "$top/$file" "../$file"; exit 1' HUP INT TERM
+[ -n "$texts" ] || trap 'cp "$top/$file" "../$file"; exit 1' HUP INT TERM
 
 mutant "ties of factors go to the later one" \
   'mine <= theirs && g < f' 'mine <= theirs && g > f' tests/test_propagate
@@ -236,5 +244,5 @@ mutant "a placement stays that of all devices" \
   'gs_placement_fold(k->a, k->m, pl, k->p)' \
   'gs_placement_fold(k->a, k->m, pl, 0)' tests/test_random
 
-printf '%d killed, %d survived\n' "$killed" "$survived"
+[ -n "$texts" ] || say "$killed killed, $survived survived"
 [ "$survived" -eq 0 ]
