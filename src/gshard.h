@@ -186,7 +186,7 @@ typedef struct gs_sharder_options {
   int nspec;
   const char *spec_text;   /* or NULL */
   const char *mesh;        /* "dp=2,tp=4", in place of the spec's; or NULL */
-  const char *const *bind; /* [nbind] "batch=16": sizes of symbolic dims */
+  const char *const *bind; /* [nbind] "n=16": symbolic dims; "n=16,1": twice */
   int nbind;
   bool allow_unmatched; /* rules may match nothing */
   bool choose;          /* split what rules leave open where it pays */
@@ -358,9 +358,9 @@ GS_API gs_status gs_runner_new(const gs_runner_options *o, gs_runner **out,
 /* NULL: nothing happens.  Stays in MPI. */
 GS_API void gs_runner_free(gs_runner *r);
 
-/* A plan's directory, a program or a plain model ("-": standard input).
- * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_MISMATCH (files of a plan are not
- * those that were written). */
+/* A plan's directory, a program or a plain model ("-": standard input); of
+ * several bindings that which the inputs fit, and all of them in steps.
+ * GS_NOINPUT, GS_DATA, GS_UNSUPPORTED, GS_MISMATCH: a plan's files differ. */
 GS_API gs_status gs_runner_open(gs_runner *r, const char *path, gs_err *e);
 /* The program of s, which must outlive r and not be used meanwhile. */
 GS_API gs_status gs_runner_open_sharder(gs_runner *r, gs_sharder *s,
@@ -372,8 +372,8 @@ GS_API int gs_runner_outputs(const gs_runner *r);
 /* NULL when there is no such one. */
 GS_API const char *gs_runner_input_name(const gs_runner *r, int i);
 GS_API const char *gs_runner_output_name(const gs_runner *r, int i);
-/* Type and sizes of an input, -1 where only its value says them; no data.
- * GS_USAGE; GS_UNSUPPORTED for sequences and optionals. */
+/* Type and sizes of an input, -1 where only its value or binding says them; no
+ * data.  GS_USAGE; GS_UNSUPPORTED for sequences and optionals. */
 GS_API gs_status gs_runner_input_type(const gs_runner *r, int i, gs_array *out,
                                       gs_err *e);
 
