@@ -54,6 +54,43 @@ static bool join_fills(const gs_exchange *y, bool gaps, gs_exchange *out) {
           (out->value <= y->value && out->value >= y->value));
 }
 
+/* Whether all places of x that any output needs are elements of its one
+ * source, so that its fill does not matter. */
+static bool is_inside(const gs_exchange *x) {
+  const gs_reach *r = &x->reach;
+  const gs_exchange_source *s = x->source;
+  int64_t low = gs_held_range_first(&x->range, 0) - s->shift;
+  if (x->nsource != 1 || r->count == 0 || r->num <= 0 || x->step != 1 ||
+      x->range.a < 0 || x->range.m < 0)
+    return false;
+  int64_t high =
+      gs_floor_div(r->num * (r->count - 1) + r->last, r->den) - s->shift;
+  return low >= 0 && high < s->n;
+}
+
+/* Of y, which maps what is outside, x takes elements alone: those of y's source
+ * that these are, `base` further on. */
+static bool join_mapped(gs_arena *a, const gs_exchange *x,
+                        const gs_exchange *y, int64_t base, gs_exchange *out,
+                        gs_exchange_origin **origin) {
+  int64_t by = base - x->source[0].shift;
+  gs_held_range r = x->range;
+  if (!is_inside(x) || y->nsource != 1 || y->source[0].shift) return false;
+  *out = *x;
+  r.e += by;
+  out->range = r;
+  if (!gs_held_range_normal(&out->range)) return false;
+  out->reach.first += by * x->reach.den;
+  out->reach.last += by * x->reach.den;
+  out->fill = y->fill;
+  out->value = 0;
+  out->from = y->from;
+  out->source = y->source;
+  *origin = GS_NEW(a, gs_exchange_origin);
+  **origin = (gs_exchange_origin){true, 0};
+  return true;
+}
+
 bool gs_exchange_join(gs_arena *a, const gs_mesh *m, const gs_exchange *x,
                       int k, const gs_exchange *y, gs_exchange *out,
                       gs_exchange_origin **origin) {
@@ -62,6 +99,7 @@ bool gs_exchange_join(gs_arena *a, const gs_mesh *m, const gs_exchange *x,
   bool others = is_split(x, k);
   gs_assert(k >= 0 && k < x->nsource);
   if (!delivers(m, y, x, k, &base)) return false;
+  if (maps(y->fill) && join_mapped(a, x, y, base, out, origin)) return true;
   if (is_split(y, -1) && others && !gs_axes_equal(&x->from, &y->from))
     return false;
   gs_exchange_source *s =

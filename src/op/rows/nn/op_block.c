@@ -118,6 +118,7 @@ gs_status gs_rule_col2im(gs_arena *a, const gs_node *n, gs_rule *r,
   const gs_value *x = n->in[0], *y = n->out[0];
   gs_window_use use = {0};
   gs_rule_begin(a, n, r);
+  r->uneven = true;
   for (int d = 0; d < 2; d++) {
     int f = gs_rule_factor(r, y->dims[d], GS_PASS);
     gs_rule_put(&r->in[0], d, f);
