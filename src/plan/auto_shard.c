@@ -165,7 +165,7 @@ static outcome try_out(filler *f, gs_arena *a, gs_err *e) {
   gs_propagation done;
   gs_partition made;
   outcome o = {.status = gs_pass_propagate(a, f->g, f->in, &done, e)};
-  gs_partition_options how = {.memo = &f->memo};
+  gs_partition_options how = {.memo = &f->memo, .trial = true};
   if (!o.status) o.status = gs_pass_partition_with(a, f->g, &how, &made, e);
   if (o.status) return o;
   gs_auto_shard_score *x = &o.score;

@@ -388,6 +388,7 @@ gs_status gs_pass_partition_with(gs_arena *a, const gs_graph *g,
   p.expander = &p.memo->expander;
   p.o = o;
   p.as_split = o->as_split;
+  p.trial = o->trial;
   gs_map chains;
   gs_map_init(&chains, a);
   p.chains = &chains;

@@ -89,6 +89,7 @@ typedef struct gs_partition_options {
                 gs_assignment *as);
   void *user;
   bool as_split; /* constants are read as they are split, small ones too */
+  bool trial;    /* only prices are asked for: nothing stands in `fallback` */
   gs_partition_memo *memo; /* of the graph; NULL: one for this time */
 } gs_partition_options;
 

@@ -189,7 +189,7 @@ void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
 void gs_partitioner_note_output(gs_partitioner *p, const gs_value *v,
                                 int first) {
   traffic t = traffic_from(p, first);
-  if (t.gathered <= GS_LARGE_GATHER) return;
+  if (p->trial || t.gathered <= GS_LARGE_GATHER) return;
   *gs_push(p->a, &p->out->fallback) = (gs_fallback){
       .operand = -1,
       .kept = GS_KEPT_SIZES,
