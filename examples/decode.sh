@@ -1,13 +1,20 @@
 #!/bin/sh
 # Decodes with a language model on 1, 2 and 4 devices, as threads and as MPI
 # processes, and goes on after a run was interrupted: the same tokens each time.
-#   examples/decode.sh BUILD-DIRECTORY [TOKENS [FOLDER]]
-# Each command is printed before it runs.  Files go to FOLDER, by default
-# BUILD-DIRECTORY/decode.
+#   examples/decode.sh BUILD-DIRECTORY [TOKENS [FOLDER [MODEL [PROMPT]]]]
+# MODEL is an exported decoder (input_ids, attention_mask, caches that grow); a
+# small random one is made where none is given.  TOKENS (64) follow a prompt of
+# PROMPT (8) of them.  Where Python has onnxruntime, its loop has to say the same
+# of MODEL.  Each command is printed before it runs.  Files go to FOLDER, by
+# default BUILD-DIRECTORY/decode.
 set -eu
 build=$(cd "${1-build}" && pwd)
 tokens=${2-64}
 folder=${3-$build/decode}
+model=${4-}
+prompt=${5-8}
+here=$(cd "$(dirname "$0")" && pwd)
+[ -z "$model" ] || model=$(cd "$(dirname "$model")" && pwd)/$(basename "$model")
 
 # Open MPI: allow root, as in containers, and more ranks than processors.
 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -18,7 +25,7 @@ export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
 PATH=$build/tools:$build/examples:$PATH
 mkdir -p "$folder"
 cd "$folder"
-rm -rf decoder.onnx sharded.onnx plan.2 plan.4 state prompt ./*.npys
+rm -rf decoder.onnx sharded.onnx plan.1 plan.2 plan.4 state prompt ./*.npys
 
 title() { printf '\n# %s\n' "$*"; }
 run() {
@@ -35,37 +42,58 @@ token() {
 }
 RECORD=136 # bytes
 
-title 'A language model with packed queries, keys and values, as ONNX'
-run decoder -o decoder.onnx
+steps=$((tokens + prompt - 1))
+bind=
+if [ -z "$model" ]; then
+  title 'A language model with packed queries, keys and values, as ONNX'
+  run decoder --cache $((steps + 1)) -o decoder.onnx
+  model=$folder/decoder.onnx counts="--count filled"
+else
+  # Caches have a place for each step; what is filled is told by the mask.
+  printf 'bind: {batch_size: 1, sequence_length: 1}\nstate: [{size: %d}]\n' \
+    $((steps + 1)) > size.yaml
+  bind="-s size.yaml" counts="--mask attention_mask"
+fi
 
-title 'A prompt of eight tokens, and what the whole model says after it'
-for i in 7 130 42 9 201 77 3 64; do token $i; done > prompt.npys
-steps=$((tokens + 7))
+title "A prompt of $prompt tokens"
+i=0
+while [ $i -lt "$prompt" ]; do
+  token $(((i * i * 7 + 11 * i + 7) % 251))
+  i=$((i + 1))
+done > prompt.npys
 decode="--argmax logits=input_ids -f -q"
-# shellcheck disable=SC2086
-run gshard-run --steps=$steps $decode --count filled \
-  -i input_ids=prompt.npys --tokens whole.npys decoder.onnx
 
 same() {
   run cmp whole.npys "$1"
   echo 'the same tokens'
 }
-for n in 2 4; do
-  title "Split over $n devices: nobody says how"
-  run gshard-annotate -q -f --mesh tp=$n --auto -o sharded.onnx decoder.onnx
+for n in 1 2 4; do
+  title "On $n devices: nobody says how"
+  # shellcheck disable=SC2086
+  run gshard-annotate -q -f --mesh tp=$n --auto $bind -o sharded.onnx "$model"
   run gshard-partition -q -f -o plan.$n sharded.onnx
   # shellcheck disable=SC2086
-  run gshard-run --steps=$steps $decode --count filled \
+  run gshard-run --steps=$steps $decode $counts \
     -i input_ids=prompt.npys --tokens threads.$n.npys plan.$n
-  same threads.$n.npys
-  if command -v mpirun > /dev/null && gshard-run --version | grep -q '+mpi'
+  [ $n -gt 1 ] || cp threads.1.npys whole.npys
+  [ $n = 1 ] || same threads.$n.npys
+  if [ $n -gt 1 ] && command -v mpirun > /dev/null &&
+    gshard-run --version | grep -q '+mpi'
   then
     # shellcheck disable=SC2086
-    run mpirun -n $n gshard-run --steps=$steps $decode \
-      --count filled -i input_ids=prompt.npys --tokens mpi.$n.npys plan.$n
+    run mpirun -n $n gshard-run --steps=$steps $decode $counts \
+      -i input_ids=prompt.npys --tokens mpi.$n.npys plan.$n
     same mpi.$n.npys
   fi
 done
+
+if [ -n "$bind" ] && python3 -c 'import onnxruntime' 2> /dev/null; then
+  title "onnxruntime's loop, with caches that grow"
+  run python3 "$here/decode.py" "$model" prompt.npys "$tokens" ort.npys
+  tail -c $((tokens * RECORD)) whole.npys > last.npys
+  run cmp last.npys ort.npys
+  echo 'the same tokens'
+fi
 
 title 'Interrupted on 2 devices, and taken up where it was on 4'
 # The prompt comes through a pipe that stays open after five records: the run
@@ -76,11 +104,12 @@ mkfifo prompt
 exec 3<> prompt
 head -c $count prompt.npys >&3
 # shellcheck disable=SC2086
-gshard-run --steps=$steps $decode --count filled -i input_ids=prompt \
+gshard-run --steps=$steps $decode $counts -i input_ids=prompt \
   --tokens - --save-state state plan.2 > first.npys &
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
-  [ "$(wc -c < first.npys)" -lt $count ] || break
+i=0
+while [ "$(wc -c < first.npys)" -lt $count ] && [ $i -lt 3000 ]; do
   sleep 0.2
+  i=$((i + 1))
 done
 run kill -TERM $!
 wait $!
@@ -88,6 +117,6 @@ exec 3>&-
 tail -c +$((count + 1)) prompt.npys > rest.npys
 # shellcheck disable=SC2086
 run gshard-run --steps=$((steps - 5)) $decode -i input_ids=rest.npys \
-  --count filled=5 --load-state state --tokens second.npys plan.4
+  $counts=5 --load-state state --tokens second.npys plan.4
 cat first.npys second.npys > both.npys
 same both.npys

@@ -9,7 +9,7 @@
 #include "op/core/op.h"
 
 typedef struct sizes {
-  int64_t layers, model, hidden, heads, kv, cache, vocab;
+  int64_t layers, model, hidden, heads, kv, batch, cache, vocab;
 } sizes;
 
 static const gs_option options[] = {
@@ -35,6 +35,7 @@ static const gs_option options[] = {
     {.name = "kv-heads",
      .arg = "N",
      .help = "Heads of keys and values (4), which divide the heads."},
+    {.name = "batch", .arg = "B", .help = "Sequences (1)."},
     {.name = "cache", .arg = "C", .help = "Tokens that a cache holds (128)."},
     {.name = "vocab", .arg = "V", .help = "Size of the vocabulary (512)."},
     {0},
@@ -49,7 +50,7 @@ static const gs_tool tool = {
 };
 
 static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
-  *z = (sizes){2, 128, 256, 8, 4, 128, 512};
+  *z = (sizes){2, 128, 256, 8, 4, 1, 128, 512};
   const int64_t max = 1 << 24;
   const struct {
     const char *name;
@@ -57,8 +58,8 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
   } number[] = {
       {"layers", 1000, &z->layers},    {"model-dim", max, &z->model},
       {"hidden-dim", max, &z->hidden}, {"heads", max, &z->heads},
-      {"kv-heads", max, &z->kv},       {"cache", max, &z->cache},
-      {"vocab", max, &z->vocab},
+      {"kv-heads", max, &z->kv},       {"batch", max, &z->batch},
+      {"cache", max, &z->cache},       {"vocab", max, &z->vocab},
   };
   for (size_t i = 0; i < sizeof number / sizeof *number; i++)
     GS_TRY(gs_cli_int(c, number[i].name, 1, number[i].max, number[i].at, e));
@@ -73,7 +74,8 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
 /* ---- constants that all layers share ---- */
 
 typedef struct shared {
-  gs_value *filled; /* tokens in the cache: an input that counts */
+  gs_value *filled; /* tokens of each sequence in the cache: an input that
+                       counts */
   gs_value *total, *cosine, *sine;
 } shared;
 
@@ -99,7 +101,8 @@ static gs_value *angles(net *n, const sizes *z, const char *name,
 }
 
 static shared share(net *n, const sizes *z) {
-  shared s = {.filled = net_input(n, "filled", GS_INT32, 1, (int64_t[]){1})};
+  shared s = {.filled = net_input(n, "filled", GS_INT32, 2,
+                                  (int64_t[]){z->batch, 1})};
   gs_tensor *t;
   s.total = constant(n, "total", GS_INT32, 1, (int64_t[]){1}, &t);
   if (s.total) *(int32_t *)(uintptr_t)t->data = (int32_t)z->cache;
@@ -114,7 +117,7 @@ static gs_value *cache(net *n, const sizes *z, int64_t layer,
                        const char *what) {
   return net_input(n, gs_sprintf(n->arena, "past_key_values.%lld.%s",
                                  (long long)layer, what), GS_FLOAT, 4,
-                   (int64_t[]){1, z->kv, z->cache, z->model / z->heads});
+                   (int64_t[]){z->batch, z->kv, z->cache, z->model / z->heads});
 }
 
 static void set_result(net *n, gs_node *node, int i, const char *name) {
@@ -162,7 +165,7 @@ static gs_value *layer(net *n, const sizes *z, const shared *s, int64_t i,
 }
 
 static void build(net *n, const sizes *z) {
-  gs_value *tokens = net_tokens(n, "input_ids", 1, 1, z->vocab);
+  gs_value *tokens = net_tokens(n, "input_ids", z->batch, 1, z->vocab);
   shared s = share(n, z);
   gs_value *table = net_weight(n, "embedding", 1, 2,
                                (int64_t[]){z->vocab, z->model});

@@ -23,6 +23,7 @@ void net_begin(net *n, gs_arena *a, const char *name, bool weights,
              .graph = gs_graph_new(a, name),
              .scope = "",
              .weights = weights,
+             .opset = OPSET,
              .seed = seed,
              .err = e};
 }
@@ -162,7 +163,7 @@ gs_node *net_node(net *n, const char *op, const char *name, int nin,
   const char *full = net_scope(n, name);
   gs_node *node = gs_node_new(n->graph, "", op, full, nin, nout);
   node->op = gs_op_find("", op);
-  node->opset = OPSET;
+  node->opset = n->opset;
   for (int i = 0; i < nin; i++) node->in[i] = in[i];
   for (int i = 0; i < nout; i++) {
     const char *result =
@@ -273,10 +274,11 @@ gs_status net_write(net *n, const gs_cli *c, const char *path, gs_err *e) {
   placing place = {.data = gs_sprintf(n->arena, "%s.data", base)};
   gs_model_info info = {.producer_name = c->tool->name,
                         .producer_version = PACKAGE_VERSION,
-                        .ir_version = 10, /* metadata of inputs */
+                        /* 10: metadata of inputs */
+                        .ir_version = n->opset > OPSET ? 11 : 10,
                         .nopset = 2,
                         .opset_domain = (const char *[]){"", "com.microsoft"},
-                        .opset_version = (int64_t[]){OPSET, 1},
+                        .opset_version = (int64_t[]){n->opset, 1},
                         .external = place_weight,
                         .user = &place};
   gs_model *m;

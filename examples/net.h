@@ -18,6 +18,7 @@ typedef struct net {
   gs_arena *arena;
   gs_graph *graph;
   const char *scope; /* names start with it: "encoder/layer_1/moe" */
+  int opset;         /* set by net_begin to one that runtimes know for years */
   bool weights;      /* weights get random values; else they are external
                         data in a file that need not exist */
   uint64_t seed;

@@ -457,31 +457,27 @@ GS_API gs_status gs_runner_sent(gs_runner *r, uint64_t *bytes, double *wire,
 typedef struct gs_steps_options {
   size_t size;  /* sizeof(gs_steps_options) */
   int64_t most; /* steps; 0: as many as there are records */
+  int nin, nout, nfeed, nargmax, ncount, nsample, nstop_at, nmask;
   /* An input (NULL: the only one) and where its records lie: "-" (standard
    * input; of several inputs one record each in their order here), a pipe, a
    * file, or a directory, whose .npy files are read in the order of their
    * names, numbers compared as numbers.  A file (not "-") with one record, a
    * .pb, and what is given otherwise are the value in all steps. */
   const gs_pair *in;
-  int nin;
   /* As for gs_runner_save_to: files hold the records of all steps.  A record
    * has left when its step returns; a regular file gets its name in end_steps.
    * None: outputs are not kept, only their digests. */
   const gs_pair *out;
-  int nout;
   bool replace; /* files that exist */
   bool dry_run; /* write nothing */
   /* Output and input: what the output is in a step the input is in the next
    * one, unless it has a record for that.  It stays on its devices where these
    * have the one as they have the other. */
   const gs_pair *feed;
-  int nfeed;
   const gs_pair *argmax; /* likewise: the largest's index along the last dim */
-  int nargmax;
   /* An input of whole numbers that counts along its last dim, and goes on in
    * the next step; the value is the first number (NULL: 0). */
   const gs_pair *count;
-  int ncount;
   /* Outputs present X and inputs past_key_values X, or past X, of the same size
    * are fed so unless this is set, and begin as zeros: the model's state. */
   bool no_state;
@@ -497,8 +493,12 @@ typedef struct gs_steps_options {
   int64_t top_k, seed;
   double temperature, top_p;
   const int64_t *stop_at; /* ends once every row has had one of them chosen */
-  int nsample, nstop_at;
   const char *tokens; /* where what is chosen goes, as out; or NULL */
+  /* An input of 0 and 1 that tells which places are filled along its last dim:
+   * as many as `value` says (NULL: none) and those of this step. */
+  const gs_pair *mask;
+  int64_t beams; /* argmax goes on with that many hypotheses; 0: with one */
+  double length_penalty;
 } gs_steps_options;
 
 /* After open, before prepare: opens all of it, and reads the records of the

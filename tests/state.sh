@@ -183,6 +183,28 @@ ok "another rank" refused "not of one type and rank" \
 ok "no with" refused "need each other" '{match: {tensor: "present.*"}}' 65
 ok "an unknown key" refused "unknown key" '{sizes: 3}' 65
 
+# ---- state by training information ----
+
+printf 'mesh: {axes: {dp: 2}}\nrules:\n  - {match: {tensor: w}, shard: [dp]}\n' \
+  > training.yaml
+trains() { # trains PLAN: y is 0, x, 2 x
+  "$run" --steps=3 -f --random 3 -o y=y "$1" > said &&
+    grep -q "^fed back: 1 value" said && "$run" --steps=1 -f --random 3 -o y=x \
+    --no-state -i w=zeros.npy "$1" && head -c 144 y | cmp - zeros.npy &&
+    ! cmp -s y zeros.npy && [ "$(wc -c < y)" = $((3 * 144)) ]
+}
+{
+  printf '\223NUMPY\001\000v\000%-117s\n' \
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }"
+  head -c 16 /dev/zero
+} > zeros.npy
+"$annotate" -q -s training.yaml -o training.onnx "$data/training.onnx" &&
+  "$partition" -q -o training training.onnx || exit 1
+for what in "$data/training.onnx" training.onnx training; do
+  ok "training information, $(basename "$what")" trains "$what"
+done
+ok "recorded" grep -q 'state: "better"' training/plan.yaml
+
 # ---- tokens ----
 
 tokens() { # tokens PLAN ARGUMENTS...
@@ -266,10 +288,16 @@ gives() { # gives CODE FRAGMENT ARGUMENTS...
 }
 t=$data/tokens.onnx
 endless() {
-  ! "$run" --steps -i input_ids="$data/prompt.npys" --count position_ids \
+  head -c 136 "$data/prompt.npys" > start
+  ! "$run" --steps -i input_ids=start --count position_ids \
     --feed next=input_ids "$t" 2> err && grep -q "nothing would end" err
 }
 ok "nothing would end it" endless
+with_records() {
+  "$run" --steps -i input_ids="$data/prompt.npys" --count position_ids \
+    --feed next=input_ids "$t" | grep "^steps: 3,"
+}
+ok "the records end it" with_records
 ok "no such output" gives 64 "no output 'q'" --feed q=input_ids "$t"
 ok "no such input" gives 64 "no input 'q'" --feed next=q "$t"
 ok "made in two ways" gives 64 "'input_ids' is made in two ways" \
@@ -290,8 +318,31 @@ ok "no index" gives 65 "output 'next' is i64\[1,1\], of which the last" \
   --random 1 --argmax next=input_ids "$t"
 ok "no number to begin with" gives 64 "'x' is not a whole number" \
   --count position_ids=x "$t"
-ok "what counts is given" gives 64 "first number is given with --count" \
-  --random 1 -i position_ids="$data/prompt.npys" --count position_ids "$t"
+# What counts may have records: it goes on from them, and a number below 0
+# is what it would be without one.
+ids() { # ids NUMBER...
+  for n; do
+    printf '\223NUMPY\001\000v\000%-117s\n' \
+      "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1), }"
+    if [ "$n" = -1 ]; then
+      printf '\377\377\377\377\377\377\377\377'
+    else
+      # shellcheck disable=SC2059
+      printf "\\$(printf %03o "$n")\\000\\000\\000\\000\\000\\000\\000"
+    fi
+  done
+}
+restarts() {
+  ids -1 -1 -1 0 -1 -1 > places
+  ids 7 2 9 7 2 9 -1 > again
+  "$run" --steps=9 -f -q -i input_ids=again -i position_ids=places \
+    --count position_ids --argmax logits=input_ids -o next=n \
+    "${1-$t}" || return
+  tail -c +$((3 * 136 + 1)) n > late
+  cmp -n $((3 * 136)) n late &&
+    head -c $((6 * 136)) "$data/next.npys" | cmp - late
+}
+ok "what counts begins anew" restarts
 ok "what does not count" gives 64 "f32 does not count" --random 1 --count k \
   heads
 ok "no state" gives 64 "the model has no state" --save-state s "$t"

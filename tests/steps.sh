@@ -240,7 +240,7 @@ ok "--check" gives 64 "is for one run" --check "$model" -i x="$x" plan
 ok "no steps" sh -c "! '$run' --steps=0 plan 2> err && grep -q steps err"
 full() {
   [ -c /dev/full ] || return 0
-  gives 74 "in step 1 of the run: cannot be written" -i x="$x" -i i="$i" \
+  gives 74 "in step 1 of the run.*cannot be written" -i x="$x" -i i="$i" \
     -o y=/dev/full plan
 }
 ok "a full disk" full
@@ -272,6 +272,41 @@ tells() { # tells CODE FRAGMENT N ARGUMENTS...: once, N records are there
 head -c 700 "$x" > bad
 ok "a truncated record" tells 65 "step 3: input 'x'" 2 -i x=bad
 ok "another shape" tells 65 "the model expects" 0 -i x=small
+{ first 3 256 "$x" && cat small; } > bad
+ok "another shape in step 4" tells 65 \
+  "step 4: input 'x': bad: error: the record is f32\[1,8\]" 3 -i x=bad
+{ first 3 256 "$x" && cat integers; } > bad
+ok "another type in step 4" tells 65 \
+  "step 4: input 'x': bad: error: the record is i64\[1\]" 3 -i x=bad
+# lost: rank 1 is stopped after two steps.
+# shellcheck disable=SC2016
+told='echo $$ > pid.${OMPI_COMM_WORLD_RANK-$PMI_RANK}; exec "$@"'
+lost() {
+  rm -f px py y pid.*
+  mkfifo px py
+  cat py > got &
+  timeout -k 5 600 "${MPIRUN-mpirun}" -n 2 sh -c "$told" sh "$run" --timeout 3 \
+    --steps -f -i x=px -i i="$i" -o y=y -o y=py -q plan > out 2> err &
+  job=$!
+  exec 7<> px
+  first 2 256 "$x" >&7
+  tries=0
+  while [ "$(wc -c < got)" -lt 512 ] && [ $tries -lt 600 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+  kill -STOP "$(cat pid.1)"
+  first 3 256 "$x" | tail -c 256 >&7
+  wait $job
+  code=$?
+  exec 7>&-
+  [ $code = 75 ] && grep -q "in step 3 of the run: .*rank 1 .*not answer" err &&
+    kept 2 && first 2 256 "$data/y.npys" | cmp - got && return
+  echo "exit $code"
+  cat err
+  return 1
+}
+ok "a rank that is lost in step 3" lost
 ok "nothing to read" tells 66 "no-such" 0 -i x=no-such
 none_of_them() { job -i x=- -i i=i0 plan < /dev/null > out && grep -q "steps: 0" out; }
 ok "no record" none_of_them

@@ -101,6 +101,22 @@ static const gs_option options[] = {
      .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
      .help = "With --steps: the input IN, of whole numbers, counts from N (0) "
      "along its last dim and goes on in the next step."},
+    {.name = "mask",
+     .arg = "IN[=N]",
+     .flags = GS_OPT_REPEAT | GS_OPT_ALIKE,
+     .help = "With --steps: the input IN is 1 at the places along its last dim "
+     "that are filled: N (0), and those of the steps so far and of this one.  "
+     "As an attention mask is, over a cache of that many places."},
+    {.name = "beams",
+     .arg = "K",
+     .flags = GS_OPT_ALIKE,
+     .help = "With --argmax and --mask: search with K hypotheses for each "
+     "sequence; see Beams."},
+    {.name = "length-penalty",
+     .arg = "A",
+     .flags = GS_OPT_ALIKE,
+     .help = "Of --beams: hypotheses of n tokens are compared by their score "
+     "divided by ((5 + n) / 6)^A; the default is 0.6."},
     {.name = "no-state",
      .flags = GS_OPT_ALIKE,
      .help = "With --steps: do not take outputs and inputs for state because "

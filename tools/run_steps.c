@@ -30,7 +30,7 @@ static void stop_on_signals(void) {
 static const char *const ours[] = {
     "feed",  "argmax", "sample", "temperature", "top-k",      "top-p",
     "seed",  "stop",   "tokens", "count",       "no-state",   "load-state",
-    "save-state"};
+    "mask",  "beams",  "length-penalty",        "save-state"};
 
 gs_status gs_run_steps_check(const gs_cli *c, gs_err *e) {
   static const char *const other[] = {"check", "test-data", "bench"};
@@ -81,6 +81,11 @@ static gs_status choosing(gs_cli *c, gs_steps_options *o, gs_err *e) {
       return gs_fail(e, GS_USAGE, "--stop", "'%s' is not a whole number", text);
   }
   o->stop_at = at;
+  o->length_penalty = 0.6;
+  if (gs_cli_has(c, "length-penalty") && !gs_cli_has(c, "beams"))
+    return gs_fail(e, GS_USAGE, NULL, "--length-penalty is for --beams");
+  GS_TRY(gs_cli_int(c, "beams", 1, 1 << 20, &o->beams, e));
+  GS_TRY(gs_cli_double(c, "length-penalty", 0, &o->length_penalty, e));
   o->tokens = gs_cli_get(c, "tokens");
   return GS_OK;
 }
@@ -108,6 +113,7 @@ gs_status gs_run_steps_options(gs_cli *c, const gs_pair *in,
   GS_TRY(pairs(c, "feed", true, &o->feed, &o->nfeed, e));
   GS_TRY(pairs(c, "argmax", true, &o->argmax, &o->nargmax, e));
   GS_TRY(pairs(c, "count", false, &o->count, &o->ncount, e));
+  GS_TRY(pairs(c, "mask", false, &o->mask, &o->nmask, e));
   GS_TRY(choosing(c, o, e));
   if (first && o->tokens && !strcmp(o->tokens, "-"))
     GS_TRY(gs_cli_check_stdout(c, e));

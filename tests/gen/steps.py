@@ -129,3 +129,94 @@ with open(f"{base}/prompt.npys", "wb") as fp, \
             np.save(fp, np.array([[token]]))
         token = int(np.argmax(table[token] + places[k]))
         np.save(fn, np.array([[token]]))
+
+# ---- beams: what comes next depends on all that a hypothesis has seen --------
+
+B, K, C = 2, 3, 30  # sequences, hypotheses, places
+STOP, PENALTY, STEPS = 9, 0.6, 8
+table = random.integers(-12, 13, (V, V)).astype(np.float32) / 8
+places = random.integers(-12, 13, (C // K, V)).astype(np.float32) / 8
+slope = random.integers(-3, 4, V).astype(np.float32) / 32
+nodes = [
+    h.make_node("Gather", ["table", "input_ids"], ["t"]),
+    h.make_node("Gather", ["places", "position_ids"], ["p"]),
+    h.make_node("Cast", ["input_ids"], ["new"], to=T.FLOAT),
+    h.make_node("Expand", ["place", "two"], ["write"]),
+    h.make_node("TensorScatter", ["past", "new", "write"], ["present"],
+                axis=1),
+    h.make_node("Cast", ["mask"], ["seen"], to=T.FLOAT),
+    h.make_node("Unsqueeze", ["present", "last"], ["column"]),
+    h.make_node("MatMul", ["seen", "column"], ["sum"]),
+    h.make_node("Mul", ["sum", "slope"], ["s"]),
+    h.make_node("Sum", ["t", "p", "s"], ["logits"]),
+]
+graph = h.make_graph(
+    nodes, "beams",
+    [info("input_ids", [B, K], T.INT64), info("position_ids", [B, K], T.INT64),
+     info("place", [1], T.INT64), info("mask", [B, K, C], T.BOOL),
+     info("past", [B, C])],
+    [info("logits", [B, K, V]), info("present", [B, C])],
+    [numpy_helper.from_array(table, "table"),
+     numpy_helper.from_array(places, "places"),
+     numpy_helper.from_array(slope, "slope"),
+     numpy_helper.from_array(np.array([B]), "two"),
+     numpy_helper.from_array(np.array([-1]), "last")])
+model = h.make_model(graph, opset_imports=[h.make_opsetid("", 24)])
+model.ir_version = 11
+onnx.save(model, f"{base}/beams.onnx")
+
+
+def log_softmax(x):
+    return x - x.max() - np.log(np.exp(x - x.max()).sum())
+
+
+def search(prompt):
+    """The K best continuations of a prompt, as lists of tokens."""
+    norm = lambda score, n: score / ((5 + n) / 6) ** PENALTY
+    alive, ended = [(0.0, [])], []
+    for _ in range(STEPS - len(prompt) + 1):
+        if len(ended) == K:
+            break
+        follow = []
+        for score, tokens in alive:
+            seen = prompt + tokens
+            logits = (table[seen[-1]] + places[len(seen) - 1] +
+                      slope * np.float32(sum(seen)))
+            follow += [(score + p, tokens + [t])
+                       for t, p in enumerate(log_softmax(logits.astype(float)))]
+        follow.sort(key=lambda x: -x[0])
+        alive = []
+        for score, tokens in follow:
+            if len(alive) == K:
+                break
+            if tokens[-1] == STOP:
+                ended.append((norm(score, len(tokens)), tokens))
+                ended = sorted(ended, key=lambda x: -x[0])[:K]
+            else:
+                alive.append((score, tokens))
+    if len(ended) < K:
+        ended += [(norm(s, len(t)), t) for s, t in alive]
+    return [t for _, t in sorted(ended, key=lambda x: -x[0])[:K]]
+
+
+prompt = [[7, 1, 9], [2, 5, 3]]
+with open(f"{base}/beam_prompt.npys", "wb") as f:
+    for tokens in zip(*prompt):
+        np.save(f, np.repeat(np.array(tokens)[:, None], K, 1))
+with open(f"{base}/beams.npys", "wb") as f:
+    for p in prompt:
+        found = search(p)
+        for tokens in found:
+            np.save(f, np.array(tokens))
+
+# ---- training information: y = w, which becomes w + x ------------------------
+
+nodes = [h.make_node("Add", ["w", "x"], ["better"]),
+         h.make_node("Identity", ["w"], ["y"])]
+graph = h.make_graph(nodes, "training", [info("w", [4]), info("x", [4])],
+                     [info("y", [4]), info("better", [4])])
+model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)])
+model.ir_version = 10
+binding = model.training_info.add().update_binding.add()
+binding.key, binding.value = "w", "better"
+onnx.save(model, f"{base}/training.onnx")

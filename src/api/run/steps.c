@@ -187,6 +187,7 @@ static gs_status read_inputs(gs_runner *r, bool *more, gs_err *e) {
   if (!*more) return GS_OK;
   if (s->begun > 1) {
     GS_TRY(gs_steps_read(s, more, e));
+    if (*more) gs_steps_go_on(s);
     if (*more && gs_steps_stopped(s)) *more = false;
   } else {
     *more = !gs_stop_asked(&s->stop);
@@ -208,6 +209,7 @@ static gs_status give_inputs(gs_runner *r, gs_err *e) {
     if (gs_runner_many(r))
       GS_TRY(gs_world_bcast(r->w, (void *)(uintptr_t)in->value->t.data,
                             in->value->t.nbytes, e));
+    gs_steps_filled_in(s, in);
     GS_TRY(gs_exec_give(r->exec, in->name, in->value, e));
   }
   return GS_OK;
@@ -327,6 +329,8 @@ static gs_status end(gs_runner *r, int64_t *steps, gs_err *e) {
   gs_status saved = gs_steps_save_state(r, e);
   if (!gs_runner_first(r) || !s->dir) return saved;
   describe(r, s);
+  gs_status told = gs_steps_tell_beams(r, e);
+  if (told) return told;
   gs_status status = gs_steps_publish(s, e);
   return status ? status : saved;
 }

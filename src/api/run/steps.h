@@ -2,7 +2,7 @@
 #ifndef GS_API_STEPS_H
 #define GS_API_STEPS_H
 
-#include "api/choose/choose.h"
+#include "api/choose/beams.h"
 #include "api/run/run_output.h"
 #include "api/run/run_source.h"
 #include "exec/compile/program.h"
@@ -28,18 +28,22 @@ typedef struct gs_step_pick {
   gs_dyn *value; /* what was chosen after the last step; of rank 0, until it is
                     shared */
   int64_t rows;
+  bool *given;   /* [rows] the token of the step is of a record */
   bool *ended;   /* [rows] a stop has been chosen */
   gs_choice **choice; /* [programs] NULL: it has not chosen yet */
-  int64_t *chosen;   /* [rows] */
+  int64_t *chosen;    /* [rows]; rank 0 */
+  gs_beams *beams;    /* NULL: rows have no hypotheses */
+  bool ahead;         /* what could follow is known, and not chosen yet */
 } gs_step_pick;
 
 /* An input that counts. */
 typedef struct gs_step_count {
   int at;
   int64_t next; /* its first number in the next step */
-  int64_t *step;  /* [programs] how many it counts in a run; 0: as many as it
-                     has */
+  int64_t *step;  /* [programs] how many it counts in a run */
   gs_dyn **value; /* [programs] */
+  bool alike;     /* all elements are the same number */
+  bool mask;      /* 1 at the places that are below `next`, else 0 */
 } gs_step_count;
 
 /* An output that is kept, or only hashed. */
@@ -75,6 +79,7 @@ typedef struct gs_steps {
   gs_step_input *in;
   int nin;
   bool endless; /* no input says when to end */
+  bool with_records; /* the last record of what is made inside does */
   bool *fresh;  /* [inputs] has a record for this step */
   bool *made;   /* [inputs] what came before makes it: tie, pick, count */
   bool *state;  /* [inputs] a tie by its name */
@@ -83,6 +88,7 @@ typedef struct gs_steps {
   gs_step_pick *pick;
   int npick;
   gs_draw draw;
+  gs_beams_options beams; /* beams 0: each row for itself */
   const int64_t *stop_at; /* [nstop_at] the run ends where all rows have had
                              one of these chosen */
   int nstop_at;
@@ -139,6 +145,24 @@ void gs_steps_describe_programs(gs_runner *r);
 
 /* Whether a run can make v itself: i64 or i32. */
 bool gs_steps_takes_ints(const gs_value *v);
+/* For the program that is to run; its exec is set when it chooses. */
+gs_choice *gs_steps_new_choice(gs_runner *r, const gs_step_pick *p);
+/* Rank 0, once the next records are read: what hypotheses go on with. */
+void gs_steps_go_on(gs_steps *s);
+/* Rank 0, at the end: writes the hypotheses, and tells of them. */
+gs_status gs_steps_tell_beams(gs_runner *r, gs_err *e);
+
+/* The input of the graph that has records; NULL: it has none. */
+static inline gs_step_input *gs_steps_record(gs_steps *s, int input) {
+  for (int i = 0; i < s->nin; i++)
+    if (s->in[i].at == input) return &s->in[i];
+  return NULL;
+}
+/* Rank 0: numbers below 0 in a record of what is made stand for what is made:
+ * they become that.  All ranks, then: what counts goes on from there. */
+void gs_steps_fill_in(gs_steps *s, const gs_step_input *in);
+void gs_steps_filled_in(gs_steps *s, const gs_step_input *in);
+
 /* Memory for an input that the run makes itself; its whole numbers. */
 gs_dyn *gs_steps_new_value(gs_runner *r, const gs_value *v);
 void gs_steps_set_int(gs_tensor *t, int64_t i, int64_t value);

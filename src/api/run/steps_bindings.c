@@ -323,8 +323,9 @@ static gs_status take_part(gs_runner *r, gs_step_output *o, int64_t at,
 gs_status gs_steps_in_step(const gs_steps *s, gs_status status, gs_err *e) {
   if (!status || !e->n) return status;
   gs_diag *g = &e->diag[e->n - 1];
-  g->text = gs_sprintf(&e->arena, "in step %lld of the run: %s",
-                       (long long)s->begun, g->text);
+  g->place = gs_sprintf(&e->arena, "in step %lld of the run%s%s",
+                        (long long)s->begun, g->place ? ": " : "",
+                        g->place ? g->place : "");
   return status;
 }
 

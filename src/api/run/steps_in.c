@@ -153,6 +153,13 @@ static gs_status end_at(gs_steps *s, int k, gs_err *e) {
   return GS_OK;
 }
 
+/* Whether one of those that are made inside has a record. */
+static bool any_made(const gs_steps *s) {
+  for (int i = 0; i < s->nin; i++)
+    if (s->made[s->in[i].at] && s->fresh[s->in[i].at]) return true;
+  return false;
+}
+
 gs_status gs_steps_read(gs_steps *s, bool *more, gs_err *e) {
   *more = !gs_stop_asked(&s->stop);
   for (int i = 0; i < s->nin && *more; i++) {
@@ -163,11 +170,13 @@ gs_status gs_steps_read(gs_steps *s, bool *more, gs_err *e) {
     gs_status status = read_next(s, in, &there, e);
     if (status) return at_step(s, in, status, e);
     s->fresh[in->at] = there;
+    if (there && made) gs_steps_fill_in(s, in);
     if (there) continue;
     *more = made && !gs_stop_asked(&s->stop);
     in->ended = made;
     if (!*more) return end_at(s, i, e);
   }
+  if (s->with_records && !any_made(s)) *more = false;
   return GS_OK;
 }
 
@@ -216,8 +225,11 @@ gs_status gs_steps_read_first(gs_steps *s, bool *more, gs_err *e) {
     if (!*more) return end_at(s, i, e);
     GS_TRY(after_first(s, in, e));
   }
-  if (s->most || s->nstop_at || !s->endless ||
-      s->npick + s->ntie == s->nstate)
+  if (s->most || s->nstop_at || !s->endless) return GS_OK;
+  for (int i = 0; i < s->nin; i++) /* what would else not end */
+    if (s->made[s->in[i].at] && !s->in[i].ended) s->with_records = true;
+  if (s->with_records) s->endless = false;
+  if (!s->endless || s->npick + s->ntie == s->nstate)
     return GS_OK;
   gs_fail(e, GS_USAGE, NULL, "nothing would end the run: all its inputs are "
           "constant or made inside");

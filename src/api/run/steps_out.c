@@ -83,7 +83,7 @@ gs_status gs_steps_write(gs_steps *s, gs_err *e) {
     uint64_t h = gs_dyn_digest(o->value);
     o->digest = s->done ? gs_hash(&h, sizeof h, o->digest) : h;
   }
-  if (s->to_tokens)
+  if (s->to_tokens && !s->beams.beams)
     return gs_record_out_put(s->to_tokens, &s->pick[0].value->t, e);
   return GS_OK;
 }

@@ -80,7 +80,13 @@ gs_status gs_steps_check_pick(gs_runner *r, gs_step_pick *p, gs_err *e) {
                    gs_shape_text(a, x->dtype, x->rank, x->dims));
   p->value = gs_steps_new_value(r, x);
   p->rows = gs_product(x->dims, x->rank);
+  p->given = GS_NEWS(a, p->rows + 1, bool);
   p->ended = GS_NEWS(a, p->rows + 1, bool);
+  const gs_step_input *first = gs_steps_record(r->steps, p->in);
+  for (int64_t i = 0; i < p->rows; i++) p->given[i] = true;
+  for (int64_t i = 0; i < p->rows && first && all->n == 1; i++)
+    if (gs_steps_get_int(&first->value->t, i) < 0) /* nothing was chosen yet */
+      gs_steps_set_int((gs_tensor *)(uintptr_t)&first->value->t, i, 0);
   p->chosen = GS_NEWS(a, p->rows + 1, int64_t);
   p->choice = GS_NEWS(a, all->n, gs_choice *);
   return GS_OK;
@@ -96,15 +102,21 @@ static int64_t how_far(const gs_steps *s) {
   return s->ncount ? s->count[0].next : s->begun;
 }
 
+gs_choice *gs_steps_new_choice(gs_runner *r, const gs_step_pick *p) {
+  const gs_value *y = r->source.graph->output.at[p->out];
+  gs_choice *c = GS_NEW(&r->arena, gs_choice);
+  gs_choice_init(c, &r->arena, r->exec, r->w, y, p->out,
+                 last_places(y, p->rows, r->steps->programs.n > 1));
+  return c;
+}
+
 static gs_status choose(gs_runner *r, gs_step_pick *p, gs_err *e) {
   const gs_steps *s = r->steps;
   gs_choice **choice = &p->choice[r->now];
-  if (!*choice) {
-    const gs_value *y = r->source.graph->output.at[p->out];
-    *choice = GS_NEW(&r->arena, gs_choice);
-    gs_choice_init(*choice, &r->arena, r->exec, r->w, y, p->out,
-                   last_places(y, p->rows, s->programs.n > 1));
-  }
+  if (!*choice) *choice = gs_steps_new_choice(r, p);
+  (*choice)->x = r->exec;
+  p->ahead = true;
+  if (p->beams) return gs_beams_look(p->beams, e);
   GS_TRY(gs_choose(*choice, p->draws ? &s->draw : NULL, how_far(s),
                    p->chosen, e));
   for (int64_t i = 0; i < p->rows && gs_runner_first(r); i++)
@@ -116,6 +128,19 @@ gs_status gs_steps_choose(gs_runner *r, gs_err *e) {
   gs_steps *s = r->steps;
   for (int k = 0; k < s->npick; k++) GS_TRY(choose(r, &s->pick[k], e));
   return GS_OK;
+}
+
+void gs_steps_go_on(gs_steps *s) {
+  gs_step_pick *p = &s->pick[0];
+  if (!s->beams.beams) return;
+  p->ahead = false;
+  if (s->fresh[p->in]) {
+    gs_beams_begin(p->beams);
+    return;
+  }
+  gs_beams_expand(p->beams, p->chosen);
+  for (int64_t i = 0; i < p->rows; i++)
+    gs_steps_set_int(&p->value->t, i, p->chosen[i]);
 }
 
 gs_status gs_steps_share_chosen(gs_runner *r, gs_err *e) {
@@ -137,15 +162,53 @@ static bool stops(const gs_steps *s, int64_t token) {
 }
 
 bool gs_steps_stopped(gs_steps *s) {
+  if (s->beams.beams) return gs_beams_done(s->pick[0].beams);
   for (int k = 0; k < s->npick && s->nstop_at && s->done; k++) {
     gs_step_pick *p = &s->pick[k];
     bool all = p->rows > 0;
     for (int64_t i = 0; i < p->rows; i++) {
-      if (s->fresh[p->in]) p->ended[i] = false; /* a prompt goes on */
+      if (s->fresh[p->in] && p->given[i]) /* a prompt goes on */
+        p->ended[i] = false;
       else if (stops(s, gs_steps_get_int(&p->value->t, i))) p->ended[i] = true;
       all = all && p->ended[i];
     }
     if (all) return true;
   }
   return false;
+}
+
+/* A hypothesis: a record of its tokens, and its score. */
+static gs_status tell_beam(gs_runner *r, const gs_beam *b, gs_err *e) {
+  gs_tensor t = {.dtype = GS_INT64, .rank = 1, .dims = &b->n, .data = b->token,
+                 .nbytes = (uint64_t)b->n * sizeof *b->token};
+  gs_buf_printf(&r->json, "{\"score\": %.9g, \"tokens\": [", b->score);
+  for (int64_t i = 0; i < b->n; i++)
+    gs_buf_printf(&r->json, i ? ", %lld" : "%lld", (long long)b->token[i]);
+  gs_buf_str(&r->json, "]}");
+  return r->steps->to_tokens ? gs_record_out_put(r->steps->to_tokens, &t, e)
+                             : GS_OK;
+}
+
+gs_status gs_steps_tell_beams(gs_runner *r, gs_err *e) {
+  gs_steps *s = r->steps;
+  gs_step_pick *p = &s->pick[0];
+  int64_t k = s->beams.beams;
+  if (!k || !p->beams || !s->done) return GS_OK;
+  if (p->ahead && !gs_beams_done(p->beams)) gs_steps_go_on(s);
+  gs_beam *best = GS_NEWS(&r->arena, k, gs_beam);
+  gs_buf_str(&r->json, ", \"beams\": [");
+  for (int64_t i = 0; i < p->rows / k; i++) {
+    int64_t n = gs_beams_best(p->beams, i, best);
+    gs_buf_str(&r->json, i ? ", [" : "[");
+    for (int64_t j = 0; j < n; j++) {
+      gs_buf_printf(&r->text, "beam %lld.%lld: score %.6f, %lld tokens\n",
+                    (long long)i, (long long)j, best[j].score,
+                    (long long)best[j].n);
+      if (j) gs_buf_str(&r->json, ", ");
+      GS_TRY(tell_beam(r, &best[j], e));
+    }
+    gs_buf_str(&r->json, "]");
+  }
+  gs_buf_str(&r->json, "]");
+  return GS_OK;
 }

@@ -21,6 +21,28 @@ static gs_status put_all(gs_bindings *to, const gs_bindings *from,
   return GS_OK;
 }
 
+static int find_named(const gs_value *const *at, int n, const char *name) {
+  for (int i = 0; i < n; i++)
+    if (!strcmp(at[i]->name, name)) return i;
+  return -1;
+}
+
+/* Inputs that ONNX's training information says are outputs of the step before.
+ */
+static void load_updates(const gs_model *m, const gs_graph *g,
+                         gs_states *out) {
+  const gs_value *const *in = (const gs_value *const *)g->input.at;
+  const gs_value *const *made = (const gs_value *const *)g->output.at;
+  const char *key, *value;
+  for (int k = 0; gs_model_update(m, k, &key, &value); k++) {
+    gs_state s = {.in = find_named(in, g->input.n, key),
+                  .out = find_named(made, g->output.n, value)};
+    bool taken = s.in < 0 || s.out < 0;
+    for (int i = 0; i < out->n; i++) taken = taken || out->at[i].in == s.in;
+    if (!taken) out->at[out->n++] = s;
+  }
+}
+
 void gs_load_states(gs_arena *a, const gs_model *m, const gs_graph *g,
                     gs_states *out) {
   *out = (gs_states){.at = GS_NEWS(a, g->input.n + 1, gs_state),
@@ -35,6 +57,7 @@ void gs_load_states(gs_arena *a, const gs_model *m, const gs_graph *g,
     out->step = strtoll(text, NULL, 10);
     out->filled = i;
   }
+  load_updates(m, g, out);
 }
 
 /* Which outputs become which inputs, before shapes are known. */

@@ -61,6 +61,11 @@ gs_status gs_model_parse(gs_arena *a, const char *name, const void *data,
 /* Closes the files of the model; tensors in files can not be read then. */
 void gs_model_close(gs_model *m);
 
+/* Binding k of the model's training information: what `value` is after a step
+ * `key` is in the next one.  False: there is no such one. */
+bool gs_model_update(const gs_model *m, int k, const char **key,
+                     const char **value);
+
 const char *gs_model_path(const gs_model *m);
 /* gs_hash of all bytes of the model's file, which reads them. */
 uint64_t gs_model_hash(const gs_model *m);

@@ -186,6 +186,20 @@ const char *gs_model_input_meta(const gs_model *m, const char *input,
               : gs_model_meta(m, gs_sprintf(m->arena, "%s:%s", key, input));
 }
 
+bool gs_model_update(const gs_model *m, int k, const char **key,
+                     const char **value) {
+  for (size_t i = 0; i < m->proto->n_training_info; i++) {
+    const Onnx__TrainingInfoProto *t = m->proto->training_info[i];
+    for (size_t j = 0; j < t->n_update_binding; j++, k--) {
+      if (k) continue;
+      *key = t->update_binding[j]->key;
+      *value = t->update_binding[j]->value;
+      return *key && *value;
+    }
+  }
+  return false;
+}
+
 void gs_model_input_meta_set(gs_model *m, const char *input, const char *key,
                              const char *value) {
   Onnx__ValueInfoProto *v = find_input(m, input);
