@@ -63,6 +63,7 @@ static char *weight_key(filler *f, const gs_value *v, int d, int axis) {
     const gs_use *u = &f->uses.use[first];
     gs_buf_printf(&b, " %s %d ", u->node->op_type, u->index);
     fold_digits(&b, u->node->name);
+    if (u->node->module) fold_digits(&b, u->node->module);
   }
   return b.at;
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "ir/graph/module.h"
 #include "io/onnx/onnx_import.h"
 
 static const char *text(const char *s) { return s ? s : ""; }
@@ -284,6 +285,9 @@ static gs_status import_operator(gs_import *im, gs_scope *s,
               : s->prefix    ? s->prefix
               : p->n_output  ? gs_strdup(im->a, p->output[0])
                              : n->name;
+  n->module = gs_module_of_scopes(
+      im->a, gs_sse_get(p->metadata_props, p->n_metadata_props,
+                        GS_KEY_SCOPES));
   for (size_t i = 0; i < p->n_device_configurations; i++)
     if (n->stage < 0 && p->device_configurations[i]->has_pipeline_stage)
       n->stage = p->device_configurations[i]->pipeline_stage;

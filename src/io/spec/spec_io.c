@@ -426,6 +426,12 @@ static const gs_key spec_keys[] = {
     {"rules", rules_key, 0, NULL,
      "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/rule\"}}",
      "The rules, in order.", false},
+    {"tp_plan", gs_spec_plan_key, 0, NULL,
+     "{\"$ref\": \"#/$defs/plan\"}",
+     "Rules as a Hugging Face configuration has them in base_model_tp_plan: "
+     "modules, or tensors, and a style for their weights. What is in no part "
+     "of the model is told and left out; styles that only lay out activations "
+     "do nothing.", false},
     {"groups", LISTED(group),
      "Tensors that are sharded alike.", false},
     {"state", gs_key_tables, offsetof(gs_spec, state), &gs_spec_state_list,

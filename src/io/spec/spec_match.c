@@ -95,6 +95,10 @@ static const gs_key match_keys[] = {
      "says which tensor.", false},
     {"op", gs_spec_patterns_key, offsetof(gs_spec_match, op), NULL, PATTERNS,
      "Operator of a node, as MatMul or domain::Name; used like node.", false},
+    {"module", gs_spec_patterns_key, offsetof(gs_spec_match, module), NULL,
+     PATTERNS, "Module of the source that a node is of, or is within: the path "
+     "that PyTorch's exporter notes, else the node's name, both with dots; any "
+     "run of its components, as layers.*.mlp. Used like node.", false},
     {"input", index_key, offsetof(gs_spec_match, input), NULL, INTEGER,
      "Operand of the node: the rule is about this use of the tensor. When all "
      "annotated uses agree it is the sharding of the tensor itself; otherwise "
@@ -113,7 +117,6 @@ static const gs_key match_keys[] = {
     {"dtype", gs_spec_patterns_key, offsetof(gs_spec_match, dtype), NULL,
      PATTERNS, "Element type, as f32 or FLOAT.", false},
     LATER("domain"),
-    LATER("module"),
     LATER("consumer"),
     LATER("producer"),
     LATER("in"),
@@ -129,9 +132,10 @@ gs_status gs_spec_match_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   GS_TRY(gs_keys_read(r, v, &gs_spec_match_keys, m));
   if (!v->key.n)
     return gs_fail_at(r->err, GS_DATA, &v->at, "an empty match");
-  if ((m->input >= 0 || m->output >= 0) && !m->node.n && !m->op.n)
+  if ((m->input >= 0 || m->output >= 0) && !m->node.n &&
+      !m->op.n && !m->module.n)
     return gs_fail_at(r->err, GS_DATA, &v->at,
-                      "input and output need node or op");
+                      "input and output need node, op or module");
   if (m->input >= 0 && m->output >= 0)
     return gs_fail_at(r->err, GS_DATA, &v->at,
                       "input and output exclude each other");

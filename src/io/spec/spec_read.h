@@ -16,6 +16,7 @@ gs_key_fn gs_spec_match_key;    /* gs_spec_match at k->offset */
 gs_key_fn gs_spec_patterns_key; /* gs_spec_patterns at k->offset */
 
 gs_key_fn gs_spec_orders_key;   /* into a gs_spec */
+gs_key_fn gs_spec_plan_key;     /* likewise: adds rules */
 
 /* With what the name of an axis may begin. */
 #define GS_SPEC_LETTERS                                                        \

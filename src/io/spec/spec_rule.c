@@ -7,7 +7,7 @@
 #include "io/spec/spec_read.h"
 
 static const char *const style_words[] = {"colwise", "rowwise", "vocab",
-                                          "expert", "replicate", NULL};
+                                          "expert", "replicate", "heads", NULL};
 
 /* Notes the action of a rule; there may be one only. */
 static gs_status action(gs_reader *r, const gs_yaml *v, gs_spec_rule *rule,
@@ -221,6 +221,7 @@ static gs_status uneven_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   return gs_key_word(r, v, k, into);
 }
 
+static const char *const kv_words[] = {"duplicate", "error", NULL};
 static const char *const uneven_words[] = {"pad", "error", NULL};
 
 #define AXES "{\"$ref\": \"#/$defs/axes\"}"
@@ -243,13 +244,27 @@ static const gs_key rule_keys[] = {
      "The tensor is whole on every device.", false},
     {"style", style_key, RULE(style), style_words,
      "{\"enum\": [\"colwise\", \"rowwise\", \"vocab\", \"expert\", "
-     "\"replicate\"]}",
+     "\"replicate\", \"heads\"]}",
      "Shard a weight by what its operator does with it: colwise splits the "
-     "outputs, rowwise the summed dim, vocab the looked-up rows, expert dim 0.",
+     "outputs, rowwise the summed dim, vocab the looked-up rows, expert dim 0; "
+     "heads splits the outputs between heads, as many as the rule or the "
+     "reader of the outputs says, and dim 1 of a cache.",
      false},
     {"axis", axis_key, 0, NULL, "{\"$ref\": \"#/$defs/axis\"}",
      "The axis of a style. Default: ep for expert, tp for the others, or the "
      "only axis of the mesh.", false},
+    {"heads", gs_key_count, RULE(heads), NULL,
+     "{\"type\": \"integer\", \"minimum\": 1}",
+     "How many heads the split dim consists of, which are not cut. Over more "
+     "devices than heads some devices have the same (kv).", false},
+    {"kv", gs_key_word, RULE(kv), kv_words, NULL,
+     "Heads that the axis does not divide: duplicate (the default, where heads "
+     "are fewer than devices) splits them over the major part of the axis that "
+     "does and repeats them over the rest; error.", false},
+    {"interleave", gs_key_count, RULE(interleave), NULL,
+     "{\"type\": \"integer\", \"minimum\": 1}",
+     "How many elements of the split dim in a row belong together, such as 2 "
+     "of gates and values that alternate: they are not cut.", false},
     {"priority", priority_key, 0, NULL,
      "{\"type\": \"integer\", \"minimum\": 0, \"maximum\": 1000}",
      "Rank in propagation; 0, the default, goes first.", false},
@@ -270,10 +285,7 @@ static const gs_key rule_keys[] = {
      "Dims that do not divide: pad the last blocks, or fail.", false},
     LATER("skip"),
     LATER("segments"),
-    LATER("interleave"),
     LATER("dim"),
-    LATER("heads"),
-    LATER("kv"),
     LATER("manual"),
     LATER("weights"),
 };
@@ -282,7 +294,7 @@ const gs_keys gs_spec_rule_keys = {
 
 gs_status gs_spec_rule_read(gs_reader *r, const gs_yaml *v,
                             gs_spec_rule *rule) {
-  *rule = (gs_spec_rule){.at = v->at, .uneven = -1, .expect = 1,
+  *rule = (gs_spec_rule){.at = v->at, .uneven = -1, .kv = -1, .expect = 1,
                          .expect_more = true, .parts = 1};
   GS_TRY(gs_keys_read(r, v, &gs_spec_rule_keys, rule));
   if (!rule->action) {
@@ -293,5 +305,10 @@ gs_status gs_spec_rule_read(gs_reader *r, const gs_yaml *v,
   if (rule->axis.name && rule->action != GS_ACTION_STYLE)
     return gs_fail_at(r->err, GS_DATA, &rule->axis.at,
                       "axis is only for style");
+  if (rule->kv >= 0 && !rule->heads && rule->style != GS_STYLE_HEADS)
+    return gs_fail_at(r->err, GS_DATA, &rule->at, "kv is only for heads");
+  if (rule->interleave && (rule->heads || rule->style == GS_STYLE_HEADS))
+    return gs_fail_at(r->err, GS_DATA, &rule->at,
+                      "heads and interleave exclude each other");
   return GS_OK;
 }

@@ -33,5 +33,6 @@ const char gs_spec_definitions[] =
         ", \"additionalProperties\": " REF("axes") "}") ",\n"
     DEF("sizes", MAP(ANY(INT("1"), "{\"const\": \"auto\"}"))) ",\n"
     DEF("orders", MAP(LIST(INT("0")))) ",\n"
+    DEF("plan", MAP(STRING)) ",\n"
     DEF("links", MAP(REF("link"))) ",\n"
     DEF("bindings", MAP(INT("0")));

@@ -39,6 +39,7 @@ gs_node *gs_node_like(gs_graph *g, const gs_node *from, const char *name) {
   n->op = from->op;
   n->opset = from->opset;
   n->origin = from->origin;
+  n->module = from->module;
   n->stage = from->stage;
   n->ncapture = from->ncapture;
   n->dynamic = from->dynamic;

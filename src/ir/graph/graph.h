@@ -58,6 +58,8 @@ struct gs_node {
   int nattr;
   gs_attr *attr;
   const char *origin; /* where it comes from, for messages; never NULL */
+  const char *module; /* the part of the source that it is of, as its exporter
+                         says, "model.layers.0.mlp"; NULL: it does not */
   bool dynamic;       /* its results' sizes depend on data, even where the
                          model declares them (set by gs_pass_infer) */
   int opset;          /* version of its domain; newest after gs_pass_upgrade */

@@ -51,7 +51,7 @@ enum { /* kinds of values */
 };
 
 typedef struct gs_spec_match { /* all that is given must hold */
-  gs_spec_patterns tensor, node, op, dtype;
+  gs_spec_patterns tensor, node, op, module, dtype;
   int input, output; /* operand or result of the nodes; -1: not given */
   unsigned kinds;    /* GS_KIND_*; 0: any */
   int nrank;         /* any of these; 0: not given */
@@ -75,8 +75,14 @@ typedef enum gs_style {
   GS_STYLE_ROWWISE,
   GS_STYLE_VOCAB,
   GS_STYLE_EXPERT,
-  GS_STYLE_REPLICATE
+  GS_STYLE_REPLICATE,
+  GS_STYLE_HEADS /* colwise by whole heads */
 } gs_style;
+
+typedef enum gs_kv { /* heads that are fewer than devices */
+  GS_KV_DUPLICATE, /* some devices have the same */
+  GS_KV_ERROR
+} gs_kv;
 
 typedef enum gs_uneven { GS_UNEVEN_PAD, GS_UNEVEN_ERROR } gs_uneven;
 
@@ -95,6 +101,10 @@ typedef struct gs_spec_rule {
   int64_t *device;          /* row-major over shape */
   int style;                /* gs_style */
   gs_spec_axis axis;        /* of a style; name NULL: the default */
+  int64_t heads;            /* that a split dim consists of; 0: not given */
+  int kv;                   /* gs_kv; -1: not given */
+  int64_t interleave;       /* elements that belong together; 0: not given */
+  bool plan;                /* of tp_plan: it may match nothing */
   int64_t priority;
   int uneven;          /* gs_uneven; -1: that of the options */
   int64_t expect;      /* tensors that must match */

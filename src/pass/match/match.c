@@ -140,6 +140,9 @@ static gs_status annotate(collector *c, int rule, const gs_target *t) {
 static gs_status expect(gs_matching *m, int rule) {
   const gs_spec_rule *r = &m->spec->rule.at[rule];
   int64_t n = m->out->rule[rule].matched;
+  if (r->plan && !n)
+    gs_warn_at(m->err, &r->at, "nothing of the model is in '%s'",
+               r->match.module.at[0].text);
   if (r->expect_more ? n >= r->expect : n == r->expect) return GS_OK;
   const gs_place *at = n ? &r->at : &r->match.at;
   char *text = n ? gs_sprintf(m->arena,
@@ -170,11 +173,40 @@ static int64_t count_targets(gs_arena *a, const gs_targets *t) {
   return n;
 }
 
+/* Of tp_plan: weights whose names say the module, or that are named themselves,
+ * which stand beside those of the nodes in it. */
+static gs_status select_named(gs_matching *m, const gs_spec_rule *r,
+                              gs_targets *t) {
+  const gs_spec_pattern *of = &r->match.module.at[0];
+  char *const name_text[] = {
+      gs_sprintf(m->arena, "%s", of->text),
+      gs_sprintf(m->arena, "**.%s", of->text),
+      gs_sprintf(m->arena, "%s.**", of->text),
+      gs_sprintf(m->arena, "**.%s.**", of->text)};
+  enum { NAMES = sizeof name_text / sizeof *name_text };
+  gs_spec_pattern name[NAMES];
+  gs_spec_match match = {.input = -1, .output = -1, .nshape = -1,
+                         .kinds = GS_KIND_WEIGHT, .at = r->match.at};
+  for (int i = 0; i < NAMES; i++)
+    name[i] = (gs_spec_pattern){name_text[i], of->at};
+  match.tensor = (gs_spec_patterns){NAMES, name};
+  int n = t->n;
+  GS_TRY(gs_match_select(m, &match, true, t));
+  for (int i = n; i < t->n; i++)
+    for (int k = 0; k < n; k++)
+      if (t->at[k].value == t->at[i].value) {
+        t->at[i--] = t->at[--t->n];
+        break;
+      }
+  return GS_OK;
+}
+
 static gs_status apply_rule(collector *c, int rule) {
   gs_matching *m = c->m;
   const gs_spec_rule *r = &m->spec->rule.at[rule];
   gs_targets t = {0};
   GS_TRY(gs_match_select(m, &r->match, r->action == GS_ACTION_STYLE, &t));
+  if (r->plan) GS_TRY(select_named(m, r, &t));
   m->out->rule[rule].matched = count_targets(m->arena, &t);
   m->out->matched += t.n > 0;
   for (int i = 0; i < t.n; i++) GS_TRY(annotate(c, rule, &t.at[i]));

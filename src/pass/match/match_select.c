@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/data/pattern.h"
+#include "ir/graph/module.h"
 #include "op/core/function.h"
 #include "pass/match/match_state.h"
 
@@ -36,7 +37,7 @@ static bool any(const compiled *c, const char *name) {
 typedef struct selector {
   gs_matching *m;
   const gs_spec_match *match;
-  compiled tensor, node, op, dtype;
+  compiled tensor, node, op, module, dtype;
   gs_targets *out;
 } selector;
 
@@ -72,8 +73,25 @@ static bool value_fits(const selector *s, const gs_value *v) {
   return any(&s->tensor, v->name) || (whole && any(&s->tensor, whole));
 }
 
+/* Whether one of the patterns fits a run of the components of a module's path:
+ * "layers.*.mlp" the module "model.layers.0.mlp" and all that is in it. */
+static bool any_within(gs_matching *m, const compiled *c, const char *path) {
+  for (const char *from = path; c->n && *from;) {
+    char *run = gs_strdup(m->arena, from);
+    for (char *end = run + strlen(run); end; end = strrchr(run, '.')) {
+      *end = '\0';
+      if (any(c, run)) return true;
+    }
+    from += strcspn(from, ".");
+    from += *from == '.';
+  }
+  return !c->n;
+}
+
 static bool node_fits(const selector *s, const gs_node *n) {
   if (!any(&s->node, n->name)) return false;
+  if (!any_within(s->m, &s->module, gs_node_module(s->m->arena, n)))
+    return false;
   if (any(&s->op, n->op_type)) return true;
   return any(&s->op, gs_sprintf(s->m->arena, "%s::%s",
                                 *n->domain ? n->domain : "ai.onnx",
@@ -107,9 +125,10 @@ gs_status gs_match_select(gs_matching *m, const gs_spec_match *match,
   s.tensor = compile(m, &match->tensor);
   s.node = compile(m, &match->node);
   s.op = compile(m, &match->op);
+  s.module = compile(m, &match->module);
   s.dtype = compile(m, &match->dtype);
   const gs_graph *g = m->graph;
-  if (match->node.n || match->op.n) {
+  if (match->node.n || match->op.n || match->module.n) {
     for (int i = 0; i < g->node.n; i++)
       if (node_fits(&s, g->node.at[i])) from_node(&s, g->node.at[i], style);
   } else {
@@ -118,6 +137,7 @@ gs_status gs_match_select(gs_matching *m, const gs_spec_match *match,
   release(&s.tensor);
   release(&s.node);
   release(&s.op);
+  release(&s.module);
   release(&s.dtype);
   return GS_OK;
 }

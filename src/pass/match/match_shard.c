@@ -17,10 +17,15 @@ static bool divides(const gs_mesh *mesh, const gs_axes *a, int64_t n) {
   return n < 0 || n % gs_axes_size(mesh, a) == 0;
 }
 
-/* Splits dim i of a tensor over axes, if the rule allows it. */
+/* Splits dim i of a tensor over axes, if the rule allows it; of so many heads
+ * (0: any) between these. */
 static gs_status set_axes(gs_matching *m, const gs_spec_rule *r,
-                          const gs_place *at, const gs_axes *axes,
-                          const gs_value *v, int i, gs_sharding *s) {
+                          const gs_place *at, const gs_axes *given,
+                          int64_t heads, const gs_value *v, int i,
+                          gs_sharding *s) {
+  gs_axes fitting = *given;
+  const gs_axes *axes = &fitting;
+  GS_TRY(gs_match_fit_heads(m, r, at, v, i, heads, &fitting));
   int uneven = r->uneven >= 0 ? r->uneven : m->spec->options.uneven;
   if (uneven == GS_UNEVEN_ERROR && !divides(m->mesh, axes, v->dims[i]))
     return gs_fail_at(m->err, GS_SPEC, at,
@@ -42,7 +47,7 @@ static gs_status set_dim(gs_matching *m, const gs_spec_rule *r,
     d = d->other;
     axes = gs_match_axes(m->mesh, &d->axes);
   }
-  GS_TRY(set_axes(m, r, &d->at, &axes, v, i, s));
+  GS_TRY(set_axes(m, r, &d->at, &axes, r->heads, v, i, s));
   s->dim[i].open = d->open;
   if (axes.n || d->open)
     s->dim[i].priority = d->priority >= 0 ? d->priority : (int)r->priority;
@@ -230,11 +235,47 @@ static gs_status is_bias(gs_matching *m, const gs_node *n, const gs_rule *r,
   return GS_OK;
 }
 
+/* Whether n makes a weight of constants, or of such a weight: dequantises,
+ * transposes or scales it. */
+static bool makes_weight(const gs_node *n, int depth) {
+  enum { MAX_DEPTH = 4 };
+  bool all = n && n->op && n->nout == 1 && n->out[0] && depth < MAX_DEPTH;
+  for (int i = 0; all && i < n->nin; i++)
+    all = !n->in[i] || n->in[i]->constant ||
+          makes_weight(n->in[i]->def, depth + 1);
+  return all;
+}
+
+static gs_status style_dim(gs_matching *m, int style, const gs_node *n, int k,
+                           int *out);
+
+/* Of a node that makes a weight: the dim of operand k that is what the readers
+ * of the weight split; NO_DIM where they split none, or it has none such. */
+static gs_status dim_of_weight(gs_matching *m, int style, const gs_node *n,
+                               int k, int *out) {
+  gs_rule *r = GS_NEW(m->arena, gs_rule);
+  GS_TRY(gs_rule_of(m->arena, n, r, m->err));
+  const gs_value *w = n->out[0];
+  for (int u = m->uses.first[w->id];
+       u < m->uses.first[w->id + 1] && *out < 0 && k < r->nin; u++) {
+    int d;
+    GS_TRY(style_dim(m, style, m->uses.use[u].node, m->uses.use[u].index, &d));
+    int f = d >= 0 && r->out[0].dim[d].n ? r->out[0].dim[d].f[0] : -1;
+    for (int i = 0; i < r->in[k].rank && f >= 0; i++)
+      if (r->in[k].dim[i].n && r->in[k].dim[i].f[0] == f) *out = i;
+    if (d == WHOLE) *out = WHOLE;
+  }
+  return GS_OK;
+}
+
 /* The dim of operand k that the style splits, NO_DIM or WHOLE. */
 static gs_status style_dim(gs_matching *m, int style, const gs_node *n, int k,
                            int *out) {
   *out = NO_DIM;
   int rank = n->in[k]->rank;
+  if (style == GS_STYLE_HEADS) style = GS_STYLE_COLWISE;
+  if (style != GS_STYLE_EXPERT && makes_weight(n, 0))
+    return dim_of_weight(m, style, n, k, out);
   if (style == GS_STYLE_EXPERT) {
     *out = rank > 0 ? 0 : NO_DIM;
     return GS_OK;
@@ -255,7 +296,7 @@ static gs_status style_dim(gs_matching *m, int style, const gs_node *n, int k,
 }
 
 static const char *const style_text[] = {"colwise", "rowwise", "vocab",
-                                         "expert", "replicate"};
+                                         "expert", "replicate", "heads"};
 
 /* The dim on which all uses of a value agree. */
 static gs_status style_of_uses(gs_matching *m, const gs_spec_rule *r,
@@ -282,7 +323,8 @@ static gs_status style_of_uses(gs_matching *m, const gs_spec_rule *r,
 
 static gs_status no_style_dim(gs_matching *m, const gs_spec_rule *r,
                               const gs_value *v, const gs_node *node) {
-  bool matrix = r->style == GS_STYLE_COLWISE || r->style == GS_STYLE_ROWWISE;
+  bool matrix = r->style == GS_STYLE_COLWISE ||
+                r->style == GS_STYLE_ROWWISE || r->style == GS_STYLE_HEADS;
   if (matrix && v->rank < 2) {
     gs_fail_at(m->err, GS_SPEC, &r->act,
                "style %s is for matrix weights and their biases; '%s' has rank "
@@ -297,18 +339,40 @@ static gs_status no_style_dim(gs_matching *m, const gs_spec_rule *r,
   return GS_SPEC;
 }
 
+/* Of style heads: how many heads dim d of v stands for. */
+static gs_status count_heads(gs_matching *m, const gs_spec_rule *r,
+                             const gs_value *v, const gs_node *node,
+                             int operand, int d, int64_t *heads) {
+  int first = m->uses.first[v->id], end = m->uses.first[v->id + 1];
+  *heads = r->heads;
+  if (*heads || r->style != GS_STYLE_HEADS) return GS_OK;
+  if (!v->constant) *heads = v->dims[d];
+  else if (node) *heads = gs_match_heads(m, node, operand, d);
+  for (int u = first; u < end && !*heads && !node; u++)
+    *heads = gs_match_heads(m, m->uses.use[u].node, m->uses.use[u].index, d);
+  if (*heads > 0) return GS_OK;
+  gs_fail_at(m->err, GS_SPEC, &r->act, "nothing that reads what '%s' makes "
+             "says of how many heads it is", v->name);
+  gs_err_hint(m->err, "give their number with heads:");
+  return GS_SPEC;
+}
+
 static gs_status set_style(gs_matching *m, const gs_spec_rule *r, gs_value *v,
                            gs_node *node, int operand, gs_sharding *s) {
   int d = NO_DIM;
   if (r->style == GS_STYLE_REPLICATE) return GS_OK;
-  if (node) GS_TRY(style_dim(m, r->style, node, operand, &d));
+  int64_t heads;
+  bool cache = r->style == GS_STYLE_HEADS && !v->constant && v->rank == 4;
+  if (cache) d = 1;
+  else if (node) GS_TRY(style_dim(m, r->style, node, operand, &d));
   else if (r->style == GS_STYLE_EXPERT) d = v->rank > 0 ? 0 : NO_DIM;
   else GS_TRY(style_of_uses(m, r, v, &d));
   if (d == NO_DIM) return no_style_dim(m, r, v, node);
   if (d == WHOLE) return GS_OK;
   gs_axes axes;
   GS_TRY(gs_match_style_axis(m, r, &axes));
-  GS_TRY(set_axes(m, r, &r->act, &axes, v, d, s));
+  GS_TRY(count_heads(m, r, v, node, operand, d, &heads));
+  GS_TRY(set_axes(m, r, &r->act, &axes, heads, v, d, s));
   if (axes.n) s->dim[d].priority = (int)r->priority;
   return GS_OK;
 }

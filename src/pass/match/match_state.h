@@ -34,6 +34,14 @@ gs_status gs_match_style_axis(gs_matching *m, const gs_spec_rule *rule,
 /* What a rule says of a value (use: node and operand, or NULL). */
 gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
                             gs_node *node, int operand, gs_sharding **out);
+/* The part of the axes of dim d of v that does not cut heads (0: those of the
+ * rule's `interleave`); GS_SPEC where none does. */
+gs_status gs_match_fit_heads(gs_matching *m, const gs_spec_rule *r,
+                             const gs_place *at, const gs_value *v, int d,
+                             int64_t heads, gs_axes *axes);
+/* How many heads dim d of operand k of n stands for, by who reads the dim of
+ * result 0 that it becomes; 0: nobody says. */
+int64_t gs_match_heads(gs_matching *m, const gs_node *n, int k, int d);
 /* The weight operand of a node, -1 if there is none. */
 int gs_match_weight(const gs_node *n);
 

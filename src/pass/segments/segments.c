@@ -132,6 +132,7 @@ static gs_status make(cutter *c, const gs_node *n, const gs_rule *r,
   gs_assert(*out && (*out)->dims[d] == count);
   for (int i = first; i < c->g->node.n; i++) {
     c->g->node.at[i]->origin = n->origin;
+    c->g->node.at[i]->module = n->module;
     c->g->node.at[i]->stage = n->stage;
   }
   return GS_OK;
