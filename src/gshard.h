@@ -239,12 +239,12 @@ typedef enum gs_text_kind {
   GS_TEXT_SUMMARY,      /* after partition: a few lines */
   GS_TEXT_REPORT,       /* that and rules, tensors, collectives, costs */
   GS_TEXT_REPORT_JSON,  /* schemas/gshard-report.schema.json */
-  GS_TEXT_TENSORS,      /* after load: a line for every tensor */
-  GS_TEXT_TENSORS_JSON, /* [{name, dtype, dims, sharding}] */
-  GS_TEXT_SPEC,         /* after load: the spec as understood, in YAML */
-  GS_TEXT_SPEC_JSON,
+  GS_TEXT_TENSORS, GS_TEXT_TENSORS_JSON, /* after load: of every tensor */
+  GS_TEXT_SPEC, GS_TEXT_SPEC_JSON, /* after load: as understood, in YAML */
   GS_TEXT_GRAPH,   /* after annotate: the graph, as its parser reads it */
-  GS_TEXT_PROGRAM  /* after partition: the program */
+  GS_TEXT_PROGRAM, /* after partition: the program */
+  GS_TEXT_NODES, GS_TEXT_NODES_JSON, /* after load: of every node */
+  GS_TEXT_MODULES, GS_TEXT_MODULES_JSON /* after load: of every module */
 } gs_text_kind;
 
 /* A text about it, which may hold names from files as they are

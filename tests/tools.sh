@@ -305,6 +305,14 @@ END
 ok "--list-tensors --json" gives 0 "$annotate" --json --list-tensors mlp.a.onnx
 ok "is JSON" "$same" --json array.json out
 ok "with the tensors" says '{"name": "w1", "dtype": "f32", "dims": .10, 34., "sharding": "{~,tp}"}' out
+ok "--list-nodes" gives 0 "$annotate" --list-nodes mlp.a.onnx
+ok "with operands" says ' : MatMul (x, w1) -> ' out
+ok "--list-nodes --json" gives 0 "$annotate" --json --list-nodes mlp.a.onnx
+ok "is JSON as well" "$same" --json array.json out
+ok "--list-modules" gives 0 "$annotate" --list-modules mlp.a.onnx
+ok "with weights" says ' nodes, .*w1 f32\[10,34\]' out
+ok "--list-modules --json" gives 0 "$annotate" --json --list-modules mlp.a.onnx
+ok "is such JSON" "$same" --json array.json out
 ok "--list-ops --json" gives 0 "$run" --list-ops --json
 ok "is JSON too" "$same" --json array.json out
 ok "with the operators" says '"operator": "MatMul", "opset": 13, "inputs": .2, 2.' out

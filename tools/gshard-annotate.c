@@ -67,6 +67,12 @@ static gs_status print_json(gs_sharder *s, gs_text_kind kind, gs_err *e) {
   return GS_OK;
 }
 
+static gs_status list(gs_cli *c, gs_sharder *s, gs_text_kind text,
+                      gs_text_kind json, gs_err *e) {
+  return c->json ? print_json(s, json, e)
+                 : gs_cli_print_text(stdout, s, text, e);
+}
+
 /* A report that is JSON has the explanations in it. */
 static gs_status explain(gs_cli *c, gs_sharder *s, FILE *f, gs_err *e) {
   for (int i = 0; i < gs_cli_count(c, "explain"); i++) {
@@ -122,8 +128,11 @@ static gs_status work(gs_cli *c, gs_sharder *s, gs_err *e) {
     return c->json ? print_json(s, GS_TEXT_SPEC_JSON, e)
                    : gs_cli_print_text(stdout, s, GS_TEXT_SPEC, e);
   if (gs_cli_has(c, "list-tensors"))
-    return c->json ? print_json(s, GS_TEXT_TENSORS_JSON, e)
-                   : gs_cli_print_text(stdout, s, GS_TEXT_TENSORS, e);
+    return list(c, s, GS_TEXT_TENSORS, GS_TEXT_TENSORS_JSON, e);
+  if (gs_cli_has(c, "list-nodes"))
+    return list(c, s, GS_TEXT_NODES, GS_TEXT_NODES_JSON, e);
+  if (gs_cli_has(c, "list-modules"))
+    return list(c, s, GS_TEXT_MODULES, GS_TEXT_MODULES_JSON, e);
   GS_TRY(complete(c, s, e));
   const char *out = gs_cli_get(c, "output");
   bool quiet_stdout = out || gs_cli_has(c, "check") ||

@@ -77,6 +77,14 @@ static const gs_option options[] = {
     {.name = "list-tensors",
      .help = "Print one line for each tensor of the model, with name, type, "
              "shape and sharding, and exit; with --json an array of objects."},
+    {.name = "list-nodes",
+     .help = "Print one line for each node of the model, with name, operator, "
+             "operands, results and module, and exit; with --json an array of "
+             "objects."},
+    {.name = "list-modules",
+     .help = "Print one line for each module of the source, with the number of "
+             "its nodes and their weights, as rules that match by module see "
+             "them, and exit; with --json an array of objects."},
     {.name = "verify",
      .help = "Check what every step leaves behind: graphs, shardings and "
              "forms.  An error, with exit code 70, is one of this tool."},

@@ -49,4 +49,11 @@ gs_status gs_sharder_match(gs_sharder *s, gs_err *e);
 /* The same, then completes the shardings; `spec`: there are rules. */
 gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e);
 
+/* Of a loaded model: a line, or an object, for each node, and for each module
+ * (ir/graph/module.h) with how many nodes and which weights. */
+void gs_list_nodes(gs_buf *b, const gs_graph *g);
+void gs_list_nodes_json(gs_buf *b, const gs_graph *g);
+void gs_list_modules(gs_buf *b, const gs_graph *g);
+void gs_list_modules_json(gs_buf *b, const gs_graph *g);
+
 #endif

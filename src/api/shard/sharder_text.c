@@ -70,6 +70,10 @@ static gs_stage stage_of(gs_text_kind kind) {
   switch (kind) {
     case GS_TEXT_TENSORS:
     case GS_TEXT_TENSORS_JSON:
+    case GS_TEXT_NODES:
+    case GS_TEXT_NODES_JSON:
+    case GS_TEXT_MODULES:
+    case GS_TEXT_MODULES_JSON:
     case GS_TEXT_SPEC:
     case GS_TEXT_SPEC_JSON: return GS_STAGE_LOADED;
     case GS_TEXT_GRAPH: return GS_STAGE_ANNOTATED;
@@ -92,6 +96,10 @@ static gs_status text(gs_sharder *s, gs_text_kind kind, const char **out,
     case GS_TEXT_REPORT_JSON: gs_report_json(&b, &s->report); break;
     case GS_TEXT_TENSORS: list_tensors(&b, s->model.graph); break;
     case GS_TEXT_TENSORS_JSON: list_json(&b, s->model.graph); break;
+    case GS_TEXT_NODES: gs_list_nodes(&b, s->model.graph); break;
+    case GS_TEXT_NODES_JSON: gs_list_nodes_json(&b, s->model.graph); break;
+    case GS_TEXT_MODULES: gs_list_modules(&b, s->model.graph); break;
+    case GS_TEXT_MODULES_JSON: gs_list_modules_json(&b, s->model.graph); break;
     case GS_TEXT_SPEC: GS_TRY(spec_text(s, false, &b, e)); break;
     case GS_TEXT_SPEC_JSON: GS_TRY(spec_text(s, true, &b, e)); break;
     case GS_TEXT_GRAPH: gs_graph_print(&b, s->model.graph); break;

@@ -187,6 +187,31 @@ static const char *nearest(gs_matching *m, const char *pattern, char what) {
   return b.name;
 }
 
+/* The first node in whose name or module a word of the pattern stands, of the
+ * last word that stands in any: "q_proj" of "layers.*.q_proj.weight". */
+static const gs_node *with_word(gs_matching *m, const char *pattern,
+                                const char **word) {
+  enum { LEAST = 4 }; /* letters that say something */
+  static const char letters[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+  const gs_node *found = NULL;
+  for (const char *s = pattern; *s;) {
+    size_t n = strspn(s, letters);
+    char *now = gs_strndup(m->arena, s, n);
+    for (int i = 0; n >= LEAST && i < m->graph->node.n; i++) {
+      const gs_node *node = m->graph->node.at[i];
+      if (!strstr(node->name, now) &&
+          !strstr(gs_node_module(m->arena, node), now))
+        continue;
+      found = node;
+      *word = now;
+      break;
+    }
+    s += n + (s[n] != '\0');
+  }
+  return found;
+}
+
 void gs_match_hint(gs_matching *m, const gs_spec_match *match) {
   const gs_spec_patterns *all[] = {&match->tensor, &match->node, &match->op};
   for (int k = 0; k < 3; k++)
@@ -196,6 +221,14 @@ void gs_match_hint(gs_matching *m, const gs_spec_match *match) {
       gs_err_hint(m->err, "did you mean '%s'?", name);
       return;
     }
+  const char *word;
+  for (int i = 0; i < match->tensor.n; i++) {
+    const gs_node *n = with_word(m, match->tensor.at[i].text, &word);
+    if (!n) continue;
+    gs_err_hint(m->err, "no tensor is called so, but node '%s' is of '%s': "
+                "match by node or module (--list-modules)", n->name, word);
+    return;
+  }
 }
 
 /* ---- groups ---- */
