@@ -38,7 +38,7 @@ one_sum() {
 
 # With room for one token each expert drops others.
 drops() {
-  annotate "$1" 2 'capacity: 1' || return 1
+  annotate "$1" 2 'stack: true, capacity: 1' || return 1
   tools/gshard-partition -q -o - "$work/annotated" > "$work/program"
   tools/gshard-run --test-data "$data/$1/set-0" "$work/program"
   [ $? -eq 1 ]
@@ -65,7 +65,8 @@ keeps() {
 }
 ok "annotated again with another capacity" keeps
 
-for model in mixtral-script mixtral-dynamo qwen-script qwen-dynamo; do
+for model in mixtral-script mixtral-dynamo qwen-script qwen-dynamo \
+  switch-script switch5-script; do
   ok "$model, whole" whole $model
   for n in 2 3 4; do
     ok "$model over $n" split $model $n ''
@@ -75,6 +76,23 @@ for model in mixtral-script mixtral-dynamo qwen-script qwen-dynamo; do
   ok "$model, more room" split $model 4 'capacity: 100'
   ok "$model, room for one" drops $model
   ok "$model, not stacked" refused $model 'stack: false'
+done
+
+# Weights of all experts are one tensor, which rules name as it is.
+for model in qwen3-eager gptoss-eager deepseek-eager granite-eager; do
+  ok "$model, whole" whole $model
+  for n in 2 3 4; do
+    ok "$model over $n" split $model $n 'stack: true'
+    ok "$model over $n, one sum" one_sum
+  done
+  ok "$model, room for all" split $model 2 'stack: true, capacity: 12'
+  ok "$model, room for one" drops $model
+  ok "$model, not stacked" split $model 2 'stack: false'
+done
+
+for model in qwen3-batched gptoss-batched; do
+  ok "$model, whole" whole $model
+  for n in 2 3; do ok "$model over $n" split $model $n ''; done
 done
 
 done_all

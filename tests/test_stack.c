@@ -10,8 +10,8 @@
 #include "check/random_input.h"
 #include "exec/run/run.h"
 #include "pass/prepare/infer.h"
-#include "pass/prepare/rows.h"
-#include "pass/prepare/stack.h"
+#include "pass/stack/rows.h"
+#include "pass/stack/stack.h"
 #include "pass/segments/segments.h"
 
 enum { MAX_OUT = 8 };

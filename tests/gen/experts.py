@@ -5,13 +5,26 @@ that ONNX Runtime computes.
 
     pip install torch transformers==4.46.3 onnx onnxscript onnxruntime
     python3 tests/gen/experts.py tests/data/experts
+    pip install transformers==5.24.0
+    python3 tests/gen/experts.py tests/data/experts
 
+Of transformers 4:
 mixtral-script, mixtral-dynamo   4 experts, 2 for each token: NonZero of a mask,
                                  Gather, products, index_add
 qwen-script, qwen-dynamo         the same, and a shared expert
+switch-script                    one for each token, which replaces it: NonZero
+                                 of a mask of all elements, ScatterND
+
+Of transformers 5, weights of all experts in one tensor:
+switch5-script                   a tensor for each; which experts have tokens
+                                 is a NonZero that a Split takes apart
+NAME-eager                       qwen3, gptoss, deepseek (a shared expert),
+                                 granite: the same, weights looked up
+NAME-batched                     qwen3, gptoss: weights of each token's experts
 
 Each folder gets model.onnx, and set-0 with input_0.pb and output_0.pb.
 """
+import importlib
 import os
 import sys
 
@@ -19,9 +32,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+import transformers
 from onnx import numpy_helper
-from transformers.models.mixtral import modeling_mixtral as mixtral
-from transformers.models.qwen2_moe import modeling_qwen2_moe as qwen
 
 DIM, HIDDEN, EXPERTS, CHOSEN = 8, 12, 4, 2
 SHAPE = (2, 6, DIM)
@@ -35,17 +47,62 @@ class Layer(torch.nn.Module):
         self.block = block
 
     def forward(self, x):
-        return self.block(x)[0]
+        y = self.block(x)
+        return y[0] if isinstance(y, tuple) else y
 
 
-def layers():
-    torch.manual_seed(1)
-    yield "mixtral", mixtral.MixtralSparseMoeBlock(mixtral.MixtralConfig(
-        hidden_size=DIM, intermediate_size=HIDDEN, num_local_experts=EXPERTS,
-        num_experts_per_tok=CHOSEN))
-    yield "qwen", qwen.Qwen2MoeSparseMoeBlock(qwen.Qwen2MoeConfig(
-        hidden_size=DIM, moe_intermediate_size=HIDDEN, num_experts=EXPERTS,
-        shared_expert_intermediate_size=HIDDEN, num_experts_per_tok=CHOSEN))
+def block(module, layer, config, how=None, seed=1, **sizes):
+    models = "transformers.models." + module
+    modeling = importlib.import_module(f"{models}.modeling_{module}")
+    configs = importlib.import_module(f"{models}.configuration_{module}")
+    made = getattr(configs, config)(**sizes)
+    if how:
+        made._experts_implementation = how
+    torch.manual_seed(seed)
+    layer = getattr(modeling, layer)(made)
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight.normal_(0, 0.5)
+    return layer
+
+
+def layers_4():
+    sizes = {"hidden_size": DIM, "num_experts_per_tok": CHOSEN}
+    for kind in "script", "dynamo":
+        yield "mixtral-" + kind, block(
+            "mixtral", "MixtralSparseMoeBlock", "MixtralConfig",
+            intermediate_size=HIDDEN, num_local_experts=EXPERTS, **sizes)
+        yield "qwen-" + kind, block(
+            "qwen2_moe", "Qwen2MoeSparseMoeBlock", "Qwen2MoeConfig",
+            moe_intermediate_size=HIDDEN, num_experts=EXPERTS,
+            shared_expert_intermediate_size=HIDDEN, **sizes)
+    yield "switch-script", switch()
+
+
+def switch():
+    """Each expert has two tokens: exporters take the size of one for fixed."""
+    return block("switch_transformers", "SwitchTransformersSparseMLP",
+                 "SwitchTransformersConfig", seed=3, d_model=DIM, d_ff=HIDDEN,
+                 num_experts=EXPERTS, expert_capacity=2, dropout_rate=0.0)
+
+
+def layers_5():
+    sizes = {"hidden_size": DIM, "num_experts_per_tok": CHOSEN}
+    yield "switch5-script", switch()
+    for kind, how in ("eager", "eager"), ("batched", "batched_mm"):
+        yield "qwen3-" + kind, block(
+            "qwen3_moe", "Qwen3MoeSparseMoeBlock", "Qwen3MoeConfig", how,
+            moe_intermediate_size=HIDDEN, num_experts=EXPERTS, **sizes)
+        yield "gptoss-" + kind, block(
+            "gpt_oss", "GptOssMLP", "GptOssConfig", how,
+            intermediate_size=HIDDEN, num_local_experts=EXPERTS, **sizes)
+    yield "deepseek-eager", block(
+        "deepseek_v3", "DeepseekV3MoE", "DeepseekV3Config", "eager",
+        moe_intermediate_size=HIDDEN, n_routed_experts=EXPERTS,
+        n_shared_experts=1, n_group=2, topk_group=1, **sizes)
+    yield "granite-eager", block(
+        "granitemoe", "GraniteMoeMoE", "GraniteMoeConfig", "eager",
+        intermediate_size=HIDDEN, num_local_experts=EXPERTS, **sizes)
 
 
 def forget_origin(model):
@@ -82,11 +139,10 @@ def write(folder, layer, dynamo):
 
 
 def main():
-    for name, block in layers():
-        layer = Layer(block.eval()).eval()
-        for dynamo in False, True:
-            kind = "dynamo" if dynamo else "script"
-            write(f"{sys.argv[1]}/{name}-{kind}", layer, dynamo)
+    old = transformers.__version__.startswith("4.")
+    for name, layer in layers_4() if old else layers_5():
+        write(f"{sys.argv[1]}/{name}", Layer(layer.eval()).eval(),
+              name.endswith(("dynamo", "batched")))
 
 
 main()

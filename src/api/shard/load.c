@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "pass/state/cache.h"
-#include "pass/prepare/rows.h"
-#include "pass/prepare/stack.h"
+#include "pass/stack/rows.h"
+#include "pass/stack/stack.h"
 #include "pass/prepare/upgrade.h"
 #include "pass/segments/segments.h"
 

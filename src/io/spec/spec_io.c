@@ -291,7 +291,9 @@ static const gs_key option_keys[] = {
      "experts, are computed at once, over a stack of each weight along a new "
      "dim 0. A stack is named as its weights are, with * for the part that "
      "differs, and rules may split it. Branches that take their rows by "
-     "NonZero and add them to a tensor are such branches. Default: true where "
+     "NonZero and add them to a tensor, or put them into it, are such "
+     "branches, also where they look their weights up in one tensor, which "
+     "keeps its name. Default: true where "
      "the rules fit the model in no other way, else false.", false},
     {"capacity", gs_key_count, OPTION(capacity), NULL, NULL,
      "How many rows each branch that takes them by NonZero has room for: the "

@@ -252,7 +252,7 @@ static gs_status helper(reader *r) {
  * sets. */
 static const struct {
   const char *word;
-  gs_fn_attr set[5];
+  gs_fn_attr set[6]; /* a name that is NULL ends them */
 } forms[GS_NFN] = {
     [GS_FN_SPLIT] = {"split", {{"blocks", GS_ATTR_INT, NULL, false},
                                  {"dims", GS_ATTR_INTS, NULL, false},
@@ -260,7 +260,8 @@ static const struct {
     [GS_FN_PLACED] = {"placed", {{"capacity", GS_ATTR_INTS, NULL, true},
                                    {"once", GS_ATTR_INTS, NULL, true},
                                    {"blank", GS_ATTR_INT, NULL, true},
-                                   {"counts", GS_ATTR_INT, NULL, true}}},
+                                   {"counts", GS_ATTR_INT, NULL, true},
+                                   {"lead", GS_ATTR_INTS, NULL, true}}},
     [GS_FN_STACKED] = {"stacked", {{"stacked0", GS_ATTR_INT, NULL, true},
                                      {"stacked1", GS_ATTR_INT, NULL, true},
                                      {"stacked2", GS_ATTR_INT, NULL, true}}}};

@@ -165,6 +165,8 @@ enum {
                                a part of a larger tensor (gs_view.pitch) */
   GS_OP_VALUES = 1 << 8,    /* its results hold elements of operand 0, in
                                any order, perhaps of another type */
+  GS_OP_SELECTS = 1 << 24,  /* elements of operand 1 where operand 0 holds, of
+                               operand 2 elsewhere */
   GS_OP_JOINS = 1 << 23,    /* its operands, laid end to end along the dim that
                                the attribute `axis` numbers */
   /* what is read of the operands */

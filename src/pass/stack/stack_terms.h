@@ -33,6 +33,8 @@ typedef struct gs_branches {
  * is taken. */
 bool gs_branches_find(const gs_reads *s, const gs_node *n, gs_arena *tmp,
                       gs_branches *out);
+/* Whether n values are computed by equal nodes, each over its own weights. */
+bool gs_branches_alike(gs_value *const *term, int n, gs_arena *tmp);
 /* The place of a value of the first branch; -1: none. */
 int gs_branches_place(const gs_branches *b, const gs_value *v);
 

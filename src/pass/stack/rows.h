@@ -18,6 +18,12 @@
  * TopK selects) one row stands for all of these.  With a capacity, rows are at
  * most so many: the first ones that are there, others are dropped.
  *
+ * Rows of masks that say the same are the same rows; those of a mask that is
+ * broadcast along its last dims are whole rows of what they are put into.
+ * Where a reader wants as many rows as places can be set (a Split for as many
+ * experts as there are), these places are all there in any run that it does not
+ * end.
+ *
  * Where rows are mixed, counted or returned, nothing is changed.
  *
  * capacity: 0: as many rows as there can be, the same result always.

@@ -1,4 +1,4 @@
-#include "pass/prepare/stack.h"
+#include "pass/stack/stack.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -7,7 +7,10 @@
 #include "base/math.h"
 #include "pass/prepare/expand.h"
 #include "pass/prepare/infer.h"
-#include "pass/prepare/stack_terms.h"
+#include "pass/stack/lookup.h"
+#include "pass/stack/stack_select.h"
+#include "pass/stack/stack_emit.h"
+#include "pass/stack/stack_terms.h"
 
 /* What stands for E values, one of each branch. */
 typedef struct stacked {
@@ -51,13 +54,7 @@ static const char *stack_name(gs_arena *a, gs_value *const *member, int n) {
 /* ---- nodes ---- */
 
 static gs_node *emit(stacker *s, const char *op, const char *name, int nin) {
-  gs_node *n = gs_node_new(s->g, "", op, "", nin, 1);
-  n->op = gs_op_find("", op);
-  n->opset = n->op->since;
-  n->origin = s->b->sum->origin;
-  n->stage = s->b->sum->stage;
-  gs_node_output(n, 0, gs_value_new(s->g, name, GS_UNDEFINED, -1, NULL));
-  return n;
+  return gs_stack_emit(s->g, s->b->sum, op, name, nin);
 }
 
 static gs_status finish(stacker *s, gs_node *n, gs_value **out) {
@@ -76,16 +73,28 @@ static gs_status unsqueeze(stacker *s, gs_value *x, int from, int n,
   return finish(s, u, out);
 }
 
+/* Infers the nodes from number `from` on once more: what is constant folds. */
+static gs_status infer_made(stacker *s, int from, gs_err *e) {
+  int n = s->g->node.n - from;
+  gs_node **made =
+      gs_memdup(s->tmp, s->g->node.at + from, (size_t)n * sizeof *made);
+  s->g->node.n = from;
+  for (int i = 0; i < n; i++)
+    GS_TRY(gs_infer_next(s->g->arena, s->g, made[i], e));
+  return GS_OK;
+}
+
 static gs_status stack(stacker *s, int place, gs_value **out) {
   gs_value *const *member = s->b->member[place];
-  int n = s->b->n;
+  int n = s->b->n, from = s->g->node.n;
   gs_value **row = GS_NEWS(s->tmp, n, gs_value *);
   for (int i = 0; i < n; i++)
     GS_TRY(unsqueeze(s, member[i], 0, 1, &row[i]));
   gs_node *c = emit(s, "Concat", stack_name(s->tmp, member, n), n);
   for (int i = 0; i < n; i++) c->in[i] = row[i];
   gs_node_set_int(s->g, c, "axis", 0);
-  return finish(s, c, out);
+  *out = c->out[0];
+  return infer_made(s, from, s->e);
 }
 
 /* ---- a node over a stack ---- */
@@ -145,13 +154,15 @@ static bool shaped_as(const stacker *s, const gs_node *made, const gs_node *n) {
 }
 
 /* Whether the dims of t from `first` on carry the factors of those of old, as
- * `to` says or will say, and none of the dims before but 0 has any. */
+ * `to` says or will say, and none of the dims before but 0 has any, but for
+ * those of size 1. */
 static bool maps_as(const gs_rule *r, const gs_tensor_map *t, int first,
                     const gs_rule *old, const gs_tensor_map *o, int *to,
                     int *back) {
   if (t->rank != o->rank + first) return false;
   for (int d = 1; d < first; d++)
-    if (t->dim[d].n) return false;
+    for (int k = 0; k < t->dim[d].n; k++)
+      if (r->factor[t->dim[d].f[k]].size > 1) return false;
   for (int d = 0; d < o->rank; d++) {
     const gs_dim_map *x = &t->dim[d + first], *y = &o->dim[d];
     if (x->n != y->n) return false;
@@ -258,21 +269,25 @@ static gs_status by_text(stacker *s, const gs_node *n, const stacked *in,
                                          dims));
   }
   GS_TRY(gs_expand_by(s->expander, s->g, made, f, why));
-  int count = s->g->node.n - from;
-  gs_node **line = gs_memdup(s->tmp, s->g->node.at + from,
-                             (size_t)count * sizeof *line);
-  s->g->node.n = from;
-  for (int i = 0; i < count; i++)
-    GS_TRY(gs_infer_next(s->g->arena, s->g, line[i], why));
-  return GS_OK;
+  return infer_made(s, from, why);
 }
 
 static gs_status over_stack(stacker *s, int place, stacked *out);
 
+/* Whether n only looks up all of its operand 0, a constant, in order. */
+static bool is_operand(stacker *s, const gs_node *n) {
+  const gs_value *x = gs_node_in(n, 0), *y = gs_node_out(n, 0);
+  return n->nin == 2 && n->nout == 1 && x->constant && x->rank == y->rank &&
+         gs_same_dims(x->dims, y->dims, x->rank) &&
+         gs_lookup_counts(s->tmp, n);
+}
+
 static void note_results(stacker *s, const gs_node *n, const gs_node *made) {
+  bool same = is_operand(s, made);
   for (int i = 0; i < n->nout; i++) {
     int place = n->out[i] ? gs_branches_place(s->b, n->out[i]) : -1;
-    if (place >= 0) s->of[place] = (stacked){.v = made->out[i]};
+    if (place >= 0)
+      s->of[place] = (stacked){.v = same ? made->in[0] : made->out[i]};
   }
 }
 
@@ -344,7 +359,7 @@ static gs_status node_over_stack(stacker *s, int place, stacked *out) {
   const gs_value *v = s->b->member[place][0];
   const gs_node *n = v->def;
   stacked *in = GS_NEWS(s->tmp, n->nin + 1, stacked);
-  bool shared = true, weighs = false, done;
+  bool shared = true, weighs = gs_lookup_of_weight(n), done;
   for (int i = 0; i < n->nin; i++) {
     if (!n->in[i]) continue;
     int at = gs_branches_place(s->b, n->in[i]);
@@ -399,18 +414,6 @@ static gs_status add_up(stacker *s, gs_value *x) {
   return finish(s, sum, &y);
 }
 
-/* The nodes from number `first` on in the place of node number `at`. */
-static void put_in_place(gs_graph *g, int at, int first, gs_arena *tmp) {
-  int n = g->node.n - first, rest = first - at - 1;
-  gs_node **later = gs_memdup(tmp, g->node.at + at + 1,
-                              (size_t)rest * sizeof *later);
-  gs_node **made = gs_memdup(tmp, g->node.at + first,
-                             (size_t)n * sizeof *made);
-  memcpy(g->node.at + at, made, (size_t)n * sizeof *made);
-  memcpy(g->node.at + at + n, later, (size_t)rest * sizeof *later);
-  g->node.n--;
-}
-
 typedef GS_VEC(const gs_value *) stacks; /* of weights */
 
 /* Stacks the branches of node number *at, if it is a sum of such; *at is the
@@ -431,10 +434,12 @@ static gs_status stack_sum(gs_graph *g, gs_expander *x, const gs_reads *reads,
   }
   GS_TRY(add_up(s, all.v));
   int more = g->node.n - first;
-  put_in_place(g, *at, first, tmp);
+  gs_stack_place(g, *at, first, tmp);
   *at += more - 1;
   for (int i = 0; i < b->nplace; i++)
-    if (s->of[i].v && is_weight(b->member[i][0]))
+    if (s->of[i].v && !s->of[i].shared &&
+        (is_weight(b->member[i][0]) ||
+         gs_lookup_of_weight(b->member[i][0]->def)))
       *gs_push(g->arena, made) = s->of[i].v;
   return GS_OK;
 }
@@ -453,7 +458,8 @@ gs_status gs_pass_stack(gs_graph *g, int *count, gs_err *e) {
   gs_expander x = {0};
   *count = 0;
   for (int i = 0; i < g->node.n && !status; i++) {
-    status = stack_sum(g, &x, &reads, &i, &one, &made, e);
+    status = gs_select_sum(g, &reads, &i, &one, e);
+    if (!status) status = stack_sum(g, &x, &reads, &i, &one, &made, e);
     gs_arena_reset(&one);
   }
   gs_arena_free(&one);

@@ -1,8 +1,9 @@
-#include "pass/prepare/stack_terms.h"
+#include "pass/stack/stack_terms.h"
 
 #include <string.h>
 
 #include "base/math.h"
+#include "pass/stack/lookup.h"
 
 enum { MAX_TERMS = 4096, MAX_SMALL = 1024 /* bytes */ };
 
@@ -119,7 +120,7 @@ static int output_index(const gs_value *v) {
 typedef struct walk {
   gs_branches *b;
   gs_value *other[GS_MAX_BRANCH]; /* places; NULL: not met yet */
-  bool weight;                    /* they differ in one */
+  bool weight;                    /* they differ in one, or in which part */
 } walk;
 
 int gs_branches_place(const gs_branches *b, const gs_value *v) {
@@ -170,6 +171,9 @@ static bool match(walk *w, gs_value *v, gs_value *x, gs_arena *tmp) {
   for (int i = 0; i < v->def->nin; i++)
     if (v->def->in[i] && !match(w, v->def->in[i], x->def->in[i], tmp))
       return false;
+  if (gs_lookup_of_weight(v->def) && v->def->in[0] == x->def->in[0] &&
+      w->other[gs_branches_place(w->b, v->def->in[1])] != v->def->in[1])
+    w->weight = true;
   return true;
 }
 
@@ -198,6 +202,17 @@ static int branches_from(const terms *t, int first, const gs_value *y,
   }
   group[first] = first;
   return b->n = n;
+}
+
+bool gs_branches_alike(gs_value *const *term, int n, gs_arena *tmp) {
+  gs_branches *b = GS_NEW(tmp, gs_branches);
+  terms *t = GS_NEW(tmp, terms);
+  int *group = GS_NEWS(tmp, n + 1, int);
+  if (n > MAX_TERMS) return false;
+  for (int i = 0; i < n; i++) group[i] = -1;
+  t->n = n;
+  memcpy(t->at, term, (size_t)n * sizeof *term);
+  return branches_from(t, 0, term[0], group, tmp, b) == n;
 }
 
 bool gs_branches_find(const gs_reads *s, const gs_node *n, gs_arena *tmp,
