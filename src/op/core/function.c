@@ -248,8 +248,7 @@ static gs_status helper(reader *r) {
   return ends(r);
 }
 
-/* The word of each kind of form, and attributes that whoever asks for it
- * sets. */
+/* The word of each kind of form, and attributes that who asks for it sets. */
 static const struct {
   const char *word;
   gs_fn_attr set[6]; /* a name that is NULL ends them */
@@ -259,9 +258,9 @@ static const struct {
                                  {"parts", GS_ATTR_INTS, NULL, false}}},
     [GS_FN_PLACED] = {"placed", {{"capacity", GS_ATTR_INTS, NULL, true},
                                    {"once", GS_ATTR_INTS, NULL, true},
+                                   {"lead", GS_ATTR_INTS, NULL, true},
                                    {"blank", GS_ATTR_INT, NULL, true},
-                                   {"counts", GS_ATTR_INT, NULL, true},
-                                   {"lead", GS_ATTR_INTS, NULL, true}}},
+                                   {"counts", GS_ATTR_INT, NULL, true}}},
     [GS_FN_STACKED] = {"stacked", {{"stacked0", GS_ATTR_INT, NULL, true},
                                      {"stacked1", GS_ATTR_INT, NULL, true},
                                      {"stacked2", GS_ATTR_INT, NULL, true}}}};

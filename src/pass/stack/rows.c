@@ -47,6 +47,8 @@ typedef struct sweep {
   int64_t *times;   /* [node] begins rows, so many for each of another node */
   gs_value **real;  /* [node that begins rows] which are there */
   gs_value **mask, **made; /* [node] ..that it makes, and of what */
+  const gs_value **root;   /* [node] of a trial: gs_rows_root of masks that may
+                              have rows of others; NULL: they may not */
   GS_VEC(track) of; /* [value] of a trial */
   int at;           /* number of the node */
   gs_err *e;
@@ -127,16 +129,16 @@ static int64_t rows_of(const sweep *s, int by) { return s->most + by - 1; }
 /* 1 + the number of the node whose rows those of n are, each repeated: their
  * masks say the same. */
 static int same_rows(sweep *s, const gs_node *n, int64_t *times) {
-  int64_t own, other;
-  const gs_value *root = gs_rows_root(s->a, n->in[0], &own);
+  const gs_value *x = n->in[0], *root = gs_rows_root(s->a, x, times);
+  int64_t count = gs_product(x->dims, x->rank);
   *times = 1;
-  if (gs_rows_once(s->a, n->in[0]) >= 0) return s->at + 1;
+  if (gs_rows_once(s->a, x) >= 0) return s->at + 1;
+  s->root[s->at] = root;
   for (int i = 0; i < s->at; i++) {
-    if (!s->begins[i] || s->times[i] > 1 || !s->mask[i] ||
-        gs_rows_root(s->a, s->mask[i], &other) != root || own % other ||
-        gs_rows_once(s->a, s->mask[i]) >= 0)
-      continue;
-    *times = own / other;
+    if (s->root[i] != root || !s->begins[i] || s->times[i] > 1) continue;
+    int64_t other = gs_product(s->mask[i]->dims, s->mask[i]->rank);
+    if (count % other) continue;
+    *times = count / other;
     return i + 1;
   }
   return s->at + 1;
@@ -523,6 +525,7 @@ static gs_status attempt(const sweep *plan, const gs_graph *g, int n,
   s->real = GS_NEWS(&tmp, n + 1, gs_value *);
   s->mask = GS_NEWS(&tmp, n + 1, gs_value *);
   s->made = GS_NEWS(&tmp, n + 1, gs_value *);
+  s->root = GS_NEWS(&tmp, n + 1, const gs_value *);
   memset(s->ends, 0, ((size_t)n + 1) * sizeof *s->ends);
   gs_status status = run(s);
   for (int i = 0; i < s->g->output.n && !status; i++) {
