@@ -91,6 +91,14 @@ moe 'E = D = 8' moe-transformer.yaml ep=8 8 8
 more=2
 moe 'G = 5, E = 6, D = 4' moe-transformer.yaml ep=4 6 4 --groups 5
 more=0
+# Over slow links it costs more, and nothing is gathered.
+sed 's/^mesh:.*/mesh: {axes: {ep: 4}, link: {ep: {gbps: 0.1}}}/' \
+  "$specs/moe-transformer.yaml" > slow.yaml
+gshard-annotate -q -s slow.yaml model.onnx |
+  gshard-partition --report=json -n - > report
+is 'G = 5, slow links: all-to-alls of experts' 4 \
+  "$(collectives | grep '/moe/' | grep -c AllToAll)"
+is 'G = 5, slow links: all above 4 KiB' 4 "$(large)"
 moe 'D = 3' moe-transformer.yaml ep=3 4 3
 moe 'dp = ep = 2' moe-transformer-2d.yaml dp=2,ep=2 4 2
 moe 'all second choices' moe-transformer.yaml ep=4 4 4 --random-routing off
