@@ -133,8 +133,9 @@ START_TEST(matmul_threads) {
 }
 END_TEST
 
-/* A constant matrix is packed when it is prepared, once for devices that share;
- * the product is the one of the same matrix as a variable. */
+/* A constant matrix is packed when it is prepared, once for devices that share,
+ * wide ones of f32 and all of 16 bits; the product is the one of the same matrix
+ * as a variable. */
 START_TEST(packed) {
   static const gs_dtype floats[] = {GS_FLOAT, GS_FLOAT16, GS_BFLOAT16};
   static const int64_t width[] = {127, 128, 1300, 2049};
@@ -167,7 +168,7 @@ START_TEST(packed) {
     kr_ok(&r, kernel, nt);
     ck_assert_int_eq(memcmp(want, r.out[0].data, bytes), 0);
   }
-  ck_assert_int_eq(share.n, n >= 128);
+  ck_assert_int_eq(share.n, t != GS_FLOAT || n >= 128);
   gs_kshare_free(&share);
   free(want);
   kr_end(&r);
