@@ -11,17 +11,7 @@ typedef struct sizes {
 } sizes;
 
 static const gs_option options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .arg = "FILE",
-     .group = "Output",
-     .help = "Write the model to FILE; - is standard output."},
-    {.name = "weights",
-     .arg = "KIND",
-     .choices = "random|none",
-     .help = "random (the default): weights are in the model.  none: weights "
-             "are external data in FILE.data, which need not exist."},
-    {.name = "seed", .arg = "N", .help = "Seed of random weights (1)."},
+    NET_OPTIONS(""),
     {.name = "layers", .arg = "N", .group = "Sizes", .help = "Layers (2)."},
     {.name = "model-dim",
      .arg = "M",
@@ -52,17 +42,17 @@ static const gs_tool tool = {
 static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
   *z = (sizes){2, 128, 512, 4, 4, 32, 1024};
   const int64_t max = 1 << 24;
-  const struct {
-    const char *name;
-    int64_t max, *at;
-  } number[] = {
-      {"layers", 1000, &z->layers},   {"model-dim", max, &z->model},
-      {"hidden-dim", max, &z->hidden}, {"heads", max, &z->heads},
-      {"batch", max, &z->batch},     {"seq", max, &z->seq},
-      {"vocab", max, &z->vocab},
+  const net_size size[] = {
+      {"layers", 1, 1000, &z->layers},
+      {"model-dim", 1, max, &z->model},
+      {"hidden-dim", 1, max, &z->hidden},
+      {"heads", 1, max, &z->heads},
+      {"batch", 1, max, &z->batch},
+      {"seq", 1, max, &z->seq},
+      {"vocab", 1, max, &z->vocab},
+      {0},
   };
-  for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-    GS_TRY(gs_cli_int(c, number[i].name, 1, number[i].max, number[i].at, e));
+  GS_TRY(net_sizes(c, size, e));
   if (z->model % z->heads)
     return gs_fail(e, GS_USAGE, NULL,
                    "--model-dim %lld is not a multiple of --heads %lld",
@@ -129,12 +119,8 @@ static void build(net *n, const sizes *z) {
 static gs_status write_model(gs_cli *c, gs_arena *a, gs_err *e) {
   sizes z;
   GS_TRY(read_sizes(c, &z, e));
-  const char *kind = gs_cli_get(c, "weights");
-  int64_t seed = 1;
-  GS_TRY(gs_cli_int(c, "seed", 0, INT64_MAX, &seed, e));
   net n;
-  net_begin(&n, a, tool.name, !kind || !strcmp(kind, "random"),
-            (uint64_t)seed, e);
+  GS_TRY(net_open(&n, c, a, tool.name, true, e));
   build(&n, &z);
   return net_write(&n, c, gs_cli_get(c, "output"), e);
 }

@@ -15,17 +15,7 @@ typedef struct sizes {
 } sizes;
 
 static const gs_option options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .arg = "FILE",
-     .group = "Output",
-     .help = "Write the model to FILE; - is standard output."},
-    {.name = "weights",
-     .arg = "KIND",
-     .choices = "random|none",
-     .help = "random (the default): weights are in the model.  none: weights "
-             "are external data in FILE.data, which need not exist."},
-    {.name = "seed", .arg = "N", .help = "Seed of random weights (1)."},
+    NET_OPTIONS(""),
     {.name = "layers",
      .arg = "N",
      .group = "Sizes",
@@ -60,10 +50,7 @@ static const gs_tool tool = {
 static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
   *z = (sizes){2, 64, 4, 4, 4, 32, 256, {.experts = 8, .hidden = 128}};
   const int64_t max = 1 << 20;
-  const struct {
-    const char *name;
-    int64_t min, max, *at;
-  } number[] = {
+  const net_size size[] = {
       {"layers", 1, 1000, &z->layers},
       {"experts", 2, max, &z->moe.experts},
       {"model-dim", 1, max, &z->model},
@@ -73,10 +60,9 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
       {"beams", 1, 1000, &z->beams},
       {"steps", 1, max, &z->steps},
       {"vocab", 1, max, &z->vocab},
+      {0},
   };
-  for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-    GS_TRY(gs_cli_int(c, number[i].name, number[i].min, number[i].max,
-                      number[i].at, e));
+  GS_TRY(net_sizes(c, size, e));
   z->moe.capacity = z->beams;
   GS_TRY(gs_cli_int(c, "capacity", 1, max, &z->moe.capacity, e));
   if (z->model % z->heads)
@@ -198,11 +184,7 @@ static gs_status write_model(gs_cli *c, gs_arena *a, gs_err *e) {
   decoder *d = GS_NEW(a, decoder);
   GS_TRY(read_sizes(c, &d->z, e));
   d->present = GS_NEWS(a, 2 * d->z.layers, gs_value *);
-  const char *kind = gs_cli_get(c, "weights");
-  int64_t seed = 1;
-  GS_TRY(gs_cli_int(c, "seed", 0, INT64_MAX, &seed, e));
-  net_begin(&d->net, a, tool.name, !kind || !strcmp(kind, "random"),
-            (uint64_t)seed, e);
+  GS_TRY(net_open(&d->net, c, a, tool.name, true, e));
   d->net.opset = 24; /* TensorScatter */
   build(d);
   return net_write(&d->net, c, gs_cli_get(c, "output"), e);

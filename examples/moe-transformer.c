@@ -31,20 +31,7 @@ static const preset presets[] = {
 };
 
 static const gs_option options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .arg = "FILE",
-     .group = "Output",
-     .help = "Write the model to FILE; - is standard output."},
-    {.name = "weights",
-     .arg = "KIND",
-     .choices = "random|none",
-     .help = "random (the default): weights are in the model.  none (the "
-             "default of presets): weights are external data in FILE.data, "
-             "which need not exist, so that the model is a small file."},
-    {.name = "seed",
-     .arg = "N",
-     .help = "Seed of random weights (1)."},
+    NET_OPTIONS(" (the default of presets)"),
     {.name = "preset",
      .arg = "NAME",
      .choices = "2048E-36L|2048E-12L|512E-36L|512E-12L|128E-36L|128E-12L|"
@@ -146,10 +133,7 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
                .moe.experts = 4};
   if (gs_cli_has(c, "preset")) apply_preset(gs_cli_get(c, "preset"), z);
   const int64_t max = 1 << 24;
-  const struct {
-    const char *name;
-    int64_t min, max, *at;
-  } number[] = {
+  const net_size size[] = {
       {"layers", 1, 1000, &z->layers},
       {"experts", 2, max, &z->moe.experts},
       {"model-dim", 1, max, &z->model},
@@ -160,10 +144,9 @@ static gs_status read_sizes(gs_cli *c, sizes *z, gs_err *e) {
       {"group-size", 1, max, &z->group_size},
       {"vocab", 1, max, &z->vocab},
       {"target-vocab", 1, max, &z->target_vocab},
+      {0},
   };
-  for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-    GS_TRY(gs_cli_int(c, number[i].name, number[i].min, number[i].max,
-                      number[i].at, e));
+  GS_TRY(net_sizes(c, size, e));
   if (gs_cli_has(c, "vocab") && !gs_cli_has(c, "target-vocab"))
     z->target_vocab = 0;
   if (!z->target_vocab) z->target_vocab = z->vocab;
@@ -303,13 +286,9 @@ static void build(transformer *t) {
 static gs_status write_model(gs_cli *c, gs_arena *a, gs_err *e) {
   transformer *t = GS_NEW(a, transformer);
   GS_TRY(read_sizes(c, &t->z, e));
-  const char *kind = gs_cli_get(c, "weights"), *out = gs_cli_get(c, "output");
-  bool weights = kind ? !strcmp(kind, "random") : !gs_cli_has(c, "preset");
-  int64_t seed = 1;
-  GS_TRY(gs_cli_int(c, "seed", 0, INT64_MAX, &seed, e));
-  net_begin(&t->net, a, tool.name, weights, (uint64_t)seed, e);
+  GS_TRY(net_open(&t->net, c, a, tool.name, !gs_cli_has(c, "preset"), e));
   build(t);
-  return net_write(&t->net, c, out, e);
+  return net_write(&t->net, c, gs_cli_get(c, "output"), e);
 }
 
 static gs_status run(gs_cli *c, gs_err *e) {

@@ -290,3 +290,21 @@ gs_status net_write(net *n, const gs_cli *c, const char *path, gs_err *e) {
   gs_model_close(m);
   return s;
 }
+
+/* ---- programs ---- */
+
+gs_status net_sizes(const gs_cli *c, const net_size *size, gs_err *e) {
+  for (; size->name; size++)
+    GS_TRY(gs_cli_int(c, size->name, size->min, size->max, size->at, e));
+  return GS_OK;
+}
+
+gs_status net_open(net *n, const gs_cli *c, gs_arena *a, const char *name,
+                   bool weights, gs_err *e) {
+  const char *kind = gs_cli_get(c, "weights");
+  int64_t seed = 1;
+  GS_TRY(gs_cli_int(c, "seed", 0, INT64_MAX, &seed, e));
+  net_begin(n, a, name, kind ? !strcmp(kind, "random") : weights,
+            (uint64_t)seed, e);
+  return GS_OK;
+}

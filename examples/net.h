@@ -107,4 +107,34 @@ void net_output(net *n, gs_value *v);
  * when no path is given. */
 gs_status net_write(net *n, const gs_cli *c, const char *path, gs_err *e);
 
+/* ---- programs that write a network ---- */
+
+/* The options that all of them have; `none` is said of --weights=none. */
+#define NET_OPTIONS(none)                                                    \
+  {.name = "output",                                                         \
+   .letter = 'o',                                                            \
+   .arg = "FILE",                                                            \
+   .group = "Output",                                                        \
+   .help = "Write the model to FILE; - is standard output."},                \
+  {.name = "weights",                                                        \
+   .arg = "KIND",                                                            \
+   .choices = "random|none",                                                 \
+   .help = "random (the default): weights are in the model.  none" none      \
+           ": weights are external data in FILE.data, which need not exist, " \
+           "so that the model is a small file."},                            \
+  {.name = "seed", .arg = "N", .help = "Seed of random weights (1)."}
+
+/* An option that is a size, and its limits. */
+typedef struct net_size {
+  const char *name;
+  int64_t min, max, *at;
+} net_size;
+
+/* Reads those that are given, up to one without a name.  GS_USAGE. */
+gs_status net_sizes(const gs_cli *c, const net_size *size, gs_err *e);
+/* net_begin, as --weights and --seed say; `weights` holds where the first does
+ * not.  GS_USAGE. */
+gs_status net_open(net *n, const gs_cli *c, gs_arena *a, const char *name,
+                   bool weights, gs_err *e);
+
 #endif
