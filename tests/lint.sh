@@ -237,7 +237,9 @@ options=$(sed -n 's/.*\.name = "\([a-z-]*\)".*/\1/p' tools/options*.c |
   grep -nE '(Fl -|\\-\\-)[a-z]' man/*.in man/*.5 /dev/null |
     sed 's/Fl -/--/g; s/\\-/-/g'
 } | awk -v known="^--($options)\$" '
-  /^tools\/gendoc|moe-transformer|--without-mpi|pkg-config/ { next } # of other programs
+  # Of other programs:
+  /^tools\/gendoc|moe-transformer|decoder --batch/ { next }
+  /--without-mpi|pkg-config/ { next }
   { line = $0
     while (match(line, /--[a-z][a-z-]+/)) {
       name = substr(line, RSTART, RLENGTH)

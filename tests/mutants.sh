@@ -202,8 +202,6 @@ mutant "an element lies with the device before" \
 mutant "a block lies in a window wherever a fill goes" \
   'if (!apart(s, plan->fill[j].place, plan->fill[j].count)) return false;' \
   ';' tests/test_margins tests/test_random
-mutant "a block lies in a window as its first device has it" \
-  'place_of(w, k, d) != place)' 'false)' tests/test_margins tests/test_random
 mutant "sources of one exchange are not behind one another" \
   '.shift = count > 1 ? -u->reach.first : 0};' '.shift = 0};' \
   tests/test_partition

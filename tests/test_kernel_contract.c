@@ -133,8 +133,8 @@ START_TEST(matmul_threads) {
 }
 END_TEST
 
-/* A constant matrix is packed when it is prepared, once for devices that share,
- * wide ones of f32 and all of 16 bits; the product is the one of the same matrix
+/* A constant matrix is packed when it is prepared, once for devices that share:
+ * a wide one of f32, any of 16 bits.  The product is the one of the same matrix
  * as a variable. */
 START_TEST(packed) {
   static const gs_dtype floats[] = {GS_FLOAT, GS_FLOAT16, GS_BFLOAT16};

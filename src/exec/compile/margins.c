@@ -67,7 +67,8 @@ static bool apart(span a, int64_t at, int64_t n) {
   return n <= 0 || a.lo >= a.hi || at >= a.hi || at + n <= a.lo;
 }
 
-/* Whether nothing but the block's own elements goes to places s. */
+/* Whether nothing but the block's own elements, as they lie there, goes to
+ * places s. */
 static bool is_left(const gs_exchange_plan *plan, const gs_exchange *x, int k,
                     int64_t place, span s) {
   s = (span){place + s.lo, place + s.hi};
@@ -86,9 +87,7 @@ static bool is_left(const gs_exchange_plan *plan, const gs_exchange *x, int k,
 static bool fits(const widening *w, int k, int64_t place, bool shared,
                  int64_t d) {
   int64_t size = w->n->in[k]->dims[w->dim];
-  if (place < 0 || place > w->x.range.length - size ||
-      place_of(w, k, d) != place)
-    return false;
+  if (place < 0 || place > w->x.range.length - size) return false;
   gs_arena tmp;
   gs_arena_init(&tmp);
   gs_exchange_plan *plan =

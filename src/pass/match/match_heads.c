@@ -13,9 +13,9 @@ static void take_major(const gs_mesh *mesh, int64_t n, gs_axes *axes) {
 static gs_status no_multiple(gs_matching *m, const gs_place *at,
                              const gs_value *v, int d, const char *what,
                              int64_t n) {
-  return gs_fail_at(m->err, GS_SPEC, at, "dim %d (%lld) of '%s' is no multiple "
-                    "of %s %lld", d, (long long)v->dims[d], v->name, what,
-                    (long long)n);
+  return gs_fail_at(m->err, GS_SPEC, at, "dim %d (%lld) of '%s' is not a "
+                    "multiple of %s %lld", d, (long long)v->dims[d], v->name,
+                    what, (long long)n);
 }
 
 gs_status gs_match_fit_heads(gs_matching *m, const gs_spec_rule *r,
