@@ -111,6 +111,10 @@ static void tokenize(job *j) {
     write_numbers(filled, j->rows, 4);
     if (fflush(stdout)) fail("standard output cannot be written");
   }
+  for (long i = 0; i < j->n; i++) free(j->prompt[i].text);
+  free(j->prompt);
+  free(token);
+  free(filled);
 }
 
 /* ---- records become text ---- */
@@ -139,9 +143,11 @@ static void print_byte(int64_t token) {
 /* Prints lines in their order, each once all of it is there. */
 static void detokenize(job *j) {
   int64_t *token = NULL, **all = NULL;
-  long rows, row, first, fresh;
+  long rows, row, first, fresh, t = 0;
   FILE *f = NULL;
-  for (long t = 0; read_record(&token, &rows); t++) {
+  for (; read_record(&token, &rows); t++) {
+    if (t && rows != j->rows) fail("the records differ in their rows");
+    j->rows = rows;
     if (!f) f = fopen(j->schedule, "r"); /* by now it is written */
     if (!f) fail("the schedule cannot be read");
     all = resize(all, (size_t)t + 1, sizeof *all);
@@ -161,6 +167,9 @@ static void detokenize(job *j) {
       fflush(stdout);
     }
   }
+  if (f) fclose(f);
+  while (t > 0) free(all[--t]);
+  free(all);
 }
 
 int main(int argc, char **argv) {
