@@ -112,14 +112,7 @@ ok "two all-to-alls of a layer, nothing else" moves
 
 # ---- ranks ----
 
-if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null; then
-  skip "MPI: not in this build"
-  done_all
-  exit
-fi
-real=$run
-run=$work/ranks
-two_ranks "$real" "$run"
+go_on_ranks
 for what in words both both.dev; do ok "2 ranks, $what" finds $what; done
 experts() { decode moe ranks.found && cmp whole ranks.found; }
 ok "2 ranks: experts" experts

@@ -227,14 +227,7 @@ ok "each is the whole" checks
 
 # ---- ranks ----
 
-if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null; then
-  skip "MPI: not in this build"
-  done_all
-  exit
-fi
-real=$run
-run=$work/ranks
-two_ranks "$real" "$run"
+go_on_ranks
 everywhere "2 ranks"
 ok "2 ranks: by its inputs" picks 1,4,1,6 -i k=k1.npy heads
 ok "2 ranks: none fits" refuses 65 "fits no binding" \

@@ -150,14 +150,7 @@ ok "no places" refuses 65 "0 is not between" grown
 
 # ---- ranks ----
 
-if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null; then
-  skip "MPI: not in this build"
-  done_all
-  exit
-fi
-real=$run
-run=$work/ranks
-two_ranks "$real" "$run"
+go_on_ranks
 everywhere "2 ranks"
 ok "2 ranks: a state that is full" full heads2
 ok "2 ranks: taken up again" resume heads1 heads1

@@ -16,3 +16,17 @@ exec timeout -k 5 600 "${MPIRUN-mpirun}" -n 2 "$1" "\$@"
 END
   chmod +x "$2"
 }
+
+# From here on $run is two ranks; without MPI the script ends, with a skip.  For
+# those that read tests/cases.sh.
+go_on_ranks() {
+  if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null
+  then
+    skip "MPI: not in this build"
+    done_all
+    exit
+  fi
+  real=$run
+  run=$work/ranks
+  two_ranks "$real" "$run"
+}

@@ -397,14 +397,7 @@ fi
 
 # ---- ranks ----
 
-if [ "${HAVE_MPI-1}" = 0 ] || ! command -v "${MPIRUN-mpirun}" > /dev/null; then
-  skip "MPI: not in this build"
-  done_all
-  exit
-fi
-real=$run
-run=$work/ranks
-two_ranks "$real" "$run"
+go_on_ranks
 for what in heads heads.dev apart; do ok "2 ranks, $what" loop $what; done
 ok "2 ranks: taken up again" resume heads heads
 for what in words words.dev; do
