@@ -78,7 +78,25 @@ ok "no such option on one rank" gives 64 "rank 1 ($host).*unknown option" \
 ok "no such option on all ranks" gives 64 "rank 0 ($host).*unknown option" \
   -n 4 "$run" --bogus plan
 
-# ---- ranks that do not come -------------------------------------------------
+# ---- ranks that do not come, or are lost ------------------------------------
+# These mostly wait, so they do it together.
+asides=0
+# aside NAME COMMAND...: starts a case in a folder of its own.
+aside() {
+  asides=$((asides + 1))
+  dir=aside.$asides
+  mkdir "$dir" && ln -s ../plan ../program ../mlp.onnx ../one.npy "$dir" ||
+    exit 1
+  printf '%s\n' "$1" > "$dir/name"
+  shift
+  (cd "$dir" && "$@" > log 2>&1; echo $? > status) &
+}
+# What came of one, in its folder.
+was() {
+  cat log
+  return "$(cat status)"
+}
+
 # absent COMMAND...: what one process does instead.
 absent() {
   job -n 2 "$run" --timeout 3 --random 1 plan : -n 1 "$@" > out 2> err \
@@ -88,17 +106,18 @@ absent() {
   cat err
   [ $got != 0 ] && [ $got != 124 ] && [ $got != 137 ]
 }
-ok "a rank that ends before MPI starts" absent true
-ok "a rank that prints its help" absent "$run" --help
-ok "a rank that never starts MPI" absent sleep 3000
-grep -q 'rank 0: not all ranks of the job have started' err ||
-  grep -q -i 'error\|abort\|term' err
-ok "which is said" [ $? = 0 ]
+# Which is said.
+never() {
+  absent sleep 3000 &&
+    { grep -q 'rank 0: not all ranks of the job have started' err ||
+      grep -q -i 'error\|abort\|term' err; }
+}
+aside "a rank that ends before MPI starts" absent true
+aside "a rank that prints its help" absent "$run" --help
+aside "a rank that never starts MPI" never
 
-# ---- ranks that are lost ----------------------------------------------------
 # lost RANK RANKS: stopped while the job runs.
 lost() {
-  rm -f pid.* err
   job -n "$2" sh -c "$told" sh "$run" -v --timeout 3 --random 1 \
     --bench 1000000 plan > out 2> err < /dev/null &
   launcher=$!
@@ -114,9 +133,9 @@ lost() {
     grep -q "error: rank $1 ($host) does not answer" err && all_gone
 }
 for rank in 0 1 3; do
-  ok "rank $rank is stopped" lost $rank 4
+  aside "rank $rank is stopped" lost $rank 4
 done
-ok "a rank with two devices is stopped" lost 1 2
+aside "a rank with two devices is stopped" lost 1 2
 
 # A rank that is at work is not lost: rank 0 gets its input late.
 late() {
@@ -127,30 +146,35 @@ late() {
   cat err
   [ $got = 0 ] && cmp want out
 }
-ok "a rank that works for longer than --timeout" late
+aside "a rank that works for longer than --timeout" late
 
-# A rank that was stopped for less than --timeout goes on.  On a quick machine
-# it needs more runs to be still at work when it is stopped.
+# A rank that was stopped for less than --timeout goes on: here between two
+# steps, of which the second has no result meanwhile.
 paused() {
-  runs=20000
-  while :; do
-    rm -f pid.*
-    job -n 4 sh -c "$told" sh "$run" --timeout 1000 --random 1 \
-      --bench "$runs" plan > out 2> err < /dev/null &
-    launcher=$!
-    appears pid.2 || return 1
-    sleep 2
-    ! kill -STOP "$(cat pid.2)" || break
-    wait $launcher
-    runs=$((runs * 4))
-    [ $runs -lt 100000000 ] || { echo "it ends at once"; return 1; }
-  done
+  mkfifo in made
+  job -n 4 sh -c "$told" sh "$run" --timeout 1000 --steps -i x=- -o y=made \
+    plan < in > log.0 2> err &
+  launcher=$!
+  timeout 600 cat made > out &
+  exec 3> in
+  cat one.npy >&3
+  appears pid.2 && appears out && kill -STOP "$(cat pid.2)" || return 1
+  cp out first
+  cat one.npy >&3
   sleep 2
-  kill -CONT "$(cat pid.2)"
+  cmp first out && kill -CONT "$(cat pid.2)" || return 1
+  exec 3>&-
   wait $launcher
   got=$?
-  cat err
-  [ $got = 0 ] && [ ! -s err ]
+  cat log.0 err
+  wait
+  cat first first > both
+  [ $got = 0 ] && [ ! -s err ] && cmp both out
 }
-ok "a rank that was stopped goes on" paused
+aside "a rank that was stopped goes on" paused
+
+wait
+for dir in aside.*; do
+  cd "$dir" && ok "$(cat name)" was && cd .. || exit 1
+done
 done_all

@@ -311,10 +311,10 @@ static bool reaches(const char *text) {
   return has;
 }
 
-/* All, or one mesh for each case that follows from the seed, and on it half of
- * the shardings. */
+/* All, or one mesh for each case that follows from the seed, and on it a third
+ * of the shardings. */
 static void choose(void) {
-  sample = suite_sample_of(2);
+  sample = suite_sample_of(3);
   bool full = sample.of == 1;
   unsigned long seed = sample.seed;
   pick = calloc((size_t)ncase * NMESH, sizeof *pick);
