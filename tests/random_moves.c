@@ -230,6 +230,28 @@ static bool make_merge(producer *k) {
   return reshape(k, x, dims, n - 1);
 }
 
+/* The elements of two neighbours in rows of another length, which may fit no
+ * row of the first; or these negated and back again. */
+static bool make_regroup(producer *k) {
+  gs_value *x = random_pick(k, ANY, 2, 5, false);
+  int64_t dims[8];
+  memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
+  int d = random_number(k, x->rank - 1);
+  int64_t all = dims[d] * dims[d + 1], f = 2 + random_number(k, 8);
+  while (f > 1 && all % f) f--;
+  dims[d] = f;
+  dims[d + 1] = all / f;
+  if (f < 2 || f == x->dims[d] || !reshape(k, x, dims, x->rank)) return false;
+  gs_value *y = k->g->node.at[k->g->node.n - 1]->out[0];
+  if (gs_dtype_get((int)y->dtype)->cls == 'b' || random_chance(k, 40))
+    return true;
+  if (!random_simple(k, "Abs", &y, 1, random_max(k, y), random_real(k, y)))
+    return true;
+  y = k->g->node.at[k->g->node.n - 1]->out[0];
+  reshape(k, y, x->dims, x->rank);
+  return true;
+}
+
 static bool make_blocks(producer *k) {
   bool to_space = random_chance(k, 50);
   int64_t b = 2 + random_number(k, 2), dims[4];
@@ -283,7 +305,7 @@ static random_make *const makers[] = {
     make_slice,     make_slice,          make_slice,     make_rotation,
     make_split,     make_concat,         make_concat,    make_fused,
     make_pad,       make_pad,            make_shift,     make_tile,
-    make_merge,     make_uneven_reshape, make_merge,     make_uneven_reshape,
+    make_merge,     make_uneven_reshape, make_merge,     make_regroup,
     make_blocks,    make_transpose,      make_pointwise, make_pointwise,
     make_pointwise, make_pointwise};
 const random_kinds random_moves = {makers, sizeof makers / sizeof *makers};

@@ -27,6 +27,10 @@ typedef enum gs_factor_kind {
   GS_SELECT, /* k candidates of each shard */
   GS_SCAN,   /* an exclusive prefix over shards of one number for each row */
   GS_LOOKUP, /* a masked lookup, and partial sums */
+  GS_FLAT,   /* elements that lie in one order under two shapes whose rows do
+                not fit together: blocks are ranges of that order, of which what
+                lies outside of the own one is exchanged.  It stands for all of
+                a dim, beside factors that it may have */
   GS_NKIND
 } gs_factor_kind;
 
@@ -65,8 +69,9 @@ typedef struct gs_window_use {
   int fill_in;    /* of GS_FILL_OPERAND: which */
 } gs_window_use;
 
-/* The factors of one dim, major first; their sizes multiply to the dim. A dim
- * without factors has size 1 (or is broadcast) and is never sharded. */
+/* The factors of one dim, major first; their sizes multiply to the dim, but for
+ * one of kind GS_FLAT, which is the last. A dim without factors has size 1 (or
+ * is broadcast) and is never sharded. */
 typedef struct gs_dim_map {
   uint8_t n;
   bool grown; /* split as its one factor is, but of another size: a cache, and

@@ -33,6 +33,13 @@ bool gs_shape_merge(int *rank, int64_t *dims, int more, const int64_t *with);
 gs_status gs_shape_broadcast(gs_arena *a, const gs_node *n, int first,
                              int last, int *rank, int64_t *dims, gs_err *e);
 
+/* The shape of which both a, of rank n, and b, of rank m, with as many
+ * elements, more than none, are finer ones: dims of both between places where
+ * both have a dim that ends are one; no dims of one element.  [2,9,4] and
+ * [2,1,4,9] give [2,36].  Returns its rank; room for n + m dims. */
+int gs_shape_merged(const int64_t *a, int n, const int64_t *b, int m,
+                    int64_t *dims);
+
 /* An axis of rank `rank` from a file: negative counts from the end.  *axis is
  * replaced; out of range is GS_DATA naming node, tensor and shape.  rank is
  * that of the indexed shape (v's, or v's plus inserted dims). */

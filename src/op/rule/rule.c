@@ -79,7 +79,7 @@ const char *gs_factor_text(gs_factor_kind kind) {
   static const char *const names[GS_NKIND] = {
       [GS_PASS] = "pass",     [GS_SUMMED] = "summed", [GS_WHOLE] = "whole",
       [GS_WINDOW] = "window", [GS_STATS] = "stats",   [GS_SELECT] = "select",
-      [GS_SCAN] = "scan",     [GS_LOOKUP] = "lookup",
+      [GS_SCAN] = "scan",     [GS_LOOKUP] = "lookup", [GS_FLAT] = "flat",
   };
   gs_assert((size_t)kind < GS_NKIND);
   return names[kind];
@@ -204,6 +204,7 @@ static gs_status check_map(const gs_node *n, const gs_rule *r,
       size[i] = r->factor[f].size;
     }
     if (m->n == 1 && r->factor[m->f[0]].kind == GS_WINDOW) continue;
+    if (m->n == 1 && r->factor[m->f[0]].kind == GS_FLAT) continue;
     if (m->grown && m->n == 1 && gs_factor_whole(r->factor[m->f[0]].kind))
       continue;
     int64_t p = gs_product(size, m->n);

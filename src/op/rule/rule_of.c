@@ -14,11 +14,13 @@ gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,
 }
 
 static void limit_to(gs_rule *r, const gs_tensor_map *t, const gs_value *v) {
-  for (int d = 0; d < t->rank; d++)
-    if (t->dim[d].n == 1) {
-      gs_factor *f = &r->factor[t->dim[d].f[0]];
-      if (f->kind == GS_WINDOW && v->dims[d] < f->limit) f->limit = v->dims[d];
-    }
+  for (int d = 0; d < t->rank; d++) {
+    const gs_dim_map *map = &t->dim[d];
+    if (!map->n) continue;
+    gs_factor *f = &r->factor[map->f[map->n - 1]];
+    bool any = f->kind == GS_FLAT || (map->n == 1 && f->kind == GS_WINDOW);
+    if (any && v->dims[d] < f->limit) f->limit = v->dims[d];
+  }
 }
 
 /* Windows that nothing uses are whole; how far each factor may be split. */
@@ -28,7 +30,8 @@ static void finish(const gs_node *n, gs_rule *r) {
   for (int f = 0; f < r->nfactor; f++) {
     if (r->factor[f].kind == GS_WINDOW && !used[f])
       r->factor[f].kind = GS_WHOLE;
-    r->factor[f].limit = r->factor[f].size;
+    bool flat = r->factor[f].kind == GS_FLAT;
+    r->factor[f].limit = flat ? INT64_MAX : r->factor[f].size;
   }
   for (int i = 0; i < n->nin; i++)
     if (n->in[i]) limit_to(r, &r->in[i], n->in[i]);

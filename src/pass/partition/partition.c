@@ -131,8 +131,7 @@ static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   if (dynamic) return GS_OK; /* the work is not known */
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
-    size[f] = gs_ceil_div(r->factor[f].size,
-                          gs_axes_size(p->m, &c->as->axis[f]));
+    size[f] = gs_partitioner_share(p, r, c, f);
   if (n->op) p->out->flops += gs_op_flops(n->op, r, size);
   p->out->seconds += c->compute;
   return GS_OK;

@@ -42,6 +42,7 @@ typedef struct chain {
 typedef struct state {
   gs_held_form held; /* no form: of the last node */
   const gs_assignment *as; /* of the node that makes it so; NULL: it unfolds */
+  const int64_t *block;    /* likewise: gs_node_choice.block */
   bool defers, unfolds;
   const struct state *before; /* of the value before; NULL: of the first */
   double seconds;
@@ -274,6 +275,7 @@ static state *next_state(const gs_partitioner *p, const chain *c, int k,
                          gs_arena *tmp) {
   state *s = GS_NEW(tmp, state);
   s->as = x->as;
+  s->block = x->block;
   s->defers = x->deferred;
   s->before = before;
   double onward = c->result[k] < 0 ? 0 : x->onward[c->result[k]];
@@ -409,6 +411,9 @@ static const gs_planned *plan_of(gs_arena *a, const chain *c, const state *s) {
     if (!s->unfolds)
       plan[k].axis =
           gs_memdup(a, s->as->axis, (size_t)nfactor * sizeof(gs_axes));
+    if (s->block)
+      plan[k].block =
+          gs_memdup(a, s->block, (size_t)nfactor * sizeof *s->block);
     plan[k].defers = s->defers;
     plan[k].unfolds = s->unfolds;
     plan[k].operand = -1;

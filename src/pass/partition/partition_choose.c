@@ -328,6 +328,8 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
     }
     c->in[i] = gs_unproject_form(tmp, p->m, r, &r->in[i], c->as,
                                  n->in[i]->dims);
+    gs_partitioner_hold_blocks(p, tmp, &r->in[i], c->block, n->in[i]->dims,
+                               &c->in[i]);
     gs_sharding *s = gs_sharding_copy(tmp, c->in[i].sharding);
     if (deferred.operand < 0 ? gs_node_linear(n, i) : i == deferred.operand)
       s->partial = gs_partitioner_partial(p, n->in[i]) & c->deferred;
@@ -339,6 +341,8 @@ static bool shape_choice(gs_partitioner *p, const gs_node *n, const gs_rule *r,
     if (!gs_node_out(n, i)) continue;
     c->out[i] = gs_unproject_form(tmp, p->m, r, &r->out[i], c->as,
                                   n->out[i]->dims);
+    gs_partitioner_hold_blocks(p, tmp, &r->out[i], c->block, n->out[i]->dims,
+                               &c->out[i]);
     gs_sharding *s = gs_sharding_copy(tmp, c->out[i].sharding);
     s->partial = gs_assignment_partial(r, c->as) | c->deferred;
     s->reduce = gs_assignment_reduce(r, c->as);
@@ -372,25 +376,43 @@ static offers offers_of(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   return o;
 }
 
+/* Adds what becomes of one assignment and these blocks, with what is partial
+ * passed on and without. */
+static void add_choices(gs_partitioner *p, const gs_node *n, const gs_rule *r,
+                        gs_arena *tmp, bool wide, gs_assignment *as,
+                        const int64_t *block, gs_choices *all) {
+  const gs_planned *plan = wide ? NULL : p->plan[n->id];
+  gs_deferral deferred = gs_partitioner_deferred(p, n), none = {.operand = -1};
+  for (int k = deferred.axes ? 0 : 1; k < 2; k++) {
+    if (plan && plan->defers != !k) continue;
+    gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
+    c->as = as;
+    c->block = block;
+    if (!shape_choice(p, n, r, tmp, k ? none : deferred, c)) continue;
+    if (!k && !c->deferred) continue;
+    gs_partitioner_seconds(p, n, r, tmp, c);
+    /* Of a chain that is looked at there are other ways; what is told to be
+     * done so may be refused. */
+    if (c->seconds < GS_NEVER || (!wide && !p->o->force))
+      *gs_push(tmp, all) = c;
+  }
+}
+
 gs_choices gs_partitioner_choices(gs_partitioner *p, const gs_node *n,
                                   const gs_rule *r, gs_arena *tmp, bool wide) {
   offers o = offers_of(p, n, r, tmp, wide);
   const gs_planned *plan = wide ? NULL : p->plan[n->id];
-  gs_deferral deferred = gs_partitioner_deferred(p, n), none = {.operand = -1};
   gs_choices all = {0};
-  for (int i = 0; i < o.n; i++)
-    for (int k = deferred.axes ? 0 : 1; k < 2; k++) {
-      if (plan && plan->defers != !k) continue;
-      gs_node_choice *c = GS_NEW(tmp, gs_node_choice);
-      c->as = o.at[i];
-      if (!shape_choice(p, n, r, tmp, k ? none : deferred, c)) continue;
-      if (!k && !c->deferred) continue;
-      gs_partitioner_seconds(p, n, r, tmp, c);
-      /* Of a chain that is looked at there are other ways; what is told to be
-       * done so may be refused. */
-      if (c->seconds < GS_NEVER || (!wide && !p->o->force))
-        *gs_push(tmp, &all) = c;
+  for (int i = 0; i < o.n; i++) {
+    if (plan) {
+      add_choices(p, n, r, tmp, wide, o.at[i], plan->block, &all);
+      continue;
     }
+    add_choices(p, n, r, tmp, wide, o.at[i], NULL, &all);
+    gs_block_lists more = gs_partitioner_blocks(p, n, r, tmp, o.at[i]);
+    for (int b = 0; b < more.n; b++)
+      add_choices(p, n, r, tmp, wide, o.at[i], more.at[b], &all);
+  }
   return all;
 }
 

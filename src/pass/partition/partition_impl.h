@@ -20,6 +20,7 @@ typedef struct gs_held_form {
 typedef struct gs_planned {
   int nfactor;
   const gs_axes *axis; /* [nfactor]; NULL where it unfolds */
+  const int64_t *block; /* as in gs_node_choice */
   bool defers;         /* it passes on what is partial */
   bool unfolds;        /* into its split form: the assignment is void */
   int operand;         /* through which the chain comes; -1: the first node */
@@ -34,6 +35,7 @@ typedef struct gs_split_form {
   const gs_node *node;  /* that it is a form of */
   const struct gs_split_form *outer; /* that the node is of; NULL: the model */
   int depth;            /* of split forms within split forms */
+  bool flat;            /* the node moves elements between blocks of ranges */
   gs_value **in, **out; /* of g, by operand and result of the node; NULL:
                            absent, or not read */
   const gs_value **same; /* [values of g] the node's operand or result that it
@@ -83,6 +85,8 @@ typedef struct gs_copies {
 /* The choice for one node. */
 typedef struct gs_node_choice {
   gs_assignment *as; /* of the rule's factors alone */
+  const int64_t *block; /* [nfactor] elements of a device, where these are not
+                           those of the usual blocks; else 0.  NULL: nowhere */
   gs_form *in; /* what each operand must have, padding included; sharding
                   NULL: absent */
   gs_form *out; /* what each result gets; sharding NULL: absent */
@@ -193,12 +197,28 @@ int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
 void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, gs_arena *tmp,
                             gs_node_choice *c);
+/* How much of factor f a device has. */
+int64_t gs_partitioner_share(const gs_partitioner *p, const gs_rule *r,
+                             const gs_node_choice *c, int f);
 /* Of those, what the node itself takes. */
 double gs_partitioner_local(const gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, const gs_node_choice *c);
 /* What that depends on beside p->held: over which axes v will probably be
  * partial. */
 gs_subset gs_partitioner_expected(const gs_partitioner *p, const gs_value *v);
+
+/* ---- unusual blocks (partition_blocks.c) ---- */
+
+/* Lists of gs_node_choice.block for the assignment, as operands are held; no
+ * more than differ, and without the one of usual blocks everywhere. */
+typedef GS_VEC(int64_t *) gs_block_lists;
+gs_block_lists gs_partitioner_blocks(const gs_partitioner *p, const gs_node *n,
+                                const gs_rule *r, gs_arena *tmp,
+                                const gs_assignment *as);
+/* Holds the dims of a tensor with map t in these blocks. */
+void gs_partitioner_hold_blocks(const gs_partitioner *p, gs_arena *tmp,
+                                const gs_tensor_map *t, const int64_t *block,
+                                const int64_t *dims, gs_form *form);
 
 /* ---- copies (partition_copy.c) ---- */
 

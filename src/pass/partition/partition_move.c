@@ -220,7 +220,8 @@ gs_value *gs_partitioner_spread(gs_partitioner *p, const gs_value *v,
   after->partial = axes;
   after->reduce = GS_REDUCE_SUM;
   gs_node *n;
-  gs_form form = gs_form_of(after);
+  gs_form form = x->form;
+  form.sharding = after;
   gs_value *out = emit(p, v, GS_MOVE_PARTIAL, x->local, &form, &n);
   out->sharding = after;
   out->global_dims = x->local->global_dims;

@@ -17,6 +17,12 @@ static double form_bytes(const gs_partitioner *p, const gs_value *v,
   return (double)gs_dtype_bytes((int)v->dtype, gs_product(local, v->rank));
 }
 
+int64_t gs_partitioner_share(const gs_partitioner *p, const gs_rule *r,
+                             const gs_node_choice *c, int f) {
+  if (c->block && c->block[f]) return c->block[f];
+  return gs_ceil_div(r->factor[f].size, gs_axes_size(p->m, &c->as->axis[f]));
+}
+
 /* Whether all that the node copies is where it must be. */
 static bool all_stay(const gs_rule *r, const gs_node_choice *c) {
   for (int k = 0; c->copies && k < r->nuse; k++)
@@ -32,8 +38,7 @@ double gs_partitioner_local(const gs_partitioner *p, const gs_node *n,
   if (gs_rule_keeps(n, r) || all_stay(r, c)) return 0;
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)
-    size[f] = gs_ceil_div(r->factor[f].size,
-                          gs_axes_size(p->m, &c->as->axis[f]));
+    size[f] = gs_partitioner_share(p, r, c, f);
   bool indexed = n->op && (n->op->flags & GS_OP_INDEX1);
   double made = 0, bytes = 0;
   for (int i = 0; i < n->nout && i < r->nout; i++)

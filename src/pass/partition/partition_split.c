@@ -2,6 +2,7 @@
  * few nodes with reductions in between (design section 5.1). */
 #include "base/assert.h"
 #include "base/math.h"
+#include "op/core/shape.h"
 #include "pass/partition/partition_impl.h"
 #include "pass/prepare/infer.h"
 
@@ -99,11 +100,22 @@ static gs_status check_results(const gs_partitioner *p, const gs_split_form *s,
   return GS_OK;
 }
 
-/* What the lines ask for by $blocks, $dims and $parts. */
+static bool is_flat(const gs_rule *r) {
+  for (int f = 0; f < r->nfactor; f++)
+    if (r->factor[f].kind == GS_FLAT) return true;
+  return false;
+}
+
+/* What the lines ask for by $blocks, $dims, $parts and $merged. */
 static void tell(const gs_partitioner *p, gs_graph *g, gs_node *c,
                  const gs_rule *r, const gs_assignment *as, int64_t blocks) {
-  int64_t dims[GS_MAX_RANK], parts[GS_MAX_RANK];
+  int64_t dims[GS_MAX_RANK], parts[GS_MAX_RANK], merged[2 * GS_MAX_RANK];
   int count = unfolded_dims(p, r, as, dims, parts);
+  if (is_flat(r)) {
+    const gs_value *x = c->in[0], *y = c->out[0];
+    int rank = gs_shape_merged(x->dims, x->rank, y->dims, y->rank, merged);
+    gs_node_set_ints(g, c, "merged", merged, rank);
+  }
   gs_node_set_int(g, c, "blocks", blocks);
   gs_node_set_ints(g, c, "dims", dims, count);
   gs_node_set_ints(g, c, "parts", parts, count);
@@ -118,8 +130,8 @@ static gs_status expand(gs_partitioner *p, const gs_node *n,
   gs_graph *g = s->g = gs_graph_new(p->a, n->name);
   gs_node *c = gs_node_like(g, n, n->name);
   gs_node_set_all(g, c, n);
-  if (f) tell(p, g, c, r, as, blocks);
   add_ends(s, n, c);
+  if (f) tell(p, g, c, r, as, blocks);
   gs_status status = GS_OK;
   gs_err why;
   gs_err_init(&why);
@@ -175,8 +187,13 @@ static void add_axes(gs_partitioner *p, gs_value *v, const gs_sharding *from,
   v->sharding = s;
 }
 
+static bool is_split(const gs_sharding *s) {
+  return gs_sharding_used(s) != 0;
+}
+
 /* Gives operands of n that the form makes what the results are split over,
- * where they are reduced over these axes on the way: that can be scattered. */
+ * where they are reduced over these axes on the way: that can be scattered; and
+ * operands that nothing splits, of which the node moves elements to blocks. */
 static gs_status project_back(gs_partitioner *p, const gs_split_form *s,
                               const gs_node *n, const gs_subset *reduced,
                               gs_arena *tmp) {
@@ -189,8 +206,11 @@ static gs_status project_back(gs_partitioner *p, const gs_split_form *s,
     gs_assignment_legalise(p->m, r, as);
     for (int i = 0; i < r->nin; i++) {
       gs_value *v = gs_node_in(n, i);
-      if (v && reduced[v->id] && !s->same[v->id])
-        add_axes(p, v, gs_unproject(tmp, &r->in[i], as), reduced[v->id]);
+      if (!v || s->same[v->id]) continue;
+      bool moved = s->flat && !is_split(v->sharding);
+      if (moved || reduced[v->id])
+        add_axes(p, v, gs_unproject(tmp, &r->in[i], as),
+                 moved ? ~(gs_subset)0 : reduced[v->id]);
     }
   }
   return GS_OK;
@@ -264,6 +284,7 @@ static gs_status make_form(gs_partitioner *p, const gs_node *n,
   s->node = n;
   s->outer = p->form;
   s->depth = p->form ? p->form->depth + 1 : 0;
+  s->flat = is_flat(r);
   GS_TRY(expand(p, n, f, r, as, blocks, s, &made));
   if (!made) return GS_OK;
   relate(p, n, s);

@@ -27,25 +27,58 @@ static int take_even(const gs_mesh *m, const gs_axes *axes, int at,
   return n;
 }
 
+/* Gives the axes of a dim of several factors to them, major first, as far as
+ * they divide evenly; how many that are. */
+static int project_evenly(const gs_mesh *m, const gs_rule *r,
+                          const gs_dim_map *map, int n, const gs_axes *axes,
+                          gs_assignment *out) {
+  int at = 0;
+  bool complete = true;
+  for (int i = 0; i < n; i++) {
+    const gs_factor *f = &r->factor[map->f[i]];
+    int k = complete ? take_even(m, axes, at, f->size) : 0;
+    gs_axes rest = gs_axes_tail(axes, at);
+    out->axis[map->f[i]] = gs_axes_head(&rest, k);
+    at += k;
+    complete = complete && gs_axes_size(m, &out->axis[map->f[i]]) == f->size;
+  }
+  return at;
+}
+
+static void give_all(const gs_dim_map *map, int to, const gs_axes *axes,
+                     gs_assignment *out) {
+  for (int i = 0; i < map->n; i++)
+    out->axis[map->f[i]] = i == to ? *axes : (gs_axes){0};
+}
+
 static void project_dim(const gs_mesh *m, const gs_rule *r,
                         const gs_dim_map *map, const gs_axes *axes,
                         gs_assignment *out) {
-  if (map->n == 1) {
+  int n = map->n;
+  if (!n) return;
+  bool flat = r->factor[map->f[n - 1]].kind == GS_FLAT;
+  if (n == 1) {
     out->axis[map->f[0]] = *axes;
     return;
   }
-  int at = 0;
-  for (int i = 0; i < map->n; i++) {
-    int64_t size = r->factor[map->f[i]].size;
-    int n = take_even(m, axes, at, size);
-    gs_axes rest = gs_axes_tail(axes, at);
-    out->axis[map->f[i]] = gs_axes_head(&rest, n);
-    at += n;
-    if (gs_axes_size(m, &out->axis[map->f[i]]) != size) {
-      for (i++; i < map->n; i++) out->axis[map->f[i]] = (gs_axes){0};
-      break;
-    }
+  if (flat) {
+    out->axis[map->f[--n]] = (gs_axes){0};
+    while (n && gs_factor_whole(r->factor[map->f[n - 1]].kind)) n--;
   }
+  int placed = project_evenly(m, r, map, n, axes, out);
+  if (placed == axes->n) return;
+  if (flat) give_all(map, map->n - 1, axes, out);
+  else if (r->uneven && gs_axes_size(m, axes) <= r->factor[map->f[0]].size)
+    give_all(map, 0, axes, out);
+}
+
+bool gs_project_fits(const gs_mesh *m, const gs_rule *r, const gs_dim_map *map,
+                     const gs_axes *axes) {
+  gs_assignment as;
+  int placed = 0;
+  project_dim(m, r, map, axes, &as);
+  for (int i = 0; i < map->n; i++) placed += as.axis[map->f[i]].n;
+  return placed == axes->n;
 }
 
 void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,

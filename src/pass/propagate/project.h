@@ -18,10 +18,16 @@ gs_assignment *gs_assignment_copy(gs_arena *a, const gs_rule *r,
 
 /* Reads the axes of each factor off one operand or result.  A dim of several
  * factors gives its axes to the major factor while they divide it, then to
- * the next; what cannot be given is left out. Factors that t does not have
- * keep what `out` holds. */
+ * the next.  Where they do not divide so, they all go to the flat factor, if
+ * the dim has one, or, of a rule that is `uneven`, to the major one, if that
+ * has as many elements; else what cannot be given is left out.  Factors that t
+ * does not have keep what `out` holds. */
 void gs_project(const gs_mesh *m, const gs_rule *r, const gs_tensor_map *t,
                 const gs_sharding *s, gs_assignment *out);
+
+/* Whether a dim with these factors could give away all of these axes so. */
+bool gs_project_fits(const gs_mesh *m, const gs_rule *r, const gs_dim_map *map,
+                     const gs_axes *axes);
 
 /* The same, but a dim gives all its axes to its major factor, even where they
  * do not divide it: for rules that are `uneven`. */

@@ -209,6 +209,45 @@ static void extend(const prop *p, const visit *v, const gs_slot *slot, int f,
   }
 }
 
+/* The axes of the minor factors of a dim that splits unevenly become those of
+ * its major one, by all-to-alls. */
+static void take_minor(const prop *p, const visit *v, const gs_slot *slot,
+                       const gs_dim_map *map, gs_subset *taken, gs_axes *axes) {
+  const gs_rule *r = &v->view->rule;
+  for (int i = 1; i < map->n && p->level.windows && r->uneven; i++) {
+    int f = map->f[i];
+    if (r->factor[f].kind != GS_PASS) continue;
+    for (int k = 0; k < v->merged[f].n; k++) {
+      int axis = v->merged[f].at[k];
+      gs_axes one = {1, {(uint8_t)axis}}, more = gs_axes_cat(axes, &one);
+      if ((*taken >> axis & 1) || !wins(p, v, slot, f, axis) ||
+          !gs_project_fits(p->m, r, map, &more))
+        break;
+      *axes = more;
+      *taken |= gs_mesh_barred(p->m, (gs_subset)1 << axis);
+    }
+  }
+}
+
+/* The axes that the factors of a dim give it. */
+static gs_axes gather_dim(const prop *p, const visit *v, const gs_slot *slot,
+                          const gs_dim_map *map, gs_subset *taken) {
+  const gs_rule *r = &v->view->rule;
+  gs_axes axes = {0};
+  for (int i = 0; i < map->n; i++) {
+    int f = map->f[i];
+    /* What is whole gains nothing, and may stand for several dims. */
+    if (r->factor[f].kind == GS_WHOLE || r->factor[f].kind == GS_FLAT) break;
+    gs_axes mine = p->slot->axis[f];
+    bool even = map->n > 1 && (i || !r->uneven);
+    extend(p, v, slot, f, even, taken, &mine);
+    axes = gs_axes_cat(&axes, &mine);
+    if (gs_axes_size(p->m, &mine) != r->factor[f].size) break;
+  }
+  take_minor(p, v, slot, map, taken, &axes);
+  return axes;
+}
+
 /* One dim of gs_prop_extend; p->slot has the factors of the slot. */
 static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
                      gs_subset *taken, gs_axes *wanted) {
@@ -216,17 +255,17 @@ static bool want_dim(const prop *p, const visit *v, const gs_slot *slot, int d,
   const gs_split *dim = &slot->value->sharding->dim[d];
   *wanted = dim->axes;
   if (!dim->open || dim->priority > p->priority) return false;
-  const gs_rule *r = &v->view->rule;
-  gs_axes axes = {0};
   gs_subset t = *taken;
-  for (int i = 0; i < map->n; i++) {
-    int f = map->f[i];
-    /* What is whole gains nothing, and may stand for several dims. */
-    if (r->factor[f].kind == GS_WHOLE) break;
-    gs_axes mine = p->slot->axis[f];
-    extend(p, v, slot, f, map->n > 1, &t, &mine);
-    axes = gs_axes_cat(&axes, &mine);
-    if (gs_axes_size(p->m, &mine) != r->factor[f].size) break;
+  gs_axes axes = gather_dim(p, v, slot, map, &t);
+  int flat = map->n ? map->f[map->n - 1] : 0;
+  if (map->n && v->view->rule.factor[flat].kind == GS_FLAT) {
+    gs_subset all = *taken;
+    gs_axes mine = p->slot->axis[flat];
+    extend(p, v, slot, flat, false, &all, &mine);
+    if (mine.n > axes.n) {
+      axes = mine;
+      t = all;
+    }
   }
   if (axes.n <= dim->axes.n || !follows(&axes, &dim->axes)) return false;
   /* A factor of two dims of one tensor: what one dim has the other cannot. */

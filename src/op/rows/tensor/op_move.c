@@ -1,6 +1,8 @@
 /* Reshaping, and Trilu: operators that keep every element in its place. */
+#include "base/assert.h"
 #include "base/math.h"
 #include "op/core/local.h"
+#include "op/core/shape.h"
 #include "op/rows/tensor/movement.h"
 
 bool gs_move_open(const gs_node *n, int i) {
@@ -57,12 +59,25 @@ static void side_put(side *s, int f, int64_t size) {
   s->rest /= size;
 }
 
+/* Room for one that is whole, and for the flat one, must be left. */
 static bool side_full(const side *s) {
-  return s->map->dim[s->next - 1].n >= GS_MAX_DIM_FACTORS - 1;
+  return s->map->dim[s->next - 1].n >= GS_MAX_DIM_FACTORS - 2;
+}
+
+/* Dims of one element at the same place are one factor: which device has it
+ * does not change. */
+static void sides_ones(gs_rule *r, side *x, side *y) {
+  while (x->next < x->v->rank && y->next < y->v->rank &&
+         x->v->dims[x->next] == 1 && y->v->dims[y->next] == 1) {
+    int f = gs_rule_factor(r, 1, GS_PASS);
+    gs_rule_put(x->map, x->next++, f);
+    gs_rule_put(y->map, y->next++, f);
+  }
 }
 
 /* From here on the two sides share no boundary until their products meet
- * again: everything up to there must be whole. */
+ * again, where both are at the end of a dim: everything up to there must be
+ * whole. */
 static void sides_unrelated(gs_rule *r, side *x, side *y) {
   int64_t px = x->rest, py = y->rest;
   side_put(x, gs_rule_whole(r, px), px);
@@ -79,11 +94,39 @@ static void sides_unrelated(gs_rule *r, side *x, side *y) {
   }
 }
 
+/* Takes dims off both shapes, as few as it takes for the same number of
+ * elements, *size. */
+static void next_run(const int64_t *a, int n, int *end_a, const int64_t *b,
+                     int m, int *end_b, int64_t *size) {
+  int64_t p = *end_a < n ? a[(*end_a)++] : 1;
+  int64_t q = *end_b < m ? b[(*end_b)++] : 1;
+  while (p != q) {
+    bool left = p < q;
+    gs_assert(left ? *end_a < n : *end_b < m);
+    if (left) p *= a[(*end_a)++];
+    else q *= b[(*end_b)++];
+  }
+  *size = p;
+}
+
+int gs_shape_merged(const int64_t *a, int n, const int64_t *b, int m,
+                    int64_t *dims) {
+  int rank = 0, i = 0, j = 0;
+  while (i < n || j < m) {
+    int64_t size;
+    next_run(a, n, &i, b, m, &j, &size);
+    if (size != 1) dims[rank++] = size;
+  }
+  return rank;
+}
+
 /* Factors common to input and output, by the greatest common divisor of what
  * is left of the two current dims, major first: where the elements before are
  * equally many on both sides, a common major factor has the same stride on
  * both.  8x4x5 -> 2x16x5 is ([ij,k,l])->([i,jk,l]) with i=2 j=4 k=4 l=5.  (The
- * scheme of Shardy's reshape rule.) */
+ * scheme of Shardy's reshape rule.)  Where rows do not fit together, as in
+ * 9x4 -> 4x9, the first dims of what has the same elements on both sides get a
+ * flat factor as well. */
 gs_status gs_rule_reshape(gs_arena *a, const gs_node *n, gs_rule *r,
                           gs_err *e) {
   side x = {.v = n->in[0], .rest = 1}, y = {.v = n->out[0], .rest = 1};
@@ -98,14 +141,23 @@ gs_status gs_rule_reshape(gs_arena *a, const gs_node *n, gs_rule *r,
     gs_rule_put_whole(r, y.map, y.v->dims);
     return GS_OK;
   }
-  for (;;) {
+  for (int first_x = 0, first_y = 0;;) {
     int64_t common;
+    bool begins = x.rest == 1 && y.rest == 1;
+    if (begins) sides_ones(r, &x, &y);
     side_fill(&x);
     side_fill(&y);
     if (x.rest == 1 || y.rest == 1) return GS_OK; /* both at the end */
+    if (begins) {
+      first_x = x.next - 1;
+      first_y = y.next - 1;
+    }
     common = gs_gcd(x.rest, y.rest);
     if (common == 1 || side_full(&x) || side_full(&y)) {
       sides_unrelated(r, &x, &y);
+      int f = gs_rule_factor(r, 1, GS_FLAT);
+      gs_rule_put(x.map, first_x, f);
+      gs_rule_put(y.map, first_y, f);
     } else {
       int f = gs_rule_factor(r, common, GS_PASS);
       side_put(&x, f, common);
