@@ -253,10 +253,9 @@ static const struct {
   const char *word;
   gs_fn_attr set[6]; /* a name that is NULL ends them */
 } forms[GS_NFN] = {
-    [GS_FN_SPLIT] = {"split", {{"blocks", GS_ATTR_INT, NULL, false},
-                                 {"dims", GS_ATTR_INTS, NULL, false},
-                                 {"parts", GS_ATTR_INTS, NULL, false},
-                                 {"merged", GS_ATTR_INTS, NULL, true}}},
+    [GS_FN_SPLIT] = {"split", {
+    {"blocks", GS_ATTR_INT, NULL, false}, {"dims", GS_ATTR_INTS, NULL, false},
+    {"parts", GS_ATTR_INTS, NULL, false}, {"merged", GS_ATTR_INTS, NULL, true}}},
     [GS_FN_PLACED] = {"placed", {{"capacity", GS_ATTR_INTS, NULL, true},
                                    {"once", GS_ATTR_INTS, NULL, true},
                                    {"lead", GS_ATTR_INTS, NULL, true},
