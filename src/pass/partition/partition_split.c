@@ -106,7 +106,7 @@ static bool is_flat(const gs_rule *r) {
   return false;
 }
 
-/* What the lines ask for by $blocks, $dims, $parts and $merged. */
+/* What the lines ask for by $blocks, $dims, $parts and $flat. */
 static void tell(const gs_partitioner *p, gs_graph *g, gs_node *c,
                  const gs_rule *r, const gs_assignment *as, int64_t blocks) {
   int64_t dims[GS_MAX_RANK], parts[GS_MAX_RANK], merged[2 * GS_MAX_RANK];
@@ -114,7 +114,7 @@ static void tell(const gs_partitioner *p, gs_graph *g, gs_node *c,
   if (is_flat(r)) {
     const gs_value *x = c->in[0], *y = c->out[0];
     int rank = gs_shape_merged(x->dims, x->rank, y->dims, y->rank, merged);
-    gs_node_set_ints(g, c, "merged", merged, rank);
+    gs_node_set_ints(g, c, "flat", merged, rank);
   }
   gs_node_set_int(g, c, "blocks", blocks);
   gs_node_set_ints(g, c, "dims", dims, count);
