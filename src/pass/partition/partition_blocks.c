@@ -1,11 +1,16 @@
-/* Blocks of other sizes than ceil(n / devices): what a reshape leaves where the
- * rows of one side do not fill those of the other.  A node that passes a dim
- * takes it in such blocks and makes such blocks; nothing is moved between. */
+/* Blocks of other sizes than ceil(n / devices): what a reshape leaves, or
+ * wants, where the rows of one side do not fill those of the other.  A node
+ * that passes a dim, or sums it, takes it in such blocks and makes such blocks;
+ * nothing is moved between.  Constants are read in them. */
 #include <string.h>
 
+#include "base/math.h"
 #include "pass/partition/partition_impl.h"
 
-enum { MAX_FORMS = 4 }; /* of an operand that are looked at */
+enum {
+  MAX_FORMS = 4, /* of an operand that are looked at */
+  MAX_AHEAD = 4  /* nodes behind the one that makes blocks */
+};
 
 /* Whether the node's local form follows from the local dims alone. */
 static bool takes_blocks(const gs_node *n, const gs_rule *r) {
@@ -30,6 +35,13 @@ static bool stands_alone(const gs_rule *r, int f) {
   return true;
 }
 
+/* Whether factor f may be split in any blocks. */
+static bool any_blocks(const gs_rule *r, int f) {
+  const gs_factor *x = &r->factor[f];
+  bool sums = x->kind == GS_SUMMED && x->reduce == GS_REDUCE_SUM;
+  return (x->kind == GS_PASS || sums) && stands_alone(r, f);
+}
+
 /* The blocks in which x holds dim d, where these are not the usual ones and
  * all that the factor's axes split; else 0. */
 static int64_t block_of(const gs_form *x, int d, const gs_axes *axes) {
@@ -50,30 +62,91 @@ static bool blocks_in(const gs_rule *r, int i, const gs_form *x,
   for (int d = 0; d < r->in[i].rank; d++) {
     if (r->in[i].dim[d].n != 1) continue;
     int f = r->in[i].dim[d].f[0];
-    if (r->factor[f].kind != GS_PASS || !stands_alone(r, f)) continue;
+    if (!any_blocks(r, f)) continue;
     block[f] = block_of(x, d, &as->axis[f]);
     any = any || block[f];
   }
   return any;
 }
 
+/* ---- what readers want ---- */
+
+/* The dim of t that is factor f alone; -1: none. */
+static int dim_of(const gs_tensor_map *t, int f) {
+  for (int d = 0; d < t->rank; d++)
+    if (t->dim[d].n == 1 && t->dim[d].f[0] == f) return d;
+  return -1;
+}
+
+/* The blocks of dim d of v, split over so many devices, that the node which
+ * alone reads it wants, or one behind that: whole rows of a dim that it is cut
+ * into.  0: the usual ones will do. */
+static int64_t wanted_block(const gs_partitioner *p, gs_arena *tmp,
+                            const gs_value *v, int d, int64_t shards) {
+  for (int k = 0; k < MAX_AHEAD && v && !v->is_output; k++) {
+    const gs_node *n = gs_partitioner_reader(p, v);
+    const gs_rule *r;
+    if (!n || gs_partitioner_rule(p, n, tmp, &r, NULL)) return 0;
+    int i = 0;
+    while (n->in[i] != v) i++;
+    const gs_dim_map *map = &r->in[i].dim[d];
+    if (!map->n) return 0;
+    const gs_factor *major = &r->factor[map->f[0]];
+    if (map->n > 1) {
+      bool rows = r->uneven && major->kind == GS_PASS && major->size >= shards;
+      if (!rows || major->size % shards == 0) return 0;
+      return gs_ceil_div(major->size, shards) * (v->dims[d] / major->size);
+    }
+    if (major->kind != GS_PASS || !takes_blocks(n, r) ||
+        !stands_alone(r, map->f[0]))
+      return 0;
+    d = dim_of(&r->out[0], map->f[0]);
+    v = d < 0 ? NULL : n->out[0];
+  }
+  return 0;
+}
+
+/* The blocks that are wanted of result i; false: the usual ones. */
+static bool blocks_out(const gs_partitioner *p, const gs_node *n,
+                       const gs_rule *r, gs_arena *tmp, int i,
+                       const gs_assignment *as, int64_t *block) {
+  bool any = false;
+  memset(block, 0, (size_t)r->nfactor * sizeof *block);
+  for (int d = 0; d < r->out[i].rank; d++) {
+    if (r->out[i].dim[d].n != 1) continue;
+    int f = r->out[i].dim[d].f[0];
+    if (!as->axis[f].n || !any_blocks(r, f)) continue;
+    block[f] = wanted_block(p, tmp, n->out[i], d,
+                            gs_axes_size(p->m, &as->axis[f]));
+    any = any || block[f];
+  }
+  return any;
+}
+
+/* ---- lists ---- */
+
+static void add_list(const gs_rule *r, gs_arena *tmp, const int64_t *block,
+                     gs_block_lists *all) {
+  size_t size = (size_t)r->nfactor * sizeof *block;
+  for (int b = 0; b < all->n; b++)
+    if (!memcmp(all->at[b], block, size)) return;
+  *gs_push(tmp, all) = gs_memdup(tmp, block, size);
+}
+
 gs_block_lists gs_partitioner_blocks(const gs_partitioner *p, const gs_node *n,
-                                const gs_rule *r, gs_arena *tmp,
-                                const gs_assignment *as) {
+                                     const gs_rule *r, gs_arena *tmp,
+                                     const gs_assignment *as) {
   gs_block_lists all = {0};
-  size_t size = (size_t)r->nfactor * sizeof(int64_t);
+  int64_t block[GS_MAX_FACTORS];
   if (!takes_blocks(n, r)) return all;
   for (int i = 0; i < r->nin; i++) {
     const gs_held_form *x = n->in[i] ? p->held[n->in[i]->id] : NULL;
-    for (int k = 0; x && k < MAX_FORMS; x = x->next, k++) {
-      int64_t block[GS_MAX_FACTORS];
-      if (!blocks_in(r, i, &x->form, as, block)) continue;
-      bool known = false;
-      for (int b = 0; b < all.n; b++)
-        known = known || !memcmp(all.at[b], block, size);
-      if (!known) *gs_push(tmp, &all) = gs_memdup(tmp, block, size);
-    }
+    for (int k = 0; x && k < MAX_FORMS; x = x->next, k++)
+      if (blocks_in(r, i, &x->form, as, block)) add_list(r, tmp, block, &all);
   }
+  for (int i = 0; i < r->nout; i++)
+    if (n->out[i] && blocks_out(p, n, r, tmp, i, as, block))
+      add_list(r, tmp, block, &all);
   return all;
 }
 
