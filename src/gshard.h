@@ -348,6 +348,7 @@ typedef struct gs_runner_options {
   const gs_pair *range; /* [nrange] input, "LO:HI": of those made up */
   int nrange;
   bool verify; /* check what is compiled: memory and order of collectives */
+  bool profile, trace; /* note when steps run: for the calls of these names */
 } gs_runner_options;
 
 /* GS_USAGE, GS_UNSUPPORTED (no MPI in this build), GS_MISMATCH.  After these
@@ -436,6 +437,19 @@ GS_API gs_status gs_runner_compare_model(gs_runner *r, const char *path,
                                          const gs_tolerances *t, gs_err *e);
 /* Runs n times and adds the times to the texts. */
 GS_API gs_status gs_runner_bench(gs_runner *r, int64_t n, gs_err *e);
+/* With the option `profile`: adds where the time of the runs so far (of
+ * several, all but the first) went on device 0 to the texts, by operator and by step: milliseconds, operations and
+ * bytes in a second, and the time that the cost model gives by the time taken.
+ * The JSON has every step.  Timing costs some 0.1 us a step.  With MPI all
+ * ranks call it. */
+GS_API gs_status gs_runner_profile(gs_runner *r, gs_err *e);
+/* With the option `trace`: writes when each step of each device ran, in all
+ * runs so far (a million turns of a device at most), as Chrome's trace events
+ * (JSON): a rank is a process, a device a thread.  Each rank counts from its
+ * own first run.  With MPI all ranks call it, and rank 0 writes.  o may be
+ * NULL.  GS_CANTCREATE, GS_IO. */
+GS_API gs_status gs_runner_trace(gs_runner *r, const char *path,
+                                 const gs_save_options *o, gs_err *e);
 /* Bytes that each device has sent in all runs by the formulas of its
  * collectives, and what the transport handed on for the device that sent most;
  * with MPI all ranks call it. */
@@ -544,7 +558,9 @@ GS_API gs_status gs_runner_agree(gs_runner *r, gs_status mine, gs_err *e);
 /* Whether this rank is the one to tell of the failure that all know of. */
 GS_API bool gs_runner_speaks(const gs_runner *r);
 /* All ranks: GS_MISMATCH, with the same message everywhere, unless they have
- * the same version of gshard and the same n (at most 32) values. */
+ * the same version of gshard and the same n values; GS_USAGE for more than
+ * GS_MAX_ALIKE. */
+enum { GS_MAX_ALIKE = 64 };
 GS_API gs_status gs_runner_meet(gs_runner *r, const gs_pair *alike, int n,
                                 gs_err *e);
 /* All ranks, after prepare: the same for what was opened and for all inputs.

@@ -7,13 +7,12 @@
 #include "progress.h"
 #include "run_steps.h"
 
-enum { MAX_ALIKE = 30 };
-
 typedef struct job {
   gs_cli *c;
   gs_runner *r;
   gs_pair *input, *range, *output;
   int64_t bench; /* runs; 0: none */
+  const char *trace; /* a file; NULL: none */
   double rtol, atol;
   gs_tolerances tolerances;
   bool steps, more; /* --steps, and there is one */
@@ -68,6 +67,11 @@ static gs_status read_options(job *j, gs_runner_options *o, gs_err *e) {
   o->random = gs_cli_has(c, "random");
   o->no_verify = gs_cli_has(c, "no-verify");
   o->verify = gs_cli_has(c, "verify");
+  o->profile = gs_cli_has(c, "profile");
+  j->trace = gs_cli_get(c, "trace");
+  o->trace = j->trace != NULL;
+  if (o->trace && !strcmp(j->trace, "-"))
+    return gs_fail(e, GS_USAGE, NULL, "--trace wants the name of a file");
   o->keep_inputs = !gs_cli_has(c, "check");
   o->bind = gs_cli_all(c, "bind");
   o->nbind = gs_cli_count(c, "bind");
@@ -118,12 +122,12 @@ static gs_pair alike(gs_cli *c, const gs_option *o) {
 
 static gs_status meet(job *j, gs_err *e) {
   gs_cli *c = j->c;
-  gs_pair pair[MAX_ALIKE];
+  gs_pair pair[GS_MAX_ALIKE + 1]; /* meet refuses one too many */
   const gs_option *o;
   int n = 0;
   bool piped = !strcmp(c->operand.at[0], "-");
   pair[n++] = (gs_pair){"source", piped ? "standard input" : "a file"};
-  for (int i = 0; (o = gs_option_at(c->tool, i)) && n < MAX_ALIKE; i++)
+  for (int i = 0; (o = gs_option_at(c->tool, i)) && n <= GS_MAX_ALIKE; i++)
     if (o->flags & (GS_OPT_ALIKE | GS_OPT_ALIKE_USE)) pair[n++] = alike(c, o);
   gs_status s = gs_runner_meet(j->r, pair, n, e);
   if (!gs_runner_speaks(j->r)) c->silent = true;
@@ -159,7 +163,9 @@ static gs_status read_inputs(job *j, gs_err *e) {
 /* Rank 0 alone writes. */
 static gs_status plan_outputs(job *j, gs_err *e) {
   int n = gs_cli_count(j->c, "output");
-  if (!is_first(j) || j->steps) return GS_OK;
+  if (!is_first(j)) return GS_OK;
+  if (j->trace) GS_TRY(gs_can_save(j->trace, j->c->force, e));
+  if (j->steps) return GS_OK;
   for (int i = 0; i < n; i++)
     if (!strcmp(j->output[i].value, "-"))
       GS_TRY(gs_cli_check_stdout(j->c, e));
@@ -208,13 +214,23 @@ static gs_status tell_sent(job *j, gs_err *e) {
   return GS_OK;
 }
 
+/* Where the time went. */
+static gs_status tell_times(job *j, gs_err *e) {
+  gs_save_options o = {.size = sizeof o, .replace = j->c->force,
+                       .dry_run = j->c->dry_run};
+  if (gs_cli_has(j->c, "profile")) GS_TRY(gs_runner_profile(j->r, e));
+  return j->trace ? gs_runner_trace(j->r, j->trace, &o, e) : GS_OK;
+}
+
 static gs_status make_steps(job *j, gs_err *e) {
   gs_status s = j->more ? compile_and_run(j, e) : GS_OK;
   if (!s) s = gs_run_steps_make(j->c, j->r, e);
   if (gs_runner_torn(j->r, s)) return s;
   AGREE(s);
   j->said = true;
-  return j->more ? tell_sent(j, e) : GS_OK;
+  if (!j->more) return GS_OK;
+  GS_TRY(tell_sent(j, e));
+  return tell_times(j, e);
 }
 
 static gs_status finish(job *j, gs_err *e) {
@@ -224,6 +240,7 @@ static gs_status finish(job *j, gs_err *e) {
   AGREE(save_and_compare(j, &result, e));
   GS_TRY(tell_sent(j, e));
   if (j->bench) GS_TRY(gs_runner_bench(j->r, j->bench, e));
+  GS_TRY(tell_times(j, e));
   if (!gs_cli_has(j->c, "check")) return result;
   gs_status s = gs_runner_compare_model(j->r, gs_cli_get(j->c, "check"),
                                         &j->tolerances, e);

@@ -171,6 +171,24 @@ static const gs_option options[] = {
      .group = "Measuring",
      .help = "Run N times and print the shortest and the median time and the "
              "bytes moved."},
+    {.name = "profile",
+     .flags = GS_OPT_ALIKE,
+     .help = "Print where the time of the runs went on device 0, by operator "
+             "and by step, slowest first: milliseconds of a run (of several, "
+             "all but the first), share, "
+             "billions of operations (Gop) and of bytes in a second "
+             "(collectives: bytes sent), and under `model` the time that the "
+             "cost model gives by the time taken.  Operations are known of "
+             "products, convolutions and the like.  What is computed from "
+             "constants once is in no run.  With --json every step."},
+    {.name = "trace",
+     .arg = "FILE",
+     .flags = GS_OPT_ALIKE,
+     .help = "Write when each step of each device ran as Chrome's trace events "
+             "(JSON), for chrome://tracing or Perfetto: a rank is a process, a "
+             "device a thread.  Waiting for a collective that was started "
+             "earlier is an event of its own.  A million events of a device "
+             "at most."},
     {.name = "verify",
      .flags = GS_OPT_ALIKE,
      .help = "Check the program once it is compiled: that what is in memory at "

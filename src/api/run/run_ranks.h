@@ -9,7 +9,6 @@
  * values (at most GS_MAX_ALIKE).  GS_MISMATCH, with the same message on
  * every rank, names the rank that differs and in what. */
 gs_status gs_ranks_meet(gs_world *w, const gs_pair *alike, int n, gs_err *e);
-enum { GS_MAX_ALIKE = 32 };
 /* All ranks, with all inputs there: the same plan, graphs and weights (the
  * digest of gs_source_digest) and the same contents of inputs, on a number of
  * ranks that fits.  Hashes all inputs. */

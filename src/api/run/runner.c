@@ -402,6 +402,10 @@ gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
                            .threads = r->o.threads,
                            .timeout = r->o.timeout,
                            .verify = r->o.verify};
+  if (s == &r->source) {
+    config.timed = r->o.profile;
+    config.traced = r->o.trace;
+  }
   if (r->steps && s == &r->source) {
     config.tie = r->steps->tie;
     config.ntie = r->steps->ntie;

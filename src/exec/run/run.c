@@ -139,6 +139,8 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
     d->threads = each;
     d->share = &x->base->share;
     d->prefixed = c->ndevice > 1;
+    if (c->timed || c->traced)
+      d->timing = gs_timing_new(&d->arena, d->p, c->traced);
     GS_TRY(load_device(x, d, e));
     if (c->world)
       GS_TRY(gs_comm_mpi(c->world, &x->team, &d->arena, d->position,
@@ -213,6 +215,13 @@ void gs_exec_free(gs_exec *x) {
 }
 
 int64_t gs_exec_count(const gs_exec *x) { return x->n; }
+
+const gs_program *gs_exec_timing(const gs_exec *x, int64_t i,
+                                 const gs_timing **out) {
+  gs_assert(i >= 0 && i < x->n);
+  *out = x->device[i].timing;
+  return x->device[i].p;
+}
 
 uint64_t gs_exec_sent(const gs_exec *x) { return x->device[0].bytes_sent; }
 

@@ -15,6 +15,7 @@ typedef enum gs_tie_way {
 } gs_tie_way;
 
 struct gs_exec;
+struct gs_timing;
 
 typedef struct gs_exec_config {
   const gs_graph *const *graph; /* [ngraph] */
@@ -33,6 +34,7 @@ typedef struct gs_exec_config {
    * those of this one too, and so is its state (gs_exec_resume).  NULL: none.
    * It is freed last. */
   struct gs_exec *base;
+  bool timed, traced; /* note the times of steps; of each turn of each run */
   bool to_come; /* others will have it, or what it shares, as their base */
   /* Told before weights are read: bytes [at, at + n) of t that devices of this
    * process will read, or a little more (several calls for one tensor; n 0:
@@ -51,6 +53,11 @@ void gs_exec_free(gs_exec *x);
 
 /* Number of devices hosted here. */
 int64_t gs_exec_count(const gs_exec *x);
+
+/* What device i of those hosted here runs, and, where that is timed, the times
+ * of its steps in all runs (exec/step/timing.h), else NULL. */
+const gs_program *gs_exec_timing(const gs_exec *x, int64_t i,
+                                 const struct gs_timing **out);
 
 /* Gives graph input `name` its whole value, which must stay until the next
  * one is given; devices copy their blocks of it.  The same memory may be given

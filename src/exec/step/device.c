@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/data/clock.h"
 #include "exec/data/aligned.h"
 
 void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
@@ -126,16 +127,27 @@ static gs_status take_turn(gs_device *d, const gs_turn *t) {
   return ops->wait ? ops->wait(d, t->step) : GS_OK;
 }
 
+/* Likewise, and how long it took. */
+static gs_status time_turn(gs_device *d, int i) {
+  uint64_t sent = d->bytes_sent;
+  double begin = gs_now();
+  GS_TRY(take_turn(d, &d->p->turn.at[i]));
+  gs_timing_turn(d->timing, d->p, i, begin, d->bytes_sent - sent);
+  return GS_OK;
+}
+
 gs_status gs_device_run(gs_device *d) {
   if (d->moved) gs_device_bind(d);
   if (d->dyn) gs_device_rewind(d);
+  if (d->timing) gs_timing_begin(d->timing);
   for (int i = 0; i < d->p->turn.n; i++) {
     const gs_turn *t = &d->p->turn.at[i];
     busy_with_step(d, t->step);
-    gs_status status = take_turn(d, t);
+    gs_status status = d->timing ? time_turn(d, i) : take_turn(d, t);
     if (status) return at_step(d, t->step, status);
   }
   gs_busy_with(NULL);
+  if (d->timing) gs_timing_end(d->timing, d->p);
   return GS_OK;
 }
 

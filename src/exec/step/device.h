@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "exec/comm/comm.h"
 #include "exec/data/held.h"
+#include "exec/step/timing.h"
 
 typedef struct gs_device {
   const gs_program *p;
@@ -27,6 +28,7 @@ typedef struct gs_device {
   void **state;   /* [steps] what the kind of the step keeps */
   uint64_t bytes_sent; /* by the collectives run so far: gs_move_bytes */
   bool moved;     /* inputs lie elsewhere than the steps know */
+  gs_timing *timing; /* of its runs; NULL: not wanted */
   bool prefixed;  /* messages name the device */
   gs_dyn **dyn; /* [values] where p->dynamic: values of GS_STORAGE_DYNAMIC that
                    are there; computed ones are kept, others are the caller's */
