@@ -53,7 +53,8 @@ fi
 
 # What the library shows is what its header declares.
 declared() {
-  sed -n 's/.*[ *]\(gs_[a-z_]*\)(.*/\1/p' "$root$(dirname "$libdir")/include/gshard.h" |
+  sed -n 's/.*[ *]\(gs_[a-z_]*\)(.*/\1/p' \
+    "$root$(dirname "$libdir")"/include/gshard*.h |
     sort -u
 }
 shown() {

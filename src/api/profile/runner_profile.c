@@ -1,7 +1,7 @@
 /* gs_runner of gshard.h: where the time went. */
 #include <math.h>
 
-#include "api/run/profile.h"
+#include "api/profile/profile.h"
 #include "api/run/runner.h"
 #include "exec/comm/world.h"
 #include "io/file/io.h"

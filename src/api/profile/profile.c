@@ -1,4 +1,4 @@
-#include "api/run/profile.h"
+#include "api/profile/profile.h"
 
 #include <stdlib.h>
 #include <string.h>
