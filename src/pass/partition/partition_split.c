@@ -16,6 +16,23 @@ static bool unfolds(const gs_rule *r) {
   return false;
 }
 
+/* Gives the axes of a dim that has no factor which may be split to the flat one:
+ * a minor dim of what it counts. */
+static void find_minor(const gs_rule *r, const gs_slot *slot,
+                       gs_assignment *as) {
+  int flat = -1;
+  for (int f = 0; f < r->nfactor; f++)
+    if (r->factor[f].kind == GS_FLAT && !as->axis[f].n) flat = f;
+  for (int d = 0; flat >= 0 && d < slot->map->rank; d++) {
+    const gs_dim_map *m = &slot->map->dim[d];
+    const gs_axes *axes = &slot->value->sharding->dim[d].axes;
+    if (!axes->n || !m->n || r->factor[m->f[m->n - 1]].kind != GS_WHOLE)
+      continue;
+    as->axis[flat] = *axes;
+    return;
+  }
+}
+
 /* The axes of each factor with split forms, as the operands and results have
  * them; the first of those in *first, NULL: there are none. */
 static void find_axes(const gs_partitioner *p, const gs_node *n,
@@ -33,6 +50,13 @@ static void find_axes(const gs_partitioner *p, const gs_node *n,
       if (as->axis[f].n && !*first) *first = &as->axis[f];
     }
   }
+  for (int i = 0; i < r->nin + r->nout; i++) {
+    gs_slot slot = gs_slot_at(n, r, i);
+    if (slot.value && slot.value->sharding) find_minor(r, &slot, as);
+  }
+  for (int f = 0; f < r->nfactor; f++)
+    if (r->factor[f].kind == GS_FLAT && as->axis[f].n && !*first)
+      *first = &as->axis[f];
 }
 
 /* The dims of operand 0 with such factors, and over how many devices each is
@@ -187,13 +211,8 @@ static void add_axes(gs_partitioner *p, gs_value *v, const gs_sharding *from,
   v->sharding = s;
 }
 
-static bool is_split(const gs_sharding *s) {
-  return gs_sharding_used(s) != 0;
-}
-
 /* Gives operands of n that the form makes what the results are split over,
- * where they are reduced over these axes on the way: that can be scattered; and
- * operands that nothing splits, of which the node moves elements to blocks. */
+ * where they are reduced over these axes on the way: that can be scattered. */
 static gs_status project_back(gs_partitioner *p, const gs_split_form *s,
                               const gs_node *n, const gs_subset *reduced,
                               gs_arena *tmp) {
@@ -206,14 +225,41 @@ static gs_status project_back(gs_partitioner *p, const gs_split_form *s,
     gs_assignment_legalise(p->m, r, as);
     for (int i = 0; i < r->nin; i++) {
       gs_value *v = gs_node_in(n, i);
-      if (!v || s->same[v->id]) continue;
-      bool moved = s->flat && !is_split(v->sharding);
-      if (moved || reduced[v->id])
-        add_axes(p, v, gs_unproject(tmp, &r->in[i], as),
-                 moved ? ~(gs_subset)0 : reduced[v->id]);
+      if (v && reduced[v->id] && !s->same[v->id])
+        add_axes(p, v, gs_unproject(tmp, &r->in[i], as), reduced[v->id]);
     }
   }
   return GS_OK;
+}
+
+/* Dims of v, of a shape that merges that of `from`, which nothing splits get
+ * axes of `from`: of a dim that is a part of it. */
+static void take_axes(const gs_partitioner *p, gs_value *v,
+                      const gs_value *from) {
+  gs_sharding *s = gs_sharding_copy(p->a, v->sharding);
+  int64_t left = 1;
+  for (int d = 0, k = -1; d < from->rank; d++) {
+    if (from->dims[d] == 1) continue;
+    if (left == 1) left = v->dims[++k];
+    gs_assert(k < v->rank && left % from->dims[d] == 0);
+    left /= from->dims[d];
+    const gs_axes *axes = &from->sharding->dim[d].axes;
+    if (s->dim[k].axes.n || gs_axes_size(p->m, axes) > v->dims[k] ||
+        (gs_axes_set(axes) & gs_mesh_barred(p->m, gs_sharding_used(s))))
+      continue;
+    s->dim[k].axes = *axes;
+  }
+  v->sharding = s;
+}
+
+/* What lies between the two shapes of a flat form is split in any case. */
+static void shard_flat(const gs_partitioner *p, const gs_split_form *s) {
+  for (int i = 0; i < s->g->value.n; i++) {
+    gs_value *v = s->g->value.at[i];
+    if (!v->def || s->same[i]) continue;
+    take_axes(p, v, s->in[0]);
+    take_axes(p, v, s->out[0]);
+  }
 }
 
 /* Values of the model keep their sharding there; constants are whole. */
@@ -238,6 +284,7 @@ static gs_status shard(gs_partitioner *p, gs_split_form *s) {
     gs_arena_reset(&tmp);
   }
   gs_arena_free(&tmp);
+  if (!status && s->flat) shard_flat(p, s);
   return status;
 }
 
