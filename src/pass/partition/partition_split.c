@@ -16,8 +16,8 @@ static bool unfolds(const gs_rule *r) {
   return false;
 }
 
-/* Gives the axes of a dim that has no factor which may be split to the flat one:
- * a minor dim of what it counts. */
+/* Gives the axes of a minor dim of what the flat factor counts to that factor:
+ * one of which the node needs all. */
 static void find_minor(const gs_rule *r, const gs_slot *slot,
                        gs_assignment *as) {
   int flat = -1;
