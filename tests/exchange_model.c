@@ -21,17 +21,25 @@ static int64_t mapped(int64_t e, int64_t n, gs_fill f) {
   return at < n ? at : p - at;
 }
 
-/* Whether a device has outputs that need place j or one after it. */
+static bool needs(const gs_reach *r, int64_t o, int64_t e) {
+  return e >= gs_floor_div(r->num * o + r->first, r->den) &&
+         e <= gs_floor_div(r->num * o + r->last, r->den) &&
+         (!r->apart || (r->num * o + r->last - r->den * e) % r->apart == 0);
+}
+
+/* Whether a device has outputs that need place j or, with another step than 1,
+ * one after it. */
 static bool is_wanted(const gs_exchange *x, int64_t i, int64_t j) {
   const gs_reach *r = &x->reach;
   int64_t first = gs_held_range_first(&x->range, i), last = 0;
-  bool real = false;
+  int64_t e = first + x->step * j;
+  bool real = false, back = r->num < 0 && x->step > 0;
   if (r->count == 0) return j < x->range.length;
   for (int64_t o = x->width * i; o < x->width * (i + 1) && o < r->count; o++) {
-    last = gs_floor_div(r->num * o + r->last, r->den);
-    real = true;
+    if (!back || o == x->width * i)
+      last = gs_floor_div(r->num * o + r->last, r->den);
+    real = real || x->step != 1 || needs(r, o, e);
   }
-  int64_t e = first + x->step * j;
   return real && j < x->range.length && (x->step > 0 ? e <= last : e >= last);
 }
 
@@ -101,11 +109,14 @@ gs_exchange model_exchange(uint32_t *state, const gs_mesh *mesh,
   r->den = model_any(state, 1, 3);
   r->first = r->last = model_any(state, -6, 6);
   r->last += model_any(state, 0, 4);
+  r->apart = model_any(state, 0, 1) ? 0 : model_any(state, 2, 3);
   int64_t devices = gs_axes_size(mesh, &x.to);
   x.width = gs_ceil_div(r->count, devices);
   if (!model_any(state, 0, 3)) x.width += model_any(state, 0, 2);
   int64_t step = model_any(state, 1, 5);
   x.step = model_any(state, 0, 1) ? 1 : model_any(state, 0, 1) ? step : -step;
+  if (!model_any(state, 0, 4)) r->num = -r->num;
+  if (x.step != 1 || r->num < 0) r->apart = 0;
   int64_t m = model_any(state, 0, 1) ? 1 : model_any(state, -3, 3);
   int64_t a = model_any(state, -6, 6), b = model_any(state, -9, 9);
   int64_t c = model_any(state, 1, 4), e = model_any(state, -4, 4);

@@ -159,7 +159,8 @@ mutant "what a collective gives has a zero tail" \
   'known = ~padded | before->padding.dims;' 'known = ~(0 * padded);' \
   tests/test_partition
 mutant "a device that wants its own elements counts as one that is sent to" \
-  '*sum += p.count * (takers - itself);' '*sum += p.count * takers;' \
+  'if (takers > itself) *sum += needed(x, i, &p) * (takers - itself);' \
+  '*sum += needed(x, i, &p) * takers;' \
   tests/test_exchange
 mutant "reflected elements come forwards" \
   'if (back) r.delta = -r.delta;' 'if (back) r.delta = 1;' \
@@ -215,8 +216,8 @@ mutant "a window's padding is taken as it is" \
   'if (u->fill != GS_FILL_VALUE || (!window && !past)) return true;' \
   'if (u || (!window && !past)) return true;' tests/test_partition
 mutant "parts of a split dim begin at its front" \
-  'u.reach = (gs_reach){count, 1, 1, at - from, at - from};' \
-  'u.reach = (gs_reach){count, 1, 1, -from, -from};' tests/test_partition
+  'u.reach = (gs_reach){count, 1, 1, at - from, at - from, 0};' \
+  'u.reach = (gs_reach){count, 1, 1, -from, -from, 0};' tests/test_partition
 mutant "the search for a resharding ends early" \
   'MAX_STATES = 2000' 'MAX_STATES = 40' tests/test_reshard
 mutant "more is left of a resharding than must be" \

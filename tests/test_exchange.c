@@ -36,7 +36,7 @@ static void lay(const gs_exchange *x, const gs_exchange_plan *plan, int peer,
     const gs_exchange_piece *c = &t->piece[k];
     const gs_exchange_source *s = &x->source[c->source];
     for (int64_t q = 0; q < c->count; q++) {
-      model_place *at = &got[c->place + q];
+      model_place *at = &got[c->place + q * gs_exchange_apart(x, c)];
       ck_assert(!at->wanted);
       int64_t local = c->at + c->delta * q;
       ck_assert(local >= 0 &&
@@ -66,8 +66,12 @@ static void check_device(const gs_exchange *x, const gs_exchange_plan *plan,
   bool all = x->fill == GS_FILL_VALUE || x->fill == GS_FILL_OPERAND;
   for (int64_t j = 0; j < x->range.length; j++) {
     model_place want = model_place_of(&mesh, x, p, j);
-    ck_assert_int_eq(want.wanted || all, got[j].wanted);
-    if (all && !want.wanted) ck_assert_int_eq(got[j].source, -1);
+    bool itself = want.source >= 0 && (want.giver < 0 || want.giver == p);
+    bool within = j < gs_exchange_wanted(x, gs_axes_index(&mesh, &x->to, p));
+    bool made = within && (itself || want.source < 0);
+    bool behind = all && !within;
+    ck_assert_int_eq(want.wanted || behind || made, got[j].wanted);
+    if (behind) ck_assert_int_eq(got[j].source, -1);
     if (!want.wanted) continue;
     ck_assert_int_eq(want.source, got[j].source);
     if (want.source < 0) continue;
@@ -142,7 +146,7 @@ static void check_reach(const gs_exchange *x) {
       int64_t hi = gs_floor_div(r->num * o + r->last, r->den);
       ck_assert((lo - first) % x->step == 0 && (lo - first) / x->step >= 0);
       ck_assert((hi - first) / x->step < x->range.length);
-      need = (hi - first) / x->step + 1;
+      need = gs_max(need, (hi - first) / x->step + 1);
       outputs++;
     }
     ck_assert_int_eq(gs_exchange_wanted(x, i), need);
@@ -156,13 +160,16 @@ START_TEST(from_reach) {
     ck_assert(!gs_mesh_parse(text, &arena, &mesh, &err));
     gs_axes to = model_axes(&state, &mesh);
     gs_reach r = {.count = any(0, 40), .num = any(1, 5), .den = any(1, 4)};
+    if (!any(0, 3)) r.num = -r.num;
     r.first = r.last = any(-9, 9);
+    r.apart = any(0, 3);
     bool copies = any(0, 1);
     if (copies) {
       r.den = 1;
-      if (any(0, 1)) r.num = -r.num;
+      r.apart = 0;
     } else {
       r.last += any(0, 6);
+      if (r.num < 0) r.apart = 0;
     }
     gs_exchange x = gs_exchange_of(&mesh, &to, &r, copies);
     int64_t givers = gs_axes_size(&mesh, &to);
@@ -184,7 +191,7 @@ END_TEST
 START_TEST(by_hand) {
   ck_assert(!gs_mesh_parse("mesh {a=4}", &arena, &mesh, &err));
   gs_axes a = gs_axes_named(&mesh, 0);
-  gs_reach conv = {16, 1, 1, -1, 1};
+  gs_reach conv = {16, 1, 1, -1, 1, 0};
   gs_exchange x = gs_exchange_of(&mesh, &a, &conv, false);
   gs_exchange_source s = {16, 4, 0, 0};
   x.from = a;
@@ -198,7 +205,7 @@ START_TEST(by_hand) {
   ck_assert_int_eq(p->take[0].piece[0].at, 3);
   ck_assert_int_eq(p->take[2].piece[0].place, 5);
   /* pads 0, kernel 3, stride 2: outputs 4i .. 4i+3 of inputs 2i-1 .. 2i+1 */
-  gs_reach transposed = {33, 1, 2, -1, 0};
+  gs_reach transposed = {33, 1, 2, -1, 0, 0};
   x = gs_exchange_of(&mesh, &a, &transposed, false);
   gs_held_range r = gs_held_range_of(1, 9, -1, 2, 0, 6);
   ck_assert_int_eq(x.width, 9);
@@ -336,8 +343,13 @@ START_TEST(bad_numbers) {
                        "floor((1*o + 0)/0)");
   BAD(x.reach.first = 1, "outputs cannot reach floor((1*o + 1)/1) to "
                          "floor((1*o + 0)/1)");
-  BAD((x.reach.num = -1, x.reach.den = 2),
-      "outputs cannot reach floor((-1*o + 0)/2) to floor((-1*o + 0)/2)");
+  BAD((x.reach.num = -1, x.reach.apart = 2),
+      "outputs with -1*o and step 1 cannot need elements 2 apart");
+  BAD(x.reach.apart = -1,
+      "outputs with 1*o and step 1 cannot need elements -1 apart");
+  BAD((x.step = 2, x.reach.apart = 2),
+      "outputs with 1*o and step 2 cannot need elements 2 apart");
+  BAD(x.reach.apart = big, "the reach does not fit in 60 bits");
   BAD(x.reach.num = big, "the reach does not fit in 60 bits");
   BAD(x.nsource = 0, "an exchange of nothing");
   BAD(s[0].block = 3, "source 0: 8 elements from 0 on cannot lie in blocks of "

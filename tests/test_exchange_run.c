@@ -161,7 +161,10 @@ static const char *wanted_element(const trial *t, int64_t p, int64_t o,
   model_place m = model_place_of(&t->mesh, &t->x, p, j);
   bool looked_at =
       t->x.fill == GS_FILL_VALUE || t->x.fill == GS_FILL_OPERAND;
-  if ((!m.wanted || m.source < 0) && !looked_at) return NULL;
+  int64_t index = gs_axes_index(&t->mesh, &t->x.to, p);
+  bool over = !m.wanted && m.source >= 0 && /* outputs pass over it */
+              j < gs_exchange_wanted(&t->x, index);
+  if (over || ((!m.wanted || m.source < 0) && !looked_at)) return NULL;
   if (m.wanted && m.source >= 0) {
     const gs_exchange_source *s = &t->source[m.source];
     int64_t e = s->first + m.elem;
@@ -328,7 +331,7 @@ START_TEST(fill_values) {
   trial t = {.outer = 2, .inner = 3, .type = values[_i].type};
   ck_assert(!gs_mesh_parse("mesh {a=2}", &arena, &t.mesh, &err));
   gs_axes a = gs_axes_named(&t.mesh, 0);
-  gs_reach r = {6, 1, 1, -1, 1};
+  gs_reach r = {6, 1, 1, -1, 1, 0};
   t.x = gs_exchange_of(&t.mesh, &a, &r, false);
   t.source[0] = (gs_exchange_source){6, 3, 0, 0};
   t.x.from = a;

@@ -13,7 +13,9 @@
 enum { TRIALS = 12 };
 
 /* Dim `to` of every result needs of dim `from` of operand 0 what `reach` says,
- * whatever its count; count 0: the same elements of both. */
+ * whatever its count; count 0: the same elements of both.  `from` -1: no dim;
+ * below that, dim -2 - from of operand 1 is of the same elements as dim `to`,
+ * of which a link before says the range. */
 typedef struct link {
   int from, to;
   gs_reach reach;
@@ -27,6 +29,8 @@ typedef struct trial {
   int nlink;
   uint64_t state; /* of h_random */
   int64_t from[GS_MAX_RANK], n[GS_MAX_RANK];       /* of operand 0 */
+  int64_t from1[GS_MAX_RANK], n1[GS_MAX_RANK];     /* of operand 1 */
+  bool part1;                                      /* it is not whole */
   int64_t y_from[GS_MAX_RANK], y_n[GS_MAX_RANK];   /* of the results */
 } trial;
 
@@ -95,6 +99,10 @@ static void draw_part(trial *t) {
     t->from[d] = 0;
     t->n[d] = x->dims[d];
   }
+  for (int d = 0; t->part1 && d < t->whole->in[1]->rank; d++) {
+    t->from1[d] = 0;
+    t->n1[d] = t->whole->in[1]->dims[d];
+  }
   for (int d = 0; d < y->rank; d++) {
     t->y_from[d] = 0;
     t->y_n[d] = y->dims[d];
@@ -102,6 +110,11 @@ static void draw_part(trial *t) {
   for (int i = 0; i < t->nlink; i++) {
     const link_t *l = &t->link[i];
     int64_t *from = &t->y_from[l->to], *n = &t->y_n[l->to];
+    if (l->from < -1) {
+      t->from1[-2 - l->from] = *from;
+      t->n1[-2 - l->from] = *n;
+      continue;
+    }
     draw_range(t, y->dims[l->to], from, n);
     if (l->from < 0) continue;
     t->from[l->from] = *from;
@@ -132,12 +145,13 @@ static int64_t whole_index(int rank, const int64_t *dims, const int64_t *from,
   return index;
 }
 
-static const gs_tensor *cut(trial *t, const gs_tensor *x) {
+static const gs_tensor *cut(trial *t, const gs_tensor *x, const int64_t *from,
+                            const int64_t *count) {
   gs_tensor *y;
   int size = gs_dtype_get((int)x->dtype)->bits / 8;
-  ck_assert_int_eq(gs_tensor_new(t->a, x->dtype, x->rank, t->n, &y, NULL), 0);
+  ck_assert_int_eq(gs_tensor_new(t->a, x->dtype, x->rank, count, &y, NULL), 0);
   for (int64_t i = 0, n = gs_tensor_count(y); i < n; i++) {
-    int64_t at = whole_index(x->rank, x->dims, t->from, t->n, i);
+    int64_t at = whole_index(x->rank, x->dims, from, count, i);
     char *to = (char *)y->data + i * size;
     if (at < 0) memset(to, 0x7f, (size_t)size);
     else memcpy(to, (const char *)gs_tensor_bytes(x) + at * size, (size_t)size);
@@ -200,10 +214,11 @@ static void check_part(trial *t, const char *text) {
   gs_placement *pl = gs_placement_new(t->a, w->nin, w->nout);
   for (int i = 0; i < w->nin; i++) {
     if (!w->in[i]) continue;
-    bool part = i == 0 && t->link[0].from >= 0;
-    if (part) pl->in[i] = extent(t, w->in[i], t->from, t->n);
+    bool part = i == 0 ? t->link[0].from >= 0 : i == 1 && t->part1;
+    const int64_t *from = i ? t->from1 : t->from, *count = i ? t->n1 : t->n;
+    if (part) pl->in[i] = extent(t, w->in[i], from, count);
     const gs_tensor *x = w->in[i]->constant;
-    n->in[i] = gs_value_constant(g, "in", part ? cut(t, x) : x);
+    n->in[i] = gs_value_constant(g, "in", part ? cut(t, x, from, count) : x);
   }
   for (int i = 0; i < w->nout; i++) {
     if (!w->out[i]) continue;
@@ -233,6 +248,7 @@ static int check_parts(const char *text, const link_t *link, int nlink) {
     trial t = {.a = &a, .link = link, .nlink = nlink,
                .state = 17 + (uint64_t)type};
     ck_assert_int_eq(gs_mesh_parse("mesh {a=1}", &a, &t.mesh, NULL), 0);
+    for (int i = 0; i < nlink; i++) t.part1 = t.part1 || link[i].from < -1;
     t.whole = make_whole(&a, text, (gs_dtype)type);
     types += t.whole != NULL;
     for (int i = 0; t.whole && i < TRIALS; i++) check_part(&t, text);
@@ -249,7 +265,7 @@ static int check_parts(const char *text, const link_t *link, int nlink) {
 #define SAME_DIM(d) {d, d, {0}}
 /* Windows of `size` elements, `by` from each other. */
 #define WINDOW(d, by, begin, size)                                             \
-  {d, d, {1, by, 1, -(begin), (size) - 1 - (begin)}}
+  {d, d, {1, by, 1, -(begin), (size) - 1 - (begin), 0}}
 
 /* ---- pools ---- */
 
@@ -459,10 +475,10 @@ START_TEST(others) {
   /* 3 x 2 windows of [7,9], by rows of 8 places: rows o - 2 .. o. */
   PARTS(12, "input x : $[2,18,40]\nconstant z : i64[2] = [7,9]\n"
         "constant b : i64[2] = [3,2]\ny = Col2Im(x, z, b)\n", SAME_DIM(0),
-        {2, 2, {1, 8, 1, -16, 7}});
+        {2, 2, {1, 8, 1, -16, 7, 0}});
   PARTS(12, "input x : $[2,18,16]\nconstant z : i64[2] = [7,9]\n"
         "constant b : i64[2] = [3,2]\ny = Col2Im(x, z, b) strides=[2,2] "
-        "pads=[1,0,2,0]\n", {2, 2, {1, 4, 2, -4, 10}}, {-1, 3, {0}});
+        "pads=[1,0,2,0]\n", {2, 2, {1, 4, 2, -4, 10, 0}}, {-1, 3, {0}});
   PARTS(3, "input x : $[2,3,12]\ninput w : $[3,1,4]\ninput b : $[3]\n"
         "input s : $[2,3,3]\ny = CausalConvWithState(x, w, b, s) "
         "activation=\"silu\"\n", WINDOW(2, 1, 3, 4)); /* s has all rows */
@@ -483,6 +499,39 @@ START_TEST(others) {
 END_TEST
 
 /* What is written into a part of the data, and classes that are a part. */
+/* Convolutions of bytes, with weights whose channels the device has all of. */
+START_TEST(quantised) {
+  PARTS(2, "input x : $[2,3,9,8]\ninput w : u8[4,3,3,2]\n"
+        "y = ConvInteger(x, w) pads=[1,0,2,1]\n", SAME_DIM(0),
+        WINDOW(2, 1, 1, 3), WINDOW(3, 1, 0, 2));
+  PARTS(2, "input x : $[2,4,9,8]\ninput w : i8[4,2,2,2]\ninput o : $[]\n"
+        "input z : i8[4]\ny = ConvInteger(x, w, o, z) group=2 strides=[2,3] "
+        "dilations=[3,1] pads=[1,1,2,1]\n", SAME_DIM(0),
+        WINDOW(2, 2, 1, 4), WINDOW(3, 3, 1, 2));
+  PARTS(2, "input x : $[2,3,17]\nconstant f : f32[] = [0.25]\n"
+        "input o : $[]\ninput w : u8[2,3,3]\nconstant s : f32[2] = [0.5,2]\n"
+        "input z : u8[2]\nconstant r : f32[] = [3]\ninput q : $[]\n"
+        "input b : i32[2]\ny = QLinearConv(x, f, o, w, s, z, r, q, b) "
+        "strides=[2] pads=[1,1]\n", SAME_DIM(0), WINDOW(2, 2, 1, 3));
+}
+END_TEST
+
+/* Elements of [0,12): of a grid of 0 .. 11 all lie outside but for those at
+ * its borders; the image is there as a whole, or more of it. */
+START_TEST(grids) {
+  PARTS(17, "input x : $[2,3,6,5]\ninput g : f32[2,4,7,2]\n"
+        "y = GridSample(x, g) padding_mode=\"reflection\"\n", SAME_DIM(0),
+        SAME_DIM(1), {-1, 2, {0}}, {-1, 3, {0}}, {-2, 0, {0}}, {-3, 2, {0}},
+        {-4, 3, {0}});
+  PARTS(17, "input x : $[1,2,8]\ninput g : f64[1,5,1]\n"
+        "y = GridSample(x, g) mode=\"cubic\" padding_mode=\"border\"\n",
+        SAME_DIM(1), {-1, 2, {0}}, {-3, 2, {0}});
+  PARTS(17, "input x : $[2,2,8]\ninput g : f16[2,5,1]\n"
+        "y = GridSample(x, g) mode=\"nearest\" align_corners=1\n",
+        SAME_DIM(0), {-1, 2, {0}}, {-2, 0, {0}}, {-3, 2, {0}});
+}
+END_TEST
+
 START_TEST(lookups) {
   PARTS(20, "input x : $[7,5]\nconstant i : i64[3,5] = "
         "[0,1,2,-1,6,3,3,3,3,3,5,6,-7,2,0]\ninput u : $[3,5]\n"
@@ -519,6 +568,8 @@ int main(void) {
   tcase_add_loop_test(t, reaches, 0, NFRAME * 2);
   tcase_add_test(t, blocks);
   tcase_add_test(t, others);
+  tcase_add_test(t, quantised);
+  tcase_add_test(t, grids);
   tcase_add_test(t, lookups);
   return suite_run("kernel_place", t);
 }

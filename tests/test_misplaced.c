@@ -12,8 +12,9 @@ static void set_input(gs_arena *a, gs_value *v) {
   v->constant = x;
 }
 
-/* Nodes on "mesh {a=2}" with operands such as x : f32[1,1,5] and result y, what
- * shape inference or, of device 0, the kernel says of them. */
+/* Nodes on "mesh {a=2}" with operands such as x : f32[1,1,5] and result y (or
+ * those that the text begins with), what shape inference or, of device 0, the
+ * kernel says of them. */
 static const struct {
   const char *node, *says;
 } misfits[] = {
@@ -33,6 +34,87 @@ static const struct {
     {"ai.gshard.AveragePool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,a} "
      "window(2:1,5) -> [1,1,7]{~,~,a}\"",
      "elements that windows cover are missing"},
+    {"ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[2,1,5]{a,~,~} -> "
+     "[2,1,5]{~,~,~}\"", "the result is not of the batch that the operand is"},
+    {"ai.gshard.LpPool(x) kernel_shape=[1] place=\"[1,2,5]{~,a,~} -> "
+     "[1,2,5]{~,~,~}\"", "the result is not of the channels that the operand"},
+    {"ai.gshard.AveragePool(x) kernel_shape=[1] place=\"[1,2,5]{~,a,~} -> "
+     "[1,2,5]{~,~,~} window(1:1,1)\"",
+     "the result is not of the channels that the operand"},
+    {"y, j = ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> "
+     "[1,1,9]{~,~,a}\" : ?[...], : ?[...]", "'place' has 1 operands and 1 results, the node 1 and "
+     "2"},
+    {"y, j = ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> "
+     "[1,1,9]{~,~,a}, [1,1,9]{~,~,~}\" : ?[...], : ?[...]",
+     "the indices are not those of the elements of the result along dim 2"},
+    {"y, j = ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> "
+     "[1,1,9]{~,~,a}, [1,1,9]{~,~,~} window(2:1,5)\" : ?[...], : ?[...]",
+     "the indices are not those of the elements of the result along dim 2"},
+    {"y, j = ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> "
+     "[1,1,9]{~,~,a}, [1,1,8]{~,~,a}\" : ?[...], : ?[...]", "'place' does not fit result 'j'"},
+    {"y, j = ai.gshard.MaxPool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,a} -> "
+     "[1,1,7]{~,~,a}, [1,1,7]{~,~,a}\" : ?[...], : ?[...]",
+     "elements that windows cover are missing"},
+    {"ai.gshard.ConvInteger(u, k)", "needs the attribute 'place'"},
+    {"ai.gshard.ConvInteger(u, k) place=\"[1,1,9]{~,~,a}, _ -> "
+     "[1,1,7]{~,~,a}\"", "elements that windows cover are missing"},
+    {"ai.gshard.ConvInteger(u, k) place=\"[1,1,9]{~,~,a}, _ -> "
+     "[1,1,8]{~,~,a}\"", "'place' does not fit result 'y'"},
+    {"ai.gshard.ConvInteger(u, k) place=\"[1,1,9]{~,~,~}, _ -> "
+     "[1,1,7]{~,~,a}\"", "'place' does not fit operand 'u' u8[1,1,5]"},
+    {"ai.gshard.ConvInteger(u, k) place=\"[1,1,9]{~,~,a}, [2,1,3]{a,~,~} -> "
+     "[1,2,7]{~,~,~} window(2:0,3)\"", "the weights do not fit the operand"},
+    {"ai.gshard.ConvInteger(u, k) place=\"[1,1,9]{~,~,a}, [2,1,3]{a,~,~} -> "
+     "[1,2,7]{~,~,~} window(1:1,1) window(2:0,3)\"",
+     "the weights do not fit the operand"},
+    {"ai.gshard.ConvInteger(u, k) place=\"[2,1,9]{a,~,~} window(2:0,5), _ -> "
+     "[2,1,7]{~,~,~} window(2:0,3)\"",
+     "the result is not of the batch that the operand is"},
+    {"ai.gshard.ConvInteger(u, k, z) place=\"[1,1,9]{~,~,a}, _, [1]{~} "
+     "window(0:0,2) -> [1,1,7]{~,~,~} window(2:0,3)\"",
+     "operand 2 has 2 numbers instead of 1"},
+    {"ai.gshard.ConvInteger(u, k, _, z) place=\"[1,1,9]{~,~,a}, _, _, [1]{~} "
+     "window(0:0,2) -> [1,1,7]{~,~,~} window(2:0,3)\"",
+     "operand 3 has 2 numbers for 1 channels"},
+    {"ai.gshard.QLinearConv(u, f, o, k, f, o, f, o)",
+     "needs the attribute 'place'"},
+    {"ai.gshard.QLinearConv(u, f, o, k, f, o, f, o) place=\"[1,1,9]{~,~,a}, "
+     "_, _, _, _, _, _, _ -> [1,1,7]{~,~,a}\"",
+     "elements that windows cover are missing"},
+    {"ai.gshard.QLinearConv(u, f, o, k, f, o, f, o) place=\"[1,1,9]{~,~,a}, "
+     "_, _ -> [1,1,7]{~,~,a}\"",
+     "'place' has 3 operands and 1 results, the node 8 and 1"},
+    {"ai.gshard.QLinearConv(u, f, o, k, f, o, f, o) place=\"[1,1,9]{~,~,a}, "
+     "_, _, [2,1,3]{a,~,~}, _, _, _, _ -> [1,2,7]{~,~,~} window(2:0,3)\"",
+     "the weights do not fit the operand"},
+    {"ai.gshard.QLinearConv(u, e, o, k, f, o, f, o) place=\"[1,1,9]{~,~,a}, "
+     "[1]{~} window(0:0,0), _, _, _, _, _, _ -> [1,1,7]{~,~,~} "
+     "window(2:0,3)\"", "operand 1 has 0 numbers instead of 1"},
+    {"ai.gshard.QLinearConv(u, f, o, k, f, o, f, z) place=\"[1,1,9]{~,~,a}, "
+     "_, _, _, _, _, _, [1]{~} window(0:0,2) -> [1,1,7]{~,~,~} "
+     "window(2:0,3)\"", "operand 7 has 2 numbers instead of 1"},
+    {"ai.gshard.QLinearConv(u, f, o, k, v, o, f, o) place=\"[1,1,9]{~,~,a}, "
+     "_, _, _, [1]{~} window(0:0,2), _, _, _ -> [1,1,7]{~,~,~} "
+     "window(2:0,3)\"", "operand 4 has 2 numbers for 1 channels"},
+    {"ai.gshard.QLinearConv(u, f, o, k, f, o, f, o, b) place=\"[1,1,9]{~,~,a},"
+     " _, _, _, _, _, _, _, [1]{~} window(0:0,2) -> [1,1,7]{~,~,~} "
+     "window(2:0,3)\"", "the bias has 2 numbers for 1 channels"},
+    {"ai.gshard.GridSample(x, p)", "needs the attribute 'place'"},
+    {"ai.gshard.GridSample(x, p) place=\"[1,1,9]{~,~,~} window(2:5,5), _ -> "
+     "_\"", "elements of the image that the grid asks for are missing"},
+    {"ai.gshard.GridSample(x, p) place=\"[1,1,9]{~,~,a}, [1,9,1]{~,a,~} -> "
+     "[1,1,8]{~,~,a}\"", "'place' does not fit result 'y'"},
+    {"ai.gshard.GridSample(x, p) place=\"[1,1,8]{~,~,a}, _ -> _\"",
+     "'place' does not fit operand 'x'"},
+    {"ai.gshard.GridSample(x, p) place=\"[1,1,9]{~,~,a}, [1,9,1]{~,a,~} -> "
+     "[1,1,9]{~,~,~}\"",
+     "image, grid and result are not of the same batch, channels and places"},
+    {"ai.gshard.GridSample(x, p) place=\"[2,1,5]{a,~,~}, [2,5,1]{a,~,~} -> "
+     "[2,1,5]{~,~,~}\"",
+     "image, grid and result are not of the same batch, channels and places"},
+    {"ai.gshard.GridSample(x, p) place=\"[1,2,5]{~,a,~}, _ -> [1,2,5]{~,~,~}"
+     "\"",
+     "image, grid and result are not of the same batch, channels and places"},
     {"ai.gshard.LRN(x) size=2 place=\"[1,3,5]{~,a,~} window(1:2*i,1) -> "
      "[1,3,5]{~,a,~}\"", "channels around those of the result are missing"},
     {"ai.gshard.Resize(x, _, s) place=\"[1,1,9]{~,~,a} "
@@ -108,11 +190,17 @@ START_TEST(misfit) {
                           "constant w : i64[1] = [5]\n"
                           "constant d : i64[] = [8]\n"
                           "constant v : f32[2] = [0,1]\n"
+                          "input u : u8[1,1,5]\ninput k : u8[1,1,3]\n"
+                          "constant f : f32[1] = [1]\n"
+                          "input o : u8[1]\ninput z : u8[2]\n"
+                          "input b : i32[2]\ninput e : f32[0]\n"
+                          "input p : f32[1,5,1]\n"
                           "input c : i32[1]\n"
                           "input q : f32[1,1,2,8]\n"
                           "input h : f32[1,2,8]\n"
                           "input r : f32[1,1,5]\n"
-                          "input w1 : f32[1,1,1]\ny = %s\n",
+                          "input w1 : f32[1,1,1]\n%s%s\n",
+                          strncmp(misfits[_i].node, "y, ", 3) ? "y = " : "",
                           misfits[_i].node);
   ck_assert_int_eq(gs_graph_parse(&a, text, "case", &g, &e), GS_OK);
   gs_node *n = g->node.at[0];

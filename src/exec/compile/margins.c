@@ -77,7 +77,8 @@ static bool is_left(const gs_exchange_plan *plan, const gs_exchange *x, int k,
       const gs_exchange_piece *p = &plan->take[i].piece[j];
       bool own = i == plan->me && p->source == k &&
                  p->place == place + p->at && (p->delta == 1 || p->count == 1);
-      if (!own && !apart(s, p->place, p->count)) return false;
+      int64_t all = (p->count - 1) * gs_exchange_apart(x, p) + 1;
+      if (!own && !apart(s, p->place, all)) return false;
     }
   for (int j = 0; x->fill != GS_FILL_ANY && j < plan->nfill; j++)
     if (!apart(s, plan->fill[j].place, plan->fill[j].count)) return false;

@@ -26,48 +26,54 @@ bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
          (!alone || length % 8 == 0 || all);
 }
 
+/* Whether s and t are stretches of their tensors, for a copy. */
+static bool are_within(const gs_stretch *s, const gs_stretch *t) {
+  return s->first >= 0 && t->first >= 0 && t->step > 0 &&
+         s->count == t->count && t->first + (t->count - 1) * t->step < t->n;
+}
+
 static void copy_codes(const gs_along *a, const gs_stretch *s,
-                       const void *from, int64_t n, int64_t first, void *to) {
+                       const void *from, const gs_stretch *t, void *to) {
   int64_t sdims[] = {a->outer, s->n, a->inner};
-  int64_t ddims[] = {a->outer, n, a->inner};
-  bool joined = s->step == 1;
+  int64_t ddims[] = {a->outer, t->n, a->inner};
+  bool joined = s->step == 1 && t->step == 1;
   int64_t count[] = {a->outer, joined ? s->count : 1, a->inner};
   for (int64_t k = 0; k < s->count; k += count[1]) {
     int64_t sfirst[] = {0, s->first + k * s->step, 0};
-    int64_t dfirst[] = {0, first + k, 0};
+    int64_t dfirst[] = {0, t->first + k * t->step, 0};
     gs_subarray_move(a->type, 3, count, from, sdims, sfirst, to, ddims,
                      dfirst);
   }
 }
 
 void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
-                   int64_t n, int64_t first, void *to, int threads) {
-  gs_assert(s->first >= 0 && first >= 0 && first + s->count <= n);
+                   const gs_stretch *t, void *to, int threads) {
+  gs_assert(are_within(s, t));
   if (a->outer * a->inner * s->count == 0) return;
   if (gs_dtype_packed(a->type)) {
-    copy_codes(a, s, from, n, first, to);
+    copy_codes(a, s, from, t, to);
     return;
   }
   size_t size = (size_t)bits_of(a) / 8;
   if (gs_along_bytes(a, s->count) < 1 << 17) threads = 1;
   gs_strided copy;
   gs_strided_init(&copy, size);
-  gs_strided_dim(&copy, a->outer, s->n * a->inner, n * a->inner);
-  gs_strided_dim(&copy, s->count, s->step * a->inner, a->inner);
+  gs_strided_dim(&copy, a->outer, s->n * a->inner, t->n * a->inner);
+  gs_strided_dim(&copy, s->count, s->step * a->inner, t->step * a->inner);
   gs_strided_dim(&copy, a->inner, 1, 1);
   gs_strided_run(&copy, (const char *)from + (size_t)(s->first * a->inner) *
                                                  size,
-                 (char *)to + (size_t)(first * a->inner) * size, threads);
+                 (char *)to + (size_t)(t->first * a->inner) * size, threads);
 }
 
 void gs_along_reblock(const gs_along *a, int block, bool into,
-                      const gs_stretch *s, const void *from, int64_t n,
-                      int64_t first, void *to, int threads) {
+                      const gs_stretch *s, const void *from,
+                      const gs_stretch *t, void *to, int threads) {
   gs_assert(a->type == GS_FLOAT && block > 0 && a->between > 0 &&
             a->outer % (block * a->between) == 0);
-  gs_assert(s->first >= 0 && first >= 0 && first + s->count <= n);
+  gs_assert(are_within(s, t));
   if (a->outer * a->inner * s->count == 0) return;
-  int64_t in = s->n * a->inner, out = n * a->inner;
+  int64_t in = s->n * a->inner, out = t->n * a->inner;
   int64_t read = into ? 1 : block, write = into ? block : 1;
   if (gs_along_bytes(a, s->count) < 1 << 17) threads = 1;
   gs_strided copy;
@@ -78,10 +84,10 @@ void gs_along_reblock(const gs_along *a, int block, bool into,
                  into ? 1 : out * a->between);
   gs_strided_dim(&copy, a->between, in * read, out * write);
   gs_strided_dim(&copy, s->count, s->step * a->inner * read,
-                 a->inner * write);
+                 t->step * a->inner * write);
   gs_strided_dim(&copy, a->inner, read, write);
   gs_strided_run(&copy, (const float *)from + s->first * a->inner * read,
-                 (float *)to + first * a->inner * write, threads);
+                 (float *)to + t->first * a->inner * write, threads);
 }
 
 void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,

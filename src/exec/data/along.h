@@ -25,15 +25,15 @@ size_t gs_along_bytes(const gs_along *a, int64_t n);
  * byte holds nothing else. */
 bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
                      size_t *at);
-/* Copies the elements of `from` to those places of a tensor with n from
- * `first` on.  The tensors do not overlap; at most so many threads copy. */
+/* Copies the elements s of `from` to the places t of `to`, as many.  The
+ * tensors do not overlap; at most so many threads copy. */
 void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
-                   int64_t n, int64_t first, void *to, int threads);
+                   const gs_stretch *t, void *to, int threads);
 /* The same where one f32 tensor lies in blocks of `block` channels (gs_view),
  * `to` where `into` and else `from`, and the other is row-major. */
 void gs_along_reblock(const gs_along *a, int block, bool into,
-                      const gs_stretch *s, const void *from, int64_t n,
-                      int64_t first, void *to, int threads);
+                      const gs_stretch *s, const void *from,
+                      const gs_stretch *t, void *to, int threads);
 /* Puts *value at places first .. first + count - 1 of n. */
 void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,
                    const void *value, void *to);

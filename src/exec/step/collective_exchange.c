@@ -41,6 +41,18 @@ static gs_stretch stretch_of(const gs_coll *c, const gs_exchange_piece *p) {
   return (gs_stretch){c->y->dims[c->dim], place + p->at, p->delta, p->count};
 }
 
+/* Where a piece goes in the result. */
+static gs_stretch places_of(const gs_coll_exchange *q,
+                            const gs_exchange_piece *p) {
+  return (gs_stretch){q->places, p->place, gs_exchange_apart(&q->x, p),
+                      p->count};
+}
+
+/* Elements on their own, one after another. */
+static gs_stretch packed_of(const gs_exchange_piece *p) {
+  return (gs_stretch){p->count, 0, 1, p->count};
+}
+
 /* The tensor of which that is a stretch. */
 static const void *tensor_of(const gs_coll *c, const gs_exchange_piece *p) {
   return place_of(c, p->source) < 0 ? c->operand[p->source] : c->out;
@@ -72,7 +84,7 @@ static void plan_got(gs_coll_exchange *q, int peer) {
   message *m = &q->got[peer];
   m->bytes = bytes_of(q, take);
   if (take->n != 1) return;
-  gs_stretch s = {q->places, take->piece[0].place, 1, take->piece[0].count};
+  gs_stretch s = places_of(q, &take->piece[0]);
   m->lies = gs_along_is_run(&q->along, &s, true, &m->at);
 }
 
@@ -159,15 +171,15 @@ gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
 static void pack(const gs_coll *c, const gs_exchange_peer *p, char *to) {
   const gs_coll_exchange *q = c->exchange;
   for (int k = 0; k < p->n; k++) {
-    gs_stretch s = stretch_of(c, &p->piece[k]);
+    gs_stretch s = stretch_of(c, &p->piece[k]), t = packed_of(&p->piece[k]);
     size_t bytes = gs_along_bytes(&q->along, s.count);
     if (bytes) to[bytes - 1] = 0; /* bits of no element */
     const void *from = tensor_of(c, &p->piece[k]);
     if (c->block)
-      gs_along_reblock(&q->along, c->block, false, &s, from, s.count, 0, to,
+      gs_along_reblock(&q->along, c->block, false, &s, from, &t, to,
                        c->threads);
     else
-      gs_along_copy(&q->along, &s, from, s.count, 0, to, c->threads);
+      gs_along_copy(&q->along, &s, from, &t, to, c->threads);
     to += bytes;
   }
 }
@@ -176,15 +188,13 @@ static void unpack(const gs_coll *c, const gs_exchange_peer *p,
                    const char *from) {
   const gs_coll_exchange *q = c->exchange;
   for (int k = 0; k < p->n; k++) {
-    int64_t count = p->piece[k].count;
-    gs_stretch s = {count, 0, 1, count};
+    gs_stretch s = packed_of(&p->piece[k]), t = places_of(q, &p->piece[k]);
     if (c->block)
-      gs_along_reblock(&q->along, c->block, true, &s, from, q->places,
-                       p->piece[k].place, c->out, c->threads);
+      gs_along_reblock(&q->along, c->block, true, &s, from, &t, c->out,
+                       c->threads);
     else
-      gs_along_copy(&q->along, &s, from, q->places, p->piece[k].place, c->out,
-                    c->threads);
-    from += gs_along_bytes(&q->along, count);
+      gs_along_copy(&q->along, &s, from, &t, c->out, c->threads);
+    from += gs_along_bytes(&q->along, s.count);
   }
 }
 
@@ -207,10 +217,9 @@ static void make_own(const gs_coll *c) {
   }
   for (int k = 0; k < own->n; k++) {
     const gs_exchange_piece *p = &own->piece[k];
-    gs_stretch s = stretch_of(c, p);
+    gs_stretch s = stretch_of(c, p), t = places_of(q, p);
     if (!is_there(c, p))
-      gs_along_copy(&along, &s, tensor_of(c, p), q->places, p->place, c->out,
-                    c->threads);
+      gs_along_copy(&along, &s, tensor_of(c, p), &t, c->out, c->threads);
   }
   if (q->x.fill == GS_FILL_ANY) return;
   if (q->x.fill == GS_FILL_OPERAND) value = c->operand[q->x.nsource];

@@ -26,23 +26,32 @@ bool gs_fill_parse(const char *s, gs_fill *f) {
 
 /* ---- numbers ---- */
 
-/* The range that holds what any `width` outputs in a row need.  Its length is
- * the largest over the devices: num*width*i + first leaves remainders by den
- * that differ by multiples of a common divisor, and the highest of them reaches
- * farthest.  False where a number overflows. */
+/* The range that holds what any `width` outputs in a row need: from what the
+ * first of them needs on, or the last, where they run the other way.  Its
+ * length is the largest over the devices: what is lowest leaves remainders by
+ * den that differ by multiples of a common divisor, and the highest of them
+ * reaches farthest.  False where a number overflows. */
 static bool range_of(const gs_reach *r, int64_t width, int64_t devices,
                      gs_held_range *out) {
-  int64_t stride, span, g = r->den;
+  int64_t stride, way, span, from = r->first, to = r->last, g = r->den;
   if (!gs_mul(r->num, width, &stride) || stride == INT64_MIN ||
-      !gs_mul(r->num, width - 1, &span) || !gs_add(span, r->last, &span) ||
-      __builtin_sub_overflow(span, r->first, &span))
+      !gs_mul(r->num, width - 1, &way) ||
+      !gs_add(way, r->num > 0 ? to : from, r->num > 0 ? &to : &from) ||
+      __builtin_sub_overflow(to, from, &span))
     return false;
   if (devices > 1) g = gs_gcd(stride, r->den);
-  int64_t low = r->first - g * gs_floor_div(r->first, g);
+  int64_t low = from - g * gs_floor_div(from, g);
   if (!gs_add(span, r->den - g + low, &span)) return false;
-  *out = (gs_held_range){1, stride, r->first, r->den, 0,
+  *out = (gs_held_range){1, stride, from, r->den, 0,
                          gs_floor_div(span, r->den) + 1};
   return gs_held_range_normal(out);
+}
+
+/* Whether outputs side by side, of which a device has `width` or what is left,
+ * need all elements between theirs. */
+static bool is_dense(const gs_reach *r, int64_t width) {
+  int64_t least = r->count % width ? r->count % width : width;
+  return r->num == 1 && r->den == 1 && least >= r->apart;
 }
 
 gs_exchange gs_exchange_of(const gs_mesh *m, const gs_axes *to,
@@ -50,7 +59,6 @@ gs_exchange gs_exchange_of(const gs_mesh *m, const gs_axes *to,
   int64_t devices = gs_axes_size(m, to), stride;
   gs_assert(r->den > 0 && r->num != 0 && r->first <= r->last && r->count >= 0);
   gs_assert(!copies || (r->den == 1 && r->first == r->last));
-  gs_assert(r->num > 0 || copies);
   gs_exchange x = {.to = *to, .step = 1, .reach = *r};
   x.width = gs_ceil_div(r->count, devices);
   bool fits = true;
@@ -63,6 +71,7 @@ gs_exchange gs_exchange_of(const gs_mesh *m, const gs_axes *to,
     x.range = (gs_held_range){1, stride, r->first, 1, 0, x.width};
   } else {
     fits = range_of(r, x.width, devices, &x.range);
+    if (is_dense(&x.reach, x.width)) x.reach.apart = 0;
   }
   if (!fits) x.range = (gs_held_range){0};
   return x;
@@ -79,7 +88,8 @@ int64_t gs_exchange_wanted(const gs_exchange *x, int64_t i) {
   if (r->count == 0) return x->range.length;
   int64_t real = gs_min(r->count - x->width * i, x->width);
   if (real <= 0) return 0;
-  int64_t output = x->width * i + real - 1;
+  bool back = r->num < 0 && x->step > 0; /* the first output needs the last */
+  int64_t output = x->width * i + (back ? 0 : real - 1);
   int64_t last = gs_floor_div(r->num * output + r->last, r->den);
   int64_t place = gs_floor_div(last - gs_held_range_first(&x->range, i),
                                x->step);
@@ -202,6 +212,57 @@ gs_exchange_run *gs_exchange_runs(gs_arena *a, const gs_exchange *x, int64_t i,
   return v.at;
 }
 
+/* ---- places that outputs pass over ---- */
+
+/* Whether the device with index i may have some: between the elements of one
+ * output, between those and the next one's, or before all, as where outputs run
+ * the other way and there are not `width` of them. */
+static bool passes_over(const gs_exchange *x, int64_t i) {
+  const gs_reach *r = &x->reach;
+  if (r->count == 0 || x->step != 1) return false;
+  if (r->apart > 1 || r->num < 0 || r->num > r->last - r->first + r->den)
+    return true;
+  return gs_floor_div(r->num * x->width * i + r->first, r->den) >
+         gs_held_range_first(&x->range, i);
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) { return -gs_floor_div(-a, b); }
+
+/* Whether one of the outputs low .. high needs element e. */
+static bool is_read(const gs_reach *r, int64_t low, int64_t high, int64_t e) {
+  /* at <= num*o < end */
+  int64_t at = r->den * e - r->last;
+  int64_t end = at + r->last - r->first + r->den;
+  bool back = r->num < 0;
+  low = gs_max(low, back ? gs_floor_div(-end, -r->num) + 1
+                         : ceil_div(at, r->num));
+  high = gs_min(high, back ? gs_floor_div(-at, -r->num)
+                           : ceil_div(end, r->num) - 1);
+  if (r->apart <= 1) return low <= high;
+  high = gs_min(high, low + r->apart - 1); /* then they leave the same again */
+  for (int64_t o = low; o <= high; o++)
+    if ((r->num * o - at) % r->apart == 0) return true;
+  return false;
+}
+
+/* Whether place j of a device is needed; `first` is element 0 of its places. */
+static bool is_needed(const gs_exchange *x, int64_t i, int64_t first,
+                      int64_t j) {
+  int64_t low = x->width * i;
+  int64_t high = gs_min(x->reach.count, low + x->width) - 1;
+  return is_read(&x->reach, low, high, first + j);
+}
+
+bool gs_exchange_needs(const gs_exchange *x, int64_t i, int64_t j) {
+  if (j >= gs_exchange_wanted(x, i)) return false;
+  return !passes_over(x, i) ||
+         is_needed(x, i, gs_held_range_first(&x->range, i), j);
+}
+
+int64_t gs_exchange_apart(const gs_exchange *x, const gs_exchange_piece *p) {
+  return x->step == 1 && p->delta ? (p->delta < 0 ? -p->delta : p->delta) : 1;
+}
+
 /* ---- pieces ---- */
 
 /* Takes from the front of a run of a source what one device holds: returns its
@@ -226,6 +287,59 @@ static int64_t next_piece(const gs_exchange *x, gs_exchange_run *r,
 
 typedef GS_VEC(gs_exchange_piece) pieces;
 
+/* Of piece p of the device with index i the places from number k on that are
+ * `by` apart, in pieces as long as can be. */
+static void add_needed(gs_arena *a, const gs_exchange *x, int64_t i,
+                       const gs_exchange_piece *p, int64_t k, int64_t by,
+                       pieces *of) {
+  int64_t first = gs_held_range_first(&x->range, i);
+  gs_exchange_piece *last = NULL;
+  for (; k < p->count; k += by) {
+    if (!is_needed(x, i, first, p->place + k)) {
+      last = NULL;
+      continue;
+    }
+    if (!last) {
+      last = gs_push(a, of);
+      *last = *p;
+      last->at += p->delta * k;
+      last->place += k;
+      last->count = last->delta = 0;
+    }
+    if (last->count++) last->delta = by * p->delta;
+  }
+}
+
+/* What is needed of a piece that comes from another device.  Where there are
+ * many windows with few elements: for each remainder by their stride one piece;
+ * else one for each window. */
+static void push_needed(gs_arena *a, const gs_exchange *x, int64_t i,
+                        const gs_exchange_piece *p, pieces *of) {
+  const gs_reach *r = &x->reach;
+  if (!passes_over(x, i)) {
+    *gs_push(a, of) = *p;
+    return;
+  }
+  int64_t stride = r->num < 0 || r->num % r->den ? 1 : r->num / r->den;
+  bool few = (r->last - r->first + r->den) / r->den < p->count / stride;
+  if (p->delta && stride > 1 && few) {
+    for (int64_t k = 0; k < stride; k++)
+      add_needed(a, x, i, p, k, stride, of);
+  } else {
+    add_needed(a, x, i, p, 0, 1, of);
+  }
+}
+
+/* How many elements those are. */
+static int64_t needed(const gs_exchange *x, int64_t i,
+                      const gs_exchange_piece *p) {
+  if (!passes_over(x, i)) return p->count;
+  int64_t first = gs_held_range_first(&x->range, i), n = 0;
+  for (int64_t k = 0; k < p->count; k++)
+    n += is_needed(x, i, first, p->place + k);
+  return n;
+}
+
 /* The pieces of a device of index i along `to` that come from member `only`
  * of the group along `from` (-1: of all).  Sources that are whole count as
  * those of member `me`. */
@@ -241,8 +355,10 @@ static void pieces_of(gs_arena *a, const gs_exchange *x, int64_t i, int64_t me,
       gs_exchange_piece p;
       int64_t owner = next_piece(x, &r, &p);
       if (!s->block) owner = me;
-      if (only < 0) *gs_push(a, &of[owner]) = p;
-      else if (owner == only) *gs_push(a, of) = p;
+      if (only >= 0 && owner != only) continue;
+      pieces *to = only < 0 ? &of[owner] : of;
+      if (owner == me) *gs_push(a, to) = p;
+      else push_needed(a, x, i, &p, to);
     }
   }
 }
@@ -324,7 +440,7 @@ static int64_t sent_in_orders(const gs_mesh *m, const gs_exchange *x) {
         gs_exchange_piece c;
         int64_t giver = gs_axes_peer(m, &x->from, p, next_piece(x, &r, &c));
         if (giver == p) continue;
-        sent[giver] += c.count;
+        sent[giver] += needed(x, gs_axes_index(m, &x->to, p), &c);
         most = gs_max(most, sent[giver]);
       }
     }
@@ -366,7 +482,7 @@ int64_t gs_exchange_sent(const gs_mesh *m, const gs_exchange *x) {
         int64_t giver = gs_axes_peer(m, &x->from, 0, owner);
         bool itself = gs_axes_index(m, &shared, giver) == own;
         int64_t *sum = &sent[owner * apart_size + at];
-        *sum += p.count * (takers - itself);
+        if (takers > itself) *sum += needed(x, i, &p) * (takers - itself);
         most = gs_max(most, *sum);
       }
     }

@@ -44,8 +44,9 @@ typedef struct gs_exchange {
   gs_held_range range; /* first(i), and the places that each device ends with */
   int64_t step;        /* between elements of places; any but 0 */
   gs_reach reach;      /* places that no output needs are neither sent nor
-                          counted; they hold the fill if that is VALUE or
-                          OPERAND, else anything.  count 0: all are needed */
+                          counted; those behind the last that one needs hold
+                          the fill if that is VALUE or OPERAND, all others
+                          anything.  count 0: all are needed */
   int64_t width;       /* outputs of one device: i has those from width*i on */
   gs_fill fill;
   double value; /* of GS_FILL_VALUE */
@@ -59,7 +60,7 @@ bool gs_fill_parse(const char *s, gs_fill *f);
 /* The exchange that gives each device what its outputs need: along `to` each
  * has width = ceil(count / devices) of them.  `copies`, for a reach of one
  * element with den 1: place j is output width*i + j and holds its element
- * (step is num); else num is above 0 and places are consecutive elements.  The
+ * (step is num); else places are consecutive elements of a window.  The
  * rest (from, sources, fill) is the caller's.  Where a number overflows,
  * range.c is 0, which gs_exchange_check refuses. */
 gs_exchange gs_exchange_of(const gs_mesh *m, const gs_axes *to,
@@ -67,7 +68,8 @@ gs_exchange gs_exchange_of(const gs_mesh *m, const gs_axes *to,
 /* The one that brings a dim of n elements to the blocks along `to`. */
 gs_exchange gs_exchange_blocks(const gs_mesh *m, const gs_axes *to, int64_t n);
 
-/* How many of its places the device with index i needs. */
+/* How many places there are up to the last one that the device with index i
+ * needs. */
 int64_t gs_exchange_wanted(const gs_exchange *x, int64_t i);
 
 /* Places `place` .. `place + count - 1` hold elements elem, elem + delta, ...
@@ -78,18 +80,29 @@ typedef struct gs_exchange_run {
   int64_t elem, delta; /* step, -step (reflected), 0 (at an edge, or one) */
 } gs_exchange_run;
 
+/* Whether the device with index i needs place j of those: with another step
+ * than 1 it does, else outputs may pass over some (a stride longer than their
+ * windows, dilation). */
+bool gs_exchange_needs(const gs_exchange *x, int64_t i, int64_t j);
+
 /* The runs of the wanted places of index i, in the order of the places, within
  * `a`. O(runs): not of places. */
 gs_exchange_run *gs_exchange_runs(gs_arena *a, const gs_exchange *x, int64_t i,
                                   int *n);
 
 /* What one device sends to, and takes from, another member of the group along
- * `from`: pieces of blocks, in the order of the receiver's places. */
+ * `from`: pieces of blocks, in the order of the receiver's places, or of those
+ * that outputs pass over some between one remainder by their stride after
+ * another.  What it has itself a device takes all of. */
 typedef struct gs_exchange_piece {
   int source;
   int64_t at, delta, count; /* elements at, at + delta .. of the block */
-  int64_t place;            /* of the receiver */
+  int64_t place;            /* of the receiver, the first */
 } gs_exchange_piece;
+
+/* How far apart the places of a piece are: 1, but for step 1 as far as its
+ * elements. */
+int64_t gs_exchange_apart(const gs_exchange *x, const gs_exchange_piece *p);
 
 typedef struct gs_exchange_peer {
   int n;

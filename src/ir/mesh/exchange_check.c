@@ -39,14 +39,18 @@ static gs_status check_reach(const gs_exchange *x, int64_t devices,
                    "%lld devices with a width of %lld do not hold %lld outputs",
                    (long long)devices, (long long)x->width,
                    (long long)r->count);
-  if (r->den <= 0 || r->num == 0 || r->first > r->last ||
-      (r->num < 0 && (r->den != 1 || r->first != r->last)))
+  if (r->den <= 0 || r->num == 0 || r->first > r->last)
     return gs_fail(e, GS_DATA, what,
                    "outputs cannot reach floor((%lld*o + %lld)/%lld) to "
                    "floor((%lld*o + %lld)/%lld)",
                    (long long)r->num, (long long)r->first, (long long)r->den,
                    (long long)r->num, (long long)r->last, (long long)r->den);
-  if (!near(r->first) || !near(r->last) || !near(r->den) ||
+  if (r->apart < 0 || (r->apart > 1 && (r->num < 0 || x->step != 1)))
+    return gs_fail(e, GS_DATA, what,
+                   "outputs with %lld*o and step %lld cannot need elements "
+                   "%lld apart",
+                   (long long)r->num, (long long)x->step, (long long)r->apart);
+  if (!near(r->first) || !near(r->last) || !near(r->den) || !near(r->apart) ||
       !scaled(r->num, r->count, r->first, &last) ||
       !scaled(r->num, r->count, r->last, &last))
     return gs_fail(e, GS_DATA, what, "the reach does not fit in 60 bits");
@@ -67,6 +71,10 @@ static gs_status check_range(const gs_exchange *x, int64_t devices,
     fits = gs_held_range_fits(r, i) &&
            scaled(x->step, r->length, gs_held_range_first(r, i), &end) &&
            near(gs_held_range_first(r, i));
+    /* What gs_exchange_needs multiplies. */
+    if (fits && x->reach.count && x->step == 1)
+      fits = scaled(x->reach.den, end, 0, &all) &&
+             scaled(x->reach.den, gs_held_range_first(r, i), 0, &all);
   }
   if (fits) return GS_OK;
   return gs_fail(e, GS_DATA, what, "the range does not fit in 60 bits");

@@ -169,23 +169,38 @@ static bool same_need(const gs_form *a, const gs_form *b, int d) {
   static const gs_need all;
   const gs_need *x = a->need ? &a->need[d] : &all;
   const gs_need *y = b->need ? &b->need[d] : &all;
-  return x->width == y->width && x->reach.count == y->reach.count &&
-         x->reach.num == y->reach.num && x->reach.den == y->reach.den &&
-         x->reach.first == y->reach.first && x->reach.last == y->reach.last;
+  return x->width == y->width &&
+         !memcmp(&x->reach, &y->reach, sizeof x->reach);
+}
+
+/* Whether what `have` needs of dim d is all that `want` needs. */
+static bool covers_need(const gs_form *have, const gs_form *want, int d) {
+  if (!have->need || !have->need[d].reach.count) return true;
+  if (!want->need) return false;
+  gs_need x = have->need[d], y = want->need[d];
+  if (!x.reach.apart) y.reach.apart = 0;
+  return x.width == y.width && !memcmp(&x.reach, &y.reach, sizeof x.reach);
 }
 
 bool gs_form_is_blocks(const gs_form *f) { return !gs_form_windows(f); }
 
-bool gs_form_same_elements(const gs_form *a, const gs_form *b) {
+typedef bool need_fn(const gs_form *a, const gs_form *b, int d);
+
+static bool same_places_for(const gs_form *a, const gs_form *b,
+                            need_fn *needs) {
   if (!gs_sharding_equal(a->sharding, b->sharding)) return false;
   for (int d = 0; d < a->sharding->rank; d++) {
     bool window = is_window(a, d);
     if (window != is_window(b, d)) return false;
     if (window && (!gs_held_range_equal(&a->window[d], &b->window[d]) ||
-                   !same_need(a, b, d)))
+                   !needs(a, b, d)))
       return false;
   }
   return true;
+}
+
+bool gs_form_same_elements(const gs_form *a, const gs_form *b) {
+  return same_places_for(a, b, same_need);
 }
 
 bool gs_form_equal(const gs_form *a, const gs_form *b) {
@@ -235,7 +250,7 @@ uint64_t gs_form_padded(const gs_mesh *m, const gs_form *f,
 
 bool gs_form_serves(const gs_mesh *m, const gs_form *have, const gs_form *want,
                     const int64_t *dims) {
-  if (!gs_form_same_elements(have, want)) return false;
+  if (!same_places_for(have, want, covers_need)) return false;
   uint64_t asked = want->padding.dims;
   if (asked) asked &= gs_form_padded(m, have, dims);
   return !asked || (!(asked & ~have->padding.dims) &&

@@ -23,10 +23,11 @@ typedef struct gs_held_range {
 /* Which elements of a dim output o of [0, count) needs, of whatever is
  * computed from it:
  * floor((num*o + first) / den) .. floor((num*o + last) / den);
- * den > 0, first <= last, num not 0 (below 0 only where first == last and den
- * is 1). */
+ * den > 0, first <= last, num not 0 (below 0: outputs run the other way).
+ * With `apart` above 1 (dilation; num is above 0) it needs of these elements e
+ * where num*o + last - den*e is a multiple of that; 0 stands for 1. */
 typedef struct gs_reach {
-  int64_t count, num, den, first, last;
+  int64_t count, num, den, first, last, apart;
 } gs_reach;
 
 /* What the places of a window are for: the device with index i computes
@@ -108,7 +109,8 @@ void gs_form_local(const gs_mesh *m, const gs_form *f, const int64_t *dims,
 uint64_t gs_form_padded(const gs_mesh *m, const gs_form *f,
                         const int64_t *dims);
 /* Whether what is held as `have` can be read as `want` as it lies: the same
- * elements, and the padding that is wanted where there is padding. */
+ * places, of which `have` has all that `want` needs, and the padding that is
+ * wanted where there is padding. */
 bool gs_form_serves(const gs_mesh *m, const gs_form *have, const gs_form *want,
                     const int64_t *dims);
 

@@ -131,9 +131,9 @@ static void plan_scratch(gs_kctx *k, plan *p) {
     k->scratch_size += p->wide[i];
   }
   /* Rounded from there, or put where it is to lie. */
-  size_t size = k->out[0].dtype == GS_DOUBLE ? sizeof(double) : sizeof(float);
-  if (p->half || (p->own && k->out[0].pitch))
-    p->result = rounded((size_t)k->out[0].n * size);
+  bool later = p->relu || gs_kernel_has(k, Z); /* rest */
+  if (p->half || (p->own && k->out[0].pitch && later))
+    p->result = rounded((size_t)k->out[0].n * sizeof(float));
   if (p->scaled && !p->weights)
     p->scaling = rounded((size_t)k->in[W].n * sizeof(float)) +
                  rounded((size_t)(p->s.group * p->s.out) * sizeof(float));
@@ -214,8 +214,8 @@ static void run_own(gs_kctx *k, const plan *p, const void *const *in,
   x.data = (void *)(uintptr_t)unblocked(k, p, X, in[X], &scratch);
   x.dtype = p->half ? GS_FLOAT : x.dtype;
   z = unblocked(k, p, Z, z, &scratch);
-  gs_conv_own_run(p->own, &x, 0, p->weights ? p->weights : in[W], in[B], out,
-                  scratch, k->threads);
+  gs_conv_own_run(p->own, &x, 0, p->weights ? p->weights : in[W], in[B],
+                  p->result ? NULL : &k->out[0], out, scratch, k->threads);
   rest_job j = {out, z, p->relu};
   if (j.z || j.relu) gs_parallel(k->threads, k->out[0].n, 1, rest, &j);
 }
@@ -266,7 +266,7 @@ static gs_status run(gs_kctx *k) {
                           "convolution");
   if (p->half) gs_half_narrow_to(y, out, k->threads);
   else if (p->result)
-    gs_part_put(y, y->dtype == GS_DOUBLE ? 8 : 4, 0, y->n, out);
+    gs_part_put(y, sizeof(float), 0, y->n, out);
   return GS_OK;
 }
 
@@ -284,11 +284,11 @@ bool gs_fits_conv(const gs_node *n, const gs_view *y) {
   gs_kctx k = {.node = n, .nin = n->nin, .arena = &a};
   gs_conv_shape s, wide;
   gs_dtype t = n->in[X]->dtype;
-  bool fits = !gs_conv_shape_get(&k, X, W, false, &s) && t != GS_DOUBLE;
+  bool fits = !gs_conv_shape_get(&k, X, W, false, &s);
   wide = s;
   if (fits && t == GS_FLOAT)
     fits = (!gs_node_in(n, Z) && gs_dnn_conv_widen(&wide, y)) ||
            gs_dnn_conv_piece(&s) <= CACHE;
   gs_arena_free(&a);
-  return fits; /* halves are rounded to there */
+  return fits; /* halves are rounded to there, doubles computed */
 }

@@ -37,9 +37,11 @@ gs_conv_own *gs_conv_own_new(gs_arena *a, const gs_conv_shape *s, gs_dtype t);
 size_t gs_conv_own_scratch(const gs_conv_own *c);
 /* y = conv(x - zero, w) + bias.  x is of any type that gs_convert knows; w
  * [group * out, in, window...], y and bias (may be NULL) are of type t.  Each
- * element is summed in one order: the same bits for any number of threads. */
+ * element is summed in one order: the same bits for any number of threads.
+ * y lies as `part`, of the result's dims, says; NULL: one element behind
+ * another. */
 void gs_conv_own_run(const gs_conv_own *c, const gs_view *x, int64_t zero,
-                     const void *w, const void *bias, void *y, void *scratch,
-                     int threads);
+                     const void *w, const void *bias, const gs_view *part,
+                     void *y, void *scratch, int threads);
 
 #endif

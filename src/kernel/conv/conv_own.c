@@ -7,6 +7,7 @@
 #include "kernel/conv/conv.h"
 #include "kernel/conv/window_part.h"
 #include "kernel/core/isa.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 
 enum { BLOCK = 32 }; /* elements of a row held in registers */
@@ -29,6 +30,7 @@ typedef struct job {
   const gs_view *x;
   int64_t image, zero;
   const char *w, *bias;
+  const gs_view *part; /* where y lies; NULL: as it comes */
   char *y, *padded;
 } job;
 
@@ -61,13 +63,16 @@ gs_status gs_conv_shape_place(gs_kctx *k, int w, gs_conv_shape *s) {
   const gs_value *x = k->node->in[0], *f = k->node->in[w];
   const gs_value *y = k->node->out[0];
   gs_window_part part;
+  gs_kextent taps;
   GS_TRY(gs_window_part_get(k, f->dims + 2, &part));
+  GS_TRY(gs_kctx_operand(k, w, &taps));
   s->batch = x->dims[0];
   s->in = f->dims[1];
   s->group = s->in ? x->dims[1] / s->in : 1;
   s->out = s->group ? f->dims[0] / s->group : 0;
   if (y->dims[0] != s->batch || x->dims[1] != s->group * s->in ||
-      f->dims[0] != s->group * s->out || y->dims[1] != f->dims[0])
+      f->dims[0] != s->group * s->out ||
+      !gs_kctx_alike(&part.y, 1, y->dims, &taps, 0, f->dims))
     return gs_kernel_fail(k, GS_DATA, "the weights do not fit the operand");
   s->w = part.w;
   memcpy(s->low, part.low, sizeof s->low);
@@ -197,7 +202,8 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
     const char *x = j->padded + at * c->size;
     const char *f = j->w + m * c->taps * c->size;
     const char *b = j->bias ? j->bias + m * c->size : NULL;
-    char *y = j->y + (j->image * channels * c->rows + i) * n * c->size;
+    int64_t to = (j->image * channels * c->rows + i) * n;
+    char *y = j->y + (j->part ? gs_part_place(j->part, to) : to) * c->size;
     int64_t step = w->stride[last];
     if (c->type == GS_FLOAT)
       GS_PICK(row_f32)(y, n, x, c->off, f, c->taps, step, b);
@@ -209,11 +215,12 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
 }
 
 void gs_conv_own_run(const gs_conv_own *c, const gs_view *x, int64_t zero,
-                     const void *w, const void *bias, void *y, void *scratch,
-                     int threads) {
-  job j = {.c = c, .x = x, .zero = zero, .w = w, .bias = bias, .y = y,
-           .padded = scratch};
+                     const void *w, const void *bias, const gs_view *part,
+                     void *y, void *scratch, int threads) {
+  job j = {.c = c, .x = x, .zero = zero, .w = w, .bias = bias, .part = part,
+           .y = y, .padded = scratch};
   int64_t channels = c->s.group * c->s.out, n = c->s.w.out[c->s.w.n - 1];
+  gs_assert(!part || !part->pitch || !n || part->run % n == 0);
   for (j.image = 0; j.image < c->s.batch; j.image++) {
     gs_parallel(threads, c->s.group * c->s.in, c->channel, pad, &j);
     gs_parallel(threads, channels * c->rows, n * gs_max(c->taps, 1), rows, &j);

@@ -115,10 +115,31 @@ static void plan_three(plan *p) {
   if (p->from >= p->to) p->three = NULL;
 }
 
+static bool has_indices(const gs_kctx *k) {
+  return k->nout > 1 && k->out[1].rank >= 0;
+}
+
+/* They are those of the elements of the result. */
+static gs_status check_indices(gs_kctx *k, const gs_kextent *y) {
+  gs_kextent index;
+  if (!has_indices(k)) return GS_OK;
+  GS_TRY(gs_kctx_result(k, 1, &index));
+  for (int d = 0; d < y->rank; d++)
+    if (!gs_kctx_alike(y, d, k->out[0].dims, &index, d, k->out[1].dims))
+      return gs_kernel_fail(k, GS_DATA, "the indices are not those of the "
+                            "elements of the result along dim %d", d);
+  return GS_OK;
+}
+
 /* The windows of the whole as those of this device. */
 static gs_status place(gs_kctx *k, plan *p, gs_window *whole) {
   gs_window_part part;
   GS_TRY(gs_window_part_get(k, NULL, &part));
+  const gs_view *x = &k->in[0], *y = &k->out[0];
+  if (!gs_kctx_alike(&part.x, 1, x->dims, &part.y, 1, y->dims))
+    return gs_kernel_fail(k, GS_DATA, "the result is not of the channels that "
+                          "the operand is of");
+  GS_TRY(check_indices(k, &part.y));
   *whole = part.whole;
   p->w = part.w;
   p->x = part.x;
@@ -373,9 +394,8 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
 static gs_status run(gs_kctx *k) {
   const plan *p = k->state;
   const gs_view *x = &k->in[0], *y = &k->out[0];
-  bool index = k->nout > 1 && k->out[1].rank >= 0;
   job j = {.p = p, .x = x->data, .y = y->data,
-           .index = index ? k->out[1].data : NULL};
+           .index = has_indices(k) ? k->out[1].data : NULL};
   if (!y->n) return GS_OK;
   bool half = gs_dtype_half(x->dtype);
   if (half) {

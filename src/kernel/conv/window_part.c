@@ -8,6 +8,9 @@ gs_status gs_window_part_get(gs_kctx *k, const int64_t *size,
   gs_value x = *k->node->in[0];
   GS_TRY(gs_kctx_operand(k, 0, &p->x));
   GS_TRY(gs_kctx_result(k, 0, &p->y));
+  if (!gs_kctx_alike(&p->x, 0, k->in[0].dims, &p->y, 0, k->out[0].dims))
+    return gs_kernel_fail(k, GS_DATA, "the result is not of the batch that the "
+                          "operand is of");
   x.rank = p->x.rank;
   x.dims = p->x.dims;
   GS_TRY(gs_window_read(k->arena, k->node, &x, size, &p->whole, k->err));

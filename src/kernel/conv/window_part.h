@@ -16,7 +16,8 @@ typedef struct gs_window_part {
 } gs_window_part;
 
 /* That of result 0 over operand 0; `size` as in gs_window_read.  GS_DATA where
- * elements that the windows cover are not there. */
+ * elements that the windows cover are not there, or those of the batch are
+ * others. */
 gs_status gs_window_part_get(gs_kctx *k, const int64_t *size,
                              gs_window_part *p);
 

@@ -117,6 +117,12 @@ bool gs_kctx_has(const gs_kextent *x, int d, int64_t n, int64_t lo,
   return lo > hi || (lo >= x->first[d] && hi < x->first[d] + n);
 }
 
+bool gs_kctx_alike(const gs_kextent *x, int d, const int64_t *n,
+                   const gs_kextent *y, int e, const int64_t *m) {
+  return x->dims[d] == y->dims[e] && x->first[d] == y->first[e] &&
+         n[d] == m[e];
+}
+
 /* ---- Shard: the device's block, zero past the end ---- */
 
 typedef struct shard_plan {

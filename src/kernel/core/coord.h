@@ -31,4 +31,9 @@ gs_status gs_kctx_result(gs_kctx *k, int i, gs_kextent *x);
 bool gs_kctx_has(const gs_kextent *x, int d, int64_t n, int64_t lo,
                  int64_t hi);
 
+/* Whether dim d of x and dim e of y are the same elements of dims of one
+ * size, of which each has n[d] and m[e] here. */
+bool gs_kctx_alike(const gs_kextent *x, int d, const int64_t *n,
+                   const gs_kextent *y, int e, const int64_t *m);
+
 #endif

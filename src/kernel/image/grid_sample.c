@@ -51,6 +51,7 @@ typedef struct plan {
   int64_t stride[MAX_DIMS];
   int64_t plane, places; /* elements of one channel, places of one batch */
   size_t x_bytes;        /* of X in the computed type; 0: as it is */
+  gs_kextent y;          /* of the result: others than these are padding */
 } plan;
 
 typedef struct job {
@@ -59,6 +60,7 @@ typedef struct job {
   const gs_resample *sum;
   const gs_sample_loops *loop;
   const char *x; /* in the computed type */
+  bool *missing; /* an element that is not here was wanted */
 } job;
 
 /* ---- attributes ---- */
@@ -87,6 +89,23 @@ static gs_status check_types(gs_kctx *k, size_t *size) {
   return GS_OK;
 }
 
+/* Image, grid and result are of the same batch, channels and places. */
+static gs_status check_parts(gs_kctx *k, const gs_kextent *x, plan *p) {
+  const gs_view *image = &k->in[0], *grid = &k->in[1], *y = &k->out[0];
+  gs_kextent g;
+  GS_TRY(gs_kctx_operand(k, 1, &g));
+  GS_TRY(gs_kctx_result(k, 0, &p->y));
+  bool alike = gs_kctx_alike(x, 0, image->dims, &g, 0, grid->dims) &&
+               gs_kctx_alike(x, 0, image->dims, &p->y, 0, y->dims) &&
+               gs_kctx_alike(x, 1, image->dims, &p->y, 1, y->dims) &&
+               grid->dims[grid->rank - 1] == p->r;
+  for (int d = 2; alike && d < y->rank; d++)
+    alike = gs_kctx_alike(&g, d - 1, grid->dims, &p->y, d, y->dims);
+  if (alike) return GS_OK;
+  return gs_kernel_fail(k, GS_DATA, "image, grid and result are not of the "
+                        "same batch, channels and places");
+}
+
 static gs_status prep(gs_kctx *k) {
   static const char *const modes[] = {"nearest", "linear", "cubic"};
   static const char *const pads[] = {"zeros", "border", "reflection"};
@@ -101,6 +120,7 @@ static gs_status prep(gs_kctx *k) {
   GS_TRY(check_types(k, &size));
   GS_TRY(gs_kctx_operand(k, 0, &all));
   p->r = x->rank - 2;
+  GS_TRY(check_parts(k, &all, p));
   if (p->r > (mode == 2 ? 4 : MAX_DIMS))
     return gs_kernel_fail(k, GS_UNSUPPORTED, "%d sampled dims, of mode %s",
                           p->r, modes[mode]);
@@ -161,16 +181,38 @@ static int64_t mapped(const gs_sample_dim *d, int64_t i) {
   return i < d->size ? i : span - edge - i;
 }
 
-/* Where the element that index i of a dim stands for is here; -1: nowhere. */
+enum { OUTSIDE = -1, MISSING = -2 };
+
+/* Where the element that index i of a dim stands for is here; OUTSIDE: there
+ * is none, MISSING: it is not here. */
 static int64_t inside(const gs_sample_dim *d, int64_t i) {
   if (i < 0 || i >= d->size) i = mapped(d, i);
   int64_t at = i - d->first;
-  return i < 0 || at < 0 || at >= d->n ? -1 : at;
+  if (i < 0) return OUTSIDE;
+  return at < 0 || at >= d->n ? MISSING : at;
 }
 
-/* Multiplies the elements around the places of dim d into s->at and s->w,
- * which hold `taps` of them; from the last to keep those that are read. */
-static bool spread(const job *j, space *s, int d, int taps, int64_t n) {
+/* Whether place `at` of the grid of all batches is one of the whole. */
+static bool is_place(const plan *p, const gs_view *y, int64_t at) {
+  for (int d = p->r + 1; d >= 0; d--) {
+    if (d == 1) continue; /* channels */
+    int64_t i = p->y.first[d] + at % y->dims[d];
+    if (i < 0 || i >= p->y.dims[d]) return false;
+    at /= y->dims[d];
+  }
+  return true;
+}
+
+static void report_missing(const job *j) {
+#pragma omp atomic write
+  *j->missing = true;
+}
+
+/* Multiplies the elements around the places of dim d, the first of which is
+ * `at`, into s->at and s->w, which hold `taps` of them; from the last to keep
+ * those that are read. */
+static bool spread(const job *j, space *s, int d, int taps, int64_t at,
+                   int64_t n) {
   const plan *p = j->p;
   const gs_sample_dim *dim = &p->dim[d];
   int64_t here = dim->first < 0 ? 0 : gs_min(dim->n, dim->size - dim->first);
@@ -182,6 +224,8 @@ static bool spread(const job *j, space *s, int d, int taps, int64_t n) {
       for (int64_t i = 0; i < n; i++) {
         int64_t v = s->first[i] + e - dim->first;
         if (v < 0 || v >= here) v = inside(dim, v + dim->first);
+        if (v == MISSING && is_place(p, &j->k->out[0], at + i))
+          report_missing(j);
         bool out = v < 0 || from[i] < 0;
         outside |= out;
         to[i] = out ? -1 : (int32_t)(from[i] + v * p->stride[d]);
@@ -266,7 +310,7 @@ static bool find(const job *j, space *s, int64_t at, int64_t n) {
     if (p->each == 1) ones(p, s->w1, n);
     else if (p->each == 2) j->loop->linear(s->past, n, s->w1);
     else j->loop->cubic(s->past, n, s->w1);
-    outside |= spread(j, s, d, taps, n);
+    outside |= spread(j, s, d, taps, at, n);
     taps *= p->each;
   }
   return outside;
@@ -320,7 +364,9 @@ static void runs(void *ctx, int64_t lo, int64_t hi) {
 static gs_status run(gs_kctx *k) {
   const plan *p = k->state;
   const gs_view *x = &k->in[0], *y = &k->out[0];
-  job j = {.k = k, .p = p, .sum = gs_resample_get(p->type), .x = x->data};
+  bool missing = false;
+  job j = {.k = k, .p = p, .sum = gs_resample_get(p->type), .x = x->data,
+           .missing = &missing};
   j.loop = p->type == GS_DOUBLE ? GS_PICK(&loops_f64) : GS_PICK(&loops_f32);
   if (!y->n) return GS_OK;
   if (p->x_bytes) {
@@ -329,6 +375,9 @@ static gs_status run(gs_kctx *k) {
   }
   gs_parallel(k->threads, x->dims[0] * gs_ceil_div(p->places, RUN),
               RUN * p->taps * (x->dims[1] + 4), runs, &j);
+  if (missing)
+    return gs_kernel_fail(k, GS_DATA, "elements of the image that the grid "
+                          "asks for are missing");
   return GS_OK;
 }
 

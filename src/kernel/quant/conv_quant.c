@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel/conv/conv.h"
+#include "kernel/core/layout.h"
 
 typedef struct plan {
   gs_conv_own *own;
@@ -21,6 +22,12 @@ static gs_status check_list(gs_kctx *k, int i, int64_t channels) {
                         (long long)channels);
 }
 
+static gs_status check_single(gs_kctx *k, int i) {
+  if (!gs_kernel_has(k, i) || k->in[i].n == 1) return GS_OK;
+  return gs_kernel_fail(k, GS_DATA, "operand %d has %lld numbers instead of 1",
+                        i, (long long)k->in[i].n);
+}
+
 static gs_status prep(gs_kctx *k, int w, int w_zero, bool sums) {
   plan *p = GS_NEW(k->arena, plan);
   gs_conv_shape s;
@@ -28,6 +35,7 @@ static gs_status prep(gs_kctx *k, int w, int w_zero, bool sums) {
   if (!is_byte(k->in[0].dtype)) return gs_kernel_no_type(k, k->in[0].dtype);
   if (!is_byte(k->in[w].dtype)) return gs_kernel_no_type(k, k->in[w].dtype);
   GS_TRY(gs_conv_shape_place(k, w, &s));
+  GS_TRY(check_single(k, 2));
   GS_TRY(check_list(k, w_zero, s.group * s.out));
   p->own = gs_conv_own_new(k->arena, &s, GS_INT32);
   p->channels = s.group * s.out;
@@ -44,9 +52,10 @@ static int64_t zero_point(const gs_kctx *k, int i, int64_t m) {
   return gs_view_int(&k->in[i], k->in[i].n == 1 ? 0 : m);
 }
 
-/* y = the sums of x[0] and w, both less their zero points, plus bias. */
+/* y, which lies as `part` says, = the sums of x[0] and w, both less their zero
+ * points, plus bias. */
 static void sums(gs_kctx *k, int x_zero, int w, int w_zero, const void *bias,
-                 void *y) {
+                 const gs_view *part, void *y) {
   const plan *p = k->state;
   const gs_view *v = &k->in[w];
   int32_t *wide = k->scratch;
@@ -56,14 +65,15 @@ static void sums(gs_kctx *k, int x_zero, int w, int w_zero, const void *bias,
     int32_t zero = (int32_t)zero_point(k, w_zero, m);
     for (int64_t i = 0; zero && i < each; i++) wide[m * each + i] -= zero;
   }
-  gs_conv_own_run(p->own, &k->in[0], zero_point(k, x_zero, 0), wide, bias, y,
-                  (char *)k->scratch + p->weights + p->sums, k->threads);
+  gs_conv_own_run(p->own, &k->in[0], zero_point(k, x_zero, 0), wide, bias,
+                  part, y, (char *)k->scratch + p->weights + p->sums,
+                  k->threads);
 }
 
 static gs_status integer_prep(gs_kctx *k) { return prep(k, 1, 3, false); }
 
 static gs_status integer_run(gs_kctx *k) {
-  if (k->out[0].n) sums(k, 2, 1, 3, NULL, k->out[0].data);
+  if (k->out[0].n) sums(k, 2, 1, 3, NULL, &k->out[0], k->out[0].data);
   return GS_OK;
 }
 
@@ -79,7 +89,12 @@ static gs_status qlinear_prep(gs_kctx *k) {
   GS_TRY(prep(k, 3, 5, true));
   const plan *p = k->state;
   GS_TRY(check_list(k, 4, p->channels));
-  return check_list(k, 8, p->channels);
+  for (int i = 1; i < 8; i += i == 1 ? 5 : 1) /* 1, 6, 7 */
+    GS_TRY(check_single(k, i));
+  if (!gs_kernel_has(k, 8) || k->in[8].n == p->channels) return GS_OK;
+  return gs_kernel_fail(k, GS_DATA, "the bias has %lld numbers for %lld "
+                        "channels", (long long)k->in[8].n,
+                        (long long)p->channels);
 }
 
 static gs_status qlinear_run(gs_kctx *k) {
@@ -91,15 +106,20 @@ static gs_status qlinear_run(gs_kctx *k) {
   float low = y->dtype == GS_INT8 ? -128 : 0;
   float high = y->dtype == GS_INT8 ? 127 : 255;
   if (!y->n) return GS_OK;
-  sums(k, 2, 3, 5, gs_kernel_has(k, 8) ? k->in[8].data : NULL, sum);
+  sums(k, 2, 3, 5, gs_kernel_has(k, 8) ? k->in[8].data : NULL, NULL, sum);
   uint8_t *out = y->data;
   for (int64_t c = 0; c < y->n / p->places; c++) {
     int64_t m = c % p->channels;
     float scale = xs[0] * ws[k->in[4].n == 1 ? 0 : m] / ys[0];
-    for (int64_t i = c * p->places; i < (c + 1) * p->places; i++) {
-      float v = rintf((float)sum[i] * scale) + zero;
-      v = v < low ? low : v > high ? high : v;
-      out[i] = (uint8_t)(int32_t)v;
+    int64_t end = (c + 1) * p->places, some;
+    for (int64_t i = c * p->places; i < end; i += some) {
+      uint8_t *to = out + gs_part_place(y, i);
+      some = gs_part_run(y, i, end - i);
+      for (int64_t q = 0; q < some; q++) {
+        float v = rintf((float)sum[i + q] * scale) + zero;
+        v = v < low ? low : v > high ? high : v;
+        to[q] = (uint8_t)(int32_t)v;
+      }
     }
   }
   return GS_OK;

@@ -59,14 +59,21 @@ gs_status gs_node_range(gs_arena *a, const gs_node *n, const char *name,
                  name, (long long)r->length, (long long)r->c);
 }
 
-static gs_status read_range(const reader *r, gs_exchange *x) {
+/* The last number may be left out. */
+static gs_status read_reach(const reader *r, gs_reach *out) {
   const int64_t *v;
+  int n;
+  gs_node_ints(r->n, "reach", &n);
+  GS_TRY(read_list(r, "reach", n == 6 ? 6 : 5, false, &v));
+  if (v) *out = (gs_reach){v[0], v[1], v[2], v[3], v[4], n == 6 ? v[5] : 0};
+  return GS_OK;
+}
+
+static gs_status read_range(const reader *r, gs_exchange *x) {
   GS_TRY(gs_node_range(r->a, r->n, "range", &x->range, r->e));
   x->step = gs_node_int(r->n, "step", 1);
   x->width = gs_node_int(r->n, "width", 0);
-  GS_TRY(read_list(r, "reach", 5, false, &v));
-  if (v) x->reach = (gs_reach){v[0], v[1], v[2], v[3], v[4]};
-  return GS_OK;
+  return read_reach(r, &x->reach);
 }
 
 static gs_status read_fill(const reader *r, gs_exchange *x) {
@@ -190,7 +197,8 @@ static void set_sources(gs_graph *g, gs_node *n, const gs_exchange *x) {
 void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
                           const gs_exchange *x) {
   const gs_reach *r = &x->reach;
-  int64_t reach[] = {r->count, r->num, r->den, r->first, r->last};
+  int64_t reach[] = {r->count, r->num,  r->den,
+                     r->first, r->last, r->apart};
   gs_assert(x->nsource == n->nin - (x->fill == GS_FILL_OPERAND));
   gs_assert(x->fill != GS_FILL_VALUE || !(x->value < (double)(float)x->value ||
                                           x->value > (double)(float)x->value));
@@ -199,7 +207,7 @@ void gs_node_set_exchange(gs_graph *g, gs_node *n, int dim,
   gs_node_set_axes(g, n, "to_axes", &x->to);
   gs_node_set_range(g, n, "range", &x->range);
   if (x->step != 1) gs_node_set_int(g, n, "step", x->step);
-  if (r->count) gs_node_set_ints(g, n, "reach", reach, 5);
+  if (r->count) gs_node_set_ints(g, n, "reach", reach, r->apart > 1 ? 6 : 5);
   if (x->width) gs_node_set_int(g, n, "width", x->width);
   set_sources(g, n, x);
   if (x->fill != GS_FILL_ANY)

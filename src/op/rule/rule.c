@@ -307,6 +307,8 @@ static void print_use(gs_buf *b, const gs_window_use *u) {
     gs_buf_char(b, ',');
     print_term(b, &u->reach, u->factor, u->reach.last);
   }
+  if (u->reach.apart > 1)
+    gs_buf_printf(b, " by %lld", (long long)u->reach.apart);
   gs_buf_char(b, ']');
   if (u->out > 0) gs_buf_printf(b, " of result %d", u->out);
   if (u->fill == GS_FILL_VALUE) gs_buf_printf(b, " else %g", u->value);

@@ -148,7 +148,7 @@ static void use_joined(gs_rule *r, const gs_node *n, int f, int out,
     if (!meets && count) continue;
     gs_window_use u = {.factor = f, .in = i, .dim = x, .out = out,
                        .out_dim = d, .copies = true};
-    u.reach = (gs_reach){count, 1, 1, at - from, at - from};
+    u.reach = (gs_reach){count, 1, 1, at - from, at - from, 0};
     gs_rule_use(r, &u);
     if (!count) return;
   }

@@ -15,6 +15,11 @@ bool gs_window_trivial(const gs_window *w, int d) {
          w->in[d] == w->out[d];
 }
 
+/* What gs_reach wants to know of the dilation. */
+static int64_t apart(const gs_window *w, int d) {
+  return w->size[d] > 1 && w->dilation[d] > 1 ? w->dilation[d] : 0;
+}
+
 static void put_pass(gs_rule *r, const gs_window *w, int in, int d) {
   int f = gs_rule_factor(r, w->out[d], GS_PASS);
   gs_rule_put(&r->in[in], d + 2, f);
@@ -29,7 +34,7 @@ void gs_window_put(gs_rule *r, const gs_window *w, int in, int d,
   }
   int64_t last = gs_window_span(w, d) - 1 - w->begin[d];
   gs_window_use use = {
-      .reach = {w->out[d], w->stride[d], 1, -w->begin[d], last},
+      .reach = {w->out[d], w->stride[d], 1, -w->begin[d], last, apart(w, d)},
       .fill = value ? GS_FILL_VALUE : GS_FILL_ANY,
       .value = value ? *value : 0};
   gs_rule_window(r, in, d + 2, 0, d + 2, w->out[d], &use);
@@ -45,7 +50,8 @@ void gs_window_put_transposed(gs_rule *r, const gs_window *w, int in, int d) {
   }
   int64_t stride = w->stride[d], span = gs_max(gs_window_span(w, d), stride);
   gs_window_use use = {.reach = {w->out[d], 1, stride,
-                                 w->begin[d] - span + stride, w->begin[d]},
+                                 w->begin[d] - span + stride, w->begin[d],
+                                 apart(w, d)},
                        .fill = GS_FILL_VALUE};
   gs_rule_window(r, in, d + 2, 0, d + 2, w->out[d], &use);
 }
@@ -66,7 +72,8 @@ int gs_window_split(gs_rule *r, const gs_window *w, int in, int d,
       .in = in,
       .dim = d + 2,
       .out = -1,
-      .reach = {w->size[d], w->dilation[d], 1, -w->begin[d], last},
+      .reach = {w->size[d], w->dilation[d], 1, -w->begin[d], last,
+                w->out[d] > 1 && w->stride[d] > 1 ? w->stride[d] : 0},
       .fill = GS_FILL_VALUE,
       .value = value};
   gs_rule_use(r, &use);

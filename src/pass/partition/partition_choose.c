@@ -269,7 +269,7 @@ static bool add_window(gs_partitioner *p, gs_arena *tmp, const gs_value *v,
   form->sharding = s;
   if (!is_block(p, tmp, v, u, axes, form)) {
     gs_exchange x = gs_exchange_of(p->m, axes, &u->reach, false);
-    gs_need need = {u->reach, x.width};
+    gs_need need = {x.reach, x.width};
     *form = gs_form_hold_for(tmp, p->m, form, u->dim, v->dims[u->dim],
                              &x.range, &need);
   }

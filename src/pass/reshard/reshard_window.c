@@ -226,9 +226,10 @@ static void print_form(gs_buf *b, const gs_mesh *m, const gs_form *f) {
   gs_form_print(b, m, f);
   for (int d = 0; f->need && d < f->sharding->rank; d++) {
     const gs_reach *x = &f->need[d].reach;
-    gs_buf_printf(b, "/%lld %lld %lld %lld %lld %lld", (long long)x->count,
-                  (long long)x->num, (long long)x->den, (long long)x->first,
-                  (long long)x->last, (long long)f->need[d].width);
+    gs_buf_printf(b, "/%lld %lld %lld %lld %lld %lld %lld",
+                  (long long)x->count, (long long)x->num, (long long)x->den,
+                  (long long)x->first, (long long)x->last, (long long)x->apart,
+                  (long long)f->need[d].width);
   }
 }
 

@@ -116,7 +116,8 @@ static bool same_rule(const gs_rule *a, const gs_rule *b) {
   for (int i = 0; same && i < a->nuse; i++) {
     const gs_reach *x = &a->use[i].reach, *y = &b->use[i].reach;
     same = a->use[i].factor == b->use[i].factor && x->num == y->num &&
-           x->den == y->den && x->first == y->first && x->last == y->last;
+           x->den == y->den && x->first == y->first && x->last == y->last &&
+           x->apart == y->apart;
   }
   return same;
 }

@@ -108,7 +108,9 @@ static bool image_reach(gs_arena *a, const gs_node *n, gs_reach *r) {
    * its last one at most each*(o + begin) / s + each - 1. */
   int64_t first = each == 1 ? pads[0] - span + s : each * (pads[0] - span + 1);
   *r = (gs_reach){y->dims[2], each, s, first,
-                  each * pads[0] + s * (each - 1)};
+                  each * pads[0] + s * (each - 1),
+                  each == 1 && block[0] > 1 && dilation[0] > 1 ? dilation[0]
+                                                               : 0};
   return each > 0;
 }
 

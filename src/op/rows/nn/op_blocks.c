@@ -56,7 +56,7 @@ static void put_blocks(gs_rule *r, const gs_node *n, int d, int64_t count) {
   }
   int64_t block = gs_ceil_div(size, count);
   gs_window_use use = {.in = 0, .dim = d, .out = -1, .out_dim = d,
-                       .reach = {count, block, 1, 0, block - 1}};
+                       .reach = {count, block, 1, 0, block - 1, 0}};
   use.factor = gs_rule_factor(r, count, GS_WINDOW);
   gs_rule_put(&r->in[0], d, use.factor);
   put_results(r, n, n->nout, d, use.factor);

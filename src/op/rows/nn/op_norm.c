@@ -103,7 +103,8 @@ gs_status gs_rule_mvn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
  * size / 2 after it. */
 gs_status gs_rule_lrn(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   int64_t size = gs_node_int(n, "size", 1);
-  gs_reach reach = {n->in[0]->dims[1], 1, 1, -((size - 1) / 2), size / 2};
+  gs_reach reach = {n->in[0]->dims[1],  1, 1, -((size - 1) / 2), size / 2,
+                    0};
   GS_TRY(gs_rule_parse(a, "ncS* -> ncS*; window c", n, r, e));
   gs_rule_reach(r, 0, 1, &reach);
   return GS_OK;

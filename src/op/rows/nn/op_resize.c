@@ -4,20 +4,13 @@
 
 #include "base/math.h"
 #include "op/core/local.h"
+#include "op/core/number.h"
 #include "op/rows/tensor/movement.h"
 #include "op/rows/nn/resize_dims.h"
 
 gs_rule_fn gs_rule_resize;
 gs_shape_fn gs_shape_resize;
 gs_local_fn gs_local_resize;
-
-static double from_f16(uint16_t h) {
-  int e = h >> 10 & 31, m = h & 1023;
-  double x = e == 0    ? ldexp(m, -24)
-             : e == 31 ? (double)NAN /* no use here: refused as not finite */
-                       : ldexp(m + 1024, e - 25);
-  return h & 0x8000 ? -x : x;
-}
 
 /* Operand i as doubles: NULL and 0 when it is left out or empty.
  * GS_UNSUPPORTED when it is not constant. */
@@ -35,23 +28,11 @@ static gs_status floats(gs_arena *a, const gs_node *n, int i,
                    "operand %d '%s' must be a list, not %s", i, v->name,
                    gs_shape_text(a, v->dtype, v->rank, v->dims));
   double *x = GS_NEWS(a, m, double);
-  for (int64_t j = 0; j < m; j++) {
-    float f;
-    uint16_t h;
-    if (v->dtype == GS_FLOAT) {
-      memcpy(&f, (const char *)bytes + j * 4, sizeof f);
-      x[j] = (double)f;
-    } else if (v->dtype == GS_DOUBLE) {
-      memcpy(&x[j], (const char *)bytes + j * 8, sizeof *x);
-    } else if (v->dtype == GS_FLOAT16) {
-      memcpy(&h, (const char *)bytes + j * 2, sizeof h);
-      x[j] = from_f16(h);
-    } else {
+  for (int64_t j = 0; j < m; j++)
+    if (!gs_number_at(v->constant, j, &x[j]))
       return gs_fail(e, GS_DATA, gs_node_place(a, n),
                      "operand %d '%s' must hold floats, not %s", i, v->name,
                      gs_dtype_get((int)v->dtype)->text);
-    }
-  }
   *list = x;
   *count = (int)m;
   return GS_OK;

@@ -4,6 +4,7 @@
 
 #include "base/math.h"
 #include "op/core/local.h"
+#include "op/core/number.h"
 #include "op/rows/tensor/movement.h"
 #include "op/rule/rule.h"
 
@@ -121,12 +122,6 @@ static bool add_place(const sampling *s, double c, int64_t n, span *at) {
   return true;
 }
 
-/* Element i of a constant of f32 or f64. */
-static double number(const gs_tensor *t, int64_t i) {
-  return t->dtype == GS_DOUBLE ? ((const double *)t->data)[i]
-                               : (double)((const float *)t->data)[i];
-}
-
 /* What each place of dim `along` of the grid (1, 2, ..) needs of dim d of the
  * image, over all others. */
 static span *spans(gs_arena *a, const gs_node *n, const sampling *s, int along,
@@ -140,10 +135,12 @@ static span *spans(gs_arena *a, const gs_node *n, const sampling *s, int along,
   span *o = GS_NEWS(a, count + 1, span);
   for (int64_t i = 0; i < count; i++) o[i] = (span){size, -1};
   /* Coordinates are listed innermost dim first. */
-  for (int64_t i = 0; i < all; i++)
-    if (!add_place(s, number(t, i * s->dims + s->dims + 1 - d), size,
-                   &o[i / inner % count]))
+  for (int64_t i = 0; i < all; i++) {
+    double c = 0;
+    if (!gs_number_at(t, i * s->dims + s->dims + 1 - d, &c) ||
+        !add_place(s, c, size, &o[i / inner % count]))
       return NULL;
+  }
   return o;
 }
 
@@ -152,7 +149,7 @@ static span *spans(gs_arena *a, const gs_node *n, const sampling *s, int along,
 static gs_reach fit_line(const span *o, int64_t from, int64_t to, int64_t a,
                          int64_t b) {
   int64_t rise = o[b].low + o[b].high - o[a].low - o[a].high;
-  gs_reach r = {.num = gs_max(rise, 1), .den = 2 * gs_max(b - a, 1)};
+  gs_reach r = {.num = rise ? rise : 1, .den = 2 * gs_max(b - a, 1)};
   bool any = false;
   for (int64_t i = from; i <= to; i++) {
     if (o[i].low > o[i].high) continue;
@@ -197,7 +194,7 @@ static bool read_sampling(const gs_node *n, sampling *s) {
                   .align = gs_node_int(n, "align_corners", 0) != 0,
                   .zeros = !strcmp(pad, "zeros"),
                   .border = !strcmp(pad, "border")};
-  return t && t->data && (t->dtype == GS_FLOAT || t->dtype == GS_DOUBLE);
+  return t && gs_tensor_bytes(t);
 }
 
 /* Of dim d of the image: the dim of the result that is not taken and needs the

@@ -128,7 +128,7 @@ gs_status gs_shape_causal_conv(gs_graph *g, gs_node *n, gs_err *e) {
  * split in the split form alone. */
 gs_status gs_rule_causal_conv(gs_arena *a, const gs_node *n, gs_rule *r,
                               gs_err *e) {
-  gs_reach reach = {n->in[0]->dims[2], 1, 1, 1 - n->in[1]->dims[2], 0};
+  gs_reach reach = {n->in[0]->dims[2], 1, 1, 1 - n->in[1]->dims[2], 0, 0};
   bool state = gs_node_out(n, 1) != NULL;
   const char *text = state ? "bcl, c1k, ?c, ?bcs -> bcl, ?bcs; scan l; "
                              "whole k; fixed s; compact; order b c l k s"

@@ -4,6 +4,7 @@
 
 #include "base/data/hash.h"
 #include "base/math.h"
+#include "op/core/number.h"
 #include "op/rows/tensor/movement.h"
 
 /* ---- rules ---- */
@@ -85,35 +86,8 @@ static int64_t range_floats(double start, double limit, double delta) {
   return count > 0 ? (int64_t)count : 0;
 }
 
-/* The value of an f16. */
-static double half(uint16_t h) {
-  int exponent = h >> 10 & 31, digits = h & 1023;
-  double v = exponent == 31 ? (digits ? NAN : (double)INFINITY)
-             : exponent     ? ldexp(1024 + digits, exponent - 25)
-                            : ldexp(digits, -24);
-  return h >> 15 ? -v : v;
-}
-
 static bool float_scalar(const gs_tensor *t, double *f) {
-  const void *p = t ? gs_tensor_bytes(t) : NULL;
-  float f32;
-  uint16_t h;
-  if (!p || gs_tensor_count(t) != 1) return false;
-  if (t->dtype == GS_DOUBLE) {
-    memcpy(f, p, sizeof *f);
-    return true;
-  }
-  if (t->dtype == GS_FLOAT16 || t->dtype == GS_BFLOAT16) {
-    memcpy(&h, p, sizeof h);
-    uint32_t bits = (uint32_t)h << 16; /* a bf16 is the upper half of an f32 */
-    memcpy(&f32, &bits, sizeof f32);
-    *f = t->dtype == GS_FLOAT16 ? half(h) : (double)f32;
-    return true;
-  }
-  if (t->dtype != GS_FLOAT) return false;
-  memcpy(&f32, p, sizeof f32);
-  *f = (double)f32;
-  return true;
+  return t && gs_tensor_count(t) == 1 && gs_number_at(t, 0, f);
 }
 
 gs_status gs_shape_range(gs_graph *g, gs_node *n, gs_err *e) {

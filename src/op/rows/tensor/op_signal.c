@@ -161,7 +161,7 @@ static bool frames_of(gs_arena *a, const gs_node *n, gs_reach *reach) {
   const gs_value *window = gs_node_in(n, 2);
   if (!step || (gs_node_in(n, 3) && !given)) return false;
   int64_t length = given ? given[0] : window ? window->dims[0] : 0;
-  *reach = (gs_reach){n->out[0]->dims[1], step[0], 1, 0, length - 1};
+  *reach = (gs_reach){n->out[0]->dims[1], step[0], 1, 0, length - 1, 0};
   return step[0] > 0 && length > 0;
 }
 

@@ -142,7 +142,8 @@ gs_status gs_rule_span(gs_arena *a, const gs_node *n, gs_rule *r, gs_err *e) {
   for (int d = 0; known && d < x->rank; d++) {
     if (touched[d]) {
       const gs_dim_span *s = &span[d];
-      use.reach = (gs_reach){s->count, s->step, 1, s->first, s->first};
+      use.reach = (gs_reach){s->count, s->step, 1, s->first, s->first,
+                             0};
       gs_rule_window(r, 0, d, 0, d, s->count, &use);
       continue;
     }
