@@ -499,7 +499,6 @@ START_TEST(others) {
 END_TEST
 
 /* What is written into a part of the data, and classes that are a part. */
-/* Convolutions of bytes, with weights whose channels the device has all of. */
 START_TEST(quantised) {
   PARTS(2, "input x : $[2,3,9,8]\ninput w : u8[4,3,3,2]\n"
         "y = ConvInteger(x, w) pads=[1,0,2,1]\n", SAME_DIM(0),
@@ -516,9 +515,7 @@ START_TEST(quantised) {
 }
 END_TEST
 
-/* Elements of [0,12): of a grid of 0 .. 11 all lie outside but for those at
- * its borders; the image is there as a whole, or more of it. */
-START_TEST(grids) {
+START_TEST(grids) { /* of whole images */
   PARTS(17, "input x : $[2,3,6,5]\ninput g : f32[2,4,7,2]\n"
         "y = GridSample(x, g) padding_mode=\"reflection\"\n", SAME_DIM(0),
         SAME_DIM(1), {-1, 2, {0}}, {-1, 3, {0}}, {-2, 0, {0}}, {-3, 2, {0}},
@@ -529,6 +526,32 @@ START_TEST(grids) {
   PARTS(17, "input x : $[2,2,8]\ninput g : f16[2,5,1]\n"
         "y = GridSample(x, g) mode=\"nearest\" align_corners=1\n",
         SAME_DIM(0), {-1, 2, {0}}, {-2, 0, {0}}, {-3, 2, {0}});
+}
+END_TEST
+
+START_TEST(half_grids) { /* are known as others are */
+  static const gs_dtype types[] = {GS_FLOAT16, GS_BFLOAT16};
+  gs_arena a;
+  gs_graph *g;
+  gs_rule r;
+  gs_tensor *grid;
+  gs_arena_init(&a);
+  const char *text = gs_sprintf(
+      &a, "input x : f32[1,1,8]\ninput g : %s[1,8,1]\ny = GridSample(x, g)\n",
+      gs_dtype_get((int)types[_i])->text);
+  ck_assert_int_eq(gs_graph_parse(&a, text, "case", &g, NULL), 0);
+  gs_node *n = g->node.at[0];
+  n->op = gs_op_find(n->domain, n->op_type);
+  n->opset = n->op->since;
+  gs_tensor_new(&a, types[_i], 3, n->in[1]->dims, &grid, NULL);
+  for (int i = 0; i < 8; i++) {
+    double at = (2 * i + 1) / 8.0 - 1;
+    gs_convert(types[_i], (char *)grid->data + 2 * i, GS_DOUBLE, &at, 1, NULL);
+  }
+  n->in[1]->constant = grid;
+  ck_assert(!gs_shape_infer(g, n, NULL) && !gs_rule_of(&a, n, &r, NULL));
+  ck_assert_int_eq(r.nuse, 1);
+  gs_arena_free(&a);
 }
 END_TEST
 
@@ -570,6 +593,7 @@ int main(void) {
   tcase_add_test(t, others);
   tcase_add_test(t, quantised);
   tcase_add_test(t, grids);
+  tcase_add_loop_test(t, half_grids, 0, 2);
   tcase_add_test(t, lookups);
   return suite_run("kernel_place", t);
 }
