@@ -7,6 +7,7 @@
 #
 #   PYTHON    an interpreter with onnx and numpy (default: python3)
 #   AUTO      fill: what the height does not split is split by the cost model
+#   SHORT     keep: axes of short dims stay where they are
 #
 # Method: bench/image_models.py writes the models; gshard-run --check compares
 # with the whole model, and its --bench says what a device keeps and sends.
@@ -35,7 +36,7 @@ version: 1
 mesh: {axes: {h: $2}}
 rules: [{match: {tensor: "$(cat "$tmp/$1.input")"}, shard: [~, ~, h, ~]}]
 END
-  [ -z "${AUTO-}" ] || echo "options: {auto: $AUTO}" >> "$tmp/spec.yaml"
+  echo "options: {auto: ${AUTO-off}, short: ${SHORT-move}}" >> "$tmp/spec.yaml"
   [ ! -f "$tmp/$1.bind" ] || cat "$tmp/$1.bind" >> "$tmp/spec.yaml"
   gshard-annotate -qf -s "$tmp/spec.yaml" -o "$tmp/a.onnx" "$tmp/$1.onnx"
   gshard-partition -q -o "$tmp/$1.$2" "$tmp/a.onnx"

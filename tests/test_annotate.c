@@ -93,7 +93,7 @@ static gs_status through_file(gs_arena *a, const char *text,
   if (!s) s = gs_pass_infer(a, g, NULL, e);
   if (!s) s = gs_model_shardings(m, g, a, NULL, &mesh, NULL, e);
   gs_propagation done;
-  if (!s) s = gs_pass_annotate(a, g, NULL, NULL, NULL, &done, e);
+  if (!s) s = gs_pass_annotate(a, g, NULL, NULL, NULL, NULL, &done, e);
   if (!s) s = show(a, g, b, e);
   gs_model_close(m);
   return s;
@@ -162,8 +162,9 @@ static gs_status annotate(gs_arena *a, char *given, gs_buf *b, gs_err *e) {
                           .even = s.options.uneven == GS_UNEVEN_ERROR};
   gs_auto_shard filled;
   bool chooses = s.options.choose == GS_AUTO_FILL;
+  gs_handed handed;
   GS_TRY(gs_pass_annotate(a, g, &match, chooses ? &fill : NULL, &filled,
-                          &done, e));
+                          s.options.keep_short ? NULL : &handed, &done, e));
   GS_TRY(gs_graph_check(g, e));
   GS_TRY(show(a, g, &got, e));
   gs_buf_str(b, got.at);

@@ -7,11 +7,10 @@
 #include "base/assert.h"
 #include "base/data/map.h"
 #include "base/math.h"
+#include "plan/trial.h"
 
 /* Less than this part of the time is no reason to split a tensor. */
 static const double least_gain = 1e-3;
-/* A part of the time is worth this many times that part of the bytes. */
-static const double worth_of_time = 10;
 
 typedef struct candidate {
   gs_auto_shard_choice choice;
@@ -163,17 +162,11 @@ typedef struct outcome {
 
 /* What the graph costs as its values are sharded now. */
 static outcome try_out(filler *f, gs_arena *a, gs_err *e) {
-  gs_propagation done;
-  gs_partition made;
-  outcome o = {.status = gs_pass_propagate(a, f->g, f->in, &done, e)};
-  gs_partition_options how = {.memo = &f->memo, .trial = true};
-  if (!o.status) o.status = gs_pass_partition_with(a, f->g, &how, &made, e);
+  gs_trial t;
+  outcome o = {.status = gs_trial_run(a, f->g, f->in, &f->memo, &t, e)};
   if (o.status) return o;
-  gs_auto_shard_score *x = &o.score;
-  x->seconds = made.seconds;
-  x->bytes = made.weight_bytes + made.peak_bytes;
-  gs_assert(x->seconds >= 0 && x->bytes >= 0);
-  if (f->opt->memory > 0) x->excess = fmax(0, x->bytes - f->opt->memory);
+  o.score = (gs_auto_shard_score){.seconds = t.seconds, .bytes = t.bytes};
+  if (f->opt->memory > 0) o.score.excess = fmax(0, t.bytes - f->opt->memory);
   return o;
 }
 
@@ -212,10 +205,10 @@ static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
   return o->status;
 }
 
-/* What a score is judged by past the excess; a sum of logarithms, so that
- * parts of the time stand against parts of the bytes. */
+/* What a score is judged by past the excess. */
 static double judged(const gs_auto_shard_score *x) {
-  return log(fmax(x->seconds, 1e-12)) + log(fmax(x->bytes, 1)) / worth_of_time;
+  const gs_trial t = {x->seconds, x->bytes};
+  return gs_trial_judged(&t);
 }
 
 /* Fewer bytes past the limit, or else better by more than `least`. */

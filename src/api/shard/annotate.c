@@ -160,6 +160,19 @@ static void note_choices(gs_arena *a, const gs_graph *g,
   }
 }
 
+/* Completes the shardings, with axes of short dims handed on if h is given. */
+static gs_status complete(gs_arena *a, gs_graph *g, double memory,
+                          gs_propagate_input *in, gs_handed *h,
+                          gs_propagation *out, gs_err *e) {
+  gs_sharding **said = GS_NEWS(a, g->value.n + 1, gs_sharding *);
+  for (int i = 0; i < g->value.n; i++) said[i] = g->value.at[i]->sharding;
+  GS_TRY(gs_pass_propagate(a, g, in, out, e));
+  if (!h) return GS_OK;
+  GS_TRY(gs_pass_hand_on(a, g, in, said, memory, h, e));
+  in->handed = h->axes;
+  return h->n ? gs_pass_propagate(a, g, in, out, e) : GS_OK;
+}
+
 static gs_status choose(gs_arena *a, gs_graph *g, gs_match_result *r,
                         const gs_auto_shard_options *fill,
                         gs_auto_shard *filled, gs_propagate_input *in,
@@ -174,8 +187,8 @@ static gs_status choose(gs_arena *a, gs_graph *g, gs_match_result *r,
 
 gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, gs_match_result *r,
                            const gs_auto_shard_options *fill,
-                           gs_auto_shard *filled, gs_propagation *out,
-                           gs_err *e) {
+                           gs_auto_shard *filled, gs_handed *handed,
+                           gs_propagation *out, gs_err *e) {
   int uses = g->use_sharding.n + (r ? r->annotation.n : 0);
   int max = g->value.n + uses + 1;
   int *rule = GS_NEWS(a, max, int);
@@ -196,5 +209,5 @@ gs_status gs_pass_annotate(gs_arena *a, gs_graph *g, gs_match_result *r,
   split_uses(g, rule, barrier);
   GS_TRY(gs_graph_check(g, e));
   if (fill) GS_TRY(choose(a, g, r, fill, filled, &in, e));
-  return gs_pass_propagate(a, g, &in, out, e);
+  return complete(a, g, fill ? fill->memory : 0, &in, handed, out, e);
 }

@@ -23,7 +23,7 @@ static char *noted_for(gs_arena *a, const char *note, const char *axis) {
 char *gs_report_axis_origin(gs_arena *a, const gs_report *r,
                             const gs_value *v, int axis) {
   int rule = gs_propagation_axis_rule(r->propagation, v, axis);
-  bool told = rule >= 0 || rule == GS_RULE_FILL;
+  bool told = rule >= 0 || rule == GS_RULE_FILL || rule == GS_RULE_SHORT;
   if (told && r->spec) return gs_rule_origin(a, r->spec, rule);
   const char *note = NULL;
   if (r->model)
@@ -192,6 +192,18 @@ static void mesh_text(gs_buf *b, const gs_mesh *m) {
   gs_buf_char(b, '\n');
 }
 
+/* What options.short gave to other dims. */
+static void summarise_handed(gs_buf *b, const gs_report *r) {
+  const gs_handed *h = r->handed;
+  if (!h || !h->n) return;
+  gs_buf_printf(b, "short dims: axes go on along others at %d tensor%s, first ",
+                h->n, h->n > 1 ? "s" : "");
+  gs_buf_printf(b, "%s; predicted run %s -> %s\n",
+                gs_text(b->arena, h->first->name),
+                seconds_text(b->arena, h->before),
+                seconds_text(b->arena, h->after));
+}
+
 void gs_report_summary(gs_buf *b, const gs_report *r) {
   gs_report_totals t = gs_report_count(r);
   mesh_text(b, r->graph->mesh);
@@ -202,6 +214,7 @@ void gs_report_summary(gs_buf *b, const gs_report *r) {
                 t.replicated);
   small_weights(b, r);
   summarise_uneven(b, r);
+  summarise_handed(b, r);
   gs_buf_printf(b, "per device: weights %s of %s, activations %s, sent %s\n",
                 gs_bytes_text(b->arena, r->partition->weight_bytes),
                 gs_bytes_text(b->arena, t.weights),

@@ -5,6 +5,7 @@
 
 #include "io/onnx/model.h"
 #include "plan/auto_shard.h"
+#include "plan/hand_on.h"
 #include "pass/match/match.h"
 #include "pass/partition/partition.h"
 #include "pass/propagate/propagate.h"
@@ -18,6 +19,7 @@ typedef struct gs_report {
   const gs_propagation *propagation; /* or NULL */
   const gs_partition *partition;
   const gs_auto_shard *fill; /* what options.auto chose, or NULL */
+  const gs_handed *handed;   /* by options.short, or NULL */
   GS_VEC(const gs_value *) explain; /* what --explain names */
 } gs_report;
 

@@ -312,7 +312,8 @@ static gs_status complete_more(gs_sharder *s, gs_err *e) {
     GS_TRY(gs_bindings_alike(&s->model, s->binding.at[0].name, &v->model,
                              s->binding.at[i].name, e));
     gs_bindings_share(s->model.graph, g);
-    GS_TRY(gs_pass_annotate(&s->arena, g, NULL, NULL, NULL, &v->done, e));
+    GS_TRY(gs_pass_annotate(&s->arena, g, NULL, NULL, NULL, NULL,
+                            &v->done, e));
     GS_TRY(verify(s, g, true, e));
   }
   return GS_OK;
@@ -324,7 +325,9 @@ gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
                                 .even = o->uneven == GS_UNEVEN_ERROR};
   if (spec) GS_TRY(gs_sharder_match(s, e));
   GS_TRY(gs_pass_annotate(&s->arena, s->model.graph, spec ? &s->match : NULL,
-                          fills(s) ? &fill : NULL, &s->filled, &s->done, e));
+                          fills(s) ? &fill : NULL, &s->filled,
+                          spec && !o->keep_short ? &s->handed : NULL, &s->done,
+                          e));
   GS_TRY(verify(s, s->model.graph, true, e));
   warn_of_state(s, e);
   GS_TRY(complete_more(s, e));
@@ -398,7 +401,8 @@ static gs_status partition(gs_sharder *s, gs_err *e) {
                           .match = s->has_spec ? &s->match : NULL,
                           .propagation = &s->done,
                           .partition = &s->made,
-                          .fill = fills(s) ? &s->filled : NULL};
+                          .fill = fills(s) ? &s->filled : NULL,
+                          .handed = &s->handed};
   GS_TRY(partition_more(s, e));
   s->stage = GS_STAGE_PARTITIONED;
   return GS_OK;

@@ -36,6 +36,7 @@ struct gs_sharder {
   int nbefore;
   gs_match_result match;
   gs_auto_shard filled;
+  gs_handed handed;
   gs_propagation done;
   gs_partition made;
   gs_report report;

@@ -6,7 +6,8 @@
 #include "io/spec/spec_io.h"
 
 extern const gs_keys gs_spec_rule_keys, gs_spec_match_keys, gs_spec_dim_keys,
-    gs_spec_split_keys, gs_spec_assign_keys, gs_spec_state_keys;
+    gs_spec_split_keys, gs_spec_assign_keys, gs_spec_state_keys,
+    gs_spec_option_keys;
 extern const gs_key_list gs_spec_state_list;
 
 /* Definitions of JSON Schema that are no tables: patterns, dim, ... */

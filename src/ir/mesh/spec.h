@@ -187,7 +187,8 @@ typedef enum gs_existing {
 /* Rules that are none of the spec's. */
 enum {
   GS_RULE_NONE = -1, /* the model's own annotations, or options.io */
-  GS_RULE_FILL = -3  /* options.auto chose it */
+  GS_RULE_FILL = -3, /* options.auto chose it */
+  GS_RULE_SHORT = -4 /* options.short handed it on from another dim */
 };
 
 typedef enum gs_stack_when {
@@ -206,6 +207,7 @@ typedef struct gs_spec_options {
   int existing;       /* gs_existing */
   int io;             /* 0 open, 1 replicated */
   int choose;         /* gs_auto */
+  int keep_short;     /* axes of short dims: 0 are handed on, 1 stay */
   gs_stack_when stack;
   int64_t capacity;   /* gs_pass_rows; 0: not given */
   int64_t memory;     /* bytes per device; 0: any */

@@ -8,6 +8,7 @@
 
 char *gs_rule_origin(gs_arena *a, const gs_spec *spec, int rule) {
   if (rule == GS_RULE_FILL) return gs_strdup(a, "options.auto");
+  if (rule == GS_RULE_SHORT) return gs_strdup(a, "options.short");
   if (rule < 0) return gs_strdup(a, "options.io");
   gs_assert(rule < spec->rule.n);
   const gs_spec_rule *r = &spec->rule.at[rule];

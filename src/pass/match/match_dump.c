@@ -137,10 +137,11 @@ static void options(gs_buf *b, const gs_spec_options *o) {
             *existing));
   gs_buf_printf(b,
                 "options: {strict: %s, unknown_op: %s, uneven: %s, "
-                "existing: %s}\n",
+                "existing: %s%s}\n",
                 o->strict ? "true" : "false",
                 o->unknown_op ? "error" : "replicate",
-                o->uneven ? "error" : "pad", existing[o->existing]);
+                o->uneven ? "error" : "pad", existing[o->existing],
+                o->keep_short ? ", short: keep" : "");
 }
 
 static void bindings(gs_buf *b, const gs_spec *spec) {

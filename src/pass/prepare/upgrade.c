@@ -179,7 +179,8 @@ void gs_upgrade_flatten(gs_graph *g, gs_node *n, int64_t axis) {
 
 /* Softmax was over all dims from `axis` (default 1) on, taken as one.  Where
  * that is one dim alone, only the default differs; else the operand is
- * flattened before and its shape restored after. */
+ * flattened before and its shape restored after.  What the model declares of a
+ * result may be missing or stale: inference decides. */
 static gs_status upgrade_coerced(gs_graph *g, gs_node *n, const change *c,
                                  gs_err *e) {
   int64_t axis = gs_node_int(n, c->name, 1);
@@ -190,11 +191,10 @@ static gs_status upgrade_coerced(gs_graph *g, gs_node *n, const change *c,
     return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
                    "axis %lld is out of range for '%s' of rank %d",
                    (long long)axis, x->name, x->rank);
-  if (!gs_upgrade_one_dim(x, axis)) {
+  if (!x->def && !gs_upgrade_one_dim(x, axis)) {
     gs_upgrade_flatten(g, n, axis);
     return GS_OK;
   }
-  /* What the model declares may be stale. */
   if (axis != -1 && x->def)
     n->coerced = gs_memdup(g->arena, &axis, sizeof axis);
   gs_node_set_int(g, n, c->name, axis == x->rank - 1 ? -1 : axis);

@@ -20,6 +20,8 @@ const gs_origin *gs_propagation_origin(const gs_propagation *p,
 static int stated_rule(const gs_propagation *p, const gs_value *v, int axis) {
   if (axis >= 0 && p->filled && p->filled[v->id] >> axis & 1)
     return GS_RULE_FILL;
+  if (axis >= 0 && p->handed && p->handed[v->id] >> axis & 1)
+    return GS_RULE_SHORT;
   return p->rule ? p->rule[v->id] : GS_RULE_NONE;
 }
 
@@ -80,6 +82,9 @@ static void stated_text(gs_buf *b, const gs_propagation *p, const gs_value *v,
   int rule = stated_rule(p, v, axis);
   if (rule == GS_RULE_FILL)
     gs_buf_printf(b, "chosen by options.auto for '%s'\n",
+                  gs_text(b->arena, v->name));
+  else if (rule == GS_RULE_SHORT)
+    gs_buf_printf(b, "handed on to '%s' by options.short\n",
                   gs_text(b->arena, v->name));
   else if (rule >= 0)
     gs_buf_printf(b, "stated by %s\n",

@@ -170,7 +170,10 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
   p.slot = GS_NEW(a, gs_assignment);
   p.uses = gs_graph_uses(a, g);
   gs_assert(p.m && p.m->nsub <= GS_MAX_SUBS);
-  *out = (gs_propagation){.graph = g, .rule = in->rule, .filled = in->filled};
+  *out = (gs_propagation){.graph = g,
+                          .rule = in->rule,
+                          .filled = in->filled,
+                          .handed = in->handed};
   out->origin = GS_NEWS(a, g->value.n + 1, gs_origin *);
   out->stated = GS_NEWS(a, g->value.n + 1, bool);
   GS_TRY(start(&p));

@@ -45,6 +45,8 @@ typedef struct gs_propagate_input {
   const int *rule; /* [nvalue] spec rule that annotated it, or -1; or NULL */
   const gs_subset
       *filled; /* [nvalue] axes that plan/auto_shard chose; or NULL */
+  const gs_subset
+      *handed; /* [nvalue] axes that plan/hand_on gave it; or NULL */
   const gs_barrier *barrier; /* [nvalue], or NULL */
   int ngroup;
   const gs_tensor_group *group;
@@ -53,7 +55,7 @@ typedef struct gs_propagate_input {
 typedef struct gs_propagation {
   gs_graph *graph;
   const int *rule;     /* copied from the input */
-  const gs_subset *filled; /* likewise */
+  const gs_subset *filled, *handed; /* likewise */
   bool *stated;        /* [nvalue] annotated, with at least one closed dim */
   gs_origin **origin;  /* [nvalue] NULL or [nsub] */
   int64_t visits;      /* of nodes: the work that was done */
@@ -67,8 +69,8 @@ gs_status gs_pass_propagate(gs_arena *a, gs_graph *g,
  * axis that has one; -1 when it is replicated or unannotated. */
 int gs_propagation_rule(const gs_propagation *p, const gs_value *v);
 
-/* The same for one sub-axis of v; GS_RULE_FILL when plan/auto_shard chose it.
- */
+/* The same for one sub-axis of v; GS_RULE_FILL when plan/auto_shard chose it,
+ * GS_RULE_SHORT when plan/hand_on gave it. */
 int gs_propagation_axis_rule(const gs_propagation *p, const gs_value *v,
                              int axis);
 
