@@ -99,7 +99,9 @@ static const random_kinds *kinds_of(producer *k, random_family family) {
   case RANDOM_LOOKUPS:
     return random_chance(k, 60) ? &random_lookups : &random_all;
   case RANDOM_STATS:
-    return random_chance(k, 65) ? &random_stats : &random_all;
+    which = random_number(k, 100);
+    return which < 45 ? &random_stats : which < 70 ? &random_attention
+                                                   : &random_all;
   case RANDOM_ANY:
   case RANDOM_NFAMILY: break;
   }
