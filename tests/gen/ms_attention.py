@@ -17,7 +17,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16,
-         "int32": TensorProto.INT32, "int64": TensorProto.INT64}
+         "int32": TensorProto.INT32, "int64": TensorProto.INT64,
+         "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 
 
 class Case:
@@ -25,6 +26,7 @@ class Case:
         self.name, self.op = name, op
         self.random = np.random.default_rng(seed)
         self.names, self.values, self.fixed = [], {}, set()
+        self.types = {}  # of results that are of another type than the rest
 
     def add(self, name, value=None, fixed=False):
         """The next operand; None: left out."""
@@ -46,8 +48,8 @@ class Case:
         info = [helper.make_tensor_value_info(
             n, TYPES[self.values[n].dtype.name], self.values[n].shape)
             for n in inputs]
-        results = [helper.make_tensor_value_info(n, TYPES[type], None)
-                   for n in outputs]
+        results = [helper.make_tensor_value_info(
+            n, TYPES[self.types.get(n, type)], None) for n in outputs]
         graph = helper.make_graph(
             [node], self.name, info, results,
             [numpy_helper.from_array(self.values[n], n) for n in self.fixed])
@@ -76,8 +78,8 @@ class Case:
         shutil.rmtree(where, ignore_errors=True)
         os.makedirs(data)
         for r, y in zip(results, got):  # results have shapes
-            r.CopyFrom(helper.make_tensor_value_info(r.name, TYPES[type],
-                                                     y.shape))
+            r.CopyFrom(helper.make_tensor_value_info(
+                r.name, TYPES[y.dtype.name], y.shape))
         model.graph.ClearField("output")
         model.graph.output.extend(results)
         onnx.save(model, os.path.join(where, "model.onnx"))
@@ -180,9 +182,11 @@ def multi_head(folder):
 def grouped(folder):
     def case(name, b=2, s=1, h=4, kv=2, d=8, past=0, lengths=None, total=None,
              packed=False, rotary=0, ids=False, scores=None, sink=False,
-             type="float32", **attributes):
+             bits=0, each=False, qk=0, type="float32", **attributes):
         d = max(d, 2 * rotary)
         c = Case("gqa_" + name, "GroupQueryAttention", 3)
+        codes = {4: "uint8", 8: "int8"}.get(bits)
+        width = d // 2 if bits == 4 else d
         if packed:
             c.floats("q", b, s, (h + 2 * kv) * d, type=type)
             c.add("k")
@@ -191,10 +195,13 @@ def grouped(folder):
             c.floats("q", b, s, h * d, type=type)
             c.floats("k", b, s, kv * d, type=type)
             c.floats("v", b, s, kv * d, type=type)
-        if past:
-            c.floats("pk", b, kv, past, d, type=type)
-            c.floats("pv", b, kv, past, d, type=type)
-        else:
+        for n in ("pk", "pv") if past else ():
+            if bits:
+                c.add(n, c.random.integers(
+                    0, 256, (b, kv, past, width)).astype("uint8").view(codes))
+            else:
+                c.floats(n, b, kv, past, d, type=type)
+        if not past:
             c.add("pk")
             c.add("pv")
         total = total or past + s
@@ -214,8 +221,21 @@ def grouped(folder):
             c.add("scores")
         if sink:
             c.floats("sink", h, type=type)
-        c.write(folder, ["y", "ck", "cv"], type, None, num_heads=h,
-                kv_num_heads=kv, do_rotary=int(bool(rotary)), **attributes)
+        else:
+            c.add("sink")
+        if bits:
+            kind = "PER_CHANNEL" if each else "PER_TENSOR"
+            attributes.update(k_quant_type=kind, v_quant_type=kind,
+                              kv_cache_bit_width=bits)
+            c.types = {"ck": codes, "cv": codes}
+            for n in ("k_scale", "v_scale"):
+                scale = c.random.uniform(1, 2, (1, kv, 1, d) if each else (1,))
+                c.add(n, (scale / (4 if bits == 4 else 64)).astype("float32"))
+        if qk:
+            attributes.update(qk_output=qk)
+        c.write(folder, ["y", "ck", "cv"] + ["qk"] * bool(qk), type, None,
+                num_heads=h, kv_num_heads=kv, do_rotary=int(bool(rotary)),
+                **attributes)
 
     case("prompt", s=5)
     case("prompt_rotary", s=5, rotary=8)
@@ -234,6 +254,22 @@ def grouped(folder):
     case("one_head", past=4, kv=1)
     case("chunk", b=1, s=3, past=4)
     case("both", s=5, causal=0)
+    case("codes", past=4, bits=8)
+    case("codes_each", past=4, bits=8, each=True, rotary=8)
+    case("codes_ragged", past=6, total=6, lengths=[3, 5], bits=8)
+    case("codes_prompt", b=1, s=5, past=8, total=8, lengths=[5], bits=8,
+         each=True)
+    case("codes_half", past=4, bits=8, type="float16")
+    case("nibbles", past=4, bits=4)
+    case("nibbles_each", b=1, s=2, past=4, bits=4, each=True, packed=True)
+    case("qk_before", b=1, s=3, past=4, qk=1)
+    case("qk_capped", b=1, s=3, past=4, qk=1, softcap=1.5, local_window_size=3)
+    case("qk_scores", b=1, s=2, past=4, qk=1, scores=(1, 4))
+    case("qk_after", b=1, s=3, past=4, qk=2)
+    case("qk_sink", b=1, s=2, past=4, qk=2, sink=True)
+    case("qk_smooth", past=4, qk=2, smooth_softmax=1)
+    case("qk_room", past=6, total=5, lengths=[3, 5], qk=2)
+    case("qk_codes", past=4, bits=8, qk=2)
 
 
 def experts(folder):

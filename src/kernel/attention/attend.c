@@ -405,8 +405,9 @@ static void write_row(const job *j, const block *k, const buffers *r, part *all,
   int64_t row = k->first + i, lo, hi;
   if (p->scores >= GS_SCORES_BIASED) {
     bias_row(j, k, r, i, from, n, &lo, &hi);
-    fill(j, x, lo, (double)-INFINITY);
-    fill(j, x + hi * j->wide, n - hi, (double)-INFINITY);
+    double hidden = p->scores == GS_SCORES_SEEN ? 0 : (double)-INFINITY;
+    fill(j, x, lo, hidden);
+    fill(j, x + hi * j->wide, n - hi, hidden);
   }
   if (p->scores == GS_SCORES_SOFTMAX) {
     const char *m = all->m + i * j->wide;

@@ -36,6 +36,7 @@ typedef enum gs_attend_scores { /* what is written of the scores */
   GS_SCORES_CAPPED,
   GS_SCORES_BIASED,
   GS_SCORES_SOFTMAX,
+  GS_SCORES_SEEN, /* those with the masks, and 0 for what is not seen */
   GS_SCORES_NONE
 } gs_attend_scores;
 

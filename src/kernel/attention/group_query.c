@@ -4,22 +4,38 @@
 #include <string.h>
 
 #include "kernel/attention/ms_attention.h"
+#include "kernel/attention/quant_cache.h"
 #include "kernel/attention/rotary.h"
 #include "kernel/core/coord.h"
 #include "kernel/core/par.h"
 
 enum { Q, K, V, G_PAST_K, G_PAST_V, G_LENGTHS, G_TOTAL, G_COS, G_SIN, G_IDS,
-       G_SCORES, G_SINK, C_STARTS = G_SCORES, C_ROOM };
+       G_SCORES, G_SINK, G_SCALE, C_STARTS = G_SCORES, C_ROOM,
+       G_QK = 3 /* a result */ };
 
 typedef struct gqa {
   gs_attend at;
   bool packed, smooth, direct; /* direct: keys and values are not cached */
   int64_t past, add;           /* rows of the past, of what is new */
   int64_t first;               /* the query's that is the first here */
+  gs_quant_cache quant[2];     /* of keys and values; bits 0: as they are */
   gs_attend_side new[2];       /* keys and values as they come */
   gs_rotary turn[2];           /* queries and keys; turn 0: none */
   size_t turned[2], cache[2], lists; /* places in scratch */
 } gqa;
+
+/* How the caches are held, whose keys begin with this element of a row. */
+static void gqa_quant(gs_kctx *k, gqa *p, int64_t first) {
+  static const char *const type[] = {"k_quant_type", "v_quant_type"};
+  int64_t bits = gs_node_int(k->node, "kv_cache_bit_width", 8);
+  for (int i = 0; i < 2; i++) {
+    const char *how = gs_node_string(k->node, type[i], "NONE");
+    if (!strcmp(how, "NONE")) continue;
+    p->quant[i] = (gs_quant_cache){
+        .bits = bits == 4 ? 4 : 8, .each = !strcmp(how, "PER_CHANNEL"),
+        .head = p->at.head, .first = first / gs_max(p->at.head, 1)};
+  }
+}
 
 static gs_status gqa_sizes(gs_kctx *k, gqa *p) {
   const gs_view *q = &k->in[Q];
@@ -29,10 +45,12 @@ static gs_status gqa_sizes(gs_kctx *k, gqa *p) {
   p->packed = !gs_kernel_has(k, K);
   int64_t heads = gs_attend_heads(gs_node_int(k->node, "num_heads", 1),
                                   whole.dims[2], q->dims[2]);
+  int64_t first_kv = 0; /* element of the keys that is the first here */
   a->kv = gs_node_int(k->node, "kv_num_heads", 1);
   if (!p->packed) {
     GS_TRY(gs_kctx_operand(k, K, &keys));
     a->kv = gs_attend_heads(a->kv, keys.dims[2], k->in[K].dims[2]);
+    first_kv = keys.first[2];
   }
   a->group = heads / a->kv;
   int64_t all = p->packed ? heads + 2 * a->kv : heads;
@@ -42,6 +60,7 @@ static gs_status gqa_sizes(gs_kctx *k, gqa *p) {
   p->add = p->packed ? a->queries : k->in[K].dims[1];
   p->first = whole.first[1];
   a->head = a->vhead = q->dims[2] / all;
+  gqa_quant(k, p, first_kv);
   p->past = gs_kernel_has(k, G_PAST_K) ? k->in[G_PAST_K].dims[2] : 0;
   gs_dtype t = q->dtype;
   int64_t d = a->head, row = all * d;
@@ -167,6 +186,8 @@ typedef struct cached {
   int64_t held, rows; /* of the past, of the result; of each block */
   int64_t blocks;
   const gs_view *starts; /* of the blocks; NULL: there is one */
+  const gs_quant_cache *quant;
+  char *wide; /* of a cache of few bits, what is read */
 } cached;
 
 /* Block c of a head: the past up to its length, what is new, zeros. */
@@ -197,6 +218,38 @@ static void fill_cache(void *ctx, int64_t first, int64_t last) {
   }
 }
 
+/* One head of a cache of few bits: in `side`, of f32, what is read, and in `to`,
+ * unless it is NULL, what is kept. */
+static void fill_quant(const cached *j, int64_t b, int64_t h, char *wide) {
+  const gs_attend *a = &j->p->at;
+  const gs_quant_cache *c = j->quant;
+  int64_t row = gs_quant_cache_row(c), head = b * a->kv + h;
+  int64_t before = j->l->before[b], old = gs_min(before, j->held);
+  int64_t end = gs_min(old + j->p->add, j->rows);
+  int64_t size = gs_ms_width(j->side.type);
+  const char *past = j->past ? j->past + head * j->held * row : NULL;
+  char *to = j->to ? j->to + head * j->rows * row : NULL;
+  float *x = (float *)(void *)wide + head * j->rows * a->head;
+  const char *from = j->from + (b * j->side.batch + h * j->side.head) * size;
+  if (old) gs_quant_cache_read(c, h, past, old, x);
+  if (to && old && past != to) memcpy(to, past, (size_t)(old * row));
+  for (int64_t r = old; r < end; r++) {
+    gs_convert(GS_FLOAT, x + r * a->head, j->side.type,
+               from + (r - before) * j->side.row * size, a->head, NULL);
+    gs_quant_cache_round(c, h, x + r * a->head, to ? to + r * row : NULL);
+  }
+  memset(x + end * a->head, 0,
+         (size_t)((j->rows - end) * a->head) * sizeof *x);
+  if (to && past != to)
+    memset(to + end * row, 0, (size_t)((j->rows - end) * row));
+}
+
+static void fill_quants(void *ctx, int64_t first, int64_t last) {
+  const cached *j = ctx;
+  for (int64_t i = first; i < last; i++)
+    fill_quant(j, i / j->p->at.kv, i % j->p->at.kv, j->wide);
+}
+
 static void run_cached(const gs_kctx *k, cached *j) {
   const gs_attend *a = &j->p->at;
   gs_parallel(k->threads, a->batch * a->kv * j->blocks, j->rows * a->head,
@@ -206,12 +259,24 @@ static void run_cached(const gs_kctx *k, cached *j) {
 static const void *gqa_cache(gs_kctx *k, const gqa *p, const lists *l, int i,
                              const void *from) {
   if (p->direct) return from;
-  char *to = gs_ms_result(k, i + 1) ? k->out[i + 1].data
-                                    : (char *)k->scratch + p->cache[i];
-  cached j = {p, l, p->past ? k->in[G_PAST_K + i].data : NULL, from,
-              p->new[i], to, p->past, p->at.keys, 1, NULL};
+  char *room = (char *)k->scratch + p->cache[i];
+  char *kept = gs_ms_result(k, i + 1) ? k->out[i + 1].data : NULL;
+  cached j = {.p = p, .l = l, .from = from, .side = p->new[i],
+              .past = p->past ? k->in[G_PAST_K + i].data : NULL,
+              .held = p->past, .rows = p->at.keys, .blocks = 1};
+  if (p->quant[i].bits) {
+    gs_quant_cache c = p->quant[i];
+    c.scale = k->in[G_SCALE + i].data;
+    j.quant = &c;
+    j.wide = room;
+    j.to = kept;
+    gs_parallel(k->threads, j.p->at.batch * j.p->at.kv, j.rows * c.head,
+                fill_quants, &j);
+    return room;
+  }
+  j.to = kept ? kept : room;
   run_cached(k, &j);
-  return to;
+  return j.to;
 }
 
 /* Queries (0) or keys (1), rotated when they are to be. */
@@ -222,6 +287,19 @@ static const void *gqa_turned(gs_kctx *k, const gqa *p, const lists *l,
   gs_rotary_run(&p->turn[i], x, to, k->in[G_COS].data, k->in[G_SIN].data,
                 l->places[i], k->threads);
   return to;
+}
+
+/* Keys (0) or values (1) as they are read of a cache. */
+static gs_attend_side gqa_side(const gqa *p, int i, int64_t rows) {
+  gs_dtype t = p->quant[i].bits ? GS_FLOAT : p->at.q.type;
+  return gs_attend_dense(t, false, p->at.kv, rows, p->at.head);
+}
+
+static void gqa_scores(gs_kctx *k, gs_attend *a) {
+  if (!gs_ms_result(k, G_QK)) return;
+  a->scores = gs_node_int(k->node, "qk_output", 0) == 1 ? GS_SCORES_SEEN
+                                                        : GS_SCORES_SOFTMAX;
+  a->scores_type = k->out[G_QK].dtype;
 }
 
 static gs_status gqa_prep(gs_kctx *k) {
@@ -238,12 +316,15 @@ static gs_status gqa_prep(gs_kctx *k) {
   if (window > 0) a->left = window - 1; /* it counts the query's own key */
   p->smooth = gs_node_int(k->node, "smooth_softmax", 0) == 1;
   for (int i = 0; rotary && i < 2; i++) gqa_turn(k, p, i);
-  p->direct = !p->past && !gs_ms_result(k, 1) && !gs_ms_result(k, 2);
+  p->direct = !p->past && !gs_ms_result(k, 1) && !gs_ms_result(k, 2) &&
+              !p->quant[0].bits && !p->quant[1].bits;
   int64_t rows = gs_ms_result(k, 1)   ? k->out[1].dims[2]
                  : gs_ms_result(k, 2) ? k->out[2].dims[2]
                                 : p->past + p->add;
   a->keys = p->direct ? p->add : rows;
-  a->k = a->v = gs_attend_dense(a->q.type, false, a->kv, rows, a->head);
+  a->k = gqa_side(p, 0, rows);
+  a->v = gqa_side(p, 1, rows);
+  gqa_scores(k, a);
   if (p->direct) a->k = p->new[0];
   if (p->direct) a->v = p->new[1];
   gs_ms_bias_mask(
@@ -255,8 +336,9 @@ static gs_status gqa_prep(gs_kctx *k) {
     if (rotary)
       top += gs_ms_room(n * (i ? p->add : a->queries * a->group), size);
     p->cache[i] = top;
-    if (!p->direct && !gs_ms_result(k, i + 1))
-      top += gs_ms_room(a->batch * a->kv * rows * a->head, size);
+    if (p->quant[i].bits || (!p->direct && !gs_ms_result(k, i + 1)))
+      top += gs_ms_room(a->batch * a->kv * rows * a->head,
+                        gs_ms_width(i ? a->v.type : a->k.type));
   }
   p->lists = top;
   k->scratch_size = top + (size_t)gqa_room(p);
@@ -271,6 +353,22 @@ static void gqa_sink(gs_kctx *k, const gqa *p, const lists *l) {
       gs_convert(GS_DOUBLE, &l->sink[h], k->in[G_SINK].dtype,
                  gs_ms_element(&k->in[G_SINK], h), 1, NULL);
   }
+}
+
+/* Scores are those of the `keys` that total_sequence_length says. */
+static gs_status gqa_qk(gs_kctx *k, const gs_attend *a, const lists *l,
+                        int64_t keys) {
+  if (gs_view_int(&k->in[G_TOTAL], 0) != keys)
+    return gs_kernel_fail(k, GS_DATA, "total_sequence_length is %lld, but "
+                          "output_qk has room for %lld keys",
+                          (long long)gs_view_int(&k->in[G_TOTAL], 0),
+                          (long long)keys);
+  for (int64_t b = 0; b < a->batch; b++)
+    if (l->valid[b] > keys)
+      return gs_kernel_fail(k, GS_DATA, "seqlens_k[%lld] is %lld, past a "
+                            "total_sequence_length of %lld", (long long)b,
+                            (long long)l->valid[b] - 1, (long long)keys);
+  return GS_OK;
 }
 
 static gs_status gqa_run(gs_kctx *k) {
@@ -294,7 +392,13 @@ static gs_status gqa_run(gs_kctx *k) {
   if (a->nmask) d.mask[0] = k->in[G_SCORES].data;
   gqa_sink(k, p, &l);
   if (p->smooth || gs_kernel_has(k, G_SINK)) d.sink = l.sink;
-  if (!gs_attend_run(a, &d))
+  gs_attend run = *a;
+  if (gs_ms_result(k, G_QK)) {
+    d.scores = k->out[G_QK].data;
+    run.keys = k->out[G_QK].dims[3];
+    GS_TRY(gqa_qk(k, a, &l, run.keys));
+  }
+  if (!gs_attend_run(&run, &d))
     return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the product");
   return GS_OK;
 }
@@ -352,9 +456,10 @@ static gs_status cache_run(gs_kctx *k) {
     cache_queries(k, p);
   }
   for (int i = 0; i < 2; i++) {
-    cached j = {p, &l, k->in[G_PAST_K + i].data, from[i], p->new[i],
-                k->out[i + 1].data, past->dims[3], past->dims[3],
-                past->dims[2], &k->in[C_STARTS]};
+    cached j = {.p = p, .l = &l, .from = from[i], .side = p->new[i],
+                .past = k->in[G_PAST_K + i].data, .to = k->out[i + 1].data,
+                .held = past->dims[3], .rows = past->dims[3],
+                .blocks = past->dims[2], .starts = &k->in[C_STARTS]};
     run_cached(k, &j);
   }
   return GS_OK;

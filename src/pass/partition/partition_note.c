@@ -160,6 +160,12 @@ static const char *reason_then(gs_partitioner *p, const gs_node *n,
   return reason;
 }
 
+static int operand_of(const gs_node *n, const gs_value *v) {
+  int i = 0;
+  while (i < n->nin && n->in[i] != v) i++;
+  return i;
+}
+
 void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          const gs_node_choice *c, int first,
                          gs_held_form *const *before, gs_arena *tmp) {
@@ -170,8 +176,8 @@ void gs_partitioner_note(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   bool whole = t.all > 0 && !p->form && runs_whole(n, c, &split);
   if (!whole && t.gathered <= GS_LARGE_GATHER) return;
   const gs_value *v = t.most ? t.most : split;
-  int i = 0;
-  while (i < n->nin && n->in[i] != v) i++;
+  int i = operand_of(n, v);
+  if (i == n->nin && whole) i = operand_of(n, v = split); /* on a way to it */
   bool known = i < n->nin && i < r->nin;
   gs_kept kept = GS_KEPT_SIZES;
   const char *reason =

@@ -209,7 +209,7 @@ gs_status gs_local_ms_mha(gs_local *l, gs_err *e) {
 /* ---- GroupQueryAttention ---- */
 
 enum { G_PAST_K = 3, G_PAST_V, G_LENGTHS, G_TOTAL, G_COS, G_SIN, G_IDS,
-       G_SCORES, G_SINK, G_LAST };
+       G_SCORES, G_SINK, G_SCALE, G_LAST = G_SCALE + 2 };
 
 typedef struct gqa {
   bool packed;
@@ -232,12 +232,10 @@ static gs_status gqa_check(gs_arena *a, const gs_node *n, gs_err *e) {
   const gs_value *q = n->in[Q];
   int64_t heads = gs_node_int(n, "num_heads", 0);
   int64_t kv = gs_node_int(n, "kv_num_heads", 0);
-  static const char *const no[] = {"sliding_window_cache", "qk_output",
-                                   "kv_cache_bit_width"};
-  for (int i = 0; i < 3; i++) GS_TRY(no_attribute(a, n, no[i], e));
+  GS_TRY(no_attribute(a, n, "sliding_window_cache", e));
   for (int i = G_LAST; i < n->nin; i++)
-    GS_TRY(no_operand(a, n, i, "quantised caches, norms of queries and keys, "
-                               "lengths of queries", e));
+    GS_TRY(no_operand(a, n, i, "norms of queries and keys, lengths of queries",
+                      e));
   if (!gs_node_in(n, G_LENGTHS) || !gs_node_in(n, G_TOTAL))
     return gs_heads_bad(a, n, e, "seqlens_k and total_sequence_length must "
                         "not be left out");
@@ -259,18 +257,65 @@ static gs_status gqa_check(gs_arena *a, const gs_node *n, gs_err *e) {
   return GS_OK;
 }
 
+/* Bits of a cache that is quantised, else 0. */
+static int gqa_bits(const gs_node *n) {
+  const char *how = gs_node_string(n, "k_quant_type", "NONE");
+  if (!strcmp(how, "NONE")) return 0;
+  return gs_node_int(n, "kv_cache_bit_width", 8) == 4 ? 4 : 8;
+}
+
+/* Scale i, one for all keys (0) or values (1) or [1, heads, 1, head]. */
+static gs_status gqa_scale(gs_arena *a, const gs_node *n, const gqa *s, int i,
+                           gs_err *e) {
+  static const char *const type[] = {"k_quant_type", "v_quant_type"};
+  const char *how = gs_node_string(n, type[i], "NONE");
+  const gs_value *v = gs_node_in(n, G_SCALE + i);
+  bool none = !strcmp(how, "NONE"), each = !strcmp(how, "PER_CHANNEL");
+  if (!none && !each && strcmp(how, "PER_TENSOR"))
+    return gs_heads_bad(a, n, e, "%s is '%s', not NONE, PER_TENSOR or "
+                        "PER_CHANNEL", type[i], how);
+  if (none != !v || none != !gqa_bits(n))
+    return gs_heads_bad(a, n, e, "k_quant_type and v_quant_type go together, "
+                        "and each with a scale");
+  if (none) return GS_OK;
+  GS_TRY(gs_heads_type(a, n, G_SCALE + i, GS_FLOAT, e));
+  int64_t want = each ? s->kv * s->head : 1, have = gs_product(v->dims, v->rank);
+  if (have == want) return GS_OK;
+  return gs_heads_bad(a, n, e, "'%s' has %lld scales, not %lld", v->name,
+                      (long long)have, (long long)want);
+}
+
+/* The caches, and the type and the elements of a row of those that result. */
+static gs_status gqa_caches(gs_arena *a, const gs_node *n, const gqa *s,
+                            gs_dtype *t, int64_t *width, gs_err *e) {
+  int64_t bits = gs_node_int(n, "kv_cache_bit_width", 0);
+  int held = gqa_bits(n);
+  if (bits && bits != 4 && bits != 8)
+    return gs_heads_bad(a, n, e, "kv_cache_bit_width is %lld, not 4 or 8",
+                        (long long)bits);
+  for (int i = 0; i < 2; i++) GS_TRY(gqa_scale(a, n, s, i, e));
+  if (held == 4 && s->head % 2)
+    return gs_heads_bad(a, n, e, "heads of %lld elements do not fill bytes "
+                        "with pairs", (long long)s->head);
+  *t = held == 4 ? GS_UINT8 : held ? GS_INT8 : n->in[Q]->dtype;
+  *width = held == 4 ? s->head / 2 : s->head;
+  int64_t past[4] = {s->batch, s->kv, s->past, *width};
+  for (int i = G_PAST_K; i <= G_PAST_V; i++) {
+    GS_TRY(gs_heads_expect(a, n, i, 4, past, e));
+    GS_TRY(gs_heads_type(a, n, i, *t, e));
+  }
+  return GS_OK;
+}
+
 static gs_status gqa_operands(gs_arena *a, const gs_node *n, const gqa *s,
                               gs_err *e) {
   int64_t new[3] = {s->batch, s->queries, s->kv * s->head};
-  int64_t past[4] = {s->batch, s->kv, s->past, s->head};
   int64_t each[2] = {s->batch, s->queries}, heads = s->kv * s->group;
   const gs_value *c = gs_node_in(n, G_COS);
   int64_t angles[2] = {-1, c && c->rank == 2 ? c->dims[1] : 0};
   for (int i = K; i <= V; i++) GS_TRY(gs_heads_expect(a, n, i, 3, new, e));
-  for (int i = G_PAST_K; i <= G_PAST_V; i++)
-    GS_TRY(gs_heads_expect(a, n, i, 4, past, e));
   for (int i = K; i <= G_SINK; i++)
-    if (i != G_LENGTHS && i != G_TOTAL && i != G_IDS)
+    if (i < G_PAST_K || i == G_COS || i == G_SIN || i >= G_SCORES)
       GS_TRY(gs_shape_same_type(a, n, Q, i, e));
   GS_TRY(gs_heads_type(a, n, G_LENGTHS, GS_INT32, e));
   GS_TRY(gs_heads_type(a, n, G_TOTAL, GS_INT32, e));
@@ -316,6 +361,31 @@ static gs_status gqa_capacity(gs_graph *g, const gs_node *n, const gqa *s,
   return GS_OK;
 }
 
+/* Scores of as many keys as total_sequence_length says, or the model where only
+ * a run knows that. */
+static gs_status gqa_qk(gs_graph *g, gs_node *n, const gqa *s, gs_err *e) {
+  gs_arena *a = g->arena;
+  gs_value *y = gs_node_out(n, 3);
+  int64_t mode = gs_node_int(n, "qk_output", 0);
+  if (mode < 0 || mode > 2 || (y && !mode))
+    return gs_heads_bad(a, n, e, "qk_output is %lld, not %s", (long long)mode,
+                        y ? "1 or 2" : "0, 1 or 2");
+  if (!y) return GS_OK;
+  int count;
+  const int64_t *total = gs_value_int_list(a, n->in[G_TOTAL], &count);
+  int64_t keys = total && count == 1 ? *total
+                 : y->rank == 4      ? y->dims[3]
+                                     : -1;
+  if (keys < 0)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "output_qk is not supported where neither a constant "
+                   "total_sequence_length nor its declared shape says how many "
+                   "keys it has");
+  return gs_shape_set(g, n, 3, n->in[Q]->dtype, 4,
+                      (int64_t[]){s->batch, s->kv * s->group, s->queries,
+                                  keys}, e);
+}
+
 gs_status gs_shape_ms_gqa(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena *a = g->arena;
   gqa s;
@@ -324,13 +394,15 @@ gs_status gs_shape_ms_gqa(gs_graph *g, gs_node *n, gs_err *e) {
   gqa_sizes(n, &s);
   GS_TRY(gqa_operands(a, n, &s, e));
   GS_TRY(gqa_capacity(g, n, &s, &rows, e));
-  gs_dtype t = n->in[Q]->dtype;
-  int64_t cache[4] = {s.batch, s.kv, rows, s.head};
+  gs_dtype t = n->in[Q]->dtype, held = GS_UNDEFINED;
+  int64_t cache[4] = {s.batch, s.kv, rows, 0};
+  GS_TRY(gqa_caches(a, n, &s, &held, &cache[3], e));
   GS_TRY(gs_shape_set(g, n, 0, t, 3, (int64_t[]){s.batch, s.queries,
                                                  s.kv * s.group * s.head},
                       e));
-  GS_TRY(gs_shape_set(g, n, 1, t, 4, cache, e));
-  return gs_shape_set(g, n, 2, t, 4, cache, e);
+  GS_TRY(gs_shape_set(g, n, 1, held, 4, cache, e));
+  GS_TRY(gs_shape_set(g, n, 2, held, 4, cache, e));
+  return gqa_qk(g, n, &s, e);
 }
 
 gs_status gs_local_ms_gqa(gs_local *l, gs_err *e) {
@@ -343,7 +415,8 @@ gs_status gs_local_ms_gqa(gs_local *l, gs_err *e) {
   if (s.packed) kv = group = -1;
   gs_local_mask(l, G_LENGTHS);
   gs_local_mask(l, G_IDS);
-  if (gs_local_splits(l, 1, 2)) { /* new keys are those of all queries */
+  /* New keys are those of all queries; scales are those of all heads. */
+  if (gs_local_splits(l, 1, gqa_bits(l->node) ? 3 : 2)) {
     gs_local_placed(l);
     return GS_OK;
   }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "op/core/local.h"
+#include "op/core/signature.h"
 #include "op/rows/tensor/movement.h"
 
 /* Ties dim i of operand a with dim j of result 0 by a passing factor. */
@@ -450,4 +451,22 @@ gs_range gs_index_range(const gs_node *n, int i) {
   case GS_INDEX_NONE: break;
   }
   return below(0);
+}
+
+/* ---- Unique ---- */
+
+/* How many are unique only a run knows, but not where each element went: one
+ * number for each along the axis, or for each of all. */
+gs_status gs_shape_unique(gs_graph *g, gs_node *n, gs_err *e) {
+  const gs_value *x = n->in[0];
+  GS_TRY(gs_shape_signed(g, n, e));
+  if (!gs_node_out(n, 2) || !gs_value_shaped(x)) return GS_OK;
+  int64_t count = gs_product(x->dims, x->rank);
+  if (gs_node_attr(n, "axis")) {
+    int64_t axis = gs_node_int(n, "axis", 0);
+    if (axis < 0) axis += x->rank;
+    if (axis < 0 || axis >= x->rank) return GS_OK; /* told by the kernel */
+    count = x->dims[axis];
+  }
+  return gs_shape_set(g, n, 2, GS_INT64, 1, &count, e);
 }
