@@ -84,7 +84,7 @@ typedef struct random_kinds {
   int n;
 } random_kinds;
 /* Of every kind; with windows; what moves elements; linear; by indices; what
- * needs all of a dim; attention of com.microsoft and other functions over rows. */
+ * needs all of a dim; attention of com.microsoft, other functions over rows. */
 extern const random_kinds random_all, random_windows, random_moves,
     random_linear, random_lookups, random_stats, random_attention;
 

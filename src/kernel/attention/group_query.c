@@ -218,8 +218,8 @@ static void fill_cache(void *ctx, int64_t first, int64_t last) {
   }
 }
 
-/* One head of a cache of few bits: in `side`, of f32, what is read, and in `to`,
- * unless it is NULL, what is kept. */
+/* One head of a cache of few bits: in `wide`, of f32, what is read, and in
+ * `to`, unless it is NULL, what is kept. */
 static void fill_quant(const cached *j, int64_t b, int64_t h, char *wide) {
   const gs_attend *a = &j->p->at;
   const gs_quant_cache *c = j->quant;

@@ -18,8 +18,8 @@ int64_t gs_quant_cache_row(const gs_quant_cache *c);
 /* `rows` rows of head h, which follow one another, as floats. */
 void gs_quant_cache_read(const gs_quant_cache *c, int64_t h, const char *from,
                          int64_t rows, float *to);
-/* A row of head h, rounded to the nearest, ties to even: in x as it will be read,
- * and in `to` unless that is NULL. */
+/* A row of head h, rounded to the nearest, ties to even: in x as it will be
+ * read, and in `to` unless that is NULL. */
 void gs_quant_cache_round(const gs_quant_cache *c, int64_t h, float *x,
                           char *to);
 

@@ -279,7 +279,8 @@ static gs_status gqa_scale(gs_arena *a, const gs_node *n, const gqa *s, int i,
                         "and each with a scale");
   if (none) return GS_OK;
   GS_TRY(gs_heads_type(a, n, G_SCALE + i, GS_FLOAT, e));
-  int64_t want = each ? s->kv * s->head : 1, have = gs_product(v->dims, v->rank);
+  int64_t want = each ? s->kv * s->head : 1;
+  int64_t have = gs_product(v->dims, v->rank);
   if (have == want) return GS_OK;
   return gs_heads_bad(a, n, e, "'%s' has %lld scales, not %lld", v->name,
                       (long long)have, (long long)want);
