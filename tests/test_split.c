@@ -18,9 +18,6 @@ static const struct {
   gs_factor_kind kind;
   const char *why;
 } apart[] = {
-    {"", "RNN", GS_SCAN, "a step needs the state that the one before left"},
-    {"", "GRU", GS_SCAN, "likewise"},
-    {"", "LSTM", GS_SCAN, "likewise"},
     {"", "Gather", GS_LOOKUP, "of types that do not add; others are summed"},
     {"", "GatherElements", GS_LOOKUP, "likewise"},
     {"", "GatherND", GS_LOOKUP, "likewise"},

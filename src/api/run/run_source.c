@@ -79,7 +79,8 @@ static gs_status add_border(gs_arena *a, const gs_plan *plan, gs_graph *g,
 static bool stays_local(gs_arena *a, const gs_graph *g, const gs_node *n) {
   gs_exchange x;
   int dim;
-  return gs_move_of(n->op)->effect == GS_EFFECT_EXCHANGE &&
+  const gs_move_info *move = gs_move_of(n->op);
+  return move && move->effect == GS_EFFECT_EXCHANGE &&
          !gs_node_exchange(a, n, g->mesh, &x, &dim, NULL) &&
          !gs_exchange_sent(g->mesh, &x);
 }
@@ -92,11 +93,12 @@ static gs_status check_collectives(gs_arena *a, const gs_plan *plan,
   int k = 0;
   for (int i = 0; i < g->node.n; i++) {
     const gs_node *n = g->node.at[i];
-    if (!n->op || !(n->op->flags & GS_OP_COLLECTIVE)) continue;
+    if (!gs_node_communicates(n)) continue;
     const gs_plan_collective *c =
         k < plan->collective.n ? &plan->collective.at[k] : NULL;
-    bool same = c && !strcmp(n->op_type, c->op) &&
-                !strcmp(n->out[0]->name, c->tensor);
+    const gs_value *y = gs_node_first(n);
+    bool same = c && y && !strcmp(n->op_type, c->op) &&
+                !strcmp(y->name, c->tensor);
     if (!same && stays_local(a, g, n)) continue;
     if (!same)
       return gs_fail(e, GS_MISMATCH, path, "%s is not collective %d of the "

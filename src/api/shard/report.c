@@ -89,15 +89,15 @@ static char *seconds_text(gs_arena *a, double s) {
                   : gs_sprintf(a, "%.3g s", s);
 }
 
-/* How often each move occurs: "2 NAME, 1 NAME". */
+/* How often each operator that communicates occurs: "2 NAME, 1 NAME". */
 static void collective_counts(gs_buf *b, const gs_partition *p) {
   bool any = false;
-  for (int k = 0; k < GS_NMOVE; k++) {
+  for (int k = 0; k < gs_nop; k++) {
     int n = 0;
+    if (!(gs_ops[k].flags & GS_OP_COLLECTIVE)) continue;
     for (int i = 0; i < p->collective.n; i++)
-      n += !strcmp(p->collective.at[i].op, gs_moves[k].name);
-    if (n)
-      gs_buf_printf(b, "%s%d %s", any ? ", " : "", n, gs_moves[k].name);
+      n += !strcmp(p->collective.at[i].op, gs_ops[k].name);
+    if (n) gs_buf_printf(b, "%s%d %s", any ? ", " : "", n, gs_ops[k].name);
     any = any || n;
   }
   if (!any) gs_buf_str(b, "none");

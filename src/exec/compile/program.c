@@ -9,6 +9,7 @@
 #include "exec/compile/keep.h"
 #include "exec/compile/lay.h"
 #include "op/core/exchange_node.h"
+#include "op/core/moves.h"
 
 enum { SMALL = 65536 }; /* bytes that are always kept */
 
@@ -171,6 +172,13 @@ static gs_status add_collective(gs_program *p, gs_arena *a,
   return GS_OK;
 }
 
+/* A kernel that gathers blocks of other devices while it runs. */
+static gs_status add_group(gs_program *p, gs_arena *a, const gs_node *n) {
+  gs_step *s = add_step(p, a, n, GS_STEP_GROUP, GS_STORAGE_ARENA);
+  s->kernel = gs_kernel_of(n->op);
+  return GS_OK;
+}
+
 /* A step on dynamic values, or a region. */
 static gs_status add_dynamic(gs_program *p, gs_arena *a, const gs_node *n,
                              const gs_compile *how, gs_err *e) {
@@ -227,7 +235,8 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
   n = on_originals(a, n);
   unsigned flags = n->op->flags;
   const gs_value *x = gs_node_in(n, 0);
-  if ((flags & (GS_OP_ENTRY | GS_OP_EXIT | GS_OP_COLLECTIVE)) &&
+  bool gathers = n->op->gathers != NULL;
+  if ((flags & (GS_OP_ENTRY | GS_OP_EXIT | GS_OP_COLLECTIVE)) && !gathers &&
       (!x || n->nout < 1 || !n->out[0]))
     return gs_fail(e, GS_DATA, gs_node_place(a, n),
                    "an operand or result is missing");
@@ -238,7 +247,8 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
   }
   if ((flags & GS_OP_ENTRY) && (x->constant || x->is_input))
     return add_slice(p, a, n, e);
-  if (flags & GS_OP_COLLECTIVE) return add_collective(p, a, n);
+  if (gathers && gs_node_communicates(n)) return add_group(p, a, n);
+  if (flags & GS_OP_COLLECTIVE && !gathers) return add_collective(p, a, n);
   return add_kernel(p, a, n, e);
 }
 

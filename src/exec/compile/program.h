@@ -40,6 +40,7 @@ typedef struct gs_buffer {
 typedef enum gs_step_kind {
   GS_STEP_KERNEL,
   GS_STEP_COLLECTIVE,
+  GS_STEP_GROUP,   /* a kernel that gathers while it runs */
   GS_STEP_DYNAMIC, /* on dynamic values */
   GS_STEP_REGION,  /* likewise, with graphs within its node */
   GS_NSTEP
@@ -75,7 +76,7 @@ typedef struct gs_step_ops {
 typedef struct gs_step {
   const gs_node *node;
   gs_step_kind kind;
-  const gs_kernel *kernel; /* GS_STEP_KERNEL */
+  const gs_kernel *kernel; /* GS_STEP_KERNEL, GS_STEP_GROUP */
   struct gs_program **region; /* GS_STEP_REGION: [attributes] programs of the
                                  graphs in them, NULL for others */
   bool once;    /* all operands are constant: run when a device is prepared,

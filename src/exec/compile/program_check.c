@@ -7,6 +7,7 @@
 #include "base/math.h"
 #include "exec/compile/keep.h"
 #include "exec/compile/margins.h"
+#include "op/core/moves.h"
 
 /* ---- memory ---- */
 
@@ -400,7 +401,7 @@ static gs_status fill_queue(order *o, const gs_program *p, int64_t d) {
   for (int t = 0; t < 2 * p->turn.n; t++) {
     const gs_turn *turn = &p->turn.at[t % p->turn.n];
     const gs_node *n = p->step.at[turn->step].node;
-    if (!(n->op->flags & GS_OP_COLLECTIVE) || turn->wait != (t >= p->turn.n))
+    if (!gs_node_communicates(n) || turn->wait != (t >= p->turn.n))
       continue;
     if (!turn->wait) {
       GS_TRY(add_start(o, p, n, d));
@@ -425,7 +426,9 @@ static const meet *next_of(const order *o, int64_t d) {
   return q->at < q->meet.n ? &q->meet.at[q->at] : NULL;
 }
 
+/* Both may be left out. */
 static bool same_type(const gs_value *a, const gs_value *b) {
+  if (!a || !b) return a == b;
   return a->dtype == b->dtype && a->rank == b->rank &&
          !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims);
 }
@@ -480,7 +483,7 @@ static bool is_same(const order *o, int64_t d, const meet *a, int64_t who,
   if (a->start) return met_of(o, d, a) == met_of(o, who, b);
   return a->n->op == b->n->op && a->group.n == b->group.n &&
          same_operands(a->n, b->n) &&
-         same_type(a->n->out[0], b->n->out[0]) && same_numbers(a->n, b->n) &&
+         same_type(gs_node_out(a->n, 0), gs_node_out(b->n, 0)) && same_numbers(a->n, b->n) &&
          (!a->group.n ||
           !memcmp(a->group.member, b->group.member,
                   (size_t)a->group.n * sizeof *a->group.member));

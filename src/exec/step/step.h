@@ -8,8 +8,8 @@
 
 #include "exec/step/device.h"
 
-extern const gs_step_ops gs_step_kernel, gs_step_collective, gs_step_dynamic,
-    gs_step_region;
+extern const gs_step_ops gs_step_kernel, gs_step_collective, gs_step_group,
+    gs_step_dynamic, gs_step_region;
 
 /* [GS_NSTEP], for gs_program_new. */
 extern const gs_step_ops *const gs_step_kinds[];

@@ -2,7 +2,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "exec/data/aligned.h"
-#include "exec/step/step.h"
+#include "exec/step/kernel_context.h"
 
 static gs_view view_of(const gs_value *v, void *data) {
   if (!v) return (gs_view){.rank = -1};
@@ -19,10 +19,8 @@ static const void *which(const gs_device *d, const gs_value *v) {
   return d->held && d->held[root] ? d->held[root] : gs_device_data(d, v);
 }
 
-/* A kernel's context: outputs have at least the row's places, so that kernels
- * may look at optional ones that the node does not have. */
-static gs_kctx *new_context(gs_device *d, const gs_node *n) {
-  gs_arena *a = &d->arena;
+gs_kctx *gs_kernel_context(gs_arena *a, const gs_program *p, const gs_node *n,
+                           int64_t position, gs_err *e) {
   gs_kctx *k = GS_NEW(a, gs_kctx);
   int nout = (int)gs_min(gs_max(n->nout, n->op->max_out), n->nout + 8);
   int nin = (int)gs_min(gs_max(n->nin, n->op->max_in), n->nin + 8);
@@ -31,19 +29,30 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
   k->nout = n->nout;
   k->in = GS_NEWS(a, nin, gs_view);
   k->out = GS_NEWS(a, nout, gs_view);
-  for (int i = 0; i < nin; i++) {
-    const gs_value *v = gs_node_in(n, i);
+  for (int i = 0; i < nin; i++) k->in[i] = view_of(gs_node_in(n, i), NULL);
+  for (int i = 0; i < nout; i++) k->out[i] = view_of(gs_node_out(n, i), NULL);
+  k->mesh = p->g->mesh;
+  k->position = position;
+  k->arena = a;
+  k->threads = 1;
+  k->err = e;
+  return k;
+}
+
+gs_kctx *gs_kernel_context_of(gs_device *d, const gs_node *n) {
+  gs_kctx *k = gs_kernel_context(&d->arena, d->p, n, d->position, &d->err);
+  for (int i = 0; i < n->nin; i++) {
+    const gs_value *v = n->in[i];
     bool known = v && gs_program_buffer(d->p, v)->storage != GS_STORAGE_ARENA;
     /* Inputs and their slices are not there yet: NULL. */
-    k->in[i] = view_of(v, known ? gs_device_data(d, v) : NULL);
+    if (known) k->in[i].data = gs_device_data(d, v);
     if (v) k->in[i].block = d->block[v->id];
     if (v && gs_program_buffer(d->p, v)->fixed) k->in[i].fixed = which(d, v);
   }
-  for (int i = 0; i < nout; i++) {
-    const gs_value *v = gs_node_out(n, i);
-    k->out[i] = view_of(v, NULL);
-    k->out[i].any = v && d->p->any[v->id];
+  for (int i = 0; i < n->nout; i++) {
+    const gs_value *v = n->out[i];
     if (!v) continue;
+    k->out[i].any = d->p->any[v->id];
     const gs_buffer *b = &d->p->buffer[v->id];
     if (!b->pitch) continue;
     k->out[i].run = b->run;
@@ -52,12 +61,8 @@ static gs_kctx *new_context(gs_device *d, const gs_node *n) {
         (int64_t)(b->at / (size_t)gs_dtype_bytes((int)v->dtype, 1));
     gs_assert(!k->out[i].pitch || (i == 0 && n->op->flags & GS_OP_PARTS));
   }
-  k->mesh = d->p->g->mesh;
-  k->position = d->position;
-  k->arena = a;
   k->threads = d->threads;
   k->share = d->share;
-  k->err = &d->err;
   return k;
 }
 
@@ -77,8 +82,7 @@ static gs_status run_once(gs_device *d, const gs_step *step, gs_kctx *k) {
   return s;
 }
 
-/* What the prepared step does not read any more may go. */
-static void let_go(gs_device *d, const gs_step *step, const gs_kctx *k) {
+void gs_kernel_let_go(gs_device *d, const gs_step *step, const gs_kctx *k) {
   for (int i = 0; i < step->node->nin; i++)
     if (step->once || k->in[i].unread) gs_device_let_go(d, step->node->in[i]);
 }
@@ -86,7 +90,7 @@ static void let_go(gs_device *d, const gs_step *step, const gs_kctx *k) {
 static gs_status prepare(gs_device *d, int s) {
   const gs_step *step = &d->p->step.at[s];
   const gs_node *n = step->node;
-  gs_kctx *k = d->state[s] = new_context(d, n);
+  gs_kctx *k = d->state[s] = gs_kernel_context_of(d, n);
   GS_TRY(gs_kernel_prep(step->kernel, k));
   if (step->once) {
     GS_TRY(run_once(d, step, k));
@@ -95,19 +99,23 @@ static gs_status prepare(gs_device *d, int s) {
     for (int i = 0; i < n->nout; i++)
       if (n->out[i]) d->block[n->out[i]->id] = k->out[i].block;
   }
-  let_go(d, step, k);
+  gs_kernel_let_go(d, step, k);
   return GS_OK;
 }
 
-static void bind(gs_device *d, int s) {
-  const gs_node *n = d->p->step.at[s].node;
-  gs_kctx *k = d->state[s];
-  gs_assert(k->scratch_size <= d->scratch_size);
+void gs_kernel_bind(gs_device *d, gs_kctx *k) {
+  const gs_node *n = k->node;
   for (int i = 0; i < n->nin; i++)
     if (n->in[i])
       k->in[i].data = k->in[i].unread ? NULL : gs_device_data(d, n->in[i]);
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) k->out[i].data = gs_device_data(d, n->out[i]);
+}
+
+static void bind(gs_device *d, int s) {
+  gs_kctx *k = d->state[s];
+  gs_assert(k->scratch_size <= d->scratch_size);
+  gs_kernel_bind(d, k);
   k->scratch = d->scratch;
 }
 

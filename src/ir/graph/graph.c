@@ -61,6 +61,12 @@ gs_value *gs_node_out(const gs_node *n, int i) {
   return i >= 0 && i < n->nout ? n->out[i] : NULL;
 }
 
+gs_value *gs_node_first(const gs_node *n) {
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) return n->out[i];
+  return NULL;
+}
+
 gs_value *gs_graph_find(const gs_graph *g, const char *name) {
   return gs_map_get(&g->by_name, name);
 }

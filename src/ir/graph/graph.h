@@ -112,6 +112,8 @@ void gs_node_output(gs_node *n, int i, gs_value *v);
 /* Operand i, NULL when it is past the end or left out. */
 gs_value *gs_node_in(const gs_node *n, int i);
 gs_value *gs_node_out(const gs_node *n, int i);
+/* The first result that is not left out. */
+gs_value *gs_node_first(const gs_node *n);
 gs_value *gs_graph_find(const gs_graph *g, const char *name);
 
 const gs_attr *gs_node_attr(const gs_node *n, const char *name);

@@ -2,9 +2,11 @@
  *
  * The inputs of all steps are multiplied by W at once, then every step
  * multiplies the state of all batches by R and combines the gates, batches in
- * parallel.  f16 and bf16 are computed in f32, results rounded once.  A batch
- * shorter than the sequence stops at its length: its results from there on are
- * zeros, its last state is that of its last step. */
+ * parallel.  Where the hidden dim is split (Recurrence) a device has its rows
+ * of every gate, `hidden` of `whole`, and gathers the others' part of the state
+ * before it multiplies.  f16 and bf16 are computed in f32, results rounded
+ * once.  A batch shorter than the sequence stops at its length: its results
+ * from there on are zeros, its last state is that of its last step. */
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -16,6 +18,7 @@
 #include "kernel/core/share.h"
 #include "kernel/core/support.h"
 #include "kernel/pointwise/vmath.h"
+#include "op/core/moves.h"
 
 enum { X, W, R, B, LENGTHS, H0, C0, P };
 enum { NACT = 11, MAX_ACT = 3 };
@@ -67,22 +70,26 @@ typedef struct plan {
   bool reverse[2];
   double clip; /* 0: none */
   int64_t steps, batch, input, hidden, gates;
+  int64_t whole, from; /* of the state: elements, and the first of here */
+  int64_t width;        /* elements between the rows that R multiplies */
+  bool split;           /* hidden is a part of whole */
   int64_t dirs, first, all; /* directions here, from which on; in all */
   act act[2][MAX_ACT];
   const char *kept[P + 1]; /* constants in the computed type, or NULL */
   gs_gemm wx[2], rh[2], rh2[2]; /* x W, h R, and GRU's (r h) R */
   size_t at[P + 1]; /* where run widens an operand, from scratch */
-  size_t xw, hr, hr2, h, c, bias, rows, rest; /* places in scratch */
+  size_t xw, hr, hr2, h, c, bias, rows; /* places in scratch */
+  size_t state, got; /* of a split one: all of it, and as it comes */
 } plan;
 
 /* What the steps of one direction work on. */
 typedef struct job {
-  const gs_kctx *k;
+  gs_kctx *k;
   const plan *p;
   int dir;
   int64_t t;
   const char *in[P + 1]; /* operands in the computed type */
-  char *xw, *hr, *hr2, *h, *c, *bias, *rows;
+  char *xw, *hr, *hr2, *h, *c, *bias, *rows, *state, *got;
 } job;
 
 /* ---- prep ---- */
@@ -181,19 +188,45 @@ static void products(gs_kctx *k, plan *p) {
     p->wx[d] = g;
     gs_gemm_keep(&p->wx[d], k, W, d * all * p->input);
     g.m = p->batch;
-    g.k = h;
-    g.lda = g.ldb = gs_max(1, h);
+    g.k = p->whole;
+    g.lda = gs_max(1, p->width);
+    g.ldb = gs_max(1, g.k);
     g.n = part;
     p->rh[d] = g;
-    gs_gemm_keep(&p->rh[d], k, R, d * all * h);
+    gs_gemm_keep(&p->rh[d], k, R, d * all * g.k);
     g.n = all - part;
     p->rh2[d] = g;
-    if (g.n) gs_gemm_keep(&p->rh2[d], k, R, d * all * h + part * h);
+    if (g.n) gs_gemm_keep(&p->rh2[d], k, R, (d * all + part) * g.k);
     w = w && p->wx[d].packed;
     r = r && p->rh[d].packed && (!g.n || p->rh2[d].packed);
   }
   k->in[W].unread = w;
   k->in[R].unread = r;
+}
+
+/* Which elements of the state are here.  The blocks of the members, one after
+ * another, are all of it. */
+static gs_status part_of_state(gs_kctx *k, plan *p) {
+  const gs_view *w = &k->in[R];
+  const gs_kgroup *g = k->group;
+  gs_kextent x;
+  GS_TRY(gs_kctx_operand(k, R, &x));
+  p->hidden = w->dims[2];
+  p->whole = p->width = w->dims[w->rank - 1];
+  if (w->rank < 4) p->hidden = p->whole; /* else dim 2 is without the gates */
+  p->from = w->rank < 4 ? 0 : x.first[2];
+  p->split = p->hidden != p->whole;
+  if (g) p->width = g->n * p->hidden;
+  if (g && (p->width < p->whole || p->from != g->me * p->hidden))
+    return gs_kernel_fail(k, GS_DATA, "the %d blocks of %lld that its members "
+                          "gather, of which it has that from %lld on, do not "
+                          "make a state of %lld", g->n, (long long)p->hidden,
+                          (long long)p->from, (long long)p->whole);
+  p->split = p->split || p->width != p->whole;
+  if (g || !p->split || !gs_node_gathers(k->node).times) return GS_OK;
+  return gs_kernel_fail(k, GS_DATA, "has %lld of %lld elements of the state, "
+                        "and no 'axes' to gather the others along",
+                        (long long)p->hidden, (long long)p->whole);
 }
 
 static size_t take(const plan *p, size_t *top, int64_t n) {
@@ -220,8 +253,8 @@ static gs_status prep(gs_kctx *k, cell c) {
   p->steps = x->dims[p->batch_first];
   p->batch = x->dims[!p->batch_first];
   p->input = x->dims[2];
-  p->hidden = k->in[R].dims[2];
   p->gates = ngates[c];
+  GS_TRY(part_of_state(k, p));
   GS_TRY(direction(k, p));
   GS_TRY(activations(k, p));
   size_t top = 0;
@@ -235,6 +268,8 @@ static gs_status prep(gs_kctx *k, cell c) {
   p->c = take(p, &top, p->batch * p->hidden);
   p->bias = take(p, &top, 2 * all);
   p->rows = take(p, &top, p->batch * (all + p->hidden));
+  if (p->split) p->state = take(p, &top, p->batch * p->width);
+  if (p->split) p->got = take(p, &top, p->batch * p->width);
   k->scratch_size = top;
   return GS_OK;
 }
@@ -242,6 +277,14 @@ static gs_status prep(gs_kctx *k, cell c) {
 static gs_status rnn_prep(gs_kctx *k) { return prep(k, RNN); }
 static gs_status gru_prep(gs_kctx *k) { return prep(k, GRU); }
 static gs_status lstm_prep(gs_kctx *k) { return prep(k, LSTM); }
+
+static gs_status recurrence_prep(gs_kctx *k) {
+  static const char *const names[] = {"RNN", "GRU", "LSTM"};
+  const char *name = gs_node_string(k->node, "cell", "");
+  int c = RNN;
+  while (c < LSTM && strcmp(names[c], name)) c++;
+  return prep(k, (cell)c);
+}
 
 /* ---- one step of one batch ---- */
 
@@ -335,11 +378,10 @@ static const char *xw_of(const job *j, int64_t b, int64_t s) {
   return j->xw + row * p->gates * p->hidden * p->wide;
 }
 
-/* Element of a state [dirs, batch, hidden] or batch first. */
-static int64_t state_at(const job *j, int64_t b) {
+/* Row of a state [dirs, batch, hidden] or batch first. */
+static int64_t state_row(const job *j, int64_t b) {
   const plan *p = j->p;
-  return (p->batch_first ? b * p->dirs + j->dir : j->dir * p->batch + b) *
-         p->hidden;
+  return p->batch_first ? b * p->dirs + j->dir : j->dir * p->batch + b;
 }
 
 static void write(const job *j, int i, int64_t at, const char *from) {
@@ -398,22 +440,48 @@ static const char *matrix(const job *j, int i, int64_t row, int64_t width) {
   return j->in[i] ? j->in[i] + row * width * j->p->wide : NULL;
 }
 
-static bool steps(job *j) {
+/* Rows of all of the state, of which each member has its part. */
+static gs_status gather(const job *j, const char *part) {
+  const plan *p = j->p;
+  gs_kgroup *g = j->k->group;
+  size_t w = (size_t)(p->hidden * p->wide), all = (size_t)(p->width * p->wide);
+  size_t rows = (size_t)p->batch;
+  char *to = rows == 1 ? j->state : j->got; /* one row needs no other order */
+  gs_assert(g && p->split);
+  GS_TRY(g->gather(g, part, to, rows * w, j->k->err));
+  for (size_t i = 0; to != j->state && i < (size_t)g->n; i++)
+    for (size_t b = 0; b < rows; b++)
+      memcpy(j->state + b * all + i * w, to + (i * rows + b) * w, w);
+  return GS_OK;
+}
+
+/* hr = what R's rows from `row` on make of the state, of which `part` is here;
+ * `there`: all of it lies in j->state. */
+static gs_status recur(const job *j, const gs_gemm *g, int64_t row,
+                       const char *part, bool there, char *hr) {
+  const plan *p = j->p;
+  row += j->dir * p->gates * p->hidden;
+  if (p->split && !there) GS_TRY(gather(j, part));
+  if (gs_gemm_run(g, p->split ? j->state : part,
+                  matrix(j, R, row, p->whole), hr, j->k->threads))
+    return GS_OK;
+  return gs_kernel_fail(j->k, GS_INTERNAL,
+                        "oneDNN cannot compute the product");
+}
+
+static gs_status steps(job *j) {
   const plan *p = j->p;
   const gs_kctx *k = j->k;
   int64_t h = p->hidden, all = p->gates * h, d = j->dir;
-  const char *r = matrix(j, R, d * all, h);
   for (j->t = 0; j->t < p->steps; j->t++) {
-    if (!gs_gemm_run(&p->rh[d], j->h, r, j->hr, k->threads)) return false;
+    GS_TRY(recur(j, &p->rh[d], 0, j->h, !j->t, j->hr));
     if (p->cell == GRU)
       gs_parallel(k->threads, p->batch, 2 * all, first_half, j);
-    if (p->cell == GRU && !p->linear_first &&
-        !gs_gemm_run(&p->rh2[d], j->c, matrix(j, R, d * all + 2 * h, h),
-                     j->hr2, k->threads))
-      return false;
+    if (p->cell == GRU && !p->linear_first)
+      GS_TRY(recur(j, &p->rh2[d], 2 * h, j->c, false, j->hr2));
     gs_parallel(k->threads, p->batch, 4 * all, step, j);
   }
-  return true;
+  return GS_OK;
 }
 
 /* ---- run ---- */
@@ -434,13 +502,20 @@ static void load_bias(const job *j) {
   p->loop->add3(j->bias, b, b + bytes, zero, both);
 }
 
-static void load_state(const job *j, int i, char *to) {
+/* Rows of operand i, which has `width` elements in each, of which those from
+ * `first` on, to rows of n; zeros for what it does not have. */
+static void load_state(const job *j, int i, int64_t width, int64_t first,
+                       char *to, int64_t n) {
   const plan *p = j->p;
-  int64_t w = p->hidden * p->wide;
-  for (int64_t b = 0; b < p->batch; b++)
-    if (i < j->k->nin && j->in[i])
-      memcpy(to + b * w, j->in[i] + state_at(j, b) * p->wide, (size_t)w);
-    else memset(to + b * w, 0, (size_t)w);
+  bool given = i < j->k->nin && j->in[i];
+  int64_t have = given ? gs_max(0, gs_min(width - first, n)) : 0;
+  size_t bytes = (size_t)(have * p->wide), all = (size_t)(n * p->wide);
+  for (int64_t b = 0; b < p->batch; b++, to += all) {
+    if (bytes)
+      memcpy(to, j->in[i] + (state_row(j, b) * width + first) * p->wide,
+             bytes);
+    memset(to + bytes, 0, all - bytes);
+  }
 }
 
 static gs_status check_lengths(gs_kctx *k, const plan *p) {
@@ -471,7 +546,8 @@ static gs_status run(gs_kctx *k) {
   char *s = k->scratch;
   job j = {.k = k, .p = p, .xw = s + p->xw, .hr = s + p->hr,
            .hr2 = s + p->hr2, .h = s + p->h, .c = s + p->c,
-           .bias = s + p->bias, .rows = s + p->rows};
+           .bias = s + p->bias, .rows = s + p->rows, .state = s + p->state,
+           .got = s + p->got};
   if (!p->batch) return GS_OK;
   GS_TRY(check_lengths(k, p));
   operands(k, p, &j);
@@ -481,23 +557,26 @@ static gs_status run(gs_kctx *k) {
   int64_t all = p->gates * p->hidden;
   for (j.dir = 0; j.dir < p->dirs; j.dir++) {
     load_bias(&j);
-    load_state(&j, H0, j.h);
-    load_state(&j, C0, j.c);
-    bool ok = gs_gemm_run(&p->wx[j.dir], j.in[X],
-                          matrix(&j, W, j.dir * all, p->input), j.xw,
-                          k->threads);
-    if (!ok || !steps(&j))
+    load_state(&j, H0, p->whole, p->from, j.h, p->hidden);
+    load_state(&j, C0, p->hidden, 0, j.c, p->hidden);
+    if (p->split) load_state(&j, H0, p->whole, 0, j.state, p->width);
+    if (!gs_gemm_run(&p->wx[j.dir], j.in[X],
+                     matrix(&j, W, j.dir * all, p->input), j.xw, k->threads))
       return gs_kernel_fail(k, GS_INTERNAL, "oneDNN cannot compute the "
                             "product");
+    GS_TRY(steps(&j));
     for (int64_t b = 0; b < p->batch; b++) {
-      write(&j, 1, state_at(&j, b), j.h + b * p->hidden * p->wide);
-      write(&j, 2, state_at(&j, b), j.c + b * p->hidden * p->wide);
+      int64_t at = state_row(&j, b) * p->hidden;
+      write(&j, 1, at, j.h + b * p->hidden * p->wide);
+      write(&j, 2, at, j.c + b * p->hidden * p->wide);
     }
   }
   return GS_OK;
 }
 
-extern const gs_kernel gs_kernel_rnn, gs_kernel_gru, gs_kernel_lstm;
+extern const gs_kernel gs_kernel_rnn, gs_kernel_gru, gs_kernel_lstm,
+    gs_kernel_recurrence;
 const gs_kernel gs_kernel_rnn = {rnn_prep, run};
 const gs_kernel gs_kernel_gru = {gru_prep, run};
 const gs_kernel gs_kernel_lstm = {lstm_prep, run};
+const gs_kernel gs_kernel_recurrence = {recurrence_prep, run};

@@ -40,12 +40,24 @@ typedef struct gs_view {
 
 typedef struct gs_kshare gs_kshare; /* kernel/core/share.h */
 
+/* The devices with which the kernel of a row that gathers works: n members, of
+ * which this is number `me`.  gather, in run only, sets out[i * bytes ..] =
+ * member i's in; all members call it equally often, with as many bytes as the
+ * row says (gs_op.gathers).  `in` may be written again when it returns. */
+typedef struct gs_kgroup gs_kgroup;
+struct gs_kgroup {
+  int n, me;
+  gs_status (*gather)(gs_kgroup *g, const void *in, void *out, size_t bytes,
+                      gs_err *e);
+};
+
 typedef struct gs_kctx {
   const gs_node *node;
   int nin, nout;
   gs_view *in, *out; /* out past the node's own: data NULL, rank -1 */
   const gs_mesh *mesh; /* NULL for plain models */
   int64_t position;    /* device position on the mesh */
+  gs_kgroup *group;    /* NULL: it gathers nothing */
   gs_arena *arena;     /* prep only; lives as long as the compiled program */
   void *state;         /* what prep left for run, or NULL */
   size_t scratch_size; /* prep sets how many bytes run wants */

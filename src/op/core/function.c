@@ -255,7 +255,8 @@ static const struct {
 } forms[GS_NFN] = {
     [GS_FN_SPLIT] = {"split", {
     {"blocks", GS_ATTR_INT, NULL, false}, {"dims", GS_ATTR_INTS, NULL, false},
-    {"parts", GS_ATTR_INTS, NULL, false}, {"flat", GS_ATTR_INTS, NULL, true}}},
+    {"parts", GS_ATTR_INTS, NULL, false}, {"flat", GS_ATTR_INTS, NULL, true},
+    {"kind", GS_ATTR_STRING, NULL, false}}},
     [GS_FN_PLACED] = {"placed", {{"capacity", GS_ATTR_INTS, NULL, true},
                                    {"once", GS_ATTR_INTS, NULL, true},
                                    {"lead", GS_ATTR_INTS, NULL, true},

@@ -48,6 +48,26 @@ const gs_move_info *gs_move_of(const gs_op *op) {
   return NULL;
 }
 
+bool gs_node_communicates(const gs_node *n) {
+  if (!n->op || !(n->op->flags & GS_OP_COLLECTIVE)) return false;
+  return !n->op->gathers || gs_node_attr(n, "axes");
+}
+
+gs_gathers gs_node_gathers(const gs_node *n) {
+  gs_gathers x = {0};
+  const int64_t *dims[GS_MAX_OPERANDS] = {0};
+  gs_assert(n->op && n->op->gathers && n->nin <= GS_MAX_OPERANDS);
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i]) dims[i] = n->in[i]->dims;
+  n->op->gathers(n, dims, &x);
+  return x;
+}
+
+double gs_gathers_bytes(const gs_gathers *x, int64_t g) {
+  return (double)x->times * gs_move_bytes(GS_MOVE_ALL_GATHER, x->type, 1,
+                                          &x->count, &x->count, 0, g, 0);
+}
+
 /* Of a tensor whose dim `dim` (-1: none) is cut into g blocks, of one. */
 static double block_bytes(gs_dtype t, int rank, const int64_t *dims, int dim,
                           int64_t g) {

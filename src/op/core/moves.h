@@ -51,6 +51,15 @@ extern const gs_move_info gs_moves[GS_NMOVE];
 /* The move that an operator is, or NULL. */
 const gs_move_info *gs_move_of(const gs_op *op);
 
+/* Whether n communicates: a collective, or a node that gathers while it runs
+ * (gs_op.gathers), where its attribute `axes` says with whom. */
+bool gs_node_communicates(const gs_node *n);
+/* What such a node gathers, by the dims of its operands. */
+gs_gathers gs_node_gathers(const gs_node *n);
+/* Bytes that one of g devices sends in all of that, each time as much as in an
+ * AllGather of such blocks. */
+double gs_gathers_bytes(const gs_gathers *x, int64_t g);
+
 /* Bytes that one device sends, at most, in a move over groups of g devices,
  * padding of blocks included: the formula of its row, the one for reports, for
  * prices and for what a run counts.  x[rank] are the local dims before the

@@ -31,6 +31,7 @@ typedef enum gs_factor_kind {
                 not fit together: blocks are ranges of that order, of which what
                 lies outside of the own one is exchanged.  It stands for all of
                 a dim, beside factors that it may have */
+  GS_STATE,  /* a gather of the state in every step */
   GS_NKIND
 } gs_factor_kind;
 
@@ -136,6 +137,20 @@ typedef gs_status gs_span_fn(gs_arena *a, const gs_node *n, gs_dim_span *span,
 /* Emits the local form of a node; see struct gs_local. */
 typedef gs_status gs_local_fn(gs_local *l, gs_err *e);
 
+/* What a node gathers while it runs: with the devices of its attribute `axes`,
+ * time after time, blocks of a state. */
+enum { GS_MAX_OPERANDS = 8 }; /* of such a node */
+typedef struct gs_gathers {
+  int in, dim;   /* the operand, and the dim of it, that these axes split */
+  gs_dtype type; /* of the blocks */
+  int64_t count; /* elements of one */
+  int64_t times;
+} gs_gathers;
+/* The same for n with operands of these dims, as a device has them; NULL where
+ * one is left out.  times is 0 where it gathers nothing. */
+typedef void gs_gathers_fn(const gs_node *n, const int64_t *const *dims,
+                           gs_gathers *out);
+
 enum {
   /* what the arithmetic is */
   GS_OP_POINTWISE = 1 << 0, /* every output element from operand elements at
@@ -184,7 +199,7 @@ enum {
                                 before use so that none is out of range */
   GS_OP_DYNAMIC = 1 << 12,   /* its shape function takes dynamic operands */
   /* domain ai.gshard */
-  GS_OP_COLLECTIVE = 1 << 13, /* communicates */
+  GS_OP_COLLECTIVE = 1 << 13, /* communicates; see gs_node_communicates */
   GS_OP_ENTRY = 1 << 14,      /* reads this device's block of operand 0 */
   GS_OP_EXIT = 1 << 15,       /* joins blocks to an output of the program */
   GS_OP_MESH = 1 << 16, /* depends on the mesh, or on the device's place */
@@ -227,6 +242,7 @@ struct gs_op {
   int number; /* that the shape function wants, such as gates of an LSTM */
   const char *signature; /* op/core/signature.h, or NULL */
   gs_local_fn *local; /* NULL: same operator, same attributes */
+  gs_gathers_fn *gathers; /* of rows that communicate and are no moves */
   const char *types;  /* of the operand that the result has, else of operand 0:
                          those that run, as gs_op_types_text writes them; NULL:
                          any */

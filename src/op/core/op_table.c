@@ -16,6 +16,7 @@
 #define SIGNED(fn, text) gs_shape_fn gs_shape_##fn;
 #define BY_RULE
 #define L(fn) gs_local_fn gs_local_##fn;
+#define GATHERS(fn) gs_gathers_fn gs_gathers_##fn;
 #define SAME
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
            combine, rule, shape, local, kernel)                                \
@@ -31,6 +32,7 @@
 #undef SIGNED
 #undef BY_RULE
 #undef L
+#undef GATHERS
 #undef SAME
 #undef OP
 
@@ -55,6 +57,7 @@
 #define SIGNED(fn, text) .shape = gs_shape_##fn, .signature = (text)
 #define BY_RULE .shape = gs_shape_by_rule
 #define L(fn) .local = gs_local_##fn
+#define GATHERS(fn) , .gathers = gs_gathers_##fn
 #define SAME .local = NULL
 #define K(name)
 #define DYN(name)

@@ -80,6 +80,7 @@ const char *gs_factor_text(gs_factor_kind kind) {
       [GS_PASS] = "pass",     [GS_SUMMED] = "summed", [GS_WHOLE] = "whole",
       [GS_WINDOW] = "window", [GS_STATS] = "stats",   [GS_SELECT] = "select",
       [GS_SCAN] = "scan",     [GS_LOOKUP] = "lookup", [GS_FLAT] = "flat",
+      [GS_STATE] = "state",
   };
   gs_assert((size_t)kind < GS_NKIND);
   return names[kind];

@@ -52,8 +52,8 @@ static bool stretched(const gs_terms *t, const gs_rule_term_dim *x,
 
 static bool grown(const gs_terms *t, int label) {
   const gs_label *l = label >= 0 ? &t->label[label] : NULL;
-  return l && l->grown && t->label[l->as].operand &&
-         !left_out(t, &t->label[l->as]);
+  const gs_label *as = l && l->grown ? &t->label[l->as] : NULL;
+  return as && (as->operand || as->result) && !left_out(t, as);
 }
 
 /* The factor of label `at` in a dim x of size n; -1: none. */

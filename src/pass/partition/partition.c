@@ -109,6 +109,28 @@ static gs_held_form **held_of(const gs_partitioner *p, const gs_node *n,
   return held;
 }
 
+/* Records what n gathers while it runs; its seconds are those of its work. */
+static void record_gathered(gs_partitioner *p, const gs_node *n,
+                            const gs_local *l, const gs_node_choice *c) {
+  gs_gathered g = gs_partitioner_gathered(p, n, c);
+  int i = 0;
+  while (g.bytes > 0 && i < n->nout && !n->out[i]) i++;
+  if (g.bytes <= 0 || i == n->nout) return;
+  *gs_push(p->a, &p->out->collective) =
+      (gs_collective){.op = n->op->name,
+                      .axes = g.axes,
+                      .value = gs_partitioner_told(p, n->out[i]),
+                      .node = p->node,
+                      .result = l->out[i]->name,
+                      .from = gs_form_text(p->a, p->m, &c->out[i]),
+                      .to = gs_sprintf(p->a, "whole, %lld times %s",
+                                       (long long)g.what.times,
+                                       gs_shape_text(p->a, g.what.type, 1,
+                                                     &g.what.count)),
+                      .bytes = g.bytes,
+                      .seconds = g.seconds};
+}
+
 /* n computed as c says. */
 static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          gs_arena *tmp, const gs_node_choice *c) {
@@ -128,6 +150,7 @@ static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   }
   GS_TRY(check_local(p, n, &l));
   add_results(p, n, &l, c);
+  record_gathered(p, n, &l, c);
   if (dynamic) return GS_OK; /* the work is not known */
   int64_t size[GS_MAX_FACTORS];
   for (int f = 0; f < r->nfactor; f++)

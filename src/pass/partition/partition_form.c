@@ -22,9 +22,11 @@ static bool refines(const gs_partitioner *p, const gs_value *v,
 }
 
 /* Whether v is read as its sharding says and not otherwise; the constants of a
- * split form's text are of any form. */
+ * split form's text are of any form, unless they are seen of one that is split.
+ */
 static bool as_split(const gs_partitioner *p, const gs_value *v) {
-  return v->constant && p->as_split && (!p->form || p->form->same[v->id]);
+  return v->constant && p->as_split &&
+         (!p->form || p->form->same[v->id] || gs_sharding_used(v->sharding));
 }
 
 /* Inputs and constants lie outside the devices; every device can read the

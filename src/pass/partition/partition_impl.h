@@ -193,6 +193,14 @@ int gs_partitioner_onward(const gs_partitioner *p, const gs_value *v,
 
 /* ---- prices of choices (partition_price.c) ---- */
 
+/* What a node gathers while it runs, as it is in c; all 0: nothing. */
+typedef struct gs_gathered {
+  gs_gathers what;
+  gs_axes axes;
+  double bytes, seconds; /* of all of it */
+} gs_gathered;
+gs_gathered gs_partitioner_gathered(const gs_partitioner *p, const gs_node *n,
+                                    const gs_node_choice *c);
 /* Fills in the seconds of c. */
 void gs_partitioner_seconds(gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, gs_arena *tmp,

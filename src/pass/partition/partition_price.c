@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "op/rule/rule.h"
 #include "pass/partition/partition_impl.h"
@@ -30,7 +31,29 @@ static bool all_stay(const gs_rule *r, const gs_node_choice *c) {
   return c->copies != NULL;
 }
 
-/* Compute and memory time of the node's local form. */
+gs_gathered gs_partitioner_gathered(const gs_partitioner *p, const gs_node *n,
+                                    const gs_node_choice *c) {
+  gs_gathered g = {0};
+  int64_t room[GS_MAX_OPERANDS][GS_MAX_RANK];
+  const int64_t *dims[GS_MAX_OPERANDS] = {0};
+  if (!n->op || !n->op->gathers) return g;
+  gs_assert(n->nin <= GS_MAX_OPERANDS);
+  for (int i = 0; i < n->nin; i++) {
+    if (!n->in[i]) continue;
+    gs_form_local(p->m, &c->in[i], n->in[i]->dims, room[i]);
+    dims[i] = room[i];
+  }
+  n->op->gathers(n, dims, &g.what);
+  g.axes = c->in[g.what.in].sharding->dim[g.what.dim].axes;
+  if (!g.axes.n || !g.what.times) return (gs_gathered){0};
+  g.bytes = gs_gathers_bytes(&g.what, gs_axes_size(p->m, &g.axes));
+  double times = (double)g.what.times;
+  g.seconds = times * gs_cost_move(p->m, GS_MOVE_ALL_GATHER, &g.axes,
+                                   g.bytes / times);
+  return g;
+}
+
+/* Compute and memory time of the node's local form, and what it gathers. */
 double gs_partitioner_local(const gs_partitioner *p, const gs_node *n,
                             const gs_rule *r, const gs_node_choice *c) {
   if (gs_node_dynamic(n) || gs_node_has_region(n))
@@ -50,7 +73,8 @@ double gs_partitioner_local(const gs_partitioner *p, const gs_node *n,
   }
   bytes += made;
   double flops = n->op ? gs_op_flops(n->op, r, size) : 0;
-  return gs_cost_local(p->m, flops, bytes);
+  gs_gathered g = gs_partitioner_gathered(p, n, c);
+  return gs_cost_local(p->m, flops, bytes) + g.seconds;
 }
 
 /* Adds what the operands and results of n are assigned, but for axes in

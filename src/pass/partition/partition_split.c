@@ -130,7 +130,16 @@ static bool is_flat(const gs_rule *r) {
   return false;
 }
 
-/* What the lines ask for by $blocks, $dims, $parts and $flat. */
+/* The kind of the factors that are split; of several the last in the order of
+ * gs_factor_kind. */
+static gs_factor_kind split_kind(const gs_rule *r, const gs_assignment *as) {
+  gs_factor_kind kind = GS_PASS;
+  for (int f = 0; f < r->nfactor; f++)
+    if (as->axis[f].n && r->factor[f].kind > kind) kind = r->factor[f].kind;
+  return kind;
+}
+
+/* What the lines ask for by $blocks, $dims, $parts, $kind and $flat. */
 static void tell(const gs_partitioner *p, gs_graph *g, gs_node *c,
                  const gs_rule *r, const gs_assignment *as, int64_t blocks) {
   int64_t dims[GS_MAX_RANK], parts[GS_MAX_RANK], merged[2 * GS_MAX_RANK];
@@ -141,8 +150,54 @@ static void tell(const gs_partitioner *p, gs_graph *g, gs_node *c,
     gs_node_set_ints(g, c, "flat", merged, rank);
   }
   gs_node_set_int(g, c, "blocks", blocks);
+  gs_node_set_string(g, c, "kind", gs_factor_text(split_kind(r, as)));
   gs_node_set_ints(g, c, "dims", dims, count);
   gs_node_set_ints(g, c, "parts", parts, count);
+}
+
+/* The sharding of x, which is n's operand i, as y, a view of it: the axes of a
+ * dim go to the dim that is as long as their factor, with as much inside. */
+static gs_sharding *seen_as(const gs_partitioner *p, const gs_node *n,
+                            const gs_rule *r, int i, const gs_value *y) {
+  const gs_value *x = n->in[i];
+  gs_sharding *s = gs_sharding_new(p->a, y->rank, false);
+  for (int d = 0; d < x->rank && x->sharding; d++) {
+    const gs_dim_map *map = &r->in[i].dim[d];
+    int64_t inner = gs_product(x->dims + d + 1, x->rank - d - 1), size;
+    if (map->n != 1) continue;
+    size = r->factor[map->f[0]].size;
+    for (int e = 0; e < y->rank; e++)
+      if (y->dims[e] == size && size > 1 &&
+          gs_product(y->dims + e + 1, y->rank - e - 1) == inner)
+        s->dim[e].axes = x->sharding->dim[d].axes;
+  }
+  return s;
+}
+
+/* Constants that are seen in another shape are constants of that shape: then
+ * their blocks are read in the place of the whole. */
+static void see_constants(const gs_partitioner *p, const gs_node *node,
+                          const gs_rule *r, const gs_split_form *s) {
+  gs_graph *g = s->g;
+  for (int k = 0; k < g->node.n; k++) {
+    const gs_node *n = g->node.at[k];
+    gs_value *y = n->nout == 1 ? n->out[0] : NULL;
+    if (!y || y->is_output || gs_node_dynamic(n) || !n->op ||
+        !(n->op->flags & GS_OP_VIEW) || !n->in[0] || !n->in[0]->constant ||
+        n->in[0]->constant->whole)
+      continue;
+    gs_tensor *t = gs_memdup(g->arena, n->in[0]->constant, sizeof *t);
+    if (!t->part_of || !*t->part_of) t->part_of = n->in[0]->name;
+    t->name = y->name;
+    t->rank = y->rank;
+    t->dims = gs_memdup(g->arena, y->dims, (size_t)y->rank * sizeof *y->dims);
+    y->constant = t;
+    y->def = NULL;
+    for (int i = 0; i < r->nin && i < node->nin; i++)
+      if (s->in[i] && s->in[i] == n->in[0] && !y->sharding)
+        y->sharding = seen_as(p, node, r, i, y);
+  }
+  gs_graph_prune(g);
 }
 
 /* By f, or the node itself.  *made: false where the text makes no such results,
@@ -166,6 +221,7 @@ static gs_status expand(gs_partitioner *p, const gs_node *n,
   gs_err_free(&why);
   if (status) return *made ? status : GS_OK;
   GS_TRY(gs_pass_infer(p->a, g, NULL, p->e));
+  see_constants(p, n, r, s);
   return check_results(p, s, n);
 }
 
@@ -262,12 +318,13 @@ static void shard_flat(const gs_partitioner *p, const gs_split_form *s) {
   }
 }
 
-/* Values of the model keep their sharding there; constants are whole. */
+/* Values of the model keep their sharding there; constants are whole, but for
+ * views of the model's. */
 static gs_status shard(gs_partitioner *p, gs_split_form *s) {
   gs_graph *g = s->g;
   for (int i = 0; i < g->value.n; i++) {
     gs_value *v = g->value.at[i];
-    v->sharding = s->same[i] ? s->same[i]->sharding : NULL;
+    if (s->same[i]) v->sharding = s->same[i]->sharding;
     if (!v->sharding && !v->def)
       v->sharding = gs_sharding_new(p->a, v->rank, false);
   }
