@@ -81,9 +81,18 @@ const gs_node *gs_partitioner_told_node(const gs_partitioner *p,
   return n;
 }
 
+/* What a value of a split form is seen of: itself, unless it is a view. */
+static const gs_value *seen(const gs_split_form *s, const gs_value *v) {
+  while (!s->same[v->id] && v->def && v->def->op &&
+         v->def->op->flags & GS_OP_VIEW && v->def->in[0])
+    v = v->def->in[0];
+  return v;
+}
+
 const gs_value *gs_partitioner_told(const gs_partitioner *p,
                                     const gs_value *v) {
   for (const gs_split_form *s = p->form; s; s = s->outer) {
+    v = seen(s, v);
     const gs_value *of = s->same[v->id];
     for (int i = 0; !of && i < s->node->nin; i++) of = s->node->in[i];
     v = of ? of : s->node->out[0];
