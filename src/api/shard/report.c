@@ -92,12 +92,11 @@ static char *seconds_text(gs_arena *a, double s) {
 /* How often each operator that communicates occurs: "2 NAME, 1 NAME". */
 static void collective_counts(gs_buf *b, const gs_partition *p) {
   bool any = false;
-  for (int k = 0; k < gs_nop; k++) {
+  for (const gs_op *op = gs_op_sender(NULL); op; op = gs_op_sender(op)) {
     int n = 0;
-    if (!(gs_ops[k].flags & GS_OP_COLLECTIVE)) continue;
     for (int i = 0; i < p->collective.n; i++)
-      n += !strcmp(p->collective.at[i].op, gs_ops[k].name);
-    if (n) gs_buf_printf(b, "%s%d %s", any ? ", " : "", n, gs_ops[k].name);
+      n += !strcmp(p->collective.at[i].op, op->name);
+    if (n) gs_buf_printf(b, "%s%d %s", any ? ", " : "", n, op->name);
     any = any || n;
   }
   if (!any) gs_buf_str(b, "none");

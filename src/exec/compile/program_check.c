@@ -483,7 +483,8 @@ static bool is_same(const order *o, int64_t d, const meet *a, int64_t who,
   if (a->start) return met_of(o, d, a) == met_of(o, who, b);
   return a->n->op == b->n->op && a->group.n == b->group.n &&
          same_operands(a->n, b->n) &&
-         same_type(gs_node_out(a->n, 0), gs_node_out(b->n, 0)) && same_numbers(a->n, b->n) &&
+         same_type(gs_node_out(a->n, 0), gs_node_out(b->n, 0)) &&
+         same_numbers(a->n, b->n) &&
          (!a->group.n ||
           !memcmp(a->group.member, b->group.member,
                   (size_t)a->group.n * sizeof *a->group.member));

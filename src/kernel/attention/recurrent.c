@@ -278,11 +278,10 @@ static gs_status rnn_prep(gs_kctx *k) { return prep(k, RNN); }
 static gs_status gru_prep(gs_kctx *k) { return prep(k, GRU); }
 static gs_status lstm_prep(gs_kctx *k) { return prep(k, LSTM); }
 
+/* The number of gates, a dim of the weights, says which. */
 static gs_status recurrence_prep(gs_kctx *k) {
-  static const char *const names[] = {"RNN", "GRU", "LSTM"};
-  const char *name = gs_node_string(k->node, "cell", "");
   int c = RNN;
-  while (c < LSTM && strcmp(names[c], name)) c++;
+  while (c < LSTM && ngates[c] != k->in[R].dims[1]) c++;
   return prep(k, (cell)c);
 }
 

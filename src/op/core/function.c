@@ -257,11 +257,10 @@ static const struct {
     {"blocks", GS_ATTR_INT, NULL, false}, {"dims", GS_ATTR_INTS, NULL, false},
     {"parts", GS_ATTR_INTS, NULL, false}, {"flat", GS_ATTR_INTS, NULL, true},
     {"kind", GS_ATTR_STRING, NULL, false}}},
-    [GS_FN_PLACED] = {"placed", {{"capacity", GS_ATTR_INTS, NULL, true},
-                                   {"once", GS_ATTR_INTS, NULL, true},
-                                   {"lead", GS_ATTR_INTS, NULL, true},
-                                   {"blank", GS_ATTR_INT, NULL, true},
-                                   {"counts", GS_ATTR_INT, NULL, true}}},
+    [GS_FN_PLACED] = {"placed", {
+    {"capacity", GS_ATTR_INTS, NULL, true}, {"once", GS_ATTR_INTS, NULL, true},
+    {"lead", GS_ATTR_INTS, NULL, true}, {"blank", GS_ATTR_INT, NULL, true},
+    {"counts", GS_ATTR_INT, NULL, true}}},
     [GS_FN_STACKED] = {"stacked", {{"stacked0", GS_ATTR_INT, NULL, true},
                                      {"stacked1", GS_ATTR_INT, NULL, true},
                                      {"stacked2", GS_ATTR_INT, NULL, true}}}};

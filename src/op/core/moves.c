@@ -53,6 +53,12 @@ bool gs_node_communicates(const gs_node *n) {
   return !n->op->gathers || gs_node_attr(n, "axes");
 }
 
+const gs_op *gs_op_sender(const gs_op *last) {
+  for (int i = last ? last->id + 1 : 0; i < gs_nop; i++)
+    if (gs_ops[i].flags & GS_OP_COLLECTIVE) return &gs_ops[i];
+  return NULL;
+}
+
 gs_gathers gs_node_gathers(const gs_node *n) {
   gs_gathers x = {0};
   const int64_t *dims[GS_MAX_OPERANDS] = {0};

@@ -54,10 +54,13 @@ const gs_move_info *gs_move_of(const gs_op *op);
 /* Whether n communicates: a collective, or a node that gathers while it runs
  * (gs_op.gathers), where its attribute `axes` says with whom. */
 bool gs_node_communicates(const gs_node *n);
+/* The rows that communicate, in the order of the table: the one after `last`,
+ * NULL: the first; NULL behind the last. */
+const gs_op *gs_op_sender(const gs_op *last);
 /* What such a node gathers, by the dims of its operands. */
 gs_gathers gs_node_gathers(const gs_node *n);
-/* Bytes that one of g devices sends in all of that, each time as much as in an
- * AllGather of such blocks. */
+/* Bytes that one of g devices sends in all of that, each time as much as in the
+ * move that joins such blocks. */
 double gs_gathers_bytes(const gs_gathers *x, int64_t g);
 
 /* Bytes that one device sends, at most, in a move over groups of g devices,

@@ -104,30 +104,30 @@ gs_status gs_local_recurrent(gs_local *l, gs_err *e) {
 
 /* ---- weights of which the gates are a dim ---- */
 
-/* The number of gates of attribute `cell`, which the schema has checked. */
-static int64_t gates_of(const gs_node *n) {
-  const char *cell = gs_node_string(n, "cell", "");
-  return !strcmp(cell, "RNN") ? 1 : !strcmp(cell, "GRU") ? 3 : 4;
-}
+/* How many gates there are says which cell it is. */
+enum { SIMPLE = 1, WITH_RESET = 3, WITH_MEMORY = 4 };
 
-static gs_status check_gated(gs_arena *a, const gs_node *n, int64_t gates,
-                             int64_t dirs, gs_err *e) {
+static gs_status check_gated(gs_arena *a, const gs_node *n, int64_t dirs,
+                             gs_err *e) {
   const gs_value *x = n->in[X], *r = n->in[R];
   if (r->rank != 4)
     return gs_heads_bad(a, n, e, "R '%s' is of rank %d, not 4", r->name,
                         r->rank);
-  int64_t h = r->dims[3];
+  int64_t h = r->dims[3], gates = r->dims[1];
+  if (gates != SIMPLE && gates != WITH_RESET && gates != WITH_MEMORY)
+    return gs_heads_bad(a, n, e, "R '%s' has %lld gates, not 1, 3 or 4",
+                        r->name, (long long)gates);
   GS_TRY(gs_heads_expect(a, n, R, 4, (int64_t[]){dirs, gates, h, h}, e));
   GS_TRY(gs_heads_expect(a, n, W, 4,
                          (int64_t[]){dirs, gates, h, x->dims[2]}, e));
   GS_TRY(gs_heads_expect(a, n, B, 4, (int64_t[]){dirs, 2, gates, h}, e));
   GS_TRY(gs_heads_expect(a, n, P, 3, (int64_t[]){dirs, 3, h}, e));
-  for (int i = C0; gates < 4 && i <= P; i++)
+  for (int i = C0; gates != WITH_MEMORY && i <= P; i++)
     if (gs_node_in(n, i))
-      return gs_heads_bad(a, n, e, "operand %d '%s' is for an LSTM", i,
+      return gs_heads_bad(a, n, e, "operand %d '%s' is for four gates", i,
                           n->in[i]->name);
-  if (gates < 4 && gs_node_out(n, 2))
-    return gs_heads_bad(a, n, e, "result 2 '%s' is of an LSTM",
+  if (gates != WITH_MEMORY && gs_node_out(n, 2))
+    return gs_heads_bad(a, n, e, "result 2 '%s' is of four gates",
                         n->out[2]->name);
   return GS_OK;
 }
@@ -155,7 +155,7 @@ gs_status gs_shape_recurrence(gs_graph *g, gs_node *n, gs_err *e) {
   }
   GS_TRY(check_operands(a, n, e));
   GS_TRY(directions(a, n, &dirs, e));
-  GS_TRY(check_gated(a, n, gates_of(n), dirs, e));
+  GS_TRY(check_gated(a, n, dirs, e));
   return set_results(g, n, dirs, n->in[R]->dims[3], e);
 }
 
@@ -165,7 +165,8 @@ void gs_gathers_recurrence(const gs_node *n, const int64_t *const *dims,
                            gs_gathers *out) {
   int64_t layout = gs_node_int(n, "layout", 0) != 0;
   int64_t steps = dims[X][layout], batch = dims[X][!layout];
-  bool resets = gates_of(n) == 3 && !gs_node_int(n, "linear_before_reset", 0);
+  bool resets = dims[R][1] == WITH_RESET &&
+                !gs_node_int(n, "linear_before_reset", 0);
   *out = (gs_gathers){.in = R, .dim = 2, .count = batch * dims[R][2]};
   out->type = n->in[X]->dtype == GS_DOUBLE ? GS_DOUBLE : GS_FLOAT;
   if (!out->count || !steps) return;
