@@ -135,6 +135,9 @@ typedef struct gs_save_options {
   bool hash_weights;  /* of a program: hash all weights it refers to */
   bool dry_run;       /* of outputs: only see whether the names fit */
   gs_progress *progress; /* or NULL */
+  int64_t shards_per_file; /* of GS_EMIT_DEVICES: a file with the weights of so
+                              many devices each, in the order of positions; 0:
+                              one file, with each block once */
 } gs_save_options;
 
 /* Whether the file or plan could be written now, for telling before the work.
@@ -196,6 +199,16 @@ typedef enum gs_transport {
   GS_TRANSPORT_ALONE    /* threads; several processes are an error */
 } gs_transport;
 
+/* What of the machine the threads of a device keep to.  Never more than the
+ * process may use when it starts (its cgroup, taskset(1), what a launcher has
+ * bound it to); ranks of one host that may use the same divide it. */
+typedef enum gs_bind_to {
+  GS_BIND_NONE,   /* all of that */
+  GS_BIND_CORE,   /* a core for each of its threads */
+  GS_BIND_SOCKET, /* a socket, which several devices may share */
+  GS_BIND_NUMA    /* a NUMA node, likewise */
+} gs_bind_to;
+
 /* Zero it and set `size`; all else may stay zero. */
 typedef struct gs_runner_options {
   size_t size; /* sizeof(gs_runner_options) */
@@ -213,6 +226,10 @@ typedef struct gs_runner_options {
   int nrange;
   bool verify; /* check what is compiled: memory and order of collectives */
   bool profile, trace; /* note when steps run: for the calls of these names */
+  gs_bind_to bind_to; /* the caller's thread is bound during calls alone, but
+                         OpenMP's threads stay bound */
+  bool no_huge_pages; /* do not ask for large pages for weights and arenas */
+  bool no_prefault;   /* do not read mapped weights ahead of their use */
 } gs_runner_options;
 
 /* GS_USAGE, GS_UNSUPPORTED (no MPI in this build), GS_MISMATCH.  After these
@@ -320,6 +337,12 @@ GS_API gs_status gs_runner_trace(gs_runner *r, const char *path,
 GS_API gs_status gs_runner_sent(gs_runner *r, uint64_t *bytes, double *wire,
                                 gs_err *e);
 
+/* A line about all runs so far: how many in a second (in steps also tokens),
+ * gigabytes of weights that their kernels have read in a second, and the time
+ * of the device that was longest in collectives.  With MPI all ranks call it
+ * and rank 0 gets it, others an empty one.  It stays until r is freed. */
+GS_API gs_status gs_runner_rates(gs_runner *r, const char **out, gs_err *e);
+
 /* ---- many steps ---------------------------------------------------------- */
 
 /* A program that stays and is fed with records, one of each input for a step:
@@ -417,6 +440,10 @@ GS_API int gs_runner_ranks(const gs_runner *r);
 GS_API int gs_runner_rank(const gs_runner *r);
 /* Where it runs; NULL past the last, and without MPI. */
 GS_API const char *gs_runner_host(const gs_runner *r, int rank);
+/* All ranks, after compile: a line for each rank and what of the host its
+ * devices may use: "devices 2 to 3 on rank 1 (hostB), cores 4-7, transport
+ * mpi"; rank 0 gets all of them, others none.  It stays until r is freed. */
+GS_API gs_status gs_runner_places(gs_runner *r, const char **out, gs_err *e);
 /* All ranks: the status of the lowest one that failed, on every rank. */
 GS_API gs_status gs_runner_agree(gs_runner *r, gs_status mine, gs_err *e);
 /* Whether this rank is the one to tell of the failure that all know of. */

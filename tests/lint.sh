@@ -132,6 +132,7 @@ only 'yaml\.h' 'src/io/spec/yaml\.c'
 only 'xxh[a-z0-9_]*\.h' 'src/base/data/hash\.c'
 only '(oneapi/dnnl/)?dnnl[a-z_]*\.h' 'src/kernel/onednn/onednn_compat\.h'
 only 'kernel/onednn/onednn_compat\.h' 'src/kernel/[a-z]+/onednn(_[a-z]+)?\.c'
+only 'hwloc\.h' 'src/exec/run/pin_hwloc\.c'
 only 'check\.h' 'no file of src'
 
 # ---- sizes ------------------------------------------------------------------

@@ -56,8 +56,8 @@ of_manual() {
     inside { print plain($0) > out }' "$2"
 }
 of_markdown README.md "$source/README.md"
-for page in gshard gshard-annotate gshard-partition gshard-run gshard-ops \
-  gshard-plan gshard-spec; do
+for page in gshard gshard-annotate gshard-partition gshard-run gshard-mpi \
+  gshard-ops gshard-plan gshard-spec; do
   for section in 1 5 7; do
     for file in "$build/man/$page.$section" "$source/man/$page.$section"; do
       [ -e "$file" ] || continue

@@ -278,10 +278,10 @@ ok "another shape in step 4" tells 65 \
 { first 3 256 "$x" && cat integers; } > bad
 ok "another type in step 4" tells 65 \
   "step 4: input 'x': bad: error: the record is i64\[1\]" 3 -i x=bad
-# lost: rank 1 is stopped after two steps.
+# gone SIGNAL: rank 1 gets it after two steps.  The exit code is in $code.
 # shellcheck disable=SC2016
 told='echo $$ > pid.${OMPI_COMM_WORLD_RANK-$PMI_RANK}; exec "$@"'
-lost() {
+gone() {
   rm -f px py y pid.*
   mkfifo px py
   cat py > got &
@@ -295,17 +295,28 @@ lost() {
     sleep 0.1
     tries=$((tries + 1))
   done
-  kill -STOP "$(cat pid.1)"
+  kill -"$1" "$(cat pid.1)"
   first 3 256 "$x" | tail -c 256 >&7
   wait $job
   code=$?
   exec 7>&-
-  [ $code = 75 ] && grep -q "in step 3 of the run: .*rank 1 .*not answer" err &&
-    kept 2 && first 2 256 "$data/y.npys" | cmp - got && return
+  first 2 256 "$data/y.npys" | cmp - got
+}
+lost() {
+  gone STOP && [ $code = 75 ] && kept 2 &&
+    grep -q "in step 3 of the run: .*rank 1 .*not answer" err && return
   echo "exit $code"
   cat err
   return 1
 }
+# The launcher has its own code for this, and ends the others.
+dead() {
+  gone KILL && [ $code != 0 ] && [ $code != 124 ] && return
+  echo "exit $code"
+  cat err
+  return 1
+}
+ok "a rank that is killed in step 3" dead
 ok "a rank that is lost in step 3" lost
 ok "nothing to read" tells 66 "no-such" 0 -i x=no-such
 none_of_them() { job -i x=- -i i=i0 plan < /dev/null > out && grep -q "steps: 0" out; }

@@ -161,7 +161,7 @@ START_TEST(packed) {
   memcpy(want, r.out[0].data, bytes);
   r.variable[1] = false;
   gs_kshare share;
-  gs_kshare_init(&share);
+  gs_kshare_init(&share, true);
   for (int nt = 1; nt < 4; nt++) {
     memset(r.out[0].data, 0, bytes);
     r.share = nt == 1 ? NULL : &share;

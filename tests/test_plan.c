@@ -51,8 +51,8 @@ static gs_plan *sample(gs_plan_kind kind) {
   *gs_push(&arena, &p->input) = io(&p->mesh, "", GS_INT64, "{tp:(1)3,tp:(3)4}");
   *gs_push(&arena, &p->input) = io(&p->mesh, "z", GS_FLOAT, "{z:(4)3,z:(1)4}");
   *gs_push(&arena, &p->output) = io(&p->mesh, "y", GS_BFLOAT16, "{~,?}");
-  p->weights = (gs_plan_weights){"weights.data", 1 << 20, "weights.xxh3",
-                                 UINT64_MAX};
+  *gs_push(&arena, &p->weights) = (gs_plan_weights){
+      "weights.data", 1 << 20, "weights.xxh3", UINT64_MAX, 12};
   gs_plan_collective *c = gs_push(&arena, &p->collective);
   *c = (gs_plan_collective){.op = "AllReduce", .tensor = "h.1",
                             .bytes = 4096, .origin = "s.yaml:5:5"};
@@ -94,8 +94,10 @@ static void round_trip(gs_plan_kind kind) {
   ck_assert_str_eq(q->input.at[0].name, "x \"1\"");
   ck_assert(gs_sharding_equal(q->input.at[1].sharding,
                               p->input.at[1].sharding));
-  ck_assert(q->weights.hash == UINT64_MAX);
-  ck_assert_str_eq(q->weights.hashes, "weights.xxh3");
+  ck_assert_int_eq(q->weights.n, 1);
+  ck_assert(q->weights.at[0].hash == UINT64_MAX);
+  ck_assert_str_eq(q->weights.at[0].hashes, "weights.xxh3");
+  ck_assert_int_eq((int)q->weights.at[0].devices, 12);
   ck_assert(q->file.at[0].hash == UINT64_MAX);
   ck_assert_int_eq((int)q->collective.at[0].bytes, 4096);
 }
@@ -106,6 +108,29 @@ START_TEST(test_round_trip) {
 }
 END_TEST
 
+/* A plan in device form with files of weights for 8 and for 4 of its devices. */
+static gs_plan *with_files(gs_plan_kind kind) {
+  gs_plan *p = sample(kind);
+  p->weights.n = 0;
+  *gs_push(&arena, &p->weights) =
+      (gs_plan_weights){"weights0.data", 1 << 20, "weights0.xxh3", 5, 8};
+  *gs_push(&arena, &p->weights) =
+      (gs_plan_weights){"weights1.data", 1 << 19, "weights1.xxh3", 6, 4};
+  return p;
+}
+
+START_TEST(test_weights_files) {
+  gs_plan *p = with_files(GS_PLAN_DEVICE), *q;
+  size_t n, m;
+  const char *text = text_of(p, &n);
+  ok(gs_plan_parse(&arena, "plan.yaml", text, n, true, &q, &err));
+  ck_assert_str_eq(text_of(q, &m), text);
+  ck_assert_int_eq(q->weights.n, 2);
+  ck_assert_str_eq(q->weights.at[1].file, "weights1.data");
+  ck_assert_int_eq((int)q->weights.at[1].devices, 4);
+}
+END_TEST
+
 START_TEST(test_empty) {
   gs_plan p = {.producer = "", .kind = GS_PLAN_SPMD}, *q;
   size_t n;
@@ -113,17 +138,17 @@ START_TEST(test_empty) {
   ok(gs_mesh_finish(&p.mesh, &err));
   const char *text = text_of(&p, &n);
   ok(gs_plan_parse(&arena, "plan.yaml", text, n, true, &q, &err));
-  ck_assert_ptr_null(q->weights.file);
+  ck_assert_int_eq(q->weights.n, 0);
   ck_assert_int_eq((int)q->mesh.ndevice, 1);
 }
 END_TEST
 
 /* Replaces a text in the sample; expects this code and message. */
-static void refuse_of(gs_plan_kind kind, const char *from, const char *to,
+static void refuse_in(gs_plan *p, const char *from, const char *to,
                       gs_status code, const char *message) {
   size_t n;
   gs_plan *q;
-  const char *text = text_of(sample(kind), &n);
+  const char *text = text_of(p, &n);
   const char *at = strstr(text, from);
   ck_assert_msg(at != NULL, "no '%s'", from);
   char *changed = gs_sprintf(&arena, "%.*s%s%s", (int)(at - text), text, to,
@@ -134,6 +159,11 @@ static void refuse_of(gs_plan_kind kind, const char *from, const char *to,
   ck_assert_msg(s == code, "%s -> %s: %d", from, to, (int)s);
   ck_assert_msg(strstr(err.diag[0].text, message), "%s", err.diag[0].text);
   ck_assert_msg(!strncmp(err.diag[0].place, "plan.yaml:", 10), "no place");
+}
+
+static void refuse_of(gs_plan_kind kind, const char *from, const char *to,
+                      gs_status code, const char *message) {
+  refuse_in(sample(kind), from, to, code, message);
 }
 
 static void refuse(const char *from, const char *to, gs_status code,
@@ -147,6 +177,20 @@ START_TEST(test_pieces_refused) {
   refuse_of(kind, "7, -1, 4, 0]", "7, -1, 4, x]", GS_DATA, "integer");
   refuse_of(kind, "tensor: \"e.0\", ", "", GS_DATA, "needs the key");
   refuse_of(kind, "gives: [1", "gives: [2", GS_MISMATCH, "hash");
+}
+END_TEST
+
+START_TEST(test_weights_files_refused) {
+  gs_plan *p = with_files(GS_PLAN_DEVICE);
+  refuse_in(p, "devices: 4", "devices: 5", GS_DATA, "4 are left");
+  refuse_in(p, "devices: 4", "devices: 3", GS_DATA, "leaves out devices");
+  refuse_in(p, "devices: 4", "devices: 0", GS_DATA, "weights of 0 devices");
+  refuse_in(p, ", devices: 4", "", GS_DATA, "needs the key");
+  refuse_in(p, "\"weights1.data\"", "\"a/b\"", GS_DATA, "not the name");
+  refuse_in(with_files(GS_PLAN_SPMD), "devices: 8", "devices: 8", GS_DATA,
+            "device form");
+  refuse_in(p, "weights_files:", "weights: {file: \"a\", hashes: \"b\", size: 1, "
+            "hash: \"0000000000000000\"}\nweights_files:", GS_DATA, "not both");
 }
 END_TEST
 
@@ -262,6 +306,8 @@ int main(int argc, char **argv) {
   tcase_add_test(t, test_empty);
   tcase_add_test(t, test_refused);
   tcase_add_test(t, test_pieces_refused);
+  tcase_add_test(t, test_weights_files);
+  tcase_add_test(t, test_weights_files_refused);
   tcase_add_test(t, test_unverified);
   tcase_add_test(t, test_schema);
   tcase_add_test(t, test_manual);

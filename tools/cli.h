@@ -166,6 +166,8 @@ void gs_cli_version(const gs_tool *t, FILE *f);
 void gs_cli_man_synopsis(const gs_tool *t, FILE *f);
 void gs_cli_man_options(const gs_tool *t, FILE *f);
 void gs_cli_man_examples(const gs_tool *t, FILE *f);
+/* One option, as in that list; false: there is none of that name. */
+bool gs_cli_man_option(const gs_tool *t, const char *name, FILE *f);
 void gs_cli_completion(const gs_tool *t, FILE *f);
 
 #endif

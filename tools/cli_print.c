@@ -66,7 +66,7 @@ void gs_cli_help(const gs_tool *t, FILE *f) {
           "\nExit status: 0 success, 1 a check failed, 64 usage, 65 bad data, "
           "66 no input,\n"
           "  69 unsupported, 74 input/output error; all are in gshard(7).\n"
-          "Manual: %s(1), gshard(7), gshard-ops(7),\n"
+          "Manual: %s(1), gshard(7), gshard-mpi(7), gshard-ops(7),\n"
           "  gshard-spec(5), gshard-plan(5).\n",
           t->name);
 }
@@ -142,6 +142,25 @@ void gs_cli_man_synopsis(const gs_tool *t, FILE *f) {
   fputc('\n', f);
 }
 
+static void man_option(FILE *f, const gs_option *o) {
+  fputs(".It", f);
+  if (o->letter) {
+    fprintf(f, " Fl %c", o->letter);
+    if (o->arg) man_arg(f, o);
+    fputs(" ,", f);
+  }
+  fprintf(f, " Fl -%s", o->name);
+  if (o->arg) {
+    bool optional = o->flags & GS_OPT_OPTIONAL;
+    fputs(optional ? " Ns Oo Ns = Ns" : " Ns = Ns", f);
+    man_arg(f, o);
+    if (optional) fputs(" Oc", f);
+  }
+  fputc('\n', f);
+  man_text(f, o->help);
+  if (o->flags & GS_OPT_REPEAT && o->arg) fputs("May be repeated.\n", f);
+}
+
 void gs_cli_man_options(const gs_tool *t, FILE *f) {
   const gs_option *o;
   bool open = false;
@@ -151,25 +170,15 @@ void gs_cli_man_options(const gs_tool *t, FILE *f) {
               o->group);
       open = true;
     }
-    if (o->flags & GS_OPT_HIDDEN) continue;
-    fputs(".It", f);
-    if (o->letter) {
-      fprintf(f, " Fl %c", o->letter);
-      if (o->arg) man_arg(f, o);
-      fputs(" ,", f);
-    }
-    fprintf(f, " Fl -%s", o->name);
-    if (o->arg) {
-      bool optional = o->flags & GS_OPT_OPTIONAL;
-      fputs(optional ? " Ns Oo Ns = Ns" : " Ns = Ns", f);
-      man_arg(f, o);
-      if (optional) fputs(" Oc", f);
-    }
-    fputc('\n', f);
-    man_text(f, o->help);
-    if (o->flags & GS_OPT_REPEAT && o->arg) fputs("May be repeated.\n", f);
+    if (!(o->flags & GS_OPT_HIDDEN)) man_option(f, o);
   }
   if (open) fputs(".El\n", f);
+}
+
+bool gs_cli_man_option(const gs_tool *t, const char *name, FILE *f) {
+  const gs_option *o = gs_option_find(t, name);
+  if (o) man_option(f, o);
+  return o;
 }
 
 void gs_cli_man_examples(const gs_tool *t, FILE *f) {

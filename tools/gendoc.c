@@ -1,9 +1,9 @@
 /* Makes the parts of the documentation that come from tables.
  *
  *   gendoc TEMPLATE VERSION     a manual page: in the template a line
- *     "@synopsis TOOL", "@options TOOL", "@examples TOOL", "@statuses",
- *     "@limits", "@operators" or "@moves" stands for that text, and
- *     @VERSION@ for the version
+ *     "@synopsis TOOL", "@options TOOL", "@option TOOL NAME",
+ *     "@examples TOOL", "@statuses", "@limits", "@operators" or "@moves"
+ *     stands for that text, and @VERSION@ for the version
  *   gendoc --completion TOOL    the bash completion of a tool            */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,13 +11,24 @@
 
 #include "cli.h"
 
-static void for_tool(const char *name, void print(const gs_tool *, FILE *)) {
+static const gs_tool *find(const char *name) {
   const gs_tool *t = gs_tool_find(name);
-  if (!t) {
-    fprintf(stderr, "gendoc: no tool '%s'\n", name);
-    exit(GS_USAGE);
-  }
-  print(t, stdout);
+  if (t) return t;
+  fprintf(stderr, "gendoc: no tool '%s'\n", name);
+  exit(GS_USAGE);
+}
+
+static void for_tool(const char *name, void print(const gs_tool *, FILE *)) {
+  print(find(name), stdout);
+}
+
+/* "TOOL NAME" */
+static void one_option(char *arg) {
+  char *name = strchr(arg, ' ');
+  if (name) *name++ = 0;
+  if (name && gs_cli_man_option(find(arg), name, stdout)) return;
+  fprintf(stderr, "gendoc: %s has no option '%s'\n", arg, name ? name : "");
+  exit(GS_DATA);
 }
 
 /* Prints a line with @VERSION@ replaced. */
@@ -54,6 +65,7 @@ static void expand(char *line, const char *version) {
   if (arg) *arg++ = 0;
   if (!strcmp(line, "@synopsis") && arg) for_tool(arg, gs_cli_man_synopsis);
   else if (!strcmp(line, "@options") && arg) for_tool(arg, gs_cli_man_options);
+  else if (!strcmp(line, "@option") && arg) one_option(arg);
   else if (!strcmp(line, "@examples") && arg)
     for_tool(arg, gs_cli_man_examples);
   else if (!print_table(line)) {

@@ -32,6 +32,7 @@ static gs_status emit(gs_cli *c, gs_sharder *s, const char *out, bool piped,
                        .replace = c->force,
                        .hash_weights = gs_cli_has(c, "hash-weights"),
                        .progress = gs_cli_progress(c)};
+  GS_TRY(gs_cli_int(c, "shards-per-file", 1, INT64_MAX, &o.shards_per_file, e));
   gs_cli_begin(c, "writing");
   GS_TRY(gs_sharder_emit(s, piped    ? GS_EMIT_PROGRAM
                             : device ? GS_EMIT_DEVICES
@@ -69,6 +70,10 @@ static gs_status run(gs_cli *c, gs_err *e) {
                    "name the plan's directory with -o DIR, or use -o - for a "
                    "program");
   bool piped = out && !strcmp(out, "-") && !c->dry_run;
+  const char *form = gs_cli_get(c, "emit");
+  if (gs_cli_has(c, "shards-per-file") &&
+      (piped || !form || strcmp(form, "device")))
+    return gs_fail(e, GS_USAGE, NULL, "--shards-per-file is for --emit=device");
   if (piped) GS_TRY(gs_cli_check_stdout(c, e));
   if (out && !piped) GS_TRY(gs_can_save_plan(out, c->force, e));
   gs_cli_step(c, "");

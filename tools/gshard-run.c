@@ -32,6 +32,15 @@ static gs_status agree(job *j, gs_status s, gs_err *e) {
     if (agreed_ != GS_OK) return agreed_;                                      \
   } while (0)
 
+/* One of the words of choices that --bind-to has. */
+static gs_bind_to bind_to(const gs_cli *c) {
+  static const char *const words[] = {"none", "core", "socket", "numa"};
+  const char *word = gs_cli_get(c, "bind-to");
+  for (int i = 0; word && i < 4; i++)
+    if (!strcmp(word, words[i])) return (gs_bind_to)i;
+  return GS_BIND_NONE;
+}
+
 static bool is_first(const job *j) { return gs_runner_rank(j->r) == 0; }
 
 /* ---- options ---- */
@@ -72,6 +81,9 @@ static gs_status read_options(job *j, gs_runner_options *o, gs_err *e) {
   o->trace = j->trace != NULL;
   if (o->trace && !strcmp(j->trace, "-"))
     return gs_fail(e, GS_USAGE, NULL, "--trace wants the name of a file");
+  o->bind_to = bind_to(c);
+  o->no_huge_pages = gs_cli_has(c, "no-huge-pages");
+  o->no_prefault = gs_cli_has(c, "no-prefault");
   o->keep_inputs = !gs_cli_has(c, "check");
   o->bind = gs_cli_all(c, "bind");
   o->nbind = gs_cli_count(c, "bind");
@@ -134,18 +146,21 @@ static gs_status meet(job *j, gs_err *e) {
   return s;
 }
 
-/* With -v: where the devices are. */
-static void tell_places(const job *j) {
+/* With -v: each line as a message of its own. */
+static void note_lines(const job *j, const char *text) {
   const gs_cli *c = j->c;
-  int ranks = gs_runner_ranks(j->r);
-  long long n = gs_runner_devices(j->r), each = n / ranks;
   if (!c->verbose || !is_first(j)) return;
-  if (!gs_runner_host(j->r, 0))
-    gs_cli_note(c, "transport threads, devices 0 to %lld in this process",
-                n - 1);
-  for (int r = 0; r < ranks && gs_runner_host(j->r, r); r++)
-    gs_cli_note(c, "transport mpi, devices %lld to %lld on rank %d (%s)",
-                r * each, (r + 1) * each - 1, r, gs_runner_host(j->r, r));
+  for (const char *end; (end = strchr(text, '\n')); text = end + 1)
+    gs_cli_note(c, "%.*s", (int)(end - text), text);
+  if (*text) gs_cli_note(c, "%s", text);
+}
+
+/* Where the devices are. */
+static gs_status tell_places(const job *j, gs_err *e) {
+  const char *text;
+  GS_TRY(gs_runner_places(j->r, &text, e));
+  note_lines(j, text);
+  return GS_OK;
 }
 
 /* ---- steps ---- */
@@ -178,6 +193,7 @@ static gs_status compile_and_run(job *j, gs_err *e) {
   gs_cli *c = j->c;
   gs_cli_begin(c, "compiling");
   GS_TRY(gs_runner_compile(j->r, e));
+  GS_TRY(tell_places(j, e));
   gs_cli_step(c, "compile");
   if (j->steps) return GS_OK;
   gs_cli_begin(c, "running");
@@ -204,13 +220,17 @@ static gs_status save_and_compare(job *j, gs_status *result, gs_err *e) {
                 result, e);
 }
 
+/* What was sent, and how fast it was. */
 static gs_status tell_sent(job *j, gs_err *e) {
   uint64_t bytes;
   double wire;
+  const char *rates;
   GS_TRY(gs_runner_sent(j->r, &bytes, &wire, e));
   if (is_first(j) && j->c->verbose && !j->c->quiet)
     gs_cli_note(j->c, "sent per device %llu bytes, %.0f on the wire",
                 (unsigned long long)bytes, wire);
+  GS_TRY(gs_runner_rates(j->r, &rates, e));
+  note_lines(j, rates);
   return GS_OK;
 }
 
@@ -267,7 +287,6 @@ static gs_status work(job *j, gs_status bad, gs_err *e) {
   AGREE(plan_outputs(j, e));
   gs_cli_step(c, "load");
   GS_TRY(gs_runner_meet_source(j->r, e));
-  tell_places(j);
   if (j->steps) return make_steps(j, e);
   GS_TRY(compile_and_run(j, e));
   return finish(j, e);

@@ -15,6 +15,13 @@ static const gs_option options[] = {
      .help = "spmd (the default): one program for all devices.  device: one "
              "graph for each device, with constant coordinates, which other "
              "runtimes can load."},
+    {.name = "shards-per-file",
+     .arg = "N",
+     .help = "With --emit=device: write a file of weights for every N devices, "
+             "with the blocks that these read, so that a host needs the files "
+             "of its own devices only (see gshard-mpi(7)).  What several files "
+             "need is in each of them.  The default is one file for all, which "
+             "holds each block once."},
     {.name = "hash-weights",
      .help = "Hash all of the external files that a program refers to (-o -), "
              "which reads them, and not only their first and last MiB.  "

@@ -136,6 +136,20 @@ static const gs_option options[] = {
      .help = "threads: each device is a team of threads in this process.  "
              "mpi: devices are spread over the ranks that mpirun started.  "
              "The default is mpi under mpirun and threads otherwise."},
+    {.name = "bind-to",
+     .arg = "WHAT",
+     .choices = "none|core|socket|numa",
+     .help = "What of the machine the threads of a device keep to: a core for "
+             "each of them, a socket, a NUMA node, or, the default, any of the "
+             "processors that this process may use.  It is never bound to "
+             "others: see BINDING in gshard-mpi(7)."},
+    {.name = "no-huge-pages",
+     .help = "Do not ask the system for large pages (2 MiB) for packed weights "
+             "and arenas."},
+    {.name = "no-prefault",
+     .help = "Do not read weights ahead, on several threads, while kernels are "
+             "made, nor map them before the first run: what is read then is "
+             "read when it is needed."},
     {.name = "timeout",
      .arg = "SECONDS",
      .help = "Give up, with exit code 75, when a device has waited this long "

@@ -114,6 +114,9 @@ static gs_status check_collectives(gs_arena *a, const gs_plan *plan,
 static gs_status read_graph(gs_arena *a, const gs_source *s, const char *dir,
                             int64_t p, gs_model **model, gs_err *e) {
   const gs_plan_file *f = &s->plan->file.at[p];
+  bool one = s->plan->kind == GS_PLAN_DEVICE;
+  GS_TRY(gs_run_need_file(a, dir, f->name, one ? p : 0,
+                          one ? 1 : s->plan->mesh.ndevice, e));
   gs_model_sum sum = {f->size, f->hash};
   gs_model_options o;
   gs_model_options_init(&o);
@@ -172,6 +175,13 @@ static gs_status open_devices(gs_arena *a, gs_world *w, gs_source *s,
     s->graph = g;
   }
   return GS_OK;
+}
+
+/* Those of this process; none where they cannot be spread. */
+static gs_devices_here devices_here(const gs_plan *plan, const gs_world *w) {
+  int64_t n = plan ? plan->mesh.ndevice : 0, ranks = w ? w->nrank : 1;
+  if (n % ranks) return (gs_devices_here){0, 0};
+  return (gs_devices_here){n / ranks * (w ? w->rank : 0), n / ranks};
 }
 
 /* The plan of a directory; NULL when path is none. */
@@ -314,7 +324,9 @@ gs_status gs_source_open(gs_arena *a, gs_world *w, const char *path,
   GS_TRY(find_plan(a, path, verify, &plan, e));
   s->plan = plan;
   if (!plan) GS_TRY(check_alone(a, path, e));
-  if (verify) GS_TRY(gs_run_verify_new(a, path, plan, &s->verify, e));
+  if (plan || verify)
+    GS_TRY(gs_run_verify_new(a, path, plan, devices_here(plan, w), verify,
+                             &s->verify, e));
   return open_graph(a, w, s, e);
 }
 

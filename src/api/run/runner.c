@@ -401,6 +401,9 @@ gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
                            .world = w,
                            .threads = r->o.threads,
                            .timeout = r->o.timeout,
+                           .bind_to = r->o.bind_to,
+                           .no_huge_pages = r->o.no_huge_pages,
+                           .no_prefault = r->o.no_prefault,
                            .verify = r->o.verify};
   if (s == &r->source) {
     config.timed = r->o.profile;
@@ -442,7 +445,11 @@ gs_status gs_runner_compile(gs_runner *r, gs_err *e) {
 gs_status gs_runner_once(gs_runner *r, double *seconds, gs_err *e) {
   double start = gs_now();
   gs_status s = gs_exec_run(r->exec, e);
-  if (seconds) *seconds = gs_now() - start;
+  double took = gs_now() - start;
+  if (seconds) *seconds = took;
+  r->runs++;
+  r->ran += took;
+  r->weights += (double)gs_exec_weights(r->exec);
   s = gs_run_verify_blame(r->source.verify, s, e);
   if (s) r->torn = true; /* others may wait for this rank */
   return s;

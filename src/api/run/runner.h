@@ -25,6 +25,9 @@ struct gs_runner {
   bool opened, prepared;
   gs_bindings bind;
   gs_run_inputs in;
+  int64_t runs; /* so far */
+  double ran;   /* seconds of all of them */
+  double weights; /* bytes that kernels of this process read in them */
   bool torn;   /* ranks have stopped at different places */
   bool silent; /* another rank tells what all know */
   gs_exec *exec;

@@ -1,4 +1,6 @@
 /* gs_runner of gshard.h: several processes. */
+#include <string.h>
+
 #include "api/run/run_ranks.h"
 #include "api/run/runner.h"
 
@@ -12,6 +14,56 @@ int gs_runner_rank(const gs_runner *r) { return r->w ? r->w->rank : 0; }
 
 const char *gs_runner_host(const gs_runner *r, int rank) {
   return r->w && rank >= 0 && rank < r->w->nrank ? r->w->host[rank] : NULL;
+}
+
+/* ---- where the devices are ---- */
+
+/* "devices 2 to 3 on rank 1 (hostB), cores 4-7, transport mpi", a line for
+ * devices that may use the same. */
+static const char *places_here(gs_runner *r) {
+  gs_arena *a = &r->arena;
+  gs_buf b;
+  int64_t n = gs_exec_count(r->exec), first = n * gs_runner_rank(r);
+  gs_buf_init(&b, a);
+  for (int64_t i = 0, next; i < n; i = next) {
+    const char *cores = gs_exec_cpus(r->exec, a, i);
+    for (next = i + 1; next < n; next++)
+      if (strcmp(gs_exec_cpus(r->exec, a, next), cores)) break;
+    gs_buf_printf(&b, "device%s %lld", next > i + 1 ? "s" : "",
+                  (long long)(first + i));
+    if (next > i + 1)
+      gs_buf_printf(&b, " to %lld", (long long)(first + next - 1));
+    if (r->w)
+      gs_buf_printf(&b, " on %s", gs_world_name(a, r->w, r->w->rank));
+    gs_buf_printf(&b, ", cores %s, transport %s\n", cores,
+                  r->w ? "mpi" : "threads");
+  }
+  return b.at;
+}
+
+static gs_status places(gs_runner *r, const char **out, gs_err *e) {
+  if (!r->exec)
+    return gs_fail(e, GS_USAGE, NULL, "gs_runner_places comes after "
+                   "gs_runner_compile");
+  const char *mine = *out = places_here(r);
+  if (!gs_runner_many(r)) return GS_OK;
+  uint64_t room = strlen(mine) + 1; /* of the longest */
+  GS_TRY(gs_world_reduce(r->w, &room, 1, false, e));
+  char *all = gs_alloc(&r->arena, room * (size_t)r->w->nrank);
+  char *padded = gs_alloc(&r->arena, room);
+  memcpy(padded, mine, strlen(mine));
+  GS_TRY(gs_world_gather(r->w, padded, room, all, e));
+  gs_buf b;
+  gs_buf_init(&b, &r->arena);
+  for (int k = 0; k < r->w->nrank && !r->w->rank; k++)
+    gs_buf_str(&b, all + room * (size_t)k);
+  *out = b.at;
+  return GS_OK;
+}
+
+gs_status gs_runner_places(gs_runner *r, const char **out, gs_err *e) {
+  *out = "";
+  GS_CALL(r->blocks, e, places(r, out, e));
 }
 
 gs_status gs_runner_all(gs_runner *r, gs_status s, gs_err *e) {

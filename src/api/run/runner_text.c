@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "api/run/runner.h"
+#include "api/run/steps.h"
 #include "base/text.h"
 #include "check/compare.h"
 
@@ -149,4 +150,53 @@ static gs_status bench(gs_runner *r, int64_t n, gs_err *e) {
 
 gs_status gs_runner_bench(gs_runner *r, int64_t n, gs_err *e) {
   GS_CALL(r->blocks, e, bench(r, n, e));
+}
+
+/* ---- rates ---- */
+
+/* Seconds that the device of this process that was longest in collectives has
+ * spent there. */
+static double in_collectives(const gs_runner *r) {
+  double all = r->exec ? gs_exec_collective_time(r->exec) : 0;
+  for (int k = 0; k < r->nprogram; k++)
+    if (k != r->now && r->program[k].exec)
+      all += gs_exec_collective_time(r->program[k].exec);
+  return all;
+}
+
+/* Adds up what all ranks say. */
+static gs_status sum(gs_runner *r, double *x, gs_err *e) {
+  if (!gs_runner_many(r)) return GS_OK;
+  double *all = GS_NEWS(&r->arena, r->w->nrank, double);
+  GS_TRY(gs_world_gather(r->w, x, sizeof *x, all, e));
+  *x = 0;
+  for (int i = 0; i < r->w->nrank; i++) *x += all[i];
+  return GS_OK;
+}
+
+static gs_status rates(gs_runner *r, const char **out, gs_err *e) {
+  const gs_steps *s = r->steps;
+  double weights = r->weights, waited = in_collectives(r), ran = r->ran;
+  GS_TRY(sum(r, &weights, e));
+  if (r->w) GS_TRY(gs_world_max(r->w, &waited, e));
+  if (r->w) GS_TRY(gs_world_max(r->w, &ran, e));
+  if (!gs_runner_first(r) || ran <= 0) return GS_OK;
+  gs_buf b;
+  gs_buf_init(&b, &r->arena);
+  const char *what = s ? "steps" : "runs";
+  double n = (double)(s ? s->done : r->runs);
+  gs_buf_printf(&b, "%.0f %s in %.3f s: %.4g %s/s", n, what, ran, n / ran,
+                what);
+  if (s && s->npick)
+    gs_buf_printf(&b, ", %.4g tokens/s", n * (double)s->pick[0].rows / ran);
+  gs_buf_printf(&b, "; %.4g GB of weights, %.4g GB/s; %.3f s (%.1f %%) in "
+                "collectives", weights * 1e-9, weights * 1e-9 / ran, waited,
+                100 * waited / ran);
+  *out = b.at;
+  return GS_OK;
+}
+
+gs_status gs_runner_rates(gs_runner *r, const char **out, gs_err *e) {
+  *out = "";
+  GS_CALL(r->blocks, e, rates(r, out, e));
 }

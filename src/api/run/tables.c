@@ -2,6 +2,7 @@
 #include "api/list_ops.h"
 #include "api/run/run_ranks.h"
 #include "base/status.h"
+#include "exec/run/pin.h"
 #include "io/onnx/model.h"
 #include "io/spec/spec_io.h"
 #include "ir/mesh/plan.h"
@@ -51,6 +52,7 @@ static void features(FILE *f) {
 #else
   fputs(" -openmp", f);
 #endif
+  fputs(gs_cores_known() ? " +hwloc" : " -hwloc", f);
 #ifdef __SANITIZE_ADDRESS__
   fputs(" +sanitizer", f);
 #endif

@@ -17,6 +17,8 @@ typedef struct gs_emit_options {
   const gs_report *report;       /* for the origins of collectives */
   const gs_binding *binding; /* NULL: it is the only program */
   bool device;                   /* one graph per device */
+  int64_t shards_per_file; /* with `device`: devices that share a file of
+                              weights; 0: all */
   bool force;                    /* replace an existing directory */
   gs_progress *progress; /* of what is written; or NULL */
   bool hash_weights; /* all blocks of files that a program refers to */
@@ -32,7 +34,8 @@ void gs_emit_info(gs_arena *a, const gs_emit_options *o,
                   struct gs_model_info *info);
 
 /* A directory with plan.yaml, the graphs of all n programs, of which the mesh
- * is one, and one weights.data; it appears by
+ * is one, and one weights.data, or one file of weights for each so many
+ * devices, with the blocks that these read; it appears by
  * rename when it is complete.  GS_CANTCREATE if it exists already and
  * `force` is not given, or if it holds files that are not of its plan. */
 gs_status gs_emit_plan(gs_arena *a, const gs_emit_options *o, int n,

@@ -1,7 +1,9 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/shard/emit.h"
 #include "base/data/hash.h"
+#include "base/math.h"
 #include "io/file/io.h"
 #include "io/onnx/onnx_build.h"
 #include "io/plan/plan_io.h"
@@ -10,15 +12,25 @@
 
 enum { INLINE_BYTES = 1024 }; /* smaller constants stand in the graphs */
 
-#define WEIGHTS_FILE "weights.data"
-#define HASHES_FILE "weights.xxh3"
+/* A weight of any program. */
+typedef struct listed {
+  gs_weight weight;
+  int id; /* index in the list */
+} listed;
+
+/* A file of weights, of devices [first, first + n). */
+typedef struct weights_file {
+  const char *name;
+  int64_t first, n;
+  gs_weight *weight; /* [listed] what it has of each */
+} weights_file;
 
 /* One program. */
 typedef struct part {
   const gs_emit_options *o;
   const gs_graph *program;
   gs_device_form form;
-  gs_map by_name; /* name of a constant in the graphs -> gs_weight */
+  gs_map by_name; /* name of a constant in the graphs -> listed */
   gs_plan *plan;
 } part;
 
@@ -27,8 +39,10 @@ typedef struct emitter {
   const gs_emit_options *o; /* of the first */
   const gs_mesh *mesh;
   const char *dir; /* under construction */
-  GS_VEC(gs_weight *) weight;
-  gs_map by_tensor; /* what it holds and its split -> gs_weight */
+  GS_VEC(listed *) weight;
+  gs_map by_tensor; /* what it holds and its split -> listed */
+  weights_file *file; /* [nfile] */
+  int nfile;
   part *part; /* [npart] */
   int npart;
   part *now; /* whose graphs are written */
@@ -70,10 +84,11 @@ static void add_weight(emitter *m, part *p, const char *name,
       m->a, "%s %s %s", key_of(m, t),
       gs_shape_text(m->a, t->dtype, t->rank, t->dims),
       split ? gs_sharding_text(m->a, m->mesh, split) : "");
-  gs_weight *w = gs_map_get(&m->by_tensor, key);
+  listed *w = gs_map_get(&m->by_tensor, key);
   if (!w) {
-    w = *gs_push(m->a, &m->weight) = GS_NEW(m->a, gs_weight);
-    *w = (gs_weight){.value = v, .split = split};
+    int id = m->weight.n;
+    w = *gs_push(m->a, &m->weight) = GS_NEW(m->a, listed);
+    *w = (listed){{.value = v, .split = split}, id};
     gs_map_put(&m->by_tensor, key, w);
   }
   gs_map_put(&p->by_name, name, w);
@@ -99,33 +114,78 @@ static void list_weights(emitter *m, part *p) {
   }
 }
 
-static gs_status write_weights(emitter *m) {
-  gs_map_init(&m->by_tensor, m->a);
-  for (int i = 0; i < m->npart; i++) list_weights(m, &m->part[i]);
-  if (!m->weight.n) return GS_OK;
+static int by_number(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* The blocks of w that devices of f read, each once. */
+static void pick_blocks(emitter *m, const weights_file *f, gs_weight *w) {
+  int64_t *at = GS_NEWS(m->a, f->n, int64_t), n = 0;
+  for (int64_t i = 0; i < f->n; i++)
+    at[i] = gs_weight_block(m->mesh, w, f->first + i);
+  qsort(at, (size_t)f->n, sizeof *at, by_number);
+  for (int64_t i = 0; i < f->n; i++)
+    if (!i || at[i] != at[n - 1]) at[n++] = at[i];
+  w->only = at;
+  w->nonly = n;
+}
+
+static gs_status write_file(emitter *m, weights_file *f, const char *stem) {
   gs_out out;
-  gs_plan_weights *w = &m->part[0].plan->weights;
-  GS_TRY(gs_out_open(m->a, in_dir(m, WEIGHTS_FILE), false, &out, m->e));
   gs_sums sums;
+  int n = m->weight.n;
+  gs_weight **all = GS_NEWS(m->a, n, gs_weight *);
+  f->weight = GS_NEWS(m->a, n, gs_weight);
+  for (int i = 0; i < n; i++) {
+    all[i] = &f->weight[i];
+    *all[i] = m->weight.at[i]->weight;
+    if (all[i]->split && m->nfile > 1) pick_blocks(m, f, all[i]);
+  }
+  f->name = gs_sprintf(m->a, "%s.data", stem);
+  GS_TRY(gs_out_open(m->a, in_dir(m, f->name), false, &out, m->e));
   out.progress = m->o->progress;
-  gs_status s = gs_weights_write(&out, m->mesh, m->weight.at, m->weight.n,
-                                 &sums, m->e);
+  gs_status s = gs_weights_write(&out, m->mesh, all, n, &sums, m->e);
   if (s) {
     gs_out_abort(&out);
     return s;
   }
   GS_TRY(gs_out_commit(&out, m->e));
-  w->file = WEIGHTS_FILE;
-  w->size = sums.size;
-  w->hashes = HASHES_FILE;
-  return gs_sums_write(m->a, in_dir(m, HASHES_FILE), &sums, &w->hash, m->e);
+  gs_plan_weights *w = gs_push(m->a, &m->part[0].plan->weights);
+  *w = (gs_plan_weights){.file = f->name, .size = sums.size, .devices = f->n,
+                         .hashes = gs_sprintf(m->a, "%s.xxh3", stem)};
+  return gs_sums_write(m->a, in_dir(m, w->hashes), &sums, &w->hash, m->e);
+}
+
+static gs_status write_weights(emitter *m) {
+  int64_t n = m->mesh->ndevice, each = m->o->shards_per_file;
+  gs_map_init(&m->by_tensor, m->a);
+  for (int i = 0; i < m->npart; i++) list_weights(m, &m->part[i]);
+  if (!m->weight.n) return GS_OK;
+  if (!each || each > n) each = n;
+  m->nfile = (int)((n + each - 1) / each);
+  m->file = GS_NEWS(m->a, m->nfile, weights_file);
+  int width = snprintf(NULL, 0, "%d", m->nfile - 1);
+  for (int i = 0; i < m->nfile; i++) {
+    weights_file *f = &m->file[i];
+    f->first = i * each;
+    f->n = gs_min(each, n - f->first);
+    const char *stem = !m->o->shards_per_file
+                           ? "weights"
+                           : gs_sprintf(m->a, "weights%0*d", width, i);
+    GS_TRY(write_file(m, f, stem));
+  }
+  return GS_OK;
 }
 
 static bool lies_in_weights(void *user, const gs_value *v, gs_extref *out) {
   emitter *m = user;
-  const gs_weight *w = gs_map_get(&m->now->by_name, v->name);
+  const listed *w = gs_map_get(&m->now->by_name, v->name);
   if (!w) return false;
-  *out = (gs_extref){WEIGHTS_FILE, gs_weight_offset(m->mesh, w, m->position)};
+  const weights_file *f = m->file;
+  while (m->position >= f->first + f->n) f++;
+  *out = (gs_extref){f->name, gs_weight_offset(m->mesh, &f->weight[w->id],
+                                               m->position)};
   return true;
 }
 

@@ -69,8 +69,13 @@ gs_status gs_sharder_save(gs_sharder *s, const char *path,
 static gs_status emit(gs_sharder *s, gs_emit_kind kind, const char *path,
                       const gs_save_options *o, gs_err *e) {
   GS_TRY(gs_sharder_need(s, GS_STAGE_PARTITIONED, "gs_sharder_emit", e));
+  if (o->shards_per_file < 0 ||
+      (o->shards_per_file && kind != GS_EMIT_DEVICES))
+    return gs_fail(e, GS_USAGE, NULL, "weights are cut into files in the device "
+                   "form alone, for at least one device each");
   const gs_emit_options common = {.model = s->model.model,
                                   .device = kind == GS_EMIT_DEVICES,
+                                  .shards_per_file = o->shards_per_file,
                                   .force = o->replace,
                                   .progress = o->progress,
                                   .hash_weights = o->hash_weights};

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/data/clock.h"
+#include "base/data/cpus.h"
 #include "base/escape.h"
 
 enum { SPINS = 4000, NAP_MS = 100 };
@@ -20,11 +20,10 @@ void gs_team_init(gs_team *t, int64_t first, int64_t n, double timeout) {
   t->first = first;
   t->n = n;
   t->timeout = timeout;
-  cpu_set_t set;
-  int cores = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-  t->spin = n <= cores;
   pthread_mutex_init(&t->lock, NULL);
   gs_arena_init(&t->arena);
+  gs_cpus cpus = gs_cpus_allowed(&t->arena);
+  t->spin = n <= gs_cpus_count(&cpus);
 }
 
 void gs_team_free(gs_team *t) {

@@ -14,7 +14,8 @@ enum { GS_HOST_BYTES = 64 };
 
 typedef struct gs_world {
   int rank, nrank;
-  int nlocal;     /* ranks on this host */
+  int nsharer;    /* ranks on this host that may use the same processors */
+  int sharer;     /* how many of these come before this one */
   double timeout; /* seconds; 0: waits for ever */
   const char (*host)[GS_HOST_BYTES]; /* [nrank] */
 } gs_world;

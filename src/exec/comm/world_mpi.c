@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/data/cpus.h"
+#include "base/data/hash.h"
 #include "exec/comm/guard.h"
 
 enum { POLLS = 64 }; /* before a wait looks at the clock */
@@ -55,6 +57,26 @@ static void gather_hosts(mpi_world *w, gs_arena *a) {
   w->base.host = all;
 }
 
+/* Who else may use just the processors that this rank may use. */
+static void count_sharers(mpi_world *w, gs_arena *a) {
+  MPI_Comm here;
+  int me, n;
+  MPI_Comm_split_type(w->control, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
+                      &here);
+  MPI_Comm_rank(here, &me);
+  MPI_Comm_size(here, &n);
+  gs_cpus mine = gs_cpus_allowed(a);
+  uint64_t hash = gs_hash(mine.word, mine.words * sizeof *mine.word, 0);
+  uint64_t *all = GS_NEWS(a, n, uint64_t);
+  MPI_Allgather(&hash, 1, MPI_UINT64_T, all, 1, MPI_UINT64_T, here);
+  for (int i = 0; i < n; i++) {
+    if (all[i] != hash) continue;
+    w->base.nsharer++;
+    w->base.sharer += i < me;
+  }
+  MPI_Comm_free(&here);
+}
+
 /* Calls that return when all ranks have come. */
 static gs_status start(mpi_world *w, gs_arena *a, gs_err *e) {
   if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &w->level) !=
@@ -65,11 +87,7 @@ static gs_status start(mpi_world *w, gs_arena *a, gs_err *e) {
   MPI_Comm_dup(MPI_COMM_WORLD, &w->talk);
   MPI_Comm_rank(w->control, &w->base.rank);
   MPI_Comm_size(w->control, &w->base.nrank);
-  MPI_Comm here;
-  MPI_Comm_split_type(w->control, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
-                      &here);
-  MPI_Comm_size(here, &w->base.nlocal);
-  MPI_Comm_free(&here);
+  count_sharers(w, a);
   gather_hosts(w, a);
   return GS_OK;
 }

@@ -2,14 +2,16 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/data/pages.h"
 #include "base/escape.h"
+#include "exec/data/ahead.h"
 #include "exec/data/aligned.h"
 #include "exec/data/input_slice.h"
+#include "kernel/core/par.h"
 
 /* Copies of at least so many bytes are mapped, to be given back. */
 enum { LARGE = 1 << 18 };
@@ -25,18 +27,20 @@ struct gs_held {
   void *data;           /* NULL: to be copied, or given back */
   void *own;            /* a copy; NULL: it lies in t, or is not made yet */
   bool mapped;          /* own is a mapping */
+  bool huge;            /* of large pages */
+  bool there;           /* gs_held_map was called */
   _Atomic int64_t readers;
 };
 
-void gs_holdings_init(gs_holdings *h, gs_arena *a, bool join) {
-  *h = (gs_holdings){.arena = a, .join = join};
+void gs_holdings_init(gs_holdings *h, gs_arena *a, bool join, bool huge) {
+  *h = (gs_holdings){.arena = a, .join = join, .huge = huge};
   gs_map_init(&h->held, a);
   gs_map_init(&h->same, a);
 }
 
 static void give_back(gs_held *h) {
   if (!h->mapped || !h->own) return;
-  munmap(h->own, h->size);
+  gs_pages_unmap(h->own, h->size);
   h->data = h->own = NULL;
 }
 
@@ -46,24 +50,22 @@ static void destroy(void *p) {
   pthread_mutex_destroy(&h->lock);
 }
 
-static gs_held *held_new(gs_arena *a, const gs_value *v) {
+static gs_held *held_new(gs_arena *a, const gs_value *v, bool huge) {
   gs_held *h = GS_NEW(a, gs_held);
   pthread_mutex_init(&h->lock, NULL);
   h->name = v->name;
   h->size = gs_value_bytes(v);
   h->mapped = h->size >= LARGE;
+  h->huge = huge;
   gs_arena_at_end(a, destroy, h);
   return h;
 }
 
 static void map_own(gs_held *h) {
-  void *p = mmap(NULL, h->size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) {
-    gs_busy_with(h->name);
-    gs_out_of_memory(h->size);
-  }
-  h->own = p;
+  h->own = gs_pages_map(h->size, h->huge);
+  if (h->own) return;
+  gs_busy_with(h->name);
+  gs_out_of_memory(h->size);
 }
 
 /* ---- making them ---- */
@@ -94,7 +96,7 @@ static gs_held *find(gs_holdings *hs, const char *key, const gs_value *v,
   gs_held *h = gs_map_get(&hs->held, key);
   *fresh = !h;
   if (h) return h;
-  h = held_new(hs->arena, v);
+  h = held_new(hs->arena, v, hs->huge);
   h->t = t;
   gs_map_put(&hs->held, key, h);
   return h;
@@ -154,8 +156,9 @@ gs_held *gs_held_block(gs_holdings *hs, const gs_program *p,
   return more_readers(h, p, l->to);
 }
 
-gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v) {
-  gs_held *h = held_new(a, v);
+gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v,
+                        bool huge) {
+  gs_held *h = held_new(a, v, huge);
   if (h->mapped) map_own(h);
   else h->own = gs_alloc64(a, h->size);
   h->data = h->own;
@@ -181,6 +184,27 @@ void *gs_held_get(gs_held *h) {
   gs_assert(p);
   gs_unlock(&h->lock);
   return p;
+}
+
+enum { MAPPED_AT_ONCE = 8 << 20 };
+
+static void map_pieces(void *ctx, int64_t from, int64_t to) {
+  const gs_held *h = ctx;
+  size_t first = (size_t)from * MAPPED_AT_ONCE;
+  size_t last = (size_t)to * MAPPED_AT_ONCE;
+  if (last > h->size) last = h->size;
+  gs_ahead_map(h->t->file, (const char *)h->data + first, last - first);
+}
+
+void gs_held_map(gs_held *h, int threads) {
+  gs_lock(&h->lock);
+  bool wanted = h->size && h->t && h->t->file && h->data && !h->own && !h->there &&
+                h->readers > 0;
+  h->there = true;
+  if (wanted)
+    gs_parallel(threads, (int64_t)((h->size - 1) / MAPPED_AT_ONCE) + 1,
+                MAPPED_AT_ONCE, map_pieces, h);
+  gs_unlock(&h->lock);
 }
 
 void gs_held_done(gs_held *h) {

@@ -19,9 +19,10 @@ typedef struct gs_holdings {
   gs_map held;   /* place and range -> gs_held */
   gs_map same;   /* file and range -> the first tensor there */
   bool join;     /* graphs open the same files: look for the same ranges */
+  bool huge;     /* copies ask for large pages */
 } gs_holdings;
 
-void gs_holdings_init(gs_holdings *h, gs_arena *a, bool join);
+void gs_holdings_init(gs_holdings *h, gs_arena *a, bool join, bool huge);
 
 /* The tensor that has the elements of constant v; GS_NOINPUT when they are
  * missing. */
@@ -34,10 +35,14 @@ gs_held *gs_held_whole(gs_holdings *h, const gs_program *p, const gs_value *v,
 gs_held *gs_held_block(gs_holdings *h, const gs_program *p, const gs_slice *l,
                        int64_t position, const gs_tensor *t);
 /* Memory of its own for v, which p computes only once. */
-gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v);
+gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v,
+                        bool huge);
 
 /* Its elements; copied by the first that asks. */
 void *gs_held_get(gs_held *h);
+/* Where it stays in its file: maps its pages, so that runs do not wait for them.
+ * On so many threads; the first that asks does it. */
+void gs_held_map(gs_held *h, int threads);
 /* One of its readers (gs_program.readers) does not read it any more. */
 void gs_held_done(gs_held *h);
 

@@ -2,7 +2,9 @@
 #ifndef GS_EXEC_EXEC_H
 #define GS_EXEC_EXEC_H
 
+#include "exec/data/ahead.h"
 #include "exec/step/device.h"
+#include "exec/run/pin.h"
 #include "exec/run/run.h"
 #include "exec/run/tie.h"
 #include "kernel/core/share.h"
@@ -13,6 +15,8 @@ struct gs_exec {
   gs_exec *base;           /* whose `share` and `holdings` it has; itself */
   int64_t first, n;        /* devices hosted here */
   gs_program **program;    /* [ngraph] */
+  gs_pins pins;
+  gs_ahead *ahead;         /* NULL: nothing is read ahead */
   gs_team team;
   gs_kshare share;
   gs_device *device;       /* [n] */
@@ -20,6 +24,7 @@ struct gs_exec {
   gs_blocks *blocks;       /* of the caller, for the threads of devices */
   gs_tied *tied;           /* [config.ntie] */
   bool *given;             /* [values of the first graph] inputs */
+  uint64_t weight_bytes;   /* gs_exec_weights */
   void **joined; /* [outputs] memory of gs_exec_joined */
   void *came;    /* a block of another rank's, ncame bytes */
   size_t ncame;
@@ -32,7 +37,12 @@ struct gs_exec {
  * of all axes that the sharding does not use. */
 bool gs_gather_first(const gs_mesh *m, const gs_sharding *s, int64_t p);
 
-/* Part of gs_exec_new (reads.c): calls config.reads. */
+/* Part of gs_exec_new (reads.c): calls config.reads, and has read ahead what
+ * lies in files. */
 void gs_exec_tell_reads(gs_exec *x);
+/* Sets weight_bytes. */
+void gs_exec_count_reads(gs_exec *x);
+/* Maps the weights that stay in files where kernels of d read them whole. */
+gs_status gs_exec_map_reads(gs_device *d);
 
 #endif

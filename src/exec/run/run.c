@@ -1,10 +1,9 @@
 #include "exec/run/exec.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/assert.h"
 #include "base/escape.h"
 #include "base/math.h"
 #include "exec/comm/crew.h"
@@ -34,6 +33,9 @@ static gs_status one_guarded(const task *t, gs_device *d) {
 static void one_device(void *ctx, int64_t i) {
   const task *t = ctx;
   gs_device *d = &t->x->device[i];
+  /* Whoever made this thread may have been bound elsewhere.  What it allocates
+   * and touches first then lies near its processors. */
+  if (t->x->pins.bound) gs_cpus_bind(&t->x->pins.device[i].cpus);
   gs_status s = one_guarded(t, d);
   if (!s) return;
   int64_t none = 0;
@@ -47,7 +49,9 @@ static gs_status all_devices(gs_exec *x, device_fn *fn, gs_err *e) {
   task t = {x, fn};
   atomic_store(&x->failed, 0);
   gs_busy_with("the threads of the devices");
-  GS_TRY(gs_crew_run(x->n, x->device[0].threads, one_device, &t, e));
+  gs_status ran = gs_crew_run(x->n, x->device[0].threads, one_device, &t, e);
+  if (x->pins.bound) gs_cpus_bind(&x->pins.allowed); /* it was device 0's */
+  GS_TRY(ran);
   gs_busy_with(NULL);
   int64_t who = atomic_load(&x->failed) - 1;
   for (int64_t i = 0; who < 0 && i < x->n; i++)
@@ -116,28 +120,20 @@ static gs_status load_device(gs_exec *x, gs_device *d, gs_err *e) {
 
 /* ---- making ---- */
 
-/* Cores for this process: all that it may use, or its part of the host's when
- * the launcher has not bound the ranks to cores of their own. */
-static int cores(const gs_world *w) {
-  cpu_set_t set;
-  int mine = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-  if (!w || w->nlocal <= 1 || mine < sysconf(_SC_NPROCESSORS_ONLN))
-    return mine;
-  return (int)gs_max(1, mine / w->nlocal);
-}
-
 static gs_status new_devices(gs_exec *x, gs_err *e) {
   const gs_exec_config *c = &x->config;
-  int threads = c->threads > 0 ? c->threads : cores(c->world);
-  int each = (int)gs_max(1, threads / x->n);
+  gs_cpus allowed = gs_cpus_allowed(&x->arena);
+  GS_TRY(gs_pins_make(&x->arena, &allowed, c->bind_to, c->threads, c->world,
+                      x->n, &x->pins, e));
   gs_team_init(&x->team, x->first, x->n, c->timeout);
   x->device = GS_NEWS(&x->arena, x->n, gs_device);
   for (int64_t i = 0; i < x->n; i++)
     gs_device_init(&x->device[i], program_of(x, i), x->first + i);
   for (int64_t i = 0; i < x->n; i++) {
     gs_device *d = &x->device[i];
-    d->threads = each;
+    d->threads = x->pins.device[i].threads;
     d->share = &x->base->share;
+    d->huge = !c->no_huge_pages;
     d->prefixed = c->ndevice > 1;
     if (c->timed || c->traced)
       d->timing = gs_timing_new(&d->arena, d->p, c->traced);
@@ -148,7 +144,10 @@ static gs_status new_devices(gs_exec *x, gs_err *e) {
     else if (c->ndevice == 1) d->comm = gs_comm_self(&d->arena);
     else d->comm = gs_comm_thread(&x->team, &d->arena, d->position);
   }
-  return all_devices(x, gs_device_prepare, e);
+  GS_TRY(all_devices(x, gs_device_prepare, e));
+  gs_exec_count_reads(x);
+  gs_ahead_end(x->ahead); /* the rest has been read by now, or soon is */
+  return c->no_prefault ? GS_OK : all_devices(x, gs_exec_map_reads, e);
 }
 
 static gs_status compile(gs_exec *x, gs_err *e) {
@@ -181,8 +180,9 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
   if (!x) gs_out_of_memory(sizeof *x);
   gs_arena_init(&x->arena);
   gs_holdings_init(&x->holdings, &x->arena,
-                   config->ngraph > 1 || config->to_come);
-  gs_kshare_init(&x->share);
+                   config->ngraph > 1 || config->to_come,
+                   !config->no_huge_pages);
+  gs_kshare_init(&x->share, !config->no_huge_pages);
   *out = x;
   x->base = config->base ? config->base->base : x;
   x->config = *config;
@@ -206,12 +206,21 @@ gs_status gs_exec_new(const gs_exec_config *config, gs_exec **out,
 
 void gs_exec_free(gs_exec *x) {
   if (!x) return;
+  gs_ahead_end(x->ahead);
   for (int64_t i = 0; x->device && i < x->n; i++)
     if (x->device[i].p) gs_device_free(&x->device[i]);
   if (x->device) gs_team_free(&x->team);
   gs_kshare_free(&x->share);
   gs_arena_free(&x->arena);
   free(x);
+}
+
+const char *gs_exec_cpus(const gs_exec *x, gs_arena *a, int64_t i) {
+  gs_buf b;
+  gs_assert(i >= 0 && i < x->n);
+  gs_buf_init(&b, a);
+  gs_cpus_print(&b, &x->pins.device[i].cpus);
+  return b.at;
 }
 
 int64_t gs_exec_count(const gs_exec *x) { return x->n; }

@@ -23,9 +23,12 @@ typedef struct gs_exec_config {
   int64_t ndevice; /* 1 for plain models */
   gs_world *world; /* NULL: all devices are threads of this process */
   int threads;     /* cores to use in this process; 0: all */
+  gs_bind_to bind_to; /* what the threads of a device may use (pin.h) */
   double timeout;  /* seconds to wait for a peer; 0: for ever */
   gs_schedule schedule; /* when steps are waited for */
   bool verify;     /* check what was compiled (exec/compile/program_check.h) */
+  bool no_huge_pages; /* do not ask for large pages */
+  bool no_prefault;   /* do not read mapped weights ahead (exec/data/ahead.h) */
   const gs_tie *tie; /* [ntie] alike in type and shape, of known sizes; the
                         inputs begin as zeros, until they are given */
   int ntie;
@@ -79,6 +82,14 @@ gs_status gs_exec_tie_next(gs_exec *x, const bool *but, gs_err *e);
  * inputs are what gs_exec_tie_next of that one has left.  No value is copied
  * but those of GS_TIE_JOIN.  Allocates nothing. */
 gs_status gs_exec_resume(gs_exec *x, gs_err *e);
+/* Bytes of constants that the kernels of all devices of this process read in a
+ * run, but for those in which they look up a few rows. */
+uint64_t gs_exec_weights(const gs_exec *x);
+/* Seconds that the device of this process that was longest in collectives has
+ * spent there in all runs, packing and waiting included. */
+double gs_exec_collective_time(const gs_exec *x);
+/* The processors that device i of this process may use, as "0-3,8"; in a. */
+const char *gs_exec_cpus(const gs_exec *x, gs_arena *a, int64_t i);
 /* How many ties go each way; bytes: what the others take in each device. */
 void gs_exec_tie_ways(const gs_exec *x, int count[GS_NTIE]);
 

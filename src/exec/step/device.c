@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/data/clock.h"
+#include "base/data/pages.h"
 #include "exec/data/aligned.h"
 
 void gs_device_init(gs_device *d, const gs_program *p, int64_t position) {
@@ -72,6 +73,13 @@ static void load_dynamic(gs_device *d) {
   }
 }
 
+/* Zeros, of which every page is touched now, by the device's thread: they lie
+ * near its processors, and runs wait for none of them. */
+static void *touched(gs_device *d, size_t bytes) {
+  if (bytes < GS_LARGE_PAGE) return gs_alloc64(&d->arena, bytes);
+  return memset(gs_pages_in(&d->arena, bytes, d->huge), 0, bytes);
+}
+
 gs_status gs_device_prepare(gs_device *d) {
   gs_assert(!d->mem); /* once */
   if (d->dyn) load_dynamic(d);
@@ -84,13 +92,12 @@ gs_status gs_device_prepare(gs_device *d) {
   }
   for (int i = 0; i < d->p->g->output.n; i++) fetch(d, d->p->gather[i].block);
   gs_busy_with("activations");
-  /* gs_alloc zeroes, which also touches every page now. */
-  d->mem = gs_alloc64(&d->arena, d->p->arena_size + d->scratch_size + 64);
+  d->mem = touched(d, d->p->arena_size + d->scratch_size + 64);
   d->scratch = d->mem + d->p->arena_size;
   for (int i = 0; i < d->p->g->value.n; i++) {
     const gs_buffer *b = &d->p->buffer[i];
     if (b->storage == GS_STORAGE_KEPT && b->root == i)
-      d->data[i] = gs_alloc64(&d->arena, b->bytes);
+      d->data[i] = touched(d, b->bytes);
   }
   gs_busy_with(NULL);
   gs_device_bind(d);
@@ -108,7 +115,7 @@ void gs_device_bind(gs_device *d) {
 
 void gs_device_hold(gs_device *d, const gs_value *v) {
   if (d->held) {
-    d->held[v->id] = gs_held_result(&d->arena, d->p, v);
+    d->held[v->id] = gs_held_result(&d->arena, d->p, v, d->huge);
     d->data[v->id] = gs_held_get(d->held[v->id]);
   } else {
     d->data[v->id] = gs_alloc64(&d->arena, gs_value_bytes(v));
@@ -127,13 +134,20 @@ static gs_status take_turn(gs_device *d, const gs_turn *t) {
   return ops->wait ? ops->wait(d, t->step) : GS_OK;
 }
 
+static bool is_collective(const gs_device *d, const gs_turn *t) {
+  return d->p->step.at[t->step].kind == GS_STEP_COLLECTIVE;
+}
+
 /* Likewise, and how long it took. */
 static gs_status time_turn(gs_device *d, int i) {
+  const gs_turn *t = &d->p->turn.at[i];
   uint64_t sent = d->bytes_sent;
   double begin = gs_now();
-  GS_TRY(take_turn(d, &d->p->turn.at[i]));
-  gs_timing_turn(d->timing, d->p, i, begin, d->bytes_sent - sent);
-  return GS_OK;
+  gs_status s = take_turn(d, t);
+  if (is_collective(d, t)) d->in_collectives += gs_now() - begin;
+  if (!s && d->timing)
+    gs_timing_turn(d->timing, d->p, i, begin, d->bytes_sent - sent);
+  return s;
 }
 
 gs_status gs_device_run(gs_device *d) {
@@ -143,7 +157,8 @@ gs_status gs_device_run(gs_device *d) {
   for (int i = 0; i < d->p->turn.n; i++) {
     const gs_turn *t = &d->p->turn.at[i];
     busy_with_step(d, t->step);
-    gs_status status = d->timing ? time_turn(d, i) : take_turn(d, t);
+    gs_status status = d->timing || is_collective(d, t) ? time_turn(d, i)
+                                                        : take_turn(d, t);
     if (status) return at_step(d, t->step, status);
   }
   gs_busy_with(NULL);

@@ -27,6 +27,8 @@ typedef struct gs_device {
                      none */
   void **state;   /* [steps] what the kind of the step keeps */
   uint64_t bytes_sent; /* by the collectives run so far: gs_move_bytes */
+  double in_collectives; /* seconds, of all runs */
+  bool huge;      /* asks for large pages */
   bool moved;     /* inputs lie elsewhere than the steps know */
   gs_timing *timing; /* of its runs; NULL: not wanted */
   bool prefixed;  /* messages name the device */

@@ -167,6 +167,30 @@ static void write_next(gs_buf *b, const gs_mesh *m, const gs_plan *p) {
   }
 }
 
+static void write_weights_file(gs_buf *b, const gs_plan_weights *w) {
+  json(b, "file", w->file);
+  gs_buf_str(b, ", ");
+  json(b, "hashes", w->hashes);
+}
+
+static void write_weights(gs_buf *b, const gs_plan *p) {
+  const gs_plan_weights *w = p->weights.at;
+  if (!p->weights.n) return;
+  if (p->weights.n == 1) {
+    gs_buf_str(b, "weights: {");
+    write_weights_file(b, w);
+    write_sum(b, w->size, w->hash);
+    return;
+  }
+  gs_buf_str(b, "weights_files:\n");
+  for (int i = 0; i < p->weights.n; i++) {
+    gs_buf_str(b, "  - {");
+    write_weights_file(b, &w[i]);
+    gs_buf_printf(b, ", devices: %lld", (long long)w[i].devices);
+    write_sum(b, w[i].size, w[i].hash);
+  }
+}
+
 /* All but the hash. */
 static void write_body(gs_buf *b, const gs_plan *p) {
   gs_buf_printf(b, "version: %d\n", GS_PLAN_VERSION);
@@ -176,13 +200,7 @@ static void write_body(gs_buf *b, const gs_plan *p) {
   write_mesh(b, &p->mesh);
   write_files(b, p);
   write_borders(b, &p->mesh, p);
-  if (p->weights.file) {
-    gs_buf_str(b, "weights: {");
-    json(b, "file", p->weights.file);
-    gs_buf_str(b, ", ");
-    json(b, "hashes", p->weights.hashes);
-    write_sum(b, p->weights.size, p->weights.hash);
-  }
+  write_weights(b, p);
   write_collectives(b, &p->mesh, p);
   if (p->next) gs_buf_str(b, "bindings:\n");
   for (const gs_plan *q = p->next; q; q = q->next) write_next(b, &p->mesh, q);
@@ -353,12 +371,37 @@ static gs_status make_files(gs_reader *r, const gs_plan_program_reading *from,
                     (long long)want);
 }
 
+static gs_status add_weights(gs_reader *r, const gs_place *at,
+                             const gs_plan_weights *w, gs_plan *p) {
+  GS_TRY(plain_name(r, at, w->file));
+  *gs_push(r->arena, &p->weights) = *w;
+  return plain_name(r, at, w->hashes);
+}
+
+/* One file for all devices, or several that each are of some. */
 static gs_status make_weights(gs_reader *r, const gs_plan_reading *from,
                               gs_plan *p) {
-  p->weights = from->weights;
-  if (!p->weights.file) return GS_OK;
-  GS_TRY(plain_name(r, &from->root->at, p->weights.file));
-  return plain_name(r, &from->root->at, p->weights.hashes);
+  gs_plan_weights one = from->weights;
+  int64_t left = p->mesh.ndevice;
+  if (one.file && from->weights_file.n)
+    return gs_fail_at(r->err, GS_DATA, &from->root->at,
+                      "a plan has weights or weights_files, not both");
+  one.devices = left;
+  if (one.file) return add_weights(r, &from->root->at, &one, p);
+  for (int i = 0; i < from->weights_file.n; i++) {
+    const gs_plan_weights_reading *w = &from->weights_file.at[i];
+    if (w->file.devices < 1 || w->file.devices > left)
+      return gs_fail_at(r->err, GS_DATA, &w->at,
+                        "weights of %lld devices; %lld are left",
+                        (long long)w->file.devices, (long long)left);
+    left -= w->file.devices;
+    GS_TRY(add_weights(r, &w->at, &w->file, p));
+  }
+  if (!from->weights_file.n || (!left && p->kind == GS_PLAN_DEVICE))
+    return GS_OK;
+  return gs_fail_at(r->err, GS_DATA, &from->root->at,
+                    left ? "weights_files leaves out devices"
+                         : "weights_files is of plans in device form");
 }
 
 /* Kind and mesh of p are there. */
@@ -503,16 +546,22 @@ static void add_files(gs_arena *a, const gs_yaml *program, names *out) {
   }
 }
 
+static void add_weights_names(gs_arena *a, const gs_yaml *w, names *out) {
+  if (!w || w->kind != GS_YAML_MAP) return;
+  add_name(a, gs_yaml_get(w, "file"), out);
+  add_name(a, gs_yaml_get(w, "hashes"), out);
+}
+
 static void add_names(gs_arena *a, const gs_yaml *plan, names *out) {
-  const gs_yaml *weights = gs_yaml_get(plan, "weights");
+  const gs_yaml *weights = gs_yaml_get(plan, "weights_files");
   const gs_yaml *more = gs_yaml_get(plan, "bindings");
   add_files(a, plan, out);
   for (int i = 0; more && i < more->item.n; i++)
     if (more->item.at[i]->kind == GS_YAML_MAP)
       add_files(a, more->item.at[i], out);
-  if (!weights || weights->kind != GS_YAML_MAP) return;
-  add_name(a, gs_yaml_get(weights, "file"), out);
-  add_name(a, gs_yaml_get(weights, "hashes"), out);
+  add_weights_names(a, gs_yaml_get(plan, "weights"), out);
+  for (int i = 0; weights && i < weights->item.n; i++)
+    add_weights_names(a, weights->item.at[i], out);
 }
 
 /* Passes on what has to do with the machine and not with the file. */

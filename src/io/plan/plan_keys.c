@@ -168,18 +168,32 @@ static const gs_key_list io_list = LIST(io_table, gs_plan_io_reading);
 
 /* ---- weights and collectives ---- */
 
-static const gs_key weights_keys[] = {
-    {"file", gs_key_text, offsetof(gs_plan_weights, file), NULL, NULL,
-     "Name of the file in the plan's directory.", true},
-    {"hashes", gs_key_text, offsetof(gs_plan_weights, hashes), NULL, NULL,
-     "Name of the file with the hashes of its blocks.", true},
-    {"size", size_key, offsetof(gs_plan_weights, size), NULL, SIZE,
-     "Its size in bytes.", true},
-    {"hash", hash_key, offsetof(gs_plan_weights, hash), NULL, HASH,
-     "Hash of the file of hashes.", true},
-};
+#define OF_WEIGHTS(base)                                                       \
+  {"file", gs_key_text, base + offsetof(gs_plan_weights, file), NULL, NULL,    \
+   "Name of the file in the plan's directory.", true},                         \
+  {"hashes", gs_key_text, base + offsetof(gs_plan_weights, hashes), NULL,      \
+   NULL, "Name of the file with the hashes of its blocks.", true},             \
+  {"size", size_key, base + offsetof(gs_plan_weights, size), NULL, SIZE,       \
+   "Its size in bytes.", true},                                                \
+  {"hash", hash_key, base + offsetof(gs_plan_weights, hash), NULL, HASH,       \
+   "Hash of the file of hashes.", true}
+static const gs_key weights_keys[] = {OF_WEIGHTS(0)};
 static const gs_keys weights_table = {"weights", "weights", COUNT(weights_keys),
                                       weights_keys};
+
+static const gs_key weights_file_keys[] = {
+    OF_WEIGHTS(offsetof(gs_plan_weights_reading, file)),
+    {"devices", gs_key_int, offsetof(gs_plan_weights_reading, file.devices),
+     NULL, NULL,
+     "How many devices read it: as many positions, after those of the file "
+     "before it.",
+     true},
+};
+static const gs_keys weights_file_table = {
+    "weights_file", "a file of weights", COUNT(weights_file_keys),
+    weights_file_keys};
+static const gs_key_list weights_file_list =
+    LIST(weights_file_table, gs_plan_weights_reading);
 
 static gs_status weights_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
                              void *into) {
@@ -283,6 +297,10 @@ static const gs_key plan_keys[] = {
     BORDERS(gs_plan_reading, first.),
     {"weights", weights_key, 0, &weights_table, NULL,
      "The file of all weights, if there is one.", false},
+    {"weights_files", LISTED(gs_plan_reading, weights_file, weights_file_list),
+     "Or several, each with the weights of some devices: a host needs those of "
+     "its devices. Default: none.",
+     false},
     COLLECTIVES(gs_plan_reading, first.),
     {"bindings", LISTED(gs_plan_reading, next, program_list),
      "The programs of the other bindings, of the same mesh and weights. Their "
@@ -297,6 +315,7 @@ static const gs_keys plan_table = {"plan", "a plan", COUNT(plan_keys),
 const gs_keys *const gs_plan_tables[] = {
     &plan_table,    &mesh_table,       &axis_table,     &cut_table,
     &order_table,   &file_table,       &exchange_table, &io_table,
-    &weights_table, &collective_table, &bound_table,    &program_table,
+    &weights_table, &weights_file_table, &collective_table, &bound_table,
+    &program_table,
 };
 const int gs_plan_ntable = COUNT(gs_plan_tables);

@@ -42,6 +42,11 @@ typedef struct gs_plan_file_reading {
   gs_place at;
 } gs_plan_file_reading;
 
+typedef struct gs_plan_weights_reading {
+  gs_plan_weights file;
+  gs_place at;
+} gs_plan_weights_reading;
+
 typedef struct gs_plan_program_reading { /* of one binding */
   const char *binding;
   GS_VEC(gs_plan_named) bind;
@@ -63,7 +68,8 @@ typedef struct gs_plan_reading {
   gs_int_list ids;
   gs_plan_program_reading first;
   GS_VEC(gs_plan_program_reading) next;
-  gs_plan_weights weights;
+  gs_plan_weights weights; /* file NULL: none */
+  GS_VEC(gs_plan_weights_reading) weights_file;
   uint64_t hash;
 } gs_plan_reading;
 

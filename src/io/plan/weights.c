@@ -110,8 +110,18 @@ static void put_packed_block(packer *k, const int64_t *index, uint8_t *block,
   append(k, block, bytes);
 }
 
-/* All blocks, of that many bytes each. */
-static void put_blocks(packer *k, uint64_t bytes) {
+/* The coordinates of block `at` of all, row-major. */
+static void coordinates(const packer *k, int64_t at, int64_t *index) {
+  for (int d = k->t->rank - 1; d >= 0; d--) {
+    index[d] = at % k->shards[d];
+    at /= k->shards[d];
+  }
+  gs_assert(!at);
+}
+
+/* The blocks that the file has, of that many bytes each. */
+static void put_blocks(packer *k, const gs_weight *w) {
+  uint64_t bytes = w->block_bytes;
   uint8_t *packed =
       gs_dtype_packed(k->t->dtype) ? gs_alloc(k->o->arena, bytes + 1) : NULL;
   int rank = k->t->rank, plain = 0;
@@ -122,13 +132,12 @@ static void put_blocks(packer *k, uint64_t bytes) {
     put(k, k->data, k->t->nbytes);
     return;
   }
-  for (;;) {
+  int64_t n = w->only ? w->nonly : gs_product(k->shards, rank);
+  for (int64_t i = 0; i < n; i++) {
     gs_assert(rank <= GS_MAX_RANK);
+    coordinates(k, w->only ? w->only[i] : i, index);
     if (packed) put_packed_block(k, index, packed, bytes);
     else put_part(k, index, 0, plain, 0);
-    int d = rank - 1;
-    while (d >= 0 && ++index[d] == k->shards[d]) index[d--] = 0;
-    if (d < 0) return;
   }
 }
 
@@ -158,7 +167,7 @@ static gs_status put_tensor(packer *k, gs_weight *w, const gs_tensor *t,
     gs_sharding_local(k->m, w->split, t->dims, k->block);
     w->block_bytes = (uint64_t)gs_dtype_bytes(
         (int)t->dtype, gs_product(k->block, t->rank));
-    put_blocks(k, w->block_bytes);
+    put_blocks(k, w);
   }
   give_back(k);
   return GS_OK;
@@ -176,23 +185,47 @@ static gs_status put_weight(packer *k, gs_weight *w, gs_err *e) {
   return s;
 }
 
+/* About how many bytes of w the file will have. */
+static uint64_t expected(const gs_mesh *m, const gs_weight *w) {
+  uint64_t bytes = w->value->constant->nbytes;
+  int64_t blocks = 1;
+  if (!w->only) return bytes;
+  for (int d = 0; d < w->split->rank; d++)
+    blocks *= gs_axes_size(m, &w->split->dim[d].axes);
+  return (uint64_t)((double)bytes * (double)w->nonly / (double)blocks);
+}
+
 gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *const *w,
                            int n, gs_sums *sums, gs_err *e) {
   packer k = {.o = o, .m = m, .piece = gs_alloc(o->arena, PIECE)};
   for (int i = 0; i < n; i++)
-    gs_progress_expect(o->progress, w[i]->value->constant->nbytes);
+    gs_progress_expect(o->progress, expected(m, w[i]));
   for (int i = 0; i < n; i++) GS_TRY(put_weight(&k, w[i], e));
   if (k.filled) flush(&k);
   *sums = (gs_sums){.size = k.total, .hash = k.hash.at};
   return GS_OK;
 }
 
-uint64_t gs_weight_offset(const gs_mesh *m, const gs_weight *w, int64_t p) {
-  if (!w->split) return w->offset;
+int64_t gs_weight_block(const gs_mesh *m, const gs_weight *w, int64_t p) {
   int64_t block = 0;
-  for (int d = 0; d < w->split->rank; d++) {
+  for (int d = 0; w->split && d < w->split->rank; d++) {
     const gs_axes *axes = &w->split->dim[d].axes;
     block = block * gs_axes_size(m, axes) + gs_axes_index(m, axes, p);
+  }
+  return block;
+}
+
+uint64_t gs_weight_offset(const gs_mesh *m, const gs_weight *w, int64_t p) {
+  int64_t block = gs_weight_block(m, w, p);
+  if (w->only) {
+    int64_t lo = 0, hi = w->nonly;
+    while (hi - lo > 1) {
+      int64_t mid = lo + (hi - lo) / 2;
+      if (w->only[mid] <= block) lo = mid;
+      else hi = mid;
+    }
+    gs_assert(w->only[lo] == block);
+    block = lo;
   }
   return w->offset + (uint64_t)block * w->block_bytes;
 }

@@ -1,4 +1,4 @@
-/* weights.data: the blocks of all weights of a plan, each stored once. */
+/* Files of weights: the blocks that devices of a plan read, each stored once. */
 #ifndef GS_IO_WEIGHTS_H
 #define GS_IO_WEIGHTS_H
 
@@ -14,7 +14,10 @@ enum { GS_WEIGHTS_ALIGN = 4096 };
 typedef struct gs_weight {
   const gs_value *value;    /* whole, constant */
   const gs_sharding *split; /* of the blocks; NULL: one block */
-  uint64_t offset;          /* of block 0; set by gs_weights_write */
+  const int64_t *only; /* [nonly] blocks that the file has, ascending by their
+                          index; NULL: all of them */
+  int64_t nonly;
+  uint64_t offset;          /* of the first; set by gs_weights_write */
   uint64_t block_bytes;     /* distance between blocks; set likewise */
 } gs_weight;
 
@@ -26,7 +29,9 @@ typedef struct gs_weight {
 gs_status gs_weights_write(gs_out *o, const gs_mesh *m, gs_weight *const *w,
                            int n, gs_sums *sums, gs_err *e);
 
-/* Offset of the block that device position p holds. */
+/* Which block device position p holds: row-major, 0 of a whole weight. */
+int64_t gs_weight_block(const gs_mesh *m, const gs_weight *w, int64_t p);
+/* Its offset; it is in the file. */
 uint64_t gs_weight_offset(const gs_mesh *m, const gs_weight *w, int64_t p);
 
 #endif

@@ -48,12 +48,14 @@ typedef struct gs_plan_file { /* a graph */
   const gs_plan_exchange *exchange; /* [nexchange] of a graph of one device */
 } gs_plan_file;
 
-typedef struct gs_plan_weights { /* the file of all weights */
-  const char *file;   /* in the plan's directory; NULL: none */
+typedef struct gs_plan_weights { /* a file of weights */
+  const char *file;   /* in the plan's directory */
   uint64_t size;      /* bytes */
   const char
       *hashes; /* the file of the hashes of its blocks (io/file/sums.h) */
   uint64_t hash;      /* gs_hash of that file */
+  int64_t devices;    /* how many positions read it, after those of the file
+                         before it in the list */
 } gs_plan_weights;
 
 typedef struct gs_plan_collective {
@@ -79,7 +81,8 @@ typedef struct gs_plan {
   GS_VEC(gs_plan_file) file; /* one (spmd), or one per position (device) */
   GS_VEC(gs_plan_io) input;
   GS_VEC(gs_plan_io) output;
-  gs_plan_weights weights;
+  GS_VEC(gs_plan_weights) weights; /* none, one of all devices, or (device) one
+                                      for each so many of them */
   GS_VEC(gs_plan_collective) collective; /* in order of execution */
   struct gs_plan *next; /* the program of the next binding, with the same mesh
                            and weights; its inputs and outputs differ from ours

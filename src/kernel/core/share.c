@@ -1,8 +1,7 @@
 #include "kernel/core/share.h"
 
-#include <sys/mman.h>
-
 #include "base/assert.h"
+#include "base/data/pages.h"
 #include "base/escape.h"
 
 /* Something that is made by one thread while others that want it wait; other
@@ -13,8 +12,8 @@ typedef struct made {
   void *at; /* NULL: could not be made */
 } made;
 
-void gs_kshare_init(gs_kshare *s) {
-  *s = (gs_kshare){0};
+void gs_kshare_init(gs_kshare *s, bool huge) {
+  *s = (gs_kshare){.huge = huge};
   pthread_mutex_init(&s->lock, NULL);
   gs_arena_init(&s->arena);
   gs_map_init(&s->made, &s->arena);
@@ -51,38 +50,17 @@ static made *find(gs_kshare *s, const char *key) {
  * addresses are missed. */
 enum {
   SMALL = 1 << 16,
-  LARGE_PAGE = 2 << 20,
   LEAST = 4 << 20, /* pieces grow with what there is */
   MOST = 64 << 20
 };
-
-typedef struct piece {
-  void *at;
-  size_t bytes;
-} piece;
-
-static void unmap(void *p) {
-  piece *x = p;
-  if (x->at) munmap(x->at, x->bytes);
-}
 
 static void new_piece(gs_kshare *s, size_t bytes) {
   size_t want = s->bytes < LEAST ? LEAST : s->bytes < MOST ? s->bytes : MOST;
   if (want < bytes) want = bytes;
   gs_assert(want <= SIZE_MAX / 2);
-  want = (want + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-  piece *x = GS_NEW(&s->arena, piece);
-  gs_arena_at_end(&s->arena, unmap, x);
-  x->bytes = want + LARGE_PAGE;
-  void *p = mmap(NULL, x->bytes, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) gs_out_of_memory(x->bytes);
-  x->at = p;
-  s->at = (char *)p + (LARGE_PAGE - (uintptr_t)p % LARGE_PAGE);
+  want = (want + GS_LARGE_PAGE - 1) / GS_LARGE_PAGE * GS_LARGE_PAGE;
+  s->at = gs_pages_in(&s->arena, want, s->huge);
   s->left = want;
-#ifdef MADV_HUGEPAGE
-  madvise(s->at, want, MADV_HUGEPAGE); /* where it cannot, nothing is lost */
-#endif
 }
 
 static void *place(gs_kshare *s, size_t bytes) {

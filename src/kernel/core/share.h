@@ -10,12 +10,13 @@ struct gs_kshare {
   gs_arena arena;
   char *at; /* what is left of the last large piece of it */
   size_t left;
+  bool huge;    /* asks for large pages */
   gs_map made;  /* key -> what was made */
   int n;        /* how many that are, and their bytes */
   size_t bytes;
 };
 
-void gs_kshare_init(gs_kshare *s);
+void gs_kshare_init(gs_kshare *s, bool huge);
 void gs_kshare_free(gs_kshare *s);
 
 /* For prep: `bytes` bytes on a 64-byte boundary that make(ctx, to) has filled,
