@@ -167,7 +167,7 @@ ok "parts of a plan" parts
 ok "parts of a plan, not verified" parts --no-verify
 ok "bound ranks" parts --bind-to core
 other() {
-  gives 66 "rank 1 .*host0/device2.onnx: error: .*; device 2 wants it" job \
+  gives 66 "rank 1 .*host0/weights1.data: error: .*; devices 2 to 3 want it" job \
     -n 1 "$run" --random 1 host0 : -n 1 "$run" --random 1 host0 &&
     [ "$(grep -c 'gshard-run.*error:' err)" = 1 ]
 }

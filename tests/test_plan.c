@@ -108,7 +108,7 @@ START_TEST(test_round_trip) {
 }
 END_TEST
 
-/* A plan in device form with files of weights for 8 and for 4 of its devices. */
+/* A plan with files of weights for 8 and for 4 of its devices. */
 static gs_plan *with_files(gs_plan_kind kind) {
   gs_plan *p = sample(kind);
   p->weights.n = 0;
@@ -189,8 +189,10 @@ START_TEST(test_weights_files_refused) {
   refuse_in(p, "\"weights1.data\"", "\"a/b\"", GS_DATA, "not the name");
   refuse_in(with_files(GS_PLAN_SPMD), "devices: 8", "devices: 8", GS_DATA,
             "device form");
-  refuse_in(p, "weights_files:", "weights: {file: \"a\", hashes: \"b\", size: 1, "
-            "hash: \"0000000000000000\"}\nweights_files:", GS_DATA, "not both");
+  refuse_in(p, "weights_files:",
+            "weights: {file: \"a\", hashes: \"b\", size: 1, "
+            "hash: \"0000000000000000\"}\nweights_files:", GS_DATA,
+            "not both");
 }
 END_TEST
 

@@ -28,8 +28,8 @@ struct gs_run_verify {
 static gs_status check_size(const char *path, const gs_plan_weights *w,
                             gs_err *e) {
   struct stat st;
-  if (stat(path, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size == w->size)
-    return GS_OK;
+  bool file = !stat(path, &st) && S_ISREG(st.st_mode);
+  if (!file || (uint64_t)st.st_size == w->size) return GS_OK;
   gs_fail(e, GS_MISMATCH, path, "has %lld bytes, the plan says %" PRIu64,
           (long long)st.st_size, w->size);
   gs_err_hint(e, "it is incomplete, or belongs to another plan");

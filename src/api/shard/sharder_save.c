@@ -71,8 +71,8 @@ static gs_status emit(gs_sharder *s, gs_emit_kind kind, const char *path,
   GS_TRY(gs_sharder_need(s, GS_STAGE_PARTITIONED, "gs_sharder_emit", e));
   if (o->shards_per_file < 0 ||
       (o->shards_per_file && kind != GS_EMIT_DEVICES))
-    return gs_fail(e, GS_USAGE, NULL, "weights are cut into files in the device "
-                   "form alone, for at least one device each");
+    return gs_fail(e, GS_USAGE, NULL, "weights are cut into files in the "
+                   "device form alone, for at least one device each");
   const gs_emit_options common = {.model = s->model.model,
                                   .device = kind == GS_EMIT_DEVICES,
                                   .shards_per_file = o->shards_per_file,

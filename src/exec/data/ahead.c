@@ -91,7 +91,7 @@ void gs_ahead_end(gs_ahead *x) {
 void gs_ahead_map(const gs_file *f, const void *p, size_t n) {
   const uint8_t *from = p;
   if (!f || !f->map || !n || from < f->map || from >= f->map + f->size) return;
-#ifdef MADV_POPULATE_READ /* Linux 5.14: older ones map pages as they are read */
+#ifdef MADV_POPULATE_READ /* Linux 5.14; older ones map as they read */
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   size_t first = (size_t)(from - f->map) / page * page;
   size_t bytes = (size_t)(from - f->map) + n - first;

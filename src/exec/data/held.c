@@ -198,8 +198,8 @@ static void map_pieces(void *ctx, int64_t from, int64_t to) {
 
 void gs_held_map(gs_held *h, int threads) {
   gs_lock(&h->lock);
-  bool wanted = h->size && h->t && h->t->file && h->data && !h->own && !h->there &&
-                h->readers > 0;
+  bool in_file = h->size && h->t && h->t->file && h->data && !h->own;
+  bool wanted = in_file && !h->there && h->readers > 0;
   h->there = true;
   if (wanted)
     gs_parallel(threads, (int64_t)((h->size - 1) / MAPPED_AT_ONCE) + 1,

@@ -40,8 +40,8 @@ gs_held *gs_held_result(gs_arena *a, const gs_program *p, const gs_value *v,
 
 /* Its elements; copied by the first that asks. */
 void *gs_held_get(gs_held *h);
-/* Where it stays in its file: maps its pages, so that runs do not wait for them.
- * On so many threads; the first that asks does it. */
+/* Where it stays in its file: maps its pages, so that runs do not wait for
+ * them.  On so many threads; the first that asks does it. */
 void gs_held_map(gs_held *h, int threads);
 /* One of its readers (gs_program.readers) does not read it any more. */
 void gs_held_done(gs_held *h);

@@ -36,10 +36,10 @@ typedef struct gs_pins {
   gs_pin *device; /* [n] */
 } gs_pins;
 
-/* Places the n devices of a process that may use `allowed`; `threads` of all of them together, 0:
- * as many as there are cores.  w NULL: this is the only process.  Devices
- * share cores where there are more of them.  GS_UNSUPPORTED where sockets or
- * NUMA nodes are asked for and not known. */
+/* Places the n devices of a process that may use `allowed`; `threads` of all
+ * of them together, 0: as many as there are cores.  w NULL: this is the only
+ * process.  Devices share cores where there are more of them.  GS_UNSUPPORTED
+ * where sockets or NUMA nodes are asked for and not known. */
 gs_status gs_pins_make(gs_arena *a, const gs_cpus *allowed, gs_bind_to how,
                        int threads, const gs_world *w, int64_t n, gs_pins *out,
                        gs_err *e);

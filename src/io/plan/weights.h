@@ -1,4 +1,4 @@
-/* Files of weights: the blocks that devices of a plan read, each stored once. */
+/* Files of weights: the blocks that devices of a plan read, each once. */
 #ifndef GS_IO_WEIGHTS_H
 #define GS_IO_WEIGHTS_H
 
