@@ -3,7 +3,7 @@
 
   python3 examples/decode.py MODEL PROMPT.npys N OUT.npys
 
-PROMPT.npys has records of i64[1,1]; N records of what is chosen go to OUT.npys.
+PROMPT.npys has records of i64[1,N]; N records of what is chosen go to OUT.npys.
 """
 import sys
 
@@ -14,7 +14,7 @@ model, prompt, count, out = sys.argv[1:]
 tokens = []
 with open(prompt, "rb") as f:
     while f.peek(1):
-        tokens.append(np.load(f).item())
+        tokens += np.load(f).ravel().tolist()
 session = onnxruntime.InferenceSession(model,
                                        providers=["CPUExecutionProvider"])
 types = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

@@ -20,6 +20,13 @@ typedef struct candidate {
   bool taken, failed, barred;
 } candidate;
 
+/* The graph with other sizes: `of` are the values of g by its own. */
+typedef struct sized {
+  gs_graph *g;
+  gs_value **of; /* [nvalue]; NULL: g has none of this name */
+  gs_partition_memo memo;
+} sized;
+
 typedef struct filler {
   gs_arena *a;
   gs_graph *g;
@@ -32,6 +39,9 @@ typedef struct filler {
   GS_VEC(candidate *) taken; /* those of the choices, in their order */
   gs_map known; /* what was tried -> outcome */
   gs_partition_memo memo; /* for all attempts */
+  sized *more;            /* [opt->nmore] */
+  int only;               /* the size that is priced, 0: of g; -1: all */
+  double *weight;         /* [1 + opt->nmore] runs, for as much work by each */
   gs_arena tmp;           /* for one */
 } filler;
 
@@ -160,27 +170,62 @@ typedef struct outcome {
   gs_auto_shard_score score;
 } outcome;
 
+/* Adds what g, of size k, costs, whose values all have a sharding. */
+static gs_status price(filler *f, gs_arena *a, int k, gs_auto_shard_score *x,
+                       gs_err *e) {
+  gs_graph *g = k ? f->more[k - 1].g : f->g;
+  gs_partition_memo *memo = k ? &f->more[k - 1].memo : &f->memo;
+  gs_trial t;
+  GS_TRY(gs_trial_price(a, g, memo, &t, e));
+  x->seconds += t.seconds;
+  x->time += t.seconds * f->weight[k];
+  x->flops += t.flops;
+  x->bytes = fmax(x->bytes, t.bytes);
+  return GS_OK;
+}
+
+/* The same of a graph with other sizes, under the shardings of g. */
+static gs_status price_more(filler *f, gs_arena *a, int k,
+                            gs_auto_shard_score *x, gs_err *e) {
+  const sized *z = &f->more[k - 1];
+  gs_propagate_input in = {0};
+  gs_propagation done;
+  for (int i = 0; i < z->g->value.n; i++) {
+    const gs_value *w = z->of[i];
+    z->g->value.at[i]->sharding =
+        w && w->sharding ? gs_sharding_copy(a, w->sharding) : NULL;
+  }
+  gs_status s = gs_pass_propagate(a, z->g, &in, &done, e);
+  if (!s) s = price(f, a, k, x, e);
+  for (int i = 0; i < z->g->value.n; i++) z->g->value.at[i]->sharding = NULL;
+  return s;
+}
+
 /* What the graph costs as its values are sharded now. */
 static outcome try_out(filler *f, gs_arena *a, gs_err *e) {
-  gs_trial t;
-  outcome o = {.status = gs_trial_run(a, f->g, f->in, &f->memo, &t, e)};
-  if (o.status) return o;
-  o.score = (gs_auto_shard_score){.seconds = t.seconds, .bytes = t.bytes};
-  if (f->opt->memory > 0) o.score.excess = fmax(0, t.bytes - f->opt->memory);
+  gs_propagation done;
+  outcome o = {.status = gs_pass_propagate(a, f->g, f->in, &done, e)};
+  gs_auto_shard_score *x = &o.score;
+  if (!o.status && f->only <= 0)
+    o.status = price(f, a, 0, x, e);
+  for (int k = 1; k <= f->opt->nmore && !o.status; k++)
+    if (f->only < 0 || f->only == k) o.status = price_more(f, a, k, x, e);
+  if (f->opt->memory > 0) x->excess = fmax(0, x->bytes - f->opt->memory);
   return o;
 }
 
-/* The shardings of all values that have one. */
+/* The shardings of all values that have one, and what is priced. */
 static char *shardings_key(filler *f, gs_arena *a) {
   gs_buf b;
   gs_buf_init(&b, a);
+  gs_buf_printf(&b, "%d:", f->only);
   for (int i = 0; i < f->g->value.n; i++) {
     const gs_sharding *s = f->g->value.at[i]->sharding;
     if (!s) continue;
     gs_buf_printf(&b, "%d", i);
     gs_sharding_print(&b, f->g->mesh, s);
   }
-  return b.at ? b.at : "";
+  return b.at;
 }
 
 /* What the graph costs with the taken choices, and c (or NULL).  Different ways
@@ -207,7 +252,7 @@ static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
 
 /* What a score is judged by past the excess. */
 static double judged(const gs_auto_shard_score *x) {
-  const gs_trial t = {x->seconds, x->bytes};
+  const gs_trial t = {x->time, x->bytes, x->flops};
   return gs_trial_judged(&t);
 }
 
@@ -339,6 +384,20 @@ static void note_way(filler *f, const gs_auto_shard *out, way *best) {
   *best = (way){f->taken.n, gs_memdup(f->a, f->taken.at, size), out->after};
 }
 
+static void go_way(filler *f, gs_sharding *const *said, const way *w,
+                   gs_auto_shard *out) {
+  f->taken.n = 0;
+  for (int i = 0; i < w->n; i++) *gs_push(f->a, &f->taken) = w->taken[i];
+  out->after = w->after;
+  take_all_but(f, said, -1);
+}
+
+/* Takes what helps, from what is taken on. */
+static void climb_on(filler *f, gs_auto_shard *out) {
+  do look_again(f);
+  while (take_while_better(f, out));
+}
+
 /* What helps most at first may lead away from what is best: split rows of one
  * product, and every product is split, at the price of a sum behind each; split
  * columns help one product at a time, and need fewer sums once all have been
@@ -353,10 +412,7 @@ static gs_status climb_around(filler *f, gs_sharding *const *said,
     climb(f, said, out);
     candidate *first = f->taken.n ? f->taken.at[0] : NULL;
     for (int i = 0; i < f->list.n; i++) f->list.at[i]->barred = false;
-    while (k) {
-      look_again(f);
-      if (!take_while_better(f, out)) break;
-    }
+    if (k) climb_on(f, out);
     note_way(f, out, &best);
     if (!first || k + 1 == WAYS) break;
     GS_TRY(bar_way(f, said, first, e));
@@ -364,10 +420,48 @@ static gs_status climb_around(filler *f, gs_sharding *const *said,
       barred[i] = barred[i] || f->list.at[i]->barred;
   }
   for (int i = 0; i < f->list.n; i++) f->list.at[i]->barred = false;
-  f->taken.n = 0;
-  for (int i = 0; i < best.n; i++) *gs_push(f->a, &f->taken) = best.taken[i];
-  out->after = best.after;
+  go_way(f, said, &best, out);
+  return GS_OK;
+}
+
+/* Climbs for one size, or for all; then out->after says what the end of the way
+ * is for all.  False: no program of some size can be made so. */
+static gs_status climb_for(filler *f, gs_sharding *const *said, int only,
+                           gs_auto_shard *out, bool *fits, gs_err *e) {
+  gs_auto_shard part = {0};
+  f->only = only;
   take_all_but(f, said, -1);
+  GS_TRY(attempt(f, NULL, &part.before, e));
+  for (int i = 0; i < f->list.n; i++) {
+    candidate *c = f->list.at[i];
+    look(f, c);
+    c->alone = c->score;
+    c->cannot = c->failed;
+  }
+  GS_TRY(climb_around(f, said, &part, e));
+  f->only = -1;
+  gs_err none;
+  gs_err_init(&none);
+  *fits = attempt(f, NULL, &out->after, &none) == GS_OK;
+  gs_err_free(&none);
+  return GS_OK;
+}
+
+/* Of several sizes one is climbed for at a time, which is quicker, and what is
+ * best for all is often on no way that helps all at each step; from what is
+ * best of these they go on together. */
+static gs_status climb_all(filler *f, gs_sharding *const *said,
+                           gs_auto_shard *out, gs_err *e) {
+  way best = {0};
+  bool fits;
+  int more = f->opt->nmore;
+  for (int k = more ? 0 : -1; k <= more; k++) {
+    f->taken.n = 0;
+    GS_TRY(climb_for(f, said, k, out, &fits, e));
+    if (fits) note_way(f, out, &best);
+  }
+  go_way(f, said, &best, out);
+  if (more) climb_on(f, out);
   return GS_OK;
 }
 
@@ -406,9 +500,14 @@ static gs_status drop_idle(filler *f, gs_sharding *const *said,
     gs_assert(f->taken.n > 1);
     f->taken.n--;
   }
-  take_all_but(f, said, -1);
-  for (int i = 0; i < f->taken.n; i++)
-    *gs_push(f->a, &out->choice) = f->taken.at[i]->choice;
+  memcpy(f->base, said, (size_t)f->g->value.n * sizeof *said);
+  for (int i = 0; i < f->list.n; i++) f->list.at[i]->taken = false;
+  for (int i = 0; i < f->taken.n; i++) {
+    gs_auto_shard_choice *c = &f->taken.at[i]->choice;
+    take(f, f->taken.at[i]);
+    GS_TRY(attempt(f, NULL, &c->after, e));
+    *gs_push(f->a, &out->choice) = *c;
+  }
   return GS_OK;
 }
 
@@ -422,27 +521,54 @@ static gs_status check_fit(const filler *f, const gs_auto_shard *out,
   return GS_SPEC;
 }
 
+/* Weighs sizes by the work of one run, as the user has split it. */
+static gs_status weigh(filler *f, gs_err *e) {
+  for (int k = 0; k <= f->opt->nmore; k++) {
+    gs_auto_shard_score x = {0};
+    f->weight[k] = 1;
+    if (!f->opt->nmore) break;
+    f->only = k;
+    GS_TRY(attempt(f, NULL, &x, e));
+    f->weight[k] = 1e9 / fmax(x.flops, 1);
+  }
+  f->only = -1;
+  gs_map_init(&f->known, f->a); /* what is there was not weighed */
+  return GS_OK;
+}
+
 /* Chooses; f->base holds the shardings with the choices then. */
 static gs_status fill(filler *f, gs_sharding *const *said, gs_auto_shard *out,
                       gs_err *e) {
+  GS_TRY(weigh(f, e));
   GS_TRY(attempt(f, NULL, &out->before, e));
   find_candidates(f);
-  for (int i = 0; i < f->list.n; i++) {
-    candidate *c = f->list.at[i];
-    look(f, c);
-    c->alone = c->score;
-    c->cannot = c->failed;
-  }
-  GS_TRY(climb_around(f, said, out, e));
+  GS_TRY(climb_all(f, said, out, e));
   exchange(f, said, out);
   return drop_idle(f, said, out, e);
+}
+
+/* Finds the values of g in each graph with other sizes. */
+static void find_more(filler *f) {
+  f->more = GS_NEWS(f->a, f->opt->nmore + 1, sized);
+  for (int i = 0; i < f->opt->nmore; i++) {
+    sized *z = &f->more[i];
+    z->g = f->opt->more[i];
+    gs_assert(z->g->mesh == f->g->mesh);
+    z->of = GS_NEWS(f->a, z->g->value.n + 1, gs_value *);
+    for (int k = 0; k < z->g->value.n; k++) {
+      const gs_value *v = z->g->value.at[k];
+      gs_value *w = gs_graph_find(f->g, v->name);
+      if (w && w->rank == v->rank) z->of[k] = w;
+    }
+    gs_partition_memo_init(&z->memo, f->a, z->g);
+  }
 }
 
 gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
                              const gs_propagate_input *in,
                              const gs_auto_shard_options *opt,
                              gs_auto_shard *out, gs_err *e) {
-  filler f = {.a = a, .g = g, .in = in, .opt = opt};
+  filler f = {.a = a, .g = g, .in = in, .opt = opt, .only = -1};
   int n = g->value.n;
   gs_sharding **said = GS_NEWS(a, n + 1, gs_sharding *);
   f.base = GS_NEWS(a, n + 1, gs_sharding *);
@@ -451,6 +577,8 @@ gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
   gs_map_init(&f.family, a);
   gs_map_init(&f.known, a);
   gs_partition_memo_init(&f.memo, a, g);
+  find_more(&f);
+  f.weight = GS_NEWS(a, opt->nmore + 1, double);
   gs_arena_init(&f.tmp);
   *out = (gs_auto_shard){.filled = GS_NEWS(a, n + 1, gs_subset)};
   gs_status s = fill(&f, said, out, e);

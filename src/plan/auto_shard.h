@@ -12,13 +12,15 @@
  *
  * Better is: fewer bytes per device past the limit, then less time of
  * pass/reshard/cost.h's model (compute, memory and collectives), of which 1 %
- * is given for 10 % fewer bytes per device.
+ * is given for 10 % fewer bytes per device.  Of a model with several sizes
+ * it is the time in which each program does as much work: as many operations,
+ * so that a decoder's program of one token is run for every token of another.
  *
  * requires  as gs_pass_propagate; what the user said stands in
- *           value->sharding
+ *           value->sharding; `more` have the mesh of g and no shardings
  * ensures   value->sharding of chosen values has the chosen axes; their dims
  *           stay open
- * Cost: up to about 20 (choices + taken) propagations and partitions of the
+ * Cost: up to about 20 (choices + taken) propagations and partitions of each
  * graph. */
 #ifndef GS_PASS_FILL_H
 #define GS_PASS_FILL_H
@@ -29,12 +31,16 @@
 typedef struct gs_auto_shard_options {
   double memory; /* bytes per device for weights and activations; 0: any */
   bool even;     /* only dims that the axis divides */
+  int nmore;
+  gs_graph *const *more; /* [nmore] g with other sizes, under its shardings */
 } gs_auto_shard_options;
 
 typedef struct gs_auto_shard_score {
   double excess;  /* bytes per device past the limit */
-  double seconds; /* of one run */
-  double bytes;   /* weights and activations per device */
+  double seconds; /* of one run, or of one of each size */
+  double time;    /* likewise, weighted: what is compared */
+  double flops;   /* per device */
+  double bytes;   /* weights and activations per device, the most of all */
 } gs_auto_shard_score;
 
 typedef struct gs_auto_shard_choice {

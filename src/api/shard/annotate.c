@@ -1,5 +1,6 @@
 #include "api/shard/annotate.h"
 
+#include "api/shard/bindings.h"
 #include "base/assert.h"
 
 #include <string.h>
@@ -173,12 +174,22 @@ static gs_status complete(gs_arena *a, gs_graph *g, double memory,
   return h->n ? gs_pass_propagate(a, g, in, out, e) : GS_OK;
 }
 
+/* Lets a graph with other sizes have the uses of g that have a sharding of
+ * their own; what values are given changes with what is tried. */
+static void follow(gs_arena *a, const gs_graph *g, gs_graph *more) {
+  gs_bindings_share(g, more);
+  int max = more->value.n + more->use_sharding.n + 1;
+  split_uses(more, GS_NEWS(a, max, int), GS_NEWS(a, max, gs_barrier));
+  for (int i = 0; i < more->value.n; i++) more->value.at[i]->sharding = NULL;
+}
+
 static gs_status choose(gs_arena *a, gs_graph *g, gs_match_result *r,
                         const gs_auto_shard_options *fill,
                         gs_auto_shard *filled, gs_propagate_input *in,
                         gs_err *e) {
   gs_sharding **said = GS_NEWS(a, g->value.n + 1, gs_sharding *);
   for (int i = 0; i < g->value.n; i++) said[i] = g->value.at[i]->sharding;
+  for (int i = 0; i < fill->nmore; i++) follow(a, g, fill->more[i]);
   GS_TRY(gs_pass_auto_shard(a, g, in, fill, filled, e));
   in->filled = filled->filled;
   if (r) note_choices(a, g, filled, said, r);

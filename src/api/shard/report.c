@@ -203,6 +203,18 @@ static void summarise_handed(gs_buf *b, const gs_report *r) {
                 seconds_text(b->arena, h->after));
 }
 
+/* What another binding has of its own. */
+static void summarise_binding(gs_buf *b, const gs_report *r) {
+  gs_report_totals t = gs_report_count(r);
+  gs_buf_printf(b, "with '%s': activations %s, sent %s, collectives: ",
+                gs_text(b->arena, r->binding),
+                gs_bytes_text(b->arena, r->partition->peak_bytes),
+                gs_bytes_text(b->arena, t.sent));
+  collective_counts(b, r->partition);
+  gs_buf_char(b, '\n');
+  summarise_fallbacks(b, r);
+}
+
 void gs_report_summary(gs_buf *b, const gs_report *r) {
   gs_report_totals t = gs_report_count(r);
   mesh_text(b, r->graph->mesh);
@@ -223,6 +235,7 @@ void gs_report_summary(gs_buf *b, const gs_report *r) {
   collective_counts(b, r->partition);
   gs_buf_char(b, '\n');
   summarise_fallbacks(b, r);
+  for (int i = 0; i < r->more.n; i++) summarise_binding(b, r->more.at[i]);
   if (r->fill)
     gs_buf_printf(b, "auto: %d choices, predicted run %s -> %s\n",
                   r->fill->choice.n,
@@ -296,7 +309,11 @@ static void text_uneven(gs_buf *b, const gs_report *r) {
 
 static void text_collectives(gs_buf *b, const gs_report *r) {
   const gs_partition *p = r->partition;
-  if (p->collective.n) gs_buf_str(b, "\ncollectives, in order\n");
+  if (p->collective.n && r->binding)
+    gs_buf_printf(b, "\ncollectives with '%s', in order\n",
+                  gs_text(b->arena, r->binding));
+  else if (p->collective.n)
+    gs_buf_str(b, "\ncollectives, in order\n");
   for (int i = 0; i < p->collective.n; i++) {
     const gs_collective *c = &p->collective.at[i];
     gs_buf_printf(b, "  %-17s %-8s %10s  %s %s -> %s for %s", c->op,
@@ -353,6 +370,10 @@ void gs_report_text(gs_buf *b, const gs_report *r) {
   text_replicated(b, r);
   text_collectives(b, r);
   text_fallbacks(b, r);
+  for (int i = 0; i < r->more.n; i++) {
+    text_collectives(b, r->more.at[i]);
+    text_fallbacks(b, r->more.at[i]);
+  }
 }
 
 /* ---- JSON ---- */

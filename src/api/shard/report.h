@@ -21,6 +21,8 @@ typedef struct gs_report {
   const gs_auto_shard *fill; /* what options.auto chose, or NULL */
   const gs_handed *handed;   /* by options.short, or NULL */
   GS_VEC(const gs_value *) explain; /* what --explain names */
+  const char *binding; /* of the program; NULL: there is one */
+  GS_VEC(const struct gs_report *) more; /* of the other bindings */
 } gs_report;
 
 /* Where the sharding of v comes from: "spec.yaml:8:5 (label)", "the model",
@@ -37,7 +39,8 @@ void gs_report_moves(gs_buf *b, const gs_report *r, const gs_value *v,
                      gs_rule_text *rule_text, void *context);
 
 /* A few lines: rules matched, tensors sharded, weights, collectives, and the
- * largest of what runs whole or gathers much. */
+ * largest of what runs whole or gathers much; of other bindings what they send
+ * and take. */
 void gs_report_summary(gs_buf *b, const gs_report *r);
 /* The summary, then rules, the largest replicated tensors, every collective
  * with bytes and origin. */

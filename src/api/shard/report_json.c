@@ -55,9 +55,8 @@ static void json_uneven(gs_buf *b, const gs_report *r) {
   gs_buf_str(b, "\n  ],\n");
 }
 
-static void json_collectives(gs_buf *b, const gs_report *r) {
+static void list_collectives(gs_buf *b, const gs_report *r) {
   const gs_partition *p = r->partition;
-  gs_buf_str(b, "  \"collectives\": [");
   for (int i = 0; i < p->collective.n; i++) {
     const gs_collective *c = &p->collective.at[i];
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
@@ -74,6 +73,12 @@ static void json_collectives(gs_buf *b, const gs_report *r) {
     gs_buf_printf(b, "\"bytes_per_device\": %.0f, \"seconds\": %.3g}",
                   c->bytes, c->seconds);
   }
+}
+
+static void json_collectives(gs_buf *b, const gs_report *r) {
+  const gs_partition *p = r->partition;
+  gs_buf_str(b, "  \"collectives\": [");
+  list_collectives(b, r);
   gs_buf_str(b, "\n  ],\n  \"fallbacks\": [");
   for (int i = 0; i < p->fallback.n; i++) {
     gs_buf_str(b, i ? ",\n    {" : "\n    {");
@@ -132,6 +137,24 @@ static void json_mesh(gs_buf *b, const gs_mesh *m) {
   gs_buf_str(b, "},\n");
 }
 
+static void json_bindings(gs_buf *b, const gs_report *r) {
+  if (!r->binding) return;
+  gs_buf_str(b, "  \"bindings\": [");
+  for (int i = 0; i <= r->more.n; i++) {
+    const gs_report *x = i ? r->more.at[i - 1] : r;
+    gs_buf_str(b, i ? ",\n    {" : "\n    {");
+    gs_report_pair(b, "name", x->binding, ", ");
+    gs_buf_printf(b, "\"activation_bytes_per_device\": %.0f, "
+                  "\"sent_bytes_per_device\": %.0f, "
+                  "\"predicted_seconds\": %.3g, \"collectives\": [",
+                  x->partition->peak_bytes, gs_report_count(x).sent,
+                  x->partition->seconds);
+    list_collectives(b, x);
+    gs_buf_str(b, "]}");
+  }
+  gs_buf_str(b, "\n  ],\n");
+}
+
 void gs_report_json(gs_buf *b, const gs_report *r) {
   gs_report_totals t = gs_report_count(r);
   gs_buf_str(b, "{\n  \"version\": 1,\n  ");
@@ -142,6 +165,7 @@ void gs_report_json(gs_buf *b, const gs_report *r) {
   json_tensors(b, r);
   json_uneven(b, r);
   json_collectives(b, r);
+  json_bindings(b, r);
   gs_report_explained(b, r);
   gs_buf_printf(b,
                 "  \"tensors_sharded\": %d,\n  \"tensors_replicated\": %d,\n"

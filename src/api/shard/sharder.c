@@ -300,8 +300,8 @@ gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
   return GS_OK;
 }
 
-/* Gives the model with the other bindings the shardings of the first. */
-static gs_status complete_more(gs_sharder *s, gs_err *e) {
+/* Brings the model with the other bindings to where the first one is. */
+static gs_status prepare_more(gs_sharder *s, gs_graph **graph, gs_err *e) {
   for (int i = 1; i < s->binding.n; i++) {
     gs_variant *v = &s->more[i - 1];
     gs_graph *g = v->model.graph;
@@ -311,6 +311,16 @@ static gs_status complete_more(gs_sharder *s, gs_err *e) {
     if (s->model.cut && !v->model.cut) GS_TRY(gs_pass_segments(g, &count, e));
     GS_TRY(gs_bindings_alike(&s->model, s->binding.at[0].name, &v->model,
                              s->binding.at[i].name, e));
+    graph[i - 1] = g;
+  }
+  return GS_OK;
+}
+
+/* Gives the model with the other bindings the shardings of the first. */
+static gs_status complete_more(gs_sharder *s, gs_err *e) {
+  for (int i = 1; i < s->binding.n; i++) {
+    gs_variant *v = &s->more[i - 1];
+    gs_graph *g = v->model.graph;
     gs_bindings_share(s->model.graph, g);
     GS_TRY(gs_pass_annotate(&s->arena, g, NULL, NULL, NULL, NULL,
                             &v->done, e));
@@ -321,9 +331,13 @@ static gs_status complete_more(gs_sharder *s, gs_err *e) {
 
 gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
   const gs_spec_options *o = &s->spec.options;
+  gs_graph **more = GS_NEWS(&s->arena, s->binding.n, gs_graph *);
   gs_auto_shard_options fill = {.memory = (double)o->memory,
-                                .even = o->uneven == GS_UNEVEN_ERROR};
+                                .even = o->uneven == GS_UNEVEN_ERROR,
+                                .nmore = s->binding.n - 1,
+                                .more = more};
   if (spec) GS_TRY(gs_sharder_match(s, e));
+  GS_TRY(prepare_more(s, more, e));
   GS_TRY(gs_pass_annotate(&s->arena, s->model.graph, spec ? &s->match : NULL,
                           fills(s) ? &fill : NULL, &s->filled,
                           spec && !o->keep_short ? &s->handed : NULL, &s->done,
@@ -383,7 +397,9 @@ static gs_status partition_more(gs_sharder *s, gs_err *e) {
                             .model = s->model.model,
                             .graph = v->model.graph,
                             .propagation = &v->done,
-                            .partition = &v->made};
+                            .partition = &v->made,
+                            .binding = s->binding.at[i].name};
+    *gs_push(&s->arena, &s->report.more) = &v->report;
   }
   return GS_OK;
 }
@@ -403,6 +419,7 @@ static gs_status partition(gs_sharder *s, gs_err *e) {
                           .partition = &s->made,
                           .fill = fills(s) ? &s->filled : NULL,
                           .handed = &s->handed};
+  if (s->binding.n > 1) s->report.binding = s->binding.at[0].name;
   GS_TRY(partition_more(s, e));
   s->stage = GS_STAGE_PARTITIONED;
   return GS_OK;
