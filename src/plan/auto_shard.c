@@ -1,4 +1,5 @@
 #include "plan/auto_shard.h"
+#include "plan/auto_price.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -20,13 +21,6 @@ typedef struct candidate {
   bool taken, failed, barred;
 } candidate;
 
-/* The graph with other sizes: `of` are the values of g by its own. */
-typedef struct sized {
-  gs_graph *g;
-  gs_value **of; /* [nvalue]; NULL: g has none of this name */
-  gs_partition_memo memo;
-} sized;
-
 typedef struct filler {
   gs_arena *a;
   gs_graph *g;
@@ -38,10 +32,7 @@ typedef struct filler {
   GS_VEC(candidate *) list;
   GS_VEC(candidate *) taken; /* those of the choices, in their order */
   gs_map known; /* what was tried -> outcome */
-  gs_partition_memo memo; /* for all attempts */
-  sized *more;            /* [opt->nmore] */
-  int only;               /* the size that is priced, 0: of g; -1: all */
-  double *weight;         /* [1 + opt->nmore] runs, for as much work by each */
+  gs_auto_price price;
   gs_arena tmp;           /* for one */
 } filler;
 
@@ -90,6 +81,7 @@ static bool may_split(const filler *f, const gs_value *v, int d, int axis) {
   gs_axes axes = gs_axes_named(f->g->mesh, axis);
   int64_t size = f->g->mesh->axis[axis].size;
   if (size < 2 || v->dims[d] < size) return false;
+  if (gs_auto_least_dim(&f->price, v, d) < size) return false;
   if (f->opt->even && v->dims[d] % size) return false;
   if (!s) return true;
   gs_subset taken = gs_mesh_barred(
@@ -165,60 +157,17 @@ static void restore(filler *f) {
     f->g->value.at[i]->sharding = f->base[i];
 }
 
+/* What the graph costs as its values are sharded now. */
 typedef struct outcome {
   gs_status status;
   gs_auto_shard_score score;
 } outcome;
 
-/* Adds what g, of size k, costs, whose values all have a sharding. */
-static gs_status price(filler *f, gs_arena *a, int k, gs_auto_shard_score *x,
-                       gs_err *e) {
-  gs_graph *g = k ? f->more[k - 1].g : f->g;
-  gs_partition_memo *memo = k ? &f->more[k - 1].memo : &f->memo;
-  gs_trial t;
-  GS_TRY(gs_trial_price(a, g, memo, &t, e));
-  x->seconds += t.seconds;
-  x->time += t.seconds * f->weight[k];
-  x->flops += t.flops;
-  x->bytes = fmax(x->bytes, t.bytes);
-  return GS_OK;
-}
-
-/* The same of a graph with other sizes, under the shardings of g. */
-static gs_status price_more(filler *f, gs_arena *a, int k,
-                            gs_auto_shard_score *x, gs_err *e) {
-  const sized *z = &f->more[k - 1];
-  gs_propagate_input in = {0};
-  gs_propagation done;
-  for (int i = 0; i < z->g->value.n; i++) {
-    const gs_value *w = z->of[i];
-    z->g->value.at[i]->sharding =
-        w && w->sharding ? gs_sharding_copy(a, w->sharding) : NULL;
-  }
-  gs_status s = gs_pass_propagate(a, z->g, &in, &done, e);
-  if (!s) s = price(f, a, k, x, e);
-  for (int i = 0; i < z->g->value.n; i++) z->g->value.at[i]->sharding = NULL;
-  return s;
-}
-
-/* What the graph costs as its values are sharded now. */
-static outcome try_out(filler *f, gs_arena *a, gs_err *e) {
-  gs_propagation done;
-  outcome o = {.status = gs_pass_propagate(a, f->g, f->in, &done, e)};
-  gs_auto_shard_score *x = &o.score;
-  if (!o.status && f->only <= 0)
-    o.status = price(f, a, 0, x, e);
-  for (int k = 1; k <= f->opt->nmore && !o.status; k++)
-    if (f->only < 0 || f->only == k) o.status = price_more(f, a, k, x, e);
-  if (f->opt->memory > 0) x->excess = fmax(0, x->bytes - f->opt->memory);
-  return o;
-}
-
 /* The shardings of all values that have one, and what is priced. */
 static char *shardings_key(filler *f, gs_arena *a) {
   gs_buf b;
   gs_buf_init(&b, a);
-  gs_buf_printf(&b, "%d:", f->only);
+  gs_buf_printf(&b, "%d:", f->price.only);
   for (int i = 0; i < f->g->value.n; i++) {
     const gs_sharding *s = f->g->value.at[i]->sharding;
     if (!s) continue;
@@ -240,9 +189,9 @@ static gs_status attempt(filler *f, const gs_auto_shard_choice *c,
   if (!o) {
     o = GS_NEW(f->a, outcome);
     gs_map_put(&f->known, key, o);
-    *o = try_out(f, a, e);
-  } else if (o->status) {
-    *o = try_out(f, a, e); /* for its message */
+    o->status = gs_auto_price_now(&f->price, a, &o->score, e);
+  } else if (o->status) { /* for its message */
+    o->status = gs_auto_price_now(&f->price, a, &o->score, e);
   }
   if (!o->status) *out = o->score;
   restore(f);
@@ -429,7 +378,7 @@ static gs_status climb_around(filler *f, gs_sharding *const *said,
 static gs_status climb_for(filler *f, gs_sharding *const *said, int only,
                            gs_auto_shard *out, bool *fits, gs_err *e) {
   gs_auto_shard part = {0};
-  f->only = only;
+  f->price.only = only;
   take_all_but(f, said, -1);
   GS_TRY(attempt(f, NULL, &part.before, e));
   for (int i = 0; i < f->list.n; i++) {
@@ -439,7 +388,7 @@ static gs_status climb_for(filler *f, gs_sharding *const *said, int only,
     c->cannot = c->failed;
   }
   GS_TRY(climb_around(f, said, &part, e));
-  f->only = -1;
+  f->price.only = -1;
   gs_err none;
   gs_err_init(&none);
   *fits = attempt(f, NULL, &out->after, &none) == GS_OK;
@@ -525,13 +474,13 @@ static gs_status check_fit(const filler *f, const gs_auto_shard *out,
 static gs_status weigh(filler *f, gs_err *e) {
   for (int k = 0; k <= f->opt->nmore; k++) {
     gs_auto_shard_score x = {0};
-    f->weight[k] = 1;
+    f->price.weight[k] = 1;
     if (!f->opt->nmore) break;
-    f->only = k;
+    f->price.only = k;
     GS_TRY(attempt(f, NULL, &x, e));
-    f->weight[k] = 1e9 / fmax(x.flops, 1);
+    f->price.weight[k] = 1e9 / fmax(x.flops, 1);
   }
-  f->only = -1;
+  f->price.only = -1;
   gs_map_init(&f->known, f->a); /* what is there was not weighed */
   return GS_OK;
 }
@@ -547,28 +496,11 @@ static gs_status fill(filler *f, gs_sharding *const *said, gs_auto_shard *out,
   return drop_idle(f, said, out, e);
 }
 
-/* Finds the values of g in each graph with other sizes. */
-static void find_more(filler *f) {
-  f->more = GS_NEWS(f->a, f->opt->nmore + 1, sized);
-  for (int i = 0; i < f->opt->nmore; i++) {
-    sized *z = &f->more[i];
-    z->g = f->opt->more[i];
-    gs_assert(z->g->mesh == f->g->mesh);
-    z->of = GS_NEWS(f->a, z->g->value.n + 1, gs_value *);
-    for (int k = 0; k < z->g->value.n; k++) {
-      const gs_value *v = z->g->value.at[k];
-      gs_value *w = gs_graph_find(f->g, v->name);
-      if (w && w->rank == v->rank) z->of[k] = w;
-    }
-    gs_partition_memo_init(&z->memo, f->a, z->g);
-  }
-}
-
 gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
                              const gs_propagate_input *in,
                              const gs_auto_shard_options *opt,
                              gs_auto_shard *out, gs_err *e) {
-  filler f = {.a = a, .g = g, .in = in, .opt = opt, .only = -1};
+  filler f = {.a = a, .g = g, .in = in, .opt = opt};
   int n = g->value.n;
   gs_sharding **said = GS_NEWS(a, n + 1, gs_sharding *);
   f.base = GS_NEWS(a, n + 1, gs_sharding *);
@@ -576,9 +508,7 @@ gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,
   f.uses = gs_graph_uses(a, g);
   gs_map_init(&f.family, a);
   gs_map_init(&f.known, a);
-  gs_partition_memo_init(&f.memo, a, g);
-  find_more(&f);
-  f.weight = GS_NEWS(a, opt->nmore + 1, double);
+  gs_auto_price_init(&f.price, a, g, in, opt);
   gs_arena_init(&f.tmp);
   *out = (gs_auto_shard){.filled = GS_NEWS(a, n + 1, gs_subset)};
   gs_status s = fill(&f, said, out, e);

@@ -8,7 +8,7 @@ const gs_value *gs_program_held(const gs_program *p, const gs_value *in,
     if (to || !split || !gs_sharding_equal(l->split, split)) return NULL;
     to = l->to;
   }
-  if (!to) return split ? NULL : in;
+  if (!to) return !split || gs_sharding_is_replicated(split) ? in : NULL;
   return p->uses[in->id] == 1 ? to : NULL; /* the Shard alone reads it */
 }
 
