@@ -243,5 +243,30 @@ ok "what stacks compute" gives 0 - \
 "$partition" --report -n experts.a.onnx > report 2>&1
 ok "one sum over the devices" grep -q 'collectives: 1 AllReduce$' report
 
+# ---- weights that are several, as a rule says -------------------------------
+cat > parts.yaml << 'END_SPEC'
+mesh: {axes: {tp: 2}}
+rules:
+  - {match: {tensor: w1}, style: colwise, segments: [{gate: SIZE}, {up: SIZE}]}
+END_SPEC
+width=$("$annotate" --list-tensors mlp.onnx | sed -n 's/^w1 .*,\([0-9]*\)\].*/\1/p')
+sed -i "s/SIZE/$((width / 2))/g" parts.yaml
+ok "cut as a rule says" gives 0 - \
+  "$annotate" -q -s parts.yaml -o parts.onnx mlp.onnx
+ok "cut again when it is read" gives 0 - "$annotate" -q --check parts.onnx
+ok "and with the rule" gives 0 - \
+  "$annotate" -q -s parts.yaml -f -o again.onnx parts.onnx
+ok "not after other annotations" gives 78 "annotated without segments of 'w1'" \
+  "$annotate" -q -s parts.yaml -f -o again.onnx a.onnx
+"$partition" -q -o - parts.onnx > parts.program
+ok "what the parts compute" gives 0 - \
+  "$run" -q --random 1 --check mlp.onnx parts.program
+"$partition" --report -n parts.onnx > report 2>&1
+ok "and send" grep -q 'collectives: 1 AllReduce$' report
+tr '\n' '@' < parts.onnx | sed "s/1 $((width / 2)),/9 $((width / 2)),/" |
+  tr '@' '\n' > edited.onnx
+ok "segments that somebody has edited" gives 65 'does not fit the weights' \
+  "$partition" -q -n edited.onnx
+
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

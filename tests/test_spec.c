@@ -80,8 +80,13 @@ static applied *apply(gs_graph *g, const char *file, const char *text,
   a->graph = g;
   gs_spec_init(&a->spec, &arena);
   a->status = gs_spec_parse(&a->spec, file, text, n, &err);
+  gs_segment_list cut;
+  if (a->status == GS_OK)
+    a->status = gs_pass_match_segments(&arena, &a->spec, g, &cut, &err);
+  if (a->status == GS_OK) a->status = gs_pass_segments_given(g, &cut, &err);
   if (a->status == GS_OK)
     a->status = gs_pass_match(&arena, &a->spec, g, &a->result, &err);
+  a->result.segments = gs_memdup(&arena, &cut, sizeof cut);
   return a;
 }
 

@@ -1,8 +1,9 @@
 /* Equal branches over different weights, stacked, after rows that data decide
  * have got places; packed products, cut.
  *
- * Cases (see cases.h) are graphs in text form, a line "capacity N" before; then
- * expected is the graph after both passes.  Each is run before and after on
+ * Cases (see cases.h) are graphs in text form, a line "capacity N" before, or
+ * lines "segments DIM SIZE,.. NAME" of what is cut as that says; then expected
+ * is the graph after all passes.  Each is run before and after on
  * integers: the same bytes, but with a capacity. */
 #include "cases.h"
 #include "graphs.h"
@@ -44,6 +45,30 @@ static gs_status execute(gs_arena *a, const gs_graph *g, gs_tensor **out,
   return s;
 }
 
+/* Takes the lines "segments ..." from the head of *text. */
+static void take_given(gs_arena *a, char **text, gs_buf *lines) {
+  gs_buf_init(lines, a);
+  gs_buf_str(lines, "");
+  while (!strncmp(*text, "segments ", 9)) {
+    char *end = strchr(*text, '\n');
+    gs_buf_printf(lines, "%.*s\n", (int)(end - *text - 9), *text + 9);
+    *text = end + 1;
+  }
+}
+
+/* Cuts what these lines say; their text comes back from the list. */
+static gs_status cut_given(gs_arena *a, gs_graph *g, const char *lines,
+                           gs_err *e) {
+  gs_segment_list given;
+  if (!gs_segments_parse(a, g, lines, &given))
+    return gs_fail(e, GS_DATA, NULL, "these are no segments of the graph");
+  gs_buf again;
+  gs_buf_init(&again, a);
+  gs_buf_printf(&again, "%s\n", gs_segments_text(a, &given));
+  must(!given.n || !strcmp(again.at, lines), "the text of the list");
+  return gs_pass_segments_given(g, &given, e);
+}
+
 static gs_status stack_and_run(gs_arena *a, char *text, gs_buf *b,
                                gs_err *e) {
   gs_tensor *before[MAX_OUT], *after[MAX_OUT];
@@ -52,10 +77,13 @@ static gs_status stack_and_run(gs_arena *a, char *text, gs_buf *b,
   long long capacity = 0;
   if (sscanf(text, "capacity %lld", &capacity) == 1)
     text = strchr(text, '\n') + 1;
+  gs_buf given;
+  take_given(a, &text, &given);
   GS_TRY(load(a, text, &g, e));
   GS_TRY(execute(a, g, before, e));
   GS_TRY(gs_pass_rows(g, capacity, &rows, e));
   GS_TRY(gs_pass_stack(g, &count, e));
+  GS_TRY(cut_given(a, g, given.at, e));
   GS_TRY(gs_pass_segments(g, &cut, e));
   gs_graph_print(b, g);
   if (rows) gs_buf_printf(b, "# %d with places\n", rows);

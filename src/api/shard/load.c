@@ -127,13 +127,29 @@ gs_status gs_load_model(gs_arena *a, const char *path, bool verify,
   return gs_pass_upgrade(out->graph, e);
 }
 
+/* Cuts what was cut when the model was annotated. */
+static gs_status cut(gs_arena *a, gs_loaded *l, gs_err *e) {
+  const char *text = gs_model_meta(l->model, GS_KEY_SEGMENTS);
+  int count;
+  if (!text) return GS_OK;
+  l->cut = true;
+  size_t first = strcspn(text, "\n");
+  const char *rest = text + first + (text[first] == '\n');
+  if (!gs_segments_parse(a, l->graph, rest, &l->segments))
+    return gs_fail(e, GS_DATA, gs_model_path(l->model),
+                   "metadata '%s' does not fit the weights: '%.60s'",
+                   GS_KEY_SEGMENTS, rest);
+  GS_TRY(gs_pass_segments_given(l->graph, &l->segments, e));
+  return gs_pass_segments(l->graph, &count, e);
+}
+
 gs_status gs_load_bind(gs_arena *a, const gs_bindings *more,
                        const gs_spec *spec, gs_loaded *out, gs_err *e) {
   GS_TRY(find_state(a, spec, out, e));
   gs_bindings_init(&out->bind, a);
   const char *const *names;
   const int64_t *values;
-  int n, cut;
+  int n;
   GS_TRY(gs_model_binds(out->model, a, &names, &values, &n, e));
   for (int i = 0; i < n; i++)
     GS_TRY(gs_bindings_put(&out->bind, names[i], values[i], e));
@@ -145,8 +161,7 @@ gs_status gs_load_bind(gs_arena *a, const gs_bindings *more,
                             e));
   GS_TRY(settle_state(a, out, e));
   GS_TRY(stack(out, e));
-  out->cut = gs_model_meta(out->model, GS_KEY_SEGMENTS) != NULL;
-  return out->cut ? gs_pass_segments(out->graph, &cut, e) : GS_OK;
+  return cut(a, out, e);
 }
 
 gs_status gs_load_shardings(gs_arena *a, gs_loaded *l,

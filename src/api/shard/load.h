@@ -3,6 +3,7 @@
 #define GS_API_LOAD_H
 
 #include "io/onnx/model.h"
+#include "pass/segments/segments.h"
 #include "pass/state/state.h"
 
 typedef struct gs_loaded {
@@ -16,12 +17,14 @@ typedef struct gs_loaded {
   bool stacked; /* by gs_load_stack, as the model was when it was annotated */
   int64_t capacity; /* with this one; 0: none given */
   bool cut;     /* by gs_pass_segments, likewise */
+  gs_segment_list segments; /* by gs_pass_segments_given, before that */
 } gs_loaded;
 
 /* Metadata of models whose annotations are of stacked branches: the nodes of
  * the file are those before.  "true", or the capacity. */
 #define GS_KEY_STACK "gshard.stack"
-/* The same of packed products that were cut (gs_pass_segments). */
+/* The same of packed products that were cut (gs_pass_segments): "true", and the
+ * lines of gs_segments_text if there were some given. */
 #define GS_KEY_SEGMENTS "gshard.segments"
 /* Metadata of an input that is an output of the run before (gs_state_text). */
 #define GS_KEY_STATE "gshard.state"

@@ -282,10 +282,18 @@ static void warn_of_state(const gs_sharder *s, gs_err *e) {
  * cut is one for each part.  A model that was annotated stays as it was. */
 static gs_status cut(gs_sharder *s, gs_err *e) {
   gs_graph *g = s->model.graph;
+  gs_segment_list given;
   int count = 0;
-  if (s->model.cut || g->use_sharding.n || s->model.mesh) return GS_OK;
+  GS_TRY(gs_pass_match_segments(&s->arena, &s->spec, g, &given, e));
+  bool annotated = s->model.cut || g->use_sharding.n || s->model.mesh;
+  if (given.n && annotated)
+    return gs_fail_at(e, GS_SPEC, given.at[0].at, "the model was annotated "
+                      "without segments of '%s'", given.at[0].name);
+  if (annotated) return GS_OK;
+  GS_TRY(gs_pass_segments_given(g, &given, e));
+  s->model.segments = given;
   GS_TRY(gs_pass_segments(g, &count, e));
-  s->model.cut = count > 0;
+  s->model.cut = count > 0 || given.n;
   return GS_OK;
 }
 
@@ -294,6 +302,7 @@ gs_status gs_sharder_match(gs_sharder *s, gs_err *e) {
   GS_TRY(stack(s, e));
   GS_TRY(cut(s, e));
   GS_TRY(gs_pass_match(&s->arena, &s->spec, s->model.graph, &s->match, e));
+  s->match.segments = &s->model.segments;
   GS_TRY(verify(s, s->model.graph, false, e));
   tie_state(s);
   s->matched = true;
@@ -308,7 +317,10 @@ static gs_status prepare_more(gs_sharder *s, gs_graph **graph, gs_err *e) {
     int count;
     if (s->model.stacked && !v->model.stacked)
       GS_TRY(gs_load_stack(g, s->model.capacity, &count, e));
-    if (s->model.cut && !v->model.cut) GS_TRY(gs_pass_segments(g, &count, e));
+    if (s->model.cut && !v->model.cut) {
+      GS_TRY(gs_pass_segments_given(g, &s->model.segments, e));
+      GS_TRY(gs_pass_segments(g, &count, e));
+    }
     GS_TRY(gs_bindings_alike(&s->model, s->binding.at[0].name, &v->model,
                              s->binding.at[i].name, e));
     graph[i - 1] = g;

@@ -51,7 +51,10 @@ static gs_status save(gs_sharder *s, const char *path,
                     : !s->model.capacity ? "true"
                     : gs_sprintf(a, "%lld", (long long)s->model.capacity));
   gs_model_meta_set(s->model.model, GS_KEY_SEGMENTS,
-                    s->model.cut ? "true" : NULL);
+                    !s->model.cut ? NULL
+                    : !s->model.segments.n ? "true"
+                    : gs_sprintf(a, "true\n%s",
+                                 gs_segments_text(a, &s->model.segments)));
   save_state(s);
   gs_bindings_record(a, s->model.model, &s->binding);
   GS_TRY(gs_model_annotate(s->model.model, s->model.graph, &how, e));

@@ -221,6 +221,34 @@ static gs_status uneven_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
   return gs_key_word(r, v, k, into);
 }
 
+/* One segment: its size, or a name for it and its size. */
+static gs_status segment(gs_reader *r, const gs_yaml *v, int64_t *size) {
+  if (v->kind == GS_YAML_MAP) {
+    if (v->key.n != 1)
+      return gs_fail_at(r->err, GS_DATA, &v->at,
+                        "expected one size, as {q: 4096}");
+    v = v->item.at[0];
+  }
+  return gs_yaml_int(v, 1, INT64_MAX, size, r->err);
+}
+
+static gs_status segments_key(gs_reader *r, const gs_yaml *v, const gs_key *k,
+                              void *into) {
+  (void)k;
+  gs_spec_segments *s = &((gs_spec_rule *)into)->segments;
+  GS_TRY(gs_yaml_list(v, r->err));
+  s->at = v->at;
+  s->size = GS_NEWS(r->arena, v->item.n, int64_t);
+  for (int64_t sum = 0; s->n < v->item.n; sum += s->size[s->n++]) {
+    GS_TRY(segment(r, v->item.at[s->n], &s->size[s->n]));
+    if (s->size[s->n] > INT64_MAX - sum)
+      return gs_fail_at(r->err, GS_DATA, &v->item.at[s->n]->at,
+                        "the segments are too large");
+  }
+  if (s->n > 1) return GS_OK;
+  return gs_fail_at(r->err, GS_DATA, &v->at, "expected two segments or more");
+}
+
 static const char *const kv_words[] = {"duplicate", "error", NULL};
 static const char *const uneven_words[] = {"pad", "error", NULL};
 
@@ -265,6 +293,15 @@ static const gs_key rule_keys[] = {
      "{\"type\": \"integer\", \"minimum\": 1}",
      "How many elements of the split dim in a row belong together, such as 2 "
      "of gates and values that alternate: they are not cut.", false},
+    {"segments", segments_key, 0, NULL,
+     "{\"type\": \"array\", \"minItems\": 2, \"items\": {\"oneOf\": ["
+     "{\"type\": \"integer\", \"minimum\": 1}, {\"type\": \"object\", "
+     "\"minProperties\": 1, \"maxProperties\": 1, \"additionalProperties\": "
+     "{\"type\": \"integer\", \"minimum\": 1}}]}}",
+     "Sizes of the parts that a weight is end to end along the split dim, as "
+     "[4096, 1024, 1024] or [{q: 4096}, {k: 1024}, {v: 1024}]: each is split "
+     "by itself. Packed weights whose parts are taken by Split, Slice or "
+     "attention need none.", false},
     {"priority", priority_key, 0, NULL,
      "{\"type\": \"integer\", \"minimum\": 0, \"maximum\": 1000}",
      "Rank in propagation; 0, the default, goes first.", false},
@@ -284,7 +321,6 @@ static const gs_key rule_keys[] = {
      "{\"enum\": [\"pad\", \"error\"]}",
      "Dims that do not divide: pad the last blocks, or fail.", false},
     LATER("skip"),
-    LATER("segments"),
     LATER("dim"),
     LATER("manual"),
     LATER("weights"),
@@ -307,6 +343,16 @@ gs_status gs_spec_rule_read(gs_reader *r, const gs_yaml *v,
                       "axis is only for style");
   if (rule->kv >= 0 && !rule->heads && rule->style != GS_STYLE_HEADS)
     return gs_fail_at(r->err, GS_DATA, &rule->at, "kv is only for heads");
+  bool splits = rule->action != GS_ACTION_REPLICATE &&
+                (rule->action != GS_ACTION_STYLE ||
+                 rule->style != GS_STYLE_REPLICATE);
+  if (rule->segments.n && !splits)
+    return gs_fail_at(r->err, GS_DATA, &rule->segments.at,
+                      "segments are for what is split");
+  if (rule->segments.n && rule->heads)
+    return gs_fail_at(r->err, GS_DATA, &rule->segments.at,
+                      "heads and segments exclude each other; style: heads "
+                      "finds those of each segment");
   if (rule->interleave && (rule->heads || rule->style == GS_STYLE_HEADS))
     return gs_fail_at(r->err, GS_DATA, &rule->at,
                       "heads and interleave exclude each other");

@@ -86,6 +86,12 @@ typedef enum gs_kv { /* heads that are fewer than devices */
 
 typedef enum gs_uneven { GS_UNEVEN_PAD, GS_UNEVEN_ERROR } gs_uneven;
 
+typedef struct gs_spec_segments { /* sizes of tensors end to end */
+  int n;
+  int64_t *size; /* [n], above 0 */
+  gs_place at;
+} gs_spec_segments;
+
 typedef struct gs_spec_rule {
   const char *label, *why; /* or NULL */
   gs_spec_match match;
@@ -104,6 +110,7 @@ typedef struct gs_spec_rule {
   int64_t heads;            /* that a split dim consists of; 0: not given */
   int kv;                   /* gs_kv; -1: not given */
   int64_t interleave;       /* elements that belong together; 0: not given */
+  gs_spec_segments segments; /* of the split dim; n = 0: not given */
   bool plan;                /* of tp_plan: it may match nothing */
   int64_t priority;
   int uneven;          /* gs_uneven; -1: that of the options */

@@ -12,6 +12,7 @@
 
 #include "ir/graph/graph.h"
 #include "ir/mesh/spec.h"
+#include "pass/segments/segments.h"
 
 /* What the rules say of one tensor, or of one use of it. */
 typedef struct gs_annotation {
@@ -54,7 +55,16 @@ typedef struct gs_match_result {
   GS_VEC(gs_value_group) group;
   GS_VEC(gs_value_barrier) barrier;
   GS_VEC(gs_custom_rule) op;
+  const gs_segment_list *segments; /* as rules have cut the graph before; or
+                                      NULL */
 } gs_match_result;
+
+/* The tensors of which rules say `segments`, to be cut before they are matched;
+ * the graph stays as it is.  GS_SPEC and GS_UNSUPPORTED, at the place of the
+ * segments, where they do not fit a tensor (gs_segments_fit), or the rule does
+ * not split one dim of it. */
+gs_status gs_pass_match_segments(gs_arena *a, const gs_spec *spec, gs_graph *g,
+                                 gs_segment_list *out, gs_err *e);
 
 /* Errors: GS_SPEC for rules that match nothing or not as often as expected,
  * wrong ranks, unknown axes, axes used twice, dims that do not divide (where

@@ -73,6 +73,31 @@ static void annotation(gs_buf *b, const gs_spec *spec, const gs_mesh *m,
 }
 
 /* A key of a mapping in braces, if it is given. */
+/* What is cut is named once more, with the sharding of its first part and the
+ * sizes: rules before it that name parts go first. */
+static void segments(gs_buf *b, const gs_mesh *m, const gs_match_result *r,
+                     const gs_segment_sizes *s) {
+  const gs_annotation *n = NULL;
+  for (int i = 0; i < r->annotation.n && !n; i++) {
+    const gs_annotation *x = &r->annotation.at[i];
+    const gs_tensor *t = x->value->constant;
+    if (!x->node && t && t->part_of && !strcmp(t->part_of, s->name)) n = x;
+  }
+  if (!n || !n->sharding->dim[s->dim].axes.n) return;
+  gs_buf_str(b, "  - match: {");
+  name(b, "tensor", s->name);
+  gs_buf_str(b, "}\n    shard: [");
+  for (int d = 0; d < n->sharding->rank; d++) {
+    if (d) gs_buf_str(b, ", ");
+    if (d == s->dim) dim(b, m, &n->sharding->dim[d]);
+    else gs_buf_str(b, "open");
+  }
+  gs_buf_str(b, "]\n    segments: [");
+  for (int i = 0; i < s->n; i++)
+    gs_buf_printf(b, "%s%lld", i ? ", " : "", (long long)s->size[i]);
+  gs_buf_str(b, "]\n");
+}
+
 static void number(gs_buf *b, const char *key, double x) {
   if (x > 0)
     gs_buf_printf(b, "%s%s: %.9g", b->at[b->n - 1] == '{' ? "" : ", ", key, x);
@@ -246,6 +271,8 @@ void gs_spec_dump(gs_buf *b, const gs_spec *spec, const gs_graph *g,
   if (r->annotation.n) gs_buf_str(b, "rules:\n");
   for (int i = 0; i < r->annotation.n; i++)
     annotation(b, spec, g->mesh, &r->annotation.at[i]);
+  for (int i = 0; r->segments && i < r->segments->n; i++)
+    segments(b, g->mesh, r, &r->segments->at[i]);
   groups(b, r);
   states(b, spec);
   barriers(b, r);

@@ -409,9 +409,10 @@ static gs_status check_once(gs_matching *m, const gs_spec_rule *r,
                     axes_text(m, &a), v->name);
 }
 
-gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
-                            gs_node *node, int operand, gs_sharding **out) {
-  const gs_spec_rule *r = &m->spec->rule.at[rule];
+/* What rule number `rule`, which says as r, says of a value. */
+static gs_status sharding_of(gs_matching *m, int rule, const gs_spec_rule *r,
+                             gs_value *v, gs_node *node, int operand,
+                             gs_sharding **out) {
   const gs_rule_dims *from = &m->dims[rule];
   bool split = r->action != GS_ACTION_NONE && r->action != GS_ACTION_REPLICATE;
   if (split && gs_value_dynamic(v))
@@ -444,4 +445,18 @@ gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
   s->partial = gs_axes_set(&partial);
   s->reduce = r->reduce;
   return check_once(m, r, v, s);
+}
+
+gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
+                            gs_node *node, int operand, gs_sharding **out) {
+  return sharding_of(m, rule, &m->spec->rule.at[rule], v, node, operand, out);
+}
+
+gs_status gs_match_dims(gs_matching *m, int rule, gs_value *v, gs_node *node,
+                        int operand, gs_sharding **out) {
+  gs_spec_rule r = m->spec->rule.at[rule];
+  r.heads = r.interleave = 0;
+  r.uneven = GS_UNEVEN_PAD;
+  if (r.style == GS_STYLE_HEADS) r.style = GS_STYLE_COLWISE;
+  return sharding_of(m, rule, &r, v, node, operand, out);
 }

@@ -34,6 +34,10 @@ gs_status gs_match_style_axis(gs_matching *m, const gs_spec_rule *rule,
 /* What a rule says of a value (use: node and operand, or NULL). */
 gs_status gs_match_sharding(gs_matching *m, int rule, gs_value *v,
                             gs_node *node, int operand, gs_sharding **out);
+/* The same of a tensor that is several end to end: how many heads or elements
+ * belong together is asked of its parts only. */
+gs_status gs_match_dims(gs_matching *m, int rule, gs_value *v, gs_node *node,
+                        int operand, gs_sharding **out);
 /* The part of the axes of dim d of v that does not cut heads (0: those of the
  * rule's `interleave`); GS_SPEC where none does. */
 gs_status gs_match_fit_heads(gs_matching *m, const gs_spec_rule *r,

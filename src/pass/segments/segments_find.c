@@ -143,13 +143,20 @@ static bool pass_through(finder *f, const where *w, gs_node *n,
   return ok;
 }
 
-static bool add_reader(finder *f, const where *w, gs_node *n) {
-  if (n->op->joined) return add_joined(f, w, n);
+/* Whether n looks at no element of its operands but the first, and not at a
+ * dim of that but as constants say. */
+static bool moves(const gs_node *n) {
   if (!(n->op->flags & (GS_OP_MOVES | GS_OP_VIEW))) return false;
-  if (add_index(f, w, n)) return true;
   for (int i = 1; i < n->nin; i++)
     if (n->in[i] && !n->in[i]->constant) return false;
+  return true;
+}
+
+static bool add_reader(finder *f, const where *w, gs_node *n) {
   gs_rule r;
+  if (n->op->joined) return add_joined(f, w, n);
+  if (!moves(n)) return false;
+  if (add_index(f, w, n)) return true;
   if (gs_rule_of(f->tmp, n, &r, NULL)) return false;
   return r.nuse ? add_copies(f, w, n, &r) : pass_through(f, w, n, &r);
 }
@@ -179,4 +186,18 @@ bool gs_segments_find(gs_arena *tmp, const gs_uses *uses, const gs_value *y,
       out->at[i].index += out->at[k].first < out->at[i].first;
   }
   return out->n > 1 && total <= y->dims[d];
+}
+
+bool gs_segments_taken(gs_arena *tmp, const gs_value *v, int d, gs_node *n,
+                       gs_segments *out) {
+  finder f = {.tmp = tmp, .out = out};
+  where w = {v, d, 1};
+  gs_rule r;
+  out->n = 0;
+  gs_assert(n->nin && n->in[0] == v && d >= 0 && d < v->rank);
+  if (!n->op || !gs_node_out(n, 0)) return false;
+  if (n->op->joined) return add_joined(&f, &w, n);
+  if (!moves(n)) return false;
+  if (add_index(&f, &w, n)) return true;
+  return !gs_rule_of(tmp, n, &r, NULL) && r.nuse && add_copies(&f, &w, n, &r);
 }

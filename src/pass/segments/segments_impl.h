@@ -37,8 +37,46 @@ typedef struct gs_segments {
   gs_segment at[GS_MAX_SEGMENTS];
 } gs_segments;
 
+/* The segments of dim d of v that n, which has it as operand 0, takes as they
+ * are; false: it reads other than segments. */
+bool gs_segments_taken(gs_arena *tmp, const gs_value *v, int d, gs_node *n,
+                       gs_segments *out);
 /* The segments of dim d of y, if all that reads y takes some; false: not so. */
 bool gs_segments_find(gs_arena *tmp, const gs_uses *uses, const gs_value *y,
                       int d, gs_segments *out);
+
+/* ---- cutting ---- */
+
+typedef struct gs_cutter {
+  gs_graph *g;
+  gs_arena *tmp;
+  gs_uses uses;
+  gs_map part; /* "value dim first count" -> the part of a constant */
+  gs_segments segment;
+  gs_err *e;
+} gs_cutter;
+
+/* The factor that is dim d of result 0 alone and passes; -1: none. */
+int gs_segments_passing(const gs_rule *r, int d);
+/* The dim of map t that is factor f, or the major part of which it is; -1: f is
+ * not in it; -2: otherwise than so. */
+int gs_segments_dim(const gs_tensor_map *t, int f);
+/* Whether n may be made several times, over parts of its operands. */
+bool gs_segments_may_repeat(const gs_node *n);
+/* The name of part number `index` of what has that name. */
+const char *gs_segments_name(gs_cutter *c, const char *name, int index);
+/* Places s->first .. of dim d of a constant, as a constant. */
+gs_value *gs_segments_part(gs_cutter *c, gs_value *v, int d,
+                           const gs_segment *s);
+/* As n, with result 0 of `count` places in dim d (d < 0: as large as it is), of
+ * operands in (those of n where they are NULL).  The name of the result is
+ * free. */
+gs_status gs_segments_make(gs_cutter *c, const gs_node *n, const gs_rule *r,
+                           gs_value *const *in, int d, int64_t count,
+                           gs_value **out);
+/* Lets n, which looks up one place by its operand 1, look up place 0. */
+gs_status gs_segments_take_first(gs_cutter *c, gs_node *n);
+/* Moves the nodes from number `first` on in front of those from `at` on. */
+void gs_segments_move(gs_graph *g, int first, int at, gs_arena *tmp);
 
 #endif
