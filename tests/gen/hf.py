@@ -7,13 +7,22 @@ PyTorch's two exporters write them, with what ONNX Runtime decodes.
 
 SCALE: sizes of weights times N in each dim, 1 by default.
 
-Each model goes to FOLDER/NAME-EXPORTER: model.onnx, and for each of STEPS
+Each model goes to FOLDER/NAME-FORM-EXPORTER: model.onnx, and for each of STEPS
 steps a folder step-K with input_N.pb, output_N.pb and `bind`, the sizes of its
-symbolic dims.  Step 0 reads a prompt, each other one the token before; caches
-are inputs past_* and outputs present_*.  An exporter that fails is reported,
+symbolic dims.  Step 0 reads a prompt, each other one the token before; `tokens`
+has them all.  The form says what is kept:
+  grows  caches past_* are inputs of the tokens so far, and present_* outputs
+  fixed  they have SIZE places; position_ids say which are written
+  none   an encoder and a decoder, which reads all tokens in each step
+Where Hugging Face has a plan of how to split the model, it is plan.yaml.
+
+An exporter that fails is reported,
 and its folder left out.
 """
+import inspect
+import json
 import os
+import shutil
 import sys
 import warnings
 
@@ -25,6 +34,7 @@ import transformers as hf
 from onnx import numpy_helper
 
 STEPS, PROMPT = 8, 5
+SIZE = 16 # places of a cache of a fixed size
 LAYERS, HEADS, KV_HEADS = 2, 4, 2
 SCALE = int(os.environ.get("SCALE", 1))
 DIM, HIDDEN, VOCAB = 64 * SCALE, 96 * SCALE, 96 * SCALE
@@ -75,6 +85,12 @@ DECODERS = {
     "cohere": ("CohereConfig", GROUPED),
     "glm": ("GlmConfig", HEAD),
     "granite": ("GraniteConfig", GROUPED),
+    "olmo": ("OlmoConfig", GROUPED),
+    "deepseek-v3": ("DeepseekV3Config", dict(
+        PLAIN, num_key_value_heads=HEADS, moe_intermediate_size=HIDDEN,
+        n_routed_experts=4, n_shared_experts=1, n_group=2, topk_group=1,
+        first_k_dense_replace=1, kv_lora_rank=16, q_lora_rank=32,
+        qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=16, **EXPERTS)),
 }
 PAIRS = {
     "t5": ("T5Config", dict(
@@ -113,6 +129,33 @@ class Decoder(torch.nn.Module):
         return (out.logits, *present)
 
 
+class Fixed(torch.nn.Module):
+    """The same over caches of a fixed size; the first position says how much of
+    them is filled."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, position_ids, *past):
+        cache = hf.StaticCache(self.model.config, max_cache_len=SIZE)
+        cache.layers = [hf.cache_utils.StaticLayer(SIZE)
+                        for _ in range(len(past) // 2)]
+        for i, layer in enumerate(cache.layers):
+            layer.keys = past[2 * i].clone()
+            layer.values = past[2 * i + 1].clone()
+            layer.device = input_ids.device
+            layer.cumulative_length = position_ids[0, 0].clone()
+            layer.is_initialized = True
+        takes = inspect.signature(self.model.forward).parameters
+        more = {"position_ids": position_ids} if "position_ids" in takes else {}
+        out = self.model(input_ids=input_ids, past_key_values=cache,
+                         use_cache=True, **more)
+        present = [t for layer in cache.layers
+                   for t in (layer.keys, layer.values)]
+        return (out.logits, *present)
+
+
 class Pair(torch.nn.Module):
     """An encoder and a decoder in one; the decoder reads all tokens so far."""
 
@@ -134,12 +177,15 @@ def make(name):
     auto = (hf.AutoModelForCausalLM if name in DECODERS else
             hf.WhisperForConditionalGeneration if name == "whisper" else
             hf.AutoModelForSeq2SeqLM)
-    if name == "whisper":
-        return auto(config).eval()
-    return auto.from_config(config).eval()
+    model = (auto(config) if name == "whisper" else
+             auto.from_config(config)).eval()
+    with torch.no_grad():
+        for p in model.parameters():  # of equal ones exporters make one
+            p.add_(torch.randn_like(p) * 0.02)
+    return model
 
 
-EAGER = {"gpt-oss", "bloom", "gpt-j", "t5"}
+EAGER = {"gpt-oss", "bloom", "gpt-j", "t5", "gemma2"}
 
 
 def cache_shapes(model):
@@ -165,6 +211,18 @@ def decoder_export(name, model):
         outputs=["logits", *[n.replace("past", "present") for n in names]],
         shapes=({1: "sequence"}, {1: "total"},
                 tuple({2: "past_sequence"} for _ in past)))
+
+
+def fixed_export(name, model):
+    what = decoder_export(name, model)
+    past = [torch.zeros(1, t.shape[1], SIZE, t.shape[3])
+            for t in what["args"][2:]]
+    ids = what["args"][0]
+    names = ["input_ids", "position_ids", *what["inputs"][2:]]
+    return dict(
+        what, module=Fixed(model), args=(ids, torch.tensor([[3, 4]]), *past),
+        axes={n: {1: "sequence"} for n in names[:2]}, inputs=names,
+        shapes=({1: "sequence"}, {1: "sequence"}, tuple({} for _ in past)))
 
 
 def pair_export(name, model):
@@ -197,6 +255,13 @@ def feeds(what, tokens, past):
     if names[0] == "source":
         return {"source": what["args"][0].numpy(),
                 names[1]: np.array([tokens], np.int64)}
+    if names[1] == "position_ids":
+        done = 0 if past is None else len(tokens) - 1
+        if past is None:
+            past = [t.numpy() for t in what["args"][2:]]
+        new = np.array([tokens[done:]], np.int64)
+        at = np.arange(done, len(tokens), dtype=np.int64)[None]
+        return dict(zip(names, [new, at, *past]))
     if past is None:
         past = [np.zeros((1, t.shape[1], 0, t.shape[3]), np.float32)
                 for t in what["args"][2:]]
@@ -237,27 +302,47 @@ def decode(folder, what):
         save(f"{folder}/step-{step}", inputs, dict(zip(names, outputs)), model)
         tokens.append(int(outputs[0][0, -1].argmax()))
         past = outputs[1:]
+    with open(folder + "/tokens", "wb") as f: # a record for each
+        for t in tokens:
+            np.save(f, np.array([[t]], np.int64))
+
+
+def save_plan(path, model):
+    plan = getattr(model.config, "base_model_tp_plan", None)
+    if plan:
+        with open(path, "w") as f:
+            f.write("tp_plan: " + json.dumps(plan) + "\n")
+
+
+FORMS = {"grows": decoder_export, "fixed": fixed_export, "none": pair_export}
+
+
+def write(folder, name, form, dynamo):
+    model = make(name)
+    os.makedirs(folder, exist_ok=True)
+    what = FORMS[form](name, model)
+    export(what, folder + "/model.onnx", dynamo)
+    save_plan(folder + "/plan.yaml", model)
+    decode(folder, what)
 
 
 def main():
     failed = 0
-    for name in sys.argv[2:] or [*DECODERS, *PAIRS]:
-        for kind in "script", "dynamo":
-            folder = f"{sys.argv[1]}/{name}-{kind}"
-            os.makedirs(folder, exist_ok=True)
-            try:
-                model = make(name)
-                what = (decoder_export if name in DECODERS else
-                        pair_export)(name, model)
-                export(what, folder + "/model.onnx", kind == "dynamo")
-                decode(folder, what)
-                print(f"{name}-{kind}: ok", flush=True)
-            except Exception as e:  # an exporter may fail in any way
-                os.system(f"rm -rf '{folder}'")
-                failed += 1
-                said = str(e).strip().splitlines() or [""]
-                print(f"{name}-{kind}: {type(e).__name__}: {said[0][:150]}",
-                      flush=True)
+    jobs = [(name, form, kind)
+            for name in sys.argv[2:] or [*DECODERS, *PAIRS]
+            for form in (["none"] if name in PAIRS else ["grows", "fixed"])
+            for kind in ["script", "dynamo"]]
+    for name, form, kind in jobs:
+        folder = f"{sys.argv[1]}/{name}-{form}-{kind}"
+        try:
+            write(folder, name, form, kind == "dynamo")
+            print(f"{name}-{form}-{kind}: ok", flush=True)
+        except Exception as e:  # an exporter may fail in any way
+            shutil.rmtree(folder, ignore_errors=True)
+            failed += 1
+            said = str(e).strip().splitlines() or [""]
+            print(f"{name}-{form}-{kind}: {type(e).__name__}: "
+                  f"{said[0][:150]}", flush=True)
     return failed and 1
 
 
