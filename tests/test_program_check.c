@@ -177,6 +177,38 @@ START_TEST(order) {
 }
 END_TEST
 
+/* Device k of two: a kernel that gathers in a loop of so many steps, and a
+ * sum, the other way round where `swapped`. */
+static const gs_program *gathering(int64_t k, int steps, bool swapped) {
+  char loop[400], text[1000];
+  const char *sum =
+      "s = ai.gshard.AllReduce(z) axes=\"p\" reduce=\"sum\" : f32[4]\n";
+  snprintf(loop, sizeof loop,
+           "y = ai.gshard.Recurrence(x, w, r) axes=\"p\" place=\"_, "
+           "[1,1,3,2]{~,~,p,~}, [1,1,3,3]{~,~,p,~} -> [%d,1,1,3]{~,~,~,p}\" "
+           ": f32[%d,1,1,2]\n", steps, steps);
+  snprintf(text, sizeof text,
+           "mesh {p=2}\n"
+           "input x : f32[%d,1,2]\n"
+           "input w : f32[1,1,2,2]\n"
+           "input r : f32[1,1,2,3]\n"
+           "input z : f32[4]\n"
+           "%s%soutput s\noutput y\n",
+           steps, swapped ? sum : loop, swapped ? loop : sum);
+  return compile_for(text, k, 1, GS_WAIT_NEXT);
+}
+
+START_TEST(gathers) {
+  const gs_program *p[2] = {gathering(0, 4, false), gathering(1, 4, false)};
+  ck_assert(p[0]->step.at[0].kind == GS_STEP_GROUP);
+  ck_assert(!gs_program_check(p, 2, 0, 2, &err));
+  p[1] = gathering(1, 4, true);
+  ck_assert_int_eq(gs_program_check(p, 2, 0, 2, &err), GS_INTERNAL);
+  p[1] = gathering(1, 5, false);
+  ck_assert_int_eq(gs_program_check(p, 2, 0, 2, &err), GS_INTERNAL);
+}
+END_TEST
+
 /* One device ends before the others. */
 START_TEST(ended) {
   gs_program *p[4];
@@ -357,6 +389,7 @@ int main(void) {
   tcase_add_test(t, read_once);
   tcase_add_test(t, one_for_all);
   tcase_add_test(t, order);
+  tcase_add_test(t, gathers);
   tcase_add_test(t, ended);
   tcase_add_test(t, late);
   tcase_add_test(t, scratch);

@@ -50,7 +50,8 @@ const gs_move_info *gs_move_of(const gs_op *op) {
 
 bool gs_node_communicates(const gs_node *n) {
   if (!n->op || !(n->op->flags & GS_OP_COLLECTIVE)) return false;
-  return !n->op->gathers || gs_node_attr(n, "axes");
+  return !n->op->gathers || gs_node_attr(n, "axes") ||
+         gs_node_attr(n, "group");
 }
 
 const gs_op *gs_op_sender(const gs_op *last) {

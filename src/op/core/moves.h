@@ -52,7 +52,7 @@ extern const gs_move_info gs_moves[GS_NMOVE];
 const gs_move_info *gs_move_of(const gs_op *op);
 
 /* Whether n communicates: a collective, or a node that gathers while it runs
- * (gs_op.gathers), where its attribute `axes` says with whom. */
+ * (gs_op.gathers), where its attribute `axes` or `group` says with whom. */
 bool gs_node_communicates(const gs_node *n);
 /* The rows that communicate, in the order of the table: the one after `last`,
  * NULL: the first; NULL behind the last. */
