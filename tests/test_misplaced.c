@@ -42,8 +42,8 @@ static const struct {
      "[1,2,5]{~,~,~} window(1:1,1)\"",
      "the result is not of the channels that the operand"},
     {"y, j = ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> "
-     "[1,1,9]{~,~,a}\" : ?[...], : ?[...]", "'place' has 1 operands and 1 results, the node 1 and "
-     "2"},
+     "[1,1,9]{~,~,a}\" : ?[...], : ?[...]",
+     "'place' has 1 operands and 1 results, the node 1 and 2"},
     {"y, j = ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> "
      "[1,1,9]{~,~,a}, [1,1,9]{~,~,~}\" : ?[...], : ?[...]",
      "the indices are not those of the elements of the result along dim 2"},
@@ -51,7 +51,8 @@ static const struct {
      "[1,1,9]{~,~,a}, [1,1,9]{~,~,~} window(2:1,5)\" : ?[...], : ?[...]",
      "the indices are not those of the elements of the result along dim 2"},
     {"y, j = ai.gshard.MaxPool(x) kernel_shape=[1] place=\"[1,1,9]{~,~,a} -> "
-     "[1,1,9]{~,~,a}, [1,1,8]{~,~,a}\" : ?[...], : ?[...]", "'place' does not fit result 'j'"},
+     "[1,1,9]{~,~,a}, [1,1,8]{~,~,a}\" : ?[...], : ?[...]",
+     "'place' does not fit result 'j'"},
     {"y, j = ai.gshard.MaxPool(x) kernel_shape=[3] place=\"[1,1,9]{~,~,a} -> "
      "[1,1,7]{~,~,a}, [1,1,7]{~,~,a}\" : ?[...], : ?[...]",
      "elements that windows cover are missing"},
