@@ -215,6 +215,16 @@ stored() { # those of three programs are those of one
     [ "$(wc -c < three.dev/weights.data)" -lt 40000 ]
 }
 ok "weights are stored once" stored
+# A file of weights for each device, which the graphs of all bindings read.
+for_each() {
+  "$partition" -q --emit device --shards-per-file 1 -o each w.onnx &&
+    [ "$(find each -name 'weights?.data' | wc -l)" = 2 ] &&
+    for rows in 3 1; do
+      "$run" -i "$data/x$rows.npy" three.dev > want &&
+        "$run" -i "$data/x$rows.npy" each > got && cmp want got || return
+    done
+}
+ok "with --shards-per-file once for each file" for_each
 checks() {
   for rows in 3 1; do
     for plan in three three.dev; do
