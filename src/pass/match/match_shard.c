@@ -126,7 +126,7 @@ static bool own(const gs_rule *r, int k, int f) {
  * of experts: dim 0 of k and of another operand, and in no result. */
 static bool stacks(const gs_rule *r, int k, int f) {
   bool other = false;
-  if (r->in[k].rank < 3 || !in_dim(&r->in[k].dim[0], f)) return false;
+  if (r->in[k].rank < 2 || !in_dim(&r->in[k].dim[0], f)) return false;
   for (int i = 1; i < r->nin; i++)
     other = other || (i != k && r->in[i].rank > 2 &&
                       in_dim(&r->in[i].dim[0], f));
@@ -168,10 +168,10 @@ static int factor_before(const gs_tensor_map *t, int f) {
   return -1;
 }
 
-/* What the weight computes: its own factors at the end of the result, as far
- * as they lie together in the weight too ("dhk" of "bsd,dhk->bshk": h and k).
- * Of these the most major.  -1: none. */
-static int column_factor(const gs_rule *r, int k) {
+/* Operand k's own factors at the end of the result, as far as they lie together
+ * in it too ("dhk" of "bsd,dhk->bshk": h and k).  Of these the most major.
+ * -1: none. */
+static int result_factor(const gs_rule *r, int k) {
   gs_assert(r->nout > 0 && k < r->nin);
   const gs_tensor_map *out = &r->out[0];
   int found = -1;
@@ -183,12 +183,29 @@ static int column_factor(const gs_rule *r, int k) {
       if (column && next) found = f;
       else if (found >= 0) return found;
     }
-  return found < 0 && first_layer(r, k) ? summed_factor(r, k) : found;
+  return found;
+}
+
+/* Of what the first of several layers in a node reads, its weight, bias and
+ * scales: the columns of that layer, which the next one sums.  -1: k is of no
+ * such. */
+static int hidden_factor(const gs_rule *r, int k) {
+  for (int i = 1; i < r->nin; i++) {
+    int f = first_layer(r, i) ? summed_factor(r, i) : -1;
+    if (f >= 0 && in_map(&r->in[k], f) && result_factor(r, k) < 0) return f;
+  }
+  return -1;
+}
+
+/* What the weight computes. */
+static int column_factor(const gs_rule *r, int k) {
+  int f = result_factor(r, k);
+  return f < 0 ? hidden_factor(r, k) : f;
 }
 
 /* What the weight is summed over with what comes in. */
 static int row_factor(const gs_rule *r, int k) {
-  return first_layer(r, k) ? -1 : summed_factor(r, k);
+  return hidden_factor(r, k) >= 0 ? -1 : summed_factor(r, k);
 }
 
 /* Of a style: no dim fits, or the tensor is whole. */
@@ -199,9 +216,13 @@ static int last_factor(const gs_tensor_map *t) {
   return t->rank > 0 && t->dim[t->rank - 1].n ? t->dim[t->rank - 1].f[0] : -1;
 }
 
-static bool is_vector(const gs_value *v) {
-  for (int d = 0; d < v->rank - 1; d++)
-    if (v->dims[d] != 1) return false;
+/* Whether operand k is a vector, or a stack of such. */
+static bool is_vector(const gs_rule *r, int k, const gs_value *v) {
+  for (int d = 0; d < v->rank - 1; d++) {
+    const gs_dim_map *m = &r->in[k].dim[d];
+    bool stacked = !d && m->n == 1 && stacks(r, k, m->f[0]);
+    if (v->dims[d] != 1 && !stacked) return false;
+  }
   return v->rank > 0;
 }
 
@@ -223,7 +244,7 @@ static gs_status is_bias(gs_matching *m, const gs_node *n, const gs_rule *r,
                          int k, bool *out) {
   *out = false;
   int f = last_factor(&r->in[k]);
-  if (f < 0 || !is_vector(n->in[k])) return GS_OK;
+  if (f < 0 || !is_vector(r, k, n->in[k])) return GS_OK;
   bool sum = n->op && n->op->flags & GS_OP_POINTWISE &&
              n->op->flags & GS_OP_ADDITIVE;
   for (int i = 0; i < r->nin && !*out; i++) {
