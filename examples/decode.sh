@@ -28,7 +28,8 @@ export OMPI_MCA_rmaps_base_oversubscribe OMPI_MCA_hwloc_base_binding_policy
 PATH=$build/tools:$build/examples:$PATH
 mkdir -p "$folder"
 cd "$folder"
-rm -rf decoder.onnx sharded.onnx size.yaml plan.1 plan.2 plan.4 state prompt ./*.npys
+rm -rf decoder.onnx sharded.onnx size.yaml plan.1 plan.2 plan.4
+rm -rf state prompt ./*.npys
 
 title() { printf '\n# %s\n' "$*"; }
 run() {

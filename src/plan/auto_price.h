@@ -1,5 +1,5 @@
-/* What a graph costs under the shardings that plan/auto_shard tries: one program,
- * or one for each size of the model. */
+/* What a graph costs under the shardings that plan/auto_shard tries: one
+ * program, or one for each size of the model. */
 #ifndef GS_PLAN_AUTO_PRICE_H
 #define GS_PLAN_AUTO_PRICE_H
 
@@ -30,9 +30,9 @@ void gs_auto_price_init(gs_auto_price *p, gs_arena *a, gs_graph *g,
 /* How large dim d of v is where it is smallest: what is split is split for all
  * sizes. */
 int64_t gs_auto_least_dim(const gs_auto_price *p, const gs_value *v, int d);
-/* The price of the shardings that the values of g have.  Leaves what propagation
- * gave to g in g.  Errors as of the passes.  Cost: a propagation and a partition
- * of each size. */
+/* The price of the shardings that the values of g have.  Leaves what
+ * propagation gave to g in g.  Errors as of the passes.  Cost: a propagation
+ * and a partition of each size. */
 gs_status gs_auto_price_now(gs_auto_price *p, gs_arena *tmp,
                             gs_auto_shard_score *x, gs_err *e);
 
