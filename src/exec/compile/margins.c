@@ -135,7 +135,8 @@ static bool is_written(const gs_program *p, const widening *w,
   if (b->bytes != gs_value_bytes(x)) return false;
   if (!v->pitch) return true;
   return p->readers[b->root] == 1 && w->x.nsource == 1 &&
-         s->kind == GS_STEP_KERNEL && s->node->out[0]->id == b->root &&
+         s->kind == GS_STEP_KERNEL && s->node->out[0] &&
+         s->node->out[0]->id == b->root &&
          gs_kernel_writes_part(s->node, v);
 }
 

@@ -358,8 +358,8 @@ static const gs_key spec_keys[] = {
      "{\"type\": \"object\", \"additionalProperties\": "
      "{\"$ref\": \"#/$defs/bindings\"}}",
      "Several sets of such sizes by name, as {prefill: {sequence: 128}, "
-     "decode: {sequence: 1}}: a plan has a program for each. Rules and "
-     "options.auto look at the first.", false},
+     "decode: {sequence: 1}}: a plan has a program for each. Rules "
+     "look at the first, options.auto at all.", false},
     {"options", options_key, 0, &gs_spec_option_keys, NULL, "Options.", false},
     {"rules", rules_key, 0, NULL,
      "{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/rule\"}}",
