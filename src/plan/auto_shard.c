@@ -404,9 +404,9 @@ static gs_status climb_all(filler *f, gs_sharding *const *said,
   way best = {0};
   bool fits;
   int more = f->opt->nmore;
-  for (int k = more ? 0 : -1; k <= more; k++) {
+  for (int k = 0; k <= more; k++) {
     f->taken.n = 0;
-    GS_TRY(climb_for(f, said, k, out, &fits, e));
+    GS_TRY(climb_for(f, said, more ? k : -1, out, &fits, e));
     if (fits) note_way(f, out, &best);
   }
   go_way(f, said, &best, out);

@@ -62,9 +62,10 @@ static bool blocks_in(const gs_rule *r, int i, const gs_form *x,
   for (int d = 0; d < r->in[i].rank; d++) {
     if (r->in[i].dim[d].n != 1) continue;
     int f = r->in[i].dim[d].f[0];
-    if (!any_blocks(r, f)) continue;
-    block[f] = block_of(x, d, &as->axis[f]);
-    any = any || block[f];
+    int64_t its = block_of(x, d, &as->axis[f]);
+    if (!its || !any_blocks(r, f)) continue; /* which looks at all operands */
+    block[f] = its;
+    any = true;
   }
   return any;
 }
@@ -115,10 +116,12 @@ static bool blocks_out(const gs_partitioner *p, const gs_node *n,
   for (int d = 0; d < r->out[i].rank; d++) {
     if (r->out[i].dim[d].n != 1) continue;
     int f = r->out[i].dim[d].f[0];
-    if (!as->axis[f].n || !any_blocks(r, f)) continue;
-    block[f] = wanted_block(p, tmp, n->out[i], d,
-                            gs_axes_size(p->m, &as->axis[f]));
-    any = any || block[f];
+    if (!as->axis[f].n) continue;
+    int64_t wanted = wanted_block(p, tmp, n->out[i], d,
+                                  gs_axes_size(p->m, &as->axis[f]));
+    if (!wanted || !any_blocks(r, f)) continue;
+    block[f] = wanted;
+    any = true;
   }
   return any;
 }
