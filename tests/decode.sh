@@ -75,7 +75,6 @@ for model in int4 shared packed moe4; do
   ok "$model, --auto" sums $model 4 --auto -s one.yaml --bind sequence_length=1
 done
 ok "two programs, --auto" sums moe 4 --auto -s two.yaml
-ok "two programs of f16, --auto" sums half 4 --auto -s two.yaml
 told() {
   gshard-annotate -q -n -s "$top/examples/decoder.yaml" -s two.yaml \
     --report=json "$data/half.onnx" > report.json &&

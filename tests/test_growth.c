@@ -11,7 +11,7 @@
 #include "malformed_pieces.h"
 #include "suite.h"
 
-enum { N = 1000, TIMES = 4, FLOAT = 1, VALUE_NAME = 1, VALUE_TYPE = 2 };
+enum { N = 600, TIMES = 4, FLOAT = 1, VALUE_NAME = 1, VALUE_TYPE = 2 };
 
 /* What a family makes: the graph, and the spec behind its mesh. */
 typedef struct made {

@@ -478,7 +478,7 @@ int main(int argc, char **argv) {
   family_first = only ? (int)family_named(only) : 0;
   family_count = only ? 1 : RANDOM_NFAMILY;
   nseeds = from_environment("GSHARD_RANDOM_SEEDS",
-                            DEFAULT_SEEDS / suite_sample_of(5).of);
+                            DEFAULT_SEEDS / suite_sample_of(6).of);
   TCase *t = tcase_create("graphs");
   tcase_add_loop_test(t, random_graphs, 0,
                       family_count *

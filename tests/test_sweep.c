@@ -8,7 +8,7 @@
  * A case may say `# range NAME LO HI` for the values of an integer input (else
  * 0 and 1).
  *
- * Each case runs on one of the meshes and with a quarter of the shardings, all
+ * Each case runs on one of the meshes and with a fifth of the shardings, all
  * chosen by a seed: GSHARD_SWEEP=N; with GSHARD_SWEEP=full on all with all
  * (GSHARD_SWEEP_FILE=sweep/conv: of those cases alone).  The last two meshes
  * are for nodes that need more than their own block.
@@ -311,10 +311,10 @@ static bool reaches(const char *text) {
   return has;
 }
 
-/* All, or one mesh for each case that follows from the seed, and there a fourth
+/* All, or one mesh for each case that follows from the seed, and there a fifth
  * of the shardings. */
 static void choose(void) {
-  sample = suite_sample_of(4);
+  sample = suite_sample_of(5);
   bool full = sample.of == 1;
   unsigned long seed = sample.seed;
   pick = calloc((size_t)ncase * NMESH, sizeof *pick);
