@@ -35,6 +35,7 @@ void gs_auto_price_init(gs_auto_price *p, gs_arena *a, gs_graph *g,
 }
 
 int64_t gs_auto_least_dim(const gs_auto_price *p, const gs_value *v, int d) {
+  gs_assert(d >= 0 && d < v->rank);
   int64_t n = v->dims[d];
   for (int i = 0; i < p->opt->nmore; i++) {
     const gs_value *w = p->more[i].to[v->id];
@@ -46,6 +47,7 @@ int64_t gs_auto_least_dim(const gs_auto_price *p, const gs_value *v, int d) {
 /* Adds what size k costs, of which all values that matter have a sharding. */
 static gs_status add(gs_auto_price *p, gs_arena *tmp, int k,
                      gs_auto_shard_score *x, gs_err *e) {
+  gs_assert(k >= 0 && k <= p->opt->nmore);
   gs_graph *g = k ? p->more[k - 1].g : p->g;
   gs_partition_memo *memo = k ? &p->more[k - 1].memo : &p->memo;
   gs_trial t;

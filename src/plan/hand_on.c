@@ -73,6 +73,7 @@ static char *key_of(hander *h, const gs_node *n, const gs_value *x,
 static void add_offer(hander *h, gs_map *round, const gs_node *n,
                       const gs_value *x, gs_value *y, gs_sharding *s,
                       gs_subset handed) {
+  gs_assert(s->rank == y->rank && handed);
   char *key = key_of(h, n, x, y, s);
   offer *o = gs_map_get(round, key);
   if (!o) {

@@ -111,6 +111,7 @@ static void add_rate(gs_buf *b, double n, double seconds) {
 }
 
 static void add_row(gs_buf *b, const gs_profile_row *r, double all) {
+  gs_assert(r->steps > 0 && r->waited <= r->seconds * (1 + 1e-9) + 1e-9);
   gs_buf_printf(b, "%10.3f %5.1f%%", r->seconds * 1e3,
                 all > 0 ? r->seconds / all * 100 : 0);
   add_rate(b, r->flops, r->seconds);
@@ -202,6 +203,7 @@ void gs_profile_json(gs_buf *b, const gs_profile *p, const char *binding) {
 static void add_event(gs_buf *b, const gs_program *p, const gs_turn_time *span,
                       int rank, int64_t device, double zero) {
   const gs_turn *turn = &p->turn.at[span->turn];
+  gs_assert(span->turn < p->turn.n && span->end >= span->begin);
   const gs_node *n = p->step.at[turn->step].node;
   gs_buf_str(b, ",\n{\"name\": ");
   gs_buf_json(b, *n->name ? n->name : n->op_type);

@@ -3,6 +3,7 @@
 
 #include "api/profile/profile.h"
 #include "api/run/runner.h"
+#include "base/assert.h"
 #include "exec/comm/world.h"
 #include "io/file/io.h"
 
@@ -14,6 +15,7 @@ static int programs(const gs_runner *r) {
 }
 
 static const gs_exec *exec_of(const gs_runner *r, int k) {
+  gs_assert(k >= 0 && k < programs(r));
   return programs(r) == 1 || k == r->now ? r->exec : r->program[k].exec;
 }
 

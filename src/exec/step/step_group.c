@@ -59,6 +59,7 @@ static gs_status prepare(gs_device *d, int s) {
   gs_group group;
   GS_TRY(gs_group_of(&d->arena, n, d->p->g->mesh, d->position, &group,
                      &d->err));
+  gs_assert(group.me >= 0 && group.me < group.n);
   x->group = (gs_kgroup){group.n, group.me, gather};
   x->k = gs_kernel_context_of(d, n);
   x->k->group = &x->group;
@@ -86,6 +87,7 @@ static gs_status start(gs_device *d, int s) {
 
 static gs_status wait(gs_device *d, int s) {
   joint *x = d->state[s];
+  gs_assert(!x->transfer->open); /* the chain of the run before has ended */
   GS_TRY(gs_kernel_run(d->p->step.at[s].kernel, x->k));
   return x->transfer->open ? gs_transfer_end(x->transfer, &d->err) : GS_OK;
 }

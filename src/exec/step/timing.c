@@ -26,6 +26,7 @@ void gs_timing_begin(gs_timing *t) {
 }
 
 void gs_timing_end(gs_timing *t, const gs_program *p) {
+  gs_assert(t->nstep == p->step.n);
   t->runs++;
   t->counted++;
   for (int s = 0; s < p->step.n; s++) {
@@ -59,6 +60,7 @@ void gs_timing_turn(gs_timing *t, const gs_program *p, int turn, double begin,
   double end = gs_now();
   const gs_turn *at = &p->turn.at[turn];
   gs_lap *l = &t->lap[at->step];
+  gs_assert(turn >= 0 && turn < p->turn.n);
   gs_assert(end >= begin && !p->step.at[at->step].once);
   l->now += end - begin;
   if (at->wait) l->waited += end - begin;

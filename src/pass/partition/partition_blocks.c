@@ -4,6 +4,7 @@
  * nothing is moved between.  Constants are read in them. */
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "pass/partition/partition_impl.h"
 
@@ -58,6 +59,7 @@ static int64_t block_of(const gs_form *x, int d, const gs_axes *axes) {
 static bool blocks_in(const gs_rule *r, int i, const gs_form *x,
                       const gs_assignment *as, int64_t *block) {
   bool any = false;
+  gs_assert(i >= 0 && i < r->nin);
   memset(block, 0, (size_t)r->nfactor * sizeof *block);
   for (int d = 0; d < r->in[i].rank; d++) {
     if (r->in[i].dim[d].n != 1) continue;
