@@ -37,7 +37,7 @@ static int above(hwloc_topology_t t, hwloc_obj_t core, hwloc_obj_type_t type) {
   return o ? (int)o->logical_index : 0;
 }
 
-/* The first NUMA node that is near to the core; nodes are no ancestors. */
+/* The first NUMA node that is near to the core; nodes are not ancestors. */
 static int numa_of(hwloc_obj_t core) {
   hwloc_obj_t o = core;
   while (o && !o->memory_arity) o = o->parent;

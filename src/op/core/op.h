@@ -242,7 +242,7 @@ struct gs_op {
   int number; /* that the shape function wants, such as gates of an LSTM */
   const char *signature; /* op/core/signature.h, or NULL */
   gs_local_fn *local; /* NULL: same operator, same attributes */
-  gs_gathers_fn *gathers; /* of rows that communicate and are no moves */
+  gs_gathers_fn *gathers; /* of rows that send and are not moves */
   const char *types;  /* of the operand that the result has, else of operand 0:
                          those that run, as gs_op_types_text writes them; NULL:
                          any */
