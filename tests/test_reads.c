@@ -75,7 +75,8 @@ static gs_exec *exec_of(const char *mesh, const char *split, gs_dtype dtype,
   x->program = GS_NEW(&arena, gs_program *);
   gs_compile how = {.kinds = gs_step_kinds, .n = g->mesh->ndevice};
   ok(gs_program_new(&arena, g, &how, &x->program[0], &err));
-  x->config = (gs_exec_config){.ngraph = 1, .reads = reads, .user = t};
+  x->config = (gs_exec_config){
+      .ngraph = 1, .reads = reads, .user = t, .no_prefault = true};
   told = GS_NEWS(&arena, t->nbytes, bool);
   return x;
 }
