@@ -22,10 +22,9 @@ static const gs_exec *exec_of(const gs_runner *r, int k) {
 static gs_status need_exec(const gs_runner *r, bool asked, const char *what,
                            const char *option, gs_err *e) {
   if (!asked)
-    return gs_fail(e, GS_USAGE, NULL, "%s wants the option `%s`", what,
+    return gs_fail(e, GS_USAGE, NULL, "%s needs the option '%s'", what,
                    option);
-  if (r->exec) return GS_OK;
-  return gs_fail(e, GS_USAGE, NULL, "%s comes after gs_runner_compile", what);
+  return gs_runner_need_exec(r, what, e);
 }
 
 /* ---- the profile ---- */

@@ -455,13 +455,14 @@ gs_status gs_runner_once(gs_runner *r, double *seconds, gs_err *e) {
   return s;
 }
 
-static gs_status need_exec(const gs_runner *r, const char *what, gs_err *e) {
+gs_status gs_runner_need_exec(const gs_runner *r, const char *what,
+                              gs_err *e) {
   if (r->exec) return GS_OK;
   return gs_fail(e, GS_USAGE, NULL, "%s comes after gs_runner_compile", what);
 }
 
 static gs_status run(gs_runner *r, double *seconds, gs_err *e) {
-  GS_TRY(need_exec(r, "gs_runner_run", e));
+  GS_TRY(gs_runner_need_exec(r, "gs_runner_run", e));
   r->output = NULL;
   return gs_runner_once(r, seconds, e);
 }
@@ -489,7 +490,7 @@ gs_status gs_runner_collect(gs_exec *x, gs_arena *a, const gs_graph *g,
 }
 
 gs_status gs_runner_results(gs_runner *r, gs_err *e) {
-  GS_TRY(need_exec(r, "gs_runner_output", e));
+  GS_TRY(gs_runner_need_exec(r, "gs_runner_output", e));
   if (r->output) return GS_OK;
   GS_TRY(verify(r, e));
   gs_arena_reset(&r->results);

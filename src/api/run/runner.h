@@ -70,6 +70,8 @@ gs_status gs_runner_no_binding(gs_runner *r, int i, const gs_tensor *t,
  * (w NULL). */
 gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
                          gs_exec **out, gs_err *e);
+/* GS_USAGE before compile: `what` comes after it. */
+gs_status gs_runner_need_exec(const gs_runner *r, const char *what, gs_err *e);
 /* Runs; seconds may be NULL. */
 gs_status gs_runner_once(gs_runner *r, double *seconds, gs_err *e);
 /* All outputs of x. */

@@ -80,11 +80,6 @@ const char *gs_runner_text(const gs_runner *r, bool json) {
 
 /* ---- what was sent ---- */
 
-static gs_status need_exec(const gs_runner *r, const char *what, gs_err *e) {
-  if (r->exec) return GS_OK;
-  return gs_fail(e, GS_USAGE, NULL, "%s comes after gs_runner_compile", what);
-}
-
 /* Of all ranks, what the device sent that sent most since `before`. */
 static gs_status wire_since(gs_runner *r, uint64_t before, double *wire,
                             gs_err *e) {
@@ -95,7 +90,7 @@ static gs_status wire_since(gs_runner *r, uint64_t before, double *wire,
 /* Of the one run that there was. */
 static gs_status sent(gs_runner *r, uint64_t *bytes, double *wire,
                       gs_err *e) {
-  GS_TRY(need_exec(r, "gs_runner_sent", e));
+  GS_TRY(gs_runner_need_exec(r, "gs_runner_sent", e));
   *bytes = gs_exec_sent(r->exec);
   GS_TRY(wire_since(r, 0, wire, e));
   if (gs_runner_first(r))
@@ -117,7 +112,7 @@ static int by_time(const void *a, const void *b) {
 }
 
 static gs_status bench(gs_runner *r, int64_t n, gs_err *e) {
-  GS_TRY(need_exec(r, "gs_runner_bench", e));
+  GS_TRY(gs_runner_need_exec(r, "gs_runner_bench", e));
   if (n < 1) return gs_fail(e, GS_USAGE, NULL, "%lld runs", (long long)n);
   double *seconds = GS_NEWS(&r->arena, n, double);
   uint64_t bytes = gs_exec_sent(r->exec), wire = gs_exec_wire(r->exec);
