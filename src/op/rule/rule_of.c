@@ -1,11 +1,16 @@
 /* The rule of a node: the user's text, its row's text or function. */
 #include "op/rule/terms.h"
 
+/* The terms take far more memory than the rule and go with their arena. */
 static gs_status by_text(gs_arena *a, const char *text, const gs_node *n,
                          gs_status code, gs_rule *r, gs_err *e) {
+  gs_arena tmp;
   gs_terms t;
-  GS_TRY(gs_terms_parse(&t, a, n, text, code, e));
-  return gs_terms_rule(&t, r, e);
+  gs_arena_init(&tmp);
+  gs_status s = gs_terms_parse(&t, &tmp, n, text, code, e);
+  if (!s) s = gs_terms_rule(&t, a, r, e);
+  gs_arena_free(&tmp);
+  return s;
 }
 
 gs_status gs_rule_parse(gs_arena *a, const char *text, const gs_node *n,

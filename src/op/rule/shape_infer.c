@@ -38,7 +38,7 @@ static gs_status shape_by_text(gs_graph *g, gs_node *n, const char *text,
   for (int i = 1; !s && t.alike && i < n->nin; i++)
     s = gs_shape_same_type(g->arena, n, 0, i, e);
   t.free_results = true;
-  if (!s) s = gs_terms_rule(&t, &r, e);
+  if (!s) s = gs_terms_rule(&t, &tmp, &r, e);
   if (!s) s = gs_shape_from_rule(g, n, &r, e);
   gs_arena_free(&tmp);
   return s;

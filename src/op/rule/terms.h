@@ -100,10 +100,10 @@ int gs_terms_label(gs_terms *t, const char *name, size_t n);
 /* GS_SPEC or GS_DATA: "node 'x' (Op): rule 'text': ..." */
 gs_status gs_terms_fail(const gs_terms *t, gs_err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The rule that the terms make of the node's shapes.  With free_results
- * the rule's results get the ranks that follow from the operands.  The terms
- * are used up. */
-gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e);
+/* The rule that the terms make of the node's shapes, in arena a; nothing of it
+ * lies in that of the terms.  With free_results the rule's results get the
+ * ranks that follow from the operands.  The terms are used up. */
+gs_status gs_terms_rule(gs_terms *t, gs_arena *a, gs_rule *r, gs_err *e);
 
 /* For gs_terms_rule: every term gets a dim for each of its value's, so that
  * nothing in it is `many` or `maybe` missing. */

@@ -84,7 +84,7 @@ static gs_status put_term(gs_terms *t, gs_rule *r, const gs_rule_term *w,
                           gs_tensor_map *map, gs_err *e) {
   bool here[GS_MAX_FACTORS] = {false};
   map->rank = w->n;
-  map->dim = GS_NEWS(t->arena, w->n, gs_dim_map);
+  map->dim = GS_NEWS(r->arena, w->n, gs_dim_map);
   for (int d = 0; d < w->n; d++) {
     const gs_rule_term_dim *x = &w->at[d];
     bool broadcast = dims && !result && stretched(t, x, dims[d]);
@@ -164,9 +164,9 @@ static void use_label(gs_rule *r, const gs_node *n, int f) {
   }
 }
 
-gs_status gs_terms_rule(gs_terms *t, gs_rule *r, gs_err *e) {
+gs_status gs_terms_rule(gs_terms *t, gs_arena *a, gs_rule *r, gs_err *e) {
   const gs_node *n = t->node;
-  gs_rule_begin(t->arena, n, r);
+  gs_rule_begin(a, n, r);
   r->uneven = t->uneven;
   GS_TRY(gs_terms_spell(t, e));
   GS_TRY(gs_terms_sizes(t, e));

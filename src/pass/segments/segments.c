@@ -25,7 +25,7 @@ static bool can_cut(gs_cutter *c, const gs_value *y, int d, int depth,
   int readers = c->uses.first[y->id + 1] - c->uses.first[y->id];
   gs_rule r;
   if (!n || depth == MAX_CUTS || !gs_segments_may_repeat(n) || y->is_output ||
-      (depth && readers != 1) || gs_rule_of(c->tmp, n, &r, NULL) || r.nuse)
+      (depth && readers != 1) || gs_rule_of(&c->rules, n, &r, NULL) || r.nuse)
     return false;
   int f = gs_segments_passing(&r, d), cuts = 0;
   for (int i = 0; i < r.nin && f >= 0; i++) {
@@ -101,6 +101,7 @@ static gs_status give(gs_cutter *c, const gs_segment *s, gs_value *y) {
 static gs_status cut_dim(gs_cutter *c, int at, int d, bool *done) {
   gs_value *y = c->g->node.at[at]->out[0];
   bool product = false;
+  gs_arena_reset(&c->rules);
   if (!can_cut(c, y, d, 0, &product) || !product ||
       !gs_segments_find(c->tmp, &c->uses, y, d, &c->segment))
     return GS_OK;
@@ -144,6 +145,7 @@ gs_status gs_pass_segments(gs_graph *g, int *count, gs_err *e) {
     status = cut_product(c, at, &done);
     *count += !status && done;
   }
+  gs_arena_free(&c->rules);
   gs_arena_free(&tmp);
   GS_TRY(status);
   if (!*count) return GS_OK;

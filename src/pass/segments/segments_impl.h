@@ -50,6 +50,7 @@ bool gs_segments_find(gs_arena *tmp, const gs_uses *uses, const gs_value *y,
 typedef struct gs_cutter {
   gs_graph *g;
   gs_arena *tmp;
+  gs_arena rules; /* of the nodes that are looked at, for one dim of one */
   gs_uses uses;
   gs_map part; /* "value dim first count" -> the part of a constant */
   gs_segments segment;

@@ -23,9 +23,13 @@ gs_status gs_local_gemm(gs_local *l, gs_err *e) {
 
 gs_status gs_rule_einsum(gs_arena *a, const gs_node *n, gs_rule *r,
                          gs_err *e) {
+  gs_arena tmp;
   gs_terms t;
-  GS_TRY(gs_terms_einsum(&t, a, n, e));
-  return gs_terms_rule(&t, r, e);
+  gs_arena_init(&tmp);
+  gs_status s = gs_terms_einsum(&t, &tmp, n, e);
+  if (!s) s = gs_terms_rule(&t, a, r, e);
+  gs_arena_free(&tmp);
+  return s;
 }
 
 gs_status gs_shape_einsum(gs_graph *g, gs_node *n, gs_err *e) {
@@ -37,7 +41,7 @@ gs_status gs_shape_einsum(gs_graph *g, gs_node *n, gs_err *e) {
   gs_arena_init(&tmp);
   gs_status s = gs_terms_einsum(&t, &tmp, n, e);
   t.free_results = true;
-  if (!s) s = gs_terms_rule(&t, &r, e);
+  if (!s) s = gs_terms_rule(&t, &tmp, &r, e);
   if (!s) s = gs_shape_from_rule(g, n, &r, e);
   gs_arena_free(&tmp);
   return s;
