@@ -5,6 +5,7 @@
 #include "kernel/core/coord.h"
 #include "kernel/conv/conv.h"
 #include "kernel/gemm/gemm.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 
 /* ---- adding up ---- */
@@ -48,10 +49,20 @@ static add_row *adder(gs_dtype t) {
   }
 }
 
-/* Window element t of one channel: col[part->n] into image. */
+/* A channel of an image, from element `first` of it on. */
+typedef struct channel {
+  const gs_view *image;
+  int64_t first, size; /* bytes of an element */
+} channel;
+
+static char *place_of(const channel *c, int64_t i) {
+  return (char *)c->image->data +
+         gs_part_place(c->image, c->first + i) * c->size;
+}
+
+/* Window element t of one channel: col[part->n] into c. */
 static void add_tap(const gs_window *w, const gs_col_part *part, int64_t t,
-                    int64_t size, add_row *add, const char *col,
-                    char *image) {
+                    add_row *add, const char *col, const channel *c) {
   gs_assert(w->n > 0 && w->n <= GS_MAX_RANK);
   int last = w->n - 1;
   int64_t at[GS_MAX_RANK], rows = gs_dims_count(w->in, 0, last);
@@ -75,26 +86,38 @@ static void add_tap(const gs_window *w, const gs_col_part *part, int64_t t,
       stride *= w->out[d];
     }
     if (!in) continue;
-    add(image + (row * w->out[last] + from * w->stride[last] + at[last]) * size,
-        col + (first + from - part->first) * size, to - from,
+    /* Runs of a part are whole rows. */
+    char *y = place_of(c, row * w->out[last]);
+    add(y + (from * w->stride[last] + at[last]) * c->size,
+        col + (first + from - part->first) * c->size, to - from,
         w->stride[last]);
   }
 }
 
+static void clear(const channel *c, int64_t n) {
+  for (int64_t i = 0, some; i < n; i += some) {
+    some = gs_part_run(c->image, c->first + i, n - i);
+    memset(place_of(c, i), 0, (size_t)(some * c->size));
+  }
+}
+
 void gs_col2im(const gs_window *w, const gs_col_part *part, gs_dtype type,
-               const void *col, void *image, int64_t lo, int64_t hi) {
+               const void *col, const gs_view *image, int64_t first,
+               int64_t lo, int64_t hi) {
   int64_t size = gs_dtype_get((int)type)->bits / 8;
   int64_t taps = gs_dims_count(w->size, 0, w->n);
   gs_col_part all = {0, gs_dims_count(w->in, 0, w->n)};
   if (!part) part = &all;
   int64_t out = gs_dims_count(w->out, 0, w->n);
+  int64_t row = w->out[w->n - 1];
+  gs_assert(!image->pitch || !row || image->run % row == 0);
   add_row *add = adder(type);
-  for (int64_t c = lo; c < hi; c++) {
-    char *to = (char *)image + c * out * size;
-    memset(to, 0, (size_t)(out * size));
+  for (int64_t i = lo; i < hi; i++) {
+    channel c = {image, (first + i) * out, size};
+    clear(&c, out);
     for (int64_t t = 0; t < taps; t++)
-      add_tap(w, part, t, size, add,
-              (const char *)col + (c * taps + t) * part->n * size, to);
+      add_tap(w, part, t, add,
+              (const char *)col + (i * taps + t) * part->n * size, &c);
   }
 }
 
@@ -110,7 +133,8 @@ typedef struct job {
   const gs_col_part *part; /* NULL: all places */
   gs_dtype type;
   const void *col;
-  void *image;
+  const gs_view *image;
+  int64_t first; /* channel of the image */
 } job;
 
 static gs_status col2im_prep(gs_kctx *k) {
@@ -182,7 +206,7 @@ static gs_status col2im_place(gs_kctx *k, gs_arena *a, gs_window *w,
 
 static void add_channels(void *ctx, int64_t lo, int64_t hi) {
   const job *j = ctx;
-  gs_col2im(j->w, j->part, j->type, j->col, j->image, lo, hi);
+  gs_col2im(j->w, j->part, j->type, j->col, j->image, j->first, lo, hi);
 }
 
 static gs_status col2im_run(gs_kctx *k) {
@@ -197,17 +221,18 @@ static gs_status col2im_run(gs_kctx *k) {
   gs_arena_free(&a);
   GS_TRY(s);
   job j = {.w = &w, .part = &part, .type = p->type, .col = x->data,
-           .image = y->data};
+           .image = y};
   int64_t each = gs_dims_count(w.out, 0, w.n);
   bool half = gs_dtype_half(x->dtype);
+  gs_view wide = {0};
   if (half) {
     gs_half_widen(x->dtype, x->n, x->data, k->scratch, k->threads);
+    wide.data = (char *)k->scratch + p->wide[0];
     j.col = k->scratch;
-    j.image = (char *)k->scratch + p->wide[0];
+    j.image = &wide;
   }
   gs_parallel(k->threads, y->n / each, x->n / (y->n / each), add_channels, &j);
-  if (half)
-    gs_half_narrow(y->dtype, y->n, j.image, y->data, k->threads);
+  if (half) gs_half_narrow_to(y, wide.data, k->threads);
   return GS_OK;
 }
 
@@ -254,38 +279,47 @@ static gs_status transposed_prep(gs_kctx *k) {
 typedef struct bias_job {
   const transposed *p;
   const void *bias;
-  void *y;
+  const gs_view *y;
 } bias_job;
+
+/* Element c of the bias to n elements that lie in a row. */
+static void add_to_run(const bias_job *j, int64_t c, void *y, int64_t n) {
+  if (j->p->type == GS_FLOAT) {
+    float *f = y, b = ((const float *)j->bias)[c];
+    for (int64_t i = 0; i < n; i++) f[i] += b;
+  } else {
+    double *d = y, b = ((const double *)j->bias)[c];
+    for (int64_t i = 0; i < n; i++) d[i] += b;
+  }
+}
 
 /* Channels [lo, hi) of all images. */
 static void add_bias(void *ctx, int64_t lo, int64_t hi) {
   const bias_job *j = ctx;
   int64_t n = gs_conv_places_out(&j->p->s);
   int64_t channels = j->p->s.group * j->p->s.out;
+  int64_t size = j->p->type == GS_DOUBLE ? 8 : 4;
   for (int64_t c = lo; c < hi; c++) {
-    float *f = (float *)j->y + c * n;
-    double *d = (double *)j->y + c * n;
-    if (j->p->type == GS_FLOAT) {
-      float b = ((const float *)j->bias)[c % channels];
-      for (int64_t i = 0; i < n; i++) f[i] += b;
-    } else {
-      double b = ((const double *)j->bias)[c % channels];
-      for (int64_t i = 0; i < n; i++) d[i] += b;
+    channel to = {j->y, c * n, size};
+    for (int64_t i = 0, some; i < n; i += some) {
+      some = gs_part_run(j->y, c * n + i, n - i);
+      add_to_run(j, c % channels, place_of(&to, i), some);
     }
   }
 }
 
 /* Image and group b of the result. */
 static bool one_group(gs_kctx *k, const transposed *p, int64_t b,
-                      const char *x, const char *w, void *col, char *y) {
+                      const char *x, const char *w, void *col,
+                      const gs_view *y) {
   const gs_conv_shape *s = &p->s;
   int64_t size = p->type == GS_DOUBLE ? 8 : 4, group = b % s->group;
-  int64_t places = gs_conv_places_in(s), out = gs_conv_places_out(s);
+  int64_t places = gs_conv_places_in(s);
   if (!gs_gemm_run(&p->g, w + group * s->in * p->g.m * size,
                    x + b * s->in * places * size, col, k->threads))
     return false;
-  job j = {.w = &s->w, .type = p->type, .col = col,
-           .image = y + b * s->out * out * size};
+  job j = {.w = &s->w, .type = p->type, .col = col, .image = y,
+           .first = b * s->out};
   gs_parallel(k->threads, s->out, gs_conv_taps(s) * places, add_channels, &j);
   return true;
 }
@@ -295,12 +329,14 @@ static gs_status transposed_run(gs_kctx *k) {
   const gs_view *y = &k->out[0];
   const void *in[3] = {k->in[0].data, k->in[1].data,
                        gs_kernel_has(k, 2) ? k->in[2].data : NULL};
-  char *scratch = k->scratch, *out = y->data;
+  gs_view wide = {0};
+  const gs_view *out = p->wide[3] ? &wide : y;
+  char *scratch = k->scratch;
   if (!y->n) return GS_OK;
   for (int i = 0; i < 4; i++) {
     if (!p->wide[i]) continue;
     if (i == 3)
-      out = scratch;
+      wide.data = scratch;
     else {
       gs_half_widen(k->in[i].dtype, k->in[i].n, in[i], (float *)scratch,
                     k->threads);
@@ -315,8 +351,7 @@ static gs_status transposed_run(gs_kctx *k) {
   bias_job j = {p, in[2], out};
   int64_t each = gs_conv_places_out(&p->s);
   if (j.bias) gs_parallel(k->threads, y->n / each, each, add_bias, &j);
-  if (p->wide[3])
-    gs_half_narrow(y->dtype, y->n, (const float *)out, y->data, k->threads);
+  if (p->wide[3]) gs_half_narrow_to(y, wide.data, k->threads);
   return GS_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "kernel/core/coord.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/support.h"
 #include "kernel/image/resample.h"
 
@@ -165,21 +166,27 @@ static void extrapolate(gs_kctx *k, const plan *p) {
     int64_t outer = gs_dims_count(y->dims, 0, d);
     int64_t inner = gs_dims_count(y->dims, d + 1, y->rank);
     for (int64_t r = 0; r < outer * y->dims[d]; r++)
-      if (outside[r % y->dims[d]]) {
-        char *to = (char *)y->data + (size_t)(r * inner) * p->size;
-        for (int64_t i = 0; i < inner; i++)
-          memcpy(to + (size_t)i * p->size, one, p->size);
-      }
+      for (int64_t i = 0; i < inner && outside[r % y->dims[d]]; i++)
+        gs_part_put(y, p->size, r * inner + i, 1, one);
   }
 }
 
 static void run_steps(gs_kctx *k, const plan *p, char *buf) {
   const void *from = k->in[0].data;
   for (int i = 0; i < p->nstep; i++) {
-    void *to = i == p->nstep - 1 ? k->out[0].data
-                                 : buf + (i % 2 ? p->between : 0);
-    gs_resize_step_run(&p->step[i], from, to, k->threads);
+    bool last = i == p->nstep - 1;
+    void *to = last ? k->out[0].data : buf + (i % 2 ? p->between : 0);
+    gs_resize_step_run(&p->step[i], from, to, last ? &k->out[0] : NULL,
+                       k->threads);
     from = to;
+  }
+}
+
+static void clear(const gs_view *y, size_t size) {
+  for (int64_t i = 0, some; i < y->n; i += some) {
+    some = gs_part_run(y, i, y->n - i);
+    memset((char *)y->data + (size_t)gs_part_place(y, i) * size, 0,
+           (size_t)some * size);
   }
 }
 
@@ -197,11 +204,11 @@ static gs_status run(gs_kctx *k) {
   }
   if (!s && k->out[0].n) {
     if (!k->in[0].n) /* all is past the end, or of the extrapolation value */
-      memset(k->out[0].data, 0, (size_t)k->out[0].n * p->size);
+      clear(&k->out[0], p->size);
     else if (p->nstep) run_steps(k, p, buf);
     else
       gs_resize_nearest(p->table, k->in[0].rank, p->size, k->in[0].data,
-                        k->out[0].data, k->threads);
+                        &k->out[0], k->threads);
     if (p->how.coord == GS_RESIZE_TF_CROP_AND_RESIZE) extrapolate(k, p);
   }
   gs_arena_free(&a);

@@ -46,12 +46,13 @@ typedef struct gs_resize_step {
 
 /* Sets at and w of s from its b. */
 void gs_resize_step_widen(gs_arena *a, gs_resize_step *s);
+/* part: how the result lies, its run and pitch; NULL: as it comes. */
 void gs_resize_step_run(const gs_resize_step *s, const void *in, void *out,
-                        int threads);
+                        const gs_view *part, int threads);
 
 /* Copies the elements that t[rank] name (in == out and at NULL: all of a dim)
- * from in to out; size is that of an element in bytes. */
+ * from in to y, of any type; size is that of an element in bytes. */
 void gs_resize_nearest(const gs_resize_table *t, int rank, size_t size,
-                       const void *in, void *out, int threads);
+                       const void *in, const gs_view *y, int threads);
 
 #endif

@@ -1,5 +1,6 @@
 /* The work of Resize: rows are picked from along dim b, then mixed along dim
  * a (or mixed first, where the result has fewer rows than the operand). */
+#include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 #include "kernel/image/resample.h"
 #include "kernel/image/resize.h"
@@ -28,7 +29,7 @@ typedef struct job {
   const gs_resize_step *s;
   const gs_resample *loop;
   const char *in;
-  char *out;
+  gs_view y; /* of which data, run and pitch are set */
   int64_t a_in, a_out, in_row, out_row; /* rows, and elements of one */
   int in_size, out_size, wide;          /* bytes */
   bool mix_first;
@@ -39,7 +40,7 @@ typedef struct job {
 typedef struct held {
   char *row;
   int64_t *of; /* [taps] */
-  char *mixed, *result, *plain;
+  char *mixed, *result, *plain, *stored; /* stored: in the result's type */
   const void **from; /* [taps] rows that are mixed along a */
   const void **block; /* [taps of b] parts of a row that are mixed along b */
 } held;
@@ -86,8 +87,10 @@ static const void *held_row(const job *j, held *h, int64_t r, int slot) {
 static void one_row(const job *j, held *h, int64_t u) {
   const gs_resize_step *s = j->s;
   int64_t o = u / j->a_out, y = u % j->a_out;
-  char *out = j->out + u * j->out_row * j->out_size;
-  bool same = s->out_t == s->type;
+  int64_t at = u * j->out_row, run = gs_part_run(&j->y, at, j->out_row);
+  bool same = s->out_t == s->type, whole = run == j->out_row;
+  char *place = (char *)j->y.data + gs_part_place(&j->y, at) * j->out_size;
+  char *out = whole ? place : h->stored;
   void *to = same ? out : h->result;
   if (!s->a) {
     pick_row(j, h, plain_row(j, o, h->plain), to);
@@ -104,6 +107,7 @@ static void one_row(const job *j, held *h, int64_t u) {
     if (pick) pick_row(j, h, h->mixed, to);
   }
   if (!same) gs_resample_store(s->out_t, out, s->type, to, j->out_row, false);
+  if (!whole) gs_part_put(&j->y, (size_t)j->out_size, at, j->out_row, out);
 }
 
 static void rows(void *ctx, int64_t lo, int64_t hi) {
@@ -121,13 +125,16 @@ static void rows(void *ctx, int64_t lo, int64_t hi) {
   h.plain = gs_alloc(&a, in);
   h.mixed = gs_alloc(&a, in);
   h.result = gs_alloc(&a, out);
+  h.stored = gs_alloc(&a, (size_t)(j->out_row * j->out_size));
   for (int64_t u = lo; u < hi; u++) one_row(j, &h, u);
   gs_arena_free(&a);
 }
 
 void gs_resize_step_run(const gs_resize_step *s, const void *in, void *out,
-                        int threads) {
-  job j = {.s = s, .loop = gs_resample_get(s->type), .in = in, .out = out};
+                        const gs_view *part, int threads) {
+  job j = {.s = s, .loop = gs_resample_get(s->type), .in = in};
+  if (part) j.y = *part;
+  j.y.data = out;
   j.a_in = s->a ? s->a->in : 1;
   j.a_out = s->a ? s->a->out : 1;
   j.in_row = (s->b ? s->b->in : 1) * s->inner;
@@ -148,7 +155,7 @@ typedef struct copy_job {
   size_t size;
   int64_t inner; /* bytes of what follows it */
   const char *in;
-  char *out;
+  const gs_view *y;
 } copy_job;
 
 /* Elements of `bytes` bytes along the last table. */
@@ -192,23 +199,34 @@ static void copy_rows(void *ctx, int64_t lo, int64_t hi) {
   const copy_job *j = ctx;
   const gs_resize_table *t = &j->t[j->last];
   int64_t in = t->in * j->inner, out = t->out * j->inner, before = -1;
+  int64_t block = j->inner / (int64_t)j->size, n = t->out * block;
+  const char *last = NULL;
   for (int64_t u = lo; u < hi; u++) {
     int64_t from = source_row(j, u);
-    char *to = j->out + u * out;
-    if (from == before) memcpy(to, to - out, (size_t)out);
-    else copy_row(t, j->inner, j->in + from * in, to);
+    const char *x = j->in + from * in;
+    if (gs_part_run(j->y, u * n, n) < n) { /* more than one run */
+      for (int64_t i = 0; i < t->out; i++)
+        gs_part_put(j->y, j->size, u * n + i * block, block,
+                    x + t->at[i] * j->inner);
+      continue;
+    }
+    char *to = (char *)j->y->data +
+               (size_t)gs_part_place(j->y, u * n) * j->size;
+    if (from == before) memcpy(to, last, (size_t)out);
+    else copy_row(t, j->inner, x, to);
     before = from;
+    last = to;
   }
 }
 
 void gs_resize_nearest(const gs_resize_table *t, int rank, size_t size,
-                       const void *in, void *out, int threads) {
-  copy_job j = {.t = t, .rank = rank, .size = size, .in = in, .out = out};
+                       const void *in, const gs_view *y, int threads) {
+  copy_job j = {.t = t, .rank = rank, .size = size, .in = in, .y = y};
   j.inner = (int64_t)size;
   for (j.last = rank - 1; j.last >= 0 && !t[j.last].at; j.last--)
     j.inner *= t[j.last].in;
   if (j.last < 0) {
-    memcpy(out, in, (size_t)j.inner);
+    gs_part_put(y, size, 0, j.inner / (int64_t)size, in);
     return;
   }
   int64_t rows = 1;

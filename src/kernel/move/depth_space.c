@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
@@ -26,7 +27,8 @@ static gs_status prep(gs_kctx *k, bool to_space) {
                               b, 1};
   for (int d = 0; d < 6; d++)
     gs_strided_dim(s, dims[d], to_space ? in_deep[d] : in_wide[d],
-                   to_space ? in_wide[d] : in_deep[d]);
+                   gs_part_stride(&k->out[0],
+                                  to_space ? in_wide[d] : in_deep[d]));
   return GS_OK;
 }
 
