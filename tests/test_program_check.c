@@ -2,6 +2,7 @@
  * has been broken by hand is refused. */
 #include <string.h>
 
+#include "exec/compile/part.h"
 #include "exec/compile/program_check.h"
 #include "exec/step/step.h"
 #include "fixture.h"
@@ -325,8 +326,12 @@ static gs_program *widened(const char *fill) {
   return compile_for(text, 0, 2, GS_WAIT_NEXT);
 }
 
+static gs_status check_for(const gs_program *p, int64_t devices) {
+  return gs_program_check(&p, 1, 0, devices, &err);
+}
+
 static gs_status check_widened(const gs_program *p) {
-  return gs_program_check(&p, 1, 0, 2, &err);
+  return check_for(p, 2);
 }
 
 static gs_buffer *own(gs_program *p, const char *name) {
@@ -365,6 +370,37 @@ START_TEST(part_elsewhere) {
 }
 END_TEST
 
+/* Rows, then columns: b lies in c, and with it in e. */
+static const char *twice =
+    "mesh {p=2, q=2}\n"
+    "input x {~,p,q} : f32[2,4,3] of [2,8,6]\n"
+    "b = Exp(x) {~,p,q} : f32[2,4,3] of [2,8,6]\n"
+    "c = ai.gshard.Exchange(b) axes=\"p\" dim=1 to_axes=\"p\""
+    " range=[1,4,-1,1,0,6] sizes=[8] blocks=[4]"
+    " {~,p,q} window(1:4*i-1,6) : f32[2,6,3] of [2,8,6]\n"
+    "e = ai.gshard.Exchange(c) axes=\"q\" dim=2 to_axes=\"q\""
+    " range=[1,3,-1,1,0,5] sizes=[6] blocks=[3]"
+    " {~,p,q} window(1:4*i-1,6) window(2:3*i-1,5) : f32[2,6,5] of [2,8,6]\n"
+    "d = Transpose(e) perm=[0,2,1] : f32[2,5,6]\n"
+    "output d\n";
+
+START_TEST(part_of_two) {
+  gs_program *p = compile_for(twice, 0, 4, GS_WAIT_NEXT);
+  const gs_value *b = gs_graph_find(p->g, "b"), *e = gs_graph_find(p->g, "e");
+  ck_assert_int_eq(gs_program_buffer(p, b)->root, e->id);
+  gs_view v = gs_program_view(p, b);
+  ck_assert_int_eq(v.run, 3);
+  ck_assert_int_eq(v.pitch, 5);
+  ck_assert_int_eq(v.runs, 4);
+  ck_assert_int_eq(v.apart, 30);
+  ck_assert_int_eq(v.lead, 6);
+  ck_assert_uint_eq(gs_program_at(p, b), 24);
+  ck_assert(!check_for(p, 4));
+  p->readers[b->id]++; /* who would read rows that do not follow each other */
+  ck_assert_int_eq(check_for(p, 4), GS_INTERNAL);
+}
+END_TEST
+
 /* The window's memory is given to another result between b and c; a result
  * lies over b, which the exchange has yet to read. */
 START_TEST(part_written_over) {
@@ -397,6 +433,7 @@ int main(void) {
   tcase_add_test(t, permutation);
   tcase_add_test(t, part);
   tcase_add_test(t, part_elsewhere);
+  tcase_add_test(t, part_of_two);
   tcase_add_test(t, part_written_over);
   return suite_run("program_check", t);
 }

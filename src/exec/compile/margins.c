@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/math.h"
+#include "exec/compile/part.h"
 #include "ir/packed.h"
 #include "op/core/exchange_node.h"
 #include "op/core/moves.h"
@@ -123,6 +124,33 @@ static gs_view view_of(const widening *w, int k, int64_t place) {
                    .lead = place * inner};
 }
 
+static int placed_of(const gs_step *s) {
+  int n = 0;
+  for (int k = 0; s->place && k < s->node->nin; k++) n += s->place[k] >= 0;
+  return n;
+}
+
+/* Whether the exchange s writes its result so within that of one along `dim`:
+ * what stands behind its own dim lies in runs.  The block that lies in it,
+ * which nobody else reads then, is to be written so too. */
+static bool exchange_writes(const gs_program *p, const gs_step *s, int dim,
+                            const gs_view *v) {
+  if (gs_node_int(s->node, "dim", 0) >= dim) return false;
+  for (int k = 0; s->place && k < s->node->nin; k++) {
+    if (s->place[k] < 0) continue;
+    int part = gs_program_part(p, s->node->in[k]);
+    const gs_step *from = &p->step.at[p->producer[part]];
+    gs_view own = gs_program_view(p, s->node->in[k]);
+    gs_view within = gs_program_part_in(&own, v);
+    if (gs_program_is_shared(p, s->node->in[k]) || placed_of(s) > 1 ||
+        from->kind != GS_STEP_KERNEL || !from->node->out[0] ||
+        from->node->out[0]->id != part ||
+        !gs_kernel_writes_part(from->node, &within))
+      return false;
+  }
+  return true;
+}
+
 /* Whether the producer of x can write it so: any can write one run.  What lies
  * between runs is the producer's too, so x is the only source. */
 static bool is_written(const gs_program *p, const widening *w,
@@ -134,10 +162,12 @@ static bool is_written(const gs_program *p, const widening *w,
   if (s->kind != GS_STEP_KERNEL && s->kind != GS_STEP_COLLECTIVE) return false;
   if (b->bytes != gs_value_bytes(x)) return false;
   if (!v->pitch) return true;
-  return p->readers[b->root] == 1 && w->x.nsource == 1 &&
-         s->kind == GS_STEP_KERNEL && s->node->out[0] &&
-         s->node->out[0]->id == b->root &&
-         gs_kernel_writes_part(s->node, v);
+  if (p->readers[b->root] != 1 || w->x.nsource != 1 || !s->node->out[0] ||
+      s->node->out[0]->id != b->root)
+    return false;
+  return s->kind == GS_STEP_KERNEL ? gs_kernel_writes_part(s->node, v)
+                                   : is_exchange(s) &&
+                                         exchange_writes(p, s, w->dim, v);
 }
 
 /* Blocks of sources that lie in the result already are not written over by

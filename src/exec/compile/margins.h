@@ -11,8 +11,10 @@
 
 /* Sets `root`, `at`, `run` and `pitch` of the buffers of such blocks, and
  * `place` of their exchanges.  A block that is one run of memory there may have
- * any producer and any readers; of others the producer's row must have
- * GS_OP_PARTS, and the exchange must be the only reader. */
+ * any producer and any readers; of others the exchange must be the only reader,
+ * and the producer's row must have GS_OP_PARTS, or be an exchange along a dim
+ * before.  What lies in the result of that lies in both then, as part.h says:
+ * two windows at most. */
 void gs_program_margins(gs_arena *a, gs_program *p, const gs_compile *how);
 
 /* Takes operand k of the exchange s, which lies in its result, out of it again.

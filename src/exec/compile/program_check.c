@@ -7,6 +7,7 @@
 #include "base/math.h"
 #include "exec/compile/keep.h"
 #include "exec/compile/margins.h"
+#include "exec/compile/part.h"
 #include "op/core/moves.h"
 
 /* ---- memory ---- */
@@ -244,6 +245,15 @@ static bool is_placed(const gs_program *p, const gs_step *s, int k) {
          s->place[k] >= 0 && s->place[k] + size <= y->dims[dim];
 }
 
+/* Whether s can write its result in runs within that of an exchange along dim.
+ */
+static bool writes_runs(const gs_step *s, int dim) {
+  const gs_move_info *move = gs_move_of(s->node->op);
+  if (s->node->op->flags & GS_OP_PARTS) return true;
+  return move && move->effect == GS_EFFECT_EXCHANGE &&
+         gs_node_int(s->node, "dim", 0) < dim;
+}
+
 /* Of operands that lie in the result none lies over another, each producer can
  * write there and each device has its elements there. */
 static gs_status check_operands(walk *w, int i, int64_t first, int64_t n) {
@@ -253,14 +263,13 @@ static gs_status check_operands(walk *w, int i, int64_t first, int64_t n) {
   for (int k = 0; s->place && k < s->node->nin; k++) {
     if (s->place[k] < 0) continue;
     const gs_value *x = s->node->in[k];
-    const gs_buffer *b = &p->buffer[gs_program_part(p, x)];
     bool shared = gs_program_is_shared(p, x);
     int sources = 0;
     for (int j = 0; j < s->node->nin; j++) sources += s->place[j] >= 0;
-    bool ok = is_placed(p, s, k) && (!b->pitch || (!shared && sources == 1));
+    bool runs = gs_program_view(p, x).pitch;
+    bool ok = is_placed(p, s, k) && (!runs || (!shared && sources == 1));
     int from = p->producer[gs_program_part(p, x)];
-    ok = ok && from >= 0 &&
-         (!b->pitch || p->step.at[from].node->op->flags & GS_OP_PARTS);
+    ok = ok && from >= 0 && (!runs || writes_runs(&p->step.at[from], dim));
     for (int j = 0; ok && j < k; j++)
       ok = s->place[j] < 0 ||
            s->place[j] + s->node->in[j]->dims[dim] <= s->place[k] ||

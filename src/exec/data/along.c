@@ -22,7 +22,7 @@ bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
   bool all = s->first == 0 && s->count == s->n;
   bool joined = s->count == 1 || s->step == 1;
   *at = (size_t)(first / 8);
-  return joined && (a->outer == 1 || all) && first % 8 == 0 &&
+  return joined && !s->spread && (a->outer == 1 || all) && first % 8 == 0 &&
          (!alone || length % 8 == 0 || all);
 }
 
@@ -30,6 +30,22 @@ bool gs_along_is_run(const gs_along *a, const gs_stretch *s, bool alone,
 static bool are_within(const gs_stretch *s, const gs_stretch *t) {
   return s->first >= 0 && t->first >= 0 && t->step > 0 &&
          s->count == t->count && t->first + (t->count - 1) * t->step < t->n;
+}
+
+/* Elements from one of n to the next. */
+static int64_t unit(const gs_along *a, const gs_stretch *s) {
+  return s->spread ? a->inner / a->run * a->pitch : a->inner;
+}
+
+/* Appends what stands behind the dim; consecutive elements are `read` apart in
+ * one tensor, `write` in the other. */
+static void add_inner(gs_strided *copy, const gs_along *a, const gs_stretch *s,
+                      int64_t read, const gs_stretch *t, int64_t write) {
+  int64_t run = s->spread || t->spread ? a->run : a->inner;
+  gs_assert(run > 0 && a->inner % run == 0);
+  gs_strided_dim(copy, a->inner / run, (s->spread ? a->pitch : run) * read,
+                 (t->spread ? a->pitch : run) * write);
+  gs_strided_dim(copy, run, read, write);
 }
 
 static void copy_codes(const gs_along *a, const gs_stretch *s,
@@ -51,6 +67,7 @@ void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
   gs_assert(are_within(s, t));
   if (a->outer * a->inner * s->count == 0) return;
   if (gs_dtype_packed(a->type)) {
+    gs_assert(!s->spread && !t->spread);
     copy_codes(a, s, from, t, to);
     return;
   }
@@ -58,12 +75,12 @@ void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
   if (gs_along_bytes(a, s->count) < 1 << 17) threads = 1;
   gs_strided copy;
   gs_strided_init(&copy, size);
-  gs_strided_dim(&copy, a->outer, s->n * a->inner, t->n * a->inner);
-  gs_strided_dim(&copy, s->count, s->step * a->inner, t->step * a->inner);
-  gs_strided_dim(&copy, a->inner, 1, 1);
-  gs_strided_run(&copy, (const char *)from + (size_t)(s->first * a->inner) *
-                                                 size,
-                 (char *)to + (size_t)(t->first * a->inner) * size, threads);
+  int64_t in = unit(a, s), out = unit(a, t);
+  gs_strided_dim(&copy, a->outer, s->n * in, t->n * out);
+  gs_strided_dim(&copy, s->count, s->step * in, t->step * out);
+  add_inner(&copy, a, s, 1, t, 1);
+  gs_strided_run(&copy, (const char *)from + (size_t)(s->first * in) * size,
+                 (char *)to + (size_t)(t->first * out) * size, threads);
 }
 
 void gs_along_reblock(const gs_along *a, int block, bool into,
@@ -73,7 +90,7 @@ void gs_along_reblock(const gs_along *a, int block, bool into,
             a->outer % (block * a->between) == 0);
   gs_assert(are_within(s, t));
   if (a->outer * a->inner * s->count == 0) return;
-  int64_t in = s->n * a->inner, out = t->n * a->inner;
+  int64_t in = s->n * unit(a, s), out = t->n * unit(a, t);
   int64_t read = into ? 1 : block, write = into ? block : 1;
   if (gs_along_bytes(a, s->count) < 1 << 17) threads = 1;
   gs_strided copy;
@@ -83,19 +100,22 @@ void gs_along_reblock(const gs_along *a, int block, bool into,
   gs_strided_dim(&copy, block, into ? in * a->between : 1,
                  into ? 1 : out * a->between);
   gs_strided_dim(&copy, a->between, in * read, out * write);
-  gs_strided_dim(&copy, s->count, s->step * a->inner * read,
-                 t->step * a->inner * write);
-  gs_strided_dim(&copy, a->inner, read, write);
-  gs_strided_run(&copy, (const float *)from + s->first * a->inner * read,
-                 (float *)to + t->first * a->inner * write, threads);
+  gs_strided_dim(&copy, s->count, s->step * unit(a, s) * read,
+                 t->step * unit(a, t) * write);
+  add_inner(&copy, a, s, read, t, write);
+  gs_strided_run(&copy, (const float *)from + s->first * unit(a, s) * read,
+                 (float *)to + t->first * unit(a, t) * write, threads);
 }
 
-void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,
-                   const void *value, void *to) {
-  gs_assert(first >= 0 && first + count <= n);
+void gs_along_fill(const gs_along *a, const gs_stretch *s, const void *value,
+                   void *to) {
+  gs_assert(s->first >= 0 && s->step == 1 && s->first + s->count <= s->n);
   int bits = bits_of(a);
-  for (int64_t o = 0; o < a->outer; o++) {
-    int64_t at = (o * n + first) * a->inner, all = count * a->inner;
+  int64_t rows = s->spread ? s->count * (a->inner / a->run) : 1;
+  int64_t all = s->spread ? a->run : s->count * a->inner;
+  for (int64_t r = 0; r < a->outer * rows; r++) {
+    int64_t at = (r / rows * s->n + s->first) * unit(a, s) +
+                 r % rows * a->pitch;
     if (bits >= 8)
       gs_fill_elements((char *)to + (size_t)at * (size_t)(bits / 8), all,
                        (size_t)(bits / 8), value);

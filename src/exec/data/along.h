@@ -10,12 +10,16 @@ typedef struct gs_along {
   int64_t outer, inner;
   int64_t between; /* dims of outer that stand behind the channels, dim 1;
                       gs_along_reblock alone reads it */
+  int64_t run, pitch; /* of spread tensors, in which [inner] is no run: `run`
+                         elements lie one behind another, and the next of them
+                         `pitch` elements further; they are not packed */
 } gs_along;
 
 /* `count` of n elements along the dim, from `first` on, `step` apart: any, 0
  * too. */
 typedef struct gs_stretch {
   int64_t n, first, step, count;
+  bool spread; /* the tensor is */
 } gs_stretch;
 
 /* Bytes of a tensor with n elements along the dim; the size is known to fit. */
@@ -34,8 +38,8 @@ void gs_along_copy(const gs_along *a, const gs_stretch *s, const void *from,
 void gs_along_reblock(const gs_along *a, int block, bool into,
                       const gs_stretch *s, const void *from,
                       const gs_stretch *t, void *to, int threads);
-/* Puts *value at places first .. first + count - 1 of n. */
-void gs_along_fill(const gs_along *a, int64_t n, int64_t first, int64_t count,
-                   const void *value, void *to);
+/* Puts *value there; s->step is 1. */
+void gs_along_fill(const gs_along *a, const gs_stretch *s, const void *value,
+                   void *to);
 
 #endif

@@ -28,6 +28,8 @@ typedef struct gs_coll {
   const void **operand; /* [nin] of the node */
   const void **run; /* [members] of a direct reduction */
   const int64_t *place; /* of an exchange: see gs_step */
+  gs_view view;         /* and how its result lies, in runs of what stands
+                           behind the dim: run, pitch */
   const void *in;    /* operand 0 */
   void *out;
   bool pack, unpack; /* through scratch before, after the transfer; */

@@ -37,20 +37,21 @@ static int64_t place_of(const gs_coll *c, int k) {
 static gs_stretch stretch_of(const gs_coll *c, const gs_exchange_piece *p) {
   int64_t n = c->node->in[p->source]->dims[c->dim];
   int64_t place = place_of(c, p->source);
-  if (place < 0) return (gs_stretch){n, p->at, p->delta, p->count};
-  return (gs_stretch){c->y->dims[c->dim], place + p->at, p->delta, p->count};
+  if (place < 0) return (gs_stretch){n, p->at, p->delta, p->count, false};
+  return (gs_stretch){c->y->dims[c->dim], place + p->at, p->delta, p->count,
+                      c->view.pitch != 0};
 }
 
 /* Where a piece goes in the result. */
-static gs_stretch places_of(const gs_coll_exchange *q,
+static gs_stretch places_of(const gs_coll *c, const gs_coll_exchange *q,
                             const gs_exchange_piece *p) {
   return (gs_stretch){q->places, p->place, gs_exchange_apart(&q->x, p),
-                      p->count};
+                      p->count, c->view.pitch != 0};
 }
 
 /* Elements on their own, one after another. */
 static gs_stretch packed_of(const gs_exchange_piece *p) {
-  return (gs_stretch){p->count, 0, 1, p->count};
+  return (gs_stretch){p->count, 0, 1, p->count, false};
 }
 
 /* The tensor of which that is a stretch. */
@@ -79,12 +80,12 @@ static void plan_put(gs_coll *c, gs_coll_exchange *q, int peer) {
 }
 
 /* What is received where it goes. */
-static void plan_got(gs_coll_exchange *q, int peer) {
+static void plan_got(const gs_coll *c, gs_coll_exchange *q, int peer) {
   const gs_exchange_peer *take = &q->plan->take[peer];
   message *m = &q->got[peer];
   m->bytes = bytes_of(q, take);
   if (take->n != 1) return;
-  gs_stretch s = places_of(q, &take->piece[0]);
+  gs_stretch s = places_of(c, q, &take->piece[0]);
   m->lies = gs_along_is_run(&q->along, &s, true, &m->at);
 }
 
@@ -149,7 +150,10 @@ gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
                         gs_product(c->x->dims + c->dim + 1,
                                    c->x->rank - c->dim - 1),
                         c->dim > 1 ? gs_product(c->x->dims + 2, c->dim - 2)
-                                   : 0};
+                                   : 0,
+                        c->view.run, c->view.pitch};
+  gs_assert(!c->view.pitch || (!c->view.apart && c->view.run > 0 &&
+                               q->along.inner % c->view.run == 0));
   q->places = q->x.range.length;
   q->plan = gs_exchange_plan_of(a, c->mesh, &q->x, c->position);
   GS_TRY(check_pieces(a, c, q, e));
@@ -159,7 +163,7 @@ gs_status gs_coll_exchange_prep(gs_arena *a, gs_coll *c, gs_err *e) {
   for (int i = 0; i < q->plan->npeer; i++) {
     if (i == q->plan->me) continue;
     plan_put(c, q, i);
-    plan_got(q, i);
+    plan_got(c, q, i);
   }
   c->sent = gs_exchange_sent(c->mesh, &q->x);
   c->exchange = q;
@@ -188,7 +192,7 @@ static void unpack(const gs_coll *c, const gs_exchange_peer *p,
                    const char *from) {
   const gs_coll_exchange *q = c->exchange;
   for (int k = 0; k < p->n; k++) {
-    gs_stretch s = packed_of(&p->piece[k]), t = places_of(q, &p->piece[k]);
+    gs_stretch s = packed_of(&p->piece[k]), t = places_of(c, q, &p->piece[k]);
     if (c->block)
       gs_along_reblock(&q->along, c->block, true, &s, from, &t, c->out,
                        c->threads);
@@ -214,18 +218,22 @@ static void make_own(const gs_coll *c) {
   if (c->block) {
     along.outer /= c->block;
     along.inner *= c->block;
+    along.run *= c->block;
+    along.pitch *= c->block;
   }
   for (int k = 0; k < own->n; k++) {
     const gs_exchange_piece *p = &own->piece[k];
-    gs_stretch s = stretch_of(c, p), t = places_of(q, p);
+    gs_stretch s = stretch_of(c, p), t = places_of(c, q, p);
     if (!is_there(c, p))
       gs_along_copy(&along, &s, tensor_of(c, p), &t, c->out, c->threads);
   }
   if (q->x.fill == GS_FILL_ANY) return;
   if (q->x.fill == GS_FILL_OPERAND) value = c->operand[q->x.nsource];
-  for (int k = 0; k < q->plan->nfill; k++)
-    gs_along_fill(&along, q->places, q->plan->fill[k].place,
-                  q->plan->fill[k].count, value, c->out);
+  for (int k = 0; k < q->plan->nfill; k++) {
+    gs_stretch s = {q->places, q->plan->fill[k].place, 1,
+                    q->plan->fill[k].count, c->view.pitch != 0};
+    gs_along_fill(&along, &s, value, c->out);
+  }
 }
 
 static void put_and_get(const gs_coll *c) {

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "exec/comm/comm.h"
+#include "exec/compile/part.h"
 #include "exec/data/held.h"
 #include "exec/step/timing.h"
 
@@ -55,14 +56,11 @@ void gs_device_free(gs_device *d);
 
 /* Where v lies on the device; NULL: an input that was not given. */
 static inline void *gs_device_data(const gs_device *d, const gs_value *v) {
-  const gs_buffer *all = d->p->buffer;
-  size_t at = 0;
-  int i = v->id;
-  for (; all[i].root != i; i = all[i].root)
-    at += all[i].at * (size_t)(d->block[i] ? d->block[i] : 1);
-  gs_assert(!at || all[i].storage == GS_STORAGE_ARENA);
-  return all[i].storage == GS_STORAGE_ARENA ? d->mem + all[i].offset + at
-                                            : d->data[i];
+  const gs_buffer *b = gs_program_buffer(d->p, v);
+  if (b->storage != GS_STORAGE_ARENA) return d->data[b->root];
+  int part = gs_program_part(d->p, v), block = d->block[part];
+  size_t at = b->root == part ? 0 : gs_program_at(d->p, v);
+  return d->mem + b->offset + at * (size_t)(block ? block : 1);
 }
 
 /* A step wants so many bytes of scratch. */

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "exec/comm/group.h"
+#include "exec/compile/part.h"
 #include "exec/data/subarray.h"
 #include "exec/step/collective.h"
 #include "exec/step/step.h"
@@ -341,6 +342,7 @@ gs_status gs_coll_new(gs_arena *a, const gs_program *program, const gs_step *s,
   c->position = p;
   c->threads = 1;
   c->place = s->place;
+  c->view = gs_program_view(program, n->out[0]);
   c->operand = GS_NEWS(a, n->nin, const void *);
   c->role = &roles[move];
   c->x = n->in[0];

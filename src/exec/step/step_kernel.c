@@ -53,13 +53,14 @@ gs_kctx *gs_kernel_context_of(gs_device *d, const gs_node *n) {
     const gs_value *v = n->out[i];
     if (!v) continue;
     k->out[i].any = d->p->any[v->id];
-    const gs_buffer *b = &d->p->buffer[v->id];
-    if (!b->pitch) continue;
-    k->out[i].run = b->run;
-    k->out[i].pitch = b->pitch;
-    k->out[i].lead =
-        (int64_t)(b->at / (size_t)gs_dtype_bytes((int)v->dtype, 1));
-    gs_assert(!k->out[i].pitch || (i == 0 && n->op->flags & GS_OP_PARTS));
+    gs_view y = gs_program_view(d->p, v);
+    if (!y.pitch) continue;
+    k->out[i].run = y.run;
+    k->out[i].pitch = y.pitch;
+    k->out[i].runs = y.runs;
+    k->out[i].apart = y.apart;
+    k->out[i].lead = y.lead;
+    gs_assert(i == 0 && n->op->flags & GS_OP_PARTS);
   }
   k->threads = d->threads;
   k->share = d->share;

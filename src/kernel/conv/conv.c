@@ -167,10 +167,7 @@ static gs_status prep(gs_kctx *k) {
                            .any = k->out[0].any};
   gs_conv_shape s = p->s;
   bool wide = !p->half && !add && gs_dnn_conv_widen(&s, &k->out[0]);
-  if (!wide && !p->half) {
-    form.run = k->out[0].run;
-    form.pitch = k->out[0].pitch;
-  }
+  if (!wide && !p->half) form.part = gs_part_of(&k->out[0], 1);
   if (t != GS_DOUBLE)
     p->dnn = gs_dnn_conv_new(k->arena, &s, &form, &k->out[0].block);
   if (p->dnn) p->s = s;

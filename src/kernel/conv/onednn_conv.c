@@ -34,7 +34,7 @@ struct gs_dnn_conv {
   reorder src, weights, add, dst; /* dst: from what it wants */
   gs_dnn_desc bias_desc, pad_desc;
   size_t src_size, weights_size, dst_size, pad_size; /* of a piece, 64-fold */
-  gs_view part; /* of the result: its run and pitch, in blocks too */
+  gs_view part; /* of the result: how its runs lie, in blocks too */
 };
 
 static int thread_index(void) {
@@ -87,23 +87,37 @@ int64_t gs_dnn_conv_piece(const gs_conv_shape *s) {
          (int64_t)sizeof(float);
 }
 
-/* The library is slow where a window lies in the padding alone. */
-bool gs_dnn_conv_widen(gs_conv_shape *s, const gs_view *y) {
-  gs_window *w = &s->w;
+/* Along the dim from which on the result has `run` elements, which are pitch
+ * apart in the larger one.  The library is slow where a window lies in the
+ * padding alone. */
+static bool widen_dim(gs_window *w, int64_t run, int64_t pitch, int64_t lead) {
   int d = w->n;
   int64_t inner = 1;
-  while (d > 0 && inner != y->run) inner *= w->out[--d];
+  while (d > 0 && inner != run) inner *= w->out[--d];
   while (d > 0 && w->out[d - 1] == 1) d--;
-  if (!y->pitch || inner != y->run || d == w->n) return false;
+  if (inner != run || d == w->n) return false;
   inner /= w->out[d];
-  if (y->pitch % inner || y->lead % inner) return false;
-  int64_t wide = y->pitch / inner, span = gs_window_span(w, d);
-  int64_t begin = w->begin[d] + y->lead / inner * w->stride[d];
+  if (pitch % inner || lead % inner) return false;
+  int64_t wide = pitch / inner, span = gs_window_span(w, d);
+  int64_t begin = w->begin[d] + lead / inner * w->stride[d];
   int64_t behind = (wide - 1) * w->stride[d] + span - w->in[d] - begin;
-  if (begin >= span || behind >= span || 8 * (wide - w->out[d]) > w->out[d])
-    return false;
+  if (begin >= span || behind >= span) return false;
   w->out[d] = wide;
   w->begin[d] = begin;
+  return true;
+}
+
+bool gs_dnn_conv_widen(gs_conv_shape *s, const gs_view *y) {
+  gs_conv_shape wide = *s;
+  if (!y->pitch) return false;
+  int64_t inner = y->apart ? y->lead % y->pitch : y->lead;
+  if (!widen_dim(&wide.w, y->run, y->pitch, inner)) return false;
+  if (y->apart && !widen_dim(&wide.w, y->runs * y->pitch, y->apart,
+                             y->lead - inner))
+    return false;
+  int64_t all = gs_conv_places_out(&wide), own = gs_conv_places_out(s);
+  if (8 * (all - own) > own) return false;
+  *s = wide;
   return true;
 }
 
@@ -282,7 +296,7 @@ gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
   gs_dnn_conv *c = GS_NEW(a, gs_dnn_conv);
   c->s = c->p = *s;
   c->form = *form;
-  c->part = (gs_view){.run = form->run, .pitch = form->pitch};
+  c->part = gs_part_of(&form->part, 1);
   cut(c);
   gs_arena_at_end(a, destroy, c);
   int threads = gs_dnn_one_thread();
@@ -291,10 +305,7 @@ gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
   if (!ok) return NULL;
   if (c->src.run)
     c->src_size = rounded(dnnl_memory_desc_get_size(c->src.to));
-  if (*block) {
-    c->part.run *= *block;
-    c->part.pitch *= *block;
-  }
+  if (*block) c->part = gs_part_of(&c->part, *block);
   if (c->dst.run || c->part.pitch)
     c->dst_size = rounded(dnnl_memory_desc_get_size(c->dst.from));
   c->weights_size = rounded(dnnl_memory_desc_get_size(c->weights.to));

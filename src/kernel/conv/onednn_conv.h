@@ -17,11 +17,11 @@ typedef struct gs_dnn_conv_form {
   bool relu; /* what is negative in the end becomes 0 */
   int x, z;  /* blocks of the operand and of what is added */
   bool any;  /* the result may be in blocks */
-  int64_t run, pitch; /* of the result: where it is a part, see gs_view */
+  gs_view part; /* of the result: its runs, where it is a part */
 } gs_dnn_conv_form;
 
 /* Makes s the convolution whose result is the larger tensor of which y, the
- * result of s, is a part along a spatial dim: what lies between the runs is
+ * result of s, is a part along spatial dims: what lies between the runs is
  * computed with them.  False, and s as it was, where y is none, the library
  * would be slower there, or that would be more than an eighth. */
 bool gs_dnn_conv_widen(gs_conv_shape *s, const gs_view *y);

@@ -31,10 +31,11 @@ typedef struct gs_view {
   /* Result 0 of rows with GS_OP_PARTS, where it is a part of a larger tensor:
    * elements run * i .. run * i + run - 1 lie one behind another from element
    * pitch * i on; in blocks of channels `block` times as many.  0: all lie so.
-   * What lies between the runs, the last pitch included that begins `lead`
-   * elements before the first of them, is of nobody until the kernel has run.
-   * See kernel/core/layout.h. */
-  int64_t run, pitch, lead;
+   * Where two dims are parts, `runs` of them are a group, and group i begins at
+   * element apart * i; 0: there is one.  What lies between the runs, the last
+   * pitch and group included that begin `lead` elements before the first of
+   * them, is of nobody until the kernel has run.  See kernel/core/layout.h. */
+  int64_t run, pitch, runs, apart, lead;
   bool any;  /* results: `block` may be set */
 } gs_view;
 

@@ -7,15 +7,21 @@
 #include "kernel/core/strided.h"
 #include "kernel/core/support.h"
 
+/* How many elements of v there are before a gap, among which are those of a
+ * dim that are s apart where it is row-major; 0: none bounds them. */
+static int64_t bound(const gs_view *v, int64_t s) {
+  if (!v->pitch) return 0;
+  if (s < v->run) return v->run;
+  return v->apart && s < v->run * v->runs ? v->run * v->runs : 0;
+}
+
 /* Appends a dim of v, of n, that is read with stride `from` and of which
  * consecutive elements are `s` apart in v: those of a part are further. */
 static void add_dim(gs_strided *copy, const gs_view *v, int64_t n,
                     int64_t from, int64_t s) {
-  int64_t some = v->pitch && s < v->run ? gs_min(n, v->run / s) : n;
+  int64_t all = bound(v, s), some = all ? gs_min(n, all / s) : n;
   gs_assert(some == n || (some > 0 && n % some == 0));
-  if (some != n)
-    gs_strided_dim(copy, n / some, from * some,
-                   gs_part_stride(v, s * some));
+  if (some != n) add_dim(copy, v, n / some, from * some, s * some);
   gs_strided_dim(copy, some, from, gs_part_stride(v, s));
 }
 

@@ -12,7 +12,10 @@ void gs_unblock(const gs_view *v, int block, const float *from, float *to,
 
 /* Where element i of v lies, in elements from its first one. */
 static inline int64_t gs_part_place(const gs_view *v, int64_t i) {
-  return v->pitch ? i / v->run * v->pitch + i % v->run : i;
+  if (!v->pitch) return i;
+  int64_t r = i / v->run, at = i % v->run;
+  if (!v->apart) return r * v->pitch + at;
+  return r / v->runs * v->apart + r % v->runs * v->pitch + at;
 }
 /* How many of n elements from i on lie one behind another. */
 static inline int64_t gs_part_run(const gs_view *v, int64_t i, int64_t n) {
@@ -21,7 +24,14 @@ static inline int64_t gs_part_run(const gs_view *v, int64_t i, int64_t n) {
 }
 /* The stride of a dim of v that is `s` where v is row-major. */
 static inline int64_t gs_part_stride(const gs_view *v, int64_t s) {
-  return v->pitch && s >= v->run ? s / v->run * v->pitch : s;
+  if (!v->pitch || s < v->run) return s;
+  s /= v->run;
+  return v->apart && s >= v->runs ? s / v->runs * v->apart : s * v->pitch;
+}
+/* How v lies, nothing else of it, in blocks of so many channels. */
+static inline gs_view gs_part_of(const gs_view *v, int block) {
+  return (gs_view){.run = v->run * block, .pitch = v->pitch * block,
+                   .runs = v->runs, .apart = v->apart * block};
 }
 
 /* Copies n elements of `size` bytes to where elements i .. i + n - 1 of v
