@@ -4,7 +4,8 @@
  *
  * SoftmaxApply (x, m, s): e^(x - m) / s; `log`: x - (m + ln s).
  * Normalize (x, r, m, g, b): (x - m) * r * g + b, where m, g and b may be left
- * out.  Computed in the type of the statistics, f32 or f64. */
+ * out.  Computed in the type of the statistics, f32 or f64; of an m that is f64
+ * where r is f32, what f32 does not hold is subtracted after what it does. */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 #include "kernel/gemm/gemm.h"
 #include "kernel/reduce/rowloops.h"
 
-enum { OPERANDS = 5 };
+enum { MEAN = 2, OPERANDS = 5 }; /* of Normalize */
 
 typedef union number {
   float f32;
@@ -30,6 +31,7 @@ struct plan {
   gs_dtype type; /* of the computation */
   int64_t wide;  /* bytes of it */
   bool log;
+  bool wide_mean;        /* it is f64, and that is not what is computed in */
   int n, nloop;          /* operands; loops, the innermost is the run */
   int64_t dim[GS_MAX_RANK];
   int64_t step[OPERANDS][GS_MAX_RANK]; /* of each loop; operand 0: of x */
@@ -92,7 +94,7 @@ static const void *load(const gs_kctx *k, int i, int64_t at, int64_t m,
   if (v->rank < 0) return NULL;
   int64_t size = gs_dtype_get((int)v->dtype)->bits / 8;
   const char *from = (const char *)v->data + at * size;
-  if (v->dtype == p->type) return from;
+  if (v->dtype == p->type || (i == MEAN && p->wide_mean)) return from;
   gs_convert(p->type, buf, v->dtype, from, p->inner[i] ? m : 1, NULL);
   return buf;
 }
@@ -201,9 +203,29 @@ EACH(f32, float)
 EACH(f64, double)
 #undef EACH
 
+/* x less what f32 holds of the mean; *rest: what it does not hold.  Elements
+ * that are near to a mean far from 0 lose nothing by that. */
+static void less_most(const plan *p, const float *x, const double *mean,
+                      int64_t m, float *out, float *rest) {
+  float most[GS_CHUNK];
+  int64_t n = p->inner[MEAN] ? m : 1;
+  gs_assert(m <= GS_CHUNK && p->type == GS_FLOAT);
+  for (int64_t i = 0; i < n; i++) {
+    most[i] = (float)mean[i];
+    rest[i] = isfinite(most[i]) ? (float)(mean[i] - (double)most[i]) : 0;
+  }
+  (p->inner[MEAN] ? p->loop->less_each : p->loop->less)(out, x, most, m);
+}
+
 static void normalize_run(const plan *p, void *o, const void *const *v,
                           int64_t m) {
   _Alignas(64) char buf[4][GS_CHUNK * sizeof(number)];
+  _Alignas(64) float near[GS_CHUNK], rest[GS_CHUNK];
+  const void *split[OPERANDS] = {near, v[1], rest, v[3], v[4]};
+  if (p->wide_mean) {
+    less_most(p, v[0], v[MEAN], m, near, rest);
+    v = split;
+  }
   const void *gain = spread(p, v[3], p->inner[3], 1, m, buf[0]);
   const void *bias =
       v[4] ? spread(p, v[4], p->inner[4], 0, m, buf[1]) : NULL;
@@ -220,7 +242,12 @@ static void normalize_run(const plan *p, void *o, const void *const *v,
 }
 
 static gs_status prep_normalize(gs_kctx *k) {
-  return prep(k, k->in[1].dtype, normalize_run);
+  bool wide = k->nin > MEAN && k->in[MEAN].rank >= 0 &&
+              k->in[MEAN].dtype == GS_DOUBLE && k->in[1].dtype == GS_FLOAT;
+  GS_TRY(prep(k, k->in[1].dtype, normalize_run));
+  plan *p = k->state;
+  p->wide_mean = wide;
+  return GS_OK;
 }
 
 extern const gs_kernel gs_kernel_softmax_apply, gs_kernel_normalize;

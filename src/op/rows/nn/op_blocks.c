@@ -155,13 +155,17 @@ gs_status gs_shape_softmax_apply(gs_graph *g, gs_node *n, gs_err *e) {
   return gs_shape_set_like(g, n, 0, e);
 }
 
-/* Reciprocal deviation and mean are of the type that is computed in. */
+/* The reciprocal deviation is of the type that is computed in, and so is the
+ * mean, or it is f64. */
 gs_status gs_shape_normalize(gs_graph *g, gs_node *n, gs_err *e) {
   gs_dtype t = n->in[1]->dtype;
   GS_TRY(check_float(g->arena, n, 0, e));
   if (t != GS_DOUBLE && (t != GS_FLOAT || n->in[0]->dtype == GS_DOUBLE))
     t = computed(n, GS_FLOAT);
+  const gs_value *mean = gs_node_in(n, 2);
+  bool wide = mean && mean->dtype == GS_DOUBLE;
   for (int i = 1; i < 5; i++)
-    GS_TRY(check_spread(g, n, i, i < 3 ? t : GS_UNDEFINED, e));
+    GS_TRY(check_spread(g, n, i,
+                        i == 1 || (i == 2 && !wide) ? t : GS_UNDEFINED, e));
   return gs_shape_set_like(g, n, 0, e);
 }
