@@ -89,15 +89,23 @@ save("weights", [
 ], [info("x", ["new", 32])], [info("y", ["new", 256])], {
     "w": random.integers(-3, 4, (32, 256)).astype(np.float32),
     "u": random.integers(-3, 4, (256,)).astype(np.float32)})
-# A number that is the length of the past.
-save("length", cache + [
-    node("Shape", "past_key_values.0.key", "shape"),
+# The same, but that places are those behind the past, whose length the tracer
+# asks of a Concat of it alone.
+lengths = [n for n in whole if n.name not in ("shape", "total", "places")]
+save("length", [
+    node("Concat", "past_key_values.0.key", "alone", axis=-2),
+    node("Shape", "alone", "shape"),
     node("Gather", "shape two", "length"),
-    node("Cast", "length", "f", to=T.FLOAT),
-    node("Softmax", "scores", "all", axis=-1),
-    node("MatMul", "all present.0.value", "y0"),
-    node("Add", "y0 f", "y"),
-], inputs, outputs, constants)
+    node("Shape", "k", "shape0"),
+    node("Gather", "shape0 two", "count"),
+    node("Range", "zero count one", "first"),
+    node("Add", "first length", "place"),
+    node("Add", "length count", "total"),
+    node("Range", "zero total one", "places"),
+] + lengths, inputs, outputs, constants)
+# What is there before the step.
+save("before", cache + [node("ReduceSum", "past_key_values.0.value", "y")],
+     inputs, outputs, constants)
 # The last places of the cache.
 save("window", cache + [
     node("Slice", "present.0.value from to axis", "tail"),

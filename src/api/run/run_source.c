@@ -419,6 +419,7 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
       GS_TRY(bind_input(a, s, v, &s->input[i]->t, e));
       if (!s->graph->mesh && !s->varies[i]) fix_input(s, v, &s->input[i]->t);
     }
+  GS_TRY(gs_pass_cache_lengths(a, s->graph, &s->cache, &s->bind, e));
   GS_TRY(gs_pass_infer(a, s->graph, &s->bind, e));
   return gs_pass_cache_hide(a, s->graph, &s->state, &s->cache, &s->bind, e);
 }

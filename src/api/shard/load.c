@@ -156,6 +156,7 @@ gs_status gs_load_bind(gs_arena *a, const gs_bindings *more,
   GS_TRY(put_all(&out->bind, more, e));
   gs_cache cache;
   GS_TRY(gs_pass_cache(a, out->graph, &out->state, &out->bind, &cache, e));
+  GS_TRY(gs_pass_cache_lengths(a, out->graph, &cache, &out->bind, e));
   GS_TRY(gs_pass_infer(a, out->graph, &out->bind, e));
   GS_TRY(gs_pass_cache_hide(a, out->graph, &out->state, &cache, &out->bind,
                             e));

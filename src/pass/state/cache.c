@@ -24,10 +24,18 @@ static const char *name_of(gs_arena *a, const gs_value *v, int d) {
   return name ? name : gs_sprintf(a, "%s:%d", v->name, d);
 }
 
-/* Whether n lays its operands end to end, the past first. */
+/* The operands of a node that lays them end to end; 0: it does not. */
+static int joined(const gs_node *n) {
+  return n && n->op && n->op->flags & GS_OP_JOINS ? n->nin : 0;
+}
+
+/* Whether n lays its operands end to end, the past first, or what is nothing
+ * else. */
 static bool joins(const gs_node *n, const gs_value *past) {
-  return n && n->op && (n->op->flags & GS_OP_JOINS) && n->nin >= 2 &&
-         n->in[0] == past;
+  if (joined(n) < 2) return false;
+  const gs_value *x = n->in[0];
+  while (x != past && joined(x->def) == 1) x = x->def->in[0];
+  return x == past;
 }
 
 /* The dim that grows: of a Concat its axis, else the only symbolic one that
@@ -69,10 +77,12 @@ static gs_status bind_dim(gs_arena *a, const gs_value *v, int d,
   return gs_bindings_put(larger, name, s->size + 1, e);
 }
 
+/* *dim: which one grows. */
 static gs_status set_size(gs_arena *a, gs_graph *g, const gs_state *s,
-                          gs_bindings *bind, gs_cache *c, gs_err *e) {
+                          gs_bindings *bind, gs_cache *c, int *dim,
+                          gs_err *e) {
   const gs_value *y = g->output.at[s->out], *x = g->input.at[s->in];
-  int d = growing_dim(y, x, bind, s->size);
+  int d = *dim = growing_dim(y, x, bind, s->size);
   if (d < 0)
     return refuse(e, s, GS_SPEC,
                   gs_sprintf(a, "'%s' has no dim that could grow to %lld",
@@ -116,9 +126,41 @@ static gs_value *places(gs_graph *g, gs_cache *c, gs_value *x) {
   return expand->out[0];
 }
 
+/* A constant of one number, which is set later. */
+static gs_value *number(gs_graph *g, int64_t x) {
+  return gs_value_ints(g, FILLED, &x, 1);
+}
+
+/* Those that read x, but for n, read as many of its places as are filled in the
+ * last run: see cache_live.h. */
+static void cut_past(gs_graph *g, gs_cache *c, const gs_node *n, gs_value *x,
+                     int dim, int64_t size) {
+  gs_node *cut = NULL;
+  for (int i = 0, count = g->node.n; i < count; i++) {
+    gs_node *reader = g->node.at[i];
+    for (int k = 0; k < reader->nin; k++) {
+      if (reader == n || reader->in[k] != x) continue;
+      if (!cut) {
+        cut = new_node(g, "Slice", 4);
+        cut->in[1] = number(g, 0);
+        cut->in[2] = number(g, size - 1);
+        cut->in[3] = number(g, dim);
+        gs_node_output(cut, 0, gs_value_new(g, x->name, x->dtype, -1, NULL));
+        *gs_push(g->arena, &c->past) =
+            (gs_cache_past){cut->in[2], size, n, dim};
+      }
+      reader->in[k] = cut->out[0];
+    }
+  }
+  if (!cut) return;
+  cut->in[0] = x;
+  gs_graph_move_nodes(g, g->node.n - 1, 0);
+}
+
 /* present = Concat(past, new) becomes a write of new into past. */
-static void write_in_place(gs_graph *g, gs_node *n, gs_value *at) {
-  gs_value *past = n->in[0], *new = n->in[1];
+static void write_in_place(gs_graph *g, gs_node *n, gs_value *past,
+                           gs_value *at) {
+  gs_value *new = n->in[1];
   n->op_type = "TensorScatter";
   n->op = gs_op_find("", n->op_type);
   gs_assert(n->op);
@@ -130,21 +172,22 @@ static void write_in_place(gs_graph *g, gs_node *n, gs_value *at) {
   n->in[2] = at;
 }
 
-static gs_status fix_one(gs_arena *a, gs_graph *g, const gs_state *s,
+static gs_status fix_one(gs_arena *a, gs_graph *g, const gs_state *s, int dim,
                          gs_value **at, gs_cache *c, gs_err *e) {
   gs_value *y = g->output.at[s->out], *x = g->input.at[s->in];
   gs_node *n = y->def;
-  bool reads = false;
+  bool reads = false, writes = joins(n, x);
   for (int i = 0; n && i < n->nin; i++) reads = reads || n->in[i] == x;
-  if (reads && !joins(n, x)) return GS_OK; /* it keeps the cache itself */
-  if (!reads || n->nin != 2)
+  if (reads && !writes) return GS_OK; /* it keeps the cache itself */
+  if (!writes || n->nin != 2)
     return refuse(e, s, GS_UNSUPPORTED,
                   gs_sprintf(a, "%s makes '%s': it is not '%s' and what is new "
                              "after it, so it cannot be of a fixed size",
                              n ? gs_node_place(a, n) : "nothing", y->name,
                              x->name));
   if (!*at) *at = places(g, c, x);
-  write_in_place(g, n, *at);
+  cut_past(g, c, n, x, dim, s->size);
+  write_in_place(g, n, x, *at);
   c->n++;
   return GS_OK;
 }
@@ -159,12 +202,71 @@ gs_status gs_pass_cache(gs_arena *a, gs_graph *g, gs_states *s,
     if (!s->at[i].size) continue;
     if (!any && gs_graph_find(g, FILLED)) return GS_OK; /* it is so already */
     any = true;
-    GS_TRY(set_size(a, g, &s->at[i], bind, out, e));
-    GS_TRY(fix_one(a, g, &s->at[i], &at, out, e));
+    int dim;
+    GS_TRY(set_size(a, g, &s->at[i], bind, out, &dim, e));
+    GS_TRY(fix_one(a, g, &s->at[i], dim, &at, out, e));
   }
   if (!out->n) return GS_OK;
   s->filled = g->input.n - 1;
   gs_assert(g->input.at[s->filled] == out->filled);
-  out->larger = gs_graph_copy(a, g);
+  return GS_OK;
+}
+
+/* ---- lengths ---- */
+
+static void set_lengths(gs_graph *g, const gs_cache *c, int64_t less) {
+  for (int i = 0; i < c->past.n; i++) {
+    gs_value *v = gs_graph_find(g, c->past.at[i].end->name);
+    int64_t n = c->past.at[i].size - less;
+    gs_tensor *t = gs_memdup(g->arena, v->constant, sizeof *t);
+    t->data = gs_memdup(g->arena, &n, sizeof n);
+    v->constant = t;
+  }
+}
+
+/* How many places a run fills, which says what the past is in the last one:
+ * what is new does not depend on that. */
+static gs_status find_step(gs_arena *a, gs_graph *g, const gs_cache *c,
+                           const gs_bindings *bind, int64_t *step, gs_err *e) {
+  const gs_cache_past *p = &c->past.at[0];
+  const gs_value *new = p->writer->in[1];
+  gs_graph *part = gs_graph_copy(a, g);
+  gs_value *v = part->value.at[new->id];
+  gs_assert(!strcmp(v->name, new->name));
+  part->output.n = 0;
+  *gs_push(a, &part->output) = v;
+  v->is_output = true;
+  gs_graph_prune(part);
+  gs_err mine;
+  gs_err_init(&mine);
+  gs_status s = gs_pass_infer(a, part, bind, &mine);
+  if (s) gs_err_move(e, &mine);
+  gs_err_free(&mine);
+  GS_TRY(s);
+  if (!gs_value_shaped(v) || p->dim >= v->rank || v->dims[p->dim] > p->size)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, p->writer),
+                   "it is not known how many of %lld places '%s' fills",
+                   (long long)p->size, new->name);
+  *step = v->dims[p->dim];
+  return GS_OK;
+}
+
+static gs_value **values_of(gs_arena *a, const gs_graph *g) {
+  return gs_memdup(a, g->value.at, (size_t)g->value.n * sizeof *g->value.at);
+}
+
+gs_status gs_pass_cache_lengths(gs_arena *a, gs_graph *g, gs_cache *c,
+                                const gs_bindings *bind, gs_err *e) {
+  if (!c->n) return GS_OK;
+  if (c->past.n) {
+    GS_TRY(find_step(a, g, c, bind, &c->step, e));
+    set_lengths(g, c, c->step);
+  }
+  c->source = gs_graph_copy(a, g);
+  c->larger = gs_graph_copy(a, g);
+  set_lengths(c->larger, c, c->step - 1);
+  c->value = values_of(a, g);
+  c->more = values_of(a, c->larger);
+  gs_assert(c->source->value.n == g->value.n);
   return GS_OK;
 }

@@ -4,7 +4,8 @@
 
 #include "base/assert.h"
 #include "op/core/op.h"
-#include "pass/state/cache.h"
+#include "pass/state/cache_live.h"
+#include "pass/state/cache_size.h"
 
 typedef struct hider {
   gs_arena *a;
@@ -15,6 +16,7 @@ typedef struct hider {
   gs_map keep;     /* "size:dims behind" -> gs_value: whether it is filled */
   bool *zero;      /* [values] that are 0 in what is not filled */
   int nvalue;      /* of those */
+  gs_live live;    /* what is computed from how much is filled */
   gs_err *e;
 } hider;
 
@@ -28,7 +30,7 @@ static gs_status refuse(hider *h, const gs_node *n, const char *text) {
 /* ---- what depends on the size ---- */
 
 static const gs_value *twin(const hider *h, const gs_value *v) {
-  return v ? gs_graph_find(h->larger, v->name) : NULL;
+  return gs_live_twin(&h->live, v);
 }
 
 static bool is_size(const hider *h, int64_t n) {
@@ -62,86 +64,6 @@ static gs_status check_dims(hider *h, const gs_node *n, const gs_value *v) {
   return refuse(h, n, gs_sprintf(h->a, "'%s' is %s, of which a dim depends on "
                                  "the size of the cache, and is another one",
                                  v->name, shape));
-}
-
-/* Whether the elements of a are those of b at the same indices, in as many
- * bytes of each row as both have. */
-static bool begins_alike(const gs_tensor *a, const gs_tensor *b) {
-  int64_t bits = gs_dtype_get((int)a->dtype)->bits;
-  const char *x = gs_tensor_bytes(a), *y = gs_tensor_bytes(b);
-  int64_t n = gs_tensor_count(a);
-  if (bits % 8 || (n && (!x || !y))) return false;
-  for (int64_t i = 0; i < n; i++) {
-    int64_t rest = i, at = 0, step = 1;
-    for (int d = a->rank - 1; d >= 0; d--) {
-      at += rest % a->dims[d] * step;
-      rest /= a->dims[d];
-      step *= b->dims[d];
-    }
-    if (memcmp(x + i * bits / 8, y + at * bits / 8, (size_t)bits / 8))
-      return false;
-  }
-  return true;
-}
-
-/* Whether v is a constant that is another one with a larger cache. */
-static bool is_other(const hider *h, const gs_value *v) {
-  const gs_value *w = twin(h, v);
-  if (!v || !v->constant || !v->computed || !w || w->rank != v->rank ||
-      !w->constant || v->constant == w->constant)
-    return false;
-  return !begins_alike(v->constant, w->constant);
-}
-
-/* ---- operands that say shapes ---- */
-
-static bool same_map(const gs_tensor_map *a, const gs_tensor_map *b) {
-  bool same = a->rank == b->rank;
-  for (int d = 0; same && d < a->rank; d++)
-    same = a->dim[d].n == b->dim[d].n &&
-           !memcmp(a->dim[d].f, b->dim[d].f, a->dim[d].n);
-  return same;
-}
-
-/* Whether the rules differ in sizes alone. */
-static bool same_rule(const gs_rule *a, const gs_rule *b) {
-  bool same = a->nfactor == b->nfactor && a->nin == b->nin &&
-              a->nout == b->nout && a->nuse == b->nuse;
-  for (int i = 0; same && i < a->nfactor; i++)
-    same = a->factor[i].kind == b->factor[i].kind;
-  for (int i = 0; same && i < a->nin; i++)
-    same = same_map(&a->in[i], &b->in[i]);
-  for (int i = 0; same && i < a->nout; i++)
-    same = same_map(&a->out[i], &b->out[i]);
-  for (int i = 0; same && i < a->nuse; i++) {
-    const gs_reach *x = &a->use[i].reach, *y = &b->use[i].reach;
-    same = a->use[i].factor == b->use[i].factor && x->num == y->num &&
-           x->den == y->den && x->first == y->first && x->last == y->last &&
-           x->apart == y->apart;
-  }
-  return same;
-}
-
-/* Whether operand k of n, a constant, says the shape of results that hold
- * elements of operand 0 where the rule says, or a size alone. */
-static bool says_shape(hider *h, const gs_node *n, gs_node *other, int k,
-                       bool alike) {
-  if (n->op->index.kind == GS_INDEX_SIZE && n->op->index.operand == k)
-    return true;
-  unsigned moves = GS_OP_VIEW | GS_OP_EARLY | GS_OP_MOVES;
-  if (!(n->op->flags & moves) || !k || !alike) return false;
-  gs_value *v = other->in[k], *y = other->out[0];
-  const gs_tensor *t = v->constant;
-  gs_value before = *y;
-  gs_err none;
-  gs_err_init(&none);
-  v->constant = NULL;
-  y->rank = -1; /* what is declared would do */
-  bool needs = gs_shape_try(h->larger, other, &none) != GS_OK;
-  v->constant = t;
-  *y = before;
-  gs_err_free(&none);
-  return needs;
 }
 
 /* ---- hiding ---- */
@@ -287,6 +209,8 @@ static gs_status read_dim(hider *h, gs_node *n, const gs_rule *r, int k,
   int f = factor_of(r, &r->in[k], d);
   gs_factor_kind kind = f < 0 ? GS_WHOLE : r->factor[f].kind;
   if (kind == GS_PASS) return GS_OK;
+  /* of places up to its own, which are filled where that is */
+  if (kind == GS_SCAN && !gs_node_int(n, "reverse", 0)) return GS_OK;
   if (kind == GS_SUMMED && n->op->flags & GS_OP_PRODUCT)
     return cancel(h, n, r, f);
   if (n->op->fades && n->op->fades - 1 == k) return fade(h, n, k, d);
@@ -303,7 +227,7 @@ static gs_status read_dim(hider *h, gs_node *n, const gs_rule *r, int k,
 static gs_status read_unknown(hider *h, const gs_node *n) {
   for (int i = 0; i < n->nin + n->nout; i++) {
     const gs_value *v = i < n->nin ? n->in[i] : n->out[i - n->nin];
-    if (any_grows(h, v) || (i < n->nin && is_other(h, v)))
+    if (any_grows(h, v) || (i < n->nin && gs_live_differs(&h->live, v)))
       return refuse(h, n, gs_sprintf(h->a, "it reads or makes '%s', which is "
                                      "as large as the cache", v->name));
   }
@@ -325,6 +249,19 @@ static gs_status check_results(hider *h, const gs_node *n, bool alike) {
   return GS_OK;
 }
 
+/* Lets n read what its operand k, a constant of the last run, is in each. */
+static gs_status follow(hider *h, gs_node *n, int k) {
+  gs_value *x = n->in[k], *y = gs_live_value(&h->live, x);
+  gs_err none;
+  gs_err_init(&none);
+  if (y) n->in[k] = y;
+  bool good = y && !gs_shape_try(h->g, n, &none) && !gs_node_dynamic(n);
+  gs_err_free(&none);
+  if (good) return GS_OK;
+  return refuse(h, n, gs_sprintf(h->a, "it computes with '%s', which depends "
+                                 "on the size of the cache", x->name));
+}
+
 static gs_status read_node(hider *h, gs_node *n) {
   const gs_value *w = NULL;
   for (int i = 0; i < n->nout && !w; i++) w = twin(h, n->out[i]);
@@ -336,16 +273,15 @@ static gs_status read_node(hider *h, gs_node *n) {
   gs_rule r, more;
   GS_TRY(gs_rule_of(h->a, n, &r, h->e));
   GS_TRY(gs_rule_of(h->a, other, &more, h->e));
-  bool alike = same_rule(&r, &more);
+  bool alike = gs_cache_same_rule(&r, &more);
   GS_TRY(check_results(h, n, alike));
   bool zero = false;
   for (int k = 0, nin = n->nin; k < nin; k++) {
     gs_value *x = n->in[k];
     GS_TRY(check_dims(h, n, x));
-    if (is_other(h, x) && !says_shape(h, n, other, k, alike))
-      return refuse(h, n, gs_sprintf(h->a, "it computes with '%s', which "
-                                     "depends on the size of the cache",
-                                     x->name));
+    if (gs_live_differs(&h->live, x) &&
+        !gs_cache_says_shape(h->larger, n, other, k, alike))
+      GS_TRY(follow(h, n, k));
     if (x && k == 0) zero = x->id < h->nvalue && h->zero[x->id];
     for (int d = 0; x && gs_op_reads(n->op, k) && d < x->rank; d++)
       if (x->id < h->nvalue && grows(h, x, d))
@@ -378,6 +314,7 @@ static gs_status find_step(hider *h, gs_states *s) {
                                      (long long)step, y->name,
                                      (long long)s->step));
   }
+  gs_assert(!h->c->past.n || s->step == h->c->step);
   return GS_OK;
 }
 
@@ -392,17 +329,41 @@ static void make_limit(hider *h, int64_t step) {
   h->limit = n->out[0];
 }
 
-static gs_status infer_larger(hider *h, const gs_bindings *bind) {
-  gs_err mine;
+/* Puts what bind has into the bindings of the larger graph.  along: dims that
+ * are bound to a size are those of a cache. */
+static gs_status bind_larger(hider *h, const gs_bindings *bind, bool along) {
   for (int i = 0; i < bind->map.n; i++) {
     const char *name = bind->map.entry[i].key;
     int64_t n, more;
     gs_bindings_get(bind, name, &n);
-    if (!gs_bindings_get(&h->c->bind, name, &more))
-      GS_TRY(gs_bindings_put(&h->c->bind, name, n, h->e));
+    bool known = gs_bindings_get(&h->c->bind, name, &more);
+    if (known && (!along || more != n || !is_size(h, n))) continue;
+    GS_TRY(gs_bindings_put(&h->c->bind, name, n + (along && known), h->e));
   }
+  return GS_OK;
+}
+
+/* Inputs that are as long as the cache (a mask) have a dim of their own that is
+ * bound to its size; whether it has to grow too, only inference can tell. */
+static gs_status infer_larger(hider *h, const gs_bindings *bind) {
+  gs_err mine;
+  gs_graph *again = gs_graph_copy(h->a, h->larger);
+  gs_value **more = gs_memdup(h->a, again->value.at,
+                              (size_t)again->value.n * sizeof *more);
+  GS_TRY(bind_larger(h, bind, false));
   gs_err_init(&mine);
   gs_status s = gs_pass_infer(h->a, h->larger, &h->c->bind, &mine);
+  if (s) {
+    gs_err none;
+    GS_TRY(bind_larger(h, bind, true));
+    gs_err_init(&none);
+    if (!gs_pass_infer(h->a, again, &h->c->bind, &none)) {
+      s = GS_OK;
+      h->larger = h->c->larger = again;
+      h->c->more = more;
+    }
+    gs_err_free(&none);
+  }
   if (s)
     gs_fail(h->e, s, NULL, "the model does not take a cache of another size: "
             "%s: %s", mine.diag[0].place ? mine.diag[0].place : "",
@@ -421,6 +382,7 @@ gs_status gs_pass_cache_hide(gs_arena *a, gs_graph *g, gs_states *s,
   h.nvalue = g->value.n;
   h.zero = GS_NEWS(a, h.nvalue + 1, bool);
   make_limit(&h, s->step);
+  gs_live_init(&h.live, a, g, s, c, h.limit->def);
   int n = g->node.n;
   gs_node **node = GS_NEWS(a, n + 1, gs_node *);
   for (int i = 0; i < n; i++) node[i] = g->node.at[i];
