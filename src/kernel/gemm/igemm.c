@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/isa.h"
 #include "kernel/core/par.h"
@@ -9,114 +10,293 @@
 #include <immintrin.h>
 #endif
 
-enum { ROWS = 4, COLS = 16, DEPTH = 512 /* pairs of k at a time */ };
+struct way {
+  int rows, cols; /* of a tile */
+  bool bytes;     /* words are of four bytes, else of two i16 */
+  void (*tile)(int rows, int64_t words, const char *a, int64_t lda,
+               const uint32_t *b, int32_t *c);
+  void (*correct)(int rows, const int32_t *zero, const int32_t *sum,
+                  const int32_t *panel, int32_t *c);
+};
 
+#ifndef GS_UNROLL
+#ifdef __clang__
+#define GS_UNROLL _Pragma("unroll")
+#else
+#define GS_UNROLL _Pragma("GCC unroll 16")
+#endif
+#endif
 #define GS_STAMP "kernel/gemm/igemm.inc"
+#define GS_STAMP_VNNI
 #include "kernel/core/stamp.h"
 
-static int64_t pairs_of(int64_t k) { return gs_ceil_div(k, 2); }
+static const struct way *way(void) { return GS_PICK_VNNI(&way); }
 
+int gs_igemm_word(void) { return way()->bytes ? 4 : 2; }
+int gs_igemm_cols(void) { return way()->cols; }
+
+static int64_t words_of(int64_t k) { return gs_ceil_div(k, gs_igemm_word()); }
+
+/* Bytes from one packed row of a to the next: an odd number of cache lines, so
+ * that the rows of a tile do not fall into the same places of the caches. */
+static int64_t row_size(int64_t words) {
+  return (gs_ceil_div(words, 16) | 1) * 64;
+}
+
+/* Rows are followed by the zero point and the sum of each. */
 size_t gs_igemm_a_size(int64_t m, int64_t k) {
-  return (size_t)(gs_ceil_div(m, ROWS) * ROWS * pairs_of(k)) * 4;
-}
-size_t gs_igemm_b_size(int64_t n, int64_t k) {
-  return (size_t)(gs_ceil_div(n, COLS) * COLS * pairs_of(k)) * 4;
+  return (size_t)(m * row_size(words_of(k))) +
+         2 * (size_t)m * sizeof(int32_t);
 }
 
-/* Panels of `wide` rows of a (columns of b): [panel][pair][wide][2]. */
+static int32_t *row_terms(const void *a, int64_t m, int64_t words) {
+  return (int32_t *)((uintptr_t)a + (size_t)(m * row_size(words)));
+}
+
+/* Words are followed by two numbers for each column: the sum of its codes, less
+ * k times its zero point, and the zero point. */
+size_t gs_igemm_panel_size(int64_t words) {
+  return (size_t)((words * way()->cols + 2 * way()->cols) * 4);
+}
+
+static int32_t *column_terms(void *panel, int64_t words) {
+  return (int32_t *)panel + words * way()->cols;
+}
+
+size_t gs_igemm_b_size(int64_t n, int64_t k) {
+  return (size_t)gs_ceil_div(n, way()->cols) *
+         gs_igemm_panel_size(words_of(k));
+}
+
+/* ---- packing ---- */
+
+void gs_igemm_codes(const void *x, bool sign, int32_t zero, int64_t n,
+                    void *to, int64_t stride) {
+  const uint8_t *u = x;
+  const int8_t *s = x;
+  if (way()->bytes) {
+    uint8_t *t = to, flip = sign ? 0 : 0x80;
+    for (int64_t i = 0; i < n; i++) t[i * stride] = u[i] ^ flip;
+    return;
+  }
+  int16_t *t = to;
+  if (sign)
+    for (int64_t i = 0; i < n; i++) t[i * stride] = (int16_t)(s[i] - zero);
+  else
+    for (int64_t i = 0; i < n; i++) t[i * stride] = (int16_t)(u[i] - zero);
+}
+
 typedef struct packing {
   const gs_bytes *x;
-  int wide;
-  int64_t n, k;
-  int64_t step, along; /* of an index of the panel, of k */
-  int16_t *to;
+  int64_t n, k, words;
+  char *to;
+  int32_t *terms;
 } packing;
 
-static void pack_line(const packing *p, int64_t i, int16_t *to) {
+/* Row i of a as u8. */
+static void row_of_bytes(const packing *p, int64_t i, int32_t zero) {
   const gs_bytes *x = p->x;
-  int32_t z = x->zero ? x->zero[i * x->step] : 0;
-  const int8_t *s = (const int8_t *)x->data + i * p->step;
-  const uint8_t *u = (const uint8_t *)x->data + i * p->step;
-  for (int64_t k = 0; k < p->k; k++) {
-    int32_t v = x->sign ? s[k * p->along] : u[k * p->along];
-    to[k / 2 * 2 * p->wide + k % 2] = (int16_t)(v - z);
-  }
-  if (p->k % 2) to[p->k / 2 * 2 * p->wide + 1] = 0;
+  const uint8_t *from = (const uint8_t *)x->data + i * x->row;
+  uint8_t *to = (uint8_t *)p->to + i * row_size(p->words);
+  uint8_t flip = x->sign ? 0x80 : 0;
+  uint32_t sum = 0;
+  if (x->col == 1)
+    for (int64_t k = 0; k < p->k; k++) to[k] = from[k] ^ flip;
+  else
+    for (int64_t k = 0; k < p->k; k++) to[k] = from[k * x->col] ^ flip;
+  for (int64_t k = 0; k < p->k; k++) sum += to[k];
+  memset(to + p->k, 0, (size_t)(4 * p->words - p->k));
+  p->terms[i] = zero + (x->sign ? 128 : 0);
+  p->terms[p->n + i] = (int32_t)sum;
 }
 
-static void pack_panels(void *ctx, int64_t lo, int64_t hi) {
+static void pack_rows(void *ctx, int64_t lo, int64_t hi) {
   const packing *p = ctx;
-  int64_t pairs = pairs_of(p->k);
-  for (int64_t panel = lo; panel < hi; panel++) {
-    int16_t *to = p->to + panel * pairs * p->wide * 2;
-    int64_t have = gs_min(p->wide, p->n - panel * p->wide);
-    if (have < p->wide)
-      memset(to, 0, (size_t)(pairs * p->wide) * 2 * sizeof *to);
-    for (int64_t i = 0; i < have; i++)
-      pack_line(p, panel * p->wide + i, to + 2 * i);
+  const gs_bytes *x = p->x;
+  for (int64_t i = lo; i < hi; i++) {
+    int32_t zero = x->zero ? x->zero[i * x->step] : 0;
+    if (way()->bytes) {
+      row_of_bytes(p, i, zero);
+      continue;
+    }
+    int16_t *to = (int16_t *)(void *)(p->to + i * row_size(p->words));
+    const uint8_t *from = (const uint8_t *)x->data + i * x->row;
+    for (int64_t k = 0; k < p->k; k++) {
+      int32_t v = from[k * x->col];
+      to[k] = (int16_t)((x->sign ? (int8_t)v : v) - zero);
+    }
+    if (p->k % 2) to[p->k] = 0;
   }
 }
 
 void gs_igemm_pack_a(const gs_bytes *a, int64_t m, int64_t k, void *to,
                      int threads) {
-  packing p = {a, ROWS, m, k, a->row, a->col, to};
-  gs_parallel(threads, gs_ceil_div(m, ROWS), k * ROWS, pack_panels, &p);
+  int64_t words = words_of(k);
+  packing p = {a, m, k, words, to, row_terms(to, m, words)};
+  gs_parallel(threads, m, k, pack_rows, &p);
+}
+
+void gs_igemm_close(void *panel, int64_t words, int64_t k, bool sign,
+                    int32_t zero) {
+  static const char one[4] = {1, 1, 1, 1};
+  const struct way *w = way();
+  if (!w->bytes) return;
+  int32_t *terms = column_terms(panel, words);
+  zero -= sign ? 0 : 128;
+  memset(terms, 0, (size_t)w->cols * sizeof *terms);
+  int32_t c[GS_IGEMM_COLS];
+  for (int64_t i = 0; i < words; i++) { /* a row of ones, word by word */
+    w->tile(1, 1, one, 0, (const uint32_t *)panel + i * w->cols, c);
+    for (int j = 0; j < w->cols; j++) terms[j] += c[j];
+  }
+  for (int j = 0; j < w->cols; j++) {
+    terms[j] = (int32_t)((uint32_t)terms[j] - (uint32_t)k * (uint32_t)zero);
+    terms[w->cols + j] = zero;
+  }
+}
+
+/* Columns [j, j + n) as words of a panel. */
+static void panel_of_bytes(const packing *p, int64_t j, int64_t n,
+                           char *panel) {
+  const gs_bytes *x = p->x;
+  const struct way *w = way();
+  int32_t *terms = column_terms(panel, p->words);
+  for (int64_t c = 0; c < n; c++) {
+    const uint8_t *from = (const uint8_t *)x->data + (j + c) * x->col;
+    uint8_t *to = (uint8_t *)panel + 4 * c, flip = x->sign ? 0 : 0x80;
+    int32_t zero = x->zero ? x->zero[(j + c) * x->step] : 0;
+    int64_t sum = 0;
+    for (int64_t k = 0; k < p->k; k++) {
+      uint8_t v = from[k * x->row] ^ flip;
+      to[k / 4 * 4 * w->cols + k % 4] = v;
+      sum += (int8_t)v;
+    }
+    zero -= x->sign ? 0 : 128;
+    terms[c] = (int32_t)(sum - p->k * zero);
+    terms[w->cols + c] = zero;
+  }
+}
+
+static void pack_panels(void *ctx, int64_t lo, int64_t hi) {
+  const packing *p = ctx;
+  const gs_bytes *x = p->x;
+  const struct way *w = way();
+  size_t size = gs_igemm_panel_size(p->words);
+  for (int64_t i = lo; i < hi; i++) {
+    char *panel = p->to + (size_t)i * size;
+    int64_t j = i * w->cols, n = gs_min(w->cols, p->n - j);
+    memset(panel, 0, size);
+    if (w->bytes) {
+      panel_of_bytes(p, j, n, panel);
+      continue;
+    }
+    for (int64_t c = 0; c < n; c++) {
+      const uint8_t *from = (const uint8_t *)x->data + (j + c) * x->col;
+      int16_t *to = (int16_t *)(void *)panel + 2 * c;
+      int32_t zero = x->zero ? x->zero[(j + c) * x->step] : 0;
+      for (int64_t k = 0; k < p->k; k++) {
+        int32_t v = from[k * x->row];
+        to[k / 2 * 2 * w->cols + k % 2] =
+            (int16_t)((x->sign ? (int8_t)v : v) - zero);
+      }
+    }
+  }
 }
 
 void gs_igemm_pack_b(const gs_bytes *b, int64_t n, int64_t k, void *to,
                      int threads) {
-  packing p = {b, COLS, n, k, b->col, b->row, to};
-  gs_parallel(threads, gs_ceil_div(n, COLS), k * COLS, pack_panels, &p);
+  packing p = {b, n, k, words_of(k), to, NULL};
+  gs_parallel(threads, gs_ceil_div(n, way()->cols), k * way()->cols,
+              pack_panels, &p);
 }
+
+/* ---- products ---- */
 
 typedef struct job {
-  int64_t m, n, k, ldc;
-  const int16_t *a, *b;
-  int32_t *c;
+  int64_t m, n, words;
+  const char *a;
+  const int32_t *terms; /* of rows */
+  const char *b;
+  gs_igemm_use *use;
+  void *ctx;
 } job;
 
-static void one_tile(const job *j, int64_t ip, int64_t jp, int64_t first,
-                     int64_t pairs) {
-  int32_t acc[ROWS][COLS];
-  int64_t all = pairs_of(j->k);
-  int64_t m = gs_min(ROWS, j->m - ip * ROWS);
-  int64_t n = gs_min(COLS, j->n - jp * COLS);
-  int32_t *c = j->c + ip * ROWS * j->ldc + jp * COLS;
-  memset(acc, 0, sizeof acc);
-  for (int64_t r = 0; first && r < m; r++)
-    memcpy(acc[r], c + r * j->ldc, (size_t)n * sizeof *c);
-  GS_PICK(tile)((int)m, pairs, j->a + (ip * all + first) * ROWS * 2,
-                j->b + (jp * all + first) * COLS * 2, acc);
-  for (int64_t r = 0; r < m; r++)
-    memcpy(c + r * j->ldc, acc[r], (size_t)n * sizeof *c);
+/* Rows [lo, hi) of a with the panel of columns [j, j + n). */
+static void panel_rows(const job *p, int64_t lo, int64_t hi, int64_t j,
+                       int64_t n, const char *panel) {
+  const struct way *w = way();
+  int64_t lda = row_size(p->words);
+  const int32_t *of = (const int32_t *)(const void *)panel +
+                      p->words * w->cols;
+  int32_t c[GS_IGEMM_ROWS * GS_IGEMM_COLS] __attribute__((aligned(64)));
+  for (int64_t i = lo; i < hi; i += w->rows) {
+    int rows = (int)gs_min(w->rows, hi - i);
+    w->tile(rows, p->words, p->a + i * lda, lda,
+            (const uint32_t *)(const void *)panel, c);
+    if (w->bytes) w->correct(rows, p->terms + i, p->terms + p->m + i, of, c);
+    p->use(p->ctx, i, rows, j, n, c);
+  }
 }
 
-/* Panels of columns; a part of k that fits the cache at a time. */
+static void some_columns(const job *p, int64_t lo, int64_t hi, int64_t row,
+                         int64_t end) {
+  size_t size = gs_igemm_panel_size(p->words);
+  int cols = way()->cols;
+  for (int64_t i = lo; i < hi; i++)
+    panel_rows(p, row, end, i * cols, gs_min(cols, p->n - i * cols),
+               p->b + (size_t)i * size);
+}
+
 static void columns(void *ctx, int64_t lo, int64_t hi) {
-  const job *j = ctx;
-  int64_t pairs = pairs_of(j->k), rows = gs_ceil_div(j->m, ROWS);
-  for (int64_t first = 0; first < pairs || !first; first += DEPTH)
-    for (int64_t jp = lo; jp < hi; jp++)
-      for (int64_t ip = 0; ip < rows; ip++)
-        one_tile(j, ip, jp, first, gs_min(DEPTH, pairs - first));
+  const job *p = ctx;
+  some_columns(p, lo, hi, 0, p->m);
 }
 
+/* Many rows at a time, so that they stay in a cache for all columns. */
 static void rows(void *ctx, int64_t lo, int64_t hi) {
-  job part = *(const job *)ctx;
-  part.a += lo * pairs_of(part.k) * ROWS * 2;
-  part.c += lo * ROWS * part.ldc;
-  part.m = gs_min(part.m, hi * ROWS) - lo * ROWS;
-  columns(&part, 0, gs_ceil_div(part.n, COLS));
+  const job *p = ctx;
+  int tall = way()->rows;
+  some_columns(p, 0, gs_ceil_div(p->n, way()->cols), lo * tall,
+               gs_min(p->m, hi * tall));
+}
+
+void gs_igemm_each(int64_t m, int64_t n, int64_t k, const void *a,
+                   const void *b, gs_igemm_use *use, void *ctx, int threads) {
+  const struct way *w = way();
+  int64_t words = words_of(k);
+  job p = {m, n, words, a, row_terms(a, m, words), b, use, ctx};
+  if (!m || !n) return;
+  if (n >= m)
+    gs_parallel(threads, gs_ceil_div(n, w->cols),
+                w->cols * m * gs_max(1, k / 16), columns, &p);
+  else
+    gs_parallel(threads, gs_ceil_div(m, w->rows),
+                w->rows * n * gs_max(1, k / 16), rows, &p);
+}
+
+void gs_igemm_panel(int64_t m, int64_t j, int64_t n, int64_t words,
+                    const void *a, const void *panel, gs_igemm_use *use,
+                    void *ctx) {
+  job p = {m, n, words, a, row_terms(a, m, words), NULL, use, ctx};
+  gs_assert(n <= way()->cols);
+  panel_rows(&p, 0, m, j, n, panel);
+}
+
+typedef struct store {
+  int32_t *c;
+  int64_t ldc;
+} store;
+
+static void put(void *ctx, int64_t i, int64_t m, int64_t j, int64_t n,
+                const int32_t *c) {
+  const store *s = ctx;
+  for (int64_t r = 0; r < m; r++)
+    memcpy(s->c + (i + r) * s->ldc + j, c + r * GS_IGEMM_COLS,
+           (size_t)n * sizeof *c);
 }
 
 void gs_igemm(int64_t m, int64_t n, int64_t k, const void *a, const void *b,
               int32_t *c, int64_t ldc, int threads) {
-  job j = {m, n, k, ldc, a, b, c};
-  if (!m || !n) return;
-  if (n >= m)
-    gs_parallel(threads, gs_ceil_div(n, COLS), COLS * m * gs_max(1, k / 8),
-                columns, &j);
-  else
-    gs_parallel(threads, gs_ceil_div(m, ROWS), ROWS * n * gs_max(1, k / 8),
-                rows, &j);
+  store s = {c, ldc};
+  gs_igemm_each(m, n, k, a, b, put, &s, threads);
 }
