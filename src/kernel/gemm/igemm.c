@@ -17,6 +17,8 @@ struct way {
                const uint32_t *b, int32_t *c);
   void (*correct)(int rows, const int32_t *zero, const int32_t *sum,
                   const int32_t *panel, int32_t *c);
+  void (*zip)(const uint8_t *x, int64_t pitch, bool sign, int32_t zero,
+              int64_t n, uint32_t *to); /* as many lines as a word has codes */
 };
 
 #ifndef GS_UNROLL
@@ -71,19 +73,29 @@ size_t gs_igemm_b_size(int64_t n, int64_t k) {
 /* ---- packing ---- */
 
 void gs_igemm_codes(const void *x, bool sign, int32_t zero, int64_t n,
-                    void *to, int64_t stride) {
+                    void *to) {
   const uint8_t *u = x;
-  const int8_t *s = x;
-  if (way()->bytes) {
-    uint8_t *t = to, flip = sign ? 0 : 0x80;
-    for (int64_t i = 0; i < n; i++) t[i * stride] = u[i] ^ flip;
+  uint8_t *bytes = to, flip = sign ? 0 : 0x80;
+  int16_t *pairs = to;
+  for (int64_t i = 0; i < n; i++)
+    if (way()->bytes) bytes[i] = u[i] ^ flip;
+    else pairs[i] = (int16_t)((sign ? (int8_t)u[i] : u[i]) - zero);
+}
+
+void gs_igemm_zip(const void *x, int64_t pitch, int64_t lines, bool sign,
+                  int32_t zero, int64_t n, uint32_t *to) {
+  gs_assert(lines >= 1 && lines <= gs_igemm_word());
+  if (lines == gs_igemm_word()) {
+    way()->zip(x, pitch, sign, zero, n, to);
     return;
   }
-  int16_t *t = to;
-  if (sign)
-    for (int64_t i = 0; i < n; i++) t[i * stride] = (int16_t)(s[i] - zero);
-  else
-    for (int64_t i = 0; i < n; i++) t[i * stride] = (int16_t)(u[i] - zero);
+  size_t size = (size_t)(4 / gs_igemm_word());
+  const uint8_t *line = x;
+  memset(to, 0, (size_t)n * sizeof *to);
+  for (int64_t l = 0; l < lines; l++, line += pitch)
+    for (int64_t i = 0; i < n; i++)
+      gs_igemm_codes(line + i, sign, zero, 1,
+                     (char *)(to + i) + (size_t)l * size);
 }
 
 typedef struct packing {
@@ -136,17 +148,27 @@ void gs_igemm_pack_a(const gs_bytes *a, int64_t m, int64_t k, void *to,
   gs_parallel(threads, m, k, pack_rows, &p);
 }
 
+enum { ONES = 16 }; /* words of 1 */
+
+static const char *ones(void) {
+  static const char all[4 * ONES] = {
+      1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+      1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+      1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  return all;
+}
+
 void gs_igemm_close(void *panel, int64_t words, int64_t k, bool sign,
                     int32_t zero) {
-  static const char one[4] = {1, 1, 1, 1};
   const struct way *w = way();
   if (!w->bytes) return;
   int32_t *terms = column_terms(panel, words);
   zero -= sign ? 0 : 128;
   memset(terms, 0, (size_t)w->cols * sizeof *terms);
   int32_t c[GS_IGEMM_COLS];
-  for (int64_t i = 0; i < words; i++) { /* a row of ones, word by word */
-    w->tile(1, 1, one, 0, (const uint32_t *)panel + i * w->cols, c);
+  for (int64_t i = 0; i < words; i += ONES) { /* a row of ones */
+    w->tile(1, gs_min(ONES, words - i), ones(), 0,
+            (const uint32_t *)panel + i * w->cols, c);
     for (int j = 0; j < w->cols; j++) terms[j] += c[j];
   }
   for (int j = 0; j < w->cols; j++) {

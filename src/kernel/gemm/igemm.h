@@ -56,9 +56,13 @@ int gs_igemm_cols(void); /* of a panel: at most GS_IGEMM_COLS */
 /* Bytes of a panel of `words` words of each column, and of what belongs to
  * it. */
 size_t gs_igemm_panel_size(int64_t words);
-/* Element i of n codes from x on is made element to[i * stride] of words. */
+/* Code i of n from x on becomes element i of `to`, as words have them. */
 void gs_igemm_codes(const void *x, bool sign, int32_t zero, int64_t n,
-                    void *to, int64_t stride);
+                    void *to);
+/* to[i] = a word of the codes i of `lines` lines, each `pitch` after the one
+ * before: of at most gs_igemm_word(); the rest of a word is 0. */
+void gs_igemm_zip(const void *x, int64_t pitch, int64_t lines, bool sign,
+                  int32_t zero, int64_t n, uint32_t *to);
 /* To be called when the [words][cols] words of a panel are there: of k codes
  * of b with this zero point, and not more than `words` hold. */
 void gs_igemm_close(void *panel, int64_t words, int64_t k, bool sign,

@@ -5,6 +5,7 @@
 #include "kernel/quant/quant.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "ir/packed.h"
@@ -27,6 +28,9 @@ struct quant_loops {
   void (*requantise)(uint8_t *to, const int32_t *x, int64_t n,
                      const float *scale, int64_t step, float zero, float lo,
                      float hi);
+  void (*finish)(const gs_finish *f, int64_t i, int64_t m, int64_t j,
+                 int64_t n, const int32_t *c, float lo, float hi, char *y,
+                 int64_t pitch);
 };
 
 #define GS_STAMP "kernel/quant/quant.inc"
@@ -83,6 +87,14 @@ void gs_requantise(gs_dtype t, void *dst, const int32_t *src, int64_t n,
   float lo, hi;
   gs_quant_range(t, &lo, &hi);
   loops()->requantise(dst, src, n, scale, step, (float)zero, lo, hi);
+}
+
+void gs_quant_finish(const gs_finish *f, int64_t i, int64_t m, int64_t j,
+                     int64_t n, const int32_t *c, void *y, int64_t pitch) {
+  float lo = 0, hi = 0;
+  gs_assert(n <= 32);
+  if (f->to != GS_FLOAT) gs_quant_range(f->to, &lo, &hi);
+  loops()->finish(f, i, m, j, n, c, lo - f->zero, hi - f->zero, y, pitch);
 }
 
 /* ---- plans ---- */
