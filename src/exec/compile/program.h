@@ -155,8 +155,14 @@ typedef struct gs_program {
   int *producer; /* [values] the step that makes it, or -1 */
   const gs_value **over; /* [values] kept outputs: what a device has of the
                             input that they become */
-  bool *any;     /* [values] all that read it take blocks of channels */
+  int *any;      /* [values] the blocks of channels that all that read it take
+                    and in which it should lie; 0: row-major */
 } gs_program;
+
+/* Whether s runs a kernel in every run. */
+static inline bool gs_step_runs_kernel(const gs_step *s) {
+  return s->kind == GS_STEP_KERNEL && !s->once;
+}
 
 /* Compiles g: checks that everything can run, orders the steps and plans the
  * memory.  Errors: GS_UNSUPPORTED (node, tensor, type), GS_DATA (a node of a

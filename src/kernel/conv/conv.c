@@ -9,6 +9,7 @@
 #include "kernel/conv/onednn_conv.h"
 #include "kernel/core/par.h"
 #include "kernel/core/share.h"
+#include "kernel/pointwise/joined.h"
 
 /* Operands.  From Z on those of FusedConv: what is added to the result, and
  * the scale, bias, mean and variance of a BatchNormalization before that. */
@@ -18,7 +19,8 @@ typedef struct plan {
   gs_conv_own *own; /* or */
   gs_dnn_conv *dnn;
   gs_conv_shape s;
-  bool half, scaled, relu;
+  bool half, scaled;
+  gs_joined after; /* applied to the result */
   int64_t lead; /* of a result whose margins are computed too */
   double epsilon;
   const void *weights; /* packed, or scaled for own; NULL: made at each run */
@@ -59,9 +61,9 @@ static const char *pack_key(gs_kctx *k, const plan *p) {
   const gs_conv_shape *s = &p->s;
   gs_buf b;
   gs_buf_init(&b, k->arena);
-  gs_buf_printf(&b, "conv %d %d %d %a %lld %lld %lld %lld",
-                (int)k->in[W].dtype, p->relu, gs_kernel_has(k, Z),
-                p->epsilon, (long long)s->batch, (long long)s->group,
+  gs_buf_printf(&b, "conv %d %d %d %d %a %lld %lld %lld %lld",
+                (int)k->in[W].dtype, k->in[X].block, k->out[0].any,
+                gs_kernel_has(k, Z), p->epsilon, (long long)s->batch, (long long)s->group,
                 (long long)s->in, (long long)s->out);
   for (int i = W; i < k->nin; i++)
     gs_buf_printf(&b, " %p", i == Z ? NULL : k->in[i].fixed);
@@ -131,7 +133,7 @@ static void plan_scratch(gs_kctx *k, plan *p) {
     k->scratch_size += p->wide[i];
   }
   /* Rounded from there, or put where it is to lie. */
-  bool later = p->relu || gs_kernel_has(k, Z); /* rest */
+  bool later = p->after.loop || gs_kernel_has(k, Z); /* rest */
   if (p->half || (p->own && k->out[0].pitch && later))
     p->result = rounded((size_t)k->out[0].n * sizeof(float));
   if (p->scaled && !p->weights)
@@ -154,15 +156,15 @@ static gs_status prep(gs_kctx *k) {
   k->state = p;
   p->half = gs_dtype_half(t);
   p->scaled = gs_kernel_has(k, SCALE);
-  p->relu = gs_node_int(k->node, "relu", 0) != 0;
+  p->after = gs_joined_get(k->node);
   p->epsilon = gs_node_float(k->node, "epsilon", 1e-5);
-  bool fused = p->scaled || p->relu || add;
+  bool fused = p->scaled || p->after.loop || add;
   if (t != GS_FLOAT && (fused || (!p->half && t != GS_DOUBLE)))
     return gs_kernel_no_type(k, t);
   GS_TRY(gs_conv_shape_get(k, X, W, false, &p->s));
   bool bias = gs_kernel_has(k, B) || p->scaled;
-  gs_dnn_conv_form form = {.bias = bias, .add = add, .relu = p->relu,
-                           .x = k->in[X].block,
+  gs_dnn_conv_form form = {.bias = bias, .add = add,
+                           .after = p->after, .x = k->in[X].block,
                            .z = add ? k->in[Z].block : 0,
                            .any = k->out[0].any};
   gs_conv_shape s = p->s;
@@ -184,14 +186,15 @@ static gs_status prep(gs_kctx *k) {
 typedef struct rest_job {
   float *y;
   const float *z;
-  bool relu;
+  const gs_joined *after;
 } rest_job;
 
 static void rest(void *ctx, int64_t lo, int64_t hi) {
   const rest_job *j = ctx;
   for (int64_t i = lo; j->z && i < hi; i++) j->y[i] += j->z[i];
-  for (int64_t i = lo; j->relu && i < hi; i++)
-    j->y[i] = j->y[i] < 0 ? 0 : j->y[i];
+  if (j->after->loop)
+    j->after->loop(j->y + lo, (const void *[]){j->y + lo}, hi - lo,
+                   j->after->param);
 }
 
 /* Operand i (data: in f32, or as it is) row-major. */
@@ -213,8 +216,8 @@ static void run_own(gs_kctx *k, const plan *p, const void *const *in,
   z = unblocked(k, p, Z, z, &scratch);
   gs_conv_own_run(p->own, &x, 0, p->weights ? p->weights : in[W], in[B],
                   p->result ? NULL : &k->out[0], out, scratch, k->threads);
-  rest_job j = {out, z, p->relu};
-  if (j.z || j.relu) gs_parallel(k->threads, k->out[0].n, 1, rest, &j);
+  rest_job j = {out, z, &p->after};
+  if (j.z || p->after.loop) gs_parallel(k->threads, k->out[0].n, 1, rest, &j);
 }
 
 static bool run_dnn(gs_kctx *k, const plan *p, const void *const *in,

@@ -151,6 +151,16 @@ static bool any_desc(gs_arena *a, gs_dnn_desc *d, int n,
   return gs_dnn_desc_tagged(a, d, n, dims, dnnl_format_tag_any);
 }
 
+/* The library chooses. */
+enum { ANY = -1 };
+
+/* Blocks as in gs_view, or ANY. */
+static bool wished_desc(gs_arena *a, gs_dnn_desc *d, int n,
+                        const dnnl_dim_t *dims, int block) {
+  return block == ANY ? any_desc(a, d, n, dims)
+                      : given_desc(a, d, n, dims, block, NULL);
+}
+
 static bool new_reorder(gs_dnn_conv *c, reorder *r) {
   if (dnnl_memory_desc_equal(r->from, r->to)) return true;
   dnnl_primitive_desc_t pd;
@@ -184,8 +194,13 @@ static void piece_dims(const gs_dnn_conv *c, dnnl_dims_t x, dnnl_dims_t w,
   }
 }
 
+/* What a convolution is asked for: how its operand and its result lie. */
+typedef struct wish {
+  int x, y;
+} wish;
+
 static bool new_desc(gs_dnn_conv *c, gs_arena *a, dnnl_primitive_attr_t attr,
-                     dnnl_primitive_desc_t *pd) {
+                     wish how, dnnl_primitive_desc_t *pd) {
   const gs_window *w = &c->p.w;
   int n = w->n + 2;
   gs_dnn_window window;
@@ -199,22 +214,39 @@ static bool new_desc(gs_dnn_conv *c, gs_arena *a, dnnl_primitive_attr_t attr,
     window.behind[i] = (w->out[i] - 1) * w->stride[i] +
                        gs_window_span(w, i) - w->in[i] - w->begin[i];
   }
-  return any_desc(a, &dx, n, x) && any_desc(a, &dk, n + c->grouped, k) &&
-         any_desc(a, &dy, n, y) &&
+  return wished_desc(a, &dx, n, x, how.x) &&
+         any_desc(a, &dk, n + c->grouped, k) &&
+         wished_desc(a, &dy, n, y, how.y) &&
          given_desc(a, &c->bias_desc, 1, bias, 0, NULL) &&
          gs_dnn_conv_desc(pd, c->engine, &window, dx, dk,
                           c->form.bias ? c->bias_desc : NULL, dy, attr);
 }
 
-/* The blocks that the convolution gives; 0: none that others know. */
-static int result_block(const gs_dnn_conv *c, gs_arena *a, int n,
-                        const dnnl_dim_t *y) {
-  gs_dnn_desc d;
-  for (int block = 8; block <= 16; block += 8)
-    if (given_desc(a, &d, n, y, block, NULL) &&
-        dnnl_memory_desc_equal(d, c->dst.from))
-      return block;
-  return 0;
+/* With fewer channels of the operand the library reads them row-major. */
+enum { FEW = 4 };
+
+/* How the operand and the result lie: as they are, where a convolution wants
+ * both alike; else the smaller of the two is reordered.  As the library likes
+ * them best where both are row-major, or it has no code for what is asked. */
+static bool choose_desc(gs_dnn_conv *c, gs_arena *a, dnnl_primitive_attr_t attr,
+                        dnnl_primitive_desc_t *pd) {
+  const gs_conv_shape *p = &c->p;
+  int x = c->form.x, y = c->form.any;
+  wish how = {x ? x : ANY, y ? y : ANY};
+  if (!x && p->group * p->in < FEW) {
+    how.x = y ? 0 : ANY;
+  } else if (x && y && x != y) {
+    int64_t in = p->group * p->in * gs_conv_places_in(p);
+    int64_t out = p->group * p->out * gs_conv_places_out(p);
+    if (in < out) how.x = ANY;
+    else how.y = ANY;
+  }
+  if (how.x != ANY || how.y != ANY) {
+    if (new_desc(c, a, attr, how, pd) && gs_dnn_compiled(*pd)) return true;
+    if (*pd) dnnl_primitive_desc_destroy(*pd);
+    *pd = NULL;
+  }
+  return new_desc(c, a, attr, (wish){ANY, ANY}, pd);
 }
 
 /* What goes in and out, and how it is given. */
@@ -229,7 +261,7 @@ static bool new_reorders(gs_dnn_conv *c, gs_arena *a,
       !gs_dnn_desc_query(a, &c->pad_desc, pd, dnnl_query_scratchpad_md))
     return false;
   c->add.to = c->dst.from;
-  *block = c->form.any ? result_block(c, a, n, y) : 0;
+  *block = y[1] % gs_max(c->form.any, 1) ? 0 : c->form.any;
   return given_desc(a, &c->src.from, n, x, c->form.x, NULL) &&
          given_desc(a, &c->weights.from, n + c->grouped, k, 0, NULL) &&
          given_desc(a, &c->add.from, n, y, c->form.z, NULL) &&
@@ -258,7 +290,7 @@ static bool new_objects(gs_dnn_conv *c, gs_arena *a, int *block) {
   bool ok = dnnl_engine_create(&c->engine, dnnl_cpu, 0) == dnnl_success &&
             dnnl_stream_create(&c->stream, c->engine,
                                dnnl_stream_default_flags) == dnnl_success &&
-            new_attr(c, &attr) && new_desc(c, a, attr, &pd) &&
+            new_attr(c, &attr) && choose_desc(c, a, attr, &pd) &&
             dnnl_primitive_create(&c->run, pd) == dnnl_success &&
             new_reorders(c, a, pd, block);
   if (pd) dnnl_primitive_desc_destroy(pd);
@@ -388,9 +420,9 @@ static bool add_to(const gs_dnn_conv *c, const float *z, void *to) {
   return true;
 }
 
-/* The library's own would make 0 of what is not a number. */
-static void relu(const float *x, float *y, int64_t n) {
-  for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
+/* Not by the library: its Relu would make 0 of what is not a number. */
+static void apply(const gs_joined *j, const float *x, float *y, int64_t n) {
+  j->loop(y, (const void *[]){x}, n, j->param);
 }
 
 /* What a piece has made goes to its place, which is not one run; the library
@@ -401,7 +433,7 @@ static void put(const gs_dnn_conv *c, const float *from, float *y,
   for (int64_t i = 0, some; i < n; i += some) {
     some = gs_part_run(&c->part, at + i, n - i);
     float *to = y + gs_part_place(&c->part, at + i);
-    if (c->form.relu) relu(from + i, to, some);
+    if (c->form.after.loop) apply(&c->form.after, from + i, to, some);
     else memcpy(to, from + i, (size_t)some * sizeof *to);
   }
 }
@@ -428,7 +460,7 @@ static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
     return ok;
   }
   size_t size = dnnl_memory_desc_get_size(c->dst.from) / sizeof *y;
-  if (c->form.relu) relu(to, to, (int64_t)size);
+  if (c->form.after.loop) apply(&c->form.after, to, to, (int64_t)size);
   return ok && (!c->dst.run || run_reorder(c, &c->dst, to, place));
 }
 

@@ -7,6 +7,7 @@
 #define GS_KERNEL_ONEDNN_CONV_H
 
 #include "kernel/conv/conv.h"
+#include "kernel/pointwise/joined.h"
 
 typedef struct gs_dnn_conv gs_dnn_conv;
 
@@ -14,9 +15,9 @@ typedef struct gs_dnn_conv gs_dnn_conv;
 typedef struct gs_dnn_conv_form {
   bool bias;
   bool add;  /* a tensor of the result's shape */
-  bool relu; /* what is negative in the end becomes 0 */
+  gs_joined after; /* applied in the end */
   int x, z;  /* blocks of the operand and of what is added */
-  bool any;  /* the result may be in blocks */
+  int any;   /* those in which the result may be; 0: row-major */
   gs_view part; /* of the result: its runs, where it is a part */
 } gs_dnn_conv_form;
 
@@ -28,7 +29,7 @@ bool gs_dnn_conv_widen(gs_conv_shape *s, const gs_view *y);
 /* Bytes of the result of a piece, in f32. */
 int64_t gs_dnn_conv_piece(const gs_conv_shape *s);
 /* A plan for one to three spatial dims; its objects go with arena a.  *block
- * gets the blocks of the result.  NULL: the library does not do it. */
+ * gets the blocks of the result, none where channels do not fill form->any.  NULL: the library does not do it. */
 gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
                              const gs_dnn_conv_form *form, int *block);
 /* Bytes of the packed weights, and of what a run needs besides. */

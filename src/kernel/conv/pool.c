@@ -189,7 +189,8 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
     p->wide[i] = ((size_t)n * 4 + 63) / 64 * 64;
     k->scratch_size += p->wide[i];
   }
-  if (p->lanes > 1 && k->out[0].any) k->out[0].block = (int)p->lanes;
+  if (p->lanes > 1 && k->out[0].any == p->lanes)
+    k->out[0].block = (int)p->lanes;
   else if (p->lanes > 1) k->scratch_size = p->blocks = (size_t)k->out[0].n * 4;
   return GS_OK;
 }

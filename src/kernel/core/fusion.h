@@ -9,7 +9,7 @@ typedef enum gs_fuse {
   GS_FUSE_NONE,
   GS_FUSE_CONV,
   GS_FUSE_FUSED_CONV, /* a convolution and what has been fused with it */
-  GS_FUSE_RELU,
+  GS_FUSE_ACTIVATION, /* of one operand: see kernel/pointwise/joined.h */
   GS_FUSE_ADD,
   GS_FUSE_SCALE /* normalisation by given statistics: a factor and a sum */
 } gs_fuse;
@@ -33,7 +33,13 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
                               const gs_fuse_facts *facts);
 
 /* Whether the kernel of n reads operand i, which is there, also in blocks of
- * channels: the cell BLOCKS of ops.def, and f32. */
+ * channels, of f32: the cell BLOCKS of ops.def says so, or it is one that
+ * blocks do not concern (gs_kernel_blind). */
 bool gs_kernel_takes_blocks(const gs_node *n, int i);
+/* Whether n does the same to a tensor in blocks of channels as to one that is
+ * row-major: its operands have its result's shape or one element each
+ * (elementwise), or are joined along the channels (Concat).  Its kernel knows
+ * nothing of it; gs_kernel_prep sees to what differs. */
+bool gs_kernel_blind(const gs_node *n);
 
 #endif

@@ -14,7 +14,7 @@
  * f32 tensors between kernels that agree on it may lie in blocks of channels
  * instead: [d0, d1 / block, d2, ..., block], where block divides d1.  Kernels
  * of which gs_kernel_takes_blocks says so see it in `block` of an operand (set
- * before prep); and may, in prep, set it for a result that says `any`. */
+ * before prep); and may, in prep, set it for a result to what `any` offers. */
 typedef struct gs_view {
   gs_dtype dtype;
   int rank;
@@ -36,7 +36,7 @@ typedef struct gs_view {
    * pitch and group included that begin `lead` elements before the first of
    * them, is of nobody until the kernel has run.  See kernel/core/layout.h. */
   int64_t run, pitch, runs, apart, lead;
-  bool any;  /* results: `block` may be set */
+  int any;   /* results: what `block` may be set to; 0: it may not */
 } gs_view;
 
 typedef struct gs_kshare gs_kshare; /* kernel/core/share.h */
@@ -63,6 +63,8 @@ typedef struct gs_kctx {
   void *state;         /* what prep left for run, or NULL */
   size_t scratch_size; /* prep sets how many bytes run wants */
   void *scratch;       /* 64-aligned, shared between steps */
+  void *between;       /* what gs_kernel_prep has put before the kernel; NULL:
+                          nothing */
   int threads;         /* OpenMP threads that run may use */
   gs_kshare *share;    /* prep only; NULL: nobody else makes the same */
   gs_err *err;

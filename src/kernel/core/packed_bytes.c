@@ -1,7 +1,11 @@
-/* Packed operands for kernels that move whole bytes. */
+/* What stands between nodes and their kernels: packed operands for those that
+ * move whole bytes, and tensors in blocks of channels for those that do not
+ * know of blocks. */
 #include "base/assert.h"
 #include "ir/packed.h"
 
+#include "kernel/core/fusion.h"
+#include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 
@@ -11,36 +15,43 @@ enum { UNIT = 4096 }; /* elements; they begin at a byte in every type */
  * sees, and where its unpacked operands and results lie in scratch. */
 typedef struct between {
   gs_kctx k;
-  size_t *in, *out; /* places of those that are packed */
+  size_t *in, *out; /* places of those that are packed, or in blocks */
 } between;
 
-static bool applies(const gs_kctx *k) {
+/* Whether the kernel sees it in scratch. */
+static bool lies_elsewhere(const gs_view *v) {
+  return v->rank >= 0 && (gs_dtype_packed(v->dtype) || v->block);
+}
+
+static bool has_packed(const gs_kctx *k) {
   if (!k->node->op || !(k->node->op->flags & GS_OP_MOVES)) return false;
   for (int i = 0; i < k->nin; i++)
     if (k->in[i].rank >= 0 && gs_dtype_packed(k->in[i].dtype)) return true;
   return false;
 }
 
-/* Copies n views; packed ones become bytes, at places from *size on. */
+/* Copies n views; packed ones become bytes and those in blocks row-major, at
+ * places from *size on. */
 static gs_view *unpacked(gs_arena *a, const gs_view *v, int n, size_t **place,
                          size_t *size) {
   gs_view *w = GS_NEWS(a, n + 1, gs_view);
   *place = GS_NEWS(a, n + 1, size_t);
   for (int i = 0; i < n; i++) {
     w[i] = v[i];
-    if (v[i].rank < 0 || !gs_dtype_packed(v[i].dtype)) continue;
-    w[i].dtype = GS_UINT8;
+    if (!lies_elsewhere(&v[i])) continue;
+    size_t each = v[i].block ? sizeof(float) : 1;
+    if (!v[i].block) w[i].dtype = GS_UINT8;
+    w[i].block = 0;
     w[i].data = NULL;
     w[i].fixed = NULL;
     (*place)[i] = *size;
     gs_assert(v[i].n >= 0);
-    *size += ((size_t)v[i].n + 63) / 64 * 64;
+    *size += ((size_t)v[i].n * each + 63) / 64 * 64;
   }
   return w;
 }
 
-gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k) {
-  if (!applies(k)) return kernel->prep ? kernel->prep(k) : GS_OK;
+static gs_status prep_between(const gs_kernel *kernel, gs_kctx *k) {
   between *b = GS_NEW(k->arena, between);
   size_t size = 0;
   b->k = *k;
@@ -50,8 +61,39 @@ gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k) {
   if (kernel->prep) GS_TRY(kernel->prep(&b->k));
   k->scratch_size = size + b->k.scratch_size;
   b->k.scratch_size = size; /* from now on: where its own scratch begins */
-  k->state = b;
+  k->between = b;
   return GS_OK;
+}
+
+/* The blocks of the operands of a kernel that is blind to them; 0: none has
+ * any.  *alike: all that have the result's elements, or some of these, lie in
+ * the same, and so may the result. */
+static int blocks_of(const gs_kctx *k, bool *alike) {
+  int block = 0;
+  for (int i = 0; i < k->nin; i++)
+    if (k->in[i].block) block = k->in[i].block;
+  if (!block) return 0;
+  *alike = k->out[0].any == block;
+  for (int i = 0; i < k->nin; i++)
+    if (k->in[i].rank >= 0 && k->in[i].n != 1)
+      *alike = *alike && k->in[i].block == block;
+  return block;
+}
+
+gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k) {
+  gs_view *y = k->out;
+  bool alike = false;
+  if (has_packed(k)) return prep_between(kernel, k);
+  int block = k->node->op && gs_kernel_blind(k->node) ? blocks_of(k, &alike)
+                                                      : 0;
+  if (block && !alike) return prep_between(kernel, k);
+  if (block) {
+    y->block = block;
+    y->run *= block;
+    y->pitch *= block;
+    y->lead *= block;
+  }
+  return kernel->prep ? kernel->prep(k) : GS_OK;
 }
 
 typedef struct job {
@@ -77,7 +119,7 @@ static void convert(void *ctx, int64_t lo, int64_t hi) {
 static void bind(const gs_kctx *k, const gs_view *v, gs_view *w,
                  const size_t *place, int n) {
   for (int i = 0; i < n; i++)
-    w[i].data = w[i].dtype == v[i].dtype || !v[i].data
+    w[i].data = !lies_elsewhere(&v[i]) || !v[i].data
                     ? v[i].data
                     : (char *)k->scratch + place[i];
 }
@@ -85,17 +127,22 @@ static void bind(const gs_kctx *k, const gs_view *v, gs_view *w,
 static void convert_all(const gs_kctx *k, const gs_view *v, const gs_view *w,
                         int n, bool pack) {
   for (int i = 0; i < n; i++) {
-    if (w[i].dtype == v[i].dtype || !v[i].data) continue;
+    if (!lies_elsewhere(&v[i]) || !v[i].data) continue;
+    if (v[i].block) {
+      gs_assert(!pack); /* results are row-major */
+      gs_unblock(&w[i], v[i].block, v[i].data, w[i].data, k->threads);
+      continue;
+    }
     job j = {&v[i], w[i].data, pack};
     gs_parallel(k->threads, gs_ceil_div(v[i].n, UNIT), UNIT, convert, &j);
   }
 }
 
 gs_status gs_kernel_run(const gs_kernel *kernel, gs_kctx *k) {
-  if (!applies(k)) return kernel->run(k);
-  between *b = k->state;
+  if (!k->between) return kernel->run(k);
+  const between *b = k->between;
   gs_kctx inner = b->k;
-  gs_assert(b && b->k.nin == k->nin && b->k.nout == k->nout);
+  gs_assert(b->k.nin == k->nin && b->k.nout == k->nout);
   inner.scratch = (char *)k->scratch + b->k.scratch_size;
   inner.err = k->err;
   bind(k, k->in, inner.in, b->in, k->nin);

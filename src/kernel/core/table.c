@@ -1,4 +1,5 @@
 /* The kernel column of ops.def. */
+#include "base/math.h"
 #include "kernel/core/call_dynamic.h"
 #include "kernel/core/fusion.h"
 
@@ -74,8 +75,28 @@ const gs_op *gs_fuse_row(gs_fuse class) {
 
 bool gs_kernel_takes_blocks(const gs_node *n, int i) {
   /* Other results than the first are not made of blocks. */
-  return i < 32 && table[n->op->id].blocks >> i & 1 && n->nout == 1 &&
-         n->in[i]->dtype == GS_FLOAT;
+  if (n->nout != 1 || n->in[i]->dtype != GS_FLOAT) return false;
+  if (i < 32 && table[n->op->id].blocks >> i & 1) return true;
+  return n->in[i]->rank == n->out[0]->rank && gs_kernel_blind(n);
+}
+
+static bool one_shape(const gs_value *x, const gs_value *y) {
+  return x->rank == y->rank && gs_same_dims(x->dims, y->dims, x->rank);
+}
+
+bool gs_kernel_blind(const gs_node *n) {
+  const gs_value *y = gs_node_out(n, 0);
+  if (!y || n->nout != 1 || y->dtype != GS_FLOAT || y->rank < 3) return false;
+  int64_t axis = gs_node_int(n, "axis", 0);
+  bool joins = n->op->flags & GS_OP_JOINS && (axis == 1 || axis == 1 - y->rank);
+  unsigned elementwise = GS_OP_POINTWISE | GS_OP_INPLACE;
+  if (!joins && (n->op->flags & elementwise) != elementwise) return false;
+  for (int i = 0; i < n->nin; i++) {
+    const gs_value *x = n->in[i];
+    if (x && !joins && !one_shape(x, y) && gs_product(x->dims, x->rank) != 1)
+      return false;
+  }
+  return true;
 }
 
 bool gs_kernel_writes_part(const gs_node *n, const gs_view *y) {

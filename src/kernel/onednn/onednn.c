@@ -14,6 +14,11 @@ bool gs_onednn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
   return s == dnnl_success;
 }
 
+int gs_onednn_block(void) {
+  int wide = dnnl_cpu_isa_avx512_core;
+  return ((int)dnnl_get_effective_cpu_isa() & wide) == wide ? 16 : 8;
+}
+
 const char *gs_onednn_version(gs_arena *a) {
   const dnnl_version_t *v = dnnl_version();
   return gs_sprintf(a, "%d.%d.%d", v->major, v->minor, v->patch);

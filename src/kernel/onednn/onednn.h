@@ -15,6 +15,10 @@ bool gs_onednn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
                      const float *a, int64_t lda, const float *b, int64_t ldb,
                      float *c, int64_t ldc);
 
+/* The channels of the widest blocks in which convolutions run well on this
+ * processor: 8 or 16; blocks of 8 always do. */
+int gs_onednn_block(void);
+
 /* "2.6.0": the library that the process runs with. */
 const char *gs_onednn_version(gs_arena *a);
 

@@ -1,5 +1,7 @@
 #include "kernel/onednn/onednn_compat.h"
 
+#include <string.h>
+
 #include "base/ending.h"
 
 #ifdef _OPENMP
@@ -88,6 +90,13 @@ bool gs_dnn_conv_desc(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
          dnnl_primitive_desc_create(pd, &d, attr, engine, NULL) ==
              dnnl_success;
 #endif
+}
+
+bool gs_dnn_compiled(const_dnnl_primitive_desc_t pd) {
+  const char *name = "";
+  return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) ==
+             dnnl_success &&
+         (!strncmp(name, "jit", 3) || !strncmp(name, "br", 2));
 }
 
 bool gs_dnn_append_sum(dnnl_post_ops_t post) {

@@ -45,6 +45,8 @@ bool gs_dnn_conv_desc(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                       const gs_dnn_window *w, gs_dnn_desc x, gs_dnn_desc k,
                       gs_dnn_desc bias, gs_dnn_desc y,
                       dnnl_primitive_attr_t attr);
+/* Whether pd runs code made for it, and not a slow loop for all cases. */
+bool gs_dnn_compiled(const_dnnl_primitive_desc_t pd);
 /* Adds what is in the result already. */
 bool gs_dnn_append_sum(dnnl_post_ops_t post);
 

@@ -29,6 +29,7 @@ typedef enum gs_act_id {
   GS_ACT_SWISH,    /* x / (1 + e^(-a x)) */
   GS_ACT_SWIGLU,   /* SWISH of x, times y */
   GS_ACT_THRESHOLDED_RELU, /* x > a ? x : 0 */
+  GS_ACT_CLAMP,            /* x kept in [a, b]; b where a > b; NaN stays */
   GS_ACT_LOG_OF_SUM,       /* y + ln x; y is in[1] */
   GS_NACT
 } gs_act_id;
