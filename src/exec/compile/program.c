@@ -12,6 +12,8 @@
 #include "op/core/moves.h"
 
 enum { SMALL = 65536 }; /* bytes that are always kept */
+/* Bytes of a program that may be kept without being as many before. */
+#define BUDGET ((size_t)1 << 30)
 
 /* Rows that give operand 0 another shape: their result is the operand. */
 static bool is_view(const gs_node *n) {
@@ -109,10 +111,11 @@ static gs_status add_slice(gs_program *p, gs_arena *a, const gs_node *n,
   return GS_OK;
 }
 
-/* Whether a kernel's results can be kept from one run to the next: they
- * depend on constants alone and are not much larger than these, since their
- * memory is not shared with other values. */
-static bool runs_once(const gs_program *p, const gs_node *n) {
+/* Whether a kernel's results are kept from one run to the next: they depend on
+ * constants alone.  Their memory is not shared with other values, so those
+ * that are much larger than these count, and are kept while there are not too
+ * many. */
+static bool runs_once(gs_program *p, const gs_node *n) {
   size_t in = 0, out = 0;
   bool any = false;
   for (int i = 0; i < n->nin; i++) {
@@ -124,7 +127,10 @@ static bool runs_once(const gs_program *p, const gs_node *n) {
   }
   for (int i = 0; i < n->nout; i++)
     if (n->out[i]) out += p->buffer[n->out[i]->id].bytes;
-  return any && (out <= SMALL || out / 2 <= in);
+  if (!any || out <= SMALL || out / 2 <= in) return any;
+  if (out > BUDGET - p->kept_bytes) return false;
+  p->kept_bytes += out;
+  return true;
 }
 
 /* The step that makes the results of n, in this storage. */

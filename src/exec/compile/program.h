@@ -146,6 +146,8 @@ typedef struct gs_program {
   gs_gather *gather; /* [outputs] */
   gs_buffer *buffer; /* [values] */
   size_t arena_size; /* bytes per device, without scratch of kernels */
+  size_t kept_bytes; /* of steps that run once, where these are much more than
+                        what they are made of */
   bool one_memory;   /* see gs_compile */
   bool dynamic;      /* there are dynamic values or steps that run on them */
   int *uses;         /* [values] operands and outputs that are it, or a copy

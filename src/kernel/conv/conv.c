@@ -1,9 +1,8 @@
 /* Conv, and FusedConv of ai.gshard: Conv with what follows it.  f32 is
  * oneDNN's, with weights that are constant packed once; f16 and bf16 are
  * widened, summed in f32 and rounded once. */
-#include <math.h>
-
 #include "kernel/core/layout.h"
+#include "kernel/conv/channel_scale.h"
 #include "kernel/conv/conv.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/conv/onednn_conv.h"
@@ -12,8 +11,8 @@
 #include "kernel/pointwise/joined.h"
 
 /* Operands.  From Z on those of FusedConv: what is added to the result, and
- * the scale, bias, mean and variance of a BatchNormalization before that. */
-enum { X, W, B, Z, SCALE, BIAS, MEAN, VAR };
+ * what is done to channels before that (channel_scale.h). */
+enum { X, W, B, Z, CHANNELS };
 
 typedef struct plan {
   gs_conv_own *own; /* or */
@@ -39,20 +38,19 @@ static void *aligned(gs_arena *a, size_t n) {
 
 /* ---- weights ---- */
 
-/* Weights and bias with the BatchNormalization in them. */
+/* Weights and bias with what is done to channels in them. */
 static void scale_weights(const gs_kctx *k, const plan *p, float *w,
                           float *b) {
   int64_t channels = p->s.group * p->s.out;
   int64_t each = p->s.in * gs_conv_taps(&p->s);
-  const float *from = k->in[W].data, *scale = k->in[SCALE].data;
-  const float *bias = k->in[BIAS].data, *mean = k->in[MEAN].data;
-  const float *var = k->in[VAR].data;
+  const float *from = k->in[W].data;
   const float *old = gs_kernel_has(k, B) ? k->in[B].data : NULL;
+  gs_channel_scale s = gs_channel_scale_get(k, CHANNELS, p->epsilon);
   for (int64_t c = 0; c < channels; c++) {
-    double f = scale[c] / sqrt(var[c] + p->epsilon);
+    double f = gs_channel_factor(&s, c);
     for (int64_t i = 0; i < each; i++)
       w[c * each + i] = (float)(from[c * each + i] * f);
-    b[c] = (float)(((old ? old[c] : 0) - (double)mean[c]) * f + bias[c]);
+    b[c] = (float)gs_channel_term(&s, c, old ? old[c] : 0);
   }
 }
 
@@ -155,7 +153,7 @@ static gs_status prep(gs_kctx *k) {
   bool add = gs_kernel_has(k, Z);
   k->state = p;
   p->half = gs_dtype_half(t);
-  p->scaled = gs_kernel_has(k, SCALE);
+  p->scaled = gs_channel_scale_any(k, CHANNELS);
   p->after = gs_joined_get(k->node);
   p->epsilon = gs_node_float(k->node, "epsilon", 1e-5);
   bool fused = p->scaled || p->after.loop || add;

@@ -6,8 +6,14 @@
 #include "base/assert.h"
 #include "base/math.h"
 
-/* Operands of FusedConv, see conv.c. */
-enum { X, W, B, Z, SCALE, BIAS, MEAN, VAR, OPERANDS };
+/* Operands of FusedConv: the convolution's, what is added in the end, and what
+ * is done to channels before that. */
+enum { X, W, B, Z, CHANNELS };
+
+/* Operands of what is done to channels, from the first of them on: a
+ * normalisation's scale, bias, mean and variance, then a factor and a term; see
+ * kernel/conv/channel_scale.h. */
+enum { SCALE, FACTOR = 4, TERM, SCALES };
 
 static void set(gs_arena *a, gs_node *n, gs_attr attr) {
   gs_attr *more = GS_NEWS(a, n->nattr + 1, gs_attr);
@@ -16,16 +22,20 @@ static void set(gs_arena *a, gs_node *n, gs_attr attr) {
   n->attr = more;
 }
 
-/* A FusedConv that does what the convolution n does. */
-static gs_node *fused_conv(gs_arena *a, const gs_node *n) {
+/* The fused node that does what n does; `channels` is where in its operands
+ * those of channels begin. */
+static gs_node *fused(gs_arena *a, const gs_node *n, int *channels) {
+  gs_fuse class = gs_fuse_of(n->op);
+  bool conv = class == GS_FUSE_CONV || class == GS_FUSE_FUSED_CONV;
   gs_node *f = GS_NEW(a, gs_node);
+  *channels = conv ? CHANNELS : X + 1;
   *f = *n;
-  f->op = gs_fuse_row(GS_FUSE_FUSED_CONV);
+  f->op = gs_fuse_row(conv ? GS_FUSE_FUSED_CONV : GS_FUSE_FUSED_NORM);
   f->op_type = f->op->name;
   f->domain = f->op->domain;
-  f->nin = OPERANDS;
-  f->in = GS_NEWS(a, OPERANDS, gs_value *);
-  gs_assert(n->nin <= OPERANDS);
+  f->nin = *channels + SCALES;
+  f->in = GS_NEWS(a, f->nin, gs_value *);
+  gs_assert(n->nin <= f->nin);
   memcpy(f->in, n->in, (size_t)n->nin * sizeof *f->in);
   f->out = GS_NEWS(a, 1, gs_value *);
   return f;
@@ -88,48 +98,99 @@ static bool same_shape(const gs_value *x, const gs_value *y) {
          gs_same_dims(x->dims, y->dims, x->rank);
 }
 
-/* f32 statistics that are known, of a convolution that is. */
-static bool scales(const gs_node *first, const gs_node *next,
-                   const gs_fuse_facts *facts) {
-  if (gs_node_int(next, "training_mode", 0) || next->nout != 1) return false;
-  if (!facts->fixed(facts->ctx, first->in[W])) return false;
-  const gs_value *b = gs_node_in(first, B);
-  if (b && !facts->fixed(facts->ctx, b)) return false;
-  for (int i = 1; i < 5; i++) {
-    const gs_value *v = next->in[i];
-    if (v->dtype != GS_FLOAT || !facts->fixed(facts->ctx, v)) return false;
+static bool known(const gs_value *v, const gs_fuse_facts *facts) {
+  return v->dtype == GS_FLOAT && facts->fixed(facts->ctx, v);
+}
+
+/* Whether what is done to channels can be done to the weights of n. */
+static bool weights_known(const gs_node *n, const gs_fuse_facts *facts) {
+  const gs_value *b = gs_node_in(n, B);
+  return known(n->in[W], facts) && (!b || known(b, facts));
+}
+
+static bool is_norm(const gs_node *n, const gs_fuse_facts *facts) {
+  bool ok = !gs_node_int(n, "training_mode", 0) && n->nout == 1;
+  for (int i = 1; i < 5 && ok; i++) ok = known(n->in[i], facts);
+  return ok;
+}
+
+/* Whether operand k of n is a number for each channel of its result. */
+static bool per_channel(const gs_node *n, int k, const gs_fuse_facts *facts) {
+  const gs_value *v = n->in[k], *y = n->out[0];
+  int d = v->rank - y->rank; /* of y's dim 0 in v */
+  if (n->nin != 2 || y->rank < 2 || d > 0 || d + 1 < 0 ||
+      !same_shape(n->in[!k], y) || v->dims[d + 1] != y->dims[1])
+    return false;
+  return gs_product(v->dims, v->rank) == y->dims[1] && known(v, facts);
+}
+
+/* A normalisation, a factor and a term follow one another in this order, and
+ * before a sum of tensors. */
+static gs_node *fuse_channels(gs_arena *a, const gs_node *first,
+                              const gs_node *next, int i,
+                              const gs_fuse_facts *facts) {
+  int at;
+  gs_fuse two = gs_fuse_of(next->op);
+  gs_node *f = fused(a, first, &at);
+  bool conv = at == CHANNELS, term = f->in[at + TERM] != NULL;
+  if (term || (conv && (f->in[Z] || !weights_known(f, facts)))) return NULL;
+  if (two == GS_FUSE_SCALE) {
+    if (i || f->in[at + SCALE] || f->in[at + FACTOR] || !is_norm(next, facts))
+      return NULL;
+    memcpy(&f->in[at + SCALE], &next->in[1], 4 * sizeof *f->in);
+    double epsilon = gs_node_float(next, "epsilon", 1e-5);
+    set(a, f, (gs_attr){.name = "epsilon", .kind = GS_ATTR_FLOAT,
+                        .f = epsilon});
+    return f;
   }
-  return true;
+  if (!per_channel(next, !i, facts)) return NULL;
+  if (two == GS_FUSE_MUL && f->in[at + FACTOR]) return NULL;
+  f->in[at + (two == GS_FUSE_MUL ? FACTOR : TERM)] = next->in[!i];
+  return f;
+}
+
+/* What is added to a convolution; in[!i] of next. */
+static gs_node *fuse_sum(gs_arena *a, const gs_node *first,
+                         const gs_node *next, int i) {
+  int at;
+  gs_node *f = fused(a, first, &at);
+  if (at != CHANNELS || f->in[Z] || next->nin != 2 ||
+      !same_shape(next->in[!i], next->out[0]) ||
+      !same_shape(next->in[i], next->out[0]))
+    return NULL;
+  f->in[Z] = next->in[!i];
+  return f;
+}
+
+static gs_node *fuse_activation(gs_arena *a, const gs_node *first,
+                                const gs_node *next, int i) {
+  int at;
+  float param[2];
+  if (i || !params_of(next, param)) return NULL;
+  gs_node *f = fused(a, first, &at);
+  set_activation(a, f, next->op_type, param);
+  return f;
+}
+
+/* Whether a fused node can begin with n. */
+static bool begins(const gs_node *n, const gs_fuse_facts *facts) {
+  gs_fuse class = gs_fuse_of(n->op);
+  return (class == GS_FUSE_CONV || class == GS_FUSE_FUSED_CONV ||
+          class == GS_FUSE_FUSED_NORM ||
+          (class == GS_FUSE_SCALE && is_norm(n, facts))) &&
+         n->in[X]->dtype == GS_FLOAT && !gs_node_attr(n, "activation");
 }
 
 const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
                               const gs_node *next, int i,
                               const gs_fuse_facts *facts) {
-  gs_fuse one = gs_fuse_of(first->op), two = gs_fuse_of(next->op);
-  if (one != GS_FUSE_CONV && one != GS_FUSE_FUSED_CONV) return NULL;
-  if (first->in[X]->dtype != GS_FLOAT || gs_node_attr(first, "activation"))
-    return NULL;
-  bool added = gs_node_in(first, Z) != NULL;
-  gs_node *f;
-  float param[2];
-  if (two == GS_FUSE_ACTIVATION && i == 0 && params_of(next, param)) {
-    f = fused_conv(a, first);
-    set_activation(a, f, next->op_type, param);
-  } else if (two == GS_FUSE_ADD && !added &&
-             same_shape(next->in[!i], next->out[0]) &&
-             same_shape(next->in[i], next->out[0])) {
-    f = fused_conv(a, first);
-    f->in[Z] = next->in[!i];
-  } else if (two == GS_FUSE_SCALE && i == 0 && !added &&
-             !gs_node_in(first, SCALE) && scales(first, next, facts)) {
-    f = fused_conv(a, first);
-    memcpy(&f->in[SCALE], &next->in[1], 4 * sizeof *f->in);
-    double epsilon = gs_node_float(next, "epsilon", 1e-5);
-    set(a, f, (gs_attr){.name = "epsilon", .kind = GS_ATTR_FLOAT,
-                        .f = epsilon});
-  } else {
-    return NULL;
-  }
-  f->out[0] = next->out[0];
+  gs_fuse two = gs_fuse_of(next->op);
+  gs_node *f = NULL;
+  if (!begins(first, facts)) return NULL;
+  if (two == GS_FUSE_ACTIVATION) f = fuse_activation(a, first, next, i);
+  if (two == GS_FUSE_SCALE || two == GS_FUSE_MUL || two == GS_FUSE_ADD)
+    f = fuse_channels(a, first, next, i, facts);
+  if (two == GS_FUSE_ADD && !f) f = fuse_sum(a, first, next, i);
+  if (f) f->out[0] = next->out[0];
   return f;
 }

@@ -11,6 +11,8 @@ typedef enum gs_fuse {
   GS_FUSE_FUSED_CONV, /* a convolution and what has been fused with it */
   GS_FUSE_ACTIVATION, /* of one operand: see kernel/pointwise/joined.h */
   GS_FUSE_ADD,
+  GS_FUSE_MUL,
+  GS_FUSE_FUSED_NORM, /* such a normalisation and what follows it */
   GS_FUSE_SCALE /* normalisation by given statistics: a factor and a sum */
 } gs_fuse;
 

@@ -10,7 +10,8 @@
 gs_rule_fn gs_rule_conv, gs_rule_conv_transpose, gs_rule_conv_integer,
     gs_rule_qlinear_conv, gs_rule_deform_conv;
 gs_shape_fn gs_shape_conv, gs_shape_conv_transpose, gs_shape_conv_integer,
-    gs_shape_qlinear_conv, gs_shape_deform_conv, gs_shape_g_fused_conv;
+    gs_shape_qlinear_conv, gs_shape_deform_conv, gs_shape_g_fused_conv,
+    gs_shape_g_fused_norm;
 gs_local_fn gs_local_conv, gs_local_conv_transpose, gs_local_conv_integer,
     gs_local_qlinear_conv, gs_local_deform_conv;
 
@@ -92,27 +93,41 @@ gs_status gs_shape_conv(gs_graph *g, gs_node *n, gs_err *e) {
   return shape(g, n, &plain, n->in[0]->dtype, e);
 }
 
-/* Conv; operand 3 is added to the result, 4 to 7 are the scale, bias, mean
- * and variance of a BatchNormalization before that. */
-gs_status gs_shape_g_fused_conv(gs_graph *g, gs_node *n, gs_err *e) {
-  GS_TRY(gs_shape_conv(g, n, e));
+/* Operands from `first` on are what is done to channels of the result: the
+ * scale, bias, mean and variance of a normalisation, all or none, a factor and
+ * a term. */
+static gs_status check_channels(gs_graph *g, const gs_node *n, int first,
+                                gs_err *e) {
   const gs_value *y = n->out[0];
-  for (int i = 3; i < 8; i++) {
+  for (int i = first; i < first + 6; i++) {
     const gs_value *v = gs_node_in(n, i);
-    bool ok = i == 3 || !v == !gs_node_in(n, 4);
-    if (v && i == 3) {
-      ok = v->dtype == y->dtype && v->rank == y->rank &&
-           gs_same_dims(v->dims, y->dims, y->rank);
-    } else if (v) {
-      ok = ok && v->dtype == GS_FLOAT && v->rank == 1 &&
-           v->dims[0] == y->dims[1];
-    }
+    bool ok = i >= first + 4 || !v == !gs_node_in(n, first);
+    if (v)
+      ok = ok && v->dtype == GS_FLOAT && y->rank > 1 &&
+           gs_product(v->dims, v->rank) == y->dims[1];
     if (!ok)
       return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
-                     "operand %d does not fit the result %s", i,
-                     gs_shape_text(g->arena, y->dtype, y->rank, y->dims));
+                     "operand %d does not fit the channels of the result %s",
+                     i, gs_shape_text(g->arena, y->dtype, y->rank, y->dims));
   }
   return GS_OK;
+}
+
+/* Conv; operand 3 is added to the result, after what those from 4 on do. */
+gs_status gs_shape_g_fused_conv(gs_graph *g, gs_node *n, gs_err *e) {
+  GS_TRY(gs_shape_conv(g, n, e));
+  const gs_value *y = n->out[0], *v = gs_node_in(n, 3);
+  if (v && (v->dtype != y->dtype || v->rank != y->rank ||
+            !gs_same_dims(v->dims, y->dims, y->rank)))
+    return gs_fail(e, GS_DATA, gs_node_place(g->arena, n),
+                   "operand 3 does not fit the result %s",
+                   gs_shape_text(g->arena, y->dtype, y->rank, y->dims));
+  return check_channels(g, n, 4, e);
+}
+
+gs_status gs_shape_g_fused_norm(gs_graph *g, gs_node *n, gs_err *e) {
+  GS_TRY(gs_shape_set_like(g, n, 0, e));
+  return check_channels(g, n, 1, e);
 }
 
 gs_status gs_shape_conv_transpose(gs_graph *g, gs_node *n, gs_err *e) {
