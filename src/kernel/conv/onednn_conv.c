@@ -232,6 +232,10 @@ static bool choose_desc(gs_dnn_conv *c, gs_arena *a, dnnl_primitive_attr_t attr,
                         dnnl_primitive_desc_t *pd) {
   const gs_conv_shape *p = &c->p;
   int x = c->form.x, y = c->form.any;
+  /* Products of one tap as they lie, without a reorder. */
+  if (p->group > 1 && p->in > 1 && (p->in % 8 || p->out % 8) &&
+      gs_conv_taps(p) == 1)
+    return new_desc(c, a, attr, (wish){0, 0}, pd);
   wish how = {x ? x : ANY, y ? y : ANY};
   if (!x && p->group * p->in < FEW) {
     how.x = y ? 0 : ANY;

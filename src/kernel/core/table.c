@@ -73,10 +73,21 @@ const gs_op *gs_fuse_row(gs_fuse class) {
   return &gs_ops[i];
 }
 
+/* Whether blocks of 8 channels fill the groups of a convolution n, or n has a
+ * group for each channel. */
+static bool fills(const gs_node *n) {
+  gs_fuse f = gs_fuse_of(n->op);
+  int64_t groups = gs_node_int(n, "group", 1);
+  if (groups == 1 || (f != GS_FUSE_CONV && f != GS_FUSE_FUSED_CONV))
+    return true;
+  int64_t in = n->in[1]->dims[1], out = n->in[1]->dims[0];
+  return in == 1 || (in % 8 == 0 && out % (8 * groups) == 0);
+}
+
 bool gs_kernel_takes_blocks(const gs_node *n, int i) {
   /* Other results than the first are not made of blocks. */
   if (n->nout != 1 || n->in[i]->dtype != GS_FLOAT) return false;
-  if (i < 32 && table[n->op->id].blocks >> i & 1) return true;
+  if (i < 32 && table[n->op->id].blocks >> i & 1) return fills(n);
   return n->in[i]->rank == n->out[0]->rank && gs_kernel_blind(n);
 }
 

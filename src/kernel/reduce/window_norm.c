@@ -1,12 +1,18 @@
 /* LpNormalization, LRN and MeanVarianceNormalization.  All are computed in
  * double, the elements of a dim in an order of their own, and rounded once: the
- * bytes of a result do not depend on the dims that are kept. */
+ * bytes of a result do not depend on the dims that are kept.  LRN of f32, as
+ * networks have it, is computed in f32. */
 #include <math.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "kernel/core/coord.h"
+#include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
+
+#define GS_STAMP "kernel/reduce/lrn.inc"
+#include "kernel/core/stamp.h"
 
 enum { SIDE = 64, BLOCK = 1024, LANES = 4 }; /* LANES divides BLOCK */
 
@@ -142,6 +148,7 @@ typedef struct lrn_plan {
   int64_t channels; /* of the whole tensors */
   int64_t x_first, x_channels, y_first, y_channels; /* of this device */
   double bias, factor, beta;
+  bool fast;
 } lrn_plan;
 
 static gs_status lrn_prep(gs_kctx *k) {
@@ -173,6 +180,8 @@ static gs_status lrn_prep(gs_kctx *k) {
   p->factor = gs_node_float(k->node, "alpha", 9.999999747378752e-05) /
               (double)size;
   p->beta = gs_node_float(k->node, "beta", 0.75);
+  p->fast = x->dtype == GS_FLOAT && p->beta == 0.75 && p->bias > 0 &&
+            p->factor >= 0;
   k->state = p;
   return GS_OK;
 }
@@ -184,6 +193,28 @@ static double lrn_divide(double x, double s, double beta) {
     return x / (root * sqrt(root));
   }
   return x / pow(s, beta);
+}
+
+/* The same for f32 with numbers that make s positive: in f32, with nothing to
+ * convert.  Channels past the last one are zero. */
+static void lrn_fast(const gs_kctx *k, int64_t batch, int64_t at, int64_t m) {
+  const lrn_plan *p = k->state;
+  const float *x = k->in[0].data;
+  float *y = k->out[0].data;
+  x += batch * p->x_channels * p->inner + at;
+  y += batch * p->y_channels * p->inner + at;
+  for (int64_t i = 0; i < p->y_channels; i++, y += p->inner) {
+    int64_t c = p->y_first + i;
+    if (c >= p->channels) {
+      memset(y, 0, (size_t)m * sizeof *y);
+      continue;
+    }
+    int64_t lo = gs_max(0, c - p->before);
+    int64_t hi = gs_min(p->channels - 1, c + p->after);
+    GS_PICK(lrn_f32)(y, x + (c - p->x_first) * p->inner,
+                     x + (lo - p->x_first) * p->inner, hi - lo + 1, p->inner,
+                     m, (const float[]){(float)p->bias, (float)p->factor});
+  }
 }
 
 /* Channel c of the whole, for m <= SIDE neighbours; x: the first of them in
@@ -222,8 +253,10 @@ static void lrn_blocks(void *ctx, int64_t lo, int64_t hi) {
   const lrn_plan *p = k->state;
   int64_t per = gs_ceil_div(p->inner, SIDE);
   for (int64_t b = lo; b < hi; b++) {
-    int64_t at = b % per * SIDE;
-    lrn_block(k, b / per, at, gs_min(SIDE, p->inner - at));
+    int64_t at = b % per * SIDE, m = gs_min(SIDE, p->inner - at);
+    bool aligned = (uintptr_t)k->in[0].data % sizeof(float) == 0;
+    if (p->fast && aligned) lrn_fast(k, b / per, at, m);
+    else lrn_block(k, b / per, at, m);
   }
 }
 
