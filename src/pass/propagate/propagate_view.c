@@ -191,17 +191,18 @@ static bool wins(const prop *p, const visit *v, const gs_slot *slot, int f,
 
 /* Extends `to` (axes of factor f in one dim) by merged axes that are free in
  * the tensor, fit the factor's size and, in dims of several factors, divide
- * it. */
+ * it.  Nothing at all is split by any: else it would be gathered. */
 static void extend(const prop *p, const visit *v, const gs_slot *slot, int f,
                    bool even, gs_subset *taken, gs_axes *to) {
   const gs_axes *merged = &v->merged[f];
   if (!follows(merged, to)) return;
   int64_t size = v->view->rule.factor[f].limit;
+  bool none = v->view->rule.factor[f].size == 0;
   for (int i = to->n; i < merged->n; i++) {
     int axis = merged->at[i];
     int64_t shards = gs_axes_size(p->m, to) * p->m->sub[axis].size;
-    if ((*taken >> axis & 1) || shards > size || (even && size % shards) ||
-        !wins(p, v, slot, f, axis))
+    if ((*taken >> axis & 1) || (shards > size && !none) ||
+        (even && size % shards) || !wins(p, v, slot, f, axis))
       return;
     gs_assert(to->n < GS_MAX_SUBS);
     to->at[to->n++] = (uint8_t)axis;
