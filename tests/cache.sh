@@ -36,6 +36,10 @@ plan length2 2 "[~, ~, tp, ~]"
 plan batch2 2 "[tp, ~, ~, ~]"
 plan counted1 1 "[~, tp, ~, ~]" length
 plan counted2 2 "[~, ~, tp, ~]" length
+plan causal1 1 "[~, ~, tp, ~]" attention
+plan causal2 2 "[~, tp, ~, ~]" attention
+plan flat1 1 "[~, tp, ~, ~]" flat
+plan flat2 2 "[~, ~, tp, ~]" flat
 
 kept() { # kept FOLDER NEW
   for c in key value; do
@@ -63,6 +67,9 @@ everywhere() {
         --count place
     done
     ok "$1, counted by the model, $new at a time" loop counted$new $new
+    ok "$1, causal attention, $new at a time" loop causal$new $new
+    ok "$1, attention of a mask, $new at a time" loop flat$new $new \
+      --count place
   done
   ok "$1, sequences" loop batch2 2 --count place
 }

@@ -33,11 +33,11 @@ def present(n):
     return info(f"present.{n}", ["batch", H, "total", D])
 
 
-def save(name, nodes, inputs, outputs, constants):
+def save(name, nodes, inputs, outputs, constants, opset=17):
     graph = h.make_graph(
         nodes, name, inputs, outputs,
         [nh.from_array(a, n) for n, a in constants.items()])
-    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)])
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)])
     model.ir_version = 10
     onnx.checker.check_model(model)
     onnx.save(model, f"{base}/{name}.onnx")
@@ -103,6 +103,40 @@ save("length", [
     node("Add", "length count", "total"),
     node("Range", "zero total one", "places"),
 ] + lengths, inputs, outputs, constants)
+# The same by operators that lay the past and what is new end to end themselves:
+# a causal one over rows of heads, and one over heads side by side, with a mask.
+wide = node("Expand", "q shape0", "rows")
+own = [n for n in whole[2:] if n.name not in (
+    "masked", "some", "y1", "row", "visible")]
+causal = h.make_node(
+    "Attention", ["rows", "k", "v", "", "past_key_values.0.key",
+                  "past_key_values.0.value"],
+    ["y1", "present.0.key", "present.0.value"], is_causal=1, scale=1.0)
+own = [n for n in own if n.name not in ("total", "places", "shape")]
+save("attention", [node("Shape", "k", "shape0"), wide, causal] + own,
+     inputs, outputs, constants, 23)
+flat = h.make_node(
+    "Attention", ["rows3", "k3", "v3", "visible", "past_key_values.0.key",
+                  "past_key_values.0.value"],
+    ["y3", "present.0.key", "present.0.value"], q_num_heads=H, kv_num_heads=H,
+    scale=1.0)
+save("flat", [
+    node("Shape", "k", "shape0"), wide,
+    *[n for x in ("rows", "k", "v") for n in (
+        node("Transpose", x, x + "_t", perm=[0, 2, 1, 3]),
+        node("Reshape", f"{x}_t side", x + "3"))],
+    node("Shape", "past_key_values.0.key", "shape"),
+    node("Gather", "shape two", "length"),
+    node("Gather", "shape0 two", "count"),
+    node("Add", "length count", "total"),
+    node("Range", "zero total one", "places"),
+    node("Unsqueeze", "place last", "row"),
+    node("LessOrEqual", "places row", "visible"),
+    flat,
+    node("Reshape", "y3 heads", "y4"),
+    node("Transpose", "y4", "y1", perm=[0, 2, 1, 3]),
+] + own, inputs + [info("place", ["new"], T.INT64)], outputs, dict(
+    constants, side=np.array([0, 0, H * D]), heads=np.array([0, 0, H, D])), 23)
 # What is there before the step.
 save("before", cache + [node("ReduceSum", "past_key_values.0.value", "y")],
      inputs, outputs, constants)

@@ -260,10 +260,10 @@ static const struct {
     [GS_FN_PLACED] = {"placed", {
     {"capacity", GS_ATTR_INTS, NULL, true}, {"once", GS_ATTR_INTS, NULL, true},
     {"lead", GS_ATTR_INTS, NULL, true}, {"blank", GS_ATTR_INT, NULL, true},
-    {"counts", GS_ATTR_INT, NULL, true}}},
+    {"counts", GS_ATTR_INT, NULL, true}}}, [GS_FN_CACHED] = {.word = "cached"},
     [GS_FN_STACKED] = {"stacked", {{"stacked0", GS_ATTR_INT, NULL, true},
-                                     {"stacked1", GS_ATTR_INT, NULL, true},
-                                     {"stacked2", GS_ATTR_INT, NULL, true}}}};
+    {"stacked1", GS_ATTR_INT, NULL, true},
+    {"stacked2", GS_ATTR_INT, NULL, true}}}};
 
 static gs_status form(reader *r, gs_fn_kind kind) {
   const char *name;

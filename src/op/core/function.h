@@ -102,6 +102,7 @@ typedef enum gs_fn_kind {
   GS_FN_SPLIT,   /* along split dims: split.txt */
   GS_FN_PLACED,  /* on rows that have got places: rows.txt */
   GS_FN_STACKED, /* over stacks of its operands: stack.txt */
+  GS_FN_CACHED,  /* over caches of a fixed size: cached.txt */
   GS_NFN
 } gs_fn_kind;
 

@@ -172,22 +172,68 @@ static void write_in_place(gs_graph *g, gs_node *n, gs_value *past,
   n->in[2] = at;
 }
 
+/* n, which makes a present of x itself, over what is written in place.  *done:
+ * false where it has no such form. */
+static gs_status keep_in_place(gs_graph *g, gs_node *n, gs_value *x,
+                               gs_value **at, gs_cache *c, bool *done,
+                               gs_err *e) {
+  const gs_functions *all;
+  GS_TRY(gs_expander_functions(&c->expander, g->arena, &all, e));
+  const gs_function *f =
+      gs_form_find(all, GS_FN_CACHED, n->domain, n->op_type);
+  *done = f;
+  if (!f) return GS_OK;
+  if (!*at) *at = places(g, c, x);
+  int from = g->node.n, last = f->in.n - 1;
+  if (gs_node_in(n, last) || gs_node_out(n, f->out.n))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(g->arena, n),
+                   "it has operands or results that it cannot have over a "
+                   "cache of a fixed size");
+  gs_node *k = gs_node_new(g, n->domain, n->op_type, n->name, last + 1,
+                           n->nout);
+  k->op = n->op;
+  k->opset = n->op->since;
+  k->origin = n->origin;
+  k->stage = n->stage;
+  k->module = n->module;
+  g->node.n--;
+  gs_node_set_all(g, k, n);
+  for (int i = 0; i < last; i++) k->in[i] = gs_node_in(n, i);
+  k->in[last] = *at;
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) gs_node_output(k, i, n->out[i]);
+  GS_TRY(gs_expand_by(&c->expander, g, k, f, e));
+  gs_graph_move_nodes(g, from, n->id);
+  gs_graph_prune(g); /* n makes nothing any more */
+  return GS_OK;
+}
+
+/* Whether n writes into x at these places. */
+static bool writes_at(const gs_node *n, const gs_value *x,
+                      const gs_value *at) {
+  return at && n && n->nin == 3 && n->in[0] == x && n->in[2] == at;
+}
+
 static gs_status fix_one(gs_arena *a, gs_graph *g, const gs_state *s, int dim,
                          gs_value **at, gs_cache *c, gs_err *e) {
   gs_value *y = g->output.at[s->out], *x = g->input.at[s->in];
   gs_node *n = y->def;
-  bool reads = false, writes = joins(n, x);
+  bool reads = false, writes = joins(n, x), done = true;
   for (int i = 0; n && i < n->nin; i++) reads = reads || n->in[i] == x;
-  if (reads && !writes) return GS_OK; /* it keeps the cache itself */
-  if (!writes || n->nin != 2)
+  if ((!reads && !writes) || (writes && n->nin != 2))
     return refuse(e, s, GS_UNSUPPORTED,
                   gs_sprintf(a, "%s makes '%s': it is not '%s' and what is new "
                              "after it, so it cannot be of a fixed size",
                              n ? gs_node_place(a, n) : "nothing", y->name,
                              x->name));
-  if (!*at) *at = places(g, c, x);
-  cut_past(g, c, n, x, dim, s->size);
-  write_in_place(g, n, x, *at);
+  if (writes) {
+    if (!*at) *at = places(g, c, x);
+    write_in_place(g, n, x, *at);
+  } else if (!writes_at(n, x, *at)) {
+    GS_TRY(keep_in_place(g, n, x, at, c, &done, e));
+  }
+  if (!done) return GS_OK; /* it keeps the cache itself */
+  cut_past(g, c, y->def, x, dim, s->size);
   c->n++;
   return GS_OK;
 }

@@ -4,6 +4,8 @@
  * which each run writes what is new at the next place (TensorScatter): its past
  * and its present are then of one size, and one memory.  How many places are
  * filled is an input of the graph, `gshard.filled`, which the run counts.
+ * An operator that lays them end to end itself (Attention) becomes one over
+ * what has been written (op/functions/cached.txt).
  * What is not filled yet is hidden from all that looks at more than one place:
  * where an operator takes away elements of -inf (FADES of ops.def), by those;
  * where it sums a product, by zeros.
@@ -22,6 +24,7 @@
 #ifndef GS_PASS_CACHE_H
 #define GS_PASS_CACHE_H
 
+#include "pass/prepare/expand.h"
 #include "pass/state/state.h"
 
 /* What reads the past but for the node that writes reads this part of it. */
@@ -42,6 +45,7 @@ typedef struct gs_cache {
   gs_value *filled;  /* the input that counts */
   GS_VEC(gs_cache_past) past;
   int64_t step;      /* that a run fills; set where there is such a past */
+  gs_expander expander; /* of the forms that cached.txt has */
 } gs_cache;
 
 /* Binds the dims of state with a size, and writes in place where present is a

@@ -203,6 +203,11 @@ static int factor_of(const gs_rule *r, const gs_tensor_map *t, int d) {
   return found;
 }
 
+/* Whether v is what `fade` has put in the place of an operand. */
+static bool is_hidden(const hider *h, const gs_value *v) {
+  return v && v->id >= h->nvalue && !twin(h, v);
+}
+
 /* What n makes of dim d of operand k. */
 static gs_status read_dim(hider *h, gs_node *n, const gs_rule *r, int k,
                           int d) {
@@ -214,7 +219,8 @@ static gs_status read_dim(hider *h, gs_node *n, const gs_rule *r, int k,
   if (kind == GS_SUMMED && n->op->flags & GS_OP_PRODUCT)
     return cancel(h, n, r, f);
   if (n->op->fades && n->op->fades - 1 == k) return fade(h, n, k, d);
-  bool masked = n->op->fades && any_grows(h, gs_node_in(n, n->op->fades - 1));
+  gs_value *from = n->op->fades ? gs_node_in(n, n->op->fades - 1) : NULL;
+  bool masked = any_grows(h, from) || is_hidden(h, from);
   if (n->op->fades && kind == GS_STATS)
     return masked ? GS_OK : fade(h, n, k, d);
   return refuse(h, n, gs_sprintf(h->a, "what is not filled of the cache cannot "
@@ -275,18 +281,20 @@ static gs_status read_node(hider *h, gs_node *n) {
   GS_TRY(gs_rule_of(h->a, other, &more, h->e));
   bool alike = gs_cache_same_rule(&r, &more);
   GS_TRY(check_results(h, n, alike));
-  bool zero = false;
-  for (int k = 0, nin = n->nin; k < nin; k++) {
-    gs_value *x = n->in[k];
-    GS_TRY(check_dims(h, n, x));
-    if (gs_live_differs(&h->live, x) &&
+  const gs_value *first = gs_node_in(n, 0);
+  bool zero = first && first->id < h->nvalue && h->zero[first->id];
+  int nin = n->nin;
+  gs_value **in = gs_memdup(h->a, n->in, (size_t)nin * sizeof *in);
+  for (int k = 0; k < nin; k++) {
+    GS_TRY(check_dims(h, n, in[k]));
+    if (gs_live_differs(&h->live, in[k]) &&
         !gs_cache_says_shape(h->larger, n, other, k, alike))
       GS_TRY(follow(h, n, k));
-    if (x && k == 0) zero = x->id < h->nvalue && h->zero[x->id];
-    for (int d = 0; x && gs_op_reads(n->op, k) && d < x->rank; d++)
-      if (x->id < h->nvalue && grows(h, x, d))
-        GS_TRY(read_dim(h, n, &r, k, d));
   }
+  for (int k = 0; k < nin; k++)
+    for (int d = 0; in[k] && gs_op_reads(n->op, k) && d < in[k]->rank; d++)
+      if (in[k]->id < h->nvalue && grows(h, in[k], d))
+        GS_TRY(read_dim(h, n, &r, k, d));
   bool passes = n->op->flags & (GS_OP_VIEW | GS_OP_VALUES) ||
                 gs_node_linear(n, 0);
   if (zero && passes && n->out[0])
