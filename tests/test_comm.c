@@ -564,6 +564,9 @@ static int print_digests(void) {
     if (s) return (int)s;
     if (getenv("GS_TEST_CHUNK"))
       gs_world_chunk(w, (size_t)atoi(getenv("GS_TEST_CHUNK")));
+    const char *most = getenv("GS_TEST_SHARE");
+    s = gs_world_share(w, &a, most ? atoi(most) : 0, NULL);
+    if (s) return (int)s;
   }
   for (int n = 1; n <= MOST; n *= 2) {
     if (w && n % w->nrank) continue;

@@ -494,7 +494,9 @@ static int digest(void) {
   setup();
   gs_arena kept;
   gs_arena_init(&kept);
-  if (gs_world_launched() && gs_world_init(&kept, 600, &w, &err)) return 1;
+  if (gs_world_launched() && (gs_world_init(&kept, 600, &w, &err) ||
+                              gs_world_share(w, &kept, 0, &err)))
+    return 1;
   state = 521288629u;
   for (int k = 0; k < 60; k++) {
     trial t;

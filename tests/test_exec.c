@@ -452,8 +452,9 @@ START_TEST(test_timeout) {
   gs_team_init(&team, 0, 2, 0.05);
   gs_member m = {.team = &team, .arena = &f.arena};
   int64_t both[] = {0, 1};
-  gs_rendezvous *meeting = gs_team_rendezvous(&m, both, 2);
-  ck_assert_int_eq(gs_team_meet(&team, meeting, &f.err), GS_TIMEOUT);
+  gs_visit v = {.at = gs_team_meeting(&m, both, 2)};
+  gs_visit_come(&v, true);
+  ck_assert_int_eq(gs_visit_await(&v, &team.waiter, &f.err), GS_TIMEOUT);
   ck_assert_int_eq(f.err.n, 1);
   ck_assert_int_eq((int)GS_TIMEOUT, 75);
   gs_team_free(&team);
@@ -548,6 +549,7 @@ static int print_digests(void) {
   start(&f);
   if (gs_world_launched()) {
     gs_status s = gs_world_init(&f.arena, 600, &f.w, &f.err);
+    if (!s) s = gs_world_share(f.w, &f.arena, 0, &f.err);
     if (s) return (int)s;
   }
   for (int late = 0; late < 2; late++) {

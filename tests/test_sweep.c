@@ -556,7 +556,9 @@ static int print_digests(void) {
   gs_err e;
   gs_arena_init(&a);
   gs_err_init(&e);
-  if (gs_world_launched() && gs_world_init(&a, 600, &world, &e)) return 1;
+  bool ranks = gs_world_launched();
+  if (ranks && gs_world_init(&a, 600, &world, &e)) return 1;
+  if (ranks && gs_world_share(world, &a, 0, &e)) return 1;
   suite_sample of = suite_sample_of(3);
   for (int i = first_of_sweep; i < ncase; i++)
     if (suite_chosen(of, (unsigned long)i)) digest_case(i);

@@ -429,6 +429,7 @@ static gs_status compile(gs_runner *r, gs_err *e) {
     return gs_fail(e, GS_USAGE, NULL, "a gs_runner is compiled once");
   if (!r->prepared) GS_AGREE(r, prepare(r, e));
   if (r->steps) GS_AGREE(r, gs_steps_check_made(r, e));
+  if (r->w) GS_AGREE(r, gs_world_share(r->w, &r->arena, 0, e));
   int n = r->steps ? r->nprogram : 0;
   for (int k = 0; k < gs_max(1, n); k++) {
     if (n) gs_runner_switch(r, k);

@@ -42,6 +42,7 @@ typedef struct gs_transfer {
   gs_comm *comm;
   gs_group group;
   bool open;        /* begun, and not ended */
+  bool kept;        /* see gs_transfer_wait */
   int round;        /* 0, 1, 0 ... in a chain */
   gs_piece *put[2]; /* by round: peers read the last one's until the next */
   gs_want *want;
@@ -64,6 +65,9 @@ typedef struct gs_comm_ops {
   /* Tells the peers that this device failed; they return GS_TIMEOUT from
    * their next call instead of waiting for ever. */
   void (*fail)(gs_comm *c);
+  /* Memory, zeros, as long as c->arena, of which others can read what is put
+   * without a copy; NULL: there is none that would be better than any. */
+  void *(*memory)(gs_comm *c, size_t bytes);
 } gs_comm_ops;
 
 struct gs_comm {
@@ -85,12 +89,20 @@ gs_transfer *gs_transfer_new(gs_comm *c, const gs_group *g);
 void gs_transfer_begin(gs_transfer *t);
 /* The n bytes at p are for member i (also the caller itself). */
 void gs_transfer_put(gs_transfer *t, int i, const void *p, size_t n);
+/* Member i reads n of the `all` bytes at p, and gets them all.  Only where all
+ * members read each other's memory. */
+void gs_transfer_show(gs_transfer *t, int i, const void *p, size_t all,
+                      size_t n);
 /* n bytes of member i are wanted at p; NULL: at t->got[i], which is there from
  * gs_transfer_wait to the next start or end, and may not be written. */
 void gs_transfer_get(gs_transfer *t, int i, void *p, size_t n);
 static inline gs_status gs_transfer_start(gs_transfer *t, gs_err *e) {
   return t->comm->ops->start(t, e);
 }
+/* Where t->kept is set then, nobody reads what the caller has put itself: it
+ * may be written.  So it is where the caller put at most GS_KEPT bytes (the
+ * same bytes for several members counted once). */
+enum { GS_KEPT = 32 << 10 };
 static inline gs_status gs_transfer_wait(gs_transfer *t, gs_err *e) {
   return t->comm->ops->wait(t, e);
 }

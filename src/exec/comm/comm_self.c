@@ -12,6 +12,7 @@ static gs_status nothing(gs_transfer *t, gs_err *e) {
 
 static gs_status wait(gs_transfer *t, gs_err *e) {
   (void)e;
+  t->kept = true;
   int me = t->group.me < 0 ? 1 : t->group.me; /* of a pair with itself */
   const gs_piece *piece = &t->put[t->round][t->group.me < 0 ? 0 : me];
   const gs_want *want = &t->want[me];

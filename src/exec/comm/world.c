@@ -102,6 +102,14 @@ void gs_world_abort(gs_world *w, int code) {
   (void)w;
   _Exit(code);
 }
+gs_status gs_world_share(gs_world *w, gs_arena *a, int most, gs_err *e) {
+  (void)w, (void)a, (void)most, (void)e;
+  never();
+}
+bool gs_world_shares(const gs_world *w) {
+  (void)w;
+  never();
+}
 void gs_world_chunk(gs_world *w, size_t bytes) { (void)w, (void)bytes; }
 gs_status gs_world_finalize(gs_world *w, gs_err *e) {
   (void)w, (void)e;

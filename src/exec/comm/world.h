@@ -95,6 +95,13 @@ void gs_world_speak(gs_world *w);
  * hosts several devices and MPI is not thread-safe. */
 gs_status gs_comm_mpi(gs_world *w, gs_team *t, gs_arena *a, int64_t position,
                       int64_t ndevice, gs_comm **out, gs_err *e);
+/* All ranks, once, before there are communicators, with the same `most`: from
+ * now on ranks of a host read each other's memory, next to each other in
+ * groups of at most so many (0: all), until a is freed.  Those that cannot
+ * (other users or containers) send messages, as all do without this call. */
+gs_status gs_world_share(gs_world *w, gs_arena *a, int most, gs_err *e);
+/* Whether all ranks read each other's memory. */
+bool gs_world_shares(const gs_world *w);
 /* Largest message in bytes (2^30 at first); for tests. */
 void gs_world_chunk(gs_world *w, size_t bytes);
 

@@ -9,7 +9,7 @@
 #include <mpi.h>
 
 #include "base/data/clock.h"
-#include "exec/comm/world.h"
+#include "exec/comm/commons.h"
 
 /* A wait that lasts this many seconds is told to who asks. */
 #define GS_NOTED_AFTER 0.1
@@ -54,6 +54,8 @@ typedef struct mpi_world {
   int level;              /* thread support of MPI */
   int most_tag;
   size_t chunk; /* bytes of one message */
+  gs_commons *commons; /* with ranks of this host; NULL: none share */
+  uint64_t made; /* communicators of this rank's first device so far */
   MPI_Status *no_status; /* MPI_STATUSES_IGNORE, which compilers warn of */
   gs_talk t;
 } mpi_world;

@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/escape.h"
 #include "base/math.h"
-#include "exec/comm/crew.h"
+#include "exec/run/crew.h"
 #include "exec/compile/program_check.h"
 #include "exec/data/aligned.h"
 #include "exec/step/step.h"
@@ -164,7 +164,7 @@ static gs_status compile(gs_exec *x, gs_err *e) {
                       .first = x->first + i,
                       .n = shared ? x->n : 1,
                       .schedule = c->schedule,
-                      .one_memory = !c->world,
+                      .one_memory = !c->world || gs_world_shares(c->world),
                       .tie = c->tie,
                       .ntie = c->ntie};
     GS_TRY(gs_program_new(&x->arena, g, &how, &x->program[i], e));

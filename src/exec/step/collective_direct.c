@@ -8,10 +8,11 @@
 #include "exec/step/collective.h"
 
 gs_status gs_coll_direct_start(const gs_coll *c, size_t bytes, gs_err *e) {
+  size_t all = gs_value_bytes(c->x); /* which the members have alike */
   gs_transfer_begin(c->transfer);
   for (int i = 0; i < c->group.n; i++) {
-    gs_transfer_put(c->transfer, i, c->in, bytes);
-    gs_transfer_get(c->transfer, i, NULL, bytes);
+    gs_transfer_show(c->transfer, i, c->in, all, bytes);
+    gs_transfer_get(c->transfer, i, NULL, all);
   }
   return gs_transfer_start(c->transfer, e);
 }

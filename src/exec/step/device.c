@@ -74,8 +74,12 @@ static void load_dynamic(gs_device *d) {
 }
 
 /* Zeros, of which every page is touched now, by the device's thread: they lie
- * near its processors, and runs wait for none of them. */
+ * near its processors, and runs wait for none of them.  Where others can read
+ * them, if there is such memory. */
 static void *touched(gs_device *d, size_t bytes) {
+  gs_comm *c = d->comm;
+  void *common = c && c->ops->memory ? c->ops->memory(c, bytes) : NULL;
+  if (common) return memset(common, 0, bytes);
   if (bytes < GS_LARGE_PAGE) return gs_alloc64(&d->arena, bytes);
   return memset(gs_pages_in(&d->arena, bytes, d->huge), 0, bytes);
 }

@@ -1,4 +1,4 @@
-#include "exec/comm/crew.h"
+#include "exec/run/crew.h"
 
 #ifdef _OPENMP
 #include <omp.h>
