@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/fusion.h"
+#include "kernel/core/layout.h"
 #include "kernel/onednn/onednn.h"
 #include "op/core/exchange_node.h"
 
@@ -101,6 +102,7 @@ static void add_cost(classes *c, const gs_node *n) {
 void gs_program_blocks(gs_arena *a, gs_program *p) {
   int n = p->g->value.n;
   p->any = GS_NEWS(a, n, int);
+  if (p->apart) return;
   find_values(a, p);
   if (gs_onednn_block() == 8) return;
   classes c = {p, GS_NEWS(a, n, int), GS_NEWS(a, n, int), GS_NEWS(a, n, int),

@@ -9,7 +9,8 @@
  * a Concat, a pool's operand and its result) lie in the same blocks.  A
  * convolution may change them, at the price of a reorder: so for what
  * convolutions connect, the widest blocks that each value can have are compared
- * with blocks of 8 for all.  requires: the steps, their producers and uses.
+ * with blocks of 8 for all.  Where no steps are fused all is row-major.
+ * requires: the steps, their producers and uses.
  * Cost O(operands). */
 void gs_program_blocks(gs_arena *a, gs_program *p);
 

@@ -318,6 +318,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
   p->g = g;
   p->kinds = how->kinds;
   p->one_memory = how->one_memory;
+  p->apart = how->apart;
   p->buffer = GS_NEWS(a, g->value.n, gs_buffer);
   p->sliced = GS_NEWS(a, g->value.n, int);
   p->gather = GS_NEWS(a, g->output.n, gs_gather);

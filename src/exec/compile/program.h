@@ -132,6 +132,7 @@ typedef struct gs_compile {
   int64_t first, n; /* device positions [first, first + n) share the program */
   gs_schedule schedule;
   bool one_memory; /* devices read what others hold where it lies */
+  bool apart;      /* every node is a step of its own: none are fused */
   const gs_tie *tie; /* [ntie] of no dynamic values */
   int ntie;
 } gs_compile;
@@ -148,7 +149,7 @@ typedef struct gs_program {
   size_t arena_size; /* bytes per device, without scratch of kernels */
   size_t kept_bytes; /* of steps that run once, where these are much more than
                         what they are made of */
-  bool one_memory;   /* see gs_compile */
+  bool one_memory, apart; /* see gs_compile */
   bool dynamic;      /* there are dynamic values or steps that run on them */
   int *uses;         /* [values] operands and outputs that are it, or a copy
                         as Identity makes them */

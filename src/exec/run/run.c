@@ -165,6 +165,7 @@ static gs_status compile(gs_exec *x, gs_err *e) {
                       .n = shared ? x->n : 1,
                       .schedule = c->schedule,
                       .one_memory = !c->world || gs_world_shares(c->world),
+                      .apart = c->apart,
                       .tie = c->tie,
                       .ntie = c->ntie};
     GS_TRY(gs_program_new(&x->arena, g, &how, &x->program[i], e));

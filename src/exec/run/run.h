@@ -27,6 +27,7 @@ typedef struct gs_exec_config {
   double timeout;  /* seconds to wait for a peer; 0: for ever */
   gs_schedule schedule; /* when steps are waited for */
   bool verify;     /* check what was compiled (exec/compile/program_check.h) */
+  bool apart;      /* no steps are fused */
   bool no_huge_pages; /* do not ask for large pages */
   bool no_prefault;   /* do not read mapped weights ahead (exec/data/ahead.h) */
   const gs_tie *tie; /* [ntie] alike in type and shape, of known sizes; the

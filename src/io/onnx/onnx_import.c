@@ -170,6 +170,7 @@ static bool is_literal(const Onnx__NodeProto *p) {
 #define K(kernel)
 #define DYN(name)
 #define FUSE(class)
+#define APPLY(kind, loop, a, a0, b, b0)
 #define BLOCKS(set)
 #define FITS(name)
 #define INDEX(operand, of, kind)

@@ -61,8 +61,8 @@ static const char *pack_key(gs_kctx *k, const plan *p) {
   gs_buf_init(&b, k->arena);
   gs_buf_printf(&b, "conv %d %d %d %d %a %lld %lld %lld %lld",
                 (int)k->in[W].dtype, k->in[X].block, k->out[0].any,
-                gs_kernel_has(k, Z), p->epsilon, (long long)s->batch, (long long)s->group,
-                (long long)s->in, (long long)s->out);
+                gs_kernel_has(k, Z), p->epsilon, (long long)s->batch,
+                (long long)s->group, (long long)s->in, (long long)s->out);
   for (int i = W; i < k->nin; i++)
     gs_buf_printf(&b, " %p", i == Z ? NULL : k->in[i].fixed);
   for (int d = 0; d < s->w.n; d++)
@@ -143,7 +143,7 @@ static void plan_scratch(gs_kctx *k, plan *p) {
     if (k->in[i].block) p->plain[i] = rounded((size_t)k->in[i].n * 4);
   k->scratch_size += p->plain[X] + p->plain[Z] + p->result + p->scaling +
                      p->packing +
-                     (p->dnn ? gs_dnn_conv_scratch(p->dnn, k->threads)
+                     (p->dnn ? gs_dnn_conv_scratch(p->dnn)
                              : gs_conv_own_scratch(p->own));
 }
 
@@ -169,7 +169,8 @@ static gs_status prep(gs_kctx *k) {
   bool wide = !p->half && !add && gs_dnn_conv_widen(&s, &k->out[0]);
   if (!wide && !p->half) form.part = gs_part_of(&k->out[0], 1);
   if (t != GS_DOUBLE)
-    p->dnn = gs_dnn_conv_new(k->arena, &s, &form, &k->out[0].block);
+    p->dnn = gs_dnn_conv_new(k->arena, &s, &form, k->threads,
+                             &k->out[0].block);
   if (p->dnn) p->s = s;
   if (p->dnn && wide) p->lead = k->out[0].lead * gs_max(1, k->out[0].block);
   if (!p->dnn)

@@ -13,7 +13,8 @@ enum {
   PLACES = 64,      /* of the result, worth a call of its own */
   MANY_PIECES = 4,  /* wanted for other threads */
   PART = 32,        /* channels of the result that a piece must have */
-  PART_GROUPS = 16  /* the same where groups are divided */
+  PART_GROUPS = 16, /* the same where groups are divided */
+  ARGS = 5          /* of a convolution; the last is the bias */
 };
 
 /* A reorder between how a tensor is given and what the convolution wants. */
@@ -35,6 +36,8 @@ struct gs_dnn_conv {
   gs_dnn_desc bias_desc, pad_desc;
   size_t src_size, weights_size, dst_size, pad_size; /* of a piece, 64-fold */
   gs_view part; /* of the result: how its runs lie, in blocks too */
+  int threads;
+  dnnl_exec_arg_t *arg; /* [threads][ARGS] of pieces, without their data */
 };
 
 static int thread_index(void) {
@@ -308,8 +311,30 @@ static void destroy(void *p) {
                             c->dst.run};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (all[i]) dnnl_primitive_destroy(all[i]);
+  for (int i = 0; i < c->threads * ARGS; i++)
+    if (c->arg[i].memory) dnnl_memory_destroy(c->arg[i].memory);
   if (c->stream) dnnl_stream_destroy(c->stream);
   if (c->engine) dnnl_engine_destroy(c->engine);
+}
+
+/* What pieces are made of, for each thread: making it anew costs as much as a
+ * small piece. */
+static bool new_args(gs_dnn_conv *c, gs_arena *a, int threads) {
+  static const int id[ARGS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST,
+                               DNNL_ARG_SCRATCHPAD, DNNL_ARG_BIAS};
+  const gs_dnn_desc desc[ARGS] = {c->src.to, c->weights.to, c->dst.from,
+                                  c->pad_desc, c->bias_desc};
+  bool ok = true;
+  c->arg = GS_NEWS(a, (size_t)threads * ARGS, dnnl_exec_arg_t);
+  c->threads = threads;
+  for (int i = 0; i < threads * ARGS && ok; i++) {
+    int k = i % ARGS;
+    c->arg[i].arg = id[k];
+    ok = (k == ARGS - 1 && !c->form.bias) ||
+         dnnl_memory_create(&c->arg[i].memory, desc[k], c->engine,
+                            DNNL_MEMORY_NONE) == dnnl_success;
+  }
+  return ok;
 }
 
 /* The library counts elements in 32 bits here and there. */
@@ -326,7 +351,8 @@ static bool fits(const gs_conv_shape *s) {
 }
 
 gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
-                             const gs_dnn_conv_form *form, int *block) {
+                             const gs_dnn_conv_form *form, int threads,
+                             int *block) {
   *block = 0;
   if (!fits(s)) return NULL;
   gs_dnn_conv *c = GS_NEW(a, gs_dnn_conv);
@@ -335,9 +361,10 @@ gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
   c->part = gs_part_of(&form->part, 1);
   cut(c);
   gs_arena_at_end(a, destroy, c);
-  int threads = gs_dnn_one_thread();
-  bool ok = new_objects(c, a, block);
-  gs_dnn_old_threads(threads);
+  int old = gs_dnn_one_thread();
+  bool ok = new_objects(c, a, block) &&
+            new_args(c, a, threads > 1 ? threads : 1);
+  gs_dnn_old_threads(old);
   if (!ok) return NULL;
   if (c->src.run)
     c->src_size = rounded(dnnl_memory_desc_get_size(c->src.to));
@@ -355,35 +382,26 @@ size_t gs_dnn_conv_packed_size(const gs_dnn_conv *c) {
   return c->weights_size * (size_t)c->parts;
 }
 
-size_t gs_dnn_conv_scratch(const gs_dnn_conv *c, int threads) {
+size_t gs_dnn_conv_scratch(const gs_dnn_conv *c) {
   return c->src_size * (size_t)(c->images * c->sources) +
-         (c->dst_size + c->pad_size) * (size_t)gs_max(threads, 1);
-}
-
-/* The library does not write to what it reads. */
-static bool memory(const gs_dnn_conv *c, dnnl_exec_arg_t *arg, int id,
-                   gs_dnn_desc d, const void *data) {
-  arg->arg = id;
-  return dnnl_memory_create(&arg->memory, d, c->engine,
-                            (void *)(uintptr_t)data) == dnnl_success;
-}
-
-static bool execute(const gs_dnn_conv *c, dnnl_primitive_t p, int n,
-                    dnnl_exec_arg_t *arg, bool ok) {
-  if (ok)
-    ok = dnnl_primitive_execute(p, c->stream, n, arg) == dnnl_success &&
-         dnnl_stream_wait(c->stream) == dnnl_success;
-  for (int i = 0; i < n; i++)
-    if (arg[i].memory) dnnl_memory_destroy(arg[i].memory);
-  return ok;
+         (c->dst_size + c->pad_size) * (size_t)c->threads;
 }
 
 static bool run_reorder(const gs_dnn_conv *c, const reorder *r,
                         const void *from, void *to) {
-  dnnl_exec_arg_t arg[2] = {{0}};
-  bool ok = memory(c, &arg[0], DNNL_ARG_FROM, r->from, from) &&
-            memory(c, &arg[1], DNNL_ARG_TO, r->to, to);
-  return execute(c, r->run, 2, arg, ok);
+  dnnl_exec_arg_t arg[2] = {{.arg = DNNL_ARG_FROM}, {.arg = DNNL_ARG_TO}};
+  /* The library does not write to what it reads. */
+  void *read = (void *)(uintptr_t)from;
+  bool ok = dnnl_memory_create(&arg[0].memory, r->from, c->engine, read) ==
+                dnnl_success &&
+            dnnl_memory_create(&arg[1].memory, r->to, c->engine, to) ==
+                dnnl_success &&
+            dnnl_primitive_execute(r->run, c->stream, 2, arg) ==
+                dnnl_success &&
+            dnnl_stream_wait(c->stream) == dnnl_success;
+  for (int i = 0; i < 2; i++)
+    if (arg[i].memory) dnnl_memory_destroy(arg[i].memory);
+  return ok;
 }
 
 bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed) {
@@ -446,19 +464,20 @@ static void put(const gs_dnn_conv *c, const float *from, float *y,
 static bool piece(const gs_dnn_conv *c, const void *x, const void *packed,
                   const float *bias, const float *z, float *y, int64_t at,
                   void *own, void *pad) {
-  dnnl_exec_arg_t arg[5] = {{0}};
-  int n = 0;
   float *place = y + gs_part_place(&c->part, at);
   void *to = c->dst_size ? own : place;
-  if (z && !add_to(c, z, to)) return false;
-  bool ok =
-      memory(c, &arg[n++], DNNL_ARG_SRC, c->src.to, x) &&
-      memory(c, &arg[n++], DNNL_ARG_WEIGHTS, c->weights.to, packed) &&
-      memory(c, &arg[n++], DNNL_ARG_DST, c->dst.from, to) &&
-      memory(c, &arg[n++], DNNL_ARG_SCRATCHPAD, c->pad_desc, pad) &&
-      (!c->form.bias ||
-       memory(c, &arg[n++], DNNL_ARG_BIAS, c->bias_desc, bias));
-  ok = execute(c, c->run, n, arg, ok);
+  dnnl_exec_arg_t *arg = &c->arg[thread_index() * ARGS];
+  const void *data[ARGS] = {x, packed, to, pad, bias};
+  bool ok = !z || add_to(c, z, to);
+  for (int i = 0; i < ARGS && ok; i++)
+    ok = !arg[i].memory ||
+         dnnl_memory_set_data_handle(arg[i].memory,
+                                     (void *)(uintptr_t)data[i]) ==
+             dnnl_success;
+  ok = ok && dnnl_primitive_execute(c->run, c->stream,
+                                    c->form.bias ? ARGS : ARGS - 1,
+                                    arg) == dnnl_success &&
+       dnnl_stream_wait(c->stream) == dnnl_success;
   if (c->dst_size && !c->dst.run) {
     put(c, to, y, at);
     return ok;
@@ -476,6 +495,7 @@ bool gs_dnn_conv_run(const gs_dnn_conv *c, const float *x, const void *packed,
   char *own = blocked + c->src_size * (size_t)sources;
   size_t each = c->dst_size + c->pad_size;
   int nt = (int)gs_min(threads, gs_max(pieces, sources)), bad = 0;
+  gs_assert(threads <= c->threads);
   (void)nt;
 #pragma omp parallel num_threads(nt) if (nt > 1) reduction(+ : bad)
   {

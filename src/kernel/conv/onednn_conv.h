@@ -28,13 +28,15 @@ typedef struct gs_dnn_conv_form {
 bool gs_dnn_conv_widen(gs_conv_shape *s, const gs_view *y);
 /* Bytes of the result of a piece, in f32. */
 int64_t gs_dnn_conv_piece(const gs_conv_shape *s);
-/* A plan for one to three spatial dims; its objects go with arena a.  *block
- * gets the blocks of the result, none where channels do not fill form->any.  NULL: the library does not do it. */
+/* A plan for one to three spatial dims, to be run on so many threads at most;
+ * its objects go with arena a.  *block gets the blocks of the result, none
+ * where channels do not fill form->any.  NULL: the library does not do it. */
 gs_dnn_conv *gs_dnn_conv_new(gs_arena *a, const gs_conv_shape *s,
-                             const gs_dnn_conv_form *form, int *block);
+                             const gs_dnn_conv_form *form, int threads,
+                             int *block);
 /* Bytes of the packed weights, and of what a run needs besides. */
 size_t gs_dnn_conv_packed_size(const gs_dnn_conv *c);
-size_t gs_dnn_conv_scratch(const gs_dnn_conv *c, int threads);
+size_t gs_dnn_conv_scratch(const gs_dnn_conv *c);
 /* Packs w [group * out, in, window...]; packed is 64-aligned. */
 bool gs_dnn_conv_pack(const gs_dnn_conv *c, const float *w, void *packed);
 /* y = conv(x, w) + bias + z; bias and z are NULL unless the plan

@@ -169,7 +169,9 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
                           (long long)p->p);
   p->columns = gs_node_int(k->node, "storage_order", 0) != 0;
   p->join = joiner(kind, p->type, p->p, p->lanes);
-  p->share = GS_PICK(share_f32);
+  p->share = p->lanes == 1   ? GS_PICK(share_f32)
+             : p->lanes == 8 ? GS_PICK(share_8)
+                             : GS_PICK(share_16);
   bool padding = gs_node_int(k->node, "count_include_pad", 0) != 0;
   gs_assert(p->w.n > 0 && p->w.n <= GS_MAX_RANK);
   p->in = gs_dims_count(p->w.in, 0, p->w.n);
@@ -198,15 +200,14 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
 /* ---- a row ---- */
 
 static void first(const plan *p, char *y, int64_t n) {
-  float *f = (float *)y;
   double *d = (double *)y;
   bool max = p->kind == MAXIMUM;
   if (!max)
     memset(y, 0, (size_t)(n * p->size));
   else if (p->type == GS_FLOAT)
-    for (int64_t i = 0; i < n * p->lanes; i++) f[i] = max ? -INFINITY : 0;
+    GS_PICK(lowest_f32)((float *)y, n * p->lanes);
   else if (p->type == GS_DOUBLE)
-    for (int64_t i = 0; i < n; i++) d[i] = max ? (double)-INFINITY : 0;
+    for (int64_t i = 0; i < n; i++) d[i] = (double)-INFINITY;
   else
     memset(y, p->type == GS_INT8 ? 0x80 : 0, (size_t)n);
 }
@@ -232,12 +233,8 @@ static void divide(const plan *p, void *y, float outer, int64_t n) {
   double *d = y;
   if (p->type == GS_DOUBLE)
     for (int64_t i = 0; i < n; i++) d[i] /= (double)(outer * count[i]);
-  else if (p->lanes == 1)
-    p->share(f, count, outer, n);
   else
-    for (int64_t i = 0; i < n; i++)
-      for (int64_t c = 0; c < p->lanes; c++)
-        f[i * p->lanes + c] /= outer * count[i];
+    p->share(f, count, outer, n);
 }
 
 static void root(const plan *p, void *y, int64_t n) {

@@ -41,22 +41,6 @@ static gs_node *fused(gs_arena *a, const gs_node *n, int *channels) {
   return f;
 }
 
-/* The numbers of activations that have some: attributes or, without a name,
- * always these. */
-static const struct numbers {
-  const char *op;
-  struct {
-    const char *name;
-    double value;
-  } at[2];
-} numbers[] = {
-    {"Elu", {{"alpha", 1}, {0}}},
-    {"HardSigmoid", {{"alpha", 0.20000000298023224}, {"beta", 0.5}}},
-    {"HardSwish", {{0, 1.0 / 6}, {0, 0.5}}},
-    {"LeakyRelu", {{"alpha", 0.009999999776482582}, {0}}},
-    {"Swish", {{"alpha", 1}, {0}}},
-};
-
 /* The bound of a Clip that operand i is, or `none` where it is left out. */
 static bool bound(const gs_node *n, int i, float none, float *b) {
   const gs_value *v = gs_node_in(n, i);
@@ -71,16 +55,14 @@ static bool bound(const gs_node *n, int i, float none, float *b) {
 
 /* False: bounds that are not constants. */
 static bool params_of(const gs_node *n, float param[2]) {
-  param[0] = param[1] = 0;
-  if (!strcmp(n->op_type, "Clip"))
+  const gs_fuse_number *number = gs_fuse_numbers(n->op);
+  if (gs_fuse_of(n->op) == GS_FUSE_CLIP)
     return bound(n, 1, -INFINITY, &param[0]) &&
            bound(n, 2, INFINITY, &param[1]);
-  for (size_t r = 0; r < sizeof numbers / sizeof *numbers; r++)
-    for (int i = 0; i < 2 && !strcmp(numbers[r].op, n->op_type); i++) {
-      const char *name = numbers[r].at[i].name;
-      double value = numbers[r].at[i].value;
-      param[i] = (float)(name ? gs_node_float(n, name, value) : value);
-    }
+  for (int i = 0; i < 2; i++)
+    param[i] = (float)(number[i].name ? gs_node_float(n, number[i].name,
+                                                      number[i].value)
+                                      : number[i].value);
   return true;
 }
 
@@ -187,10 +169,32 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
   gs_fuse two = gs_fuse_of(next->op);
   gs_node *f = NULL;
   if (!begins(first, facts)) return NULL;
-  if (two == GS_FUSE_ACTIVATION) f = fuse_activation(a, first, next, i);
+  if (two >= GS_FUSE_ACTIVATION) f = fuse_activation(a, first, next, i);
   if (two == GS_FUSE_SCALE || two == GS_FUSE_MUL || two == GS_FUSE_ADD)
     f = fuse_channels(a, first, next, i, facts);
   if (two == GS_FUSE_ADD && !f) f = fuse_sum(a, first, next, i);
   if (f) f->out[0] = next->out[0];
   return f;
+}
+
+const gs_node *gs_kernel_fuse_gate(gs_arena *a, const gs_node *first,
+                                   const gs_node *next, int i) {
+  gs_fuse one = gs_fuse_of(first->op);
+  if ((one != GS_FUSE_GATE && one != GS_FUSE_HARD_GATE) || next->nin != 2 ||
+      gs_fuse_of(next->op) != GS_FUSE_MUL || next->in[!i] != first->in[0] ||
+      first->in[0]->dtype != GS_FLOAT)
+    return NULL;
+  gs_node *f = gs_memdup(a, next, sizeof *next);
+  f->op = gs_fuse_row(one == GS_FUSE_GATE ? GS_FUSE_GATED
+                                          : GS_FUSE_HARD_GATED);
+  f->op_type = f->op->name;
+  f->domain = f->op->domain;
+  f->nin = 1;
+  f->in = gs_memdup(a, first->in, sizeof *first->in);
+  f->nattr = 0;
+  float had[2], has[2];
+  params_of(first, had);
+  params_of(f, has);
+  return one == GS_FUSE_GATE || (had[0] == has[0] && had[1] == has[1]) ? f
+                                                                       : NULL;
 }

@@ -9,14 +9,28 @@ typedef enum gs_fuse {
   GS_FUSE_NONE,
   GS_FUSE_CONV,
   GS_FUSE_FUSED_CONV, /* a convolution and what has been fused with it */
-  GS_FUSE_ACTIVATION, /* of one operand: see kernel/pointwise/joined.h */
   GS_FUSE_ADD,
   GS_FUSE_MUL,
   GS_FUSE_FUSED_NORM, /* such a normalisation and what follows it */
-  GS_FUSE_SCALE /* normalisation by given statistics: a factor and a sum */
+  GS_FUSE_SCALE, /* normalisation by given statistics: a factor and a sum */
+  /* From here on activations, with a cell APPLY. */
+  GS_FUSE_ACTIVATION,
+  GS_FUSE_CLIP,       /* its numbers are operands 1 and 2 */
+  GS_FUSE_GATE,       /* times its operand it is GATED */
+  GS_FUSE_HARD_GATE,  /* with some numbers it is HARD_GATED */
+  GS_FUSE_GATED,
+  GS_FUSE_HARD_GATED
 } gs_fuse;
 
+/* A number of an activation: an attribute, or without a name always this. */
+typedef struct gs_fuse_number {
+  const char *name;
+  double value;
+} gs_fuse_number;
+
 gs_fuse gs_fuse_of(const gs_op *op);
+/* The two numbers of an activation. */
+const gs_fuse_number *gs_fuse_numbers(const gs_op *op);
 /* The first row of a class, not GS_FUSE_NONE. */
 const gs_op *gs_fuse_row(gs_fuse class);
 
@@ -34,14 +48,15 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
                               const gs_node *next, int i,
                               const gs_fuse_facts *facts);
 
+/* The node, in arena a, that does `first` and then `next`, of which operand i
+ * is the only use of first's result and the other is what `first` reads: x *
+ * Sigmoid(x) and x * HardSigmoid(x).  NULL: it is neither. */
+const gs_node *gs_kernel_fuse_gate(gs_arena *a, const gs_node *first,
+                                   const gs_node *next, int i);
+
 /* Whether the kernel of n reads operand i, which is there, also in blocks of
  * channels, of f32: the cell BLOCKS of ops.def says so, or it is one that
  * blocks do not concern (gs_kernel_blind). */
 bool gs_kernel_takes_blocks(const gs_node *n, int i);
-/* Whether n does the same to a tensor in blocks of channels as to one that is
- * row-major: its operands have its result's shape or one element each
- * (elementwise), or are joined along the channels (Concat).  Its kernel knows
- * nothing of it; gs_kernel_prep sees to what differs. */
-bool gs_kernel_blind(const gs_node *n);
 
 #endif

@@ -52,3 +52,22 @@ void gs_part_put(const gs_view *v, size_t size, int64_t i, int64_t n,
     i += some;
   }
 }
+
+static bool one_shape(const gs_value *x, const gs_value *y) {
+  return x->rank == y->rank && gs_same_dims(x->dims, y->dims, x->rank);
+}
+
+bool gs_kernel_blind(const gs_node *n) {
+  const gs_value *y = gs_node_out(n, 0);
+  if (!y || n->nout != 1 || y->dtype != GS_FLOAT || y->rank < 3) return false;
+  int64_t axis = gs_node_int(n, "axis", 0);
+  bool joins = n->op->flags & GS_OP_JOINS && (axis == 1 || axis == 1 - y->rank);
+  unsigned elementwise = GS_OP_POINTWISE | GS_OP_INPLACE;
+  if (!joins && (n->op->flags & elementwise) != elementwise) return false;
+  for (int i = 0; i < n->nin; i++) {
+    const gs_value *x = n->in[i];
+    if (x && !joins && !one_shape(x, y) && gs_product(x->dims, x->rank) != 1)
+      return false;
+  }
+  return true;
+}

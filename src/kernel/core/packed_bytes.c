@@ -4,7 +4,6 @@
 #include "base/assert.h"
 #include "ir/packed.h"
 
-#include "kernel/core/fusion.h"
 #include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"

@@ -1,7 +1,7 @@
 /* The kernel column of ops.def. */
-#include "base/math.h"
 #include "kernel/core/call_dynamic.h"
 #include "kernel/core/fusion.h"
+#include "kernel/core/layout.h"
 
 static const gs_kernel gs_kernel_none;
 
@@ -13,6 +13,7 @@ static const gs_kernel gs_kernel_none;
 #define JOINED(text)
 #define LITERAL
 #define FUSE(class)
+#define APPLY(kind, loop, a, a0, b, b0)
 #define BLOCKS(set)
 #define FITS(name)                                                             \
   extern bool gs_fits_##name(const gs_node *n, const gs_view *y);
@@ -28,6 +29,7 @@ static const gs_kernel gs_kernel_none;
 #undef K
 #undef DYN
 #undef FUSE
+#undef APPLY
 #undef BLOCKS
 #undef FITS
 #undef OP
@@ -36,12 +38,14 @@ static const struct {
   const gs_kernel *kernel;
   const gs_dynamic *dynamic;
   gs_fuse fuse;
+  gs_fuse_number number[2];
   unsigned blocks; /* set of operands */
   bool (*fits)(const gs_node *n, const gs_view *y);
 } table[] = {
 #define K(name) .kernel = &gs_kernel_##name,
 #define DYN(name) .dynamic = &gs_dynamic_##name,
 #define FUSE(class) .fuse = GS_FUSE_##class,
+#define APPLY(kind, loop, a, a0, b, b0) .number = {{a, a0}, {b, b0}},
 #define BLOCKS(set) .blocks = (set),
 #define FITS(name) .fits = gs_fits_##name,
 #define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
@@ -51,6 +55,7 @@ static const struct {
 #undef K
 #undef DYN
 #undef FUSE
+#undef APPLY
 #undef BLOCKS
 #undef FITS
 #undef OP
@@ -66,6 +71,10 @@ const gs_dynamic *gs_dynamic_of(const gs_op *op) {
 }
 
 gs_fuse gs_fuse_of(const gs_op *op) { return table[op->id].fuse; }
+
+const gs_fuse_number *gs_fuse_numbers(const gs_op *op) {
+  return table[op->id].number;
+}
 
 const gs_op *gs_fuse_row(gs_fuse class) {
   int i = 0;
@@ -89,25 +98,6 @@ bool gs_kernel_takes_blocks(const gs_node *n, int i) {
   if (n->nout != 1 || n->in[i]->dtype != GS_FLOAT) return false;
   if (i < 32 && table[n->op->id].blocks >> i & 1) return fills(n);
   return n->in[i]->rank == n->out[0]->rank && gs_kernel_blind(n);
-}
-
-static bool one_shape(const gs_value *x, const gs_value *y) {
-  return x->rank == y->rank && gs_same_dims(x->dims, y->dims, x->rank);
-}
-
-bool gs_kernel_blind(const gs_node *n) {
-  const gs_value *y = gs_node_out(n, 0);
-  if (!y || n->nout != 1 || y->dtype != GS_FLOAT || y->rank < 3) return false;
-  int64_t axis = gs_node_int(n, "axis", 0);
-  bool joins = n->op->flags & GS_OP_JOINS && (axis == 1 || axis == 1 - y->rank);
-  unsigned elementwise = GS_OP_POINTWISE | GS_OP_INPLACE;
-  if (!joins && (n->op->flags & elementwise) != elementwise) return false;
-  for (int i = 0; i < n->nin; i++) {
-    const gs_value *x = n->in[i];
-    if (x && !joins && !one_shape(x, y) && gs_product(x->dims, x->rank) != 1)
-      return false;
-  }
-  return true;
 }
 
 bool gs_kernel_writes_part(const gs_node *n, const gs_view *y) {

@@ -1,28 +1,35 @@
 #include "kernel/pointwise/joined.h"
 
-#include <string.h>
-
 #include "base/assert.h"
 #include "kernel/pointwise/activations.h"
+#include "op/core/op.h"
 
-enum { LOOP = -1 }; /* it is one of loops.h */
+static gs_loop *act(int id) { return gs_act_get((gs_act_id)id, GS_FLOAT); }
+static gs_loop *loop(int id) { return gs_loop_get((gs_loop_id)id, GS_FLOAT); }
 
+/* Rows of ops.def that can follow; others have no `get`. */
 static const struct {
-  const char *name;
-  int act;
-  gs_loop_id loop;
+  gs_loop *(*get)(int id);
+  int id;
 } rows[] = {
-    {"Clip", GS_ACT_CLAMP, 0},
-    {"Elu", GS_ACT_ELU, 0},
-    {"HardSigmoid", GS_ACT_HARD_SIGMOID, 0},
-    {"HardSwish", GS_ACT_HARD_SWISH, 0},
-    {"LeakyRelu", GS_ACT_LEAKY_RELU, 0},
-    {"Mish", GS_ACT_MISH, 0},
-    {"Relu", LOOP, GS_LOOP_RELU},
-    {"Sigmoid", LOOP, GS_LOOP_SIGMOID},
-    {"Softplus", LOOP, GS_LOOP_SOFTPLUS},
-    {"Swish", GS_ACT_SWISH, 0},
-    {"Tanh", LOOP, GS_LOOP_TANH},
+#define K(name)
+#define DYN(name)
+#define FUSE(class)
+#define BLOCKS(set)
+#define FITS(name)
+#define T(types)
+#define INDEX(operand, of, kind)
+#define OVER(...)
+#define FADES(operand)
+#define JOINED(text)
+#define LITERAL
+#define GET_ACT act
+#define GET_LOOP loop
+#define APPLY(kind, loop, a, a0, b, b0) GET_##kind, GS_##kind##_##loop
+#define OP(sym, name, domain, since, in0, in1, out0, out1, flags, flops,      \
+           combine, rule, shape, local, kernel)                                \
+  {kernel},
+#include "op/ops.def"
 };
 
 gs_joined gs_joined_get(const gs_node *n) {
@@ -32,11 +39,9 @@ gs_joined gs_joined_get(const gs_node *n) {
   const gs_attr *given = gs_node_attr(n, "activation_params");
   for (int i = 0; i < 2 && given && i < given->n; i++)
     j.param[i] = given->floats[i];
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-    if (!strcmp(rows[i].name, name))
-      j.loop = rows[i].act == LOOP
-                   ? gs_loop_get(rows[i].loop, GS_FLOAT)
-                   : gs_act_get((gs_act_id)rows[i].act, GS_FLOAT);
-  gs_assert(j.loop); /* the schema knows no other names */
+  const gs_op *op = gs_op_find("", name);
+  gs_assert(op && rows[op->id].get); /* the schema knows no other names */
+  j.loop = rows[op->id].get(rows[op->id].id);
+  gs_assert(j.loop);
   return j;
 }

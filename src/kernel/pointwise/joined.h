@@ -12,7 +12,7 @@ typedef struct gs_joined {
 } gs_joined;
 
 /* What the attributes `activation` (the name of an operator) and
- * `activation_params` (numbers, as kernel/core/fusion.c writes them) of n say;
+ * `activation_params` (the numbers of its loop: the cell APPLY) of n say;
  * without the first of them, nothing. */
 gs_joined gs_joined_get(const gs_node *n);
 

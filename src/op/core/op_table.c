@@ -62,6 +62,7 @@
 #define K(name)
 #define DYN(name)
 #define FUSE(class)
+#define APPLY(kind, loop, a, a0, b, b0)
 #define BLOCKS(set)
 #define FITS(name)
 #define LITERAL
