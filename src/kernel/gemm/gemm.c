@@ -56,6 +56,11 @@ static gs_view part_of(const gs_gemm *g) {
 
 static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
                  const void *b, void *c) {
+  bool rows = g->packed || !g->tb; /* of b, not columns */
+  if (m == 1 && rows && g->dtype == GS_FLOAT && (!g->ta || g->lda == 1)) {
+    gs_gemm_row(n, g->k, a, b, g->packed ? panel_row(n) : g->ldb, c);
+    return true;
+  }
   if (g->packed)
     return gs_onednn_sgemm(g->ta, false, m, n, g->k, a, g->lda, b,
                            panel_row(n), c, row_of(g));

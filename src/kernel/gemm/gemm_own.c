@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/math.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/isa.h"
@@ -19,5 +21,19 @@ void gs_gemm_own(const gs_gemm *g, int64_t m, int64_t n, const void *a,
     GS_PICK(own_u32)(g, m, n, a, b, c, ldc);
     break;
   default: GS_PICK(own_u64)(g, m, n, a, b, c, ldc); break;
+  }
+}
+
+enum { STREAMS = 8, COLUMNS = 2048 }; /* c stays in L1 */
+
+void gs_gemm_row(int64_t n, int64_t k, const float *a, const float *b,
+                 int64_t ldb, float *c) {
+  for (int64_t j = 0; j < n; j += COLUMNS) {
+    int64_t some = gs_min(COLUMNS, n - j), p = 0;
+    memset(c + j, 0, (size_t)some * sizeof *c);
+    for (; p + STREAMS <= k; p += STREAMS)
+      GS_PICK(add_rows)(some, a + p, b + p * ldb + j, ldb, c + j);
+    for (; p < k; p++)
+      GS_PICK(add_row)(some, a + p, b + p * ldb + j, ldb, c + j);
   }
 }
