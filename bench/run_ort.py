@@ -215,15 +215,68 @@ def resnet(stages=(2, 2, 2, 2), width=64):
                  weights)
 
 
+def plain_attention(seq, heads=8, d=64):
+    """Scores, scale, Softmax and values as exporters write them."""
+    shape = [1, heads, seq, d]
+    return model(
+        [helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+         helper.make_node("MatMul", ["q", "kt"], ["s"]),
+         helper.make_node("Mul", ["s", "scale"], ["t"]),
+         helper.make_node("Softmax", ["t"], ["p"], axis=-1),
+         helper.make_node("MatMul", ["p", "v"], ["y"])],
+        [(n, F, shape) for n in "qkv"], [("y", F, shape)],
+        [const("scale", np.array(d ** -0.5, dtype="f"))])
+
+
+def small_nodes(count=1000, n=16):
+    """A chain of small nodes of four kinds."""
+    nodes, x = [], "x"
+    for i in range(count):
+        op = ("MatMul", "Softmax", "Transpose", "Tanh")[i % 4]
+        more = ["w"] if op == "MatMul" else []
+        attrs = {"perm": [1, 0]} if op == "Transpose" else {}
+        nodes.append(helper.make_node(op, [x] + more, [f"t{i}"], **attrs))
+        x = f"t{i}"
+    return model(nodes, [("x", F, [n, n])], [(x, F, [n, n])],
+                 [normal("w", n, n)])
+
+
+def recurrent(op, gates, seq=64, n=256, hidden=256):
+    return model(
+        [helper.make_node(op, ["x", "w", "r"], ["y"], hidden_size=hidden)],
+        [("x", F, [seq, 1, n])], [("y", F, [seq, 1, 1, hidden])],
+        [normal("w", 1, gates * hidden, n),
+         normal("r", 1, gates * hidden, hidden)])
+
+
+def unary(op, **attrs):
+    return single(op, [1024, 3072], [1024, 3072], **attrs)
+
+
 CASES = {
     "matmul": single("MatMul", [512, 768], [512, 3072],
                      [normal("w", 768, 3072)]),
     "softmax": single("Softmax", [4096, 1024], [4096, 1024], axis=-1),
+    "softmax-short": single("Softmax", [16, 12, 128, 128],
+                            [16, 12, 128, 128], axis=-1),
+    "log-softmax": single("LogSoftmax", [4096, 1024], [4096, 1024], axis=-1),
     "softmax-strided": single("Softmax", [64, 256, 64], [64, 256, 64],
                               axis=1),
     "layernorm": single("LayerNormalization", [4096, 768], [4096, 768],
                         [normal("g", 768), normal("b", 768)]),
     "gelu": single("Gelu", [1024, 3072], [1024, 3072]),
+    **{op.lower(): unary(op) for op in (
+        "Sqrt", "Sin", "Cos", "Tan", "Atan", "Asin", "Acos", "Sinh", "Cosh",
+        "Asinh", "Acosh", "Atanh", "Tanh", "Erf", "Exp", "Log", "Sigmoid")},
+    "gelu-tanh": unary("Gelu", approximate="tanh"),
+    "clip": single("Clip", [1024, 3072], [1024, 3072],
+                   [const("l", np.array(0, "f")), const("h", np.array(6, "f"))]),
+    "pow-3": single("Pow", [1024, 3072], [1024, 3072],
+                    [const("e", np.array(3, "f"))]),
+    "pow-1.7": single("Pow", [1024, 3072], [1024, 3072],
+                      [const("e", np.array(1.7, "f"))]),
+    "mod": single("Mod", [1024, 3072], [1024, 3072],
+                  [const("e", np.array(0.3, "f"))], fmod=1),
     "add-bias": add_bias,
     "transpose": single("Transpose", [8, 128, 12, 64], [8, 12, 128, 64],
                         perm=[0, 2, 1, 3]),
@@ -234,6 +287,19 @@ CASES = {
     "topk": single("TopK", [4096, 64], [4096, 2],
                    [const("k", np.array([2], dtype="q"))],
                    more=[("z", I, [4096, 2])], axis=-1),
+    "topk-50": single("TopK", [64, 32000], [64, 50],
+                      [const("k", np.array([50], dtype="q"))],
+                      more=[("z", I, [64, 50])], axis=-1),
+    "argmax": single("ArgMax", [4096, 1024], [4096, 1], out_type=I, axis=-1),
+    "argmax-columns": single("ArgMax", [64, 256, 256], [64, 1, 256],
+                             out_type=I, axis=1),
+    "lstm": lambda: recurrent("LSTM", 4),
+    "gru": lambda: recurrent("GRU", 3),
+    "attention-128": lambda: plain_attention(128),
+    "attention-2048": lambda: plain_attention(2048),
+    "small-nodes": small_nodes,
+    "cumsum-rows": single("CumSum", [4096, 1024], [4096, 1024],
+                          [const("a", np.array(1, dtype="q"))]),
     "cumsum": single("CumSum", [64, 256, 64], [64, 256, 64],
                      [const("a", np.array(1, dtype="q"))]),
     "reduce-rows": single("ReduceSum", [4096, 1024], [4096, 1],

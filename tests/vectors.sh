@@ -33,9 +33,7 @@ div_u64 no instruction divides 64-bit integers, and double is too short
 fmod_i64 no instruction divides 64-bit integers, and double is too short
 mod_i64 no instruction divides 64-bit integers, and double is too short
 mod_u64 no instruction divides 64-bit integers, and double is too short
-fmod_f32 the quotient may have any number of digits: libm
 fmod_f64 the quotient may have any number of digits: libm
-mod_f32 the quotient may have any number of digits: libm
 mod_f64 the quotient may have any number of digits: libm
 pow_i64 as many products as the exponent has bits
 where_c128 elements of 16 bytes, moved as they are

@@ -8,31 +8,47 @@ static bool fixed(const void *ctx, const gs_value *v) {
   return gs_program_buffer(ctx, v)->fixed;
 }
 
-/* The step that makes operand i of n, which nobody else reads, in every run and
- * nothing else; or NULL. */
-static gs_step *step_before(gs_program *p, const gs_node *n, int i) {
-  const gs_value *x = n->in[i];
-  int s = x && p->uses[x->id] == 1 ? p->producer[x->id] : -1;
+/* The step that makes v for one reader, in every run and nothing else; or
+ * NULL. */
+static gs_step *step_before(const gs_program *p, const gs_value *v) {
+  int s = v && p->uses[v->id] == 1 ? p->producer[v->id] : -1;
   gs_step *before = s < 0 ? NULL : &p->step.at[s];
-  if (!before || !gs_step_runs_kernel(before) || before->node->nout != 1)
+  if (!before || !before->node || !gs_step_runs_kernel(before) ||
+      before->node->nout != 1)
     return NULL;
-  gs_assert(before->node && before->node->out[0] == x);
+  gs_assert(before->node->out[0] == v);
   return before;
 }
 
-static void drop(gs_program *p, gs_step *s) {
-  p->buffer[s->node->out[0]->id].storage = GS_STORAGE_NONE;
-  s->node = NULL;
+static const gs_node *before(const void *ctx, const gs_value *v) {
+  const gs_step *s = step_before(ctx, v);
+  return s ? s->node : NULL;
+}
+
+/* Another step does what the one does that makes x. */
+static void drop_step(gs_program *p, const gs_value *x) {
+  p->step.at[p->producer[x->id]].node = NULL;
+  p->buffer[x->id].storage = GS_STORAGE_NONE;
+}
+
+/* Attention that ends in n, as one node; or NULL. */
+static const gs_node *fuse_attention(gs_program *p, gs_arena *a,
+                                     const gs_node *n,
+                                     const gs_fuse_facts *facts) {
+  const gs_node *gone[GS_FUSE_MOST];
+  int ngone;
+  const gs_node *all = gs_kernel_fuse_attention(a, n, facts, gone, &ngone);
+  for (int i = 0; all && i < ngone; i++) drop_step(p, gone[i]->out[0]);
+  return all;
 }
 
 /* x * Sigmoid(x) as one node, which reads x once. */
 static const gs_node *fuse_gate(gs_program *p, gs_arena *a, const gs_node *n) {
   for (int i = 0; i < n->nin && i < 2; i++) {
-    gs_step *before = step_before(p, n, i);
-    const gs_node *both =
-        before ? gs_kernel_fuse_gate(a, before->node, n, i) : NULL;
+    const gs_step *s = step_before(p, n->in[i]);
+    const gs_node *both = s ? gs_kernel_fuse_gate(a, s->node, n, i) : NULL;
     if (!both) continue;
-    drop(p, before);
+    drop_step(p, n->in[i]);
     p->uses[both->in[0]->id]--;
     return both;
   }
@@ -40,15 +56,17 @@ static const gs_node *fuse_gate(gs_program *p, gs_arena *a, const gs_node *n) {
 }
 
 const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
-  gs_fuse_facts facts = {p, fixed};
+  gs_fuse_facts facts = {p, fixed, before};
   if (p->apart) return n;
+  const gs_node *all = fuse_attention(p, a, n, &facts);
+  if (all) return all;
   n = fuse_gate(p, a, n);
   for (int i = 0; i < n->nin && i < 2; i++) {
-    gs_step *before = step_before(p, n, i);
-    const gs_node *both =
-        before ? gs_kernel_fuse(a, before->node, n, i, &facts) : NULL;
+    const gs_value *x = n->in[i];
+    const gs_step *s = step_before(p, x);
+    const gs_node *both = s ? gs_kernel_fuse(a, s->node, n, i, &facts) : NULL;
     if (!both) continue;
-    drop(p, before);
+    drop_step(p, x);
     return both;
   }
   return n;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/math.h"
+#include "kernel/gemm/tiles.h"
 #include "kernel/core/convert.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
@@ -62,6 +63,7 @@ typedef struct buffers {
   char *tile;  /* [ROWS, KEYS] */
   char *wide;  /* [KEYS, max(head, vhead)]: keys or values widened */
   char *line;  /* [KEYS]: a mask's row */
+  char *panel; /* of gs_tiles */
   part each, all;
   int64_t loaded; /* the block whose queries q has; -1: none, or not known */
 } buffers;
@@ -70,12 +72,17 @@ typedef struct buffers {
 
 static int64_t block_rows(const job *j) { return gs_min(ROWS, j->rows); }
 
+/* The rows that products write. */
+static int64_t tile_rows(const job *j) {
+  return gs_max(block_rows(j), GS_TILE_ROWS);
+}
+
 static size_t part_bytes(const job *j) {
-  return (size_t)(block_rows(j) * (j->p->vhead + 2) * j->wide + 63) / 64 * 64;
+  return (size_t)(tile_rows(j) * (j->p->vhead + 2) * j->wide + 63) / 64 * 64;
 }
 
 static void part_at(const job *j, part *t, char *at) {
-  int64_t n = block_rows(j) * j->wide;
+  int64_t n = tile_rows(j) * j->wide;
   *t = (part){at + n * j->p->vhead, at + n * (j->p->vhead + 1), at};
 }
 
@@ -109,15 +116,16 @@ size_t gs_attend_scratch(const gs_attend *p) {
 
 static void buffers_init(const job *j, buffers *r, gs_arena *a) {
   const gs_attend *p = j->p;
-  size_t n = (size_t)block_rows(j), w = (size_t)j->wide;
+  size_t n = (size_t)tile_rows(j), w = (size_t)j->wide;
   size_t keys = (size_t)gs_min(KEYS, gs_max(p->keys, 1));
   size_t q = n * (size_t)p->head * w, tile = n * keys * w;
   size_t wide = keys * (size_t)gs_max(p->head, p->vhead) * w;
   bool narrow = p->k.type != p->type || p->v.type != p->type;
-  size_t size[6] = {q, tile, narrow ? wide : 0, keys * w, part_bytes(j),
-                    part_bytes(j)};
+  size_t panel = (size_t)gs_tiles_panel(gs_max((int64_t)keys, p->head)) * w;
+  size_t size[7] = {q, tile, narrow ? wide : 0, keys * w, part_bytes(j),
+                    part_bytes(j), panel};
   size_t total = 64;
-  for (int i = 0; i < 6; i++) total += size[i] = (size[i] + 63) / 64 * 64;
+  for (int i = 0; i < 7; i++) total += size[i] = (size[i] + 63) / 64 * 64;
   uintptr_t at = ((uintptr_t)gs_alloc(a, total) + 63) / 64 * 64;
   char *base = (char *)at;
   r->q = base;
@@ -127,6 +135,9 @@ static void buffers_init(const job *j, buffers *r, gs_arena *a) {
   r->line = r->wide + size[2];
   part_at(j, &r->each, r->line + size[3]);
   part_at(j, &r->all, r->line + size[3] + size[4]);
+  r->panel = r->line + size[3] + size[4] + size[5];
+  memset(r->q, 0, size[0]); /* rows of tiles that no block has */
+  memset(r->tile, 0, size[1]);
 }
 
 /* ---- numbers of the computed type ---- */
@@ -206,31 +217,43 @@ static const void *widened(const job *j, const gs_attend_side *s,
   return to;
 }
 
-/* c[m,n] = a[m,k] b[k,n]; b[n,k] when tb. */
+/* c[m,n] = scale * (a[m,k] b[k,n]); b[n,k] when tb. */
 static bool multiply(const job *j, bool tb, int64_t m, int64_t n, int64_t k,
-                     const void *a, const void *b, int64_t ldb, void *c) {
+                     const void *a, const void *b, int64_t ldb, void *c,
+                     double scale, char *panel) {
+  if (j->wide == 4) {
+    gs_tiles t = {m, n, k, tb, k, ldb, n, (float)scale};
+    gs_tiles_run(&t, a, b, c, (float *)(void *)panel);
+    return true;
+  }
   gs_gemm g = {.dtype = j->p->type, .m = m, .n = n, .k = k, .tb = tb,
                .lda = k, .ldb = ldb, .batch = 1};
-  return gs_gemm_run(&g, a, b, c, 1);
+  bool ok = gs_gemm_run(&g, a, b, c, 1);
+  if (scale != 1) j->row->scale(c, c, &scale, m * n);
+  return ok;
 }
 
 /* tile[r][i] = scale * q[r] . k[from + i] */
 static bool products(const job *j, const block *k, const buffers *r,
                      int64_t from, int64_t n) {
   const gs_attend *p = j->p;
-  int64_t ld;
-  const void *keys =
-      widened(j, &p->k,
-              at(j->d->k, p->k.type,
-                 k->b * p->k.batch + k->h * p->k.head + from * p->k.row),
-              n, p->head, r->wide, &ld);
-  bool ok = true;
-  if (k->n < FEW) j->loop->dots(r->tile, r->q, k->n, keys, ld, n, p->head);
-  else ok = multiply(j, true, k->n, n, p->head, r->q, keys, ld, r->tile);
+  int64_t ld, first = k->b * p->k.batch + k->h * p->k.head;
+  if (p->across) { /* from is a column */
+    return multiply(j, false, k->n, n, p->head, r->q,
+                    at(j->d->k, p->k.type, first + from), p->k.row, r->tile,
+                    p->scale, r->panel);
+  }
+  const void *keys = widened(j, &p->k,
+                             at(j->d->k, p->k.type, first + from * p->k.row),
+                             n, p->head, r->wide, &ld);
+  if (k->n >= FEW)
+    return multiply(j, true, k->n, n, p->head, r->q, keys, ld, r->tile,
+                    p->scale, r->panel);
   float f = (float)p->scale;
-  const void *by = j->wide == 8 ? (const void *)&p->scale : &f;
-  j->row->scale(r->tile, r->tile, by, k->n * n);
-  return ok;
+  j->loop->dots(r->tile, r->q, k->n, keys, ld, n, p->head);
+  j->row->scale(r->tile, r->tile,
+                j->wide == 8 ? (const void *)&p->scale : &f, k->n * n);
+  return true;
 }
 
 /* Adds mask i for keys [from, from + n) of a row. */
@@ -285,13 +308,19 @@ static void weights(const job *j, const block *k, const buffers *r, part *t,
     bias_row(j, k, r, i, from, n, &lo, &hi);
     put(j, m, 0, (double)-INFINITY);
     put(j, l, 0, 0);
-    j->max->row(m, x + lo * j->wide, hi - lo);
-    if (get(j, m, 0) == (double)-INFINITY) {
-      memset(x, 0, (size_t)(n * j->wide));
-      continue;
+    if (lo == 0 && hi > 0) {
+      j->row->powers(x, x, m, l, hi);
+      memset(x + hi * j->wide, 0, (size_t)((n - hi) * j->wide));
+    } else {
+      j->max->row(m, x + lo * j->wide, hi - lo);
     }
-    exp_row(j, x, m, lo, hi, n);
-    j->sum->row(l, x, hi);
+    if (get(j, m, 0) == (double)-INFINITY) {
+      put(j, l, 0, 0);
+      memset(x, 0, (size_t)(n * j->wide));
+    } else if (lo > 0) {
+      exp_row(j, x, m, lo, hi, n);
+      j->sum->row(l, x, hi);
+    }
   }
 }
 
@@ -308,7 +337,8 @@ static bool chunk(const job *j, const block *k, const buffers *r, part *t,
                  k->b * p->v.batch + k->h * p->v.head + from * p->v.row),
               n, p->vhead, r->wide, &ld);
   if (k->n >= FEW)
-    return multiply(j, false, k->n, p->vhead, n, r->tile, values, ld, t->o);
+    return multiply(j, false, k->n, p->vhead, n, r->tile, values, ld, t->o, 1,
+                    r->panel);
   j->loop->mix(t->o, r->tile, k->n, values, ld, n, p->vhead);
   return true;
 }
@@ -380,8 +410,9 @@ static void finish(const job *j, const block *k, const part *all) {
     if (j->d->sink) add_sink(j, all, i, j->d->sink[head]);
     char *o = all->o + i * p->vhead * j->wide;
     double m = get(j, all->m, i), l = get(j, all->l, i);
-    double d = m == (double)-INFINITY ? 0 : 1 / l;
-    float f = m == (double)-INFINITY ? 0 : 1 / (float)l;
+    double none = p->plain ? (double)NAN : 0;
+    double d = m == (double)-INFINITY ? none : 1 / l;
+    float f = m == (double)-INFINITY ? (float)none : 1 / (float)l;
     int64_t to = k->b * y->batch + head * y->head + query * y->row;
     if (j->d->max) {
       int64_t at = k->b * s->batch + head * s->head + query * s->row;
@@ -542,50 +573,4 @@ bool gs_attend_run(const gs_attend *p, const gs_attend_data *d) {
                 blocks, &j);
   }
   return !j.failed;
-}
-
-/* ---- caches ---- */
-
-bool gs_attend_real(gs_dtype t) {
-  return t == GS_FLOAT || t == GS_DOUBLE || gs_dtype_half(t);
-}
-
-int64_t gs_attend_heads(int64_t heads, int64_t all, int64_t n) {
-  gs_assert(n <= all);
-  return all ? gs_max(heads * n / all, 1) : heads;
-}
-
-gs_attend_side gs_attend_dense(gs_dtype t, bool flat, int64_t heads,
-                               int64_t rows, int64_t n) {
-  gs_attend_side s = {t, heads * rows * n, flat ? n : rows * n,
-                      flat ? heads * n : n};
-  return s;
-}
-
-void gs_attend_join_init(gs_attend_join *j, const gs_attend_side *from,
-                         int64_t batch, int64_t heads, int64_t past,
-                         int64_t rows, int64_t n) {
-  int64_t all = past + rows;
-  size_t size = (size_t)gs_dtype_get((int)from->type)->bits / 8;
-  gs_strided_init(&j->old, size);
-  gs_strided_dim(&j->old, batch * heads, past * n, all * n);
-  gs_strided_dim(&j->old, past * n, 1, 1);
-  gs_strided_init(&j->add, size);
-  gs_strided_dim(&j->add, batch, from->batch, heads * all * n);
-  gs_strided_dim(&j->add, heads, from->head, all * n);
-  gs_strided_dim(&j->add, rows, from->row, n);
-  gs_strided_dim(&j->add, n, 1, 1);
-  j->skip = past * n * (int64_t)size;
-}
-
-/* Moving less than that does not pay for a team. */
-static int movers(const gs_strided *s, int threads) {
-  return s->n * (int64_t)s->size < 1 << 17 || threads < 1 ? 1 : threads;
-}
-
-void gs_attend_join_run(const gs_attend_join *j, const void *past,
-                        const void *from, void *to, int threads) {
-  if (past) gs_strided_run(&j->old, past, to, movers(&j->old, threads));
-  gs_strided_run(&j->add, from, (char *)to + j->skip,
-                 movers(&j->add, threads));
 }

@@ -6,7 +6,7 @@
  * chunk of keys gives maximum, sum and weighted values of its own, which are
  * merged in the order of the chunks; so neither blocks of rows nor threads
  * change a result, and scores are never held for more than a block and a
- * chunk.  Rows that see no key become zeros.  Everything is computed in f32,
+ * chunk.  Rows that see no key become zeros, unless `plain`.  Everything is computed in f32,
  * or in f64 when the query is. */
 #ifndef GS_KERNEL_ATTEND_H
 #define GS_KERNEL_ATTEND_H
@@ -45,6 +45,9 @@ typedef struct gs_attend {
   int64_t batch, kv, group, queries, keys, head, vhead;
   gs_attend_side q, k, v, y;
   gs_attend_side each; /* of the numbers max and sum, of `type` */
+  bool across; /* k is [batch, head, element, row], of the computed type: k.row
+                  lies between elements, keys are adjacent */
+  bool plain;  /* a row that sees no key is NaN, as softmax makes it */
   double scale, cap; /* cap 0: none */
   bool causal;
   int64_t left, right; /* keys before and after the query's; -1: all */

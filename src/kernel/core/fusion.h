@@ -11,6 +11,10 @@ typedef enum gs_fuse {
   GS_FUSE_FUSED_CONV, /* a convolution and what has been fused with it */
   GS_FUSE_ADD,
   GS_FUSE_MUL,
+  GS_FUSE_DIV,
+  GS_FUSE_MATMUL,
+  GS_FUSE_SOFTMAX,
+  GS_FUSE_ATTENTION, /* products, what is between them, and a softmax */
   GS_FUSE_FUSED_NORM, /* such a normalisation and what follows it */
   GS_FUSE_SCALE, /* normalisation by given statistics: a factor and a sum */
   /* From here on activations, with a cell APPLY. */
@@ -39,6 +43,9 @@ typedef struct gs_fuse_facts {
   const void *ctx;
   /* Its data is there when kernels are prepared, and never changes. */
   bool (*fixed)(const void *ctx, const gs_value *v);
+  /* The node that makes v, of which v is the only result and has one reader; or
+   * NULL. */
+  const gs_node *(*before)(const void *ctx, const gs_value *v);
 } gs_fuse_facts;
 
 /* A node, in arena a, that does what `first` does and then `next`, whose
@@ -53,6 +60,13 @@ const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
  * Sigmoid(x) and x * HardSigmoid(x).  NULL: it is neither. */
 const gs_node *gs_kernel_fuse_gate(gs_arena *a, const gs_node *first,
                                    const gs_node *next, int i);
+enum { GS_FUSE_MOST = 5 }; /* nodes before the last that become one with it */
+
+/* Softmax attention that ends in the product n, as one node in arena a;
+ * gone[*ngone] are the nodes before n that it does too.  NULL: it is none. */
+const gs_node *gs_kernel_fuse_attention(gs_arena *a, const gs_node *n,
+                                        const gs_fuse_facts *facts,
+                                        const gs_node **gone, int *ngone);
 
 /* Whether the kernel of n reads operand i, which is there, also in blocks of
  * channels, of f32: the cell BLOCKS of ops.def says so, or it is one that

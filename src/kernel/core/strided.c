@@ -222,8 +222,11 @@ void gs_strided_run(const gs_strided *s, const void *from, void *to,
   walk_init(&w, s);
   gs_assert(threads >= 1);
   int64_t parts = gs_min(w.n, threads);
-#pragma omp parallel for num_threads((int)parts) schedule(static)              \
-    if (parts > 1)
+  if (parts == 1) { /* a region of one thread takes time too */
+    walk_range(&w, s->size, 0, w.n, from, to);
+    return;
+  }
+#pragma omp parallel for num_threads((int)parts) schedule(static)
   for (int64_t p = 0; p < parts; p++)
     walk_range(&w, s->size, w.n * p / parts, w.n * (p + 1) / parts, from, to);
 }

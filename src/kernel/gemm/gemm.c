@@ -7,12 +7,15 @@
 #include "kernel/onednn/onednn.h"
 #include "kernel/core/share.h"
 #include "kernel/core/strided.h"
+#include "kernel/gemm/tiles.h"
 
 /* Bytes before the panels, which say how many there are: of products that have
  * different numbers of rows (prefill and decode), the first that is prepared
  * says it for all, so that the matrix is packed once.  All devices prepare them
  * in one order. */
 enum { HEAD = 64 };
+/* Columns, rows times columns, and terms of products that need no library. */
+enum { LITTLE = 8, LITTLE_MN = 1 << 15, LITTLE_K = 128 };
 enum { MANY_TILES = 8, SMALL_TILE = 128, PANEL = 512 };
 
 bool gs_gemm_has(gs_dtype t) {
@@ -54,6 +57,13 @@ static gs_view part_of(const gs_gemm *g) {
   return (gs_view){.run = g->run, .pitch = g->pitch};
 }
 
+/* Whether a piece is done here: so little work that the library would spend
+ * its time on preparing it. */
+static bool is_little(const gs_gemm *g, int64_t m, int64_t n) {
+  return g->dtype == GS_FLOAT && !g->packed && !g->ta && m >= GS_TILE_ROWS &&
+         n >= LITTLE && g->k <= LITTLE_K && m * n <= LITTLE_MN;
+}
+
 static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
                  const void *b, void *c) {
   bool rows = g->packed || !g->tb; /* of b, not columns */
@@ -64,6 +74,12 @@ static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
   if (g->packed)
     return gs_onednn_sgemm(g->ta, false, m, n, g->k, a, g->lda, b,
                            panel_row(n), c, row_of(g));
+  if (is_little(g, m, n)) {
+    float panel[LITTLE_K * GS_TILE_COLUMNS];
+    gs_tiles t = {m, n, g->k, g->tb, g->lda, g->ldb, row_of(g), 1};
+    gs_tiles_run(&t, a, b, c, panel);
+    return true;
+  }
   if (g->dtype == GS_FLOAT)
     return gs_onednn_sgemm(g->ta, g->tb, m, n, g->k, a, g->lda, b, g->ldb, c,
                            row_of(g));
@@ -200,9 +216,12 @@ bool gs_gemm_run(const gs_gemm *g, const void *a, const void *b, void *c,
   bool small = (double)total * (double)g->k < 5e5;
   int nt = small || threads < 1 ? 1 : (int)gs_min(threads, items);
   int bad = 0;
-  (void)nt;
-#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)          \
-    reduction(+ : bad)
+  if (nt == 1) { /* a region of one thread takes time too */
+    for (int64_t i = 0; i < items; i++)
+      bad += !piece(g, i, gm, gn, size, a, b, c);
+    return !bad;
+  }
+#pragma omp parallel for num_threads(nt) schedule(static) reduction(+ : bad)
   for (int64_t i = 0; i < items; i++)
     bad += !piece(g, i, gm, gn, size, a, b, c);
   return !bad;

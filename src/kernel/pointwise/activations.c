@@ -7,6 +7,8 @@
 #include "kernel/core/support.h"
 #include "kernel/pointwise/vmath.h"
 
+enum { BLOCK = 1024 }; /* elements that stay in the cache */
+
 #define GS_STAMP "kernel/pointwise/activations.inc"
 #include "kernel/core/stamp.h"
 

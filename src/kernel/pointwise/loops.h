@@ -53,6 +53,7 @@ typedef enum gs_loop_id {
   GS_LOOP_CLIP_LO, /* x, lo */
   GS_LOOP_CLIP_HI, /* x, hi */
   GS_LOOP_CLIP,    /* x, lo, hi: min(max(x, lo), hi), NaN as above */
+  GS_LOOP_CLIP_SAME, /* the same, of lo and hi only element 0; floats only */
   GS_LOOP_WHERE,   /* bool, x, y; types UINT8..UINT64 and COMPLEX128 stand
                       for all types of 1, 2, 4, 8 and 16 bytes */
   GS_NLOOP

@@ -6,17 +6,20 @@
 #include "kernel/core/isa.h"
 #include "kernel/pointwise/vmath.h"
 
-/* The remainder with the sign of y. */
-static float floor_mod_f32(float x, float y) {
-  float r = fmodf(x, y);
-  if (r == 0) return copysignf(0, y);
-  return (r < 0) != (y < 0) ? r + y : r;
-}
-static double floor_mod_f64(double x, double y) {
-  double r = fmod(x, y);
-  if (r == 0) return copysign(0, y);
-  return (r < 0) != (y < 0) ? r + y : r;
-}
+enum { BLOCK = 1024 }; /* elements of IN_BLOCKS */
+
+/* r, the remainder with the sign of x, with that of y. */
+#define FLOOR_OF(tag, T, S)                                                    \
+  static inline T floor_of_##tag(T r, T y) {                                   \
+    const T v = (r < 0) != (y < 0) ? r + y : r;                                \
+    return r == 0 ? copysign##S(0, y) : v;                                     \
+  }                                                                            \
+  static T floor_mod_##tag(T x, T y) {                                         \
+    return floor_of_##tag(fmod##S(x, y), y);                                   \
+  }
+FLOOR_OF(f32, float, f)
+FLOOR_OF(f64, double, )
+#undef FLOOR_OF
 
 #define GS_STAMP "kernel/pointwise/loops_float.inc"
 #include "kernel/core/stamp.h"

@@ -30,6 +30,7 @@ typedef struct plan {
   gs_pw_spec s;
   int nop;
   operand *op;
+  bool single;   /* the loop reads one element of operands 1, 2, .. */
   int64_t block; /* elements; every buffer holds that many */
   int64_t cost;
 } plan;
@@ -83,6 +84,17 @@ static int64_t repeated_row(const operand *o) {
   return o->ngroup == 2 && !o->stride[0] && o->stride[1] ? o->dim[1] : 0;
 }
 
+/* One element for all of the result. */
+static bool is_single(const operand *o) {
+  return o->ngroup == 0 || (o->ngroup == 1 && !o->stride[0]);
+}
+
+static bool all_single(const plan *p) {
+  for (int i = 1; i < p->nop; i++)
+    if (!is_single(&p->op[i])) return false;
+  return true;
+}
+
 gs_status gs_pw_plan(gs_kctx *k, const gs_pw_spec *s) {
   plan *p = GS_NEW(k->arena, plan);
   k->state = p;
@@ -104,6 +116,8 @@ gs_status gs_pw_plan(gs_kctx *k, const gs_pw_spec *s) {
     if (o->size > widest) widest = o->size;
     if (size_of(o->want) > widest) widest = size_of(o->want);
   }
+  p->single = s->single && all_single(p);
+  if (p->single) p->s.loop = s->single;
   p->block = BUFFER / (widest ? widest : 1);
   gs_assert(p->block > 0);
   /* Whole rows, so that a row that repeats is brought in once. */
@@ -206,13 +220,15 @@ static void block(const gs_kctx *k, const plan *p, int64_t at, int64_t n,
   const void *in[GS_PW_OPERANDS];
   if (!s->chain) {
     for (int i = 0; i < p->nop; i++) {
-      in[i] = fetch(&p->op[i], k->in[p->op[i].index].data, at, n, &b[i]);
+      bool one = p->single && i > 0;
+      in[i] = fetch(&p->op[i], k->in[p->op[i].index].data, one ? 0 : at,
+                    one ? 1 : n, &b[i]);
       /* What does not change from block to block. */
       int64_t row = repeated_row(&p->op[i]);
-      bool fixed = p->op[i].ngroup == 0 ||
+      bool fixed = is_single(&p->op[i]) ||
                    (row && row < p->block && p->block % row == 0 &&
                     !k->out[0].pitch);
-      b[i].filled = b[i].filled || (fixed && n == p->block);
+      b[i].filled = b[i].filled || one || (fixed && n == p->block);
     }
     s->loop(dst, in, n, s->param);
     return;
@@ -260,6 +276,7 @@ static bool plain(const gs_kctx *k, const plan *p) {
   if (p->s.made != k->out[0].dtype || p->s.chain) return false;
   for (int i = 0; i < p->nop; i++) {
     const operand *o = &p->op[i];
+    if (p->single && i > 0) continue;
     if (o->ngroup != 1 || !o->stride[0] || o->dtype != o->want ||
         (uintptr_t)k->in[o->index].data %
             (uintptr_t)(o->size > 8 ? 8 : o->size))

@@ -11,6 +11,8 @@ enum { GS_PW_OPERANDS = 3 };
 /* What prep decides about an operator. */
 typedef struct gs_pw_spec {
   gs_loop *loop;  /* NULL: the result is a copy of operand 0 */
+  gs_loop *single; /* instead of loop, where all operands but the first have
+                      one element, of which it reads no more; or NULL */
   gs_loop *last;  /* applied in place to the result with param, or NULL */
   bool chain;     /* loop is binary and folds all operands from the left */
   gs_dtype want;  /* type that operands are converted to */

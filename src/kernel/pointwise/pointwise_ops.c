@@ -146,7 +146,9 @@ static gs_status prep_clip(gs_kctx *k) {
   gs_loop_id id = lo && hi  ? GS_LOOP_CLIP
                   : lo      ? GS_LOOP_CLIP_LO
                             : GS_LOOP_CLIP_HI;
+  gs_loop_id one = GS_LOOP_CLIP_SAME;
   gs_pw_spec s = {.loop = gs_loop_get(id, t),
+                  .single = lo && hi ? gs_loop_float(one, t) : NULL,
                   .want = t,
                   .made = t,
                   .nop = 1 + lo + hi,

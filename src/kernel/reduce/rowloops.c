@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "kernel/core/isa.h"
 #include "kernel/pointwise/vmath.h"

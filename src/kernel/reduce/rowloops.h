@@ -54,6 +54,11 @@ typedef struct gs_row_loops {
   /* o[i] = (x[i] - s[0]) * s[1] * g[i] + b[i]; b may be NULL */
   void (*normalize)(void *o, const void *x, const void *s, const void *g,
                     const void *b, int64_t n);
+  /* n <= GS_CHUNK, 1 or more: *max = the largest of x (NaN may be passed over
+   * where a number is larger than -inf), o[i] = e^(x[i] - *max), *sum = the sum
+   * of these, all three as GS_FOLD_MAX, exp_less and GS_FOLD_SUM give them; o
+   * may be x. */
+  void (*powers)(void *o, const void *x, void *max, void *sum, int64_t n);
 } gs_row_loops;
 
 const gs_row_loops *gs_row_loops_get(gs_dtype t);

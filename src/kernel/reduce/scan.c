@@ -1,6 +1,35 @@
 /* ArgMax, ArgMin, TopK, CumSum, CumProd. */
+#include <math.h>
+
 #include "base/assert.h"
+#include "kernel/core/isa.h"
+#include "kernel/core/par.h"
 #include "kernel/core/support.h"
+#include "kernel/pointwise/vmath.h"
+
+enum {
+  SIDE = 64, /* columns that are done side by side */
+  ROWS = 8,  /* rows of sums at once */
+  LANES = 32,
+  FOUND = 64 /* elements that are looked through at once */
+};
+
+typedef struct cum_plan {
+  bool exclusive, reverse;
+} cum_plan;
+
+/* x[rows][n, inner] -> y; rows 1 .. ROWS where inner is 1, else 1. */
+typedef void cum_fn(const cum_plan *p, int64_t rows, int64_t n, int64_t inner,
+                    const void *x, void *y);
+
+typedef struct arg_loops {
+  void (*columns)(const void *x, int64_t n, int64_t inner, int64_t m,
+                  bool last, int64_t *out);
+  int64_t (*row)(const void *x, int64_t n, bool last);
+} arg_loops;
+
+#define GS_STAMP "kernel/reduce/scan.inc"
+#include "kernel/core/stamp.h"
 
 static const uint64_t TOP = UINT64_C(1) << 63;
 
@@ -16,6 +45,13 @@ static uint64_t float_key(double v) {
   return u >> 63 ? ~u : u | TOP;
 }
 
+/* As the loop keys_f32 makes them. */
+static uint64_t f32_key(float v) {
+  uint64_t key;
+  GS_PICK(keys_f32)(&v, 1, &key);
+  return key;
+}
+
 static bool has_keys(gs_dtype t) {
   return (gs_dtype_whole(t) && t != GS_BOOL) || t == GS_FLOAT ||
          t == GS_DOUBLE || t == GS_FLOAT16 || t == GS_BFLOAT16;
@@ -25,6 +61,10 @@ static bool has_keys(gs_dtype t) {
 static void load_keys(const gs_view *v, int64_t at, int64_t step, int64_t n,
                       uint64_t *key) {
   gs_assert(at >= 0 && step >= 1 && n >= 0);
+  if (v->dtype == GS_FLOAT && step == 1) {
+    GS_PICK(keys_f32)((const float *)v->data + at, n, key);
+    return;
+  }
   switch (v->dtype) {
 #define X(name, type, expr)                                                    \
   case GS_##name: {                                                            \
@@ -35,7 +75,7 @@ static void load_keys(const gs_view *v, int64_t at, int64_t step, int64_t n,
     }                                                                          \
     break;                                                                     \
   }
-    X(FLOAT, float, float_key((double)x))
+    X(FLOAT, float, f32_key(x))
     X(DOUBLE, double, float_key(x))
     X(FLOAT16, uint16_t, float_key((double)gs_f16_get(x)))
     X(BFLOAT16, uint16_t, float_key((double)gs_bf16_get(x)))
@@ -77,9 +117,20 @@ static int lane_threads(const gs_kctx *k, const lanes *l) {
 
 typedef struct arg_plan {
   lanes l;
+  const arg_loops *loops; /* [2] largest, smallest; NULL: by keys */
   bool last;   /* among equals, the last one */
   bool floats; /* the key UINT64_MAX is NaN */
 } arg_plan;
+
+/* The loops of type t for lanes of n; NULL: none. */
+static const arg_loops *arg_loops_of(gs_dtype t, int64_t n) {
+  int row = t == GS_FLOAT    ? 0
+            : t == GS_DOUBLE ? 1
+            : t == GS_INT32  ? 2
+            : t == GS_INT64  ? 3
+                             : -1;
+  return row < 0 || n > INT32_MAX ? NULL : GS_PICK(args)[row];
+}
 
 static gs_status arg_prep(gs_kctx *k) {
   arg_plan *p = GS_NEW(k->arena, arg_plan);
@@ -89,8 +140,10 @@ static gs_status arg_prep(gs_kctx *k) {
   p->floats = gs_dtype_get((int)k->in[0].dtype)->cls == 'f';
   if (!p->l.n && k->out[0].n)
     return gs_kernel_fail(k, GS_DATA, "the dim is empty");
-  k->scratch_size =
-      (size_t)(lane_threads(k, &p->l) * p->l.n) * sizeof(uint64_t);
+  p->loops = arg_loops_of(k->in[0].dtype, p->l.n);
+  if (!p->loops)
+    k->scratch_size =
+        (size_t)(lane_threads(k, &p->l) * p->l.n) * sizeof(uint64_t);
   k->state = p;
   return GS_OK;
 }
@@ -112,9 +165,39 @@ static int64_t arg_lane(const arg_plan *p, bool min, const uint64_t *key) {
   return best;
 }
 
+typedef struct arg_job {
+  const gs_kctx *k;
+  const arg_plan *p;
+  const arg_loops *loops;
+} arg_job;
+
+/* Rows, or blocks of SIDE columns, [lo, hi). */
+static void arg_blocks(void *ctx, int64_t lo, int64_t hi) {
+  const arg_job *j = ctx;
+  const lanes *l = &j->p->l;
+  int64_t size = gs_dtype_bytes((int)j->k->in[0].dtype, 1);
+  int64_t per = gs_ceil_div(l->inner, SIDE), *out = j->k->out[0].data;
+  for (int64_t b = lo; b < hi; b++) {
+    int64_t o = b / per, c = b % per * SIDE;
+    const char *x = (const char *)j->k->in[0].data +
+                    (o * l->n * l->inner + c) * size;
+    if (l->inner == 1) out[o] = j->loops->row(x, l->n, j->p->last);
+    else
+      j->loops->columns(x, l->n, l->inner, gs_min(SIDE, l->inner - c),
+                        j->p->last, out + o * l->inner + c);
+  }
+}
+
 static gs_status arg_run(gs_kctx *k, bool min) {
   const arg_plan *p = k->state;
   const lanes *l = &p->l;
+  if (p->loops) {
+    arg_job j = {k, p, &p->loops[min]};
+    if (k->out[0].n)
+      gs_parallel(k->threads, l->outer * gs_ceil_div(l->inner, SIDE),
+                  l->n * gs_min(l->inner, SIDE), arg_blocks, &j);
+    return GS_OK;
+  }
   int64_t all = l->outer * l->inner, *out = k->out[0].data;
   int parts = lane_threads(k, l);
 #pragma omp parallel for num_threads(parts) schedule(static) if (parts > 1)
@@ -189,7 +272,11 @@ static void select_top(const uint64_t *key, int64_t n, int64_t k,
   if (!k) return;
   for (int64_t i = 0; i < k; i++) heap[i] = i;
   for (int64_t i = k / 2 - 1; i >= 0; i--) sift(key, heap, k, i);
+  int64_t (*skip)(const uint64_t *, int64_t, int64_t, uint64_t) =
+      GS_PICK(skip);
   for (int64_t i = k; i < n; i++) {
+    if ((i - k) % FOUND == 0) i = skip(key, i, n, key[heap[0]]);
+    if (i == n) break;
     if (!after(key, heap[0], i)) continue;
     heap[0] = i;
     sift(key, heap, k, 0);
@@ -238,10 +325,6 @@ const gs_kernel gs_kernel_topk = {topk_prep, topk_run};
 
 /* ---- CumSum, CumProd ---- */
 
-typedef struct cum_plan {
-  bool exclusive, reverse;
-} cum_plan;
-
 static gs_status cum_prep(gs_kctx *k) {
   cum_plan *p = GS_NEW(k->arena, cum_plan);
   if (!has_keys(k->in[0].dtype)) return gs_kernel_no_type(k, k->in[0].dtype);
@@ -251,85 +334,85 @@ static gs_status cum_prep(gs_kctx *k) {
   return GS_OK;
 }
 
-enum { SIDE = 64 }; /* lanes that are summed side by side */
-
-/* One outer index: `inner` lanes of n, in steps along the axis.  Sums and
- * products run in the type itself (integers wrap, 16-bit floats in f32). */
+/* Types that have no loop of their own: each lane for itself.  Integers wrap,
+ * 16-bit floats are computed in f32. */
 #define CUM(name, type, wide, get, put, first, op)                             \
-  static void name(const cum_plan *p, int64_t n, int64_t inner,                \
+  static void name(const cum_plan *p, int64_t rows, int64_t n, int64_t inner,  \
                    const void *vx, void *vy) {                                 \
     const type *x = vx;                                                        \
     type *y = vy;                                                              \
-    for (int64_t j = 0; j < inner; j += SIDE) {                                \
-      int64_t m = gs_min(SIDE, inner - j);                                     \
-      wide s[SIDE];                                                            \
-      for (int64_t l = 0; l < m; l++) s[l] = first;                            \
+    for (int64_t j = 0; j < rows * inner; j++) {                               \
+      wide s = first;                                                          \
       for (int64_t i = 0; i < n; i++) {                                        \
-        int64_t at = (p->reverse ? n - 1 - i : i) * inner + j;                 \
-        const type *from = x + at;                                             \
-        type *to = y + at;                                                     \
-        for (int64_t l = 0; p->exclusive && l < m; l++) {                      \
-          wide before = s[l];                                                  \
-          s[l] = (wide)(before op (wide)get(from[l]));                         \
-          to[l] = (type)put(before);                                           \
-        }                                                                      \
-        for (int64_t l = 0; !p->exclusive && l < m; l++) {                     \
-          s[l] = (wide)(s[l] op (wide)get(from[l]));                           \
-          to[l] = (type)put(s[l]);                                             \
-        }                                                                      \
+        int64_t at = (p->reverse ? n - 1 - i : i) * inner + j % inner +        \
+                     j / inner * n;                                            \
+        wide before = s;                                                       \
+        s = (wide)(s op (wide)get(x[at]));                                     \
+        y[at] = (type)put(p->exclusive ? before : s);                          \
       }                                                                        \
     }                                                                          \
   }
-#define BOTH(tag, type, wide, get, put)                                        \
+#define BOTH(tag, type, get, put, wide)                                        \
   CUM(sum_##tag, type, wide, get, put, 0, +)                                   \
   CUM(prod_##tag, type, wide, get, put, 1, *)
-BOTH(f32, float, float, , )
-BOTH(f64, double, double, , )
-BOTH(f16, uint16_t, float, gs_f16_get, gs_f16_put)
-BOTH(bf16, uint16_t, float, gs_bf16_get, gs_bf16_put)
-BOTH(8, uint8_t, uint32_t, , )
-BOTH(16, uint16_t, uint32_t, , )
-BOTH(32, uint32_t, uint32_t, , )
-BOTH(64, uint64_t, uint64_t, , )
-
-typedef void cum_fn(const cum_plan *p, int64_t n, int64_t inner,
-                    const void *x, void *y);
+BOTH(f16, uint16_t, gs_f16_get, gs_f16_put, float)
+BOTH(bf16, uint16_t, gs_bf16_get, gs_bf16_put, float)
+BOTH(8, uint8_t, , , uint32_t)
+BOTH(16, uint16_t, , , uint32_t)
+#undef BOTH
+#undef CUM
 
 static cum_fn *cum_of(gs_dtype t, size_t size, bool prod) {
-  static cum_fn *const all[8][2] = {
-      {sum_f32, prod_f32},   {sum_f64, prod_f64}, {sum_f16, prod_f16},
-      {sum_bf16, prod_bf16}, {sum_8, prod_8},     {sum_16, prod_16},
-      {sum_32, prod_32},     {sum_64, prod_64}};
-  int row;
+  static cum_fn *const all[4][2] = {{sum_f16, prod_f16},
+                                    {sum_bf16, prod_bf16},
+                                    {sum_8, prod_8},
+                                    {sum_16, prod_16}};
+  cum_fn *const(*own)[2] = GS_PICK(cum);
   switch (t) {
-  case GS_FLOAT: row = 0; break;
-  case GS_DOUBLE: row = 1; break;
-  case GS_FLOAT16: row = 2; break;
-  case GS_BFLOAT16: row = 3; break;
-  default: row = size == 1 ? 4 : size == 2 ? 5 : size == 4 ? 6 : 7; break;
+  case GS_FLOAT: return own[0][prod];
+  case GS_DOUBLE: return own[1][prod];
+  case GS_FLOAT16: return all[0][prod];
+  case GS_BFLOAT16: return all[1][prod];
+  default: break;
   }
-  return all[row][prod];
+  if (size >= 4) return own[size == 4 ? 2 : 3][prod];
+  return all[size == 1 ? 2 : 3][prod];
+}
+
+typedef struct cum_job {
+  const gs_kctx *k;
+  lanes l;
+  cum_fn *f;
+  int64_t rows, size; /* rows that f takes at once, bytes of an element */
+} cum_job;
+
+static void cum_some(void *ctx, int64_t lo, int64_t hi) {
+  const cum_job *j = ctx;
+  const lanes *l = &j->l;
+  for (int64_t b = lo; b < hi; b++) {
+    int64_t o = b * j->rows, at = o * l->n * l->inner * j->size;
+    j->f(j->k->state, gs_min(j->rows, l->outer - o), l->n, l->inner,
+         (const char *)j->k->in[0].data + at,
+         (char *)j->k->out[0].data + at);
+  }
 }
 
 static gs_status cum_run(gs_kctx *k, bool prod) {
-  const cum_plan *p = k->state;
   const gs_view *x = &k->in[0];
+  cum_job j = {.k = k};
   int64_t axis;
   int n;
   size_t size;
-  lanes l;
   GS_TRY(gs_kernel_ints(k, 1, &axis, 1, &n));
   if (n != 1) return gs_kernel_fail(k, GS_DATA, "axis is not a scalar");
-  GS_TRY(lanes_of(k, axis, &l));
+  GS_TRY(lanes_of(k, axis, &j.l));
   GS_TRY(gs_kernel_esize(k, x->dtype, &size));
-  cum_fn *f = cum_of(x->dtype, size, prod);
-  int64_t block = l.n * l.inner * (int64_t)size;
-  int nt = gs_kernel_threads(k, l.outer * block);
-  (void)nt;
-#pragma omp parallel for num_threads(nt) schedule(static) if (nt > 1)
-  for (int64_t o = 0; o < l.outer; o++)
-    f(p, l.n, l.inner, (const char *)x->data + o * block,
-      (char *)k->out[0].data + o * block);
+  if (!x->n) return GS_OK;
+  j.f = cum_of(x->dtype, size, prod);
+  j.size = (int64_t)size;
+  j.rows = j.l.inner == 1 ? ROWS : 1;
+  gs_parallel(k->threads, gs_ceil_div(j.l.outer, j.rows),
+              j.rows * j.l.n * j.l.inner, cum_some, &j);
   return GS_OK;
 }
 
