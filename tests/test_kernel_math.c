@@ -126,8 +126,8 @@ START_TEST(accuracy_by_double) {
     double want = c->f(x[i]), d = fabs((double)y[i] - want);
     if (isinf(want) || isinf((float)want)) ck_assert(isinf(y[i]));
     else
-      ck_assert_msg(d <= c->ulp * ulp_of(want), "%s(%a): %.2f ulp", c->name, x[i],
-                    d / ulp_of(want));
+      ck_assert_msg(d <= c->ulp * ulp_of(want), "%s(%a): %.2f ulp", c->name,
+                    x[i], d / ulp_of(want));
   }
   free(x);
   free(y);
@@ -256,10 +256,10 @@ static void check_pow(float x, float y) {
 }
 
 START_TEST(powers) {
-  static const float some[] = {0,    -0.0f, 1,  -1,       2,         -2,  3,
-                               -3,   0.5f,  -0.5f, 1.5f,  -2.5f,     4,   1e-45f,
-                               1e30f, -1e30f, 16777215, INFINITY, -INFINITY,
-                               NAN};
+  static const float some[] = {0,     -0.0f,  1,        -1,       2,
+                               -2,    3,      -3,       0.5f,     -0.5f,
+                               1.5f,  -2.5f,  4,        1e-45f,   1e30f,
+                               -1e30f, 16777215, INFINITY, -INFINITY, NAN};
   enum { M = sizeof some / sizeof *some };
   uint64_t seed = 3;
   for (int i = 0; i < M; i++)

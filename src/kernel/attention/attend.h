@@ -6,8 +6,8 @@
  * chunk of keys gives maximum, sum and weighted values of its own, which are
  * merged in the order of the chunks; so neither blocks of rows nor threads
  * change a result, and scores are never held for more than a block and a
- * chunk.  Rows that see no key become zeros, unless `plain`.  Everything is computed in f32,
- * or in f64 when the query is. */
+ * chunk.  Rows that see no key become zeros, unless `plain`.  Everything is
+ * computed in f32, or in f64 when the query is. */
 #ifndef GS_KERNEL_ATTEND_H
 #define GS_KERNEL_ATTEND_H
 

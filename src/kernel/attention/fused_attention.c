@@ -1,5 +1,5 @@
 /* FusedAttention: y = softmax(q k' * scale + mask) v, of f32, as kernels are
- * fused to it (kernel/core/fusion_attention.c).  q [.., s, d], k' [.., d, t]
+ * fused to it (kernel/attention/fuse_attention.c).  q [.., s, d], k' [.., d, t]
  * and v [.., t, v] have the same outer dims, two at most.  Where a mask hides
  * all keys the result is NaN, as that of a softmax; a mask of minus infinity
  * hides NaN too, and of 512 keys that are all hidden the values are not

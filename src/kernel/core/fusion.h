@@ -62,7 +62,8 @@ const gs_node *gs_kernel_fuse_gate(gs_arena *a, const gs_node *first,
                                    const gs_node *next, int i);
 enum { GS_FUSE_MOST = 5 }; /* nodes before the last that become one with it */
 
-/* Softmax attention that ends in the product n, as one node in arena a;
+/* Softmax attention (kernel/attention/fuse_attention.c) that ends in the product
+ * n, as one node in arena a;
  * gone[*ngone] are the nodes before n that it does too.  NULL: it is none. */
 const gs_node *gs_kernel_fuse_attention(gs_arena *a, const gs_node *n,
                                         const gs_fuse_facts *facts,

@@ -208,6 +208,23 @@ static void report_missing(const job *j) {
   *j->missing = true;
 }
 
+/* The indices of an element past others of which the dim is whole, and none
+ * lies outside but is 0: to[i] = from[i] + v stride, or OUTSIDE. */
+static bool spread_whole(const gs_sample_dim *dim, int64_t stride, int e,
+                         const int32_t *first, const int32_t *from,
+                         int32_t *to, int64_t n) {
+  uint32_t size = (uint32_t)dim->size;
+  int32_t step = (int32_t)stride, outside = 0;
+  gs_assert(dim->first == 0 && dim->n == dim->size);
+  for (int64_t i = 0; i < n; i++) {
+    int32_t v = first[i] + e;
+    int32_t out = -(int32_t)((uint32_t)v >= size) | from[i] >> 31;
+    outside |= out;
+    to[i] = (from[i] + (v & ~out) * step) | out;
+  }
+  return outside != 0;
+}
+
 /* Multiplies the elements around the places of dim d, the first of which is
  * `at`, into s->at and s->w, which hold `taps` of them; from the last to keep
  * those that are read. */
@@ -216,12 +233,15 @@ static bool spread(const job *j, space *s, int d, int taps, int64_t at,
   const plan *p = j->p;
   const gs_sample_dim *dim = &p->dim[d];
   int64_t here = dim->first < 0 ? 0 : gs_min(dim->n, dim->size - dim->first);
-  bool outside = false;
+  bool outside = false, whole = dim->pad == GS_SAMPLE_ZEROS &&
+                                dim->first == 0 && dim->n == dim->size;
   for (int e = p->each - 1; e >= 0; e--)
     for (int t = taps - 1; t >= 0; t--) {
       const int32_t *from = s->at + t * n;
       int32_t *to = s->at + (e * taps + t) * n;
-      for (int64_t i = 0; i < n; i++) {
+      if (whole)
+        outside |= spread_whole(dim, p->stride[d], e, s->first, from, to, n);
+      for (int64_t i = 0; i < n && !whole; i++) {
         int64_t v = s->first[i] + e - dim->first;
         if (v < 0 || v >= here) v = inside(dim, v + dim->first);
         if (v == MISSING && is_place(p, &j->k->out[0], at + i))

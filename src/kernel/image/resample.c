@@ -6,6 +6,14 @@
 #include "kernel/core/convert.h"
 #include "kernel/core/isa.h"
 
+/* Index i, or 0 for one of -1.  Keeps compilers from computing indices in
+ * vectors, from which they would take them one by one again: loads of elements
+ * are not made faster by that. */
+static inline int64_t one_index(int32_t i) {
+  __asm__("" : "+r"(i));
+  return i < 0 ? 0 : i;
+}
+
 #define GS_STAMP "kernel/image/resample.inc"
 #include "kernel/core/stamp.h"
 

@@ -59,6 +59,8 @@ typedef struct gs_row_loops {
    * of these, all three as GS_FOLD_MAX, exp_less and GS_FOLD_SUM give them; o
    * may be x. */
   void (*powers)(void *o, const void *x, void *max, void *sum, int64_t n);
+  /* the same of rows that lie one behind another, times 1 / *sum */
+  void (*softmax)(void *o, const void *x, int64_t n, int64_t rows);
 } gs_row_loops;
 
 const gs_row_loops *gs_row_loops_get(gs_dtype t);

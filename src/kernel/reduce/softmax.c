@@ -102,14 +102,13 @@ static void short_row(const gs_kctx *k, int64_t at) {
   _Alignas(64) char buf[GS_CHUNK * sizeof(number)];
   _Alignas(64) char res[GS_CHUNK * sizeof(number)];
   number max, sum;
-  bool keep = k->out[0].dtype == p->type && !p->log;
   gs_assert(p->n > 0 && p->n <= GS_CHUNK);
   const void *x = load(k, at, p->n, buf);
   void *o = place(k, at, res);
-  p->loop->powers(keep ? o : res, x, &max, &sum, p->n);
+  p->loop->powers(res, x, &max, &sum, p->n);
   invert(p, &sum, &max);
   if (p->log) p->loop->less(o, x, &sum, p->n);
-  else p->loop->scale(o, keep ? o : res, &sum, p->n);
+  else p->loop->scale(o, res, &sum, p->n);
   flush(k, at, p->n, o);
 }
 
@@ -146,7 +145,12 @@ static void one_row(const gs_kctx *k, int64_t at) {
 static void rows(void *ctx, int64_t lo, int64_t hi) {
   const gs_kctx *k = ctx;
   const plan *p = k->state;
-  if (p->n <= GS_CHUNK)
+  bool same = k->in[0].dtype == p->type && k->out[0].dtype == p->type;
+  if (p->n <= GS_CHUNK && same && !p->log)
+    p->loop->softmax((char *)k->out[0].data + lo * p->n * p->wide,
+                     (const char *)k->in[0].data + lo * p->n * p->wide, p->n,
+                     hi - lo);
+  else if (p->n <= GS_CHUNK)
     for (int64_t r = lo; r < hi; r++) short_row(k, r * p->n);
   else
     for (int64_t r = lo; r < hi; r++) one_row(k, r * p->n);

@@ -45,7 +45,7 @@ static bool is_number(const gs_value *v, const gs_value *scores) {
          gs_product(v->dims, v->rank) == 1;
 }
 
-/* Broadcast to the scores along other dims than the last. */
+/* Repeats along other dims of the scores than the last. */
 static bool is_mask(const gs_value *v, const gs_value *scores) {
   int off = scores->rank - v->rank;
   if (v->dtype != GS_FLOAT || v->rank < 1 || off < 0) return false;
