@@ -371,12 +371,19 @@ static void part_clear(const job *j, const part *t, int64_t rows) {
   fill(j, t->o, rows * j->p->vhead, 0);
 }
 
+/* No value for a row that has seen no key: 0 times infinity is NaN. */
+static void hide(const job *j, const part *all, int64_t i) {
+  int64_t n = j->p->vhead * j->wide;
+  memset(all->o + i * n, 0, (size_t)n);
+}
+
 /* Adds what other keys gave. */
 static void merge(const job *j, part *all, const part *t, int64_t rows) {
   int64_t n = j->p->vhead;
   for (int64_t i = 0; i < rows; i++) {
     double a = get(j, all->m, i), b = get(j, t->m, i);
     if (b == (double)-INFINITY) continue;
+    if (a == (double)-INFINITY) hide(j, all, i);
     double m = a > b || a != a ? a : b;
     double fa = j->wide == 8 ? exp(a - m) : (double)expf((float)(a - m));
     double fb = j->wide == 8 ? exp(b - m) : (double)expf((float)(b - m));
@@ -407,8 +414,9 @@ static void finish(const job *j, const block *k, const part *all) {
   for (int64_t i = 0; i < k->n; i++) {
     int64_t row = k->first + i, head = k->h * p->group + row / p->queries;
     int64_t query = row % p->queries;
-    if (j->d->sink) add_sink(j, all, i, j->d->sink[head]);
     char *o = all->o + i * p->vhead * j->wide;
+    if (get(j, all->m, i) == (double)-INFINITY) hide(j, all, i);
+    if (j->d->sink) add_sink(j, all, i, j->d->sink[head]);
     double m = get(j, all->m, i), l = get(j, all->l, i);
     double none = p->plain ? (double)NAN : 0;
     double d = m == (double)-INFINITY ? none : 1 / l;
@@ -489,13 +497,15 @@ static bool one_block(job *j, buffers *r, int64_t item) {
   int64_t lo, hi, from;
   load_queries(j, &k, r);
   range_of_block(j, &k, &lo, &hi);
-  part_clear(j, &all, k.n);
+  bool any = false;
   for (int64_t c = lo / KEYS; c * KEYS < hi; c++) {
     int64_t n = seen(c, lo, hi, &from);
     if (!n) continue;
-    if (!chunk(j, &k, r, &each, from, n)) return false;
-    merge(j, &all, &each, k.n);
+    if (!chunk(j, &k, r, any ? &each : &all, from, n)) return false;
+    if (any) merge(j, &all, &each, k.n);
+    any = true;
   }
+  if (!any) part_clear(j, &all, k.n);
   finish(j, &k, &all);
   return !j->d->scores || write_scores(j, &k, r, &all);
 }

@@ -62,9 +62,9 @@ const gs_node *gs_kernel_fuse_gate(gs_arena *a, const gs_node *first,
                                    const gs_node *next, int i);
 enum { GS_FUSE_MOST = 5 }; /* nodes before the last that become one with it */
 
-/* Softmax attention (kernel/attention/fuse_attention.c) that ends in the product
- * n, as one node in arena a;
- * gone[*ngone] are the nodes before n that it does too.  NULL: it is none. */
+/* Softmax attention that ends in the product n, as one node in arena a
+ * (kernel/attention/fuse_attention.c); gone[*ngone] are the nodes before n that
+ * it does too.  NULL: it is none. */
 const gs_node *gs_kernel_fuse_attention(gs_arena *a, const gs_node *n,
                                         const gs_fuse_facts *facts,
                                         const gs_node **gone, int *ngone);
