@@ -140,6 +140,8 @@ typedef struct gs_compile {
 typedef struct gs_program {
   const gs_graph *g;
   const gs_step_ops *const *kinds; /* [GS_NSTEP] how steps run */
+  const gs_node **node; /* [nodes of g] what is to be done for each; NULL: that
+                           is done with another */
   GS_VEC(gs_step) step;
   GS_VEC(gs_turn) turn; /* the schedule: steps that run once have none */
   GS_VEC(gs_slice) slice;

@@ -13,12 +13,18 @@ typedef enum gs_fuse {
   GS_FUSE_MUL,
   GS_FUSE_DIV,
   GS_FUSE_MATMUL,
+  GS_FUSE_GEMM,
   GS_FUSE_SOFTMAX,
   GS_FUSE_ATTENTION, /* products, what is between them, and a softmax */
+  GS_FUSE_DEQUANTIZE,
+  GS_FUSE_QUANTIZE,
+  GS_FUSE_BYTES_MATMUL, /* products of bytes with what stands around them */
+  GS_FUSE_BYTES_CONV,
   GS_FUSE_FUSED_NORM, /* such a normalisation and what follows it */
   GS_FUSE_SCALE, /* normalisation by given statistics: a factor and a sum */
   /* From here on activations, with a cell APPLY. */
   GS_FUSE_ACTIVATION,
+  GS_FUSE_RELU,       /* also of quantised products */
   GS_FUSE_CLIP,       /* its numbers are operands 1 and 2 */
   GS_FUSE_GATE,       /* times its operand it is GATED */
   GS_FUSE_HARD_GATE,  /* with some numbers it is HARD_GATED */

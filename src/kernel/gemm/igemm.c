@@ -17,6 +17,9 @@ struct way {
                const uint32_t *b, int32_t *c);
   void (*correct)(int rows, const int32_t *zero, const int32_t *sum,
                   const int32_t *panel, int32_t *c);
+  uint32_t (*flip_row)(const uint8_t *x, int64_t n, uint8_t flip, uint8_t *to);
+  void (*widen_row)(const uint8_t *x, int64_t n, bool sign, int32_t zero,
+                    int16_t *to);
   void (*zip)(const uint8_t *x, int64_t pitch, bool sign, int32_t zero,
               int64_t n, uint32_t *to); /* as many lines as a word has codes */
 };
@@ -111,12 +114,7 @@ static void row_of_bytes(const packing *p, int64_t i, int32_t zero) {
   const uint8_t *from = (const uint8_t *)x->data + i * x->row;
   uint8_t *to = (uint8_t *)p->to + i * row_size(p->words);
   uint8_t flip = x->sign ? 0x80 : 0;
-  uint32_t sum = 0;
-  if (x->col == 1)
-    for (int64_t k = 0; k < p->k; k++) to[k] = from[k] ^ flip;
-  else
-    for (int64_t k = 0; k < p->k; k++) to[k] = from[k * x->col] ^ flip;
-  for (int64_t k = 0; k < p->k; k++) sum += to[k];
+  uint32_t sum = way()->flip_row(from, p->k, flip, to);
   memset(to + p->k, 0, (size_t)(4 * p->words - p->k));
   p->terms[i] = zero + (x->sign ? 128 : 0);
   p->terms[p->n + i] = (int32_t)sum;
@@ -133,10 +131,7 @@ static void pack_rows(void *ctx, int64_t lo, int64_t hi) {
     }
     int16_t *to = (int16_t *)(void *)(p->to + i * row_size(p->words));
     const uint8_t *from = (const uint8_t *)x->data + i * x->row;
-    for (int64_t k = 0; k < p->k; k++) {
-      int32_t v = from[k * x->col];
-      to[k] = (int16_t)((x->sign ? (int8_t)v : v) - zero);
-    }
+    way()->widen_row(from, p->k, x->sign, zero, to);
     if (p->k % 2) to[p->k] = 0;
   }
 }
@@ -144,6 +139,7 @@ static void pack_rows(void *ctx, int64_t lo, int64_t hi) {
 void gs_igemm_pack_a(const gs_bytes *a, int64_t m, int64_t k, void *to,
                      int threads) {
   int64_t words = words_of(k);
+  gs_assert(a->col == 1);
   packing p = {a, m, k, words, to, row_terms(to, m, words)};
   gs_parallel(threads, m, k, pack_rows, &p);
 }

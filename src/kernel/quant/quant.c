@@ -94,7 +94,7 @@ void gs_quant_finish(const gs_finish *f, int64_t i, int64_t m, int64_t j,
   float lo = 0, hi = 0;
   gs_assert(n <= 32);
   if (f->to != GS_FLOAT) gs_quant_range(f->to, &lo, &hi);
-  loops()->finish(f, i, m, j, n, c, lo - f->zero, hi - f->zero, y, pitch);
+  loops()->finish(f, i, m, j, n, c, lo, hi, y, pitch);
 }
 
 /* ---- plans ---- */
