@@ -55,6 +55,28 @@ static const gs_node *fuse_gate(gs_program *p, gs_arena *a, const gs_node *n) {
   return n;
 }
 
+/* The step that makes v, if a reader of v may do for itself what it does: for
+ * some operators others may read v too, and it may be a step that runs once. */
+static gs_step *repeatable_before(const gs_program *p, const gs_value *v) {
+  int s = v ? p->producer[v->id] : -1;
+  gs_step *before = s < 0 ? NULL : &p->step.at[s];
+  if (!before || before->kind != GS_STEP_KERNEL || !before->node ||
+      before->node->nout != 1 || !gs_kernel_repeats(before->node))
+    return step_before(p, v);
+  return before;
+}
+
+/* What makes x is done by a reader of it too; where nobody else wants x it is
+ * not made. */
+static void take_over(gs_program *p, const gs_step *s, const gs_value *x) {
+  if (!--p->uses[x->id]) {
+    drop_step(p, x);
+    return;
+  }
+  for (int k = 0; k < s->node->nin; k++)
+    if (s->node->in[k]) p->uses[s->node->in[k]->id]++;
+}
+
 const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
   gs_fuse_facts facts = {p, fixed, before};
   if (p->apart) return n;
@@ -62,11 +84,10 @@ const gs_node *gs_program_fuse(gs_program *p, gs_arena *a, const gs_node *n) {
   if (all) return all;
   n = fuse_gate(p, a, n);
   for (int i = 0; i < n->nin && i < 2; i++) {
-    const gs_value *x = n->in[i];
-    const gs_step *s = step_before(p, x);
+    const gs_step *s = repeatable_before(p, n->in[i]);
     const gs_node *both = s ? gs_kernel_fuse(a, s->node, n, i, &facts) : NULL;
     if (!both) continue;
-    drop_step(p, x);
+    take_over(p, s, n->in[i]);
     return both;
   }
   return n;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/math.h"
+#include "op/rows/nn/scales.h"
 
 /* Operands of FusedConv: the convolution's, what is added in the end, and what
  * is done to channels before that. */
@@ -163,9 +164,9 @@ static bool begins(const gs_node *n, const gs_fuse_facts *facts) {
          n->in[X]->dtype == GS_FLOAT && !gs_node_attr(n, "activation");
 }
 
-const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
-                              const gs_node *next, int i,
-                              const gs_fuse_facts *facts) {
+static const gs_node *after_conv(gs_arena *a, const gs_node *first,
+                                 const gs_node *next, int i,
+                                 const gs_fuse_facts *facts) {
   gs_fuse two = gs_fuse_of(next->op);
   gs_node *f = NULL;
   if (!begins(first, facts)) return NULL;
@@ -197,4 +198,74 @@ const gs_node *gs_kernel_fuse_gate(gs_arena *a, const gs_node *first,
   params_of(f, has);
   return one == GS_FUSE_GATE || (had[0] == has[0] && had[1] == has[1]) ? f
                                                                        : NULL;
+}
+
+/* ---- weights that are dequantised ---- */
+
+enum { COLUMNS = 32 }; /* fewer leave the tiles of narrow.h mostly empty */
+
+/* Whether Gemm does no more than a product and a number for each column. */
+static bool plain_gemm(const gs_node *n) {
+  const gs_value *c = gs_node_in(n, 2), *y = n->out[0];
+  return !gs_node_int(n, "transA", 0) && gs_node_float(n, "alpha", 1) == 1 &&
+         (!c || (gs_node_float(n, "beta", 1) == 1 && c->rank == 1 &&
+                 c->dims[0] == y->dims[1]));
+}
+
+/* Whether there is a kernel that multiplies by what n dequantises, columns
+ * along dim `column`. */
+static bool narrow_weights(gs_arena *a, const gs_node *n, int column,
+                           const gs_fuse_facts *facts, gs_quant_layout *q) {
+  const gs_value *w = n->in[0];
+  gs_err e;
+  gs_err_init(&e);
+  for (int i = 0; i < n->nin; i++)
+    if (n->in[i] && !facts->fixed(facts->ctx, n->in[i])) return false;
+  gs_dtype t = n->in[1]->dtype;
+  return w->rank == 2 && w->dims[column] >= COLUMNS && w->dims[!column] > 0 &&
+         gs_dtype_code(w->dtype) &&
+         (t == GS_FLOAT || t == GS_FLOAT16 || t == GS_BFLOAT16) &&
+         !gs_quant_layout_of(a, n, q, &e) && gs_quant_by_column(q, column);
+}
+
+static const gs_node *dequantised(gs_arena *a, const gs_node *first,
+                                  const gs_node *next,
+                                  const gs_fuse_facts *facts) {
+  bool gemm = gs_fuse_of(next->op) == GS_FUSE_GEMM;
+  bool trans = gemm && gs_node_int(next, "transB", 0);
+  gs_quant_layout q;
+  if ((gemm && !plain_gemm(next)) || next->in[0]->rank < 1 ||
+      !narrow_weights(a, first, !trans, facts, &q))
+    return NULL;
+  gs_node *f = GS_NEW(a, gs_node);
+  *f = *next;
+  f->op = gs_fuse_row(GS_FUSE_DEQUANT_MATMUL);
+  f->op_type = f->op->name;
+  f->domain = f->op->domain;
+  f->attr = NULL;
+  f->nattr = 0;
+  f->nin = 5;
+  f->in = GS_NEWS(a, 5, gs_value *);
+  f->in[0] = next->in[0];
+  for (int i = 0; i < 3; i++) f->in[1 + i] = gs_node_in(first, i);
+  if (gemm) f->in[4] = gs_node_in(next, 2);
+  int64_t block = q.kind == GS_QUANT_BLOCK ? q.block : 0;
+  set(a, f, (gs_attr){.name = "axis", .kind = GS_ATTR_INT, .i = q.axis});
+  set(a, f, (gs_attr){.name = "block_size", .kind = GS_ATTR_INT, .i = block});
+  set(a, f, (gs_attr){.name = "transB", .kind = GS_ATTR_INT, .i = trans});
+  return f;
+}
+
+bool gs_kernel_repeats(const gs_node *n) {
+  return gs_fuse_of(n->op) == GS_FUSE_DEQUANTIZE;
+}
+
+const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
+                              const gs_node *next, int i,
+                              const gs_fuse_facts *facts) {
+  gs_fuse two = gs_fuse_of(next->op);
+  if (gs_fuse_of(first->op) != GS_FUSE_DEQUANTIZE)
+    return after_conv(a, first, next, i, facts);
+  if (i != 1 || (two != GS_FUSE_MATMUL && two != GS_FUSE_GEMM)) return NULL;
+  return dequantised(a, first, next, facts);
 }

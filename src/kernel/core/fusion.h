@@ -18,6 +18,7 @@ typedef enum gs_fuse {
   GS_FUSE_ATTENTION, /* products, what is between them, and a softmax */
   GS_FUSE_DEQUANTIZE,
   GS_FUSE_QUANTIZE,
+  GS_FUSE_DEQUANT_MATMUL, /* a product with what is dequantised for it */
   GS_FUSE_BYTES_MATMUL, /* products of bytes with what stands around them */
   GS_FUSE_BYTES_CONV,
   GS_FUSE_FUSED_NORM, /* such a normalisation and what follows it */
@@ -54,8 +55,13 @@ typedef struct gs_fuse_facts {
   const gs_node *(*before)(const void *ctx, const gs_value *v);
 } gs_fuse_facts;
 
+/* Whether what n does may be part of several kernels: each of its readers may
+ * do it for itself, and it may be a node that would run once. */
+bool gs_kernel_repeats(const gs_node *n);
+
 /* A node, in arena a, that does what `first` does and then `next`, whose
- * operand i is the only use of first's only result.  It has the operands of
+ * operand i is the only use of first's only result, unless gs_kernel_repeats
+ * says that there may be others.  It has the operands of
  * both and the results of `next`.  NULL: no kernel does that. */
 const gs_node *gs_kernel_fuse(gs_arena *a, const gs_node *first,
                               const gs_node *next, int i,

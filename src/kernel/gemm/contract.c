@@ -10,7 +10,7 @@
 
 typedef struct plan {
   gs_gemm g;
-  gs_narrow narrow; /* b, where it is constant and half; else packed: NULL */
+  gs_narrow narrow; /* b, where it is constant; else packed: NULL */
   bool half;
   double alpha, beta; /* Gemm */
   int64_t crow, ccol; /* Gemm: strides of C, 0 where it is broadcast */
@@ -85,7 +85,8 @@ enum { NARROW = 32 }; /* columns below which tiles would be mostly empty */
 /* Packs b, which then is not read any more. */
 static void keep(gs_kctx *k, plan *p) {
   gs_gemm *g = &p->g;
-  if (p->half && g->batch == 1 && !g->ta && g->n >= NARROW)
+  bool real = p->half || g->dtype == GS_FLOAT;
+  if (real && g->batch == 1 && !g->ta && g->n >= NARROW)
     gs_narrow_keep_floats(&p->narrow, k, 1, 0, g->n, g->k, g->ldb, g->tb);
   if (!p->narrow.packed) gs_gemm_keep(g, k, 1, 0);
   k->in[1].unread = p->narrow.packed || g->packed;
@@ -93,17 +94,17 @@ static void keep(gs_kctx *k, plan *p) {
 
 /* In f32, where they are half: a, c, the addend, b; then what the product
  * wants. */
-static size_t scratch_b(const gs_kctx *k) {
+static size_t scratch_b(const gs_kctx *k, const plan *p) {
+  if (!p->half) return 0;
   int64_t n = k->in[0].n + k->out[0].n + (gs_kernel_has(k, 2) ? k->in[2].n : 0);
   return ((size_t)n * sizeof(float) + 63) / 64 * 64;
 }
 
-static void scratch_for_half(gs_kctx *k, const plan *p) {
-  if (!p->half) return;
-  k->scratch_size = scratch_b(k);
+static void plan_scratch(gs_kctx *k, const plan *p) {
+  k->scratch_size = scratch_b(k, p);
   if (p->narrow.packed)
     k->scratch_size += gs_narrow_scratch(&p->narrow, false, p->g.m);
-  else if (!p->g.packed)
+  else if (p->half && !p->g.packed)
     k->scratch_size += (size_t)k->in[1].n * sizeof(float);
 }
 
@@ -118,7 +119,7 @@ static gs_status matmul_prep(gs_kctx *k) {
   GS_TRY(matmul_shape(k, p));
   GS_TRY(matmul_batch(k, &p->g));
   keep(k, p);
-  scratch_for_half(k, p);
+  plan_scratch(k, p);
   k->state = p;
   return GS_OK;
 }
@@ -127,21 +128,23 @@ static gs_status matmul_prep(gs_kctx *k) {
  * output, or scratch when it must be rounded. */
 static gs_status product(gs_kctx *k, const plan *p, void **c) {
   const void *a = k->in[0].data, *b = k->in[1].data;
+  void *rest = (char *)k->scratch + scratch_b(k, p);
   *c = k->out[0].data;
   if (p->half) {
     float *fa = k->scratch;
-    void *rest = (char *)k->scratch + scratch_b(k);
     gs_assert(k->scratch);
     gs_half_widen(k->in[0].dtype, k->in[0].n, a, fa, k->threads);
     *c = fa + k->in[0].n;
-    if (p->narrow.packed) {
-      gs_narrow_product(&p->narrow, false, p->g.m, fa, p->g.lda, *c, p->g.n,
-                        rest, k->threads);
-      return GS_OK;
-    }
+    a = fa;
+  }
+  if (p->narrow.packed) {
+    gs_narrow_product(&p->narrow, false, p->g.m, a, p->g.lda, *c,
+                      gs_gemm_row(&p->g), rest, k->threads);
+    return GS_OK;
+  }
+  if (p->half) {
     if (!p->g.packed)
       gs_half_widen(k->in[1].dtype, k->in[1].n, b, rest, k->threads);
-    a = fa;
     b = rest;
   }
   if (!gs_gemm_run(&p->g, a, b, *c, k->threads))
@@ -204,7 +207,7 @@ static gs_status gemm_prep(gs_kctx *k) {
                           gs_dtype_get((int)a->dtype)->text);
   GS_TRY(gemm_addend(k, p));
   keep(k, p);
-  scratch_for_half(k, p);
+  plan_scratch(k, p);
   k->state = p;
   return GS_OK;
 }

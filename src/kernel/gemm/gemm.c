@@ -48,8 +48,7 @@ void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb) {
  * of two that would put them all into the same places of the caches. */
 static int64_t panel_row(int64_t n) { return (n + 31) / 16 * 16; }
 
-/* Elements between rows of c. */
-static int64_t row_of(const gs_gemm *g) {
+int64_t gs_gemm_row(const gs_gemm *g) {
   return g->pitch && g->run == g->n ? g->pitch : g->n;
 }
 
@@ -73,17 +72,17 @@ static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
   }
   if (g->packed)
     return gs_onednn_sgemm(g->ta, false, m, n, g->k, a, g->lda, b,
-                           panel_row(n), c, row_of(g));
+                           panel_row(n), c, gs_gemm_row(g));
   if (is_little(g, m, n)) {
     float panel[LITTLE_K * GS_TILE_COLUMNS];
-    gs_tiles t = {m, n, g->k, g->tb, g->lda, g->ldb, row_of(g), 1};
+    gs_tiles t = {m, n, g->k, g->tb, g->lda, g->ldb, gs_gemm_row(g), 1};
     gs_tiles_run(&t, a, b, c, panel);
     return true;
   }
   if (g->dtype == GS_FLOAT)
     return gs_onednn_sgemm(g->ta, g->tb, m, n, g->k, a, g->lda, b, g->ldb, c,
-                           row_of(g));
-  gs_gemm_own(g, m, n, a, b, c, row_of(g));
+                           gs_gemm_row(g));
+  gs_gemm_own(g, m, n, a, b, c, gs_gemm_row(g));
   return true;
 }
 

@@ -22,6 +22,8 @@ typedef struct gs_gemm {
 } gs_gemm;
 
 bool gs_gemm_has(gs_dtype t);
+/* Elements between rows of one matrix of c. */
+int64_t gs_gemm_row(const gs_gemm *g);
 /* Appends a batch dim; merges it with the last one where possible. */
 void gs_gemm_batch(gs_gemm *g, int64_t n, int64_t sa, int64_t sb);
 /* Work is cut over batch, m and n by sizes alone, never over k: the same

@@ -1,6 +1,6 @@
 /* Products with constant weights that stay as narrow in memory as they are:
- * codes of 2, 4 or 8 bits with scales, f16, bf16.  They are packed once, in
- * tiles of columns side by side, and widened in registers. */
+ * codes of 2, 4 or 8 bits with scales, f16, bf16, f32.  They are packed once,
+ * in tiles of columns side by side, and widened in registers. */
 #ifndef GS_KERNEL_NARROW_H
 #define GS_KERNEL_NARROW_H
 
@@ -36,8 +36,26 @@ typedef struct gs_narrow_from {
 } gs_narrow_from;
 void gs_narrow_keep_codes(gs_narrow *to, gs_kctx *k, gs_narrow_from from,
                           int64_t first, const gs_nbits *w);
-/* The same for a matrix b[k][n], or b[n][k] (by_column), of f16 or bf16, whose
- * rows have ld elements: operand i from element `first` on. */
+/* The same for what DequantizeLinear makes of codes[k][n], or [n][k]
+ * (by_column), of a type of 2, 4 or 8 bits.  Scales, and zero points of the
+ * codes' type (NULL: 0): one (single); one per column; or where blocks are of
+ * `block` elements [blocks][n], or [n][blocks]. */
+typedef struct gs_narrow_matrix {
+  gs_dtype code, type; /* of scales */
+  int64_t n, k;
+  int64_t block; /* 0: columns have one each; else a multiple of 16 */
+  bool by_column, single;
+  const void *codes, *scales, *zeros;
+} gs_narrow_matrix;
+void gs_narrow_keep_matrix(gs_narrow *to, gs_kctx *k, gs_narrow_from from,
+                           const gs_narrow_matrix *w);
+/* The same in two steps, for what may change: sets all of `to` but `packed`;
+ * fills to->bytes bytes on a 64-byte boundary. */
+void gs_narrow_plan_matrix(gs_narrow *to, const gs_narrow_matrix *w);
+void gs_narrow_pack_matrix(const gs_narrow *to, const gs_narrow_matrix *w,
+                           void *packed);
+/* The same for a matrix b[k][n], or b[n][k] (by_column), of f32, f16 or bf16,
+ * whose rows have ld elements: operand i from element `first` on. */
 void gs_narrow_keep_floats(gs_narrow *to, gs_kctx *k, int i, int64_t first,
                            int64_t n, int64_t depth, int64_t ld,
                            bool by_column);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
 #include "kernel/core/isa.h"

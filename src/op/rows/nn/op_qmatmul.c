@@ -8,9 +8,11 @@
 #include "op/core/local.h"
 #include "op/rule/rule.h"
 #include "op/core/shape.h"
+#include "op/rows/nn/scales.h"
 
 gs_rule_fn gs_rule_matmul_integer, gs_rule_qlinear_matmul;
-gs_shape_fn gs_shape_matmul_integer, gs_shape_qlinear_matmul;
+gs_shape_fn gs_shape_matmul_integer, gs_shape_qlinear_matmul,
+    gs_shape_g_dequant_matmul;
 gs_local_fn gs_local_matmul_integer;
 
 /* How many of the last dims of v are not batch. */
@@ -252,4 +254,47 @@ gs_status gs_local_matmul_integer(gs_local *l, gs_err *e) {
   in[0] = same->out[0];
   l->out[0] = gs_local_like(l, "Sub", in, 2)->out[0];
   return GS_OK;
+}
+
+/* ---- DequantMatMul ---- */
+
+/* Operand 0 by what DequantizeLinear makes of operands 1 to 3, a matrix; and
+ * a number for each column, operand 4, which is added. */
+gs_status gs_shape_g_dequant_matmul(gs_graph *g, gs_node *n, gs_err *e) {
+  enum { X, W, SCALE, ZERO, BIAS };
+  gs_arena *a = g->arena;
+  const gs_value *x = n->in[X], *w = n->in[W], *s = n->in[SCALE];
+  const gs_value *bias = gs_node_in(n, BIAS);
+  int column = !gs_node_int(n, "transB", 0);
+  if (w->rank != 2 || !gs_dtype_code(w->dtype) || x->rank < 1 ||
+      x->dims[x->rank - 1] != w->dims[!column])
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "'%s' %s and '%s' %s cannot be multiplied", x->name,
+                   gs_shape_text(a, x->dtype, x->rank, x->dims), w->name,
+                   gs_shape_text(a, w->dtype, w->rank, w->dims));
+  GS_TRY(gs_shape_same_type(a, n, W, ZERO, e));
+  GS_TRY(gs_shape_same_type(a, n, X, BIAS, e));
+  gs_node one = *n; /* DequantizeLinear */
+  one.in = n->in + W;
+  one.nin = gs_node_in(n, ZERO) ? 3 : 2;
+  gs_quant_layout q;
+  GS_TRY(gs_quant_layout_of(a, &one, &q, e));
+  GS_TRY(gs_quant_check_zero(a, &one, e));
+  if (s->dtype != GS_FLOAT && s->dtype != GS_FLOAT16 && s->dtype != GS_BFLOAT16)
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n), "the scale is %s",
+                   gs_dtype_get((int)s->dtype)->text);
+  if (!gs_quant_by_column(&q, column))
+    return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
+                   "the scales of '%s' %s are neither one for each of its "
+                   "columns nor for blocks along them", w->name,
+                   gs_shape_text(a, w->dtype, w->rank, w->dims));
+  int64_t dims[GS_MAX_RANK];
+  memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
+  dims[x->rank - 1] = w->dims[column];
+  if (bias && (bias->rank != 1 || bias->dims[0] != w->dims[column]))
+    return gs_fail(e, GS_DATA, gs_node_place(a, n),
+                   "'%s' is %s, not [%lld]", bias->name,
+                   gs_shape_text(a, bias->dtype, bias->rank, bias->dims),
+                   (long long)w->dims[column]);
+  return gs_shape_set(g, n, 0, x->dtype, x->rank, dims, e);
 }

@@ -50,8 +50,7 @@ gs_status gs_quant_layout_of(gs_arena *a, const gs_node *n,
   return fits ? GS_OK : wrong_shape(a, n, 1, e);
 }
 
-/* The zero point has the shape of the scale. */
-static gs_status check_zero(gs_arena *a, const gs_node *n, gs_err *e) {
+gs_status gs_quant_check_zero(gs_arena *a, const gs_node *n, gs_err *e) {
   const gs_value *s = n->in[1], *z = gs_node_in(n, 2);
   if (!z || (single(s) && single(z))) return GS_OK;
   if (s->rank == z->rank && gs_same_dims(s->dims, z->dims, s->rank))
@@ -75,6 +74,20 @@ bool gs_dtype_quantised(gs_dtype t) {
   return d->cls == 'f' && d->bits <= 8 && t != GS_FLOAT8E8M0;
 }
 
+bool gs_dtype_code(gs_dtype t) {
+  const gs_dtype_info *d = gs_dtype_get((int)t);
+  return (d->cls == 'i' || d->cls == 'u') && d->bits <= 8;
+}
+
+bool gs_quant_by_column(const gs_quant_layout *q, int column) {
+  switch (q->kind) {
+  case GS_QUANT_TENSOR: return true;
+  case GS_QUANT_AXIS: return q->axis == column;
+  case GS_QUANT_BLOCK: break;
+  }
+  return q->axis == 1 - column && q->block % GS_QUANT_RUN == 0;
+}
+
 static bool is_real(gs_dtype t) {
   return t == GS_FLOAT || t == GS_FLOAT16 || t == GS_BFLOAT16;
 }
@@ -84,7 +97,7 @@ gs_status gs_shape_quantize(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0], *s = n->in[1], *z = gs_node_in(n, 2);
   gs_quant_layout q;
   GS_TRY(gs_quant_layout_of(a, n, &q, e));
-  GS_TRY(check_zero(a, n, e));
+  GS_TRY(gs_quant_check_zero(a, n, e));
   if (!is_real(x->dtype) && x->dtype != GS_INT32)
     return bad_type(a, n, "what is quantised", x->dtype, e);
   if (!is_real(s->dtype) && s->dtype != GS_INT32 && s->dtype != GS_FLOAT8E8M0)
@@ -111,7 +124,7 @@ gs_status gs_shape_dequantize(gs_graph *g, gs_node *n, gs_err *e) {
   const gs_value *x = n->in[0], *s = n->in[1];
   gs_quant_layout q;
   GS_TRY(gs_quant_layout_of(a, n, &q, e));
-  GS_TRY(check_zero(a, n, e));
+  GS_TRY(gs_quant_check_zero(a, n, e));
   GS_TRY(gs_shape_same_type(a, n, 0, 2, e));
   if (!gs_dtype_quantised(x->dtype) && x->dtype != GS_INT32)
     return bad_type(a, n, "what is dequantised", x->dtype, e);
