@@ -111,6 +111,24 @@ static void offer_lead(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
   add_offer(p, r, tmp, o, &as);
 }
 
+/* An exchange goes to blocks in any order of the axes: that of number `lead` of
+ * those seen, but with what another has of them as major, so that the others
+ * can leave by all-to-all. */
+static void offer_led(const gs_partitioner *p, const gs_rule *r, gs_arena *tmp,
+                      const offers *seen, int lead, offers *o) {
+  for (int s = 0; s < seen->n; s++)
+    for (int f = 0; f < r->nfactor; f++) {
+      const gs_axes *all = &seen->at[lead]->axis[f];
+      const gs_axes *first = &seen->at[s]->axis[f];
+      if (!first->n || gs_axes_set(first) & ~gs_axes_set(all)) continue;
+      gs_assignment as = {0};
+      memcpy(as.axis, seen->at[lead]->axis,
+             (size_t)r->nfactor * sizeof *as.axis);
+      as.axis[f] = gs_partitioner_led(first, all);
+      add_offer(p, r, tmp, o, &as);
+    }
+}
+
 /* Lists of axes that split dims of operands and results, and have none in
  * common. */
 typedef struct units {
@@ -370,6 +388,8 @@ static offers offers_of(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   }
   offers seen = collect(p, n, r, tmp);
   for (int s = 0; s < seen.n; s++) offer_lead(p, r, tmp, &seen, s, &o);
+  for (int s = 0; s < seen.n && gs_partitioner_copies(r); s++)
+    offer_led(p, r, tmp, &seen, s, &o);
   if (wide) offer_all(p, n, r, tmp, &o);
   /* All whole: what no window, and no padding, can be wrong for. */
   if (!o.n || r->nuse) add_new(r, tmp, &o, gs_assignment_new(tmp, r));

@@ -42,15 +42,30 @@ static void add_axes(gs_axes *list, int *n, const gs_axes *axes) {
   if (*n < MAX_FROM) list[(*n)++] = *axes;
 }
 
-/* Axes that the operands have along dim d, will have, or none. */
+gs_axes gs_partitioner_led(const gs_axes *first, const gs_axes *all) {
+  gs_axes led = *first;
+  gs_assert(!(gs_axes_set(first) & ~gs_axes_set(all)));
+  for (int i = 0; i < all->n; i++)
+    if (!(gs_axes_set(first) >> all->at[i] & 1)) led.at[led.n++] = all->at[i];
+  return led;
+}
+
+/* Axes that the operands have along dim d, will have, or none; and those that
+ * they will have in the order in which an all-to-all can add what they lack. */
 static int candidates(const plan *q, int d, gs_axes *list) {
   int n = 0;
-  add_axes(list, &n, &q->at.to[d]);
+  const gs_axes *to = &q->at.to[d];
+  add_axes(list, &n, to);
   add_axes(list, &n, &(gs_axes){0});
   for (int i = 0; i < q->r->nin; i++) {
     const gs_value *v = gs_node_in(q->n, i);
     if (!v || !(q->dims_of[i] >> d & 1)) continue;
-    add_axes(list, &n, &v->sharding->dim[d].axes);
+    const gs_axes *have = &v->sharding->dim[d].axes;
+    add_axes(list, &n, have);
+    if (have->n && !(gs_axes_set(have) & ~gs_axes_set(to))) {
+      gs_axes led = gs_partitioner_led(have, to);
+      add_axes(list, &n, &led);
+    }
     const gs_held_form *x = q->p->held[v->id];
     for (; x; x = x->next) add_axes(list, &n, &x->form.sharding->dim[d].axes);
   }

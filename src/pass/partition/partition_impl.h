@@ -232,6 +232,10 @@ void gs_partitioner_hold_blocks(const gs_partitioner *p, gs_arena *tmp,
 
 /* Whether the rule says that results are copies along some dim. */
 bool gs_partitioner_copies(const gs_rule *r);
+/* Of the axes `all` those of `first`, which are some of them, as major, then
+ * the others: what an exchange can make of [a,b] for an all-to-all to leave b.
+ */
+gs_axes gs_partitioner_led(const gs_axes *first, const gs_axes *all);
 /* Fills in c->copies, where that is better than to compute the dims whole, and
  * the sharding of the operands along them, for the assignment in c. */
 void gs_partitioner_plan_copies(gs_partitioner *p, const gs_node *n,
