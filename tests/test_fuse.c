@@ -108,5 +108,5 @@ static void run_case(gs_arena *a, char *given, gs_buf *b) {
 }
 
 int main(int argc, char **argv) {
-  return cases_main(argc, argv, "join", run_case, NULL);
+  return cases_main(argc, argv, "fuse", run_case, NULL);
 }
