@@ -67,7 +67,7 @@ static bool tile(const gs_gemm *g, int64_t m, int64_t n, const void *a,
                  const void *b, void *c) {
   bool rows = g->packed || !g->tb; /* of b, not columns */
   if (m == 1 && rows && g->dtype == GS_FLOAT && (!g->ta || g->lda == 1)) {
-    gs_gemm_row(n, g->k, a, b, g->packed ? panel_row(n) : g->ldb, c);
+    gs_gemm_vector(n, g->k, a, b, g->packed ? panel_row(n) : g->ldb, c);
     return true;
   }
   if (g->packed)

@@ -48,8 +48,8 @@ void gs_gemm_own(const gs_gemm *g, int64_t m, int64_t n, const void *a,
 /* c[n] = a[k] b[k,n] of f32, rows of b ldb apart: b is read once, in the order
  * in which it lies, which is what takes time.  Each sum goes over k in an order
  * of its own. */
-void gs_gemm_row(int64_t n, int64_t k, const float *a, const float *b,
-                 int64_t ldb, float *c);
+void gs_gemm_vector(int64_t n, int64_t k, const float *a, const float *b,
+                    int64_t ldb, float *c);
 
 /* 16-bit floats (t) to f32 and back; other types are not touched. */
 void gs_half_widen(gs_dtype t, int64_t n, const void *from, float *to,

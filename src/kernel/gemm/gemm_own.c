@@ -26,8 +26,8 @@ void gs_gemm_own(const gs_gemm *g, int64_t m, int64_t n, const void *a,
 
 enum { STREAMS = 8, COLUMNS = 2048 }; /* c stays in L1 */
 
-void gs_gemm_row(int64_t n, int64_t k, const float *a, const float *b,
-                 int64_t ldb, float *c) {
+void gs_gemm_vector(int64_t n, int64_t k, const float *a, const float *b,
+                    int64_t ldb, float *c) {
   for (int64_t j = 0; j < n; j += COLUMNS) {
     int64_t some = gs_min(COLUMNS, n - j), p = 0;
     memset(c + j, 0, (size_t)some * sizeof *c);
