@@ -3,7 +3,7 @@
 # (gen/hf.py), in the folder GSHARD_HF: whole, and over 2 and 4 devices as
 # --auto splits them, steps give what ONNX Runtime gave, which decoded them.
 # Caches of a fixed size, and those that grow up to a size, are state: the same
-# tokens, from step to step, on 1, 2 and 4 devices, and of the first by Hugging
+# tokens, from step to step and in place, on 1, 2 and 4 devices, and of the first by Hugging
 # Face's own plan on 2, unless it names experts.
 # The links and devices are slow, so that models as small as these are worth
 # splitting.  A line for each model says what held, and which collectives a step
@@ -60,7 +60,10 @@ decode() {
     sed -n 's/^collectives: //p' > "$work/collectives"
   # shellcheck disable=SC2086
   tools/gshard-run --steps=12 -i input_ids="$work/prompt" $given \
-    --argmax logits=input_ids --tokens "$work/got" "$work/plan" || return
+    --argmax logits=input_ids --tokens "$work/got" "$work/plan" \
+    > "$work/said" || return
+  grep -q '^fed back: \([0-9]*\) values, \1 in place' "$work/said" ||
+    { cat "$work/said"; return 1; }
   tail -c $((RECORD * 8)) "$model/tokens" > "$work/want"
   tail -c $((RECORD * 8)) "$work/got" | cmp - "$work/want"
 }

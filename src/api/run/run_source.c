@@ -9,6 +9,7 @@
 #include "op/core/exchange_node.h"
 #include "op/core/moves.h"
 #include "pass/specialise.h"
+#include "pass/prepare/turned.h"
 #include "pass/prepare/upgrade.h"
 
 /* Standard input, which only rank 0 has. */
@@ -399,6 +400,7 @@ static void fix_input(const gs_source *s, gs_value *v, const gs_tensor *t) {
 
 gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
                           gs_err *e) {
+  int turned = 0;
   if (s->device) return GS_OK;
   const char *const *names;
   const int64_t *values;
@@ -421,7 +423,8 @@ gs_status gs_source_infer(gs_arena *a, gs_source *s, const gs_bindings *more,
     }
   GS_TRY(gs_pass_cache_lengths(a, s->graph, &s->cache, &s->bind, e));
   GS_TRY(gs_pass_infer(a, s->graph, &s->bind, e));
-  return gs_pass_cache_hide(a, s->graph, &s->state, &s->cache, &s->bind, e);
+  GS_TRY(gs_pass_cache_hide(a, s->graph, &s->state, &s->cache, &s->bind, e));
+  return s->graph->mesh ? GS_OK : gs_pass_turned(s->graph, &turned, e);
 }
 
 /* ---- what ranks have in common ---- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pass/prepare/turned.h"
 #include "pass/state/cache.h"
 #include "pass/stack/rows.h"
 #include "pass/stack/stack.h"
@@ -160,6 +161,8 @@ gs_status gs_load_bind(gs_arena *a, const gs_bindings *more,
   GS_TRY(gs_pass_infer(a, out->graph, &out->bind, e));
   GS_TRY(gs_pass_cache_hide(a, out->graph, &out->state, &cache, &out->bind,
                             e));
+  int turned = 0;
+  GS_TRY(gs_pass_turned(out->graph, &turned, e));
   GS_TRY(settle_state(a, out, e));
   GS_TRY(stack(out, e));
   return cut(a, out, e);
