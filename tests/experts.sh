@@ -78,6 +78,49 @@ for model in mixtral-script mixtral-dynamo qwen-script qwen-dynamo \
   ok "$model, not stacked" refused $model 'stack: false'
 done
 
+# Nobody speaks of stacks: options.auto finds that they cost less, or that the
+# limit wants them, or that neither is so.
+auto() { # auto MODEL MACHINE LIMIT
+  cat > "$work/spec" << end
+version: 1
+mesh: {axes: {ep: 4}}
+machine: {$2}
+options: {auto: fill${3:+, memory_per_device: $3}}
+end
+  tools/gshard-annotate -q -s "$work/spec" -o - "$data/$1/model.onnx" \
+    > "$work/annotated" &&
+    tools/gshard-annotate -n -s "$work/spec" --report \
+      "$data/$1/model.onnx" > "$work/report" 2>&1
+}
+
+stacks() { # stacks MODEL MACHINE LIMIT
+  auto "$@" || return 1
+  grep -q '^auto: branches stacked, [1-9]' "$work/report" || return 1
+  tools/gshard-partition -q -o - "$work/annotated" > "$work/program" &&
+    tools/gshard-run $tolerance --test-data "$data/$1/set-0" \
+      --check "$data/$1/model.onnx" "$work/program" || return 1
+  tools/gshard-annotate -s "$work/spec" --dump-spec "$data/$1/model.onnx" \
+    > "$work/dumped" &&
+    tools/gshard-annotate -q -s "$work/dumped" -o - "$data/$1/model.onnx" \
+      > "$work/again" && tools/gshard-partition -q -o - "$work/again" |
+      cmp - "$work/program"
+}
+
+leaves() { auto "$@" && grep -q '^auto: [0-9]' "$work/report"; }
+
+slow='flops: 1e6, memory_gbs: 0.01'
+fast='flops: 1e12, memory_gbs: 1000'
+for model in mixtral-script mixtral-dynamo switch-script; do
+  ok "$model, stacked for its price" stacks $model "$slow" ''
+done
+for model in mixtral-script switch-script; do
+  limit=5500
+  [ $model = switch-script ] && limit=4500
+  ok "$model, stacked for the limit" stacks $model "$fast" $limit
+  ok "$model, its experts split" grep -q '^  ep .* dim 0 of .*\*' "$work/report"
+  ok "$model, left as it is" leaves $model "$fast" ''
+done
+
 # Weights of all experts are one tensor, which rules name as it is.
 for model in qwen3-eager gptoss-eager deepseek-eager granite-eager; do
   ok "$model, whole" whole $model

@@ -73,7 +73,9 @@ static gs_status stack_and_run(gs_arena *a, char *text, gs_buf *b,
                                gs_err *e) {
   gs_tensor *before[MAX_OUT], *after[MAX_OUT];
   gs_graph *g;
-  int count, rows, cut;
+  gs_rows rows;
+  gs_stacks stacks;
+  int cut;
   long long capacity = 0;
   if (sscanf(text, "capacity %lld", &capacity) == 1)
     text = strchr(text, '\n') + 1;
@@ -82,12 +84,12 @@ static gs_status stack_and_run(gs_arena *a, char *text, gs_buf *b,
   GS_TRY(load(a, text, &g, e));
   GS_TRY(execute(a, g, before, e));
   GS_TRY(gs_pass_rows(g, capacity, &rows, e));
-  GS_TRY(gs_pass_stack(g, &count, e));
+  GS_TRY(gs_pass_stack(g, &stacks, e));
   GS_TRY(cut_given(a, g, given.at, e));
   GS_TRY(gs_pass_segments(g, &cut, e));
   gs_graph_print(b, g);
-  if (rows) gs_buf_printf(b, "# %d with places\n", rows);
-  if (!cut) gs_buf_printf(b, "# %d stacked\n", count);
+  if (rows.count) gs_buf_printf(b, "# %d with places\n", rows.count);
+  if (!cut) gs_buf_printf(b, "# %d stacked\n", stacks.weights);
   else gs_buf_printf(b, "# %d cut\n", cut);
   GS_TRY(execute(a, g, after, e));
   for (int i = 0; i < g->output.n; i++) {

@@ -121,12 +121,32 @@ static bool is_weight(const gs_value *v) {
          (v->rank > 1 || v->constant->nbytes > GS_SMALL_CONSTANT);
 }
 
+/* v, or the constant of which it is a view. */
+static const gs_value *viewed(const gs_value *v) {
+  const gs_node *n = v ? v->def : NULL;
+  bool view = n && n->op && n->op->flags & GS_OP_VIEW && n->nin;
+  return view ? n->in[0] : v;
+}
+
+/* Weights joined to one, such as a stack: none of them has the dim. */
+static bool joins_weights(const gs_value *v) {
+  const gs_node *n = v->def;
+  bool all = !v->constant && n && n->op && n->op->flags & GS_OP_MOVES &&
+             n->nin > 1;
+  for (int i = 0; all && i < n->nin; i++) {
+    const gs_value *x = viewed(n->in[i]);
+    all = x && is_weight(x);
+  }
+  return all;
+}
+
 static void find_candidates(filler *f) {
   const gs_mesh *m = f->g->mesh;
   for (int pass = 0; pass < 2; pass++)
     for (int i = 0; i < f->g->value.n; i++) {
       gs_value *v = f->g->value.at[i];
-      if (pass == 0 ? !v->is_input : !is_weight(v)) continue;
+      if (pass == 0 ? !v->is_input : !is_weight(v) && !joins_weights(v))
+        continue;
       for (int d = 0; d < v->rank; d++)
         for (int axis = 0; axis < m->naxis; axis++)
           if (may_split(f, v, d, axis))
@@ -213,7 +233,8 @@ static bool beats(const gs_auto_shard_score *x, const gs_auto_shard_score *y,
   return judged(x) < judged(y) - least;
 }
 
-static bool better(const gs_auto_shard_score *x, const gs_auto_shard_score *y) {
+bool gs_auto_shard_better(const gs_auto_shard_score *x,
+                          const gs_auto_shard_score *y) {
   return beats(x, y, least_gain);
 }
 
@@ -252,11 +273,11 @@ static bool take_while_better(filler *f, gs_auto_shard *out) {
   bool any = false;
   for (;;) {
     candidate *c = most_promising(f, NULL);
-    if (!c || !better(&c->score, &out->after)) return any;
+    if (!c || !gs_auto_shard_better(&c->score, &out->after)) return any;
     look(f, c);
     const candidate *next = most_promising(f, c);
-    if (c->failed || !better(&c->score, &out->after)) continue;
-    if (next && better(&next->score, &c->score)) continue;
+    if (c->failed || !gs_auto_shard_better(&c->score, &out->after)) continue;
+    if (next && gs_auto_shard_better(&next->score, &c->score)) continue;
     take(f, c);
     any = true;
     out->after = c->score;
@@ -442,7 +463,7 @@ static gs_status drop_idle(filler *f, gs_sharding *const *said,
     gs_auto_shard_score without;
     take_all_but(f, said, i);
     GS_TRY(attempt(f, NULL, &without, e));
-    if (better(&out->after, &without)) continue;
+    if (gs_auto_shard_better(&out->after, &without)) continue;
     out->after = without;
     for (int k = i; k + 1 < f->taken.n; k++)
       f->taken.at[k] = f->taken.at[k + 1];

@@ -57,6 +57,10 @@ typedef struct gs_auto_shard {
   gs_subset *filled;             /* [nvalue] axes that were chosen */
 } gs_auto_shard;
 
+/* Whether x is better than y by as much as a choice has to be. */
+bool gs_auto_shard_better(const gs_auto_shard_score *x,
+                          const gs_auto_shard_score *y);
+
 /* GS_SPEC when no sharding is found that fits the limit, with what the best
  * one takes. */
 gs_status gs_pass_auto_shard(gs_arena *a, gs_graph *g,

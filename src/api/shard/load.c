@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,27 +78,37 @@ static gs_status settle_state(gs_arena *a, gs_loaded *l, gs_err *e) {
   return gs_states_settle(l->graph, &l->state, e);
 }
 
-gs_status gs_load_stack(gs_graph *g, int64_t capacity, int *count, gs_err *e) {
+/* Places of a branch are for all rows that it may have. */
+static double part_taken(const gs_rows *r, const gs_stacks *s) {
+  if (!r->count || !s->branches) return 1;
+  return fmin(1, r->elements / r->places * s->sums / s->branches);
+}
+
+gs_status gs_load_stack(gs_graph *g, int64_t capacity, gs_stacking *out,
+                        gs_err *e) {
   gs_arena tmp;
-  int rows = 0;
+  gs_rows rows = {0};
+  gs_stacks stacks = {0};
   gs_arena_init(&tmp);
   gs_graph *trial = gs_graph_copy(&tmp, g);
   gs_err why;
   gs_err_init(&why);
   gs_status status = gs_pass_rows(trial, capacity, &rows, &why);
-  if (!status && rows) status = gs_pass_stack(trial, count, &why);
-  bool good = !status && rows && *count;
+  if (!status && rows.count) status = gs_pass_stack(trial, &stacks, &why);
+  bool good = !status && rows.count && stacks.weights;
   gs_err_free(&why);
   gs_arena_free(&tmp);
-  *count = 0;
+  rows = (gs_rows){0};
   if (good) GS_TRY(gs_pass_rows(g, capacity, &rows, e));
-  return gs_pass_stack(g, count, e);
+  GS_TRY(gs_pass_stack(g, &stacks, e));
+  *out = (gs_stacking){stacks.weights, part_taken(&rows, &stacks)};
+  return GS_OK;
 }
 
 /* What the annotations are of. */
 static gs_status stack(gs_loaded *l, gs_err *e) {
   const char *text = gs_model_meta(l->model, GS_KEY_STACK);
-  int count;
+  gs_stacking done;
   l->stacked = text != NULL;
   if (!text) return GS_OK;
   if (strcmp(text, "true")) {
@@ -109,7 +120,7 @@ static gs_status stack(gs_loaded *l, gs_err *e) {
                      "metadata '%s' is neither 'true' nor a capacity: '%.40s'",
                      GS_KEY_STACK, text);
   }
-  return gs_load_stack(l->graph, l->capacity, &count, e);
+  return gs_load_stack(l->graph, l->capacity, &done, e);
 }
 
 gs_status gs_load_model(gs_arena *a, const char *path, bool verify,

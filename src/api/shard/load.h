@@ -49,9 +49,17 @@ gs_status gs_load_model(gs_arena *a, const char *path, bool verify,
 gs_status gs_load_bind(gs_arena *a, const gs_bindings *more,
                        const gs_spec *spec, gs_loaded *out, gs_err *e);
 
-/* Gives rows places (gs_pass_rows) and stacks branches (gs_pass_stack): *count
- * weights.  Where there are none, g is as it was. */
-gs_status gs_load_stack(gs_graph *g, int64_t capacity, int *count, gs_err *e);
+typedef struct gs_stacking {
+  int weights;  /* that were stacked */
+  double taken; /* part of the places of rows that data fill, where each element
+                   of what masks are made of is in one branch, as a token's
+                   expert is; 1 without such places */
+} gs_stacking;
+
+/* Gives rows places (gs_pass_rows) and stacks branches (gs_pass_stack).  Where
+ * there are none, g is as it was. */
+gs_status gs_load_stack(gs_graph *g, int64_t capacity, gs_stacking *out,
+                        gs_err *e);
 
 /* Adds the shardings that the model carries, and their mesh, to the graph: of
  * a configuration of the standard fields when that is not NULL. */

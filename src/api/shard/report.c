@@ -237,8 +237,8 @@ void gs_report_summary(gs_buf *b, const gs_report *r) {
   summarise_fallbacks(b, r);
   for (int i = 0; i < r->more.n; i++) summarise_binding(b, r->more.at[i]);
   if (r->fill)
-    gs_buf_printf(b, "auto: %d choices, predicted run %s -> %s\n",
-                  r->fill->choice.n,
+    gs_buf_printf(b, "auto: %s%d choices, predicted run %s -> %s\n",
+                  r->stacked ? "branches stacked, " : "", r->fill->choice.n,
                   seconds_text(b->arena, r->fill->before.seconds),
                   seconds_text(b->arena, r->fill->after.seconds));
 }

@@ -19,6 +19,7 @@ typedef struct gs_report {
   const gs_propagation *propagation; /* or NULL */
   const gs_partition *partition;
   const gs_auto_shard *fill; /* what options.auto chose, or NULL */
+  bool stacked; /* it chose stacks of branches too */
   const gs_handed *handed;   /* by options.short, or NULL */
   GS_VEC(const gs_value *) explain; /* what --explain names */
   const char *binding; /* of the program; NULL: there is one */

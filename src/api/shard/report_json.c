@@ -97,8 +97,9 @@ static void json_choices(gs_buf *b, const gs_report *r) {
   if (!r->fill) return;
   gs_buf_printf(b, "  \"auto\": {\n    \"seconds_before\": %.3g,\n"
                 "    \"bytes_per_device_before\": %.0f,\n"
+                "    \"stacked\": %s,\n"
                 "    \"choices\": [", r->fill->before.seconds,
-                r->fill->before.bytes);
+                r->fill->before.bytes, r->stacked ? "true" : "false");
   for (int i = 0; i < r->fill->choice.n; i++) {
     const gs_auto_shard_choice *c = &r->fill->choice.at[i];
     gs_buf_str(b, i ? ",\n      {" : "\n      {");

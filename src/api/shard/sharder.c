@@ -1,6 +1,7 @@
 /* gs_sharder of gshard.h: reading, annotating, partitioning. */
 #include "api/shard/sharder.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "api/shard/annotate.h"
@@ -194,24 +195,23 @@ static bool fits(const gs_sharder *s, bool stacked) {
   gs_arena_init(&tmp);
   gs_graph *g = gs_graph_copy(&tmp, s->model.graph);
   gs_match_result *match = GS_NEW(&tmp, gs_match_result);
-  int count = 1;
+  gs_stacking done = {.weights = 1};
   gs_err why;
   gs_err_init(&why);
   gs_status status = GS_OK;
   if (stacked)
-    status = gs_load_stack(g, s->spec.options.capacity, &count, &why);
-  if (!status && count)
+    status = gs_load_stack(g, s->spec.options.capacity, &done, &why);
+  if (!status && done.weights)
     status = gs_pass_match(&tmp, &s->spec, g, match, &why);
   gs_err_free(&why);
   gs_arena_free(&tmp);
-  return !status && count;
+  return !status && done.weights;
 }
 
 /* What options.stack asks for, before rules are matched: they name stacks. */
 static gs_status stack_branches(gs_sharder *s, gs_err *e) {
   gs_graph *g = s->model.graph;
   const gs_spec_options *o = &s->spec.options;
-  int count = 0;
   if (o->stack == GS_STACK_NEVER || s->model.stacked) return GS_OK;
   bool always = o->stack == GS_STACK_ALWAYS;
   if (g->use_sharding.n) {
@@ -222,10 +222,10 @@ static gs_status stack_branches(gs_sharder *s, gs_err *e) {
   }
   if (!always && (!s->spec.rule.n || fits(s, false) || !fits(s, true)))
     return GS_OK;
-  GS_TRY(gs_load_stack(g, o->capacity, &count, e));
-  s->model.stacked = count > 0;
+  GS_TRY(gs_load_stack(g, o->capacity, &s->stacking, e));
+  s->model.stacked = s->stacking.weights > 0;
   s->model.capacity = o->capacity;
-  if (!count)
+  if (!s->model.stacked)
     gs_warn(e, "options.stack", "no branches of a sum are equal but for their "
             "weights");
   return GS_OK;
@@ -314,9 +314,10 @@ static gs_status prepare_more(gs_sharder *s, gs_graph **graph, gs_err *e) {
   for (int i = 1; i < s->binding.n; i++) {
     gs_variant *v = &s->more[i - 1];
     gs_graph *g = v->model.graph;
+    gs_stacking done;
     int count;
     if (s->model.stacked && !v->model.stacked)
-      GS_TRY(gs_load_stack(g, s->model.capacity, &count, e));
+      GS_TRY(gs_load_stack(g, s->model.capacity, &done, e));
     if (s->model.cut && !v->model.cut) {
       GS_TRY(gs_pass_segments_given(g, &s->model.segments, e));
       GS_TRY(gs_pass_segments(g, &count, e));
@@ -341,7 +342,7 @@ static gs_status complete_more(gs_sharder *s, gs_err *e) {
   return GS_OK;
 }
 
-gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
+static gs_status complete(gs_sharder *s, bool spec, gs_err *e) {
   const gs_spec_options *o = &s->spec.options;
   gs_graph **more = GS_NEWS(&s->arena, s->binding.n, gs_graph *);
   gs_auto_shard_options fill = {.memory = (double)o->memory,
@@ -359,6 +360,89 @@ gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
   GS_TRY(complete_more(s, e));
   s->stage = GS_STAGE_ANNOTATED;
   return GS_OK;
+}
+
+/* ---- stacks for their price ---- */
+
+/* Whether stacking is a choice of options.auto: nobody says whether branches
+ * are stacked, and the rules fit them as they are. */
+static bool may_stack(const gs_sharder *s) {
+  return fills(s) && s->spec.options.stack == GS_STACK_FITTING && !s->matched &&
+         !s->model.stacked && !s->model.mesh && !s->model.graph->mesh &&
+         !s->model.graph->use_sharding.n && fits(s, false) && fits(s, true);
+}
+
+static void free_arena(void *a) { gs_arena_free(a); }
+
+/* The loaded model of s, to be stacked whatever that costs; freed with s. */
+static gs_sharder *stacked_copy(gs_sharder *s) {
+  gs_sharder *t = GS_NEW(&s->arena, gs_sharder);
+  gs_arena *a = &t->arena;
+  gs_arena_init(a);
+  gs_arena_at_end(&s->arena, free_arena, a);
+  t->spec = s->spec;
+  t->spec.options.stack = GS_STACK_ALWAYS;
+  t->verify = s->verify;
+  t->stage = s->stage;
+  t->has_spec = s->has_spec;
+  t->binding = s->binding;
+  t->model = s->model;
+  t->model.graph = gs_graph_copy(a, s->model.graph);
+  t->more = GS_NEWS(a, s->binding.n, gs_variant);
+  for (int i = 1; i < s->binding.n; i++) {
+    t->more[i - 1].model = s->more[i - 1].model;
+    t->more[i - 1].model.graph = gs_graph_copy(a, s->more[i - 1].model.graph);
+  }
+  return t;
+}
+
+/* Whether t, which is s stacked, costs less.  Of rows that data decide the
+ * model knows no price, so branches as they are cost what all of them cost over
+ * their places on one device, as far as data fill these. */
+static bool costs_less(const gs_sharder *t, const gs_sharder *s) {
+  const gs_auto_shard_score *whole = &t->filled.before, *no = &s->filled.before;
+  gs_auto_shard_score x = s->filled.after;
+  x.time += fmax(0, whole->time - no->time) * t->stacking.taken;
+  return gs_auto_shard_better(&t->filled.after, &x);
+}
+
+static void adopt(gs_sharder *s, const gs_sharder *t) {
+  s->model = t->model;
+  s->more = t->more;
+  s->match = t->match;
+  s->match.segments = &s->model.segments;
+  s->matched = t->matched;
+  s->stacking = t->stacking;
+  s->chose_stacks = true;
+  s->spec.options.stack = GS_STACK_ALWAYS; /* as it is dumped */
+  s->filled = t->filled;
+  s->handed = t->handed;
+  s->done = t->done;
+  s->stage = t->stage;
+}
+
+/* Both ways, the cheaper one stays. */
+static gs_status complete_either(gs_sharder *s, gs_err *e) {
+  gs_sharder *t = stacked_copy(s);
+  gs_err said, with;
+  gs_err_init(&said);
+  gs_err_init(&with);
+  gs_status status = complete(s, true, &said);
+  bool good = !complete(t, true, &with);
+  if (good && (status == GS_SPEC || (!status && costs_less(t, s)))) {
+    adopt(s, t);
+    status = GS_OK;
+    gs_err_move(e, &with);
+  } else {
+    gs_err_move(e, &said);
+  }
+  gs_err_free(&with);
+  gs_err_free(&said);
+  return status;
+}
+
+gs_status gs_sharder_complete(gs_sharder *s, bool spec, gs_err *e) {
+  return spec && may_stack(s) ? complete_either(s, e) : complete(s, spec, e);
 }
 
 static gs_status annotate(gs_sharder *s, gs_err *e) {
@@ -430,6 +514,7 @@ static gs_status partition(gs_sharder *s, gs_err *e) {
                           .propagation = &s->done,
                           .partition = &s->made,
                           .fill = fills(s) ? &s->filled : NULL,
+                          .stacked = s->chose_stacks,
                           .handed = &s->handed};
   if (s->binding.n > 1) s->report.binding = s->binding.at[0].name;
   GS_TRY(partition_more(s, e));

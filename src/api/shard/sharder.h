@@ -34,6 +34,8 @@ struct gs_sharder {
   gs_loaded model;
   gs_sharding **before; /* [nbefore] by value: what was loaded; or NULL */
   int nbefore;
+  gs_stacking stacking; /* by this sharder */
+  bool chose_stacks;    /* for that costs less */
   gs_match_result match;
   gs_auto_shard filled;
   gs_handed handed;

@@ -60,8 +60,8 @@ static const gs_key option_keys[] = {
      "differs, and rules may split it. Branches that take their rows by "
      "NonZero and add them to a tensor, or put them into it, are such "
      "branches, also where they look their weights up in one tensor, which "
-     "keeps its name. Default: true where "
-     "the rules fit the model in no other way, else false.", false},
+     "keeps its name. Default: true where the rules fit the model in no other "
+     "way, or where auto: fill finds that it costs less; else false.", false},
     {"capacity", gs_key_count, OPTION(capacity), NULL, NULL,
      "How many rows each branch that takes them by NonZero has room for: the "
      "first ones that are there, further ones are dropped, as GShard drops "

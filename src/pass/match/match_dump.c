@@ -162,11 +162,17 @@ static void options(gs_buf *b, const gs_spec_options *o) {
             *existing));
   gs_buf_printf(b,
                 "options: {strict: %s, unknown_op: %s, uneven: %s, "
-                "existing: %s%s}\n",
+                "existing: %s%s",
                 o->strict ? "true" : "false",
                 o->unknown_op ? "error" : "replicate",
                 o->uneven ? "error" : "pad", existing[o->existing],
                 o->keep_short ? ", short: keep" : "");
+  if (o->stack != GS_STACK_FITTING)
+    gs_buf_printf(b, ", stack: %s",
+                  o->stack == GS_STACK_ALWAYS ? "true" : "false");
+  if (o->capacity)
+    gs_buf_printf(b, ", capacity: %lld", (long long)o->capacity);
+  gs_buf_str(b, "}\n");
 }
 
 static void bindings(gs_buf *b, const gs_spec *spec) {

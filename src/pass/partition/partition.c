@@ -131,6 +131,23 @@ static void record_gathered(gs_partitioner *p, const gs_node *n,
                       .seconds = g.seconds};
 }
 
+/* Whether n makes something of constants alone, once for all runs (see
+ * runs_once of exec/compile/program.c). */
+static bool runs_once(const gs_node *n, int depth) {
+  size_t in = 0, out = 0;
+  if (!n->op || n->op->flags & GS_OP_RANDOM || gs_node_dynamic(n)) return false;
+  for (int i = 0; i < n->nin; i++) {
+    const gs_value *v = n->in[i];
+    if (!v) continue;
+    bool made = v->def && depth && runs_once(v->def, depth - 1);
+    if (!v->constant && !made) return false;
+    in += gs_value_bytes(v);
+  }
+  for (int i = 0; i < n->nout; i++)
+    if (n->out[i]) out += gs_value_bytes(n->out[i]);
+  return in > 0 && out / 2 <= in;
+}
+
 /* n computed as c says. */
 static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
                          gs_arena *tmp, const gs_node_choice *c) {
@@ -156,7 +173,8 @@ static gs_status compute(gs_partitioner *p, const gs_node *n, const gs_rule *r,
   for (int f = 0; f < r->nfactor; f++)
     size[f] = gs_partitioner_share(p, r, c, f);
   if (n->op) p->out->flops += gs_op_flops(n->op, r, size);
-  p->out->seconds += c->compute;
+  enum { STEPS = 2 }; /* a stack of what is seen in another shape */
+  if (!runs_once(n, STEPS)) p->out->seconds += c->compute;
   return GS_OK;
 }
 
@@ -287,6 +305,12 @@ static bool takes_part(const gs_node *n) {
   return n->op && (n->op->flags & GS_OP_ENTRY || gs_exchange_is_local(n));
 }
 
+/* Whether n shows a constant in another shape: what reads that reads it. */
+static bool shows_constant(const gs_node *n) {
+  return n && n->op && n->op->flags & GS_OP_VIEW && n->nin && n->in[0] &&
+         n->in[0]->constant && !n->out[0]->is_output;
+}
+
 /* Bytes of constants and their blocks on one device: each once, however many
  * nodes read it. */
 static double weight_bytes(const gs_partitioner *p) {
@@ -298,6 +322,8 @@ static double weight_bytes(const gs_partitioner *p) {
     const gs_node *n = p->program->node.at[i];
     for (int k = 0; k < n->nin; k++) {
       const gs_value *v = n->in[k];
+      if (v && shows_constant(v->def)) v = v->def->in[0];
+      else if (k == 0 && shows_constant(n)) continue;
       if (!v || !v->constant) continue;
       const gs_value *held = takes_part(n) ? n->out[0] : v;
       if (gs_value_dynamic(held) || counted[held->id]) continue;

@@ -45,6 +45,7 @@ typedef struct sweep {
                        run that does not fail; 0: not known */
   end *ends;        /* [node] found by a trial */
   int64_t *times;   /* [node] begins rows, so many for each of another node */
+  double places, elements; /* gs_rows */
   gs_value **real;  /* [node that begins rows] which are there */
   gs_value **mask, **made; /* [node] ..that it makes, and of what */
   const gs_value **root;   /* [node] of a trial: gs_rows_root of masks that may
@@ -189,6 +190,8 @@ static gs_status begin(sweep *s, gs_node *n) {
   if (once >= 0) rows /= x->dims[once];
   int64_t most = s->capacity * s->times[s->at];
   if (most && most < rows) gs_node_set_ints(s->g, c, "capacity", &most, 1);
+  s->places += (double)(most ? gs_min(most, rows) : rows);
+  s->elements += (double)gs_product(x->dims, x->rank);
   gs_value *real = gs_value_new(
       s->g, gs_sprintf(s->a, "%s.real", n->out[0]->name), GS_BOOL, -1, NULL);
   s->real[s->at] = real;
@@ -541,7 +544,7 @@ static gs_status attempt(const sweep *plan, const gs_graph *g, int n,
   return status;
 }
 
-gs_status gs_pass_rows(gs_graph *g, int64_t capacity, int *count, gs_err *e) {
+gs_status gs_pass_rows(gs_graph *g, int64_t capacity, gs_rows *out, gs_err *e) {
   gs_arena *a = g->arena;
   int n = g->node.n;
   bool again = true;
@@ -556,12 +559,14 @@ gs_status gs_pass_rows(gs_graph *g, int64_t capacity, int *count, gs_err *e) {
   s.times = GS_NEWS(a, n + 1, int64_t);
   s.most = largest_dim(g) + 1;
   gs_assert(capacity >= 0);
-  *count = 0;
+  *out = (gs_rows){0};
   for (int k = 0; k < MAX_TRIALS && again; k++)
     GS_TRY(attempt(&s, g, n, &again));
-  for (int i = 0; i < n && !again; i++) *count += s.begins[i];
-  if (!*count) return GS_OK;
+  for (int i = 0; i < n && !again; i++) out->count += s.begins[i];
+  if (!out->count) return GS_OK;
   GS_TRY(run(&s));
+  out->places = s.places;
+  out->elements = s.elements;
   for (int i = 0; i < g->node.n; i++) g->node.at[i]->id = i;
   gs_graph_prune(g);
   return gs_graph_check(g, e);

@@ -5,6 +5,12 @@
 
 #include "op/core/op.h"
 
+typedef struct gs_rows {
+  int count;       /* nodes that make rows, which were replaced */
+  double places;   /* of all of these together */
+  double elements; /* of the masks that they look at */
+} gs_rows;
+
 /* A node that makes rows, as many as its data say (NonZero of a mask), and all
  * that is computed from them, up to nodes that scatter them into tensors of a
  * known size, become nodes on a fixed number of rows: what begins and ends
@@ -27,10 +33,9 @@
  * Where rows are mixed, counted or returned, nothing is changed.
  *
  * capacity: 0: as many rows as there can be, the same result always.
- * *count: how many nodes that make rows were replaced.
  * requires: gs_pass_infer.  ensures: what follows from it.  keeps: names of
  * inputs, outputs and weights, and of values that are still there.
  * Cost: O(nodes), once more for each kind of rows that cannot get places. */
-gs_status gs_pass_rows(gs_graph *g, int64_t capacity, int *count, gs_err *e);
+gs_status gs_pass_rows(gs_graph *g, int64_t capacity, gs_rows *out, gs_err *e);
 
 #endif

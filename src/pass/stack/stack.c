@@ -414,12 +414,15 @@ static gs_status add_up(stacker *s, gs_value *x) {
   return finish(s, sum, &y);
 }
 
-typedef GS_VEC(const gs_value *) stacks; /* of weights */
+typedef struct sums { /* what is done */
+  int n, branches;
+  GS_VEC(const gs_value *) weight;
+} sums;
 
 /* Stacks the branches of node number *at, if it is a sum of such; *at is the
  * last node that stands for it then. */
 static gs_status stack_sum(gs_graph *g, gs_expander *x, const gs_reads *reads,
-                           int *at, gs_arena *tmp, stacks *made, gs_err *e) {
+                           int *at, gs_arena *tmp, sums *made, gs_err *e) {
   gs_branches *b = GS_NEW(tmp, gs_branches);
   if (!gs_branches_find(reads, g->node.at[*at], tmp, b)) return GS_OK;
   stacker *s = GS_NEW(tmp, stacker);
@@ -440,7 +443,9 @@ static gs_status stack_sum(gs_graph *g, gs_expander *x, const gs_reads *reads,
     if (s->of[i].v && !s->of[i].shared &&
         (is_weight(b->member[i][0]) ||
          gs_lookup_of_weight(b->member[i][0]->def)))
-      *gs_push(g->arena, made) = s->of[i].v;
+      *gs_push(g->arena, &made->weight) = s->of[i].v;
+  made->n++;
+  made->branches += b->n;
   return GS_OK;
 }
 
@@ -448,15 +453,14 @@ static bool is_kept(const gs_graph *g, const gs_value *v) {
   return v->id < g->value.n && g->value.at[v->id] == v;
 }
 
-gs_status gs_pass_stack(gs_graph *g, int *count, gs_err *e) {
+gs_status gs_pass_stack(gs_graph *g, gs_stacks *out, gs_err *e) {
   gs_arena tmp, one;
   gs_arena_init(&tmp);
   gs_arena_init(&one);
   gs_reads reads = gs_reads_of(&tmp, g);
   gs_status status = GS_OK;
-  stacks made = {0};
+  sums made = {0};
   gs_expander x = {0};
-  *count = 0;
   for (int i = 0; i < g->node.n && !status; i++) {
     status = gs_select_sum(g, &reads, &i, &one, e);
     if (!status) status = stack_sum(g, &x, &reads, &i, &one, &made, e);
@@ -466,6 +470,8 @@ gs_status gs_pass_stack(gs_graph *g, int *count, gs_err *e) {
   gs_arena_free(&tmp);
   GS_TRY(status);
   gs_graph_prune(g);
-  for (int i = 0; i < made.n; i++) *count += is_kept(g, made.at[i]);
+  *out = (gs_stacks){.sums = made.n, .branches = made.branches};
+  for (int i = 0; i < made.weight.n; i++)
+    out->weights += is_kept(g, made.weight.at[i]);
   return gs_graph_check(g, e);
 }

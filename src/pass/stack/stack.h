@@ -5,6 +5,12 @@
 
 #include "op/core/op.h"
 
+typedef struct gs_stacks {
+  int weights;  /* how many were made of others */
+  int sums;     /* of branches that are computed at once */
+  int branches; /* of all of these sums */
+} gs_stacks;
+
 /* Where E terms of a sum are computed by equal nodes (operators, attributes and
  * shapes) that differ in weights and in what they are given for each,
  *
@@ -18,10 +24,10 @@
  *
  * A stack is a Concat of its members along that dim, named as they are with *
  * for the part that differs ("experts.*.w1"): one that a rule of a spec splits
- * puts each branch on its device.  *count is how many weights were stacked.
+ * puts each branch on its device.
  *
  * requires: gs_pass_infer.  keeps: names of inputs, outputs and weights.
  * Cost: O(nodes), and for each sum the square of its terms. */
-gs_status gs_pass_stack(gs_graph *g, int *count, gs_err *e);
+gs_status gs_pass_stack(gs_graph *g, gs_stacks *out, gs_err *e);
 
 #endif
