@@ -296,10 +296,29 @@ static bool make_state(producer *k) {
   return close_to(k, n, 1e6);
 }
 
+/* Boxes [b,n,4] with scores [b,c,n]: which are kept, of each class alone. */
+static bool make_boxes(producer *k) {
+  gs_value *in[4];
+  int64_t b = 1 + random_number(k, 3), c = random_size(k), n = random_size(k);
+  float overlap = 0.25f;
+  bool odd = random_chance(k, 25);
+  in[0] = random_fresh(k, GS_FLOAT, 3, (int64_t[]){b, n, 4});
+  in[1] = (odd ? random_special : random_fresh)(k, GS_FLOAT, 3,
+                                                (int64_t[]){b, c, n});
+  in[2] = random_one_int(k, 1 + random_number(k, 4));
+  in[3] = random_floats(k, &overlap, 1);
+  gs_node *node = random_begin(k, "NonMaxSelect", in, 4, 1);
+  node->domain = "ai.gshard";
+  node->op = gs_op_find(node->domain, node->op_type);
+  node->opset = node->op->since;
+  gs_node_set_int(k->g, node, "center_point_box", random_number(k, 2));
+  return exactly(k, node, (double)n);
+}
+
 static random_make *const makers[] = {
     make_softmax,    make_softmax, make_row_norm, make_row_norm,
     make_channel_norm, make_channel_norm, make_other_norm, make_other_norm,
     make_loss,       make_scores,  make_attention, make_attention,
     make_best,       make_best,    make_first,    make_first, make_hardmax,
-    make_sums,       make_sums,    make_products, make_state};
+    make_sums,       make_sums,    make_products, make_state,   make_boxes};
 const random_kinds random_stats = {makers, sizeof makers / sizeof *makers};
