@@ -14,7 +14,7 @@
 #include "kernel/core/par.h"
 
 /* Copies of at least so many bytes are mapped, to be given back. */
-enum { LARGE = 1 << 18 };
+enum { LARGE = 1 << 15 };
 
 struct gs_held {
   pthread_mutex_t lock;
