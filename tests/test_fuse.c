@@ -1,4 +1,4 @@
-/* Golden cases of steps that one kernel does (data/fuse): a graph in, whose
+/* Golden cases of steps that one kernel does (data/fuse*): a graph in, whose
  * inputs but those that begin with an x become constants; out, its steps, what
  * they do besides, and which results may lie in blocks of channels.  Each is
  * run with one thread and several: the same bytes; and with every node as a
