@@ -230,6 +230,7 @@ typedef struct gs_runner_options {
                          OpenMP's threads stay bound */
   bool no_huge_pages; /* do not ask for large pages for weights and arenas */
   bool no_prefault;   /* do not read mapped weights ahead of their use */
+  bool no_fusion;     /* run every node as a step of its own, none together */
 } gs_runner_options;
 
 /* GS_USAGE, GS_UNSUPPORTED (no MPI in this build), GS_MISMATCH.  After these

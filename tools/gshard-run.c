@@ -84,6 +84,7 @@ static gs_status read_options(job *j, gs_runner_options *o, gs_err *e) {
   o->bind_to = bind_to(c);
   o->no_huge_pages = gs_cli_has(c, "no-huge-pages");
   o->no_prefault = gs_cli_has(c, "no-prefault");
+  o->no_fusion = gs_cli_has(c, "no-fusion");
   o->keep_inputs = !gs_cli_has(c, "check");
   o->bind = gs_cli_all(c, "bind");
   o->nbind = gs_cli_count(c, "bind");

@@ -150,6 +150,11 @@ static const gs_option options[] = {
      .help = "Do not read weights ahead, on several threads, while kernels are "
              "made, nor map them before the first run: what is read then is "
              "read when it is needed."},
+    {.name = "no-fusion",
+     .help = "Run every node as a step of its own.  Without this option a "
+             "convolution and the normalisation after it are one step, for "
+             "instance, and so are the products of attention: faster, with "
+             "sums that may differ in their last bits."},
     {.name = "timeout",
      .arg = "SECONDS",
      .help = "Give up, with exit code 75, when a device has waited this long "

@@ -404,6 +404,7 @@ gs_status gs_runner_exec(gs_runner *r, const gs_source *s, gs_world *w,
                            .bind_to = r->o.bind_to,
                            .no_huge_pages = r->o.no_huge_pages,
                            .no_prefault = r->o.no_prefault,
+                           .apart = r->o.no_fusion,
                            .verify = r->o.verify};
   if (s == &r->source) {
     config.timed = r->o.profile;
