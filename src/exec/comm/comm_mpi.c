@@ -196,7 +196,7 @@ static gs_status is_late(const gs_waiter *w, double waited, gs_err *e) {
 }
 
 /* Waits at a meeting of near devices, of a group or a pair. */
-static const gs_waiter *waiter_of(mpi_transfer *x, bool shared) {
+static gs_waiter *waiter_of(mpi_transfer *x, bool shared) {
   mpi_comm *c = comm_of(x);
   if (!shared) return &c->me.team->waiter;
   c->late = x;
@@ -433,7 +433,7 @@ static gs_status wait(gs_transfer *base, gs_err *e) {
 
 static gs_status end(gs_transfer *base, gs_err *e) {
   mpi_transfer *t = (mpi_transfer *)base;
-  const gs_waiter *w = waiter_of(t, t->shared);
+  gs_waiter *w = waiter_of(t, t->shared);
   leave_landing(t);
   if (base->group.me < 0)
     return waited(t, gs_pairing_end(&t->pair, w, pool_of(t, t->pair_shared[0]),

@@ -29,7 +29,7 @@ static gs_trays *pool_of(gs_transfer *t) {
   return &((thread_comm *)t->comm)->pool;
 }
 
-static const gs_waiter *waiter_of(gs_transfer *t) {
+static gs_waiter *waiter_of(gs_transfer *t) {
   return &member_of(t)->team->waiter;
 }
 
@@ -92,7 +92,7 @@ static gs_status wait(gs_transfer *base, gs_err *e) {
 
 static gs_status end(gs_transfer *base, gs_err *e) {
   thread_transfer *t = (thread_transfer *)base;
-  const gs_waiter *w = waiter_of(base);
+  gs_waiter *w = waiter_of(base);
   if (base->group.me < 0) return gs_pairing_end(&t->pair, w, pool_of(base), e);
   return t->again ? gs_visit_end(&t->visit, w, pool_of(base), e) : GS_OK;
 }

@@ -184,7 +184,7 @@ static bool are_there(const gs_visit *v) {
 
 /* Sleeps until somebody comes, but not long: a failure is noticed then even if
  * its wake-up went elsewhere. */
-static void nap(const gs_visit *v, const gs_waiter *w) {
+static void nap(const gs_visit *v, gs_waiter *w) {
   struct timespec ts = {0, (long)(w->nap * 1e9)};
   gs_meeting *m = v->at;
   atomic_fetch_add(&m->sleepers, 1);
@@ -194,7 +194,21 @@ static void nap(const gs_visit *v, const gs_waiter *w) {
   atomic_fetch_sub(&m->sleepers, 1);
 }
 
-gs_status gs_visit_await(const gs_visit *v, const gs_waiter *w, gs_err *e) {
+/* Offers the processor to others, unless they have kept it lately. */
+static bool yield(gs_waiter *w, double now) {
+  const double dear = 300e-6, first = 0.05, most = 5;
+  if (now < atomic_load_explicit(&w->until, memory_order_relaxed)) return false;
+  sched_yield();
+  double end = gs_now();
+  if (end - now < dear) return true;
+  double rest = atomic_load(&w->rest), since = now - atomic_load(&w->until);
+  rest = since > 4 * rest ? first : 2 * rest < most ? 2 * rest : most;
+  atomic_store(&w->rest, rest);
+  atomic_store(&w->until, end + rest);
+  return true;
+}
+
+gs_status gs_visit_await(const gs_visit *v, gs_waiter *w, gs_err *e) {
   gs_patience patience = {0};
   double begin = 0;
   while (!are_there(v)) {
@@ -204,17 +218,16 @@ gs_status gs_visit_await(const gs_visit *v, const gs_waiter *w, gs_err *e) {
     if (begin <= 0) begin = now;
     if (now - begin < w->spin) {
       for (int k = 0; k < LOOKS && !are_there(v); k++) __builtin_ia32_pause();
-    } else if (now - begin < w->spin + w->yield) {
-      sched_yield();
-    } else {
-      GS_TRY(w->late(w, gs_waited(&patience), e));
-      nap(v, w);
+      continue;
     }
+    if (now - begin < w->spin + w->yield && yield(w, now)) continue;
+    GS_TRY(w->late(w, gs_waited(&patience), e));
+    nap(v, w);
   }
   return GS_OK;
 }
 
-gs_status gs_visit_end(gs_visit *v, const gs_waiter *w, gs_trays *pool,
+gs_status gs_visit_end(gs_visit *v, gs_waiter *w, gs_trays *pool,
                        gs_err *e) {
   gs_visit_come(v, false);
   GS_TRY(gs_visit_await(v, w, e));

@@ -51,6 +51,9 @@ typedef struct gs_waiter {
   gs_status (*late)(const struct gs_waiter *w, double waited, gs_err *e);
   double timeout; /* for it: seconds that a wait may take; 0: for ever */
   double nap;     /* seconds that a sleep lasts at most */
+  /* Where others want the processor too, what it is offered to keeps it for
+   * milliseconds: it is not offered again before `until`, `rest` seconds on. */
+  _Atomic double until, rest;
 } gs_waiter;
 
 /* Sets how long `devices` on `cpus` processors should hold them. */
@@ -77,10 +80,10 @@ gs_status gs_visit_show(gs_visit *v, const gs_piece *put, const int *seat,
 /* Comes, and shows nothing; `blank`: where others show. */
 void gs_visit_come(gs_visit *v, bool blank);
 /* Returns when all have come as often as the caller. */
-gs_status gs_visit_await(const gs_visit *v, const gs_waiter *w, gs_err *e);
+gs_status gs_visit_await(const gs_visit *v, gs_waiter *w, gs_err *e);
 /* After the wait for others to read: comes again, and frees the trays when
  * all have. */
-gs_status gs_visit_end(gs_visit *v, const gs_waiter *w, gs_trays *pool,
+gs_status gs_visit_end(gs_visit *v, gs_waiter *w, gs_trays *pool,
                        gs_err *e);
 /* What member i has shown when the caller showed last. */
 const gs_sheet *gs_visit_sheet(const gs_visit *v, int i);

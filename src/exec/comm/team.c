@@ -94,7 +94,7 @@ gs_status gs_pairing_start(gs_pairing *x, const gs_piece *put,
   return GS_OK;
 }
 
-gs_status gs_pairing_await(gs_pairing *x, const gs_waiter *w,
+gs_status gs_pairing_await(gs_pairing *x, gs_waiter *w,
                            const gs_piece **piece, gs_err *e) {
   GS_TRY(gs_visit_await(&x->in, w, e));
   *piece = &gs_visit_sheet(&x->in, 0)->piece[1];
@@ -102,7 +102,7 @@ gs_status gs_pairing_await(gs_pairing *x, const gs_waiter *w,
 }
 
 /* What was not kept has been read when the receiver comes again. */
-gs_status gs_pairing_end(gs_pairing *x, const gs_waiter *w, gs_trays *pool,
+gs_status gs_pairing_end(gs_pairing *x, gs_waiter *w, gs_trays *pool,
                          gs_err *e) {
   bool gives = x->out.at && !gs_visit_sheet(&x->out, 0)->kept;
   bool takes = x->in.at && !gs_visit_sheet(&x->in, 0)->kept;

@@ -62,9 +62,9 @@ typedef struct gs_pairing {
 gs_status gs_pairing_start(gs_pairing *x, const gs_piece *put,
                            gs_trays *pool, bool *kept, gs_err *e);
 /* Returns when the piece that is for the caller is there. */
-gs_status gs_pairing_await(gs_pairing *x, const gs_waiter *w,
+gs_status gs_pairing_await(gs_pairing *x, gs_waiter *w,
                            const gs_piece **piece, gs_err *e);
-gs_status gs_pairing_end(gs_pairing *x, const gs_waiter *w, gs_trays *pool,
+gs_status gs_pairing_end(gs_pairing *x, gs_waiter *w, gs_trays *pool,
                          gs_err *e);
 
 /* The communicator of one device when all devices are in this process. */
