@@ -3,11 +3,15 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "kernel/core/isa.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/reduce/rowloops.h"
 #include "kernel/core/support.h"
 #include "op/rule/window.h"
+
+#define GS_STAMP "kernel/conv/pool_global.inc"
+#include "kernel/core/stamp.h"
 
 typedef enum kind { AVERAGE, MAXIMUM, NORM } pool_kind;
 
@@ -43,6 +47,7 @@ static gs_status prep(gs_kctx *k, pool_kind kind) {
                                             : GS_FOLD_SQUARES,
                           p->type);
   p->n = gs_dims_count(x->dims, 2, x->rank);
+  k->out[0].block = k->out[0].any; /* of one place the order is the same */
   return GS_OK;
 }
 
@@ -97,23 +102,22 @@ static void channels(void *ctx, int64_t lo, int64_t hi) {
   }
 }
 
-enum { LEVEL = 64, LANES = 16 };
+enum { LEVEL = 64 };
 
 /* Blocks [lo, hi) of channels: sums of LEVEL places, then sums of those. */
 static void blocks(void *ctx, int64_t lo, int64_t hi) {
   const gs_kctx *k = ctx;
   const plan *p = k->state;
   int64_t lanes = k->in[0].block;
-  gs_assert(lanes > 0 && lanes <= LANES);
+  gs_assert(lanes == 8 || lanes == 16);
   for (int64_t c = lo; c < hi; c++) {
     const float *x = (const float *)k->in[0].data + c * p->n * lanes;
     float *y = (float *)k->out[0].data + c * lanes;
     memset(y, 0, (size_t)lanes * sizeof *y);
     for (int64_t i = 0; i < p->n; i += LEVEL) {
-      float part[LANES] = {0};
-      for (int64_t at = i; at < gs_min(p->n, i + LEVEL); at++)
-        for (int64_t j = 0; j < lanes; j++) part[j] += x[at * lanes + j];
-      for (int64_t j = 0; j < lanes; j++) y[j] += part[j];
+      int64_t some = gs_min(p->n - i, LEVEL);
+      if (lanes == 8) GS_PICK(sum_8)(y, x + i * lanes, some);
+      else GS_PICK(sum_16)(y, x + i * lanes, some);
     }
     for (int64_t j = 0; j < lanes; j++) y[j] /= (float)p->n;
   }

@@ -57,6 +57,15 @@ static bool one_shape(const gs_value *x, const gs_value *y) {
   return x->rank == y->rank && gs_same_dims(x->dims, y->dims, x->rank);
 }
 
+/* Whether x has a number for each channel of y, of all images or of each. */
+static bool per_channel(const gs_value *x, const gs_value *y) {
+  int d = x->rank - y->rank; /* of y's dim 0 in x */
+  if (d > 0 || d + 1 < 0 || x->dims[d + 1] != y->dims[1] ||
+      gs_dims_count(x->dims, d + 2, x->rank) != 1)
+    return false;
+  return d < 0 || x->dims[0] == 1 || x->dims[0] == y->dims[0];
+}
+
 bool gs_kernel_blind(const gs_node *n) {
   const gs_value *y = gs_node_out(n, 0);
   if (!y || n->nout != 1 || y->dtype != GS_FLOAT || y->rank < 3) return false;
@@ -66,7 +75,8 @@ bool gs_kernel_blind(const gs_node *n) {
   if (!joins && (n->op->flags & elementwise) != elementwise) return false;
   for (int i = 0; i < n->nin; i++) {
     const gs_value *x = n->in[i];
-    if (x && !joins && !one_shape(x, y) && gs_product(x->dims, x->rank) != 1)
+    if (x && !joins && !one_shape(x, y) && !per_channel(x, y) &&
+        gs_product(x->dims, x->rank) != 1)
       return false;
   }
   return true;

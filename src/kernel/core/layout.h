@@ -6,9 +6,9 @@
 #include "kernel/core/kernel.h"
 
 /* Whether n does the same to a tensor in blocks of channels as to one that is
- * row-major: its operands have its result's shape or one element each
- * (elementwise), or are joined along the channels (Concat).  Its kernel knows
- * nothing of it; gs_kernel_prep sees to what differs. */
+ * row-major: its operands have its result's shape, one number for each channel
+ * or one at all (elementwise), or are joined along the channels (Concat).  Its
+ * kernel knows nothing of it; gs_kernel_prep sees to what differs. */
 bool gs_kernel_blind(const gs_node *n);
 
 /* The f32 tensor `from` of v's dims, which lies in blocks of `block`

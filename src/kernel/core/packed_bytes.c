@@ -64,19 +64,48 @@ static gs_status prep_between(const gs_kernel *kernel, gs_kctx *k) {
   return GS_OK;
 }
 
+/* Whether operand i has the result's elements, or is joined to it, and is not
+ * one number for each channel or one at all: of these blocks change nothing. */
+static bool is_whole(const gs_kctx *k, int i) {
+  return k->in[i].rank >= 0 && (k->in[i].n == k->out[0].n ||
+                                k->node->op->flags & GS_OP_JOINS);
+}
+
 /* The blocks of the operands of a kernel that is blind to them; 0: none has
- * any.  *alike: all that have the result's elements, or some of these, lie in
- * the same, and so may the result. */
+ * any.  *alike: all that are whole lie in the same, and so may the result. */
 static int blocks_of(const gs_kctx *k, bool *alike) {
   int block = 0;
   for (int i = 0; i < k->nin; i++)
-    if (k->in[i].block) block = k->in[i].block;
-  if (!block) return 0;
-  *alike = k->out[0].any == block;
+    if (k->in[i].block && is_whole(k, i)) block = k->in[i].block;
+  *alike = block && k->out[0].any == block;
+  for (int i = 0; i < k->nin; i++) {
+    if (is_whole(k, i)) *alike = *alike && k->in[i].block == block;
+    else if (k->in[i].block && !block) block = k->in[i].block;
+  }
+  return block;
+}
+
+/* The dims of v as it lies where the result, of rank `rank`, is in blocks:
+ * [d0, d1 / block, what is behind, block]. */
+static void show_blocks(gs_arena *a, gs_view *v, int block, int rank) {
+  int64_t *dims = GS_NEWS(a, 4, int64_t);
+  gs_assert(v->rank <= rank && rank >= 3);
+  int d = v->rank - rank; /* of dim 0 */
+  dims[0] = d < 0 ? 1 : v->dims[0];
+  dims[1] = v->dims[d + 1] / block;
+  dims[2] = gs_dims_count(v->dims, d + 2, v->rank);
+  dims[3] = block;
+  v->dims = dims;
+  v->rank = 4;
+}
+
+/* Shows an elementwise kernel all but what is one element in that way. */
+static void show_all(gs_kctx *k, int block) {
+  int rank = k->out[0].rank;
   for (int i = 0; i < k->nin; i++)
     if (k->in[i].rank >= 0 && k->in[i].n != 1)
-      *alike = *alike && k->in[i].block == block;
-  return block;
+      show_blocks(k->arena, &k->in[i], block, rank);
+  show_blocks(k->arena, &k->out[0], block, rank);
 }
 
 gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k) {
@@ -91,6 +120,7 @@ gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k) {
     y->run *= block;
     y->pitch *= block;
     y->lead *= block;
+    if (!(k->node->op->flags & GS_OP_JOINS)) show_all(k, block);
   }
   return kernel->prep ? kernel->prep(k) : GS_OK;
 }

@@ -13,7 +13,10 @@
 #include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 
-enum { BUFFER = 4096 }; /* bytes of a block buffer: three pairs fit in L1 */
+enum {
+  BUFFER = 4096, /* bytes of a block buffer: three pairs fit in L1 */
+  BLOCK = 64     /* of 16 channels of f32, which often repeat */
+};
 
 /* How an operand's elements repeat in the result: groups of adjacent dims,
  * outer first, alternately present in the operand and broadcast.  Dims of
@@ -168,7 +171,9 @@ static void fill(const operand *o, const char *src, int64_t start, int64_t n,
   while (n > 0) {
     int64_t run = gs_min(n, o->dim[last] - at[last]);
     if (o->stride[last]) {
-      memcpy(dst, src + offset * o->size, (size_t)(run * o->size));
+      const char *from = src + offset * o->size;
+      if (run * o->size == BLOCK) memcpy(dst, from, BLOCK);
+      else memcpy(dst, from, (size_t)(run * o->size));
       offset += run;
     } else {
       splat(dst, src + offset * o->size, o->size, run);
