@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/math.h"
 #include "exec/compile/fuse.h"
-#include "exec/compile/fuse_bytes.h"
+#include "exec/compile/fuse_quantised.h"
 #include "exec/compile/keep.h"
 #include "exec/compile/lay.h"
 #include "op/core/exchange_node.h"
@@ -327,7 +327,7 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
     GS_TRY(check_value(p, a, g->value.at[i], e));
   count_uses(a, p);
   p->node = gs_memdup(a, g->node.at, (size_t)g->node.n * sizeof *p->node);
-  if (!p->apart) gs_program_fuse_bytes(p, a);
+  if (!p->apart) gs_program_fuse_quantised(p, a);
   for (int i = 0; i < g->node.n; i++)
     if (p->node[i]) GS_TRY(add_node(p, a, p->node[i], how, e));
   gs_program_close(a, p);

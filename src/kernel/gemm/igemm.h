@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 /* How a matrix of bytes lies: element (i, j) at i * row + j * col (col 1 in
- * a); zero[i * step] (a: i is the row, b: the column) is taken off; zero NULL: nothing. */
+ * a); zero[i * step] (a: i is the row, b: the column) is taken off; zero NULL:
+ * nothing. */
 typedef struct gs_bytes {
   const void *data;
   bool sign; /* i8, else u8 */

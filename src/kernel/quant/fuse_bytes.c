@@ -8,7 +8,7 @@
 #include "op/rows/nn/scales.h"
 
 /* Operands of the rows, see quant_step.c. */
-enum { X, X_SCALE, X_ZERO, W, W_SCALE, W_ZERO, BIAS, Y_SCALE, Y_ZERO,
+enum { X, X_SCALE, W, W_SCALE, X_ZERO, W_ZERO, BIAS, Y_SCALE, Y_ZERO,
        OPERANDS };
 
 static bool is_byte(const gs_value *v) {
@@ -90,10 +90,10 @@ const gs_node *gs_bytes_fuse(gs_arena *a, const gs_node *product,
   f->domain = f->op->domain;
   f->nin = OPERANDS;
   f->in = GS_NEWS(a, OPERANDS, gs_value *);
-  for (int i = 0; i < 3; i++) {
-    f->in[X + i] = gs_node_in(x, i);
-    f->in[W + i] = gs_node_in(w, i);
-  }
+  memcpy(f->in + X, x->in, 2 * sizeof *f->in);
+  memcpy(f->in + W, w->in, 2 * sizeof *f->in);
+  f->in[X_ZERO] = gs_node_in(x, 2);
+  f->in[W_ZERO] = gs_node_in(w, 2);
   f->in[BIAS] = gs_node_in(product, 2);
   f->out = gs_memdup(a, product->out, sizeof *f->out);
   if (conv) return f;

@@ -20,8 +20,8 @@ void gs_requantise(gs_dtype t, void *dst, const int32_t *src, int64_t n,
                    const float *scale, int64_t step, int32_t zero);
 
 /* What becomes of exact sums in i32: x = sum * scale + bias in f32, negative
- * ones 0 with relu; then x, or saturate(round(x / by) + zero), as QuantizeLinear
- * rounds it. */
+ * ones 0 with relu; then x, or saturate(round(x / by) + zero) as QuantizeLinear
+ * has it. */
 typedef struct gs_finish {
   const float *scale, *bias; /* for each row or column of the sums */
   bool by_row;               /* else 32 more than there are columns may be

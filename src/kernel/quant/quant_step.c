@@ -1,7 +1,7 @@
 /* QuantizedMatMul and QuantizedConv of ai.gshard: products of bytes with what
  * stands around them, DequantizeLinear of both operands, a bias, Relu and
- * QuantizeLinear.  Sums are exact integers; x = sum * scale + bias is rounded to
- * f32 twice, and then as QuantizeLinear does. */
+ * QuantizeLinear.  Sums are exact integers; x = sum * scale + bias is rounded
+ * to f32 three times, and then as QuantizeLinear does. */
 #include <string.h>
 
 #include "kernel/conv/conv_bytes.h"
@@ -10,7 +10,7 @@
 
 /* Operands: zero points, bias and what it is quantised with may be left
  * out. */
-enum { X, X_SCALE, X_ZERO, W, W_SCALE, W_ZERO, BIAS, Y_SCALE, Y_ZERO };
+enum { X, X_SCALE, W, W_SCALE, X_ZERO, W_ZERO, BIAS, Y_SCALE, Y_ZERO };
 
 typedef struct plan {
   gs_conv_bytes *conv; /* or a product: */
@@ -47,9 +47,10 @@ static gs_status check(gs_kctx *k, plan *p) {
   for (int i = 0; i < 4; i++)
     if (gs_kernel_has(k, floats[i]) && k->in[floats[i]].dtype != GS_FLOAT)
       return gs_kernel_no_type(k, k->in[floats[i]].dtype);
-  for (int i = X_SCALE; i <= Y_ZERO; i++)
-    if (i != W)
-      GS_TRY(check_list(k, i, i >= W_SCALE && i <= BIAS ? p->lines : 1));
+  for (int i = X_SCALE; i <= Y_ZERO; i++) {
+    bool by_line = i == W_SCALE || i == W_ZERO || i == BIAS;
+    if (i != W) GS_TRY(check_list(k, i, by_line ? p->lines : 1));
+  }
   p->finish.to = k->out[0].dtype;
   p->finish.relu = gs_node_int(k->node, "relu", 0) != 0;
   if (is_byte(p->finish.to) == gs_kernel_has(k, Y_SCALE)) return GS_OK;

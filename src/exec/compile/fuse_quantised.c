@@ -1,4 +1,4 @@
-#include "exec/compile/fuse_bytes.h"
+#include "exec/compile/fuse_quantised.h"
 
 #include "base/assert.h"
 #include "kernel/quant/fuse_bytes.h"
@@ -55,7 +55,7 @@ static const gs_node *product(gs_program *p, gs_arena *a, const where *w,
   return f;
 }
 
-void gs_program_fuse_bytes(gs_program *p, gs_arena *a) {
+void gs_program_fuse_quantised(gs_program *p, gs_arena *a) {
   where w = find(p, a);
   for (int i = 0; i < p->g->node.n; i++) {
     const gs_node *f = product(p, a, &w, i);
