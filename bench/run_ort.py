@@ -68,6 +68,53 @@ def einsum():
         [("y", F, [8, 4, 64, 512])])
 
 
+def quantised(op, shape, weight, bias, relu, layers=3, **attrs):
+    """Products of u8 by i8 between DequantizeLinear and QuantizeLinear."""
+    lines = weight[0] if op == "Conv" else weight[1]
+    weights = [const("s", np.float32(0.02)), const("z", np.uint8(128))]
+    nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"])]
+    x = "q"
+    for k in range(layers):
+        w, y = f"w{k}", f"m{k}"
+        scale = (rng.random(lines) * 5e-4 + 2e-4).astype("f")
+        weights += [
+            const(w, rng.integers(-127, 128, weight).astype("i1")),
+            const(f"{w}_s", scale), const(f"{w}_z", np.zeros(lines, "i1"))]
+        nodes += [
+            helper.make_node("DequantizeLinear", [x, "s", "z"], [f"x{k}"]),
+            helper.make_node("DequantizeLinear", [w, f"{w}_s", f"{w}_z"],
+                             [f"{w}_f"], axis=0 if op == "Conv" else 1)]
+        operands = [f"x{k}", f"{w}_f"]
+        if bias:
+            weights += [
+                const(f"b{k}", rng.integers(-999, 999, lines).astype("i4")),
+                const(f"b{k}_s", np.float32(0.02) * scale)]
+            nodes.append(helper.make_node(
+                "DequantizeLinear", [f"b{k}", f"b{k}_s"], [f"b{k}_f"], axis=0))
+            operands.append(f"b{k}_f")
+        nodes.append(helper.make_node(op, operands, [y], **attrs))
+        if relu:
+            nodes.append(helper.make_node("Relu", [y], [f"r{k}"]))
+            y = f"r{k}"
+        x = f"q{k}"
+        nodes.append(helper.make_node("QuantizeLinear", [y, "s", "z"], [x]))
+    nodes.append(helper.make_node("DequantizeLinear", [x, "s", "z"], ["y"]))
+    return lambda: model(nodes, [("x", F, shape)], [("y", F, shape)], weights)
+
+
+def dynamic():
+    """A product of f32 rows that are quantised when they are there."""
+    return model(
+        [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+         helper.make_node("MatMulInteger", ["q", "w", "z"], ["i"]),
+         helper.make_node("Cast", ["i"], ["f"], to=F),
+         helper.make_node("Mul", ["s", "ws"], ["sw"]),
+         helper.make_node("Mul", ["f", "sw"], ["y"])],
+        [("x", F, [256, 1024])], [("y", F, [256, 4096])],
+        [const("w", rng.integers(-127, 128, (1024, 4096)).astype("i1")),
+         const("ws", np.float32(0.001))])
+
+
 def gather():
     return model(
         [helper.make_node("Gather", ["table", "i"], ["y"])],
@@ -307,6 +354,12 @@ CASES = {
     "reduce-columns": single("ReduceSum", [4096, 1024], [1, 1024],
                              [const("a", np.array([0], dtype="q"))]),
     "bert": bert,
+    "qdq-matmul": quantised("MatMul", [256, 1024], (1024, 1024), False, False),
+    "qdq-conv-3x3": quantised("Conv", [1, 64, 56, 56], (64, 64, 3, 3), True,
+                              True, pads=[1] * 4),
+    "qdq-conv-1x1": quantised("Conv", [1, 256, 28, 28], (256, 256, 1, 1), True,
+                              True),
+    "dynamic-int8": dynamic,
     "conv-3x3": single("Conv", [1, 64, 56, 56], [1, 64, 56, 56],
                        [normal("w", 64, 64, 3, 3)], pads=[1] * 4),
     "conv-1x1": single("Conv", [1, 256, 14, 14], [1, 1024, 14, 14],
