@@ -130,12 +130,12 @@ static int placed_of(const gs_step *s) {
   return n;
 }
 
-/* Whether the exchange s writes its result so within that of one along `dim`:
- * what stands behind its own dim lies in runs.  The block that lies in it,
- * which nobody else reads then, is to be written so too. */
-static bool exchange_writes(const gs_program *p, const gs_step *s, int dim,
+/* Whether the exchange s writes its result so: what stands behind its dim lies
+ * in whole runs.  The block that lies in it, which nobody else reads then, is
+ * to be written so too. */
+static bool exchange_writes(const gs_program *p, const gs_step *s,
                             const gs_view *v) {
-  if (gs_node_int(s->node, "dim", 0) >= dim) return false;
+  if (!gs_exchange_writes_runs(s->node, v->run)) return false;
   for (int k = 0; s->place && k < s->node->nin; k++) {
     if (s->place[k] < 0) continue;
     int part = gs_program_part(p, s->node->in[k]);
@@ -167,7 +167,7 @@ static bool is_written(const gs_program *p, const widening *w,
     return false;
   return s->kind == GS_STEP_KERNEL ? gs_kernel_writes_part(s->node, v)
                                    : is_exchange(s) &&
-                                         exchange_writes(p, s, w->dim, v);
+                                         exchange_writes(p, s, v);
 }
 
 /* Blocks of sources that lie in the result already are not written over by

@@ -14,7 +14,8 @@
  * any producer and any readers; of others the exchange must be the only reader,
  * and the producer's row must have GS_OP_PARTS, or be an exchange along a dim
  * before.  What lies in the result of that lies in both then, as part.h says:
- * two windows at most. */
+ * two windows at most.  Dims are compared by what stands behind them, for there
+ * may be a view between. */
 void gs_program_margins(gs_arena *a, gs_program *p, const gs_compile *how);
 
 /* Takes operand k of the exchange s, which lies in its result, out of it again.

@@ -1,6 +1,7 @@
 #include "exec/compile/part.h"
 
 #include "base/assert.h"
+#include "base/math.h"
 
 gs_view gs_program_part_in(const gs_view *part, const gs_view *window) {
   gs_view v = *part;
@@ -37,4 +38,11 @@ gs_view gs_program_view(const gs_program *p, const gs_value *v) {
 size_t gs_program_at(const gs_program *p, const gs_value *v) {
   int64_t lead = gs_program_view(p, v).lead;
   return lead ? (size_t)gs_dtype_bytes((int)v->dtype, lead) : 0;
+}
+
+bool gs_exchange_writes_runs(const gs_node *n, int64_t run) {
+  const gs_value *y = n->out[0];
+  int dim = (int)gs_node_int(n, "dim", 0);
+  gs_assert(dim >= 0 && dim < y->rank && run > 0);
+  return gs_product(y->dims + dim + 1, y->rank - dim - 1) % run == 0;
 }

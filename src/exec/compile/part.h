@@ -13,5 +13,8 @@ size_t gs_program_at(const gs_program *p, const gs_value *v);
  * a window.  requires: neither has groups, and the runs of `part` are whole
  * runs of `window`. */
 gs_view gs_program_part_in(const gs_view *part, const gs_view *window);
+/* Whether an exchange, node n, can write its result in runs of so many
+ * elements: what stands behind its dim are whole ones. */
+bool gs_exchange_writes_runs(const gs_node *n, int64_t run);
 
 #endif

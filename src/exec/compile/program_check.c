@@ -245,13 +245,12 @@ static bool is_placed(const gs_program *p, const gs_step *s, int k) {
          s->place[k] >= 0 && s->place[k] + size <= y->dims[dim];
 }
 
-/* Whether s can write its result in runs within that of an exchange along dim.
- */
-static bool writes_runs(const gs_step *s, int dim) {
+/* Whether s can write its result in runs of so many elements. */
+static bool writes_runs(const gs_step *s, int64_t run) {
   const gs_move_info *move = gs_move_of(s->node->op);
   if (s->node->op->flags & GS_OP_PARTS) return true;
   return move && move->effect == GS_EFFECT_EXCHANGE &&
-         gs_node_int(s->node, "dim", 0) < dim;
+         gs_exchange_writes_runs(s->node, run);
 }
 
 /* Of operands that lie in the result none lies over another, each producer can
@@ -266,10 +265,11 @@ static gs_status check_operands(walk *w, int i, int64_t first, int64_t n) {
     bool shared = gs_program_is_shared(p, x);
     int sources = 0;
     for (int j = 0; j < s->node->nin; j++) sources += s->place[j] >= 0;
-    bool runs = gs_program_view(p, x).pitch;
+    gs_view v = gs_program_view(p, x);
+    bool runs = v.pitch != 0;
     bool ok = is_placed(p, s, k) && (!runs || (!shared && sources == 1));
     int from = p->producer[gs_program_part(p, x)];
-    ok = ok && from >= 0 && (!runs || writes_runs(&p->step.at[from], dim));
+    ok = ok && from >= 0 && (!runs || writes_runs(&p->step.at[from], v.run));
     for (int j = 0; ok && j < k; j++)
       ok = s->place[j] < 0 ||
            s->place[j] + s->node->in[j]->dims[dim] <= s->place[k] ||
