@@ -16,7 +16,10 @@ bool gs_onednn_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
 
 int gs_onednn_block(void) {
   int wide = dnnl_cpu_isa_avx512_core;
-  return ((int)dnnl_get_effective_cpu_isa() & wide) == wide ? 16 : 8;
+  int threads = gs_dnn_one_thread();
+  int isa = (int)dnnl_get_effective_cpu_isa();
+  gs_dnn_old_threads(threads);
+  return (isa & wide) == wide ? 16 : 8;
 }
 
 const char *gs_onednn_version(gs_arena *a) {
