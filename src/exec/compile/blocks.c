@@ -38,8 +38,10 @@ static bool takes_blocks(const gs_program *p, const gs_step *s, int k) {
          (!gs_kernel_blind(s->node) || p->any[y->id]);
 }
 
-/* Readers before what they read: some hand blocks on. */
-static void find_values(gs_arena *a, gs_program *p) {
+/* Readers before what they read: some hand blocks on.  False: no value may lie
+ * in blocks. */
+static bool find_values(gs_arena *a, gs_program *p) {
+  bool found = false;
   int *many = GS_NEWS(a, p->g->value.n, int); /* readers that take blocks */
   for (int i = p->step.n - 1; i >= 0; i--) {
     const gs_node *n = p->step.at[i].node;
@@ -47,13 +49,16 @@ static void find_values(gs_arena *a, gs_program *p) {
       const gs_value *v = n->out[k];
       if (v && p->uses[v->id] && many[v->id] == p->uses[v->id] &&
           p->buffer[v->id].storage == GS_STORAGE_ARENA && v->rank > 2 &&
-          v->dims[1] % 8 == 0)
+          v->dims[1] % 8 == 0) {
         p->any[v->id] = 8;
+        found = true;
+      }
     }
     for (int k = 0; k < n->nin; k++)
       if (n->in[k] && takes_blocks(p, &p->step.at[i], k))
         many[n->in[k]->id]++;
   }
+  return found;
 }
 
 static bool is_conv(const gs_node *n) {
@@ -103,8 +108,7 @@ void gs_program_blocks(gs_arena *a, gs_program *p) {
   int n = p->g->value.n;
   p->any = GS_NEWS(a, n, int);
   if (p->apart) return;
-  find_values(a, p);
-  if (gs_onednn_block() == 8) return;
+  if (!find_values(a, p) || gs_onednn_block() == 8) return;
   classes c = {p, GS_NEWS(a, n, int), GS_NEWS(a, n, int), GS_NEWS(a, n, int),
                GS_NEWS(a, n, double)};
   classify(&c);
