@@ -5,12 +5,12 @@
 writes to FILE the one that MODELS has by that name, or light-NAME, one of the
 ONNX package's: real layers, with weights that a node fills; and to FILE.inputs
 values for its inputs: names.json, 0.npy and so on.  Other weights are random,
-from a fixed seed.  Some single operators are those of run_ort.py.  Needs onnx
-and numpy; networks of torchvision are exported by torch, which lays random
-weights out as it does trained ones."""
+from a fixed seed.  Image models are those of image_models.py, some single
+operators those of run_ort.py.  Needs onnx and numpy."""
 import json
 import os
 import sys
+import tempfile
 
 import numpy as np
 import onnx
@@ -259,18 +259,13 @@ def unary(op, shape=(4096, 1024), *constants, **attributes):
     return make
 
 
-def torchvision_net(name, batch=1):
-    """A network of torchvision with random weights, in evaluation."""
+def image(kind, batch=1):
     def make():
-        import io
-        import torch
-        import torchvision
-        torch.manual_seed(1)
-        net = getattr(torchvision.models, name)(weights=None).eval()
-        out = io.BytesIO()
-        torch.onnx.export(net, (torch.zeros(batch, 3, 224, 224),), out,
-                          dynamo=False, opset_version=17)
-        return onnx.load_from_string(out.getvalue())
+        import image_models
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, kind)
+            getattr(image_models, kind)(path, batch=batch)
+            return onnx.load(path)
     return make
 
 
@@ -292,9 +287,11 @@ MODELS = {
     "dense-layer": dense_layer,
     "bert6": operator("bert"),
     "bert6-decomposed": bert_decomposed,
-    "resnet50": torchvision_net("resnet50"),
-    "resnet50-b8": torchvision_net("resnet50", 8),
-    "mobilenet-v2": torchvision_net("mobilenet_v2"),
+    "resnet50": image("resnet50"),
+    "resnet50-b8": image("resnet50", 8),
+    "mobilenet-v2": image("mobilenetv2"),
+    "mobilenet-v3": image("mobilenetv3"),
+    "unet": image("unet"),
     "qdq-matmul": qdq_matmul,
     "dynamic-int8-matmul": dynamic_matmul,
     "qdq-conv": qdq_conv,

@@ -4,7 +4,8 @@
 
 Loads the model, runs it RUNS times on the inputs that models.py wrote and prints
 one JSON object: milliseconds from after the import of the peer to the first
-result, and of the runs after it the shortest and the median.  PRECISION is that
+result, and of the runs after it the shortest and the median, and the CPU time
+(user and system) of one.  PRECISION is that
 of OpenVINO's inference (f32, the default, bf16)."""
 import json
 import statistics
@@ -51,12 +52,15 @@ def main():
         path, int(threads), precision)
     run(feed)
     first, times = time.perf_counter() - begin, []
+    cpu = time.process_time()
     for _ in range(int(runs)):
         begin = time.perf_counter()
         run(feed)
         times.append(time.perf_counter() - begin)
+    cpu = time.process_time() - cpu
     print(json.dumps({"first_ms": 1e3 * first, "min_ms": 1e3 * min(times),
-                      "median_ms": 1e3 * statistics.median(times)}))
+                      "median_ms": 1e3 * statistics.median(times),
+                      "cpu_ms": 1e3 * cpu / len(times)}))
 
 
 main()

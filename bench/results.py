@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times and memory of gshard against its peers: writes RESULTS.md.
 
-    results.py BUILD [-o FILE] [--quick] [--rounds N] [--threads N]... [NAME...]
+    results.py BUILD [-o FILE] [--quick] [--cpu] [--rounds N] [--threads N]...
+               [--peer PEER]... [NAME...]
 
 Method.  A row is a piece of work and a peer.  Each side runs in fresh processes
 that alternate for ROUNDS rounds (5; 3 with --quick); a process loads, runs for
@@ -11,12 +12,13 @@ most of the rounds are given, so that load that comes and goes shows as spread.
 `memory` is likewise the peer's peak of resident memory by gshard's (the peer's
 with the Python that it runs in, some 60 MB), `first` the time from the start to
 the first result: of the whole process for gshard, of the peer without Python's
-start and imports.  Targets are those that the project has set itself.
+start and imports.  Targets are those that the project has set itself.  With
+--cpu times are CPU time, which other load changes least: of gshard the
+difference of processes that run N times and once.
 
 NAMEs select rows by their work; `make bench` runs all, `make bench-quick` those
-marked as quick.  Needs onnx, numpy and the peers: onnxruntime, openvino, jax
-and, for torchvision's networks, torch; rows of a peer that is missing are left
-out and named."""
+marked as quick.  Needs onnx, numpy and the peers: onnxruntime, openvino,
+jax; rows of a peer that is missing are left out and named."""
 import argparse
 import json
 import math
@@ -76,6 +78,8 @@ def rows():
     yield Row("resnet50", "ort", 1.05, True)
     yield Row("resnet50-b8", "ort", 1.05)
     yield Row("mobilenet-v2", "ort", 1.05, True)
+    yield Row("mobilenet-v3", "ort", 1.05)
+    yield Row("unet", "ort", 1.05)
     for name in LIGHT:
         yield Row(f"light-{name}", "ort", 1.0, name == "squeezenet")
     for name in "qdq-matmul", "dynamic-int8-matmul", "qdq-conv":
@@ -121,11 +125,14 @@ class Sample:
         # The kernel counts what this process had when it forked, so it stays
         # small: models are made and inputs drawn in other processes.
         self.memory = usage.ru_maxrss * 1024
+        self.all_cpu_ms = 1e3 * (usage.ru_utime + usage.ru_stime)
+        self.cpu_ms = said.get("cpu_ms")
 
 
 class Bench:
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, cpu):
         self.build, self.folder = os.path.abspath(build), folder
+        self.cpu = cpu
 
     def tool(self, name):
         return os.path.join(self.build, "tools", f"gshard-{name}")
@@ -188,8 +195,13 @@ class Bench:
         pairs = []
         for _ in range(rounds):
             mine = Sample(self.ours(row, runs, threads))
-            mine.first_ms = Sample(self.first_only(row, threads)).wall_ms
-            pairs.append((mine, Sample(self.theirs(row, runs, threads))))
+            once = Sample(self.first_only(row, threads))
+            other = Sample(self.theirs(row, runs, threads))
+            mine.first_ms = once.wall_ms
+            if self.cpu and other.cpu_ms is not None:
+                mine.ms = (mine.all_cpu_ms - once.all_cpu_ms) / (runs - 1)
+                other.ms = other.cpu_ms
+            pairs.append((mine, other))
         return pairs
 
 
@@ -252,7 +264,8 @@ def head(bench, limits, rounds, threads):
                        if k in os.environ),
              f"- {'; '.join(version.split(chr(10))[:1])}; "
              + ", ".join(versions()),
-             f"- {rounds} rounds of fresh processes, threads: "
+             f"- {rounds} rounds of fresh processes, "
+             f"{'CPU' if bench.cpu else 'elapsed'} time, threads: "
              f"{', '.join(map(str, threads))}"]
     if limits:
         lines.append(
@@ -308,6 +321,7 @@ def arguments():
     parser.add_argument("names", nargs="*")
     parser.add_argument("-o", "--output")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--threads", type=int, action="append")
     parser.add_argument("--peer", action="append")
@@ -324,7 +338,7 @@ def main():
               and (r.quick or not args.quick)]
     done, failed = [], []
     with tempfile.TemporaryDirectory() as folder:
-        bench, limits = Bench(args.build, folder), peak(args.build)
+        bench, limits = Bench(args.build, folder, args.cpu), peak(args.build)
         lines = head(bench, limits, rounds, threads) + [COLUMNS]
         print("\n".join(lines), flush=True)
         for row in wanted:
