@@ -298,9 +298,16 @@ int main(int argc, char **argv) {
       ndevice = numbers(argv[++i], devices);
     else if (!strcmp(argv[i], "-b") && i + 1 < argc)
       nsize = numbers(argv[++i], sizes);
-    else
-      for (int s = 0; s < SUBJECTS; s++)
-        if (!strcmp(argv[i], subjects[s].name)) wanted[s] = ++chosen;
+    else {
+      int s = 0;
+      while (s < SUBJECTS && strcmp(argv[i], subjects[s].name) != 0) s++;
+      if (s == SUBJECTS) {
+        fprintf(stderr, "there is no '%s': see the head of collectives.c\n",
+                argv[i]);
+        return 64;
+      }
+      wanted[s] = ++chosen;
+    }
   }
   for (int s = 0; s < SUBJECTS && !chosen; s++) wanted[s] = true;
   most = 4096;

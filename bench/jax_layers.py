@@ -2,7 +2,7 @@
 
     jax_layers.py moe|dense DEVICES RUNS
 
-Sharded as the specs in models.py say.  Prints one JSON object: the shortest
+Sharded as the specs in results.py say.  Prints one JSON object: the shortest
 and the median time of a run in milliseconds.  XLA's SPMD partitioner places
 collectives; the devices are those of --xla_force_host_platform_device_count."""
 import json

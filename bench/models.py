@@ -168,73 +168,6 @@ def bert_decomposed(layers=6, batch=4, d=768, heads=12, seq=128):
     return g.model([("x", F, [batch, seq, d])], [(x, F, [batch, seq, d])])
 
 
-def attention_plain(seq=2048, heads=8, d=64):
-    g = Graph()
-    k = g.op("Transpose", "k", perm=[0, 1, 3, 2])
-    s = g.op("Mul", g.op("MatMul", "q", k), g.const(np.float32(d ** -.5)))
-    g.op("MatMul", g.op("Softmax", s, axis=-1), "v", out="y")
-    shape = [1, heads, seq, d]
-    return g.model([(n, F, shape) for n in "qkv"], [("y", F, shape)])
-
-
-def chain(kinds=("MatMul", "Softmax", "Transpose", "Tanh"), nodes=1000):
-    """Many nodes over 16 x 16 elements: what each costs beside its work."""
-    g, x = Graph(), "x"
-    w = g.normal(16, 16)
-    for i in range(nodes):
-        kind = kinds[i % len(kinds)]
-        x = g.op(kind, x, *([w] if kind == "MatMul" else []))
-    return g.model([("x", F, [16, 16])], [(x, F, [16, 16])])
-
-
-def quantized(g, x, scale, zero, kind):
-    """x, quantised and made floats again."""
-    s, z = g.const(np.float32(scale)), g.const(np.array(zero, dtype=kind))
-    return g.op("DequantizeLinear", g.op("QuantizeLinear", x, s, z), s, z)
-
-
-def weight_of_bytes(g, shape, axis):
-    """A constant of 8 bits with a scale for each of its columns or channels,
-    made floats."""
-    w = g.const(g.rng.integers(-127, 128, shape).astype(np.int8))
-    n = shape[axis]
-    fan = np.prod(shape) / n
-    s = g.const(np.full(n, 1 / (64 * fan ** .5), dtype="f"))
-    return g.op("DequantizeLinear", w, s, g.const(np.zeros(n, np.int8)),
-                axis=axis)
-
-
-def qdq_matmul(rows=256, d=1024, count=3):
-    g, x = Graph(), "x"
-    for _ in range(count):
-        x = quantized(g, x, .03, 128, np.uint8)
-        x = g.op("MatMul", x, weight_of_bytes(g, (d, d), 1))
-    x = quantized(g, x, .03, 128, np.uint8)
-    return g.model([("x", F, [rows, d])], [(x, F, [rows, d])])
-
-
-def qdq_conv(channels=64, size=56, kernel=3, count=3):
-    g, x = Graph(), "x"
-    for _ in range(count):
-        x = quantized(g, x, .03, 128, np.uint8)
-        w = weight_of_bytes(g, (channels, channels, kernel, kernel), 0)
-        x = g.op("Relu", g.op("Conv", x, w, pads=[kernel // 2] * 4))
-    x = quantized(g, x, .03, 0, np.uint8)
-    shape = [1, channels, size, size]
-    return g.model([("x", F, shape)], [(x, F, shape)])
-
-
-def dynamic_matmul(rows=256, k=1024, n=4096):
-    """A product as ONNX Runtime's dynamic quantiser leaves it."""
-    g = Graph()
-    q, s, z = g.op("DynamicQuantizeLinear", "x", outputs=3)
-    w = g.const(g.rng.integers(-127, 128, (k, n)).astype(np.int8))
-    y = g.op("Cast", g.op("MatMulInteger", q, w, z), to=F)
-    scale = g.op("Mul", s, g.const(np.float32(1 / (64 * k ** .5))))
-    g.op("Mul", y, scale, out="y")
-    return g.model([("x", F, [rows, k])], [("y", F, [rows, n])])
-
-
 def product(m=1024, kind=TensorProto.FLOAT, constant=True):
     """C = A B of one type, B a constant or an input."""
     g = Graph()
@@ -292,11 +225,11 @@ MODELS = {
     "mobilenet-v2": image("mobilenetv2"),
     "mobilenet-v3": image("mobilenetv3"),
     "unet": image("unet"),
-    "qdq-matmul": qdq_matmul,
-    "dynamic-int8-matmul": dynamic_matmul,
-    "qdq-conv": qdq_conv,
-    "attention-2048": attention_plain,
-    "chain-mixed": chain,
+    "qdq-matmul": operator("qdq-matmul"),
+    "dynamic-int8-matmul": operator("dynamic-int8"),
+    "qdq-conv": operator("qdq-conv-3x3"),
+    "attention-2048": operator("attention-2048"),
+    "chain-mixed": operator("small-nodes"),
     "matmul-1024": product,
     "matmul-1024-f16": lambda: product(kind=TensorProto.FLOAT16),
     "matmul-1024-bf16": lambda: product(kind=TensorProto.BFLOAT16),

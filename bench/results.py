@@ -14,7 +14,8 @@ with the Python that it runs in, some 60 MB), `first` the time from the start to
 the first result: of the whole process for gshard, of the peer without Python's
 start and imports.  Targets are those that the project has set itself.  With
 --cpu times are CPU time, which other load changes least: of gshard the
-difference of processes that run N times and once.
+difference of processes with and without --bench N, by N; rows of JAX and of
+gshard against itself are left out.
 
 NAMEs select rows by their work; `make bench` runs all, `make bench-quick` those
 marked as quick.  Needs onnx, numpy and the peers: onnxruntime, openvino,
@@ -107,18 +108,18 @@ def rows():
 class Sample:
     """What one process said, and what the system says of it."""
 
-    def __init__(self, command, environment=None):
+    def __init__(self, command):
         begin = time.perf_counter()
-        child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **(environment or {})})
+        log = tempfile.TemporaryFile("w+", encoding="utf-8")
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log,
+                                 text=True)
         out = child.stdout.read()
-        error = child.stderr.read()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         self.wall_ms = 1e3 * (time.perf_counter() - begin)
         if child.returncode:
-            raise RuntimeError(f"{' '.join(command[:3])}: " + error[-300:])
+            log.seek(0)
+            raise RuntimeError(f"{' '.join(command[:3])}: {log.read()[-300:]}")
         said = json.loads(out.strip().splitlines()[-1])
         self.ms = said.get("bench", said).get("median_ms")
         self.first_ms = said.get("first_ms", self.wall_ms)
@@ -198,8 +199,8 @@ class Bench:
             once = Sample(self.first_only(row, threads))
             other = Sample(self.theirs(row, runs, threads))
             mine.first_ms = once.wall_ms
-            if self.cpu and other.cpu_ms is not None:
-                mine.ms = (mine.all_cpu_ms - once.all_cpu_ms) / (runs - 1)
+            if self.cpu:
+                mine.ms = (mine.all_cpu_ms - once.all_cpu_ms) / runs
                 other.ms = other.cpu_ms
             pairs.append((mine, other))
         return pairs
@@ -335,7 +336,8 @@ def main():
     wanted = [r for r in rows()
               if (not args.names or r.work in args.names)
               and (not args.peer or r.peer in args.peer)
-              and (r.quick or not args.quick)]
+              and (r.quick or not args.quick)
+              and not (args.cpu and r.peer in ("jax", "gshard"))]
     done, failed = [], []
     with tempfile.TemporaryDirectory() as folder:
         bench, limits = Bench(args.build, folder, args.cpu), peak(args.build)

@@ -124,6 +124,16 @@ fi
 ok "--bind-to nothing" gives 64 'not one of' "$run" --bind-to tree mlp
 ok "--no-huge-pages" same_bytes --no-huge-pages mlp
 ok "--no-prefault" same_bytes --no-prefault mlp
+ok "--no-fusion" same_bytes --no-fusion mlp
+# The model's sums are of integers: alike on all vector extensions.
+for isa in base avx2 avx512; do
+  ok "GSHARD_ISA=$isa" env GSHARD_ISA=$isa "$run" -q --random 1 --check \
+    mlp.onnx mlp
+done
+ok "GSHARD_ISA=base is said" sh -c "GSHARD_ISA=base '$run' --version |
+  grep -q 'SSE2\|baseline'"
+ok "what is none" gives 64 "GSHARD_ISA is 'mmx', not one of base" \
+  env GSHARD_ISA=mmx "$run" --random 1 mlp
 # The last processor that this process may use, alone.
 mask() {
   last=$(taskset -cp $$ | sed 's/.*[ ,-]//')

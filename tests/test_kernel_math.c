@@ -1,6 +1,6 @@
 /* Elementary functions of float against libm in double, and the promise that
  * an element's bits do not depend on where it stands. */
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/pointwise/activations.h"
 #include "kernel/pointwise/loops.h"
 #include "kernel_harness.h"

@@ -7,6 +7,7 @@
 #include "api/shard/sharder.h"
 #include "base/assert.h"
 #include "base/data/clock.h"
+#include "base/isa.h"
 #include "base/math.h"
 
 /* ---- making ---- */
@@ -62,6 +63,7 @@ static void keep_options(gs_runner *r) {
 }
 
 static gs_status start(gs_runner *r, gs_err *e) {
+  GS_TRY(gs_isa_check(e));
   keep_options(r);
   gs_buf_init(&r->text, &r->arena);
   gs_buf_init(&r->json, &r->arena);

@@ -1,12 +1,12 @@
 /* Tables of gshard.h that programs print. */
 #include "api/list_ops.h"
 #include "api/run/run_ranks.h"
+#include "base/isa.h"
 #include "base/status.h"
 #include "exec/run/pin.h"
 #include "io/onnx/model.h"
 #include "io/spec/spec_io.h"
 #include "ir/mesh/plan.h"
-#include "kernel/core/isa.h"
 #include "kernel/onednn/onednn.h"
 
 static void statuses(FILE *f) {

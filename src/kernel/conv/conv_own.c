@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/isa.h"
 #include "kernel/conv/conv.h"
 #include "kernel/conv/window_part.h"
-#include "kernel/core/isa.h"
 #include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 

@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "base/assert.h"
+#include "base/isa.h"
 #include "kernel/conv/channel_scale.h"
-#include "kernel/core/isa.h"
 #include "kernel/core/layout.h"
 #include "kernel/core/par.h"
 #include "kernel/pointwise/joined.h"

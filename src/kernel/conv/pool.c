@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "kernel/core/layout.h"
 #include "kernel/gemm/gemm.h"
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 #include "kernel/conv/window_part.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/gemm/gemm.h"
 #include "kernel/core/par.h"
 #include "kernel/reduce/rowloops.h"

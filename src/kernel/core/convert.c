@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #ifdef GS_HAVE_X86
 #include <immintrin.h>
 #endif

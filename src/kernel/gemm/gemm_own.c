@@ -1,8 +1,8 @@
 #include <string.h>
 
+#include "base/isa.h"
 #include "base/math.h"
 #include "kernel/gemm/gemm.h"
-#include "kernel/core/isa.h"
 
 enum { KB = 256, ROWS = 4 };
 

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/isa.h"
 #include "base/math.h"
-#include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #ifdef GS_HAVE_X86
 #include <immintrin.h>

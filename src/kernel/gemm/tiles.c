@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/isa.h"
 #include "base/math.h"
-#include "kernel/core/isa.h"
 
 typedef struct tile_loop {
   int high, columns; /* of a tile */

@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "kernel/core/coord.h"
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/image/resample.h"
 #include "kernel/core/support.h"

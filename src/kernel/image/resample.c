@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "base/isa.h"
 #include "kernel/core/convert.h"
-#include "kernel/core/isa.h"
 
 /* Index i, or 0 for one of -1.  Keeps compilers from computing indices in
  * vectors, from which they would take them one by one again: loads of elements

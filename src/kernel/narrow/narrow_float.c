@@ -1,9 +1,9 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/isa.h"
 #include "base/math.h"
 #include "kernel/core/convert.h"
-#include "kernel/core/isa.h"
 #include "kernel/narrow/narrow_loops.h"
 #ifdef GS_HAVE_X86
 #include <immintrin.h>

@@ -6,7 +6,7 @@
 #include "base/math.h"
 #include "ir/packed.h"
 #include "kernel/core/convert.h"
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/onednn/onednn.h"
 #include "kernel/core/par.h"
 #ifdef GS_HAVE_X86

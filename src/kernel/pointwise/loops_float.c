@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/pointwise/vmath.h"
 
 enum { BLOCK = 1024 }; /* elements of IN_BLOCKS */

@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 
 struct pair { /* any 16 bytes */
   uint64_t at[2];

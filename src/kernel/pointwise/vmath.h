@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 
 /* ln 2 = LN2_HI + LN2_LO; k * LN2_HI is exact for |k| < 2^15. */
 #define GS_LN2_HI 0.693359375f

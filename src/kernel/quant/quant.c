@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/isa.h"
 #include "ir/packed.h"
-#include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 #include "op/rows/nn/scales.h"

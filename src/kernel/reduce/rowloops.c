@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/pointwise/vmath.h"
 
 enum { LANES = GS_LANES };

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "base/assert.h"
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 #include "kernel/pointwise/vmath.h"

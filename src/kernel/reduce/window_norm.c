@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/isa.h"
 #include "kernel/core/coord.h"
-#include "kernel/core/isa.h"
 #include "kernel/core/par.h"
 #include "kernel/core/support.h"
 

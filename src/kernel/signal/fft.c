@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "kernel/core/isa.h"
+#include "base/isa.h"
 
 enum { MAX_PASSES = 32, LARGEST_RADIX = 31 };
 

@@ -112,6 +112,7 @@ static gs_value *places(gs_graph *g, gs_cache *c, gs_value *x) {
   v->is_input = true;
   *gs_push(g->arena, &g->input) = v;
   gs_node *shape = new_node(g, "Shape", 1);
+  c->batch = shape;
   shape->in[0] = x;
   gs_node_set_int(g, shape, "start", 0);
   gs_node_set_int(g, shape, "end", 1);
@@ -139,7 +140,7 @@ static void cut_past(gs_graph *g, gs_cache *c, const gs_node *n, gs_value *x,
   for (int i = 0, count = g->node.n; i < count; i++) {
     gs_node *reader = g->node.at[i];
     for (int k = 0; k < reader->nin; k++) {
-      if (reader == n || reader->in[k] != x) continue;
+      if (reader == n || reader == c->batch || reader->in[k] != x) continue;
       if (!cut) {
         cut = new_node(g, "Slice", 4);
         cut->in[1] = number(g, 0);
@@ -271,10 +272,12 @@ static void set_lengths(gs_graph *g, const gs_cache *c, int64_t less) {
 }
 
 /* How many places a run fills, which says what the past is in the last one:
- * what is new does not depend on that. */
+ * what is new to the first of the caches does not depend on that. */
 static gs_status find_step(gs_arena *a, gs_graph *g, const gs_cache *c,
                            const gs_bindings *bind, int64_t *step, gs_err *e) {
   const gs_cache_past *p = &c->past.at[0];
+  for (int i = 1; i < c->past.n; i++)
+    if (c->past.at[i].writer->id < p->writer->id) p = &c->past.at[i];
   const gs_value *new = p->writer->in[1];
   gs_graph *part = gs_graph_copy(a, g);
   gs_value *v = part->value.at[new->id];

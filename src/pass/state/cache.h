@@ -43,6 +43,7 @@ typedef struct gs_cache {
                                what inference drops, too */
   gs_bindings bind;  /* of the dims that are larger there */
   gs_value *filled;  /* the input that counts */
+  const gs_node *batch; /* for how many sequences: it reads a past */
   GS_VEC(gs_cache_past) past;
   int64_t step;      /* that a run fills; set where there is such a past */
   gs_expander expander; /* of the forms that cached.txt has */

@@ -5,11 +5,13 @@
  * back, so every vector lane and loop tail gives the same bits; the elementary
  * functions of vmath.inc ask for fused multiply-adds where they exist, all
  * else is the same on every instruction set. */
-#ifndef GS_KERNEL_ISA_H
-#define GS_KERNEL_ISA_H
+#ifndef GS_BASE_ISA_H
+#define GS_BASE_ISA_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "base/status.h"
 
 enum { GS_ISA_BASE, GS_ISA_AVX2, GS_ISA_AVX512, GS_NISA };
 
@@ -17,24 +19,12 @@ enum { GS_ISA_BASE, GS_ISA_AVX2, GS_ISA_AVX512, GS_NISA };
 #define GS_HAVE_X86 1
 #endif
 
-/* The best instruction set of this processor; reads a cached word.
- * Processors with AVX2 have F16C too.  GS_ISA_LIMIT (compile time) caps it, to
- * test the others. */
-#ifndef GS_ISA_LIMIT
-#define GS_ISA_LIMIT GS_ISA_AVX512
-#endif
-static inline int gs_isa(void) {
-  int isa = GS_ISA_BASE;
-#ifdef GS_HAVE_X86
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    isa = GS_ISA_AVX2;
-  if (isa && __builtin_cpu_supports("avx512f") &&
-      __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-    isa = GS_ISA_AVX512;
-#endif
-  return isa > GS_ISA_LIMIT ? GS_ISA_LIMIT : isa;
-}
+/* The best instruction set of this processor, or a lesser one that the
+ * environment's GSHARD_ISA names (base, avx2, avx512), to try those of other
+ * machines.  Processors with AVX2 have F16C too.  Cost: reads a cached word. */
+int gs_isa(void);
+/* GS_USAGE where GSHARD_ISA names none. */
+gs_status gs_isa_check(gs_err *e);
 
 /* Whether there is VNNI beside it, in vectors as wide. */
 static inline bool gs_isa_vnni(void) {
