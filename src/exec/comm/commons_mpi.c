@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -115,10 +116,13 @@ static char *map_other(const card *x) {
   if (x->fd < 0) return NULL;
   snprintf(path, sizeof path, "/proc/%llu/fd/%d", (unsigned long long)x->pid,
            x->fd);
-  int fd = open(path, O_RDWR | O_CLOEXEC);
+  int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return NULL;
   uint64_t cookie = 0;
-  bool same = pread(fd, &cookie, sizeof cookie, 0) == sizeof cookie &&
+  struct stat st; /* of any file, where that process is not our peer */
+  bool same = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+              st.st_size == (off_t)x->size &&
+              pread(fd, &cookie, sizeof cookie, 0) == sizeof cookie &&
               cookie == x->cookie;
   char *p = same ? map(fd, x->size) : NULL;
   close(fd);

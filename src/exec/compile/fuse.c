@@ -27,7 +27,10 @@ static const gs_node *before(const void *ctx, const gs_value *v) {
 
 /* Another step does what the one does that makes x. */
 static void drop_step(gs_program *p, const gs_value *x) {
-  p->step.at[p->producer[x->id]].node = NULL;
+  gs_step *s = &p->step.at[p->producer[x->id]];
+  gs_assert(p->kept_bytes >= s->kept);
+  p->kept_bytes -= s->kept;
+  s->node = NULL;
   p->buffer[x->id].storage = GS_STORAGE_NONE;
 }
 

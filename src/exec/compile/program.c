@@ -115,10 +115,11 @@ static gs_status add_slice(gs_program *p, gs_arena *a, const gs_node *n,
 /* Whether a kernel's results are kept from one run to the next: they depend on
  * constants alone.  Their memory is not shared with other values, so those
  * that are much larger than these count, and are kept while there are not too
- * many. */
-static bool runs_once(gs_program *p, const gs_node *n) {
+ * many: *kept is what counts. */
+static bool runs_once(gs_program *p, const gs_node *n, size_t *kept) {
   size_t in = 0, out = 0;
   bool any = false;
+  *kept = 0;
   for (int i = 0; i < n->nin; i++) {
     if (!n->in[i]) continue;
     const gs_buffer *buffer = gs_program_buffer(p, n->in[i]);
@@ -130,6 +131,7 @@ static bool runs_once(gs_program *p, const gs_node *n) {
     if (n->out[i]) out += p->buffer[n->out[i]->id].bytes;
   if (!any || out <= SMALL || out / 2 <= in) return any;
   if (out > BUDGET - p->kept_bytes) return false;
+  *kept = out;
   p->kept_bytes += out;
   return true;
 }
@@ -156,10 +158,12 @@ static gs_status add_kernel(gs_program *p, gs_arena *a, const gs_node *n,
   if (!k->run)
     return gs_fail(e, GS_UNSUPPORTED, gs_node_place(a, n),
                    "this operator has no kernel");
-  bool once = runs_once(p, n);
+  size_t kept;
+  bool once = runs_once(p, n, &kept);
   if (!once) n = gs_program_fuse(p, a, n);
   gs_step *s = add_step(p, a, n, GS_STEP_KERNEL,
                         once ? GS_STORAGE_ONCE : GS_STORAGE_ARENA);
+  s->kept = kept;
   s->kernel = gs_kernel_of(n->op);
   s->once = once;
   s->inplace = n->op->flags & GS_OP_INPLACE;
@@ -170,9 +174,11 @@ static gs_status add_kernel(gs_program *p, gs_arena *a, const gs_node *n,
 
 static gs_status add_collective(gs_program *p, gs_arena *a,
                                 const gs_node *n) {
-  bool once = gs_exchange_is_local(n) && runs_once(p, n);
+  size_t kept = 0;
+  bool once = gs_exchange_is_local(n) && runs_once(p, n, &kept);
   gs_step *s = add_step(p, a, n, GS_STEP_COLLECTIVE,
                         once ? GS_STORAGE_ONCE : GS_STORAGE_ARENA);
+  s->kept = kept;
   s->once = once;
   s->inplace = n->op->flags & GS_OP_INPLACE;
   p->buffer[n->out[0]->id].fixed = once;
@@ -239,7 +245,6 @@ static gs_status add_node(gs_program *p, gs_arena *a, const gs_node *n,
                      "operand '%s' is not computed before it is read",
                      n->in[i]->name);
   if (runs_dynamic(n)) return add_dynamic(p, a, n, how, e);
-  n = on_originals(a, n);
   unsigned flags = n->op->flags;
   const gs_value *x = gs_node_in(n, 0);
   bool gathers = n->op->gathers != NULL;
@@ -326,7 +331,11 @@ gs_status gs_program_new(gs_arena *a, const gs_graph *g, const gs_compile *how,
   for (int i = 0; i < g->value.n; i++)
     GS_TRY(check_value(p, a, g->value.at[i], e));
   count_uses(a, p);
-  p->node = gs_memdup(a, g->node.at, (size_t)g->node.n * sizeof *p->node);
+  p->node = GS_NEWS(a, g->node.n, const gs_node *);
+  for (int i = 0; i < g->node.n; i++) {
+    const gs_node *n = g->node.at[i];
+    p->node[i] = n->op && !runs_dynamic(n) ? on_originals(a, n) : n;
+  }
   if (!p->apart) gs_program_fuse_quantised(p, a);
   for (int i = 0; i < g->node.n; i++)
     if (p->node[i]) GS_TRY(add_node(p, a, p->node[i], how, e));

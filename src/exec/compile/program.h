@@ -82,6 +82,7 @@ typedef struct gs_step {
   bool once;    /* all operands are constant: run when a device is prepared,
                    and not later */
   bool inplace; /* result 0 may lie over operand 0 */
+  size_t kept;  /* of gs_program.kept_bytes */
   int start, wait; /* the turns (gs_program.turn) in which it starts, and in
                       which it has ended; -1: it runs once */
   int64_t *place; /* of an exchange: [operands] the place of its result from

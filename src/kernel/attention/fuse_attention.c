@@ -65,6 +65,7 @@ static bool same_shape(const gs_value *a, const gs_value *b) {
 static const gs_value *strip(const gs_node *n, gs_node *f, int as,
                              bool (*fits)(const gs_value *,
                                           const gs_value *)) {
+  if (n->nin != 2) return NULL; /* Sum has any number */
   for (int i = 0; i < 2; i++) {
     const gs_value *x = n->in[i], *y = n->out[0];
     if (!same_shape(x, y) || !fits(n->in[!i], y)) continue;

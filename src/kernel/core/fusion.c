@@ -51,7 +51,7 @@ static bool bound(const gs_node *n, int i, float none, float *b) {
     return false;
   const void *data = gs_tensor_bytes(v->constant);
   if (data) memcpy(b, data, sizeof *b);
-  return data != NULL;
+  return data && *b == *b; /* of one that is no number nothing is left */
 }
 
 /* False: bounds that are not constants. */
@@ -97,11 +97,13 @@ static bool is_norm(const gs_node *n, const gs_fuse_facts *facts) {
   return ok;
 }
 
-/* Whether operand k of n is a number for each channel of its result. */
+/* Whether operand k of n, which has two, is a number for each channel of its
+ * result. */
 static bool per_channel(const gs_node *n, int k, const gs_fuse_facts *facts) {
   const gs_value *v = n->in[k], *y = n->out[0];
   int d = v->rank - y->rank; /* of y's dim 0 in v */
-  if (n->nin != 2 || y->rank < 2 || d > 0 || d + 1 < 0 ||
+  gs_assert(n->nin == 2);
+  if (y->rank < 2 || d > 0 || d + 1 < 0 ||
       !same_shape(n->in[!k], y) || v->dims[d + 1] != y->dims[1])
     return false;
   return gs_product(v->dims, v->rank) == y->dims[1] && known(v, facts);
@@ -126,7 +128,7 @@ static gs_node *fuse_channels(gs_arena *a, const gs_node *first,
                         .f = epsilon});
     return f;
   }
-  if (!per_channel(next, !i, facts)) return NULL;
+  if (next->nin != 2 || !per_channel(next, !i, facts)) return NULL;
   if (two == GS_FUSE_MUL && f->in[at + FACTOR]) return NULL;
   f->in[at + (two == GS_FUSE_MUL ? FACTOR : TERM)] = next->in[!i];
   return f;

@@ -119,6 +119,7 @@ gs_status gs_kernel_prep(const gs_kernel *kernel, gs_kctx *k) {
     y->block = block;
     y->run *= block;
     y->pitch *= block;
+    y->apart *= block;
     y->lead *= block;
     if (!(k->node->op->flags & GS_OP_JOINS)) show_all(k, block);
   }

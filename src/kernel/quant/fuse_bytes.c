@@ -75,12 +75,21 @@ static bool fits(const gs_node *n, const gs_value *x, const gs_value *w,
   }
 }
 
+/* Whether sums over all of w but its lines fit into 32 bits, whatever bytes and
+ * zero points are: the nodes sum floats. */
+static bool sums_fit(const gs_value *w, int line) {
+  const int64_t most = INT32_MAX / (255 * 255);
+  return w->dims[line] == 0 ||
+         gs_product(w->dims, w->rank) / w->dims[line] <= most;
+}
+
 const gs_node *gs_bytes_fuse(gs_arena *a, const gs_node *product,
                              const gs_node *x, const gs_node *w) {
   int line;
   if (!dequantises(x) || !dequantises(w) || !single(x->in[1]) ||
       product->out[0]->dtype != GS_FLOAT ||
-      !fits(product, x->in[0], w->in[0], &line) || !by_line(a, w, line))
+      !fits(product, x->in[0], w->in[0], &line) || !by_line(a, w, line) ||
+      !sums_fit(w->in[0], line))
     return NULL;
   bool conv = gs_fuse_of(product->op) == GS_FUSE_CONV;
   gs_node *f = GS_NEW(a, gs_node);
@@ -105,6 +114,7 @@ const gs_node *gs_bytes_fuse(gs_arena *a, const gs_node *product,
 
 /* Whether next adds one number to each column of f. */
 static bool adds_bias(const gs_node *f, const gs_node *next) {
+  if (next->nin != 2) return false; /* Sum has any number */
   const gs_value *y = f->out[0], *sum = next->out[0];
   const gs_value *v = next->in[next->in[0] == y];
   return gs_fuse_of(f->op) == GS_FUSE_BYTES_MATMUL && !f->in[BIAS] &&
