@@ -1,12 +1,11 @@
 """One measurement of a peer in a process of its own.
 
-    peers.py ort|openvino MODEL RUNS THREADS [PRECISION]
+    peers.py ort|openvino MODEL RUNS THREADS
 
 Loads the model, runs it RUNS times on the inputs that models.py wrote and prints
 one JSON object: milliseconds from after the import of the peer to the first
 result, and of the runs after it the shortest and the median, and the CPU time
-(user and system) of one.  PRECISION is that
-of OpenVINO's inference (f32, the default, bf16)."""
+(user and system) of one."""
 import json
 import statistics
 import sys
@@ -21,7 +20,7 @@ def inputs_of(path):
                 for i, name in enumerate(json.load(f))}
 
 
-def ort(path, threads, _):
+def ort(path, threads):
     import onnxruntime
     begin = time.perf_counter()
     options = onnxruntime.SessionOptions()
@@ -33,23 +32,22 @@ def ort(path, threads, _):
     return begin, lambda feed: session.run(None, feed)
 
 
-def openvino(path, threads, precision):
+def openvino(path, threads):
     import openvino
     core = openvino.Core()
     begin = time.perf_counter()
     compiled = core.compile_model(path, "CPU", {
         "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision})
+        "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
     request = compiled.create_infer_request()
     return begin, lambda feed: request.infer(feed)
 
 
 def main():
     peer, path, runs, threads = sys.argv[1:5]
-    precision = sys.argv[5] if len(sys.argv) > 5 else "f32"
     feed = inputs_of(path)
     begin, run = {"ort": ort, "openvino": openvino}[peer](
-        path, int(threads), precision)
+        path, int(threads))
     run(feed)
     first, times = time.perf_counter() - begin, []
     cpu = time.process_time()

@@ -58,17 +58,16 @@ rules:
 
 
 class Row:
-    """work: a model of models.py; peer: ort, openvino, openvino-bf16, jax, or
-    gshard itself, without options and on one device; target: a ratio."""
+    """work: a model of models.py; peer: ort, openvino, jax, or gshard itself on
+    one device; target: a ratio."""
 
-    def __init__(self, work, peer, target, quick=False, options=(), devices=1):
+    def __init__(self, work, peer, target, quick=False, devices=1):
         self.work, self.peer, self.target = work, peer, target
-        self.quick, self.options, self.devices = quick, list(options), devices
+        self.quick, self.devices = quick, devices
 
     def label(self):
-        """What gshard is asked for beyond one run of the model."""
         on = [f"{self.devices} devices"] if self.devices > 1 else []
-        return ", ".join([self.work] + on + self.options)
+        return ", ".join([self.work] + on)
 
 
 def rows():
@@ -89,7 +88,6 @@ def rows():
     for name in ("resnet50", "mobilenet-v2", "bert6", "moe-layer",
                  "dense-layer"):
         yield Row(name, "openvino", 1.0)
-        yield Row(name, "openvino-bf16", 0.9, options=["--precision=bf16"])
     yield Row("matmul-1024", "ort", 1.0)
     yield Row("matmul-1024-f16", "ort", 1.0)
     for name in ("softmax-short", "grid-sample", "cumsum", "tanh", "clip",
@@ -102,7 +100,6 @@ def rows():
         yield Row("dense-layer", "jax", dense, devices=devices)
     for name in "moe-layer", "dense-layer":
         yield Row(name, "gshard", .97, devices=2)
-    yield Row("matmul-1024", "gshard", 1.5, options=["--precision=bf16"])
 
 
 class Sample:
@@ -163,15 +160,15 @@ class Bench:
     def ours(self, row, runs, threads):
         path = (self.plan(row.work, row.devices) if row.devices > 1
                 else self.model(row.work))
-        return self.gshard(row.work, path, runs, threads, row.options)
+        return self.gshard(row.work, path, runs, threads)
 
-    def gshard(self, work, path, runs, threads, options=()):
+    def gshard(self, work, path, runs, threads):
         model = self.model(work)
         with open(model + ".inputs/names.json", encoding="utf-8") as f:
             feed = [f"--input={name}={model}.inputs/{i}.npy"
                     for i, name in enumerate(json.load(f))]
         return [self.tool("run"), "--json", "-j", str(threads), "--bench",
-                str(runs), *feed, *options, path]
+                str(runs), *feed, path]
 
     def theirs(self, row, runs, threads):
         if row.peer == "gshard":
@@ -179,10 +176,8 @@ class Bench:
         if row.peer == "jax":
             return [sys.executable, os.path.join(HERE, "jax_layers.py"),
                     row.work.split("-")[0], str(row.devices), str(runs)]
-        peer, _, precision = row.peer.partition("-")
-        return [sys.executable, os.path.join(HERE, "peers.py"), peer,
-                self.model(row.work), str(runs), str(threads),
-                precision or "f32"]
+        return [sys.executable, os.path.join(HERE, "peers.py"), row.peer,
+                self.model(row.work), str(runs), str(threads)]
 
     def first_only(self, row, threads):
         command = self.ours(row, 1, threads)
