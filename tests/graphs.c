@@ -33,6 +33,22 @@ gs_status graph_take_outputs(gs_arena *a, const gs_graph *g, gs_exec *x,
   return GS_OK;
 }
 
+gs_status graph_execute(gs_arena *a, const gs_graph *g,
+                        const gs_exec_config *how, const gs_random *r,
+                        int runs, gs_tensor **out, gs_err *e) {
+  gs_exec_config config = *how;
+  config.graph = &g;
+  config.ngraph = 1;
+  config.verify = true;
+  gs_exec *x;
+  gs_status s = gs_exec_new(&config, &x, e);
+  if (!s) s = graph_draw_inputs(a, g, r, x, e);
+  for (int run = 0; run < runs && !s; run++) s = gs_exec_run(x, e);
+  if (!s) s = graph_take_outputs(a, g, x, out, e);
+  gs_exec_free(x);
+  return s;
+}
+
 void graph_case(gs_arena *a, char *given, gs_buf *b,
                 gs_status (*fn)(gs_arena *a, char *given, gs_buf *b,
                                 gs_err *e)) {

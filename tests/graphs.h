@@ -20,6 +20,12 @@ gs_status graph_draw_inputs(gs_arena *a, const gs_graph *g, const gs_random *r,
 gs_status graph_take_outputs(gs_arena *a, const gs_graph *g, gs_exec *x,
                              gs_tensor **out, gs_err *e);
 
+/* Makes a program of g, draws its inputs, runs it `runs` times, verified, and
+ * takes its outputs; `how` says all but graphs. */
+gs_status graph_execute(gs_arena *a, const gs_graph *g,
+                        const gs_exec_config *how, const gs_random *r,
+                        int runs, gs_tensor **out, gs_err *e);
+
 /* What a golden case gives, or the errors of it, one a line. */
 void graph_case(gs_arena *a, char *given, gs_buf *b,
                 gs_status (*fn)(gs_arena *a, char *given, gs_buf *b,

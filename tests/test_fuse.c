@@ -58,17 +58,9 @@ static gs_status make_constants(gs_arena *a, gs_graph *g, gs_err *e) {
 
 static gs_status execute(gs_arena *a, const gs_graph *g, int threads,
                          bool apart, gs_tensor **out, gs_err *e) {
-  gs_exec_config config = {.graph = &g, .ngraph = 1, .ndevice = 1,
-                           .threads = threads, .verify = true,
-                           .apart = apart};
+  gs_exec_config how = {.ndevice = 1, .threads = threads, .apart = apart};
   gs_random r = {.seed = 5, .integers = of_bytes(g)};
-  gs_exec *x;
-  gs_status s = gs_exec_new(&config, &x, e);
-  if (!s) s = graph_draw_inputs(a, g, &r, x, e);
-  for (int run = 0; run < 2 && !s; run++) s = gs_exec_run(x, e);
-  if (!s) s = graph_take_outputs(a, g, x, out, e);
-  gs_exec_free(x);
-  return s;
+  return graph_execute(a, g, &how, &r, 2, out, e);
 }
 
 static void print_step(gs_buf *b, const gs_program *p, const gs_step *s) {

@@ -30,18 +30,12 @@ static gs_status load(gs_arena *a, const char *given, gs_graph **g,
 /* Twice, for the second run finds what the first has left. */
 static gs_status execute(gs_arena *a, const gs_graph *g, int64_t devices,
                          int threads, gs_tensor **out, gs_err *e) {
-  gs_exec_config config = {.graph = &g, .ngraph = 1, .ndevice = devices,
-                           .threads = threads, .verify = true,
-                           .schedule = threads > 1 ? GS_WAIT_LATE
-                                                   : GS_WAIT_NEXT};
+  gs_exec_config how = {.ndevice = devices,
+                        .threads = threads,
+                        .schedule = threads > 1 ? GS_WAIT_LATE
+                                                : GS_WAIT_NEXT};
   gs_random r = {.seed = 5, .integers = true};
-  gs_exec *x;
-  gs_status s = gs_exec_new(&config, &x, e);
-  if (!s) s = graph_draw_inputs(a, g, &r, x, e);
-  for (int run = 0; run < 2 && !s; run++) s = gs_exec_run(x, e);
-  if (!s) s = graph_take_outputs(a, g, x, out, e);
-  gs_exec_free(x);
-  return s;
+  return graph_execute(a, g, &how, &r, 2, out, e);
 }
 
 static gs_status whole(gs_arena *a, const char *given, gs_tensor **out,

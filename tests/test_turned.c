@@ -11,16 +11,9 @@
 
 static gs_status execute(gs_arena *a, const gs_graph *g, gs_tensor **out,
                          gs_err *e) {
-  gs_exec_config config = {
-      .graph = &g, .ngraph = 1, .ndevice = 1, .threads = 1, .verify = true};
+  gs_exec_config how = {.ndevice = 1, .threads = 1};
   gs_random r = {.seed = 5, .integers = true};
-  gs_exec *x;
-  gs_status s = gs_exec_new(&config, &x, e);
-  if (!s) s = graph_draw_inputs(a, g, &r, x, e);
-  if (!s) s = gs_exec_run(x, e);
-  if (!s) s = graph_take_outputs(a, g, x, out, e);
-  gs_exec_free(x);
-  return s;
+  return graph_execute(a, g, &how, &r, 1, out, e);
 }
 
 static gs_status turn_and_run(gs_arena *a, char *text, gs_buf *b, gs_err *e) {

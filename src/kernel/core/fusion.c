@@ -16,11 +16,15 @@ enum { X, W, B, Z, CHANNELS };
  * kernel/conv/channel_scale.h. */
 enum { SCALE, FACTOR = 4, TERM, SCALES };
 
-static void set(gs_arena *a, gs_node *n, gs_attr attr) {
+void gs_fuse_set(gs_arena *a, gs_node *n, gs_attr attr) {
   gs_attr *more = GS_NEWS(a, n->nattr + 1, gs_attr);
   if (n->nattr) memcpy(more, n->attr, (size_t)n->nattr * sizeof *more);
   more[n->nattr++] = attr;
   n->attr = more;
+}
+
+void gs_fuse_set_int(gs_arena *a, gs_node *n, const char *name, int64_t i) {
+  gs_fuse_set(a, n, (gs_attr){.name = name, .kind = GS_ATTR_INT, .i = i});
 }
 
 /* The fused node that does what n does; `channels` is where in its operands
@@ -69,11 +73,14 @@ static bool params_of(const gs_node *n, float param[2]) {
 
 static void set_activation(gs_arena *a, gs_node *n, const char *name,
                            const float param[2]) {
-  set(a, n, (gs_attr){.name = "activation", .kind = GS_ATTR_STRING,
-                      .s = {name, strlen(name)}});
-  set(a, n, (gs_attr){.name = "activation_params", .kind = GS_ATTR_FLOATS,
-                      .n = 2,
-                      .floats = gs_memdup(a, param, 2 * sizeof *param)});
+  const float *both = gs_memdup(a, param, 2 * sizeof *param);
+  gs_fuse_set(a, n, (gs_attr){.name = "activation",
+                              .kind = GS_ATTR_STRING,
+                              .s = {name, strlen(name)}});
+  gs_fuse_set(a, n, (gs_attr){.name = "activation_params",
+                              .kind = GS_ATTR_FLOATS,
+                              .n = 2,
+                              .floats = both});
 }
 
 static bool same_shape(const gs_value *x, const gs_value *y) {
@@ -124,8 +131,9 @@ static gs_node *fuse_channels(gs_arena *a, const gs_node *first,
       return NULL;
     memcpy(&f->in[at + SCALE], &next->in[1], 4 * sizeof *f->in);
     double epsilon = gs_node_float(next, "epsilon", 1e-5);
-    set(a, f, (gs_attr){.name = "epsilon", .kind = GS_ATTR_FLOAT,
-                        .f = epsilon});
+    gs_fuse_set(a, f, (gs_attr){.name = "epsilon",
+                                .kind = GS_ATTR_FLOAT,
+                                .f = epsilon});
     return f;
   }
   if (next->nin != 2 || !per_channel(next, !i, facts)) return NULL;
@@ -252,9 +260,9 @@ static const gs_node *dequantised(gs_arena *a, const gs_node *first,
   for (int i = 0; i < 3; i++) f->in[1 + i] = gs_node_in(first, i);
   if (gemm) f->in[4] = gs_node_in(next, 2);
   int64_t block = q.kind == GS_QUANT_BLOCK ? q.block : 0;
-  set(a, f, (gs_attr){.name = "axis", .kind = GS_ATTR_INT, .i = q.axis});
-  set(a, f, (gs_attr){.name = "block_size", .kind = GS_ATTR_INT, .i = block});
-  set(a, f, (gs_attr){.name = "transB", .kind = GS_ATTR_INT, .i = trans});
+  gs_fuse_set_int(a, f, "axis", q.axis);
+  gs_fuse_set_int(a, f, "block_size", block);
+  gs_fuse_set_int(a, f, "transB", trans);
   return f;
 }
 

@@ -81,6 +81,11 @@ const gs_node *gs_kernel_fuse_attention(gs_arena *a, const gs_node *n,
                                         const gs_fuse_facts *facts,
                                         const gs_node **gone, int *ngone);
 
+/* Gives n, a node of its own in arena a, one more attribute; the list that it
+ * had may be that of another node. */
+void gs_fuse_set(gs_arena *a, gs_node *n, gs_attr attr);
+void gs_fuse_set_int(gs_arena *a, gs_node *n, const char *name, int64_t i);
+
 /* Whether the kernel of n reads operand i, which is there, also in blocks of
  * channels, of f32: the cell BLOCKS of ops.def says so, or it is one that
  * blocks do not concern (gs_kernel_blind). */

@@ -40,13 +40,6 @@ static bool is_row(const gs_value *v, int64_t n) {
          v->dims[v->rank - 1] == n && gs_product(v->dims, v->rank) == n;
 }
 
-static void set(gs_arena *a, gs_node *n, const char *name, int64_t i) {
-  gs_attr *more = GS_NEWS(a, n->nattr + 1, gs_attr);
-  if (n->nattr) memcpy(more, n->attr, (size_t)n->nattr * sizeof *more);
-  more[n->nattr++] = (gs_attr){.name = name, .kind = GS_ATTR_INT, .i = i};
-  n->attr = more;
-}
-
 static bool plain_gemm(const gs_node *n, const gs_value *w) {
   const gs_value *c = gs_node_in(n, 2);
   if (gs_node_int(n, "transA", 0) || gs_node_float(n, "alpha", 1) != 1)
@@ -108,7 +101,7 @@ const gs_node *gs_bytes_fuse(gs_arena *a, const gs_node *product,
   if (conv) return f;
   f->attr = NULL;
   f->nattr = 0;
-  if (!line) set(a, f, "transB", 1);
+  if (!line) gs_fuse_set_int(a, f, "transB", 1);
   return f;
 }
 
@@ -141,12 +134,12 @@ const gs_node *gs_bytes_fuse_next(gs_arena *a, const gs_node *f,
   if (what == GS_FUSE_ADD && adds_bias(f, next)) {
     both->in[BIAS] = next->in[next->in[0] == f->out[0]];
   } else if (what == GS_FUSE_RELU && !gs_node_int(f, "relu", 0)) {
-    set(a, both, "relu", 1);
+    gs_fuse_set_int(a, both, "relu", 1);
   } else if (what == GS_FUSE_QUANTIZE && rounds(f, next)) {
     both->in[Y_SCALE] = next->in[1];
     both->in[Y_ZERO] = gs_node_in(next, 2);
     if (!both->in[Y_ZERO])
-      set(a, both, "output_dtype", (int64_t)next->out[0]->dtype);
+      gs_fuse_set_int(a, both, "output_dtype", (int64_t)next->out[0]->dtype);
   } else {
     return NULL;
   }
